@@ -1,0 +1,1 @@
+"""unrolled: from the feedforward network to the Transformer, as interchangeable parts."""

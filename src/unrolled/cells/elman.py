@@ -1,0 +1,83 @@
+"""The Elman cell: the previous output returns as input.
+
+    h_t = φ(W_x x_t + b + W_h h_{t−1})        φ = tanh, or ReLU
+    y_t = h_t
+
+State: (h). Its torch twin: torch.nn.RNN (scan/torch.py).
+Elman, "Finding structure in time", Cognitive Science 14, 1990. ReLU with W_h = 1 at the start: Le, Jaitly & Hinton,
+"A simple way to initialize recurrent networks of rectified linear units", 2015.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unrolled.cells.cell import Cell, glorot_, orthogonal_
+from unrolled.errors import ConfigError
+
+__all__ = ["ElmanCell", "ElmanGates", "ElmanState"]
+
+
+class ElmanState(NamedTuple):
+    """What an Elman cell carries: h (B, H)."""
+
+    h: Tensor
+
+
+class ElmanGates(NamedTuple):
+    """No gate, only the new hidden state: h (…, H)."""
+
+    h: Tensor
+
+
+class ElmanCell(Cell[ElmanState, ElmanGates]):
+    """One step of an Elman network.
+
+    Args:
+        input_size: D. hidden_size: H.
+        nonlinearity: φ, "tanh" or "relu".
+
+    Parameters: weight_x (H, D), weight_h (H, H), bias (H,).
+    """
+
+    State = ElmanState
+
+    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: Literal["tanh", "relu"] = "tanh") -> None:
+        super().__init__(input_size, hidden_size)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ConfigError(f'nonlinearity must be "tanh" or "relu": got {nonlinearity!r}')
+        self.nonlinearity = nonlinearity
+        self.weight_x = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_h = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot input weights, orthogonal recurrent weights (the identity for ReLU), bias 0."""
+        glorot_(self.weight_x, blocks=1)
+        if self.nonlinearity == "relu":
+            nn.init.eye_(self.weight_h)
+        else:
+            orthogonal_(self.weight_h, blocks=1)
+        nn.init.zeros_(self.bias)
+
+    def project(self, x: Tensor) -> Tensor:
+        """W_x x + b: (B, T, D) -> (B, T, H)."""
+        return F.linear(x, self.weight_x, self.bias)
+
+    def gates(self, x_gates: Tensor, state: ElmanState) -> ElmanGates:
+        """(…, H) and h (…, H) -> the new h (…, H)."""
+        a = x_gates + state.h @ self.weight_h.T
+        return ElmanGates(a.tanh() if self.nonlinearity == "tanh" else a.relu())
+
+    def advance(self, gates: ElmanGates, state: ElmanState) -> tuple[Tensor, ElmanState]:
+        """The new h is output and state at once."""
+        return gates.h, ElmanState(gates.h)
+
+    def extra_repr(self) -> str:
+        """Sizes and φ, for repr()."""
+        return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"

@@ -1,0 +1,89 @@
+"""The GRU cell: no separate cell state, two gates; 1 − update does the other's work.
+
+    r_t = σ(W_xr x_t + b_r + W_hr h_{t−1})                     reset gate
+    z_t = σ(W_xz x_t + b_z + W_hz h_{t−1})                     update gate
+    n_t = tanh(W_xn x_t + b_n + r_t ⊙ (W_hn h_{t−1} + bias_n))  candidate, reset after the product
+    h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
+    y_t = h_t
+
+Packed order: r, z, n. State: (h). Its torch twin: torch.nn.GRU (scan/torch.py).
+Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014 (there the reset stands before the
+product, and z and 1 − z change places; here as torch and cuDNN compute it).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unrolled.cells.cell import Cell, glorot_, orthogonal_
+
+__all__ = ["GRUCell", "GRUGates", "GRUState"]
+
+
+class GRUState(NamedTuple):
+    """What a GRU carries: h (B, H)."""
+
+    h: Tensor
+
+
+class GRUGates(NamedTuple):
+    """Reset, update, and the two halves of the candidate, each (…, H).
+
+    The candidate n is computed from its halves, so that clamping r changes n, as it does in the cell.
+    """
+
+    r: Tensor
+    z: Tensor
+    x_n: Tensor  # W_xn x + b_n, what the input says to the candidate
+    h_n: Tensor  # W_hn h + bias_n, what the past says to it, before the reset gate
+
+    @property
+    def n(self) -> Tensor:
+        """The candidate, (…, H)."""
+        return (self.x_n + self.r * self.h_n).tanh()
+
+
+class GRUCell(Cell[GRUState, GRUGates]):
+    """One step of a GRU.
+
+    Args:
+        input_size: D. hidden_size: H.
+
+    Parameters: weight_x (3H, D), weight_h (3H, H), bias (3H,), packed r, z, n; bias_n (H,).
+    """
+
+    State = GRUState
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.weight_x = nn.Parameter(torch.empty(3 * hidden_size, input_size))
+        self.weight_h = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(3 * hidden_size))
+        self.bias_n = nn.Parameter(torch.empty(hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot input weights, orthogonal recurrent weights, biases 0."""
+        glorot_(self.weight_x, blocks=3)
+        orthogonal_(self.weight_h, blocks=3)
+        nn.init.zeros_(self.bias)
+        nn.init.zeros_(self.bias_n)
+
+    def project(self, x: Tensor) -> Tensor:
+        """W_x x + b: (B, T, D) -> (B, T, 3H)."""
+        return F.linear(x, self.weight_x, self.bias)
+
+    def gates(self, x_gates: Tensor, state: GRUState) -> GRUGates:
+        """(…, 3H) and h (…, H) -> r, z and the halves of n, each (…, H)."""
+        x_r, x_z, x_n = x_gates.chunk(3, dim=-1)
+        h_r, h_z, h_n = (state.h @ self.weight_h.T).chunk(3, dim=-1)
+        return GRUGates((x_r + h_r).sigmoid(), (x_z + h_z).sigmoid(), x_n, h_n + self.bias_n)
+
+    def advance(self, gates: GRUGates, state: GRUState) -> tuple[Tensor, GRUState]:
+        """Move from the old h towards the candidate, by 1 − z."""
+        h = (1 - gates.z) * gates.n + gates.z * state.h
+        return h, GRUState(h)

@@ -1,0 +1,85 @@
+"""The LSTM cell: a cell state that gates write, keep and read.
+
+    i_t = σ(W_xi x_t + b_i + W_hi h_{t−1})        input gate
+    f_t = σ(W_xf x_t + b_f + W_hf h_{t−1})        forget gate
+    g_t = tanh(W_xg x_t + b_g + W_hg h_{t−1})     candidate
+    o_t = σ(W_xo x_t + b_o + W_ho h_{t−1})        output gate
+    c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+    h_t = o_t ⊙ tanh(c_t)
+    y_t = h_t
+
+Packed order: i, f, g, o. State: (h, c). Its torch twin: torch.nn.LSTM (scan/torch.py).
+Hochreiter & Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; the forget gate: Gers, Schmidhuber &
+Cummins, "Learning to forget", Neural Computation 12, 2000; its bias of 1: Jozefowicz, Zaremba & Sutskever 2015.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unrolled.cells.cell import Cell, glorot_, orthogonal_
+
+__all__ = ["LSTMCell", "LSTMGates", "LSTMState"]
+
+
+class LSTMState(NamedTuple):
+    """What an LSTM carries: h (B, H), the hidden state, and c (B, H), the cell state."""
+
+    h: Tensor
+    c: Tensor
+
+
+class LSTMGates(NamedTuple):
+    """Input, forget, candidate, output, each (…, H)."""
+
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+
+
+class LSTMCell(Cell[LSTMState, LSTMGates]):
+    """One step of an LSTM.
+
+    Args:
+        input_size: D. hidden_size: H.
+        forget_bias: what b_f starts with; 1 lets the cell remember before it has learnt to.
+
+    Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), packed i, f, g, o.
+    """
+
+    State = LSTMState
+
+    def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        self.forget_bias = forget_bias
+        self.weight_x = nn.Parameter(torch.empty(4 * hidden_size, input_size))
+        self.weight_h = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(4 * hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot input weights, orthogonal recurrent weights, bias 0 but for the forget gate's."""
+        glorot_(self.weight_x, blocks=4)
+        orthogonal_(self.weight_h, blocks=4)
+        nn.init.zeros_(self.bias)
+        nn.init.constant_(self.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
+
+    def project(self, x: Tensor) -> Tensor:
+        """W_x x + b: (B, T, D) -> (B, T, 4H)."""
+        return F.linear(x, self.weight_x, self.bias)
+
+    def gates(self, x_gates: Tensor, state: LSTMState) -> LSTMGates:
+        """(…, 4H) and h (…, H) -> i, f, g, o, each (…, H)."""
+        i, f, g, o = (x_gates + state.h @ self.weight_h.T).chunk(4, dim=-1)
+        return LSTMGates(i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid())
+
+    def advance(self, gates: LSTMGates, state: LSTMState) -> tuple[Tensor, LSTMState]:
+        """Forget and write the cell state, then read it."""
+        c = gates.f * state.c + gates.i * gates.g
+        h = gates.o * c.tanh()
+        return h, LSTMState(h, c)

@@ -1,0 +1,197 @@
+"""The one schema of every setting: TOML on disk, flags on the command line, keyword arguments in Python.
+
+Three sections; every field name is unique across them, so that a flag needs no section (`--hidden-size 256`).
+`unrolled config` prints the whole of it with its defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from unrolled.errors import ConfigError, nearest
+
+__all__ = ["Config", "DataConfig", "ModelConfig", "TrainingConfig", "from_flat", "from_toml", "to_toml"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """What is read, how it is split, and how text becomes ids."""
+
+    text: str = Field("text", description="column (or JSON key) that holds the text")
+    label: str = Field("label", description="column (or JSON key) that holds the label")
+    valid: str | None = Field(None, description="file with the validation examples, instead of a split")
+    test: str | None = Field(None, description="file with the test examples, instead of a split")
+    valid_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation part")
+    test_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the test part")
+    split_seed: int = Field(0, ge=0, description="seed of the split (equal texts always stay together)")
+    on_bad_row: Literal["stop", "skip"] = Field("stop", description="stop at a bad row, or skip, count and list it")
+    tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="what one token is")
+    vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
+    min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
+    lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
+
+
+class ModelConfig(_Section):
+    """The sizes and options of the network. A row refuses what it has no use for."""
+
+    embedding_size: int = Field(128, ge=1, description="size D of a token's vector")
+    hidden_size: int = Field(128, ge=1, description="size H of a hidden layer or state")
+    num_layers: int = Field(1, ge=1, description="layers on top of each other")
+    bidirectional: bool = Field(False, description="read from both ends (recurrent rows)")
+    read: Literal["last", "mean", "max"] | None = Field(
+        None, description="what the one answer is read from; default: last, in row feedforward mean"
+    )
+    dropout: float = Field(0.4, ge=0, lt=1, description="share of embeddings and layer outputs dropped in training")
+    variational: bool = Field(False, description="one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)")
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of h dropped on its way back in, one mask a call"
+    )
+    nonlinearity: Literal["tanh", "relu"] | None = Field(
+        None, description="of row elman (default tanh) and row feedforward (default relu)"
+    )
+    forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
+
+
+class TrainingConfig(_Section):
+    """The optimiser, its schedule, and where it runs."""
+
+    updates: int | None = Field(None, ge=1, description="optimiser updates; goes before --epochs")
+    epochs: float = Field(10, gt=0, description="passes over the training part")
+    batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
+    accumulate: int = Field(1, ge=1, description="batches summed into one update")
+    learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs; then a cosine")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
+    clip: float = Field(1.0, gt=0, description="largest norm of an update's gradient")
+    evaluate_every: int | None = Field(None, ge=1, description="updates between evaluations; default: once an epoch")
+    patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
+    seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
+    backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="what computes the scan")
+
+
+class Config(_Section):
+    """A whole run: the task, the row, and the three sections."""
+
+    task: str = Field("classify", description="the job: classify (tag, translate and generate are to come)")
+    row: str = Field("gru", description="the architecture, a row of the lineage")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def flat(self) -> dict[str, Any]:
+        """Return every setting by its flat name."""
+        values = {name: value for name, value in self if not isinstance(value, _Section)}
+        for section in (self.data, self.model, self.training):
+            values.update(dict(section))
+        return values
+
+
+SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+
+
+def fields() -> Iterator[tuple[str | None, str, FieldInfo]]:
+    """Yield (section or None, flat name, field) for every setting."""
+    for name, field in Config.model_fields.items():
+        if name not in SECTIONS:
+            yield None, name, field
+    for section, schema in SECTIONS.items():
+        for name, field in schema.model_fields.items():
+            yield section, name, field
+
+
+def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
+    """Build a Config from flat settings (`{"row": "lstm", "hidden_size": 256}`) over `base` or the defaults.
+
+    Raises:
+        ConfigError: an unknown name (the nearest is named) or a value out of range.
+    """
+    sections = {name: section for section, name, _ in fields()}
+    nested: dict[str, Any] = (base or Config()).model_dump()
+    for name, value in settings.items():
+        if name not in sections:
+            raise ConfigError(f'unknown setting "{name}"{nearest(name, sections)}; `unrolled config` lists all')
+        section = sections[name]
+        (nested if section is None else nested[section])[name] = value
+    return _validated(nested)
+
+
+def from_toml(path: Path) -> Config:
+    """Read a Config from a TOML file with the sections [data], [model] and [training].
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a key is unknown or out of range; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    return _validated(values, file=str(path), text=text)
+
+
+def to_toml(config: Config) -> str:
+    """Write every setting as TOML, its meaning behind it; what is None is commented out."""
+    lines: list[str] = []
+    current: str | None = None
+    for section, name, field in fields():
+        if section != current:
+            lines += ["", f"[{section}]"]
+            current = section
+        value = config.flat()[name]
+        setting = f"# {name} =" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        lines.append(f"{setting:32}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _validated(values: Mapping[str, Any], *, file: str | None = None, text: str = "") -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentences(error, file, text))) from None
+
+
+def _sentences(error: ValidationError, file: str | None, text: str) -> Iterator[str]:
+    """One sentence for each problem pydantic found, in our words: where, what was got, what to do."""
+    for problem in error.errors(include_url=False):
+        *path, key = (str(part) for part in problem["loc"])
+        where = ""
+        if file is not None:
+            where = f"{file}, line {_line_of(text, path[0] if path else None, key)}: "
+        if problem["type"] == "extra_forbidden":
+            schema = SECTIONS[path[0]] if path else Config
+            known = {name: section for section, name, _ in fields()}
+            home = f"; it belongs in [{known[key]}]" if known.get(key) else nearest(key, schema.model_fields)
+            yield f'{where}unknown setting "{key}"{home}'
+        else:
+            message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
+            yield f"{where}{key} {message}: got {problem['input']!r}"
+
+
+def _line_of(text: str, section: str | None, key: str) -> int:
+    """The physical line on which `key` of `section` stands (the section's own line where the key stands in none)."""
+    current: str | None = None
+    found = 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
+            current = header[1]
+            if current in (section, key):
+                found = number
+        elif current == section and re.match(rf'\s*"?{re.escape(key)}"?\s*=', line):
+            return number
+    return found

@@ -1,0 +1,107 @@
+"""What can go wrong, as exceptions. A message says what was wrong, what was got and what to do.
+
+UnrolledError
+├── ConfigError       a setting: unknown key, value out of range, a row or task that is not built
+├── DataError         a datum: carries file, physical line and column where they are known
+├── ShapeError        a tensor argument of the wrong shape or dtype
+├── CheckpointError   a run folder: missing, truncated, foreign, too new
+├── BackendError      a forced backend that cannot run here
+├── TrainingError     training cannot go on: a loss or gradient that is not finite
+└── LawError          a part that breaks one of the six laws
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "LawError",
+    "ShapeError",
+    "TrainingError",
+    "UnrolledError",
+    "excerpt",
+    "nearest",
+]
+
+
+class UnrolledError(Exception):
+    """Anything this package refuses. The command line prints it as one sentence and exits with 2."""
+
+
+class ConfigError(UnrolledError, ValueError):
+    """A setting that is unknown, out of range, or asks for what is not built."""
+
+
+class DataError(UnrolledError, ValueError):
+    """Data that cannot be read as asked.
+
+    `file` and `line` (physical, from 1) and `column` (from 1) say where, as far as known; `row` is the offending
+    text, shown escaped and cut at 80 characters; `fix` is what to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        column_name: str | None = None,
+        row: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.problem, self.file, self.line, self.column = problem, file, line, column
+        self.column_name, self.row, self.fix = column_name, row, fix
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = [part for part in (self.file, f"line {self.line}" if self.line else None) if part]
+        if self.column:
+            where.append(f"column {self.column}" + (f' ("{self.column_name}")' if self.column_name else ""))
+        text = f"{', '.join(where)}: {self.problem}" if where else self.problem
+        if self.row is not None:
+            text += f"\n  row:  {excerpt(self.row)}"
+        if self.fix:
+            text += f"\n  fix:  {self.fix}"
+        return text
+
+
+class ShapeError(UnrolledError, ValueError):
+    """A tensor argument whose shape or dtype does not fit; the message names the argument."""
+
+
+class CheckpointError(UnrolledError, ValueError):
+    """A run folder that cannot be loaded: missing, truncated, foreign or of a newer format."""
+
+
+class BackendError(UnrolledError, RuntimeError):
+    """A backend that was forced and cannot run; the message names the condition that does not hold."""
+
+
+class TrainingError(UnrolledError, RuntimeError):
+    """Training that cannot go on; the message names the update and the parameter."""
+
+
+class LawError(UnrolledError, AssertionError):
+    """A part that breaks one of the six laws; the message names the law, the tensor and the difference."""
+
+
+def excerpt(text: str, most: int = 80) -> str:
+    """Make `text` safe for one line: control characters and lone surrogates escaped, cut at `most` characters."""
+    head = text[: most + 1].encode("unicode_escape", "surrogatepass").decode("ascii") if not text.isascii() else text
+    if text.isprintable():
+        head = text
+    elif text.isascii():
+        head = text[: most + 1].encode("unicode_escape").decode("ascii")
+    return head if len(head) <= most else head[: most - 1] + "…"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return " (did you mean "…"?)" for the known word nearest to `word`, or "" where none is near."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{found[0]}"?)' if found else ""

@@ -1,0 +1,352 @@
+"""The six laws that make parts interchangeable, as a public suite: `unrolled.laws.check(part)`.
+
+    split           one call equals any split of it with the state carried (step by step, in chunks, with empty calls)
+    causal          what comes after step t never changes y up to t, to the bit
+    row             a row's answer depends neither on other rows nor on padding, at batch size 1 too
+    twin            every other backend that can run equals the reference: outputs, states and every gradient
+    round_trip      saved and loaded, a part gives the same bits
+    options_matter  each option changes something in a context where it applies, or is held to change nothing
+
+`part` is a cell (one of ours or yours), a layer or a model. It is never changed: the laws run on a copy, in eval mode,
+in float64 where they compare numbers. A broken law raises LawError, which names the tensor and the difference.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from unrolled import scan
+from unrolled.cells import Cell
+from unrolled.errors import LawError
+from unrolled.layers import Layer, Recurrent, set_backend
+from unrolled.models import Ids, Model
+from unrolled.state import State, leaves, select
+
+__all__ = ["LAWS", "Finding", "Option", "causal", "check", "options_matter", "round_trip", "row", "split", "twin"]
+
+LIMIT64 = 1e-10
+"""Largest difference, relative to the larger of 1 and the tensor's largest number, that rounding in float64 explains:
+about 2e-16 an operation, some thousands of operations, and a wide margin that is still far below any real mistake."""
+
+
+class Finding(NamedTuple):
+    """What a law found: how many comparisons it made (0: it does not bind this part, and `why`), the worst of them."""
+
+    law: str
+    compared: int
+    worst: float
+    why: str = ""
+
+    def __str__(self) -> str:
+        if not self.compared:
+            return f"{self.law:<11} does not bind: {self.why}"
+        return f"{self.law:<11} holds: {self.compared} comparisons, largest difference {self.worst:.1e}"
+
+
+def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
+    """Hold `part` to every law that binds it.
+
+    Args:
+        part: a Cell, a Layer or a Model, yours or ours.
+        seed: of the random inputs.
+
+    Returns:
+        one Finding a law, printable.
+
+    Raises:
+        LawError: the first law that is broken, with the tensor, the place and the difference.
+    """
+    return [law(part, seed=seed) for law in LAWS]
+
+
+def split(part: nn.Module, *, seed: int = 0) -> Finding:
+    """One call equals any split of it with the state carried. Binds causal layers and models."""
+    subject = _Subject(part, torch.float64, seed)
+    if not subject.causal:
+        return Finding("split", 0, 0.0, "the part is not causal")
+    law = _Law("split")
+    B, T = 4, 7
+    x = subject.inputs(B, T)
+    for lengths in (None, torch.tensor([T, 0, 4, 1])):
+        whole, whole_state = subject.run(x, lengths=lengths)
+        for cuts in [(cut,) for cut in range(T + 1)] + [(2, 2, 5), tuple(range(1, T))]:
+            state: State = None
+            pieces: list[Tensor] = []
+            for start, stop in zip((0, *cuts), (*cuts, T), strict=True):
+                real = None if lengths is None else (lengths - start).clamp(0, stop - start)
+                y, state = subject.run(x[:, start:stop], state, real)
+                pieces.append(y)
+            y = torch.cat(pieces, dim=1) if subject.each else pieces[-1]
+            where = f"cut at {', '.join(map(str, cuts))}"
+            law.close(f"y, {where}", subject.seen(y, lengths), subject.seen(whole, lengths))
+            law.close_states(f"state, {where}", state, whole_state)
+    return law.finding()
+
+
+def causal(part: nn.Module, *, seed: int = 0) -> Finding:
+    """What comes after step t never changes y up to t. Binds causal parts that answer at each step."""
+    subject = _Subject(part, torch.float32, seed)
+    if not subject.causal or not subject.each:
+        return Finding("causal", 0, 0.0, "the part is not causal" if not subject.causal else "it answers once")
+    law = _Law("causal")
+    B, T = 3, 6
+    x, other = subject.inputs(B, T), subject.inputs(B, T)
+    y, _ = subject.run(x)
+    for t in range(T):
+        changed, _ = subject.run(torch.cat([x[:, : t + 1], other[:, t + 1 :]], dim=1))
+        law.same_bits(f"y up to step {t}", changed[:, : t + 1], y[:, : t + 1])
+    return law.finding()
+
+
+def row(part: nn.Module, *, seed: int = 0) -> Finding:
+    """A row's answer depends neither on other rows nor on padding. Binds everything."""
+    subject = _Subject(part, torch.float64, seed)
+    law = _Law("row")
+    B, T = 5, 6
+    lengths = torch.tensor([3, T, 0, 1, T - 1])
+    x = subject.inputs(B, T)
+    y, state = subject.run(x, lengths=lengths)
+    if subject.each and not isinstance(subject.part, Model):
+        padding = torch.arange(T) >= lengths.unsqueeze(1)
+        law.same_bits("y at padded steps (must be 0)", y[padding], torch.zeros_like(y[padding]))
+    garbage, garbage_state = subject.run(subject.with_garbage(x, lengths), lengths=lengths)
+    law.close("y, other padding", subject.seen(garbage, lengths), subject.seen(y, lengths))
+    law.close_states("state, other padding", garbage_state, state)
+    order = torch.tensor([4, 2, 0, 3, 1])
+    moved, _ = subject.run(x[order], lengths=lengths[order])
+    law.close("y, rows in another order", subject.seen(moved, lengths[order]), subject.seen(y, lengths, order))
+    for i, length in enumerate(lengths.tolist()):
+        alone, alone_state = subject.run(x[i : i + 1, :length])
+        together = y[i : i + 1, :length] if subject.each else y[i : i + 1]
+        law.close(f"y, row {i} of length {length} alone", alone, together)
+        law.close_states(f"state, row {i} of length {length} alone", alone_state, select(state, [i]))
+    return law.finding()
+
+
+def twin(part: nn.Module, *, seed: int = 0) -> Finding:
+    """Every other backend that can run equals the reference, in outputs, states and every gradient.
+
+    A backend's float32 may be off from the reference's float64 by 4 times what the reference's own float32 is off, plus
+    8 units in the last place of the tensor's largest number: another order of sums, but no other sum.
+    """
+    whole = _wrapped(part)
+    cells = [layer.cell for layer in whole.modules() if isinstance(layer, Recurrent)]
+    if not cells:
+        return Finding("twin", 0, 0.0, "the part has no recurrent layer")
+    backends = [
+        name
+        for name in scan.BACKENDS
+        if name != "reference" and all(c.holds for cell in cells for c in scan.conditions(name, cell))
+    ]
+    if not backends:
+        return Finding("twin", 0, 0.0, "no backend but the reference can run its cells")
+    law = _Law("twin")
+    for B, T, lengths in [(4, 7, None), (4, 7, torch.tensor([3, 7, 0, 1])), (1, 1, None), (1, 5, None), (3, 0, None)]:
+        exact = _gradients(whole, "reference", torch.float64, B, T, lengths, seed)
+        rounded = _gradients(whole, "reference", torch.float32, B, T, lengths, seed)
+        for name in backends:
+            theirs = _gradients(whole, name, torch.float32, B, T, lengths, seed)
+            for tensor, value in theirs.items():
+                own = _largest(rounded[tensor].double() - exact[tensor])
+                law.within(
+                    f"{name}: {tensor} at B={B}, T={T}" + ("" if lengths is None else ", ragged"),
+                    value.double(),
+                    exact[tensor],
+                    4 * own + 8 * torch.finfo(torch.float32).eps * _largest(exact[tensor]),
+                )
+    return law.finding()
+
+
+def round_trip(part: nn.Module, *, seed: int = 0) -> Finding:
+    """Saved and loaded, the part gives the same bits: all that its answer depends on is in its state_dict."""
+    subject = _Subject(part, torch.float32, seed)
+    law = _Law("round_trip")
+    saved = safetensors.torch.save({name: value.contiguous() for name, value in subject.part.state_dict().items()})
+    loaded = _Subject(part, torch.float32, seed)
+    with torch.no_grad():
+        for parameter in loaded.part.parameters():
+            parameter.add_(1)
+    loaded.part.load_state_dict(safetensors.torch.load(saved))
+    x = subject.inputs(3, 5)
+    y, state = subject.run(x)
+    y_loaded, state_loaded = loaded.run(x)
+    law.same_bits("y", y_loaded, y)
+    for i, (a, b) in enumerate(zip(leaves(state_loaded), leaves(state), strict=True)):
+        law.same_bits(f"state, tensor {i}", a, b)
+    return law.finding()
+
+
+class Option(NamedTuple):
+    """One option to be flipped: its other value, the settings in which it applies, and whether it may change anything.
+
+    `changes=False` is for options that promise to change nothing, such as a backend: they are held to that promise,
+    within `within` (relative; 0: to the bit).
+    """
+
+    name: str
+    value: Any
+    context: Mapping[str, Any] = {}
+    changes: bool = True
+    within: float = 0.0
+
+
+def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], options: list[Option]) -> Finding:
+    """Flip each option in its context, and see that something changes, or that nothing does where that is promised.
+
+    Args:
+        build: settings -> named tensors: parameters, outputs, gradients, whatever an option may change. It must be
+            deterministic for equal settings.
+        options: what to flip.
+
+    Raises:
+        LawError: names the option that changed nothing, or something.
+    """
+    law = _Law("options_matter")
+    for option in options:
+        before, after = build(option.context), build({**option.context, option.name: option.value})
+        same = before.keys() == after.keys() and all(
+            a.shape == after[name].shape
+            and (torch.equal(a, after[name]) if not option.within else _off(after[name], a) <= option.within)
+            for name, a in before.items()
+        )
+        law.count()
+        if same == option.changes:
+            what = "changed nothing" if same else "changed something, though it promises not to"
+            raise LawError(f"options_matter: {option.name}={option.value!r} {what} (in {dict(option.context)})")
+    return law.finding()
+
+
+LAWS: tuple[Callable[..., Finding], ...] = (split, causal, row, twin, round_trip)
+"""The laws that `check` holds one part to; `options_matter` needs a table of options and is called by itself."""
+
+
+class _Law:
+    """Compares tensors, remembers the worst difference, and raises where one is too large."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.compared, self.worst = name, 0, 0.0
+
+    def count(self) -> None:
+        self.compared += 1
+
+    def close(self, what: str, got: Tensor, wanted: Tensor) -> None:
+        self.within(what, got, wanted, LIMIT64 * max(1.0, _largest(wanted)))
+
+    def same_bits(self, what: str, got: Tensor, wanted: Tensor) -> None:
+        self.within(what, got, wanted, 0.0)
+
+    def within(self, what: str, got: Tensor, wanted: Tensor, limit: float) -> None:
+        self.count()
+        if got.shape != wanted.shape:
+            raise LawError(f"{self.name}: {what} has shape {tuple(got.shape)}, not {tuple(wanted.shape)}")
+        if not got.numel():
+            return
+        if not bool(got.isfinite().all()):
+            raise LawError(f"{self.name}: {what} is not finite")
+        difference = (got - wanted).abs()
+        worst = float(difference.max())
+        if not worst <= limit:
+            place = tuple(int(i) for i in torch.unravel_index(difference.argmax(), difference.shape))
+            raise LawError(f"{self.name}: {what} is off by {worst:.3g} (limit {limit:.3g}) at {list(place)}")
+        self.worst = max(self.worst, worst)
+
+    def close_states(self, what: str, got: State, wanted: State) -> None:
+        for i, (a, b) in enumerate(zip(leaves(got), leaves(wanted), strict=True)):
+            self.close(f"{what}, tensor {i}", a, b)
+
+    def finding(self) -> Finding:
+        return Finding(self.name, self.compared, self.worst)
+
+
+class _Subject:
+    """A copy of a part in eval mode, with inputs made for it."""
+
+    def __init__(self, part: nn.Module, dtype: torch.dtype, seed: int) -> None:
+        self.part = copy.deepcopy(_wrapped(part)).to(dtype).eval()
+        self.dtype = dtype
+        self.generator = torch.Generator().manual_seed(seed)
+        self.causal: bool = self.part.causal
+        self.each = not isinstance(self.part, Model) or self.part.answer == "each"
+
+    def inputs(self, B: int, T: int) -> Tensor:
+        """Random ids (B, T), or features (B, T, D)."""
+        if isinstance(self.part, Model):
+            if isinstance(self.part.inputs, Ids):
+                return torch.randint(1, self.part.inputs.vocabulary_size, (B, T), generator=self.generator)
+            size = self.part.inputs.size
+        else:
+            assert isinstance(self.part, Layer)
+            size = self.part.input_size
+        return torch.randn(B, T, size, generator=self.generator, dtype=torch.float64).to(self.dtype)
+
+    def with_garbage(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The same inputs with other padding: the largest id, or a number that would not go unnoticed."""
+        garbage = int(x.max()) if not x.is_floating_point() else 1e6
+        padding = torch.arange(x.shape[1]) >= lengths.unsqueeze(1)
+        return x.masked_fill(padding.view(*padding.shape, *[1] * (x.dim() - 2)), garbage)
+
+    @torch.no_grad()
+    def run(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        y, state = self.part(x, state, lengths)
+        return y, state
+
+    def seen(self, y: Tensor, lengths: Tensor | None, order: Tensor | None = None) -> Tensor:
+        """The answers at real steps (all of them, where the part answers once), rows in the given order."""
+        if order is not None:
+            y, lengths = y[order], None if lengths is None else lengths[order]
+        if lengths is None or not self.each:
+            return y
+        return y[torch.arange(y.shape[1]) < lengths.unsqueeze(1)]
+
+
+def _wrapped(part: nn.Module) -> Layer | Model:
+    """A cell over time, where `part` is a cell."""
+    if isinstance(part, Cell):
+        return Recurrent(part)
+    if isinstance(part, Layer | Model):
+        return part
+    raise TypeError(f"laws bind a Cell, a Layer or a Model: got {type(part).__name__}")
+
+
+def _gradients(
+    part: nn.Module, backend: str, dtype: torch.dtype, B: int, T: int, lengths: Tensor | None, seed: int
+) -> dict[str, Tensor]:
+    """Outputs, states, and the gradients of a random function of both, by name; from a state that is not zero."""
+    subject = _Subject(part, dtype, seed)
+    set_backend(subject.part, backend)
+    before, x = subject.inputs(B, 2), subject.inputs(B, T)
+    _, state = subject.run(before)
+    entered = [leaf.requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
+    if x.is_floating_point():
+        entered.append(x.requires_grad_())
+    y, after = subject.part(x, state, lengths)
+    tensors = {"y": y, **{f"state {i}": leaf for i, leaf in enumerate(leaves(after))}}
+    loss = torch.zeros((), dtype=dtype)
+    for value in tensors.values():
+        weights = torch.randn(value.shape, generator=subject.generator, dtype=torch.float64).to(dtype)
+        loss = loss + (value * weights).sum()
+    if not loss.requires_grad:
+        return {name: value.detach() for name, value in tensors.items()}
+    named: dict[str, Tensor] = {f"gradient of {name}": p for name, p in subject.part.named_parameters()}
+    named |= {f"gradient of input {i}": leaf for i, leaf in enumerate(entered)}
+    gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    tensors |= {
+        name: torch.zeros_like(p) if gradient is None else gradient
+        for (name, p), gradient in zip(named.items(), gradients, strict=True)
+    }
+    return {name: value.detach() for name, value in tensors.items()}
+
+
+def _largest(tensor: Tensor) -> float:
+    return float(tensor.abs().max()) if tensor.numel() else 0.0
+
+
+def _off(got: Tensor, wanted: Tensor) -> float:
+    """The largest difference, relative to the larger of 1 and the largest number wanted."""
+    return _largest(got.double() - wanted.double()) / max(1.0, _largest(wanted))

@@ -1,0 +1,23 @@
+"""Layers: (x, state, lengths) -> (y, state), interchangeable."""
+
+from unrolled.layers.bag import Bag, BagState
+from unrolled.layers.dropout import Dropout
+from unrolled.layers.embedding import Embedding
+from unrolled.layers.layer import Layer
+from unrolled.layers.mlp import MLP, Head
+from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
+
+__all__ = [
+    "MLP",
+    "Bag",
+    "BagState",
+    "Bidirectional",
+    "BothStates",
+    "Dropout",
+    "Embedding",
+    "Head",
+    "Layer",
+    "Recurrent",
+    "Stacked",
+    "set_backend",
+]

@@ -1,0 +1,95 @@
+"""The bag: everything read so far, pooled, without order.
+
+    mean:  y_t = (x_1 + … + x_t) / t           state (sum, steps)
+    max:   y_t = max(x_1, …, x_t)              state (most, steps)
+
+The state is all that the answer needs, so a bag can be continued like a recurrence; before its first step it is 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unrolled import shapes
+from unrolled.errors import ConfigError
+from unrolled.layers.layer import Layer
+from unrolled.state import State
+
+__all__ = ["Bag", "BagState"]
+
+
+class BagState(NamedTuple):
+    """What a bag carries: pooled (B, D), the sum (mean) or the largest (max) so far, and steps (B,), how many."""
+
+    pooled: Tensor
+    steps: Tensor
+
+
+class Bag(Layer):
+    """Pool x over time.
+
+    Args:
+        size: D.
+        pool: "mean" or "max".
+    """
+
+    def __init__(self, size: int, *, pool: Literal["mean", "max"] = "mean") -> None:
+        super().__init__(size, size, causal=True)
+        if pool not in ("mean", "max"):
+            raise ConfigError(f'pool must be "mean" or "max": got {pool!r}')
+        self.pool = pool
+
+    def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) -> the pool after each step, (B, T, D)."""
+        x, state, is_real = self._begin(x, state, lengths)
+        T = x.shape[1]
+        steps = state.steps.unsqueeze(1) + torch.arange(1, T + 1, dtype=x.dtype, device=x.device)  # (B, T)
+        if self.pool == "mean":
+            y = (state.pooled.unsqueeze(1) + x.cumsum(1)) / steps.unsqueeze(2)
+        else:
+            y = torch.maximum(x.cummax(1).values, self._most(state).unsqueeze(1)) if T else x
+        y = y if is_real is None else y.masked_fill(~is_real, 0)
+        return y, self._after(x, state, lengths)
+
+    def absorb(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> BagState:
+        """Return only the state after x (B, T, D): all that one answer needs, without the pool after each step."""
+        x, state, _ = self._begin(x, state, lengths)
+        return self._after(x, state, lengths)
+
+    def summary(self, state: State) -> Tensor:
+        """The pool of everything so far, (B, D); 0 where nothing was read."""
+        pooled: Tensor = state.pooled
+        return pooled / state.steps.clamp(min=1).unsqueeze(1) if self.pool == "mean" else pooled
+
+    def extra_repr(self) -> str:
+        """Size and pool, for repr()."""
+        return f"{self.input_size}, pool={self.pool!r}"
+
+    def _begin(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, BagState, Tensor | None]:
+        """Check the arguments, make the state, and put what changes nothing (0 or −∞) where x is padding."""
+        shapes.check("x", x, "BTD", D=self.input_size)
+        B, T, D = x.shape
+        shapes.check_lengths(lengths, B, T)
+        nothing = 0.0 if self.pool == "mean" else float("-inf")
+        if state is None:
+            state = BagState(x.new_zeros(B, D), x.new_zeros(B))
+        if lengths is None:
+            return x, state, None
+        is_real = shapes.real(lengths, T).unsqueeze(2)
+        return x.masked_fill(~is_real, nothing), state, is_real
+
+    def _after(self, x: Tensor, state: BagState, lengths: Tensor | None) -> BagState:
+        T = x.shape[1]
+        steps = state.steps + (T if lengths is None else lengths.to(x.dtype))
+        if self.pool == "mean":
+            return BagState(state.pooled + x.sum(1), steps)
+        most = torch.maximum(self._most(state), x.amax(1)) if T else self._most(state)
+        return BagState(most.masked_fill(steps.unsqueeze(1) == 0, 0), steps)
+
+    @staticmethod
+    def _most(state: BagState) -> Tensor:
+        """The largest so far, (B, D), with −∞ where nothing was read."""
+        return state.pooled.masked_fill(state.steps.unsqueeze(1) == 0, float("-inf"))

@@ -1,0 +1,57 @@
+"""Feedforward layers, and the head that every model answers through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import ConfigError
+from unrolled.layers.dropout import Dropout
+
+__all__ = ["MLP", "Head"]
+
+PHI = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class MLP(nn.Module):
+    """One pass from input to output, layer by layer:  x_l = φ(W_l x_{l−1} + b_l), each followed by dropout.
+
+    Args:
+        sizes: D, H, …, H: the input and every layer.
+        nonlinearity: φ, "tanh" or "relu".
+        dropout: share of each layer's output that is dropped in training.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, nonlinearity: str = "relu", dropout: float = 0.0) -> None:
+        super().__init__()
+        if nonlinearity not in PHI:
+            raise ConfigError(f'nonlinearity must be "tanh" or "relu": got {nonlinearity!r}')
+        steps: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            steps += [nn.Linear(before, after), PHI[nonlinearity](), Dropout(dropout)]
+        self.steps = nn.Sequential(*steps)
+        self.output_size = sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, D) -> (…, H)."""
+        y: Tensor = self.steps(x)
+        return y
+
+
+class Head(nn.Linear):
+    """The last layer, from what the network has made of its input to logits.
+
+    It starts small, so that a fresh model's answer is near 1 / V for each of the V classes and its loss near ln V.
+    """
+
+    START = 0.02
+
+    def reset_parameters(self) -> None:
+        """Weights uniform within ±0.02 / √D, no bias."""
+        with torch.no_grad():
+            bound = self.START * self.in_features**-0.5
+            self.weight.uniform_(-bound, bound)
+            self.bias.zero_()

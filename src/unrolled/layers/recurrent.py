@@ -1,0 +1,124 @@
+"""Recurrent layers: a cell over time, two of them in opposite directions, and layers on top of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.cells import Cell
+from unrolled.layers.dropout import Dropout, keep_mask
+from unrolled.layers.layer import Layer
+from unrolled.scan import scan
+from unrolled.state import State
+
+__all__ = ["Bidirectional", "BothStates", "Recurrent", "Stacked", "set_backend"]
+
+
+class Recurrent(Layer):
+    """A cell over time.
+
+    Args:
+        cell: the maths of one step, one of ours or your own.
+        reverse: read each row from its last real step to its first.
+        recurrent_dropout: share of h that is dropped on its way back into the gates in training, with one mask for all
+            steps of a call (Gal & Ghahramani 2016).
+        backend: what computes the scan, see unrolled.scan.
+
+    State: the cell's.
+    """
+
+    def __init__(
+        self, cell: Cell[Any, Any], *, reverse: bool = False, recurrent_dropout: float = 0.0, backend: str = "auto"
+    ) -> None:
+        super().__init__(cell.input_size, cell.hidden_size, causal=not reverse)
+        self.cell, self.reverse, self.recurrent_dropout, self.backend = cell, reverse, recurrent_dropout, backend
+
+    def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, H)."""
+        mask = None
+        if self.training and self.recurrent_dropout > 0:
+            mask = keep_mask(x, (x.shape[0], self.cell.hidden_size), self.recurrent_dropout)
+        return scan(self.cell, x, state, lengths, reverse=self.reverse, mask=mask, backend=self.backend)
+
+    def summary(self, state: State) -> Tensor:
+        """The final h, (B, H)."""
+        h: Tensor = state.h
+        return h
+
+    def extra_repr(self) -> str:
+        """Options, for repr()."""
+        return f"reverse={self.reverse}, recurrent_dropout={self.recurrent_dropout}, backend={self.backend!r}"
+
+
+class BothStates(NamedTuple):
+    """The states of the two directions of a bidirectional layer."""
+
+    forward: Any
+    backward: Any
+
+
+class Bidirectional(Layer):
+    """Two recurrent layers, one from each end; y is both outputs side by side, and so is the summary.
+
+    Args:
+        forward_layer, backward_layer: two Recurrent of equal input size, the second with reverse=True.
+    """
+
+    def __init__(self, forward_layer: Recurrent, backward_layer: Recurrent) -> None:
+        super().__init__(forward_layer.input_size, forward_layer.output_size + backward_layer.output_size, causal=False)
+        self.forward_layer, self.backward_layer = forward_layer, backward_layer
+
+    def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, 2H)."""
+        before = BothStates(None, None) if state is None else state
+        y_forward, after_forward = self.forward_layer(x, before.forward, lengths)
+        y_backward, after_backward = self.backward_layer(x, before.backward, lengths)
+        return torch.cat([y_forward, y_backward], dim=2), BothStates(after_forward, after_backward)
+
+    def summary(self, state: State) -> Tensor:
+        """Both final states: the forward one's after the last step, the backward one's after the first, (B, 2H)."""
+        return torch.cat(
+            [self.forward_layer.summary(state.forward), self.backward_layer.summary(state.backward)], dim=1
+        )
+
+
+class Stacked(Layer):
+    """Layers on top of each other, with dropout between them.
+
+    Args:
+        layers: each takes what the one below puts out.
+        dropout, variational: see Dropout; not after the last layer.
+
+    State: a tuple with one state a layer.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, dropout: float = 0.0, variational: bool = False) -> None:
+        super().__init__(layers[0].input_size, layers[-1].output_size, causal=all(layer.causal for layer in layers))
+        self.layers = nn.ModuleList(layers)
+        self.dropout = Dropout(dropout, variational=variational)
+
+    def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, output_size)."""
+        states = [None] * len(self.layers) if state is None else state
+        after = []
+        for i, (layer, layer_state) in enumerate(zip(self.layers, states, strict=True)):
+            x, layer_state = layer(x if i == 0 else self.dropout(x), layer_state, lengths)
+            after.append(layer_state)
+        return x, tuple(after)
+
+    def summary(self, state: State) -> Tensor:
+        """The top layer's."""
+        top = self.layers[-1]
+        assert isinstance(top, Layer)
+        return top.summary(state[-1])
+
+
+def set_backend(module: nn.Module, backend: str) -> int:
+    """Set the backend of every recurrent layer inside `module`; return how many there are."""
+    found = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
+    for layer in found:
+        layer.backend = backend
+    return len(found)

@@ -1,0 +1,153 @@
+"""The map of the whole product: eight rows from the feedforward network to GPT, and the tasks they serve.
+
+Command-line choices, comparison columns, the docs index and the tests' parametrisation all come from here.
+This file imports nothing heavy: a row names its model by dotted path, and `unrolled.api` resolves it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from unrolled.errors import ConfigError, nearest
+
+__all__ = ["LINEAGE", "TASKS", "Row", "Task", "row", "rows_for", "task"]
+
+
+class Row(NamedTuple):
+    """One architecture of the lineage."""
+
+    name: str
+    year: int
+    adds: str  # what it adds to the row before
+    cannot: str  # what it still cannot do
+    source: str  # the paper
+    tasks: tuple[str, ...]  # the tasks it serves, once built
+    model: str | None = None  # "module:class", or None while it is not built
+    cell: str | None = None  # the cell its recurrent layers run, where the row fixes one
+
+
+class Task(NamedTuple):
+    """One job that rows are trained for."""
+
+    name: str
+    data: str
+    built: bool
+
+
+TASKS = (
+    Task("classify", "a text or image and its label", built=True),
+    Task("tag", "tokens and a label each", built=False),
+    Task("translate", "a source and a target sequence", built=False),
+    Task("generate", "plain text", built=False),
+)
+
+LINEAGE = (
+    Row(
+        "feedforward",
+        1986,
+        "one pass from input to output, layer by layer",
+        "sees its input whole and only once: no order, no memory",
+        "Rumelhart, Hinton & Williams 1986",
+        ("classify", "tag", "generate"),
+        "unrolled.models.feedforward:FeedforwardModel",
+    ),
+    Row(
+        "elman",
+        1990,
+        "its previous output returns as input: a sequence, step by step",
+        "forgets what came long before",
+        "Elman 1990",
+        ("classify", "tag", "generate"),
+        "unrolled.models.recurrent:RecurrentModel",
+        "elman",
+    ),
+    Row(
+        "lstm",
+        1997,
+        "a cell state with forget, input and output gates",
+        "one output per input, in order",
+        "Hochreiter & Schmidhuber 1997; Gers et al. 2000",
+        ("classify", "tag", "generate"),
+        "unrolled.models.recurrent:RecurrentModel",
+        "lstm",
+    ),
+    Row(
+        "gru",
+        2014,
+        "no separate cell state, two gates; 1 − update does the other's work",
+        "one output per input, in order",
+        "Cho et al. 2014",
+        ("classify", "tag", "generate"),
+        "unrolled.models.recurrent:RecurrentModel",
+        "gru",
+    ),
+    Row(
+        "encoder_decoder",
+        2014,
+        "input and output of different length and order, through one fixed vector",
+        "the whole source must fit into that vector, and it is biased to the last words",
+        "Cho et al. 2014; Sutskever et al. 2014",
+        ("translate",),
+    ),
+    Row(
+        "attention",
+        2015,
+        "at each step the decoder looks at a weighted sum of all encoder outputs",
+        "still one step after another",
+        "Bahdanau et al. 2015; Luong et al. 2015",
+        ("translate",),
+    ),
+    Row(
+        "transformer",
+        2017,
+        "attention only: no recurrence, no convolution",
+        "its state grows with the sequence",
+        "Vaswani et al. 2017",
+        ("classify", "tag", "translate"),
+    ),
+    Row(
+        "gpt",
+        2018,
+        "the decoder alone, predicting the next token",
+        "its state grows with the sequence",
+        "Radford et al. 2018; Brown et al. 2020",
+        ("translate", "generate"),
+    ),
+)
+
+
+def row(name: str) -> Row:
+    """Return the row called `name`.
+
+    Raises:
+        ConfigError: no such row (the nearest is named), or the row is not built yet.
+    """
+    found = next((r for r in LINEAGE if r.name == name), None)
+    if found is None:
+        names = [r.name for r in LINEAGE]
+        raise ConfigError(f'row "{name}" is not in the lineage{nearest(name, names)}; it has {", ".join(names)}')
+    if found.model is None:
+        built = ", ".join(r.name for r in LINEAGE if r.model)
+        raise ConfigError(f'row "{name}" ({found.source}) is not built yet; built are {built}')
+    return found
+
+
+def task(name: str) -> Task:
+    """Return the task called `name`.
+
+    Raises:
+        ConfigError: no such task (the nearest is named), or the task is not built yet.
+    """
+    found = next((t for t in TASKS if t.name == name), None)
+    if found is None:
+        names = [t.name for t in TASKS]
+        raise ConfigError(f'task "{name}" is unknown{nearest(name, names)}; tasks are {", ".join(names)}')
+    if not found.built:
+        built = ", ".join(t.name for t in TASKS if t.built)
+        raise ConfigError(f'task "{name}" ({found.data}) is not built yet; built are {built}')
+    return found
+
+
+def rows_for(task_name: str) -> tuple[Row, ...]:
+    """Return the built rows that serve the task, in the order of the lineage."""
+    return tuple(r for r in LINEAGE if task_name in r.tasks and r.model is not None)

@@ -1,0 +1,101 @@
+"""What a model is: inputs in, logits out, and a state that is a value.
+
+    logits, state = model(inputs, state, lengths)
+
+inputs are ids (B, T) or features (B, T, D); logits are (B, T, V) from a model that answers at each step, (B, V) from
+one that answers once, about everything it has read so far. Decoding, evaluation and the laws need nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from unrolled import shapes
+from unrolled.config import ModelConfig
+from unrolled.errors import ConfigError
+from unrolled.layers import Embedding
+from unrolled.state import State
+
+__all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState"]
+
+Answer = Literal["once", "each"]
+
+
+class Ids(NamedTuple):
+    """Inputs are token ids, (B, T)."""
+
+    vocabulary_size: int
+
+
+class Features(NamedTuple):
+    """Inputs are vectors, (B, T, size): the rows of an image, a sensor's readings."""
+
+    size: int
+
+
+Inputs = Ids | Features
+
+
+class ModelState(NamedTuple):
+    """What a model carries: its layers' state, and the pool it reads its one answer from (or ())."""
+
+    layers: Any
+    pool: Any
+
+
+class Model(nn.Module):
+    """Base of every row's model.
+
+    Args:
+        inputs: Ids(vocabulary_size) or Features(size).
+        num_outputs: V, the number of classes or tokens.
+        config: sizes and options.
+        answer: "once" for the whole sequence, or "each" for every step.
+        causal: whether the answer up to t depends only on the inputs up to t.
+    """
+
+    uses: ClassVar[frozenset[str]] = frozenset()
+    """The options of ModelConfig that this row has a use for; any other must stay at its default."""
+
+    def __init__(
+        self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, causal: bool = True
+    ) -> None:
+        super().__init__()
+        if num_outputs < 1:
+            raise ConfigError(f"num_outputs must be at least 1: got {num_outputs}")
+        self.inputs, self.num_outputs, self.config = inputs, num_outputs, config
+        self.answer, self.causal = answer, causal
+        if isinstance(inputs, Ids):
+            self.embedding: Embedding | None = Embedding(inputs.vocabulary_size, config.embedding_size)
+            self.input_size = config.embedding_size
+        else:
+            self.embedding, self.input_size = None, inputs.size
+
+    def begin(self, source: Tensor, lengths: Tensor | None = None) -> State:
+        """Read a source and return the state in which decoding begins. Only rows with an encoder have one."""
+        raise ConfigError(f"{type(self).__name__} has no encoder: it begins with state None")
+
+    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> logits (B, V) or (B, T, V), and the state."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(inputs, state, lengths)")
+
+    def vectors(self, inputs: Tensor) -> Tensor:
+        """Return the inputs as vectors, (B, T, input_size)."""
+        if self.embedding is None:
+            shapes.check("inputs", inputs, "BTD", D=self.input_size)
+            return inputs
+        x: Tensor = self.embedding(inputs)
+        return x
+
+    @classmethod
+    def refuse_unused(cls, config: ModelConfig, name: str, uses: frozenset[str]) -> None:
+        """Refuse options that differ from their default though `name` has no use for them.
+
+        Raises:
+            ConfigError: names the option and what would use it.
+        """
+        for option, field in ModelConfig.model_fields.items():
+            if option not in uses and getattr(config, option) != field.default:
+                raise ConfigError(f"{name} has no use for {option}: leave it out (got {getattr(config, option)!r})")

@@ -1,0 +1,44 @@
+"""The meaning of a scan: one generic loop over `gates` and `advance`, for any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.cells import Cell
+from unrolled.shapes import real
+from unrolled.state import State, hold
+
+__all__ = ["scan"]
+
+
+def scan(
+    cell: Cell[Any, Any],
+    x: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    *,
+    reverse: bool,
+    mask: Tensor | None,
+    edit: Callable[[Any], Any] | None,
+) -> tuple[Tensor, State]:
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step.
+
+    `reverse` runs from the last step to the first; padding stands right all the same, and is passed over. `mask` (B, H)
+    multiplies h where it enters the gates. `edit` changes the gates of every step before they act.
+    """
+    B, T = x.shape[:2]
+    is_real = None if lengths is None else real(lengths, T).unbind(1)
+    x_gates = cell.project(x).unbind(1)  # once, not by x_gates[:, t]: its backward would be quadratic in T
+    ys: list[Tensor] = [x.new_empty(0)] * T
+    for t in reversed(range(T)) if reverse else range(T):
+        seen = state if mask is None else state._replace(h=state.h * mask)
+        gates = cell.gates(x_gates[t], seen)
+        y, after = cell.advance(gates if edit is None else edit(gates), state)
+        if is_real is not None:
+            y, after = y.masked_fill(~is_real[t].unsqueeze(1), 0), hold(is_real[t], after, state)
+        ys[t], state = y, after
+    return torch.stack(ys, dim=1) if T else x.new_zeros(B, 0, cell.hidden_size), state

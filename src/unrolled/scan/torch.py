@@ -1,0 +1,115 @@
+"""Torch's own RNN, LSTM and GRU as the twin of our plain cells: oneDNN on CPU, cuDNN on CUDA.
+
+Our one bias becomes torch's first, its second is zero (the GRU's n third of it is bias_n), so ours → torch → ours gives
+the same bits; torch → ours sums the two.
+
+Ragged rows run as one dense batch, because torch's packed sequences leave oneDNN and pay a loop. Rows are turned so
+that padding stands right in the direction of the run, where it cannot reach what came before: outputs there are set to
+zero, and h is taken at each row's last real step. The LSTM's c is not among torch's outputs, so one more input feature
+marks the padding, with weights that shut the input gate and open the forget gate: c is held to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
+from unrolled.shapes import real
+from unrolled.state import State
+
+__all__ = ["CELLS", "copy_from_torch", "copy_to_torch", "scan"]
+
+CELLS = (ElmanCell, LSTMCell, GRUCell)
+
+SHUT = 1e4  # in a gate's sum: sigmoid(−1e4) is 0 and sigmoid(1e4) is 1, exactly, in every precision
+
+
+def scan(
+    cell: Cell[Any, Any], x: Tensor, state: State, lengths: Tensor | None, *, reverse: bool
+) -> tuple[Tensor, State]:
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
+    B, T = x.shape[:2]
+    if T == 0 or B == 0:  # torch refuses an empty sequence
+        return x.new_zeros(B, T, cell.hidden_size), state
+    weights = _weights(cell)
+    turn = is_real = None
+    if lengths is not None:
+        is_real = real(lengths, T).unsqueeze(2)  # (B, T, 1)
+        x = x.masked_fill(~is_real, 0)  # so that what stands in padding cannot matter, not even a NaN
+        turn = _turned(lengths, T).unsqueeze(2)  # (B, T, 1)
+    if reverse:
+        x = x.flip(1) if turn is None else x.gather(1, turn.expand_as(x))
+    if isinstance(cell, LSTMCell) and is_real is not None:
+        x, weights[0] = _mark_padding(x, weights[0], is_real)
+
+    h = state.h.unsqueeze(0)
+    run = (weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)  # biases, layers, dropout, train, bi, B first
+    if isinstance(cell, LSTMCell):
+        y, h, c = torch.lstm(x, (h, state.c.unsqueeze(0)), *run)
+    elif isinstance(cell, GRUCell):
+        y, h = torch.gru(x, h, *run)
+    elif isinstance(cell, ElmanCell):
+        y, h = (torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu)(x, h, *run)
+    else:
+        raise TypeError(f"{type(cell).__name__} has no torch twin; scan/__init__.py decides who has")
+    h = h.squeeze(0)
+
+    if lengths is not None and is_real is not None:
+        last = (lengths - 1).clamp(min=0).view(B, 1, 1).expand(B, 1, cell.hidden_size)
+        h = torch.where(lengths.view(B, 1) > 0, y.gather(1, last).squeeze(1), state.h)
+    if reverse:
+        y = y.flip(1) if turn is None else y.gather(1, turn.expand_as(y))
+    if is_real is not None:
+        y = y.masked_fill(~is_real, 0)
+    if isinstance(cell, LSTMCell):
+        return y, LSTMState(h, c.squeeze(0))
+    return y, GRUState(h) if isinstance(cell, GRUCell) else ElmanState(h)
+
+
+def copy_to_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase) -> None:
+    """Copy the cell's weights into the first layer of a torch.nn.RNN, LSTM or GRU of the same sizes."""
+    with torch.no_grad():
+        for theirs, ours in zip(module.all_weights[0], _weights(cell), strict=True):
+            theirs.copy_(ours)
+
+
+def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase) -> None:
+    """Copy the first layer of a torch.nn.RNN, LSTM or GRU into the cell, its two biases summed into our one."""
+    weight_ih, weight_hh, bias_ih, bias_hh = module.all_weights[0]
+    with torch.no_grad():
+        cell.get_parameter("weight_x").copy_(weight_ih)
+        cell.get_parameter("weight_h").copy_(weight_hh)
+        bias = bias_ih + bias_hh
+        if isinstance(cell, GRUCell):
+            n = slice(2 * cell.hidden_size, None)
+            bias[n] = bias_ih[n]
+            cell.bias_n.copy_(bias_hh[n])
+        cell.get_parameter("bias").copy_(bias)
+
+
+def _weights(cell: Cell[Any, Any]) -> list[Tensor]:
+    """Our weights in torch's order: weight_ih, weight_hh, bias_ih, bias_hh."""
+    assert isinstance(cell, ElmanCell | LSTMCell | GRUCell)
+    if isinstance(cell, GRUCell):
+        second = torch.cat([cell.bias_n.new_zeros(2 * cell.hidden_size), cell.bias_n])
+    else:
+        second = torch.zeros_like(cell.bias)
+    return [cell.weight_x, cell.weight_h, cell.bias, second]
+
+
+def _turned(lengths: Tensor, T: int) -> Tensor:
+    """(B,) -> (B, T): where step t of a row comes from when its real steps are read backwards; padding stays."""
+    t = torch.arange(T, device=lengths.device)
+    back = lengths.unsqueeze(1) - 1 - t
+    return torch.where(back >= 0, back, t)
+
+
+def _mark_padding(x: Tensor, weight: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
+    """Give x (B, T, D) and the LSTM's weight (4H, D) one more feature that holds c where a step is padding."""
+    H = weight.shape[0] // 4
+    hold = weight.new_zeros(4 * H, 1)
+    hold[:H], hold[H : 2 * H] = -SHUT, SHUT
+    return torch.cat([x, (~is_real).to(x.dtype)], dim=2), torch.cat([weight, hold], dim=1)

@@ -1,0 +1,47 @@
+"""Named shape checks: what a tensor argument must look like, refused in words when it does not.
+
+The letters are those of docs/notation.md: B batch, T time, D model size, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import ShapeError
+
+__all__ = ["check", "check_lengths", "real"]
+
+
+def check(name: str, tensor: Tensor, letters: str, **sizes: int) -> None:
+    """Refuse `tensor` unless it has one axis a letter, with the given sizes: `check("x", x, "BTD", D=128)`.
+
+    Raises:
+        ShapeError: names the argument, the expected and the actual shape.
+    """
+    if tensor.dim() == len(letters) and all(
+        sizes.get(letter, size) == size for letter, size in zip(letters, tensor.shape, strict=True)
+    ):
+        return
+    wanted = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in letters)
+    raise ShapeError(f"{name} must have shape ({wanted}): got {tuple(tensor.shape)}")
+
+
+def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:
+    """Refuse `lengths` unless it is None or (B,) integers from 0 to T (values are looked at on the CPU only).
+
+    Raises:
+        ShapeError: names what is wrong and what was got.
+    """
+    if lengths is None:
+        return
+    check("lengths", lengths, "B", B=B)
+    if lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise ShapeError(f"lengths must be integers: got {lengths.dtype}")
+    if lengths.device.type == "cpu" and B and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
+        raise ShapeError(f"lengths must lie between 0 and T={T}: got {int(lengths.min())} to {int(lengths.max())}")
+
+
+def real(lengths: Tensor, T: int) -> Tensor:
+    """Return the mask of real steps, (B,) -> (B, T) bool: True where a step is real, False where it is padding."""
+    return torch.arange(T, device=lengths.device) < lengths.unsqueeze(1)

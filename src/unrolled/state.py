@@ -1,0 +1,73 @@
+"""State is a value: what a part carries from one call to the next.
+
+A state is a NamedTuple or tuple (of such) of tensors, batch first in every leaf; `None` is the beginning of a
+sequence, `()` is what a part without memory carries. It is passed in and returned, never stored on a module and never
+written after it was returned, so that two continuations of one state cannot disturb each other. Here is everything
+that anyone does with one without knowing whose it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = ["State", "detach", "hold", "join", "leaves", "nbytes", "select"]
+
+State = Any  # a NamedTuple or tuple (of such) of tensors, or None; recursive types are beyond NamedTuple's reach
+S = TypeVar("S")
+
+
+def select(state: S, rows: Tensor | Sequence[int]) -> S:
+    """Return the state of the given rows, in the given order (a row may be asked for twice). rows: (B',) integers."""
+    index = torch.as_tensor(rows, dtype=torch.long)
+    return _map(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
+
+
+def join(states: Sequence[S]) -> S:
+    """Return one state that holds the rows of all `states`, in order. The inverse of `select`."""
+    first = states[0]
+    if all(state is None for state in states):
+        return first
+    if any(state is None for state in states):
+        raise ValueError("join: some states are None (the beginning) and some are not; begin all of them first")
+    return _map(lambda *parts: torch.cat(parts, dim=0), *states)
+
+
+def detach(state: S) -> S:
+    """Return the state with its history forgotten: no gradient flows through it (truncated backpropagation)."""
+    return _map(Tensor.detach, state)
+
+
+def hold(real: Tensor, new: S, old: S) -> S:
+    """Return `new` for the rows that are real and `old` for the others. real: (B,) bool."""
+    return _map(lambda n, o: torch.where(real.view(-1, *[1] * (n.dim() - 1)), n, o), new, old)
+
+
+def nbytes(state: State) -> int:
+    """Return the memory that the state's tensors occupy, in bytes."""
+    return sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
+
+
+def leaves(state: State) -> Iterator[Tensor]:
+    """Yield the tensors of a state, in order."""
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, tuple):
+        for part in state:
+            yield from leaves(part)
+    elif state is not None:
+        raise TypeError(f"a state is made of tuples and tensors, not of {type(state).__name__}")
+
+
+def _map(change: Callable[..., Tensor], state: S, *others: S) -> S:
+    if isinstance(state, Tensor):
+        return change(state, *others)  # type: ignore[return-value]
+    if isinstance(state, tuple):
+        parts = [_map(change, *group) for group in zip(state, *others, strict=True)]
+        return type(state)._make(parts) if hasattr(state, "_make") else tuple(parts)  # type: ignore[return-value]
+    if state is None:
+        return state
+    raise TypeError(f"a state is made of tuples and tensors, not of {type(state).__name__}")
