@@ -1,1 +1,29 @@
-"""unrolled: from the feedforward network to the Transformer, as interchangeable parts."""
+"""unrolled: from the feedforward network to the Transformer, as interchangeable parts.
+
+    import unrolled
+    run = unrolled.train("sample:films", row="gru")
+    run.decode("a fine film")[0].label
+
+The verbs load torch when they are first used, so that importing this package and asking for help are quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unrolled.api import backends, decode, evaluate, inspect, load, train
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "backends", "decode", "evaluate", "inspect", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("unrolled.api"), name)
+    raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -20,11 +20,11 @@ from unrolled.errors import ConfigError
 
 __all__ = ["Cell", "glorot_", "orthogonal_"]
 
-S = TypeVar("S")
-G = TypeVar("G")
+StateT = TypeVar("StateT")
+GatesT = TypeVar("GatesT")
 
 
-class Cell(nn.Module, Generic[S, G]):
+class Cell(nn.Module, Generic[StateT, GatesT]):
     """One time step of a recurrent network.
 
     Args:
@@ -44,20 +44,20 @@ class Cell(nn.Module, Generic[S, G]):
         self.input_size, self.hidden_size = input_size, hidden_size
 
     def project(self, x: Tensor) -> Tensor:
-        """What the input says to the gates: (B, T, D) -> (B, T, N·H), every step at once."""
+        """What the input says to the gates: (B, T, D) -> (B, T, G·H), every step at once."""
         raise NotImplementedError(f"{type(self).__name__} must define project(x)")
 
-    def gates(self, x_gates: Tensor, state: S) -> G:
-        """What the gates say: x_gates (…, N·H) and state fields (…, H) -> a NamedTuple of (…, H)."""
+    def gates(self, x_gates: Tensor, state: StateT) -> GatesT:
+        """What the gates say: x_gates (…, G·H) and state fields (…, H) -> a NamedTuple of (…, H)."""
         raise NotImplementedError(f"{type(self).__name__} must define gates(x_gates, state)")
 
-    def advance(self, gates: G, state: S) -> tuple[Tensor, S]:
+    def advance(self, gates: GatesT, state: StateT) -> tuple[Tensor, StateT]:
         """What the gates do: one elementwise step -> y (…, H) and the next state."""
         raise NotImplementedError(f"{type(self).__name__} must define advance(gates, state)")
 
-    def initial(self, x: Tensor) -> S:
+    def initial(self, x: Tensor) -> StateT:
         """Return the state at the beginning of a sequence, all zeros, for the batch of x: (B, …)."""
-        state: S = self.State(*(x.new_zeros(x.shape[0], self.hidden_size) for _ in self.State._fields))
+        state: StateT = self.State(*(x.new_zeros(x.shape[0], self.hidden_size) for _ in self.State._fields))
         return state
 
     def extra_repr(self) -> str:
@@ -66,15 +66,15 @@ class Cell(nn.Module, Generic[S, G]):
 
 
 @torch.no_grad()
-def glorot_(weight: Tensor, blocks: int) -> Tensor:
-    """Fill (N·H, D) in place with U(−a, a), a = √(6 / (D + H)): the N gates as one each (Glorot & Bengio 2010)."""
-    H, D = weight.shape[0] // blocks, weight.shape[1]
+def glorot_(weight: Tensor, gates: int) -> Tensor:
+    """Fill (G·H, D) in place with U(−a, a), a = √(6 / (D + H)): the G gates as one each (Glorot & Bengio 2010)."""
+    H, D = weight.shape[0] // gates, weight.shape[1]
     return weight.uniform_(-math.sqrt(6 / (D + H)), math.sqrt(6 / (D + H)))
 
 
 @torch.no_grad()
-def orthogonal_(weight: Tensor, blocks: int) -> Tensor:
-    """Fill (N·H, H) in place with N random rotations: what returns keeps its length at first (Saxe et al. 2014)."""
-    for block in weight.chunk(blocks):
-        nn.init.orthogonal_(block)
+def orthogonal_(weight: Tensor, gates: int) -> Tensor:
+    """Fill (G·H, H) in place with G random rotations: what returns keeps its length at first (Saxe et al. 2014)."""
+    for one in weight.chunk(gates):
+        nn.init.orthogonal_(one)
     return weight

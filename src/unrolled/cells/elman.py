@@ -58,11 +58,11 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
 
     def reset_parameters(self) -> None:
         """Glorot input weights, orthogonal recurrent weights (the identity for ReLU), bias 0."""
-        glorot_(self.weight_x, blocks=1)
+        glorot_(self.weight_x, gates=1)
         if self.nonlinearity == "relu":
             nn.init.eye_(self.weight_h)
         else:
-            orthogonal_(self.weight_h, blocks=1)
+            orthogonal_(self.weight_h, gates=1)
         nn.init.zeros_(self.bias)
 
     def project(self, x: Tensor) -> Tensor:

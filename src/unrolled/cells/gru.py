@@ -8,7 +8,7 @@
 
 Packed order: r, z, n. State: (h). Its torch twin: torch.nn.GRU (scan/torch.py).
 Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014 (there the reset stands before the
-product, and z and 1 − z change places; here as torch and cuDNN compute it).
+product; here after it, as torch and cuDNN compute it. Chung et al. 2014 let z and 1 − z change places).
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class GRUCell(Cell[GRUState, GRUGates]):
 
     def reset_parameters(self) -> None:
         """Glorot input weights, orthogonal recurrent weights, biases 0."""
-        glorot_(self.weight_x, blocks=3)
-        orthogonal_(self.weight_h, blocks=3)
+        glorot_(self.weight_x, gates=3)
+        orthogonal_(self.weight_h, gates=3)
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.bias_n)
 

@@ -64,8 +64,8 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
 
     def reset_parameters(self) -> None:
         """Glorot input weights, orthogonal recurrent weights, bias 0 but for the forget gate's."""
-        glorot_(self.weight_x, blocks=4)
-        orthogonal_(self.weight_h, blocks=4)
+        glorot_(self.weight_x, gates=4)
+        orthogonal_(self.weight_h, gates=4)
         nn.init.zeros_(self.bias)
         nn.init.constant_(self.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
 

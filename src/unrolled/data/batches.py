@@ -1,0 +1,103 @@
+"""Rows of ids to padded batches, by a token budget: each batch a pure function of (seed, epoch, index).
+
+Rows of like length share a batch, so that little of it is padding; the budget counts the padding. An epoch shuffles
+all rows, sorts them by length within windows of some 64 batches (which keeps batches mixed and nearly free of
+padding), cuts them, and shuffles the batches. No Python loop runs over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unrolled.data.tokenizers import PAD
+
+__all__ = ["Batches", "Sequences", "by_length"]
+
+WINDOW = 64  # batches that are sorted together
+
+Indices = NDArray[np.int64]
+
+
+class Sequences:
+    """N rows of ids of any length, flat in memory: 4 bytes a token."""
+
+    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+        self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)  # (N,)
+        self.starts = self.lengths.cumsum(0) - self.lengths  # (N,)
+        total = int(self.lengths.sum())
+        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=total)
+        self.ids = torch.from_numpy(np.append(ids, np.int32(PAD)))  # (total + 1,): the last one is what padding reads
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def pad(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows (B,) as ids (B, T), padded on the right with <pad>, and their lengths (B,), all int64."""
+        lengths = self.lengths[rows]
+        steps = torch.arange(int(lengths.max()) if len(rows) else 0)  # (T,)
+        positions = self.starts[rows, None] + steps  # (B, T)
+        positions[steps >= lengths[:, None]] = len(self.ids) - 1
+        return self.ids[positions].long(), lengths
+
+
+class Batches:
+    """Batches of at most `batch_tokens` tokens, padding included; a row that is longer is a batch of its own.
+
+    Args:
+        lengths: (N,) the rows' lengths.
+        batch_tokens: the budget.
+        seed: of the order. Another epoch has another order, and so may have another number of batches.
+    """
+
+    def __init__(self, lengths: Tensor, batch_tokens: int, seed: int) -> None:
+        self.batch_tokens = batch_tokens
+        self.seed = seed
+        self._lengths: Indices = lengths.numpy()
+        self._plan: tuple[int, list[Tensor]] | None = None  # of the epoch asked for last
+
+    def count(self, epoch: int) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self._epoch(epoch))
+
+    def rows(self, epoch: int, index: int) -> Tensor:
+        """Return the rows (B,) of one batch."""
+        return self._epoch(epoch)[index]
+
+    def _epoch(self, epoch: int) -> list[Tensor]:
+        plan = self._plan
+        if plan is None or plan[0] != epoch:
+            plan = self._plan = (epoch, self._make(epoch))
+        return plan[1]
+
+    def _make(self, epoch: int) -> list[Tensor]:
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(len(self._lengths))
+        in_batch = max(1, self.batch_tokens // max(1, int(self._lengths.mean()))) if len(order) else 1
+        batches: list[Tensor] = []
+        for start in range(0, len(order), WINDOW * in_batch):
+            batches += _cut(order[start : start + WINDOW * in_batch], self._lengths, self.batch_tokens)
+        return [batches[i] for i in random.permutation(len(batches))]
+
+
+def by_length(lengths: Tensor, batch_tokens: int) -> list[Tensor]:
+    """Return all rows (N,) in batches (B,) within the budget, the longest first: a plan without chance, to evaluate."""
+    every = lengths.numpy()
+    return _cut(np.arange(len(every)), every, batch_tokens)
+
+
+def _cut(rows: Indices, lengths: Indices, budget: int) -> list[Tensor]:
+    """Sort rows from long to short, equal ones as they came, and cut them: a batch's first row says how many fit."""
+    order = rows[np.argsort(-lengths[rows], kind="stable")]
+    longest = lengths[order]
+    batches, start = [], 0
+    while start < len(order):
+        end = start + max(1, budget // max(1, int(longest[start])))
+        batches.append(torch.from_numpy(order[start:end]))
+        start = end
+    return batches

@@ -1,0 +1,265 @@
+"""Examples for the task *classify*: texts with their labels, from a file, a sample or Python objects.
+
+Nothing is dropped, cut or re-typed in silence: of every row read it is known whether it was used or why not, and
+labels are text ("NA" is a label). A row is bad if its text is missing, empty or not text, or if its label is missing,
+empty or unknown; of JSON and Python values, integers and booleans may be labels and become their JSON text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import numbers
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unrolled.config import DataConfig
+from unrolled.data.readers import BadRow, Place, Row, pick, read_rows
+from unrolled.data.samples import PREFIX, find, read_sample
+from unrolled.errors import DataError, excerpt
+
+__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts"]
+
+UNKNOWN_LABEL = "unknown label"
+LISTED = 20  # skipped rows that are kept for listing
+PYTHON = "python objects"
+
+
+class Example(NamedTuple):
+    """One text and its label."""
+
+    text: str
+    label: str | None
+    line: int | None = None  # the physical line on which it starts, from 1; of Python objects the item, from 0
+
+
+class Skipped(NamedTuple):
+    """A row that was not used, for listing."""
+
+    line: int | None
+    reason: str
+    row: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of every row: `read` = `used` + what was skipped, by reason."""
+
+    read: int
+    used: int
+    skipped: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        if self.read != self.used + sum(self.skipped.values()):
+            raise AssertionError(f"rows were lost: {self}")
+
+    def __str__(self) -> str:
+        text = f"{self.read:,} rows read = {self.used:,} used + {self.read - self.used:,} skipped"
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
+        return f"{text} ({reasons})" if reasons else text
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts with labels, and what is known about where they came from."""
+
+    name: str  # for run folders: the file's stem, the sample's name, or "data"
+    source: str  # the path as given, "sample:films", or "python objects"
+    items: Sequence[Example]
+    counts: Counts
+    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def texts(self) -> list[str]:
+        """Return the texts, in order."""
+        return [item.text for item in self.items]
+
+    def labels(self) -> list[str]:
+        """Return the labels, in order; those that are None are left out."""
+        return [item.label for item in self.items if item.label is not None]
+
+    def error(self, item: Example, problem: str, fix: str) -> DataError:
+        """Return an error about one of the items that names where it came from."""
+        if self.source == PYTHON:
+            return DataError(problem, file=f"item {item.line}", row=item.text, fix=fix)
+        return DataError(problem, file=self.source, line=item.line, row=item.text, fix=fix)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the (text, label) pairs in order, each length first, so that no two lists are confused."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            for value in (item.text, item.label):
+                data = b"" if value is None else value.encode()
+                digest.update(b"%d:" % (-1 if value is None else len(data)) + data)
+        return digest.hexdigest()
+
+
+def load_examples(
+    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+) -> Examples:
+    """Read all examples of `data`.
+
+    Args:
+        data: a path; "sample:films" or "sample:films/test"; an iterable of (text, label) pairs or of mappings with
+            the text and label keys; a mapping of two lists of equal length; a pandas or polars data frame. Without
+            labels an iterable of texts is read, too.
+        config: which columns hold text and label (a sample knows its own), and whether a bad row stops.
+        labels: the labels there may be, where they are known; another one makes a bad row.
+        need_labels: whether labels are read at all; if not, every label is None.
+
+    Raises:
+        DataError: a bad row (unless they are skipped), a file that cannot be read, or nothing left to use.
+    """
+    columns = (config.text, config.label) if need_labels else (config.text,)
+    if need_labels and config.text == config.label:
+        raise DataError(
+            f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
+        )
+    if isinstance(data, str) and data.startswith(PREFIX):
+        name, source, rows = find(data)[0].name, data, read_sample(data, ("text", "label")[: len(columns)])
+    elif isinstance(data, (str, os.PathLike)):
+        path = Path(data)
+        name, source, rows = path.name.split(".")[0] or "data", str(data), read_rows(path, columns)
+    else:
+        name, source, rows = "data", PYTHON, _python_rows(data, columns)
+    return _collect(
+        name, source, rows, stop=config.on_bad_row == "stop", known=None if labels is None else dict.fromkeys(labels)
+    )
+
+
+def read_texts(path: str | Path, config: DataConfig) -> Examples:
+    """Read the text column of a file, for decoding it: every label is None.
+
+    Raises:
+        DataError: as `load_examples`.
+    """
+    return load_examples(path, config, need_labels=False)
+
+
+def _collect(
+    name: str, source: str, rows: Iterator[Row | BadRow], *, stop: bool, known: Collection[str] | None
+) -> Examples:
+    items: list[Example] = []
+    skipped: Counter[str] = Counter()
+    listed: list[Skipped] = []
+    shared: dict[str, str] = {}  # one string for each label, however many rows have it
+    read = 0
+    for row in rows:
+        read += 1
+        made = row if isinstance(row, BadRow) else _example(row, known, shared)
+        if isinstance(made, Example):
+            items.append(made)
+            continue
+        if made.error and stop:
+            raise made.error
+        skipped[made.reason] += 1
+        if made.error and len(listed) < LISTED:
+            line = row.line if isinstance(row, Row) else made.error.line
+            listed.append(Skipped(line, made.reason, excerpt(made.error.row or "")))
+    counts = Counts(read, len(items), dict(skipped))
+    if not items:
+        problem = f"none of its rows can be used: {counts}" if read else "there are no rows"
+        raise DataError(problem, file=source, fix="check that the right data and the right columns were named")
+    return Examples(name, source, items, counts, listed)
+
+
+def _example(row: Row, known: Collection[str] | None, shared: dict[str, str]) -> Example | BadRow:
+    text, *rest = row.values
+    if not isinstance(text, str):
+        return row.bad("text is not text", f"text is expected, got {_kind(text)}", 0)
+    if fault := _string_fault(row, text, 0):
+        return fault
+    if not rest:
+        return Example(text, None, row.line)
+    label = rest[0]
+    if isinstance(label, (bool, numbers.Integral)):
+        label = json.dumps(label if isinstance(label, bool) else int(label))
+    if not isinstance(label, str):
+        return row.bad("label is not text", f"a label is text, a whole number, true or false; got {_kind(label)}", 1)
+    if fault := _string_fault(row, label, 1):
+        return fault
+    if known is not None and label not in known:
+        return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
+    return Example(str(text), shared.setdefault(label, str(label)), row.line)
+
+
+def unknown_label(label: str, known: Collection[str]) -> str:
+    """Say that a label does not occur in training."""
+    names = ", ".join(excerpt(name, 40) for name in islice(known, 20)) + (", …" if len(known) > 20 else "")
+    return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names})'
+
+
+def _string_fault(row: Row, text: str, which: int) -> BadRow | None:
+    what = ("text", "label")[which]
+    if not text.strip():
+        return row.bad(f"empty {what}", f"the {what} is empty", which)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        return row.bad("lone surrogate", f"the {what} holds half a character ({half}), which is not Unicode", which)
+    return None
+
+
+def _kind(value: object) -> str:
+    """Name the type of a value that came from JSON or Python, without printing it: it may be huge."""
+    names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
+    if isinstance(value, float):
+        return f"the number {value}"
+    return names.get(type(value), f"a Python {type(value).__name__}")
+
+
+def _python_rows(data: Any, columns: Sequence[str]) -> Iterator[Row | BadRow]:
+    """Rows from a mapping of lists, a data frame, or an iterable of pairs, mappings or (without labels) texts."""
+    place = Place(None, tuple(columns), (None,) * len(columns))
+    if isinstance(data, Mapping) or hasattr(data, "columns"):
+        names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
+        pick(names, columns)
+        values = [list(data[name]) for name in columns]
+        if len({len(column) for column in values}) > 1:
+            raise DataError(
+                f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
+                file=PYTHON,
+                fix="give as many labels as texts",
+            )
+        records: Iterable[Any] = zip(*values, strict=True)
+    elif isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
+        records = (_pair(item, number, columns) for number, item in enumerate(data))
+    else:
+        raise DataError(
+            f"examples cannot be read from a Python {type(data).__name__}",
+            fix="give a path, a sample, (text, label) pairs, dictionaries, two lists or a data frame",
+        )
+    for number, record in enumerate(records):
+        if isinstance(record, BadRow):
+            yield record
+        else:
+            raw = record[0] if isinstance(record[0], str) else ""
+            yield Row(place, number, tuple(record), raw)
+
+
+def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:
+    """Return the wanted values of one Python object."""
+    if isinstance(item, Mapping):
+        if all(name in item for name in columns):
+            return tuple(item[name] for name in columns)
+        keys = ", ".join(f'"{excerpt(str(key), 40)}"' for key in list(item)[:20]) or "none"
+        missing = next(name for name in columns if name not in item)
+        problem, reason = f'no key "{missing}"; the keys are {keys}', "missing key"
+    elif isinstance(item, str) and len(columns) == 1:
+        return (item,)
+    elif isinstance(item, (tuple, list)) and len(item) == 2:
+        return tuple(item[: len(columns)])
+    else:
+        wanted = "a text" if len(columns) == 1 else "a pair (text, label)"
+        problem, reason = f"{wanted} or a dictionary is expected, got {_kind(item)}", "not an example"
+    return BadRow(reason, DataError(problem, file=f"item {number}", fix="correct the item, or skip bad rows"))

@@ -1,0 +1,168 @@
+"""Training, validation and test part, and the labels: what a model is trained on and judged by.
+
+A sample has its fixed parts; a part may be a file of its own; what is left is split off the main file, by text. The
+part of a text follows from nothing but the text and the seed: SHA-256 makes a number u in [0, 1) of them; the text is
+in test if u < test_share, in valid if u < test_share + valid_share, else in train. So
+
+- texts that are equal but for case and spaces never stand in two parts, and no answer leaks into the test;
+- the order of the rows does not matter, a row added later moves no other, and the test part stays the same when the
+  validation part changes: what was tested once is never trained on.
+
+The price is that shares are met only on average. (Ranking the texts by u would meet them exactly, but then each row
+added pushes others over the border.) Only where a part would be left without any text, as with a handful of rows, it
+gets the one whose u is next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from unrolled.config import DataConfig
+from unrolled.data.examples import UNKNOWN_LABEL, Counts, Example, Examples, Skipped, load_examples, unknown_label
+from unrolled.data.lines import SKIP
+from unrolled.data.samples import PARTS, PREFIX, find
+from unrolled.errors import ConfigError, DataError, excerpt
+
+__all__ = ["Splits", "fold", "load_splits"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set."""
+
+    train: Examples
+    valid: Examples
+    test: Examples  # may be empty, if no share was asked for
+    labels: tuple[str, ...]  # sorted, of the training part only: label k is class k
+    how: str  # one sentence: what the parts are and why
+    loaded: tuple[Examples, ...]  # what was read, file by file: counts and bad rows before the split
+
+    def parts(self) -> dict[str, Examples]:
+        """Return the parts by name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
+
+    def duplicates(self) -> dict[str, int]:
+        """Count the rows whose text, but for case and spaces, stood before: in the same part, or in an earlier one."""
+        texts = {name: [fold(text) for text in part.texts()] for name, part in self.parts().items()}
+        found = {f"within {name}": len(these) - len(set(these)) for name, these in texts.items()}
+        for earlier, later in (("train", "valid"), ("train", "test"), ("valid", "test")):
+            known = set(texts[earlier])
+            found[f"{later} in {earlier}"] = sum(text in known for text in texts[later])
+        return found
+
+
+def load_splits(data: object, config: DataConfig) -> Splits:
+    """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
+
+    Raises:
+        DataError: as `load_examples`; or a part that is needed has no rows, the training part has one class only, or
+            a label of the other parts never occurs in training.
+    """
+    files = {name: given for name, given in (("valid", config.valid), ("test", config.test)) if given is not None}
+    if isinstance(data, str) and data.startswith(PREFIX) and find(data)[1] is None:
+        loaded = {name: load_examples(f"{data}/{name}", config) for name in PARTS if name not in files}
+        parts, how = dict(loaded), f"the fixed parts of {data}"
+    else:
+        loaded = {"train": load_examples(data, config)}
+        shares = {name: share for name, share in _shares(config).items() if name not in files}
+        parts, how = _split(loaded["train"], shares, config), _sentence(loaded["train"], shares, config)
+    seen = sorted(set(parts["train"].labels()))
+    for name, file in files.items():
+        parts[name] = loaded[name] = load_examples(file, config, labels=seen)
+    if files:
+        how += "; " + ", ".join(f"{name} is {file}" for name, file in files.items())
+    labels = _labels(parts["train"], config)
+    for name in ("valid", "test"):
+        parts[name] = _without_unknown(parts[name], name, labels, config)
+    if not parts["valid"]:
+        raise DataError(
+            "the validation part has no rows",
+            file=parts["train"].source,
+            fix="give a file with --valid, or a --valid-share above 0",
+        )
+    return Splits(parts["train"], parts["valid"], parts["test"], labels, how, tuple(loaded.values()))
+
+
+def fold(text: str) -> str:
+    """Fold case and runs of white space away: texts that are equal then count as the same."""
+    return " ".join(text.casefold().split())
+
+
+def _position(text: str, seed: int) -> int:
+    """A text's u, as a whole number below 2**64."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8])
+
+
+def _shares(config: DataConfig) -> dict[str, float]:
+    """The test part comes first, so that it stays the same when the validation part changes."""
+    if config.valid_share + config.test_share >= 1:
+        raise ConfigError(
+            f"valid_share and test_share must leave something to train on: got {config.valid_share} and "
+            f"{config.test_share}; try 0.1 and 0.1"
+        )
+    return {"test": config.test_share, "valid": config.valid_share}
+
+
+def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
+    folded = [fold(item.text) for item in main.items]
+    position = {text: _position(text, config.split_seed) for text in set(folded)}
+    order = sorted(position, key=lambda text: position[text])
+    part_of: dict[str, str] = {}
+    border, end = 0.0, 0
+    for name, share in shares.items():
+        border += share
+        start, end = end, sum(u < border * 2**64 for u in position.values())
+        if share > 0:
+            end = max(end, start + 1)
+        part_of.update(dict.fromkeys(order[start:end], name))
+    rows: dict[str, list[Example]] = {name: [] for name in PARTS}
+    for text, item in zip(folded, main.items, strict=True):
+        rows[part_of.get(text, "train")].append(item)
+    if not rows["train"]:
+        raise DataError(
+            f"{len(order):,} different texts are too few for a training part beside the others",
+            file=main.source,
+            fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
+        )
+    whole = {name: Counts(len(items), len(items), {}) for name, items in rows.items()}
+    return {name: replace(main, items=rows[name], counts=whole[name], skipped=()) for name in PARTS}
+
+
+def _sentence(main: Examples, shares: dict[str, float], config: DataConfig) -> str:
+    if not any(shares.values()):
+        return f"train is all of {main.source}"
+    parts = {"train": 1 - sum(shares.values()), **shares}
+    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in PARTS if parts.get(name))
+    return f"{main.source} split by text: {percent}, seed {config.split_seed}"
+
+
+def _labels(train: Examples, config: DataConfig) -> tuple[str, ...]:
+    counts = Counter(train.labels())
+    if len(counts) < 2:
+        only = excerpt(next(iter(counts)), 40)
+        raise DataError(
+            f'the training part has one class only: "{only}" ({len(train):,} rows); a classifier needs two',
+            file=train.source,
+            fix=f'check that "{config.label}" is the column with the label, and that the file holds all classes',
+        )
+    return tuple(sorted(counts))
+
+
+def _without_unknown(part: Examples, name: str, labels: Sequence[str], config: DataConfig) -> Examples:
+    """Leave out the rows whose label never occurs in training, or stop at the first, as for any bad row."""
+    known = set(labels)
+    bad = [item for item in part.items if item.label not in known]
+    if not bad:
+        return part
+    if config.on_bad_row == "stop":
+        problem = f"{unknown_label(str(bad[0].label), labels)}, and this row fell into the {name} part"
+        raise part.error(bad[0], problem, f"give more rows with this label, try another --split-seed, {SKIP}")
+    listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text)) for item in bad[:20]]
+    items = [item for item in part.items if item.label in known]
+    skipped = dict(Counter(part.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
+    return replace(
+        part, items=items, counts=Counts(part.counts.read, len(items), skipped), skipped=[*part.skipped, *listed]
+    )

@@ -1,0 +1,244 @@
+"""Text to ids and back, with the `tokenizers` library: by character, byte, word or byte pair.
+
+- `character`  each Unicode code point; texts come back exactly, but for characters that are not in the vocabulary
+- `byte`       the 256 bytes of UTF-8: id 5 + byte, nothing is ever <unk>, texts come back exactly
+- `word`       runs of letters and digits, and each other character by itself. Unicode is composed (NFC), ’ is taken
+               as ', upper case may be folded away. English contractions are parted so that a negation stays one
+               token (do|n't, it|'s); French elisions part at the apostrophe (l|'|homme); Chinese and Japanese go
+               character by character. Scripts without spaces beyond these (Thai, Khmer, …) are better served by bpe
+- `bpe`        byte pairs learned from the training part, on bytes: nothing is ever <unk>, texts come back exactly
+
+The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are no "added tokens", which the library would look for in
+every text: whoever writes "<pad>" gets the tokens of these five characters.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, get_args
+
+# Without this the library starts a thread pool that a forked worker would inherit dead, and warns on stderr about it.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import tokenizers as library
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+
+from unrolled.errors import CheckpointError, ConfigError
+
+__all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer"]
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["character", "byte", "word", "bpe"]
+SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
+PAD, UNK, BOS, EOS, SEP = range(5)
+MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more changes nothing that matters
+
+WORDS = r"""
+\p{Han}|\p{Hiragana}|\p{Katakana}
+|[\p{L}\p{M}\p{N}]+?(?=[nN]'[tT](?!\p{L}))|[nN]'[tT](?!\p{L})
+|'(?:[sSdDmMtT]|[rR][eE]|[vV][eE]|[lL][lL])(?!\p{L})
+|[\p{L}\p{M}\p{N}]+
+|\S
+""".replace("\n", "")
+
+# The character that stands for each byte in the library's byte-level vocabulary: itself where it can be printed.
+PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+MOVED = [byte for byte in range(256) if byte not in PRINTABLE]
+BYTES = [chr(byte) if byte in PRINTABLE else chr(256 + MOVED.index(byte)) for byte in range(256)]
+BYTE_OF = {character: byte for byte, character in enumerate(BYTES)}
+
+
+class Tokenizer:
+    """A fixed vocabulary and the rule that cuts a text into its tokens."""
+
+    def __init__(
+        self, kind: Kind, tokens: Sequence[str], *, merges: Sequence[tuple[str, str]] = (), lowercase: bool = False
+    ) -> None:
+        self.kind = kind
+        self.lowercase = lowercase
+        self._tokens = tuple(tokens)  # by id
+        self._merges = tuple(merges)  # of bpe, in order
+        self._inner = library.Tokenizer(self._model())
+        if kind == "word":
+            steps = [
+                normalizers.NFC(),
+                normalizers.Replace("’", "'"),
+                *([normalizers.Lowercase()] if lowercase else []),
+            ]
+            self._inner.normalizer = normalizers.Sequence(steps)
+            self._inner.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "removed", invert=True)
+        elif kind == "character":
+            self._inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+            self._inner.decoder = decoders.Fuse()
+        else:
+            self._inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "bpe")
+            self._inner.decoder = decoders.ByteLevel()
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str],
+        *,
+        kind: Kind = "word",
+        vocabulary_size: int = 20_000,
+        min_frequency: int = 2,
+        lowercase: bool = True,
+    ) -> Tokenizer:
+        """Learn a vocabulary: the same texts give the same one, to the byte of its JSON.
+
+        Args:
+            texts: what to learn from; of more than 50 MB the first texts are taken and a warning is logged.
+            kind: what one token is.
+            vocabulary_size: most tokens to keep, the 5 special ones included (a byte vocabulary always has 261).
+            min_frequency: a token, or for bpe a pair, seen less often is not kept.
+            lowercase: fold upper case away (kind word only).
+
+        Raises:
+            ConfigError: an unknown kind, or a vocabulary too small to hold what it must.
+        """
+        if kind not in get_args(Kind):
+            raise ConfigError(f'tokenizer "{kind}" is unknown; tokenizers are {", ".join(get_args(Kind))}')
+        smallest = len(SPECIAL) + (len(BYTES) if kind == "bpe" else 1)
+        if vocabulary_size < smallest:
+            raise ConfigError(
+                f"vocabulary_size must be at least {smallest} for tokenizer {kind}: got {vocabulary_size}"
+            )
+        if kind == "byte":
+            return cls(kind, (*SPECIAL, *BYTES))
+        lowercase = lowercase and kind == "word"
+        # The trainers make the special tokens "added tokens", so what they learned moves into a tokenizer without.
+        learner = cls(kind, SPECIAL, lowercase=lowercase)._inner
+        options: dict[str, Any] = {
+            "vocab_size": vocabulary_size,
+            "min_frequency": min_frequency,
+            "special_tokens": list(SPECIAL),
+            "show_progress": False,
+        }
+        if kind == "bpe":
+            learner.train_from_iterator(_first(texts), trainers.BpeTrainer(initial_alphabet=BYTES, **options))
+            merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
+            return cls(kind, _pieces(merges), merges=merges)
+        learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
+        vocabulary = learner.get_vocab()
+        return cls(kind, sorted(vocabulary, key=lambda token: vocabulary[token]), lowercase=lowercase)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The number V of ids."""
+        return len(self._tokens)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text: at least one, for a text without any token is [UNK]."""
+        if isinstance(texts, str):
+            raise TypeError("encode takes a list of texts, got one text")
+        encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids or [UNK] for encoding in encodings]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return for each id of `text` the characters [start, end) of the original that it stands for."""
+        return self._inner.encode(text, add_special_tokens=False).offsets or [(0, len(text))]
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """Return what each id says, readable: of bytes that are no whole character `\\xe4`."""
+        tokens = [self._tokens[i] for i in ids]
+        if self.kind in ("character", "word"):
+            return tokens
+        return [token if token in SPECIAL else _bytes([token]).decode("utf-8", "backslashreplace") for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text that ids stand for: words with a space between them, all others as they were.
+
+        <unk> is shown; the other special ids are left out.
+        """
+        tokens = [self._tokens[i] for i in ids if i == UNK or i >= len(SPECIAL)]
+        if self.kind == "word":
+            return " ".join(tokens)
+        if self.kind == "character":
+            return "".join(tokens)
+        return _bytes(tokens).decode("utf-8", "replace")
+
+    def to_json(self) -> str:
+        """Return the tokenizer as the JSON that the `tokenizers` library reads."""
+        return self._inner.to_str(pretty=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        """Return the tokenizer that `to_json` wrote.
+
+        Raises:
+            CheckpointError: the text is damaged or was not written by `to_json`; the message says where.
+        """
+        try:
+            stored = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"the tokenizer is not JSON: {error}") from None
+        try:
+            kind, lowercase = (
+                _kind(stored),
+                {"type": "Lowercase"} in (stored["normalizer"] or {}).get("normalizers", ()),
+            )
+            vocabulary = stored["model"]["vocab"]
+            merges = [(left, right) for left, right in stored["model"].get("merges", ())]
+            tokens = sorted(vocabulary, key=lambda token: int(vocabulary[token]))
+            "".join(tokens).encode()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"the tokenizer is damaged: {type(error).__name__}: {error}") from None
+        if [vocabulary[token] for token in tokens] != list(range(len(tokens))):
+            raise CheckpointError("the tokenizer is damaged: its ids are not 0, 1, 2, … without gaps")
+        if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
+            raise CheckpointError(f"the tokenizer is damaged: its first ids are not {' '.join(SPECIAL)}")
+        if kind in ("byte", "bpe") and tokens != _pieces(merges):
+            raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
+        tokenizer = cls(kind, tokens, merges=merges, lowercase=lowercase)
+        written = json.loads(tokenizer.to_json())
+        for part in written:
+            if part != "model" and not _within(stored.get(part), written[part]):
+                raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{part}" is not ours')
+        return tokenizer
+
+    def _model(self) -> models.Model:
+        vocabulary = {token: i for i, token in enumerate(self._tokens)}
+        if self.kind in ("byte", "bpe"):
+            return models.BPE(vocabulary, list(self._merges))
+        return models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
+
+
+def _pieces(merges: Sequence[tuple[str, str]]) -> list[str]:
+    """The whole vocabulary of byte pairs, by id: special tokens, the bytes in order, each new piece once."""
+    return list(dict.fromkeys((*SPECIAL, *BYTES, *(left + right for left, right in merges))))
+
+
+def _bytes(tokens: Iterable[str]) -> bytes:
+    return bytes(BYTE_OF[character] for token in tokens for character in token)
+
+
+def _first(texts: Iterable[str]) -> Iterable[str]:
+    """Yield the first texts that together have no more than 50 MB."""
+    total = 0
+    for number, text in enumerate(texts):
+        total += len(text.encode())
+        if total > MOST_BYTES and number:
+            logger.warning("the vocabulary was learned from the first %d texts (%d bytes)", number, MOST_BYTES)
+            return
+        yield text
+
+
+def _kind(stored: Any) -> Kind:
+    """The kind is what the pre-tokenizer says."""
+    cut = stored["pre_tokenizer"]
+    if cut["type"] == "ByteLevel":
+        return "bpe" if cut["use_regex"] else "byte"
+    return "word" if cut["behavior"] == "Removed" else "character"
+
+
+def _within(old: object, new: object) -> bool:
+    """Whether `old` says what `new` says, but for fields that a later version of the library added."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and _within(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_within, old, new))
+    return old == new

@@ -1,0 +1,233 @@
+"""How good a classifier is on held-out examples: what `unrolled evaluate` shows for the task classify.
+
+Numbers in, numbers out: class indices and probabilities, no model. With C the confusion matrix (rows the truth,
+columns the answer, the most probable class; of equals the first), and k a class:
+
+    accuracy    = Σ_k C[k, k] / N
+    precision_k = C[k, k] / Σ_i C[i, k]                            of the answers k, how many were right
+    recall_k    = C[k, k] / Σ_j C[k, j]                            of the examples of k, how many were found
+    f1_k        = 2 C[k, k] / (Σ_i C[i, k] + Σ_j C[k, j])          their harmonic mean
+    macro_f1    = mean of f1_k over the classes that occur, as truth or as answer
+    loss_nats   = −mean log p(truth)
+
+Where a denominator is 0 (a class never answered, or absent from the test part) the figure is 0. Both choices are those
+of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figures can be laid beside others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unrolled.errors import DataError, ShapeError
+from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.tables import classification_text
+
+__all__ = ["ClassScores", "ClassificationResult", "LengthBin", "evaluate_classification", "macro_f1"]
+
+LENGTH_BINS = 5
+SMALLEST_BIN = 25  # examples; with fewer, a 95 % interval can be 0.37 wide and more, and says little
+
+Integers = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class: how well it is found, as shares of 1, and how many examples it has (`support`)."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """The examples of `shortest` to `longest` tokens, both included: how many, and the share answered rightly."""
+
+    shortest: int
+    longest: int
+    n: int
+    accuracy: float
+    accuracy_interval: Interval
+
+
+@dataclass(frozen=True)
+class ClassificationResult:
+    """Every figure of a classifier on one test part. Shares are of 1, intervals cover 95 %.
+
+    `majority_accuracy` is what always answering the training part's most frequent class would reach here.
+    `confusion` is (K, K): rows the truth, columns the answer, in the order of `classes`.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_interval: Interval
+    macro_f1: float
+    macro_f1_interval: Interval
+    loss_nats: float
+    majority_label: str
+    majority_accuracy: float
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    by_length: tuple[LengthBin, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure under its field's name, ready for JSON; an interval is a list of low and high."""
+        figures: dict[str, Any] = _plain(asdict(self))
+        return figures
+
+    def text(self) -> str:
+        """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
+        return classification_text(self)
+
+
+def evaluate_classification(
+    labels: Sequence[str], truth: ArrayLike, probabilities: ArrayLike, lengths: ArrayLike, *, majority: int
+) -> ClassificationResult:
+    """Measure a classifier's answers.
+
+    Args:
+        labels: the K class names, in the order of their indices.
+        truth: (N,) integers, the right class of each example.
+        probabilities: (N, K) floats, what the classifier gave each class; each example's sum to 1. A probability of
+            0 for the truth counts as the smallest normal number of its dtype (87 nats in float32), so that the loss
+            stays a number.
+        lengths: (N,) integers, the tokens of each example.
+        majority: index of the training part's most frequent class.
+
+    Raises:
+        ShapeError: an argument has the wrong shape or dtype; the message names it.
+        DataError: there is no example, or a value that cannot be: a class outside of `labels`, a negative length,
+            probabilities that do not sum to 1.
+    """
+    truth, probabilities, lengths = np.asarray(truth), np.asarray(probabilities), np.asarray(lengths)
+    _check(len(labels), truth, probabilities, lengths, majority)
+    N, K = probabilities.shape
+    answers = probabilities.argmax(axis=1)  # (N,)
+    right = answers == truth  # (N,)
+    confusion = np.bincount(truth.astype(np.int64) * K + answers, minlength=K * K).reshape(K, K)
+    hits, support, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)  # (K,) each
+    correct = int(hits.sum())
+
+    # Accuracy and macro-F1 see the examples only through the confusion matrix, so resampling its cells is enough;
+    # a cell that is empty stays so in every resample.
+    cells = np.nonzero(confusion)  # (M,), (M,)
+    f1_interval = bootstrap(confusion[cells], lambda counts: macro_f1(counts, *cells))
+    columns = _ratio(hits, answered), _ratio(hits, support), _ratio(2 * hits, answered + support)
+    given = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
+    logs = np.log(np.maximum(given, np.finfo(given.dtype).tiny), dtype=np.float64)  # (N,)
+    return ClassificationResult(
+        n=N,
+        accuracy=correct / N,
+        accuracy_interval=bootstrap([correct, N - correct], lambda counts: counts[:, 0] / N),
+        macro_f1=float(macro_f1(confusion[cells][np.newaxis], *cells)[0]),
+        macro_f1_interval=f1_interval,
+        loss_nats=max(0.0, -float(logs.mean())),  # a probability may exceed 1 by rounding, and 0 has no sign
+        majority_label=labels[majority],
+        majority_accuracy=float((truth == majority).mean()),
+        classes=tuple(ClassScores(*scores) for scores in zip(labels, *columns, support.tolist(), strict=True)),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        by_length=_by_length(lengths, right),
+    )
+
+
+def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
+    """Return the macro-F1 of R confusion matrices that are given by their cells: counts (R, M) -> (R,).
+
+    Cell m holds the examples of class `truth[m]` that were answered `answer[m]`; both are (M,). The mean is over the
+    classes that occur in the matrix at hand, so a resample that lost its only example of a class is scored without it.
+    """
+    # The row and column sums of all classes in one pass: each cell is counted once as truth and once as answer.
+    M = len(truth)
+    classes, group = np.unique(np.concatenate([truth, answer]), return_inverse=True)  # (G,), (2M,)
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(classes)))  # (G,)
+    totals = np.add.reduceat(counts[:, order % M], starts, axis=1)  # (R, G), answered + support
+    hits = np.zeros_like(totals)
+    diagonal = truth == answer
+    hits[:, np.searchsorted(classes, truth[diagonal])] = counts[:, diagonal]
+    f1 = 2 * hits / np.maximum(totals, 1)  # (R, G)
+    mean: Floats = f1.sum(axis=1) / (totals > 0).sum(axis=1)
+    return mean
+
+
+def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, majority: int) -> None:
+    """Refuse what cannot be measured; one sentence each."""
+    if probabilities.ndim != 2 or probabilities.shape[1] != K or K == 0:
+        raise ShapeError(
+            f"probabilities must have shape (N, K={K}), one column for each of {K} labels: got {probabilities.shape}"
+        )
+    N = len(probabilities)
+    for name, values in (("truth", truth), ("lengths", lengths)):
+        if values.shape != (N,):
+            raise ShapeError(f"{name} must have shape (N={N},), as probabilities has rows: got {values.shape}")
+    if N == 0:
+        raise DataError("there is no example to evaluate on", fix="pass a test part with at least one example")
+    for name, values in (("truth", truth), ("lengths", lengths)):
+        if values.dtype.kind not in "iu":
+            raise ShapeError(f"{name} must be integers: got {values.dtype}")
+    if probabilities.dtype.kind != "f":
+        raise ShapeError(f"probabilities must be floats: got {probabilities.dtype}")
+    if not 0 <= majority < K:
+        raise DataError(f"majority must be a class index from 0 to {K - 1}: got {majority}")
+    if not 0 <= truth.min() <= truth.max() < K:
+        raise DataError(f"truth must hold class indices from 0 to {K - 1}: got {truth.min()} to {truth.max()}")
+    if lengths.min() < 0:
+        raise DataError(f"lengths must not be negative: got {lengths.min()}")
+    sums = probabilities.sum(axis=1, dtype=np.float64)  # (N,)
+    # 1e-3: a softmax in half precision over thousands of classes is off by less; logits are off by far more.
+    off = ~(np.abs(sums - 1) <= 1e-3)  # NaN is off too
+    if off.any() or probabilities.min() < 0:
+        example = int(off.argmax() if off.any() else probabilities.min(axis=1).argmin())
+        raise DataError(
+            f"probabilities of example {example} are not from 0 to 1 with sum 1: "
+            f"smallest {probabilities[example].min():g}, sum {sums[example]:g}",
+            fix="pass probabilities, not logits: softmax them first; if they are nan, the model has diverged",
+        )
+
+
+def _ratio(part: Integers, whole: Integers) -> list[float]:
+    """Return part / whole, and 0 where whole is 0."""
+    ratio: list[float] = (part / np.maximum(whole, 1)).tolist()
+    return ratio
+
+
+def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> tuple[LengthBin, ...]:
+    """Cut the examples into about LENGTH_BINS bins of like size, by length; a length is never split over two bins.
+
+    Each length goes to the fifth of the examples in which its middle lies; a bin of fewer than SMALLEST_BIN
+    examples then joins the smaller of its neighbours.
+    """
+    values, which, counts = np.unique(lengths, return_inverse=True, return_counts=True)
+    middles = (counts.cumsum() - counts / 2) / len(lengths)
+    hits = np.bincount(which, weights=right, minlength=len(values))
+    fifth = (middles * LENGTH_BINS).astype(np.int64)
+    firsts = np.flatnonzero(np.diff(fifth, prepend=-1)).tolist()  # where a bin begins, as index into values
+    sizes = np.add.reduceat(counts, firsts).tolist()
+    while len(sizes) > 1 and min(sizes) < SMALLEST_BIN:
+        small = sizes.index(min(sizes))
+        neighbours = [other for other in (small - 1, small + 1) if 0 <= other < len(sizes)]
+        left = min(small, min(neighbours, key=lambda other: sizes[other]))
+        sizes[left : left + 2] = [sizes[left] + sizes[left + 1]]
+        del firsts[left + 1]
+    lasts = [*(first - 1 for first in firsts[1:]), len(values) - 1]
+    return tuple(
+        LengthBin(int(values[first]), int(values[last]), n, found / n, wilson(int(found), n))
+        for first, last, n, found in zip(firsts, lasts, sizes, np.add.reduceat(hits, firsts).tolist(), strict=True)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value

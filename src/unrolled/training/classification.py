@@ -1,0 +1,53 @@
+"""What training needs to know of the task classify: its batches, its loss, and its score on the validation part."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.data.batches import Batches, Sequences
+from unrolled.decoding import probabilities
+from unrolled.models import Model
+from unrolled.training.loop import Batch, Score
+
+__all__ = ["ClassificationSource", "loss_nats", "score"]
+
+
+class ClassificationSource:
+    """Batches of sequences of like length, with a class each.
+
+    Args:
+        sequences: N token sequences. targets: (N,) class indices.
+        batch_tokens: most tokens in a batch, padding included. seed: of the order. device: where batches go.
+    """
+
+    def __init__(
+        self, sequences: Sequences, targets: Tensor, *, batch_tokens: int, seed: int, device: torch.device
+    ) -> None:
+        self.sequences, self.targets, self.device = sequences, targets, device
+        self.batches = Batches(sequences.lengths, batch_tokens, seed)
+
+    def count(self, epoch: int) -> int:
+        """How many batches the epoch has."""
+        return self.batches.count(epoch)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """One of them: a pure function of (seed, epoch, index)."""
+        rows = self.batches.rows(epoch, index)
+        ids, lengths = self.sequences.pad(rows)
+        inputs, targets = ids.to(self.device), self.targets[rows].to(self.device)
+        return Batch(inputs, lengths.to(self.device), targets, len(rows), int(lengths.sum()))
+
+
+def loss_nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """−Σ log p(target): logits (B, K) and targets (B,) -> the summed nats of the batch."""
+    return F.cross_entropy(logits, targets, reduction="sum")
+
+
+def score(model: Model, sequences: Sequences, targets: Tensor) -> Score:
+    """Return mean loss and accuracy of the model on N sequences and their classes (N,)."""
+    probability = torch.from_numpy(probabilities(model, sequences))
+    right = probability.argmax(dim=1) == targets
+    nats = -probability.gather(1, targets.unsqueeze(1)).clamp(min=torch.finfo(torch.float64).tiny).log()
+    return Score(loss_nats=float(nats.mean()), accuracy=float(right.double().mean()))

@@ -1,0 +1,49 @@
+"""AdamW (Loshchilov & Hutter 2019) with weight decay on matrices only, and clipping that refuses what is not finite."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import TrainingError
+
+__all__ = ["adamw", "clip_"]
+
+
+def adamw(model: nn.Module, *, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW over the model's parameters; biases and other vectors are not decayed."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    fused = all(p.device.type in ("cpu", "cuda", "mps") and p.is_floating_point() for p in parameters)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=fused)
+
+
+def clip_(model: nn.Module, most: float, *, update: int, loss_nats: float) -> float:
+    """Scale the gradients in place so that their joint norm is at most `most`; return the norm before.
+
+    Raises:
+        TrainingError: the loss or a gradient is not finite. Nothing was changed; the message names the update and the
+            parameter with the largest gradient.
+    """
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    norm_tensor = nn.utils.get_total_norm(list(gradients.values()), foreach=True)
+    norm = float(norm_tensor)
+    if not (norm < float("inf") and abs(loss_nats) < float("inf")):  # NaN is less than nothing
+        raise TrainingError(_not_finite(gradients, update, loss_nats))
+    if norm > most:
+        nn.utils.clip_grads_with_norm_(model.parameters(), most, norm_tensor, foreach=True)
+    return norm
+
+
+def _not_finite(gradients: dict[str, Tensor], update: int, loss_nats: float) -> str:
+    largest = {name: float(gradient.abs().max()) for name, gradient in gradients.items() if gradient.numel()}
+    broken = [name for name, value in largest.items() if not value < float("inf")]
+    worst = ", ".join(broken[:3]) if broken else max(largest, key=lambda name: largest[name])
+    what = "is not finite in" if broken else "is largest in"
+    return (
+        f"update {update + 1}: loss {loss_nats:.4g}, and the gradient {what} {worst}. "
+        "The weights of the last update are untouched; try a smaller --learning-rate, a smaller --clip or more --warmup"
+    )
