@@ -31,7 +31,7 @@ from unrolled.decoding import Classification
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.evaluation import ClassificationResult
 from unrolled.layers import Recurrent, set_backend
-from unrolled.models import Ids, Model
+from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.training import ClassificationSource, Event, Outcome, Run, Trainer, loss_nats, score
 from unrolled.training.folder import claim, next_folder, read, refuse_existing
 from unrolled.training.interrupt import interruptible
@@ -172,7 +172,9 @@ def backends() -> dict[str, Any]:
     }
 
 
-def build(row_name: str, inputs: Ids, num_outputs: int, config: ModelConfig) -> Model:
+def build(
+    row_name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, answer: Answer = "once"
+) -> Model:
     """Build the model of a row, with fresh weights from torch's generator.
 
     Raises:
@@ -182,7 +184,7 @@ def build(row_name: str, inputs: Ids, num_outputs: int, config: ModelConfig) -> 
     assert row.model is not None
     module, _, name = row.model.partition(":")
     kind = getattr(importlib.import_module(module), name)
-    model = kind(inputs, num_outputs, config, **({"cell": row.cell} if row.cell else {}))
+    model = kind(inputs, num_outputs, config, answer, **({"cell": row.cell} if row.cell else {}))
     return cast(Model, model)
 
 

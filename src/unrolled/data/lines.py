@@ -137,12 +137,13 @@ class Lines:
         try:
             return self._handle.readline(MOST_BYTES + 1)
         except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-            problem = f"the compressed data is damaged or cut off: {error}"
-            fix = "fetch or compress the file again"
+            # Unpackers read ahead, so the line at which the damage lies is not known.
+            problem = f"the compressed data is damaged or cut off, some way after line {self.number}: {error}"
+            raise DataError(problem, file=self.file, fix="fetch or compress the file again") from None
         except OSError as error:
             problem = f"cannot be read: {error.strerror or error}"
             fix = "check the disk, or copy the file again"
-        raise DataError(problem, file=self.file, line=self.number + 1, fix=fix)
+            raise DataError(problem, file=self.file, line=self.number + 1, fix=fix) from None
 
     def _refuse_foreign(self, data: bytes) -> None:
         for signature, problem, fix in FOREIGN:

@@ -140,7 +140,10 @@ class Tokenizer:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return for each id of `text` the characters [start, end) of the original that it stands for."""
-        return self._inner.encode(text, add_special_tokens=False).offsets or [(0, len(text))]
+        spans = self._inner.encode(text, add_special_tokens=False).offsets or [(0, len(text))]
+        # Composing (NFC) forgets the last marks of a token; they are what stands before the next one but for spaces.
+        nexts = [start for start, _ in spans[1:]] + [len(text)]
+        return [(start, _reach(text, end, limit)) for (start, end), limit in zip(spans, nexts, strict=True)]
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Return what each id says, readable: of bytes that are no whole character `\\xe4`."""
@@ -181,7 +184,7 @@ class Tokenizer:
                 _kind(stored),
                 {"type": "Lowercase"} in (stored["normalizer"] or {}).get("normalizers", ()),
             )
-            vocabulary = stored["model"]["vocab"]
+            vocabulary = dict(stored["model"]["vocab"])
             merges = [(left, right) for left, right in stored["model"].get("merges", ())]
             tokens = sorted(vocabulary, key=lambda token: int(vocabulary[token]))
             "".join(tokens).encode()
@@ -191,7 +194,7 @@ class Tokenizer:
             raise CheckpointError("the tokenizer is damaged: its ids are not 0, 1, 2, … without gaps")
         if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
             raise CheckpointError(f"the tokenizer is damaged: its first ids are not {' '.join(SPECIAL)}")
-        if kind in ("byte", "bpe") and tokens != _pieces(merges):
+        if kind in ("byte", "bpe") and tokens != _pieces(merges if kind == "bpe" else ()):
             raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
         tokenizer = cls(kind, tokens, merges=merges, lowercase=lowercase)
         written = json.loads(tokenizer.to_json())
@@ -225,6 +228,12 @@ def _first(texts: Iterable[str]) -> Iterable[str]:
             logger.warning("the vocabulary was learned from the first %d texts (%d bytes)", number, MOST_BYTES)
             return
         yield text
+
+
+def _reach(text: str, end: int, limit: int) -> int:
+    while end < limit and not text[end].isspace():
+        end += 1
+    return end
 
 
 def _kind(stored: Any) -> Kind:

@@ -1,7 +1,7 @@
 """Models: one file an architecture, all behind (inputs, state, lengths) -> (logits, state)."""
 
 from unrolled.models.feedforward import FeedforwardModel
-from unrolled.models.model import Features, Ids, Model, ModelState
+from unrolled.models.model import Answer, Features, Ids, Inputs, Model, ModelState
 from unrolled.models.recurrent import RecurrentModel
 
-__all__ = ["Features", "FeedforwardModel", "Ids", "Model", "ModelState", "RecurrentModel"]
+__all__ = ["Answer", "Features", "FeedforwardModel", "Ids", "Inputs", "Model", "ModelState", "RecurrentModel"]

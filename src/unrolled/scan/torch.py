@@ -51,10 +51,8 @@ def scan(
         y, h, c = torch.lstm(x, (h, state.c.unsqueeze(0)), *run)
     elif isinstance(cell, GRUCell):
         y, h = torch.gru(x, h, *run)
-    elif isinstance(cell, ElmanCell):
-        y, h = (torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu)(x, h, *run)
     else:
-        raise TypeError(f"{type(cell).__name__} has no torch twin; scan/__init__.py decides who has")
+        y, h = (torch.rnn_tanh if cell.nonlinearity == "tanh" else torch.rnn_relu)(x, h, *run)
     h = h.squeeze(0)
 
     if lengths is not None and is_real is not None:
@@ -69,16 +67,16 @@ def scan(
     return y, GRUState(h) if isinstance(cell, GRUCell) else ElmanState(h)
 
 
-def copy_to_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase) -> None:
-    """Copy the cell's weights into the first layer of a torch.nn.RNN, LSTM or GRU of the same sizes."""
+def copy_to_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: int = 0, reverse: bool = False) -> None:
+    """Copy the cell's weights into one layer and direction of a torch.nn.RNN, LSTM or GRU of the same sizes."""
     with torch.no_grad():
-        for theirs, ours in zip(module.all_weights[0], _weights(cell), strict=True):
+        for theirs, ours in zip(_theirs(module, layer, reverse), _weights(cell), strict=True):
             theirs.copy_(ours)
 
 
-def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase) -> None:
-    """Copy the first layer of a torch.nn.RNN, LSTM or GRU into the cell, its two biases summed into our one."""
-    weight_ih, weight_hh, bias_ih, bias_hh = module.all_weights[0]
+def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: int = 0, reverse: bool = False) -> None:
+    """Copy one layer and direction of a torch.nn.RNN, LSTM or GRU into the cell, its two biases summed into our one."""
+    weight_ih, weight_hh, bias_ih, bias_hh = _theirs(module, layer, reverse)
     with torch.no_grad():
         cell.get_parameter("weight_x").copy_(weight_ih)
         cell.get_parameter("weight_h").copy_(weight_hh)
@@ -90,9 +88,16 @@ def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase) -> None:
         cell.get_parameter("bias").copy_(bias)
 
 
+def _theirs(module: torch.nn.RNNBase, layer: int, reverse: bool) -> list[Tensor]:
+    """One layer and direction of a torch module: weight_ih, weight_hh, bias_ih, bias_hh."""
+    found: list[Tensor] = module.all_weights[layer * (2 if module.bidirectional else 1) + reverse]
+    return found
+
+
 def _weights(cell: Cell[Any, Any]) -> list[Tensor]:
     """Our weights in torch's order: weight_ih, weight_hh, bias_ih, bias_hh."""
-    assert isinstance(cell, ElmanCell | LSTMCell | GRUCell)
+    if not isinstance(cell, CELLS):
+        raise TypeError(f"{type(cell).__name__} has no twin in torch; scan/__init__.py knows who has")
     if isinstance(cell, GRUCell):
         second = torch.cat([cell.bias_n.new_zeros(2 * cell.hidden_size), cell.bias_n])
     else:

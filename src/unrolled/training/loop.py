@@ -197,7 +197,7 @@ class Trainer:
     def _update(self, update: int, since: _Since) -> tuple[float, float]:
         """One optimiser update over `accumulate` batches -> its learning rate and gradient norm."""
         config = self.config
-        torch.manual_seed(seed_of(config.seed, update))
+        seed_generator(next(self.model.parameters()).device, seed_of(config.seed, update))
         with self._clock("batch"):
             batches = [self.source.batch(*next(self.positions)) for _ in range(config.accumulate)]
         num_targets = sum(batch.num_targets for batch in batches)
@@ -259,6 +259,17 @@ class _Since:
 def seed_of(seed: int, update: int) -> int:
     """Return the seed of one update's random numbers: a hash, so that neighbouring updates have nothing in common."""
     return int.from_bytes(hashlib.sha256(f"{seed} {update}".encode()).digest()[:8], "big") >> 1
+
+
+def seed_generator(device: torch.device, seed: int) -> None:
+    """Seed the generator that a model on `device` draws from.
+
+    On a CPU only that one: torch.manual_seed also prepares every accelerator, at a third of a millisecond a call.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _positions(source: Source) -> Iterator[tuple[int, int]]:

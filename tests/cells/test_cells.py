@@ -1,0 +1,145 @@
+"""Each cell against its equations, written out once more with scalars, and its weights at the start."""
+
+import math
+
+import pytest
+import torch
+
+from parts import CELLS, D, H, shaken
+from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
+from unrolled.errors import ConfigError
+
+
+def sigmoid(a: float) -> float:
+    return 1 / (1 + math.exp(-a))
+
+
+def step(cell: Cell, x: torch.Tensor, state):
+    """One step from the three pieces, for x (B, D)."""
+    return cell.advance(cell.gates(cell.project(x.unsqueeze(1))[:, 0], state), state)
+
+
+def sums(weight: torch.Tensor, v: torch.Tensor, gate: int, unit: int) -> float:
+    """Σ_k weight[gate, unit, k] v[k]."""
+    row = weight[gate * H + unit]
+    return math.fsum(float(row[k]) * float(v[k]) for k in range(len(v)))
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(2, D, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+def test_elman_is_its_equation(x: torch.Tensor, nonlinearity: str) -> None:
+    cell = shaken(ElmanCell(D, H, nonlinearity=nonlinearity)).double().requires_grad_(False)
+    h = torch.randn(2, H, dtype=torch.float64)
+    y, state = step(cell, x, ElmanState(h))
+    phi = math.tanh if nonlinearity == "tanh" else lambda a: max(a, 0.0)
+    for b in range(2):
+        for u in range(H):
+            a = sums(cell.weight_x, x[b], 0, u) + float(cell.bias[u]) + sums(cell.weight_h, h[b], 0, u)
+            assert float(y[b, u]) == pytest.approx(phi(a), abs=1e-13)
+    assert torch.equal(y, state.h)
+
+
+def test_lstm_is_its_equations(x: torch.Tensor) -> None:
+    cell = shaken(LSTMCell(D, H)).double().requires_grad_(False)
+    h, c = torch.randn(2, 2, H, dtype=torch.float64)
+    y, state = step(cell, x, LSTMState(h, c))
+    for b in range(2):
+        for u in range(H):
+            i, f, g, o = (
+                sums(cell.weight_x, x[b], k, u) + float(cell.bias[k * H + u]) + sums(cell.weight_h, h[b], k, u)
+                for k in range(4)
+            )
+            c_t = sigmoid(f) * float(c[b, u]) + sigmoid(i) * math.tanh(g)
+            assert float(state.c[b, u]) == pytest.approx(c_t, abs=1e-13)
+            assert float(y[b, u]) == pytest.approx(sigmoid(o) * math.tanh(c_t), abs=1e-13)
+    assert torch.equal(y, state.h)
+
+
+def test_gru_is_its_equations(x: torch.Tensor) -> None:
+    cell = shaken(GRUCell(D, H)).double().requires_grad_(False)
+    h = torch.randn(2, H, dtype=torch.float64)
+    y, state = step(cell, x, GRUState(h))
+    for b in range(2):
+        for u in range(H):
+            from_x = [sums(cell.weight_x, x[b], k, u) + float(cell.bias[k * H + u]) for k in range(3)]
+            from_h = [sums(cell.weight_h, h[b], k, u) for k in range(3)]
+            r, z = sigmoid(from_x[0] + from_h[0]), sigmoid(from_x[1] + from_h[1])
+            n = math.tanh(from_x[2] + r * (from_h[2] + float(cell.bias_n[u])))
+            assert float(y[b, u]) == pytest.approx((1 - z) * n + z * float(h[b, u]), abs=1e-13)
+    assert torch.equal(y, state.h)
+
+
+def test_clamping_the_reset_gate_changes_the_candidate(x: torch.Tensor) -> None:
+    cell = shaken(GRUCell(D, H)).double().requires_grad_(False)
+    state = GRUState(torch.randn(2, H, dtype=torch.float64))
+    gates = cell.gates(cell.project(x.unsqueeze(1))[:, 0], state)
+    shut = gates._replace(r=torch.zeros_like(gates.r))
+    assert torch.equal(shut.n, gates.x_n.tanh())
+    assert not torch.equal(cell.advance(shut, state)[0], cell.advance(gates, state)[0])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gates_of_all_steps_at_once_equal_step_by_step(name: str) -> None:
+    torch.manual_seed(2)
+    cell = shaken(CELLS[name](D, H)).double().requires_grad_(False)
+    B, T = 3, 4
+    x_gates = cell.project(torch.randn(B, T, D, dtype=torch.float64))
+    state = cell.State(*(torch.randn(B, T, H, dtype=torch.float64) for _ in cell.State._fields))
+    together = cell.gates(x_gates, state)
+    for t in range(T):
+        alone = cell.gates(x_gates[:, t], cell.State(*(leaf[:, t] for leaf in state)))
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a, b[:, t], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_beginning_is_zero_of_the_same_kind(name: str) -> None:
+    state = CELLS[name](D, H).initial(torch.ones(7, 2, D, dtype=torch.float64))
+    assert all(leaf.shape == (7, H) and leaf.dtype == torch.float64 and not leaf.any() for leaf in state)
+
+
+def test_weights_at_the_start() -> None:
+    torch.manual_seed(0)
+    for cell, gates in ((ElmanCell(64, 48), 1), (GRUCell(64, 48), 3), (LSTMCell(64, 48), 4)):
+        bound = math.sqrt(6 / (64 + 48))
+        assert 0.98 * bound < float(cell.weight_x.detach().abs().max()) <= bound
+        for rotation in cell.weight_h.detach().double().chunk(gates):
+            torch.testing.assert_close(rotation @ rotation.T, torch.eye(48).double(), rtol=0, atol=1e-5)
+    assert not GRUCell(3, 5).bias.any()
+    assert not GRUCell(3, 5).bias_n.any()
+    assert torch.equal(ElmanCell(3, 5, nonlinearity="relu").weight_h, torch.eye(5))
+
+
+@pytest.mark.parametrize("forget_bias", [1.0, 2.5])
+def test_the_forget_bias_is_written_once(forget_bias: float) -> None:
+    cell = LSTMCell(D, H, forget_bias=forget_bias) if forget_bias != 1 else LSTMCell(D, H)
+    i, f, g, o = cell.bias.detach().chunk(4)
+    assert torch.equal(f, torch.full((H,), forget_bias))
+    assert not torch.cat([i, g, o]).any()
+
+
+def test_bad_sizes_and_options_are_refused() -> None:
+    with pytest.raises(ConfigError, match="hidden_size must be at least 1: got 0"):
+        GRUCell(3, 0)
+    with pytest.raises(ConfigError, match="got 'sigmoid'"):
+        ElmanCell(3, 5, nonlinearity="sigmoid")  # type: ignore[arg-type]
+
+
+def test_a_cell_without_its_pieces_says_which() -> None:
+    cell = Cell(3, 5)
+    with pytest.raises(NotImplementedError, match=r"Cell must define project"):
+        cell.project(torch.zeros(1, 1, 3))
+    with pytest.raises(NotImplementedError, match=r"gates"):
+        cell.gates(torch.zeros(1, 5), None)
+    with pytest.raises(NotImplementedError, match=r"advance"):
+        cell.advance(None, None)
+
+
+def test_repr_names_the_sizes() -> None:
+    assert repr(ElmanCell(3, 5)) == "ElmanCell(3, 5, nonlinearity='tanh')"
+    assert repr(GRUCell(3, 5)) == "GRUCell(3, 5)"

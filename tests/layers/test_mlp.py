@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from unrolled.errors import ConfigError
+from unrolled.layers import MLP, Head
+
+
+def test_it_is_its_equation() -> None:
+    torch.manual_seed(0)
+    for name, phi in (("relu", torch.relu), ("tanh", torch.tanh)):
+        mlp = MLP([3, 5, 4], nonlinearity=name)
+        x = torch.randn(2, 3)
+        first, second = mlp.steps[0], mlp.steps[3]
+        expected = phi(phi(x @ first.weight.T + first.bias) @ second.weight.T + second.bias)
+        torch.testing.assert_close(mlp(x), expected)
+        assert mlp.output_size == 4
+
+
+def test_dropout_follows_every_layer_in_training() -> None:
+    torch.manual_seed(0)
+    mlp = MLP([3, 50], dropout=0.5)
+    x = torch.randn(2, 3)
+    assert not torch.equal(mlp(x), mlp(x))
+    assert torch.equal(mlp.eval()(x), mlp(x))
+
+
+def test_an_unknown_nonlinearity_is_refused() -> None:
+    with pytest.raises(ConfigError, match="got 'gelu'"):
+        MLP([3, 5], nonlinearity="gelu")
+
+
+def test_a_head_starts_small() -> None:
+    torch.manual_seed(0)
+    head = Head(100, 7)
+    assert 0 < float(head.weight.detach().abs().max()) <= Head.START / 10
+    assert not head.bias.any()

@@ -1,0 +1,152 @@
+"""Models: what they read, what they start with, which options they take and refuse."""
+
+import math
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from parts import BUILT, MODELS, ModelCase
+from unrolled import laws
+from unrolled.api import build
+from unrolled.config import ModelConfig
+from unrolled.errors import ConfigError, ShapeError
+from unrolled.models import Features, Ids, Model, RecurrentModel
+
+IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
+LENGTHS = torch.tensor([4, 2, 3])
+
+
+@pytest.mark.parametrize("case", MODELS, ids=str)
+def test_logits_have_the_promised_shape(case: ModelCase) -> None:
+    model = case.make()
+    x = IDS if case.inputs == "ids" else torch.randn(3, 4, 3)
+    logits, _ = model(x, None, LENGTHS)
+    assert logits.shape == ((3, 4) if case.answer == "once" else (3, 4, 4))
+
+
+@pytest.mark.parametrize("case", MODELS, ids=str)
+def test_a_fresh_model_is_near_chance(case: ModelCase) -> None:
+    torch.manual_seed(0)
+    x = torch.randint(1, 11, (64, 9)) if case.inputs == "ids" else torch.randn(64, 9, 3)
+    logits, _ = case.make().eval()(x)
+    loss = F.cross_entropy(logits.flatten(0, -2), torch.randint(0, 4, logits.shape[:-1]).flatten())
+    assert abs(float(loss.detach()) / math.log(4) - 1) < 0.05
+
+
+@pytest.mark.parametrize("read", ["last", "mean", "max"])
+def test_read_is_what_it_says(read: str) -> None:
+    torch.manual_seed(0)
+    model = build("gru", Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=5, read=read)).eval()
+    logits, _ = model(IDS, None, LENGTHS)
+    y, _ = model.layers(model.vectors(IDS), None, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        real = y[row, :length]
+        summary = {"last": real[-1], "mean": real.mean(0), "max": real.amax(0)}[read]
+        torch.testing.assert_close(logits[row], model.head(summary))
+
+
+def test_the_bag_forgets_order_and_the_recurrent_rows_do_not() -> None:
+    torch.manual_seed(0)
+    forward, backward = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[8, 7, 6, 5]])
+    for row in BUILT:
+        model = build(row.name, Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=5)).eval()
+        same = torch.allclose(model(forward)[0], model(backward)[0], rtol=0, atol=1e-6)
+        assert same == (row.name == "feedforward")
+
+
+# Every option of ModelConfig, its other value, and a context where it applies.
+RECURRENT, STACK = {"row": "gru"}, {"row": "gru", "num_layers": 2}
+OPTIONS = [
+    laws.Option("embedding_size", 7, RECURRENT),
+    laws.Option("hidden_size", 6, RECURRENT),
+    laws.Option("hidden_size", 6, {"row": "feedforward"}),
+    laws.Option("num_layers", 2, RECURRENT),
+    laws.Option("num_layers", 2, {"row": "feedforward"}),
+    laws.Option("bidirectional", True, RECURRENT),
+    laws.Option("read", "mean", RECURRENT),
+    laws.Option("read", "max", {"row": "lstm", "read": "mean"}),
+    laws.Option("read", "max", {"row": "feedforward"}),
+    laws.Option("dropout", 0.5, RECURRENT),
+    laws.Option("dropout", 0.5, {"row": "feedforward"}),
+    laws.Option("variational", True, {"row": "gru", "dropout": 0.5}),
+    laws.Option("variational", True, {"row": "gru"}, changes=False),  # nothing to drop
+    laws.Option("variational", True, {"row": "feedforward", "dropout": 0.5}),
+    laws.Option("recurrent_dropout", 0.5, RECURRENT),
+    laws.Option("recurrent_dropout", 0.5, {"row": "elman"}),
+    laws.Option("recurrent_dropout", 0.5, {"row": "lstm"}),
+    laws.Option("nonlinearity", "relu", {"row": "elman"}),
+    laws.Option("nonlinearity", "tanh", {"row": "elman"}, changes=False),  # its default
+    laws.Option("nonlinearity", "tanh", {"row": "feedforward"}),
+    laws.Option("forget_bias", 2.0, {"row": "lstm"}),
+    laws.Option("forget_bias", 1.0, {"row": "lstm"}, changes=False),  # its default
+]
+
+
+def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
+    """Parameters, the logits in training mode and all gradients of a small model."""
+    settings = {"embedding_size": 6, "hidden_size": 5, "dropout": 0.0, **settings}
+    row = str(settings.pop("row"))
+    torch.manual_seed(0)
+    model = build(row, Ids(11), 4, ModelConfig(**settings))
+    torch.manual_seed(1)
+    logits, _ = model(IDS, None, LENGTHS)
+    F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
+    return {
+        "logits": logits.detach(),
+        **{f"parameter {name}": p.detach() for name, p in model.named_parameters()},
+        **{f"gradient {name}": p.grad for name, p in model.named_parameters() if p.grad is not None},
+    }
+
+
+def test_every_option_matters() -> None:
+    assert {option.name for option in OPTIONS} == set(ModelConfig.model_fields)
+    assert laws.options_matter(trained_once, OPTIONS).compared == len(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        ("feedforward", {"bidirectional": True}, "row feedforward has no use for bidirectional"),
+        ("feedforward", {"recurrent_dropout": 0.2}, "no use for recurrent_dropout"),
+        ("feedforward", {"read": "last"}, "a bag has none"),
+        ("gru", {"forget_bias": 1.0}, "row gru has no use for forget_bias"),
+        ("lstm", {"nonlinearity": "relu"}, "row lstm has no use for nonlinearity"),
+        ("transformer", {}, "not built yet"),
+        ("perceptron", {}, "not in the lineage"),
+    ],
+)
+def test_what_a_row_has_no_use_for_is_refused(row: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(row, Ids(11), 4, ModelConfig(**options))
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ConfigError, match='cell "lstn" is unknown .did you mean "lstm"'):
+        RecurrentModel(Ids(11), 4, ModelConfig(), cell="lstn")
+    with pytest.raises(ConfigError, match="num_outputs must be at least 1: got 0"):
+        build("gru", Ids(11), 0, ModelConfig())
+    with pytest.raises(ShapeError, match=r"inputs must have shape \(B, T, D=3\)"):
+        build("gru", Features(3), 4, ModelConfig())(torch.zeros(2, 5, 4))
+
+
+def test_a_model_without_an_encoder_has_nothing_to_begin() -> None:
+    with pytest.raises(ConfigError, match="has no encoder"):
+        build("gru", Ids(11), 4, ModelConfig()).begin(IDS)
+    with pytest.raises(NotImplementedError, match="forward"):
+        Model(Ids(11), 4, ModelConfig())(IDS)
+
+
+def test_two_requests_share_one_model() -> None:
+    """State is a value: interleaved continuations give what each gives alone."""
+    torch.manual_seed(0)
+    model = build("lstm", Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=5), answer="each").eval()
+    a, b = torch.tensor([[5, 6, 7]]), torch.tensor([[9, 8, 10]])
+    state_a = state_b = None
+    for t in range(3):
+        logits_a, state_a = model(a[:, t : t + 1], state_a)
+        logits_b, state_b = model(b[:, t : t + 1], state_b)
+    torch.testing.assert_close(logits_a[:, 0], model(a)[0][:, -1])
+    torch.testing.assert_close(logits_b[:, 0], model(b)[0][:, -1])

@@ -1,0 +1,92 @@
+"""Every part that the laws bind, by name: cells, layers and the models of every built row."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.api import build
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.config import ModelConfig
+from unrolled.layers import Bag, Bidirectional, Recurrent, Stacked
+from unrolled.lineage import LINEAGE
+from unrolled.models import Features, Ids
+
+D, H = 3, 5
+
+CELLS: dict[str, Callable[[int, int], Cell]] = {
+    "elman-tanh": ElmanCell,
+    "elman-relu": lambda size, hidden: ElmanCell(size, hidden, nonlinearity="relu"),
+    "lstm": LSTMCell,
+    "gru": GRUCell,
+}
+
+
+def both(make: Callable[[int, int], Cell], size: int = D, hidden: int = H) -> Bidirectional:
+    return Bidirectional(Recurrent(make(size, hidden)), Recurrent(make(size, hidden), reverse=True))
+
+
+LAYERS: dict[str, Callable[[], nn.Module]] = {
+    "bag-mean": lambda: Bag(D),
+    "bag-max": lambda: Bag(D, pool="max"),
+}
+for _name, _make in CELLS.items():
+    LAYERS |= {
+        f"{_name}-forward": lambda make=_make: Recurrent(make(D, H)),
+        f"{_name}-reverse": lambda make=_make: Recurrent(make(D, H), reverse=True),
+        f"{_name}-both": lambda make=_make: both(make),
+        f"{_name}-stacked": lambda make=_make: Stacked([Recurrent(make(D, H)), Recurrent(make(H, 4))]),
+    }
+LAYERS["mixed-stack"] = lambda: Stacked([both(GRUCell), Recurrent(LSTMCell(2 * H, 4)), Recurrent(ElmanCell(4, 2))])
+
+INPUTS = {"ids": Ids(11), "features": Features(3)}
+OPTIONS: dict[str, list[dict[str, object]]] = {
+    "feedforward": [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
+    "recurrent": [
+        {},
+        {"read": "mean"},
+        {"read": "max", "num_layers": 2},
+        {"bidirectional": True},
+        {"bidirectional": True, "read": "mean", "num_layers": 2},
+    ],
+}
+
+
+class ModelCase(NamedTuple):
+    row: str
+    inputs: str
+    answer: str
+    options: dict[str, object]
+
+    def make(self, **more: object) -> nn.Module:
+        config = ModelConfig(**{"embedding_size": 6, "hidden_size": 5, **self.options, **more})
+        return build(self.row, INPUTS[self.inputs], 4, config, answer=self.answer)
+
+    def __str__(self) -> str:
+        return "-".join([self.row, self.inputs, self.answer, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+BUILT = [row for row in LINEAGE if row.model is not None]
+MODELS = [
+    ModelCase(row.name, inputs, answer, options)
+    for row in BUILT
+    for inputs in INPUTS
+    for answer in ("once", "each")
+    for options in OPTIONS["recurrent" if row.cell else "feedforward"]
+]
+
+
+def shaken(part: nn.Module) -> nn.Module:
+    """The part with every parameter moved off its start, so that no zero bias hides a mistake."""
+    with torch.no_grad():
+        for parameter in part.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return part
+
+
+def gradients(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    """The gradients of a fixed random function of the outputs."""
+    generator = torch.Generator().manual_seed(7)
+    loss = sum((value * torch.randn(value.shape, generator=generator, dtype=value.dtype)).sum() for value in outputs)
+    return list(torch.autograd.grad(loss, inputs))

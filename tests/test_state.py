@@ -1,0 +1,74 @@
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from unrolled import state
+
+
+class Inner(NamedTuple):
+    h: Tensor
+    c: Tensor
+
+
+class Outer(NamedTuple):
+    layers: tuple[Inner, ...]
+    pool: tuple[()]
+
+
+def made(B: int) -> Outer:
+    return Outer((Inner(torch.randn(B, 3), torch.randn(B, 3)), Inner(torch.randn(B, 2, 4), torch.arange(B))), ())
+
+
+def test_select_keeps_the_structure_and_the_order_asked_for() -> None:
+    whole = made(4)
+    part = state.select(whole, [2, 0, 2])
+    assert type(part) is Outer
+    assert type(part.layers[0]) is Inner
+    assert part.pool == ()
+    for a, b in zip(state.leaves(part), state.leaves(whole), strict=True):
+        assert torch.equal(a, b[[2, 0, 2]])
+    assert torch.equal(state.select(whole, torch.tensor([1])).layers[0].h, whole.layers[0].h[1:2])
+
+
+def test_join_is_the_inverse_of_select() -> None:
+    whole = made(4)
+    back = state.join([state.select(whole, [0, 1]), state.select(whole, [2]), state.select(whole, [3])])
+    assert all(torch.equal(a, b) for a, b in zip(state.leaves(back), state.leaves(whole), strict=True))
+
+
+def test_the_beginning_is_none_everywhere() -> None:
+    assert state.select(None, [0]) is None
+    assert state.join([None, None]) is None
+    assert state.detach(None) is None
+    assert state.nbytes(None) == 0
+    with pytest.raises(ValueError, match="some states are None"):
+        state.join([None, made(1)])
+
+
+def test_detach_forgets_the_history_and_shares_the_numbers() -> None:
+    h = torch.ones(2, 3, requires_grad=True) * 2
+    kept = state.detach(Inner(h, h))
+    assert not kept.h.requires_grad
+    assert kept.h.data_ptr() == h.data_ptr()
+
+
+def test_hold_keeps_the_old_state_where_a_row_is_not_real() -> None:
+    old, new = made(3), made(3)
+    real = torch.tensor([True, False, True])
+    held = state.hold(real, new, old)
+    for a, n, o in zip(state.leaves(held), state.leaves(new), state.leaves(old), strict=True):
+        assert torch.equal(a[0], n[0])
+        assert torch.equal(a[1], o[1])
+
+
+def test_nbytes_counts_every_leaf() -> None:
+    assert state.nbytes(made(2)) == 4 * (2 * 3 + 2 * 3 + 2 * 2 * 4) + 8 * 2
+
+
+def test_what_is_no_state_is_refused() -> None:
+    with pytest.raises(TypeError, match="list"):
+        state.select([torch.ones(2)], [0])
+    with pytest.raises(TypeError, match="dict"):
+        state.nbytes({"h": torch.ones(2)})
