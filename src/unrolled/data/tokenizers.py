@@ -26,7 +26,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import tokenizers as library
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from unrolled.errors import CheckpointError, ConfigError
+from unrolled.errors import CheckpointError, ConfigError, DataError
 
 __all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer"]
 
@@ -132,10 +132,17 @@ class Tokenizer:
         return len(self._tokens)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text: at least one, for a text without any token is [UNK]."""
+        """Return the ids of each text: at least one, for a text without any token is [UNK].
+
+        Raises:
+            DataError: one of the texts is not text, or holds half a character (a lone surrogate).
+        """
         if isinstance(texts, str):
             raise TypeError("encode takes a list of texts, got one text")
-        encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError:
+            raise _refusal(texts) from None
         return [encoding.ids or [UNK] for encoding in encodings]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
@@ -217,6 +224,19 @@ def _pieces(merges: Sequence[tuple[str, str]]) -> list[str]:
 
 def _bytes(tokens: Iterable[str]) -> bytes:
     return bytes(BYTE_OF[character] for token in tokens for character in token)
+
+
+def _refusal(texts: Sequence[object]) -> DataError:
+    """Say which of the texts the library refused."""
+    fix = "give texts only, in whole Unicode characters"
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            return DataError(f"text is expected, got a Python {type(text).__name__}", file=f"item {number}", fix=fix)
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            return DataError(
+                "the text holds half a character (a lone surrogate)", file=f"item {number}", row=text, fix=fix
+            )
+    raise AssertionError("the library refused texts that are whole")
 
 
 def _first(texts: Iterable[str]) -> Iterable[str]:
