@@ -38,8 +38,8 @@ class Dropout(nn.Module):
 def keep_mask(like: Tensor, shape: Sequence[int], share: float) -> Tensor:
     """Return a mask of the given shape: 0 with probability `share` (to 1/65536), else 1 / (1 − share).
 
-    Four numbers are cut from each 64 random bits: on a CPU, where random bits are drawn one after the other and were a
-    seventh of a small GRU's training, that is five times faster than torch's own dropout.
+    Four numbers are cut from each 64 random bits: on a CPU random bits are drawn one after the other, and torch's own
+    dropout draws anew for every element (docs/decisions/0003-dropout.md has the figures).
     """
     n = math.prod(shape)
     bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device).random_(-(2**63), None)

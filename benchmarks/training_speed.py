@@ -1,0 +1,129 @@
+"""Training speed on film sentences, a GRU of 128: our loop beside two plain torch loops, in turn, in one process.
+
+    python benchmarks/training_speed.py [--pairs 15] [--updates 40]
+
+`packed` is the textbook: nn.Embedding, nn.Dropout, nn.GRU over a PackedSequence, AdamW as it comes. `lean` is what an
+expert writes: padded batches, the last real step gathered, fused AdamW. All three get the same batches, sizes, dropout
+and clipping, and do the same number of updates a turn. Ratios are medians over the turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+
+import torch
+from record import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from unrolled.api import prepare
+from unrolled.config import Config, from_flat
+from unrolled.data.splits import load_splits
+from unrolled.training import Batch, Outcome, Score, Source, Trainer, loss_nats
+
+
+class Plain(nn.Module):
+    """The same network in torch's own modules."""
+
+    def __init__(self, vocabulary_size: int, config: Config, *, packed: bool) -> None:
+        super().__init__()
+        size, hidden = config.model.embedding_size, config.model.hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, size, padding_idx=0)
+        self.dropout = nn.Dropout(config.model.dropout)
+        self.gru = nn.GRU(size, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, 2)
+        self.packed = packed
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T) -> (B, 2)."""
+        x = self.dropout(self.embedding(ids))
+        if self.packed:
+            _, h = self.gru(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))
+            return self.head(self.dropout(h[-1]))
+        y, _ = self.gru(x)
+        last = y[torch.arange(len(y)), lengths - 1]
+        return self.head(self.dropout(last))
+
+
+def batches(source: Source) -> Iterator[Batch]:
+    """All batches, epoch after epoch."""
+    epoch = 0
+    while True:
+        for index in range(source.count(epoch)):
+            yield source.batch(epoch, index)
+        epoch += 1
+
+
+def plain_turn(model: Plain, source: Source, config: Config, updates: int) -> float:
+    """Train for some updates as a plain loop does -> tokens a second."""
+    options = {} if model.packed else {"fused": True}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.training.learning_rate, **options)
+    stream, tokens, began = batches(source), 0, time.perf_counter()
+    model.train()
+    for _ in range(updates):
+        batch = next(stream)
+        loss = F.cross_entropy(model(batch.inputs, batch.lengths), batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
+        optimizer.step()
+        loss.item()
+        tokens += batch.num_tokens
+    return tokens / (time.perf_counter() - began)
+
+
+def our_turn(trainer: Trainer) -> Outcome:
+    """Train for the same updates with our loop; its one evaluation costs nothing."""
+    fresh = Trainer(trainer.model, trainer.source, loss_nats, lambda: Score(0.0, 0.0), trainer.config)
+    return fresh.run()
+
+
+def main() -> None:
+    """Run, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15, help="turns")
+    parser.add_argument("--updates", type=int, default=40, help="updates a turn")
+    asked = parser.parse_args()
+
+    config = from_flat({"row": "gru", "hidden_size": 128, "updates": asked.updates, "evaluate_every": asked.updates})
+    prepared = prepare(load_splits("sample:films", config.data), config, torch.device("cpu"))
+    source, vocabulary_size = prepared.trainer.source, prepared.tokenizer.vocabulary_size
+    rivals = {name: Plain(vocabulary_size, config, packed=name == "packed") for name in ("packed", "lean")}
+
+    speeds: dict[str, list[float]] = {"unrolled": [], "packed": [], "lean": []}
+    outside: list[float] = []
+    for turn in range(asked.pairs + 1):  # the first is a warm-up
+        outcome = our_turn(prepared.trainer)
+        found = {"unrolled": outcome.tokens_per_second}
+        found |= {name: plain_turn(model, source, config, asked.updates) for name, model in rivals.items()}
+        if turn:
+            for name, speed in found.items():
+                speeds[name].append(speed)
+            inside = sum(outcome.seconds[what] for what in ("forward", "backward", "optimizer"))
+            outside.append(1 - inside / (outcome.total_seconds - outcome.seconds["evaluation"]))
+
+    figures = {
+        "case": "sample:films, GRU of 128 over embeddings of 128, batches of at most 2,048 tokens",
+        "backend": "torch",
+        "pairs": asked.pairs,
+        "updates_a_turn": asked.updates,
+        "tokens_per_second": {name: round(statistics.median(values)) for name, values in speeds.items()},
+        "ratio_to": {
+            name: round(statistics.median(a / b for a, b in zip(speeds["unrolled"], speeds[name], strict=True)), 3)
+            for name in rivals
+        },
+        "outside_forward_backward_optimizer": round(statistics.median(outside), 4),
+    }
+    path = save("training_speed", figures)
+    for name, speed in figures["tokens_per_second"].items():
+        ratio = f"  ours is {figures['ratio_to'][name]:.2f} times as fast" if name in rivals else ""
+        print(f"{name:<10} {speed:>9,} tokens/s{ratio}")
+    print(f"outside forward, backward and optimiser: {figures['outside_forward_backward_optimizer']:.1%}\n{path}")
+
+
+if __name__ == "__main__":
+    main()
