@@ -37,6 +37,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python benchmarks/films.py
+	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/training_speed.py
 
 clean: ## remove what these targets made

@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from unrolled import scan
 from unrolled.api import prepare
 from unrolled.config import Config, from_flat
 from unrolled.data.splits import load_splits
+from unrolled.models.recurrent import make_cell
 from unrolled.training import Batch, Outcome, Score, Source, Trainer, loss_nats
 
 
@@ -108,7 +110,7 @@ def main() -> None:
 
     figures = {
         "case": "sample:films, GRU of 128 over embeddings of 128, batches of at most 2,048 tokens",
-        "backend": "torch",
+        "backend": scan.choose("auto", make_cell("gru", 128, config.model)),
         "pairs": asked.pairs,
         "updates_a_turn": asked.updates,
         "tokens_per_second": {name: round(statistics.median(values)) for name, values in speeds.items()},

@@ -1,4 +1,4 @@
-"""Every gate of every step of a trained LSTM, by replay: `cell.gates` over all steps at once, from x and the outputs."""
+"""Every gate of every step of a trained LSTM, by replay: `cell.gates` over all steps at once, from x and h."""
 
 import torch
 

@@ -7,39 +7,31 @@ unrolled.load("runs/reviews").evaluate("more.csv").accuracy
 
 from __future__ import annotations
 
-import importlib
-import json
-import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from unrolled import lineage, machine, scan
+from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data import report as data_report
-from unrolled.data.batches import Sequences
-from unrolled.data.examples import Examples, read_texts
-from unrolled.data.splits import Splits, load_splits
+from unrolled.data.splits import load_splits
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding import Classification
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.evaluation import ClassificationResult
-from unrolled.layers import Recurrent, set_backend
-from unrolled.models import Answer, Ids, Inputs, Model
-from unrolled.training import ClassificationSource, Event, Outcome, Run, Trainer, loss_nats, score
+from unrolled.layers import set_backend
+from unrolled.models import Ids
+from unrolled.training import Event, Run
+from unrolled.training.fit import build, computing, fit, prepare, refuse_unfit
 from unrolled.training.folder import claim, next_folder, read, refuse_existing
 from unrolled.training.interrupt import interruptible
-from unrolled.training.loop import seed_of
+from unrolled.training.run import SPECIAL_IDS
 
-__all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "read_texts", "train"]
-
-log = logging.getLogger("unrolled")
+__all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "train"]
 
 
 def train(
@@ -67,48 +59,33 @@ def train(
     Returns:
         the run, in eval mode, with the weights of its best evaluation. Ctrl-C or SIGTERM ends training between two
         updates: the run that is returned then has `run.record["training"]["signal"]` set. A second one raises
-        KeyboardInterrupt.
+        KeyboardInterrupt, and nothing is kept.
 
     Raises:
         ConfigError: an unknown setting, a value out of range, a row or task that is not built, `out` exists.
         DataError: the data cannot be read as asked; names file and line.
         TrainingError: the loss or a gradient is not finite.
         BackendError: a forced backend cannot run.
+        CheckpointError: the run cannot be written.
     """
     began = time.perf_counter()
     config = from_flat(settings, base=config)
-    lineage.task(config.task)
-    row = lineage.row(config.row)
-    if config.task not in row.tasks:
-        serving = ", ".join(r.name for r in lineage.rows_for(config.task))
-        raise ConfigError(f'row "{row.name}" does not serve task "{config.task}"; {serving} do')
     device = _device(config.training.device)
-    if config.training.threads is not None:
-        torch.set_num_threads(config.training.threads)
+    refuse_unfit(config)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
-
-    splits = load_splits(data, config.data)
-    for loaded in splits.loaded:
-        log.info("%s: %s", loaded.source, loaded.counts)
-    log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
-    prepared = prepare(splits, config, device)
-
-    path = Path(out) if out is not None else None
-    if path is None and runs is not None:
-        path = next_folder(Path(runs), splits.train.name, config.row)
-    if path is None:
-        return _fit(prepared, data, began, report)
-    with claim(path, overwrite=overwrite) as folder, (folder / "metrics.jsonl").open("w", encoding="utf-8") as metrics:
-
-        def keep_and_report(event: Event) -> None:
-            metrics.write(json.dumps(event.to_dict()) + "\n")
-            metrics.flush()
-            report(event)
-
-        run = replace(_fit(prepared, data, began, keep_and_report), path=path)
-        run.write(folder)
-    return run
+    with computing(config.training, device):
+        splits = load_splits(data, config.data)
+        prepared = prepare(splits, config, device)
+        if out is None and runs is not None:
+            out = next_folder(Path(runs), splits.train.name, config.row)
+        with interruptible() as interrupted:  # until the run is saved
+            if out is None:
+                return fit(prepared, data, began, report, interrupted)
+            with claim(Path(out), overwrite=overwrite) as folder:
+                run = fit(prepared, data, began, report, interrupted)
+                run.write(folder)
+    return replace(run, path=Path(out))
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
@@ -118,24 +95,27 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format.
     """
     folder = Path(path)
-    kept, weights, tokenizer_json, record = read(folder)
+    kept, weights, tokenizer_json, config, record = read(folder)
     try:
-        config = Config.model_validate(record["config"])
-        labels = tuple(str(label) for label in kept["labels"])
-        model = build(
-            str(kept["row"]), Ids(int(kept["inputs"]["vocabulary_size"])), len(labels), ModelConfig(**kept["model"])
-        )
-        tokenizer = Tokenizer.from_json(tokenizer_json)
-        model.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        with torch.device("meta"):  # without memory: what is built takes the weights that are there, or does not fit
+            model = build(kept.row, Ids(kept.inputs.vocabulary_size), len(kept.labels), kept.model)
+        for name, value in model.state_dict().items():
+            if name in weights and weights[name].dtype != value.dtype:
+                raise ValueError(f"{name} is {weights[name].dtype}, not {value.dtype}")
+        model.load_state_dict(weights, assign=True)
+    except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder} does not hold a run that this unrolled can rebuild: {error}") from error
-    if tokenizer.vocabulary_size != kept["inputs"]["vocabulary_size"]:
+    try:
+        tokenizer = Tokenizer.from_json(tokenizer_json)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / 'tokenizer.json'}: {error}") from None
+    if tokenizer.vocabulary_size != kept.inputs.vocabulary_size or kept.special_ids != SPECIAL_IDS:
         raise CheckpointError(
-            f"{folder / 'tokenizer.json'} knows {tokenizer.vocabulary_size} tokens, and the model "
-            f"{kept['inputs']['vocabulary_size']}: it belongs to another run"
+            f"{folder / 'tokenizer.json'} has {tokenizer.vocabulary_size} tokens, and the model "
+            f"{kept.inputs.vocabulary_size}: it belongs to another run"
         )
     set_backend(model, config.training.backend)
-    return Run(config, model.to(_device(device)).eval(), tokenizer, labels, record, folder)
+    return Run(config, model.to(_device(device)).eval(), tokenizer, tuple(kept.labels), record, folder)
 
 
 def decode(run: Run | str | Path, texts: str | Iterable[str]) -> list[Classification]:
@@ -169,106 +149,6 @@ def backends() -> dict[str, Any]:
         "auto": {name: scan.choose("auto", cell) for name, cell in cells.items()},
         "device": str(_device("auto")),
         "machine": machine.describe(),
-    }
-
-
-def build(
-    row_name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, answer: Answer = "once"
-) -> Model:
-    """Build the model of a row, with fresh weights from torch's generator.
-
-    Raises:
-        ConfigError: the row is unknown or not built, or has no use for an option that was set.
-    """
-    row = lineage.row(row_name)
-    assert row.model is not None
-    module, _, name = row.model.partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    model = kind(inputs, num_outputs, config, answer, **({"cell": row.cell} if row.cell else {}))
-    return cast(Model, model)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that training needs, before the first update."""
-
-    config: Config
-    splits: Splits
-    tokenizer: Tokenizer
-    model: Model
-    trainer: Trainer
-
-
-def prepare(splits: Splits, config: Config, device: torch.device) -> Prepared:
-    """Train the tokeniser, turn text into ids, build the model with the weights of its seed, and set the trainer up."""
-    tokenizer = Tokenizer.train(
-        splits.train.texts(),
-        kind=config.data.tokenizer,
-        vocabulary_size=config.data.vocabulary_size,
-        min_frequency=config.data.min_frequency,
-        lowercase=config.data.lowercase,
-    )
-    index = {label: k for k, label in enumerate(splits.labels)}
-
-    def ids_and_classes(part: Examples) -> tuple[Sequences, Tensor]:
-        classes = [index[label] for label in part.labels()]
-        return Sequences(tokenizer.encode(part.texts())), torch.tensor(classes, dtype=torch.long)
-
-    train, valid = ids_and_classes(splits.train), ids_and_classes(splits.valid)
-    training = config.training
-    torch.manual_seed(seed_of(training.seed, -1))
-    model = build(config.row, Ids(tokenizer.vocabulary_size), len(splits.labels), config.model).to(device)
-    if not set_backend(model, training.backend) and training.backend != "auto":
-        raise ConfigError(f'row "{config.row}" has no recurrent layer, so no use for backend; leave it out')
-    source = ClassificationSource(*train, batch_tokens=training.batch_tokens, seed=training.seed, device=device)
-    trainer = Trainer(model, source, loss_nats, lambda: score(model, *valid), training)
-    return Prepared(config, splits, tokenizer, model, trainer)
-
-
-def _fit(prepared: Prepared, data: object, began: float, report: Callable[[Event], None]) -> Run:
-    """Train, evaluate, and write down how it went."""
-    config, splits, model = prepared.config, prepared.splits, prepared.model
-    parameters = sum(p.numel() for p in model.parameters())
-    vocabulary = prepared.tokenizer.vocabulary_size
-    log.info("row %s: %s parameters, vocabulary %s", config.row, f"{parameters:,}", f"{vocabulary:,}")
-    with interruptible() as interrupted:
-        outcome = prepared.trainer.run(report, interrupted)
-    record = _record(data, config, splits, model, outcome) | {"parameters": parameters}
-    run = Run(config, model, prepared.tokenizer, splits.labels, record)
-    if len(splits.test):
-        run = replace(run, test=run.result(splits.test))
-        record["result"] = run.test.to_dict() if run.test else None
-    record["seconds"] = time.perf_counter() - began
-    return run
-
-
-def _record(data: object, config: Config, splits: Splits, model: Model, outcome: Outcome) -> dict[str, Any]:
-    """What run.json keeps beside the result."""
-    labels = splits.train.labels()
-    layers = [layer for layer in model.modules() if isinstance(layer, Recurrent)]
-    source = splits.train.source
-    if isinstance(data, str | Path) and not str(data).startswith("sample:"):
-        source = str(Path(data).resolve())
-    return {
-        "config": config.model_dump(),
-        "data": {
-            "name": splits.train.name,
-            "source": source,
-            "how": splits.how,
-            "majority": max(splits.labels, key=labels.count),
-            "parts": {
-                name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
-            },
-            "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
-        },
-        "training": outcome.to_dict(),
-        "result": None,
-        "backend": scan.choose(layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0)
-        if layers
-        else "none: no recurrence",
-        "versions": machine.versions(),
-        "machine": machine.describe(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 
 

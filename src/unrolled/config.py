@@ -11,18 +11,32 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from unrolled.errors import ConfigError, nearest
+from unrolled import lineage
+from unrolled.errors import ConfigError, excerpt, nearest
 
-__all__ = ["Config", "DataConfig", "ModelConfig", "TrainingConfig", "from_flat", "from_toml", "to_toml"]
+__all__ = [
+    "Config",
+    "DataConfig",
+    "Device",
+    "ModelConfig",
+    "TrainingConfig",
+    "fields",
+    "from_flat",
+    "from_toml",
+    "sentences",
+    "to_toml",
+]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -45,9 +59,9 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The sizes and options of the network. A row refuses what it has no use for."""
 
-    embedding_size: int = Field(128, ge=1, description="size D of a token's vector")
-    hidden_size: int = Field(128, ge=1, description="size H of a hidden layer or state")
-    num_layers: int = Field(1, ge=1, description="layers on top of each other")
+    embedding_size: int = Field(128, ge=1, le=65_536, description="size D of a token's vector")
+    hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
+    num_layers: int = Field(1, ge=1, le=1_000, description="layers on top of each other")
     bidirectional: bool = Field(False, description="read from both ends (recurrent rows)")
     read: Literal["last", "mean", "max"] | None = Field(
         None, description="what the one answer is read from; default: last, in row feedforward mean"
@@ -66,8 +80,8 @@ class ModelConfig(_Section):
 class TrainingConfig(_Section):
     """The optimiser, its schedule, and where it runs."""
 
-    updates: int | None = Field(None, ge=1, description="optimiser updates; goes before --epochs")
-    epochs: float = Field(10, gt=0, description="passes over the training part")
+    updates: int | None = Field(None, ge=1, le=10**12, description="optimiser updates; goes before --epochs")
+    epochs: float = Field(10, gt=0, le=10**6, description="passes over the training part")
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
@@ -77,7 +91,7 @@ class TrainingConfig(_Section):
     evaluate_every: int | None = Field(None, ge=1, description="updates between evaluations; default: once an epoch")
     patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
     seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    device: Device = Field("auto", description="where to compute")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
     backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="what computes the scan")
 
@@ -90,6 +104,21 @@ class Config(_Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_built(cls, name: str) -> str:
+        return lineage.task(name).name
+
+    @field_validator("row")
+    @classmethod
+    def _row_is_built(cls, name: str) -> str:
+        return lineage.row(name).name
+
+    @model_validator(mode="after")
+    def _row_serves_task(self) -> Self:
+        lineage.check(self.task, self.row)
+        return self
 
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""
@@ -136,12 +165,14 @@ def from_toml(path: Path) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): convert it") from None
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path} is not TOML: {error}; `unrolled config` prints one that is") from None
     return _validated(values, file=str(path), text=text)
 
 
@@ -154,44 +185,54 @@ def to_toml(config: Config) -> str:
             lines += ["", f"[{section}]"]
             current = section
         value = config.flat()[name]
-        setting = f"# {name} =" if value is None else f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
         lines.append(f"{setting:32}  # {field.description}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value as TOML, which writes text, numbers, true and false as JSON does (but for one character)."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _validated(values: Mapping[str, Any], *, file: str | None = None, text: str = "") -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentences(error, file, text))) from None
+        raise ConfigError("\n".join(sentences(error, file, text))) from None
 
 
-def _sentences(error: ValidationError, file: str | None, text: str) -> Iterator[str]:
-    """One sentence for each problem pydantic found, in our words: where, what was got, what to do."""
+def sentences(error: ValidationError, file: str | None = None, text: str = "") -> Iterator[str]:
+    """Yield a sentence for each problem that pydantic found, in our words: where, what was wrong, what was got.
+
+    `file` and `text` are the TOML file's name and contents, where it was one.
+    """
     for problem in error.errors(include_url=False):
-        *path, key = (str(part) for part in problem["loc"])
+        *path, key = [str(part) for part in problem["loc"]] or ["row"]
         where = ""
         if file is not None:
             where = f"{file}, line {_line_of(text, path[0] if path else None, key)}: "
         if problem["type"] == "extra_forbidden":
-            schema = SECTIONS[path[0]] if path else Config
-            known = {name: section for section, name, _ in fields()}
-            home = f"; it belongs in [{known[key]}]" if known.get(key) else nearest(key, schema.model_fields)
-            yield f'{where}unknown setting "{key}"{home}'
+            schema = SECTIONS.get(path[0], Config) if path else Config
+            homes = {name: f"in [{section}]" if section else "before the sections" for section, name, _ in fields()}
+            remedy = f"; it belongs {homes[key]}" if key in homes else nearest(key, schema.model_fields)
+            yield f'{where}unknown setting "{key}"{remedy}'
+        elif problem["type"] == "value_error":  # one of our own, from the lineage
+            yield f"{where}{problem['ctx']['error']}"
         else:
-            message = problem["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            yield f"{where}{key} {message}: got {problem['input']!r}"
+            message = problem["msg"].removeprefix("Input ")
+            yield f"{where}{key} {message}: got {excerpt(repr(problem['input']))}"
 
 
 def _line_of(text: str, section: str | None, key: str) -> int:
-    """The physical line on which `key` of `section` stands (the section's own line where the key stands in none)."""
+    """The physical line on which `key` of `section` is set; where that cannot be told, the first that mentions it."""
     current: str | None = None
-    found = 1
+    mentions = []
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
             current = header[1]
-            if current in (section, key):
-                found = number
-        elif current == section and re.match(rf'\s*"?{re.escape(key)}"?\s*=', line):
+        if current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
-    return found
+        if key in line.partition("#")[0]:
+            mentions.append(number)
+    return mentions[0] if mentions else 1

@@ -26,6 +26,7 @@ __all__ = [
     "UnrolledError",
     "excerpt",
     "nearest",
+    "printable",
 ]
 
 
@@ -91,14 +92,15 @@ class LawError(UnrolledError, AssertionError):
     """A part that breaks one of the six laws; the message names the law, the tensor and the difference."""
 
 
+def printable(text: str) -> str:
+    """Make `text` safe for one line: line ends, control characters and halves of characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def excerpt(text: str, most: int = 80) -> str:
-    """Make `text` safe for one line: control characters and lone surrogates escaped, cut at `most` characters."""
-    head = text[: most + 1].encode("unicode_escape", "surrogatepass").decode("ascii") if not text.isascii() else text
-    if text.isprintable():
-        head = text
-    elif text.isascii():
-        head = text[: most + 1].encode("unicode_escape").decode("ascii")
-    return head if len(head) <= most else head[: most - 1] + "…"
+    """Make `text` safe for one line, cut at `most` characters."""
+    shown = printable(text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

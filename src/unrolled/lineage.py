@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["LINEAGE", "TASKS", "Row", "Task", "row", "rows_for", "task"]
+__all__ = ["LINEAGE", "TASKS", "Row", "Task", "check", "row", "rows_for", "task"]
 
 
 class Row(NamedTuple):
@@ -151,3 +151,14 @@ def task(name: str) -> Task:
 def rows_for(task_name: str) -> tuple[Row, ...]:
     """Return the built rows that serve the task, in the order of the lineage."""
     return tuple(r for r in LINEAGE if task_name in r.tasks and r.model is not None)
+
+
+def check(task_name: str, row_name: str) -> None:
+    """Refuse a row that does not serve the task.
+
+    Raises:
+        ConfigError: names the rows that do; or as `row` and `task`.
+    """
+    if task_name not in row(row_name).tasks:
+        serving = ", ".join(r.name for r in rows_for(task(task_name).name))
+        raise ConfigError(f'row "{row_name}" does not serve task "{task_name}"; {serving} do')

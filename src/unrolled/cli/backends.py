@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
-from cyclopts import Parameter
+from unrolled.cli.output import Json, print_json
 
 __all__ = ["command"]
 
 
-def command(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
-    """Say what computes a scan here: each backend, what it needs, the cells it runs, and what auto takes.
+def command(*, json: Json = False) -> None:
+    """Say what computes here: each backend, what it needs, the cells it runs, and what auto takes.
 
     Parameters
     ----------
-    json_
+    json
         Print JSON.
     """
     from unrolled import api
 
     found = api.backends()
-    if json_:
-        print(json.dumps(found))
+    if json:
+        print_json(found)
         return
     machine = found["machine"]
     print(f"{machine['processor']}, {machine['threads']} threads, {machine['capability']}; device {found['device']}\n")

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from unrolled.cli.settings import DataSettings, resolve
+from unrolled.cli.output import Json, print_json
+from unrolled.cli.settings import ConfigFile, DataSettings, resolve
 
 __all__ = ["command"]
 
 
-def command(
-    data: str,
-    /,
-    *,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    settings: DataSettings = None,
-) -> None:
+def command(data: str, /, *, config: ConfigFile = None, json: Json = False, settings: DataSettings = None) -> int:
     """Say what is understood of the data: columns, counts, splits, lengths, labels, duplicates, three examples.
 
     unrolled data reviews.csv --text review --label stars
@@ -27,10 +17,17 @@ def command(
     ----------
     data
         CSV, TSV or JSON lines (also .gz or .xz), or a sample's name: sample:films, sample:products.
-    json_
+    config
+        TOML file with settings (see "unrolled config"); flags go before it.
+    json
         Print JSON.
     """
-    from unrolled.data.report import inspect
+    resolved = resolve(settings, config)
+    from unrolled import api
 
-    report = inspect(data, resolve(settings).data)
-    print(json.dumps(report.to_dict(), ensure_ascii=False) if json_ else report.text())
+    report = api.inspect(data, config=resolved)
+    if json:
+        print_json(report.to_dict())
+    else:
+        print(report.text())
+    return 2 if report.problem else 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from unrolled.cli.output import Json, print_json
+from unrolled.cli.settings import DeviceFlag, ReadSettings, given
 
 __all__ = ["command"]
 
@@ -16,10 +15,13 @@ def command(
     data: str | None = None,
     /,
     *,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    device: str = "auto",
+    json: Json = False,
+    device: DeviceFlag = "auto",
+    settings: ReadSettings = None,
 ) -> None:
     """Evaluate a run: accuracy and macro-F1 with intervals, a table per class, the confusion matrix, by length.
+
+    unrolled evaluate runs/films-gru-1
 
     unrolled evaluate runs/films-gru-1 more.csv
 
@@ -28,13 +30,18 @@ def command(
     run
         Folder of a run.
     data
-        A file with the columns of the training data, or a sample's name; default: the test part it was trained beside.
-    json_
+        CSV, TSV or JSON lines, or a sample's name; default: the test part that the run was trained beside.
+    json
         Print JSON.
     device
-        auto, cpu, cuda or mps.
+        Where to compute.
     """
     from unrolled import api
+    from unrolled.cli.progress import show_log
 
-    result = api.load(run, device=device).evaluate(data)
-    print(json.dumps(result.to_dict(), ensure_ascii=False) if json_ else result.text())
+    with show_log():
+        result = api.load(run, device=device).evaluate(data, **given(settings))
+    if json:
+        print_json(result.to_dict())
+    else:
+        print(result.text())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
@@ -12,7 +15,17 @@ from unrolled import __version__
 from unrolled.cli import backends, config, data, decode, demo, evaluate, train
 from unrolled.errors import UnrolledError
 
-__all__ = ["app", "main"]
+__all__ = ["VERBS", "app", "main", "run"]
+
+VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
+    "train": train.command,
+    "decode": decode.command,
+    "evaluate": evaluate.command,
+    "data": data.command,
+    "config": config.command,
+    "backends": backends.command,
+    "demo": demo.command,
+}
 
 app = App(
     name="unrolled",
@@ -20,14 +33,21 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     default_parameter=None,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
-for verb in (train, decode, evaluate, data, config, backends, demo):
-    app.command(verb.command, name=verb.__name__.rpartition(".")[2])
-app.register_install_completion_command(add_to_startup=False)
+for order, (verb, command) in enumerate(VERBS.items()):
+    app.command(command, name=verb, sort_key=order)
+app.register_install_completion_command(
+    add_to_startup=False, help="Write the shell's completion script where the shell looks for it; nothing else."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to stop
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -37,12 +57,12 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except CycloptsError as error:
-        return _refuse(f"{error} See `unrolled {arguments[0] if arguments else ''} --help`.")
+        return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
     except UnrolledError as error:
         return _refuse(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:  # the reader of our pipe has gone, as in `unrolled … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

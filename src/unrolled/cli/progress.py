@@ -1,4 +1,7 @@
-"""Progress on standard error: a bar where a person watches, plain lines where a file or a pipe does."""
+"""Progress on standard error: a bar where a person watches, plain lines where a file or a pipe does.
+
+Lines go through `logging`, which goes on where standard error is gone: a training is not lost for want of a reader.
+"""
 
 from __future__ import annotations
 
@@ -19,32 +22,41 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "show_log"]
 
+log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def show_log(quiet: bool) -> Iterator[None]:
-    """Print what the library logs, as plain lines, unless `quiet`."""
-    log = logging.getLogger("unrolled")
+def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
+    """Show what the logger `name` and those below it say; if `quiet`, warnings only."""
+    logger = logging.getLogger(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    if console.is_terminal:
+    if console.is_interactive:
         handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=None)
-    if not quiet:
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 class Progress:
     """What `unrolled.train(report=…)` is given: shows the updates, and a line for every evaluation."""
 
-    def __init__(self, quiet: bool = False, title: str = "training") -> None:
-        self.quiet, self.title = quiet, title
-        self.bar: Bar | None = None
-        self.task = None
+    def __init__(self, title: str = "training") -> None:
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self.task = self.bar.add_task(title, total=None, speed="")
 
     def __enter__(self) -> Self:
         return self
@@ -52,32 +64,20 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bar is not None:
+        if console.is_interactive:
             self.bar.stop()
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if self.quiet:
+        if not log.isEnabledFor(logging.INFO):
             return
-        if console.is_terminal:
-            if self.bar is None:
-                self.bar = Bar(
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    TextColumn("{task.fields[speed]}"),
-                    TimeRemainingColumn(),
-                    console=console,
-                    transient=True,
-                )
-                self.bar.start()
-                self.bar.add_task(self.title, total=event.updates, speed="")
-            task = self.bar.task_ids[0]
-            self.bar.update(task, completed=event.update, speed=f"{event.tokens_per_second:,.0f} tokens/s")
+        if console.is_interactive:
+            self.bar.start()
+            speed = f"{event.tokens_per_second:,.0f} tokens/s"
+            self.bar.update(self.task, total=event.updates, completed=event.update, speed=speed)
         if event.valid is not None:
-            console.print(
+            log.info(
                 f"update {event.update}/{event.updates}  epoch {event.epoch:.1f}  loss {event.loss_nats:.3f}  "
                 f"valid loss {event.valid.loss_nats:.3f}  accuracy {event.valid.accuracy:.1%}"
-                f"{'  best' if event.best else ''}  {event.tokens_per_second:,.0f} tokens/s",
-                soft_wrap=True,
+                f"{'  best' if event.best else ''}  {event.tokens_per_second:,.0f} tokens/s"
             )

@@ -6,16 +6,17 @@ is validated there too, so a flag, a TOML key and a keyword argument are refused
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-import pydantic
 from cyclopts import Group, Parameter
 
-from unrolled.config import Config, fields, from_flat, from_toml
+from unrolled.config import Config, Device, fields, from_flat, from_toml
+from unrolled.lineage import LINEAGE, TASKS
 
-__all__ = ["DataSettings", "Settings", "resolve"]
+__all__ = ["ConfigFile", "DataSettings", "DeviceFlag", "ReadSettings", "Settings", "TextSettings", "given", "resolve"]
 
 GROUPS = {
     None: Group("Task and row", sort_key=1),
@@ -23,32 +24,45 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
+CHOICES = {"task": tuple(task.name for task in TASKS), "row": tuple(row.name for row in LINEAGE)}
 
 
-def _flags(name: str, wanted: Callable[[str | None], bool]) -> type[pydantic.BaseModel]:
-    """A flat model of the wanted sections: None where the user gave nothing; the help shows the true default."""
-    flags: dict[str, Any] = {}
+def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
+    """A flat dataclass of the wanted settings: None where the user gave nothing; the help shows the true default."""
+    flags: list[tuple[str, Any, Any]] = []
     for section, field_name, field in fields():
-        if not wanted(section):
+        if not wanted(section, field_name):
             continue
-        shown = "" if field.default is None else f" [default: {str(field.default).lower()}]"
+        kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        shown = f" [default: {default if defaults else 'as in training'}]" if default is not None else ""
         flag = Parameter(group=GROUPS[section], help=f"{field.description}{shown}", show_default=False)
-        flags[field_name] = (Annotated[field.annotation | None, flag], None)  # type: ignore[operator]
-    return pydantic.create_model(name, **flags)
+        flags.append((field_name, Annotated[kind | None, flag], None))
+    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
 
 
-_AllFlags = _flags("AllFlags", lambda section: True)
-_DataFlags = _flags("DataFlags", lambda section: section == "data")
+_AllFlags = _flags("AllFlags", lambda section, name: True)
+_DataFlags = _flags("DataFlags", lambda section, name: section == "data")
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in ("text", "label", "on_bad_row"), defaults=False)
+_TextFlags = _flags("TextFlags", lambda section, name: name in ("text", "on_bad_row"), defaults=False)
 
 Settings = Annotated[_AllFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 DataSettings = Annotated[_DataFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+ReadSettings = Annotated[_ReadFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+TextSettings = Annotated[_TextFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+ConfigFile = Annotated[Path | None, Parameter(name="--config")]
+DeviceFlag = Annotated[Device, Parameter(name="--device")]
 
 
-def resolve(flags: pydantic.BaseModel | None, file: Path | None = None) -> Config:
+def given(flags: Any) -> dict[str, Any]:
+    """Return the settings that the user gave."""
+    return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
+
+
+def resolve(flags: Any, file: Path | None = None) -> Config:
     """Return the defaults, changed by the TOML file, changed by the flags.
 
     Raises:
         ConfigError: an unknown key or a value out of range.
     """
-    given = {} if flags is None else {name: value for name, value in flags if value is not None}
-    return from_flat(given, base=from_toml(file) if file else None)
+    return from_flat(given(flags), base=from_toml(file) if file else None)

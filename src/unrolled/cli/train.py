@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from unrolled.cli.progress import Progress, show_log
-from unrolled.cli.settings import Settings, resolve
+from unrolled.cli.output import Json, print_json
+from unrolled.cli.settings import ConfigFile, Settings, resolve
 
 __all__ = ["command"]
 
@@ -19,15 +18,17 @@ def command(
     /,
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative="")] = False,
-    config: Path | None = None,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    config: ConfigFile = None,
+    json: Json = False,
+    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     settings: Settings = None,
 ) -> int:
     """Train a network on your data, evaluate it on the held-out part, and keep it in a run folder.
 
-    unrolled train reviews.csv --row gru --text text --label label
+    unrolled train sample:films
+
+    unrolled train reviews.csv --row lstm --text review --label stars --out runs/reviews
 
     Parameters
     ----------
@@ -38,20 +39,21 @@ def command(
     overwrite
         Replace the run in --out, once the new one is whole.
     config
-        TOML file with settings (see `unrolled config`); flags go before it.
-    json_
+        TOML file with settings (see "unrolled config"); flags go before it.
+    json
         Print the result as JSON.
     quiet
         No progress.
     """
     resolved = resolve(settings, config)
-    with show_log(quiet), Progress(quiet) as progress:
-        from unrolled import api
+    from unrolled import api
+    from unrolled.cli.progress import Progress, show_log
 
+    with show_log(quiet), Progress() as progress:
         run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
     training = run.record["training"]
-    if json_:
-        print(json.dumps({"run": str(run.path), **run.record}, ensure_ascii=False))
+    if json:
+        print_json({"run": str(run.path), **run.record})
     else:
         print(run.test.text() if run.test else "The data had no test part, so nothing was evaluated.")
         print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")

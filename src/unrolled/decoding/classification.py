@@ -42,7 +42,7 @@ def probabilities(model: Model, sequences: Sequences) -> NDArray[np.float64]:
     for rows in by_length(sequences.lengths, BATCH_TOKENS):
         ids, lengths = sequences.pad(rows)
         logits, _ = model(ids.to(device), None, lengths.to(device))
-        found[rows] = logits.double().softmax(dim=1).cpu()
+        found[rows] = logits.cpu().double().softmax(dim=1)
     return found.numpy()
 
 

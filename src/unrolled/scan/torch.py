@@ -90,8 +90,7 @@ def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: in
 
 def _theirs(module: torch.nn.RNNBase, layer: int, reverse: bool) -> list[Tensor]:
     """One layer and direction of a torch module: weight_ih, weight_hh, bias_ih, bias_hh."""
-    found: list[Tensor] = module.all_weights[layer * (2 if module.bidirectional else 1) + reverse]
-    return found
+    return list(module.all_weights[layer * (2 if module.bidirectional else 1) + reverse])
 
 
 def _weights(cell: Cell[Any, Any]) -> list[Tensor]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from unrolled import lineage
 from unrolled.config import Config
+from unrolled.errors import excerpt
 
 __all__ = ["model_card"]
 
@@ -24,7 +25,7 @@ def model_card(config: Config, labels: tuple[str, ...], record: dict[str, Any]) 
         f"# {data['name']}: {config.task} with {config.row}",
         "",
         f"A network of the row *{row.name}* ({row.source}): {row.adds}. {record['parameters']:,} parameters.",
-        f"It answers with one of {len(labels)} labels: {', '.join(f'`{label}`' for label in labels[:20])}"
+        f"It answers with one of {len(labels)} labels: {', '.join(map(_code, labels[:20]))}"
         + ("." if len(labels) <= 20 else ", …"),
         "",
         "```",
@@ -54,5 +55,10 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     return [
         f"On {result['n']:,} held-out examples: accuracy {result['accuracy']:.1%} "
         f"(95 % interval {low:.1%} to {high:.1%}), macro-F1 {result['macro_f1']:.3f}; "
-        f"always answering `{result['majority_label']}` gets {result['majority_accuracy']:.1%}."
+        f"always answering {_code(result['majority_label'])} gets {result['majority_accuracy']:.1%}."
     ]
+
+
+def _code(label: str) -> str:
+    """A label as code, whatever is in it."""
+    return f"`{excerpt(label, 40).replace('`', '’')}`"

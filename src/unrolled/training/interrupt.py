@@ -17,7 +17,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[Callable[[], int | None]]:
     """Yield a function that returns the signal that has arrived, or None.
 
-    Signals reach Python's main thread only: elsewhere nothing is installed and the answer is always None.
+    Signals reach Python's main thread only: elsewhere nothing is installed and the answer is always None. One that is
+    ignored (as in a job that a shell runs in the background) stays so.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -26,10 +27,11 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
 
     def handler(number: int, frame: FrameType | None) -> None:
         if arrived:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         arrived.append(number)
 
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield lambda: arrived[0] if arrived else None
     finally:

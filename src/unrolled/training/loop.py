@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from unrolled.config import TrainingConfig
+from unrolled.errors import TrainingError
 from unrolled.models import Model
 from unrolled.training.optimizer import adamw, clip_
 from unrolled.training.schedule import learning_rate
@@ -175,6 +176,11 @@ class Trainer:
                 )
                 if evaluates:
                     valid = self._evaluate()
+                    if not math.isfinite(valid.loss_nats):
+                        raise TrainingError(
+                            f"update {done}: the loss of the validation part is {valid.loss_nats}: the weights have "
+                            "grown beyond all bounds. Try a smaller --learning-rate or more --warmup"
+                        )
                     event = replace(event, valid=valid, best=valid.loss_nats < best)
                     worse = 0 if event.best else worse + 1
                     if event.best:
@@ -264,7 +270,7 @@ def seed_of(seed: int, update: int) -> int:
 def seed_generator(device: torch.device, seed: int) -> None:
     """Seed the generator that a model on `device` draws from.
 
-    On a CPU only that one: torch.manual_seed also prepares every accelerator, at a third of a millisecond a call.
+    On a CPU only that one: torch.manual_seed also prepares every accelerator, which small updates would feel.
     """
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)

@@ -29,12 +29,13 @@ def clip_(model: nn.Module, most: float, *, update: int, loss_nats: float) -> fl
             parameter with the largest gradient.
     """
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    norm_tensor = nn.utils.get_total_norm(list(gradients.values()), foreach=True)
+    foreach = None if any(g.device.type == "mps" for g in gradients.values()) else True  # what MPS cannot do yet
+    norm_tensor = nn.utils.get_total_norm(list(gradients.values()), foreach=foreach)
     norm = float(norm_tensor)
     if not (norm < float("inf") and abs(loss_nats) < float("inf")):  # NaN is less than nothing
         raise TrainingError(_not_finite(gradients, update, loss_nats))
     if norm > most:
-        nn.utils.clip_grads_with_norm_(model.parameters(), most, norm_tensor, foreach=True)
+        nn.utils.clip_grads_with_norm_(model.parameters(), most, norm_tensor, foreach=foreach)
     return norm
 
 

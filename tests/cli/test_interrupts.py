@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM in the middle of a training: what is saved is whole and says that it was interrupted."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from small import write_csv
+from unrolled import api
+from unrolled.cli.main import run
+from unrolled.training import Trainer
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+ENDLESS = ["train", "data.csv", "--out", "run", "--updates", "10000000", "--patience", "0", "--hidden-size", "4"]
+
+
+def check_saved(folder: Path, number: signal.Signals, printed: str) -> None:
+    assert f"interrupted by {number.name}" in printed
+    assert "saved: run" in printed
+    loaded = api.load(folder / "run")
+    assert loaded.record["training"]["signal"] == number
+    assert 0 < loaded.record["training"]["updates"] < 10_000_000
+    assert loaded.decode("so fine")
+    assert loaded.evaluate().to_dict() == loaded.record["result"]
+    assert f"interrupted by {number.name}" in (folder / "run" / "README.md").read_text()
+    assert json.loads((folder / "run" / "metrics.jsonl").read_text().splitlines()[-1])["valid_accuracy"] >= 0
+    assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "run"]
+
+
+def test_a_training_that_is_told_to_end_is_saved(tmp_path: Path) -> None:
+    write_csv(tmp_path / "data.csv")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from unrolled.cli.main import main; main()", *ENDLESS],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any(line.startswith("update ") for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    check_saved(tmp_path, signal.SIGTERM, printed)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("when", ["_update", "_evaluate"])
+def test_an_interrupted_training_is_saved(
+    number: signal.Signals, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    once = iter([number])
+    as_ever = getattr(Trainer, when)
+
+    def interrupted(*arguments: object) -> object:
+        for signal_number in once:
+            signal.raise_signal(signal_number)
+        return as_ever(*arguments)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, when, interrupted)
+    write_csv(tmp_path / "data.csv")
+    assert run(ENDLESS) == 128 + number
+    check_saved(tmp_path, number, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_leaves_at_once_and_nothing_behind(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted_twice(*_: object) -> None:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Trainer, "_update", interrupted_twice)
+    write_csv(tmp_path / "data.csv")
+    assert run(["train", "data.csv", "--out", "run"]) == 128 + number
+    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_ctrl_c_before_the_training_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "load_splits", interrupted)
+    assert run(["train", "sample:films", "--out", str(tmp_path / "run")]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert not any(tmp_path.iterdir())

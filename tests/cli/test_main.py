@@ -1,0 +1,334 @@
+"""The command line as a stranger uses it: what every verb says, and how it says no."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from small import pairs, trained, write_csv
+from unrolled.cli.main import VERBS, run
+from unrolled.config import fields, from_toml
+
+MAIN = "from unrolled.cli.main import main; main()"
+TINY = ["--updates", "2", "--hidden-size", "4", "--embedding-size", "4"]
+
+
+class Said:
+    """What a command said, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def refused(self) -> str:
+        """One message on standard error, exit code 2, nothing else."""
+        assert self.code == 2, self.err
+        assert self.out == ""
+        assert self.err.startswith("unrolled: ") or "\nunrolled: " in self.err, self.err
+        assert self.err.count("unrolled: ") == 1
+        assert "Traceback" not in self.err
+        return self.err[self.err.index("unrolled: ") + len("unrolled: ") :]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Said]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def command(*arguments: object) -> Said:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = trained().save(tmp_path / "run").path
+    assert path is not None
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "data.csv")
+
+
+def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> None:
+    said = say("train", "data.csv", *TINY)
+    assert said.code == 0
+    assert "saved: runs/data-gru-1" in said.out
+    assert "accuracy" in said.out
+    assert "60 rows read = 60 used + 0 skipped" in said.err
+    assert "update 2/2" in said.err
+    said = say("train", data, "--row", "lstm", "--out", "mine", "--json", *TINY)
+    record = json.loads(said.out)
+    assert record["run"] == "mine"
+    assert record["config"]["row"] == "lstm"
+    assert record["training"]["updates"] == 2
+    assert say("train", data, "--quiet", *TINY).err == ""
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["data-gru-1", "data-gru-2"]
+    answer, second = say("decode", "mine", "so fine", "so dull").out.splitlines()
+    assert answer.split("\t")[0] in ("neg", "pos")
+    assert answer.split("\t")[2] == "so fine"
+    assert second.endswith("so dull")
+    said = say("evaluate", "mine", "--json")
+    assert json.loads(said.out) == record["result"]
+    assert "accuracy" in say("evaluate", "mine", data).out
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "data", "config", "backends"])
+def test_json_stands_alone_on_standard_output(verb: str, say: Callable[..., Said], folder: Path, data: Path) -> None:
+    arguments = {"evaluate": [folder, data], "data": [data]}.get(verb, [])
+    said = say(verb, *arguments, "--json")
+    assert said.code == 0
+    assert isinstance(json.loads(said.out), dict)
+    assert said.out.count("\n") == 1
+
+
+def test_decode_from_a_file_in_its_order(say: Callable[..., Said], folder: Path, data: Path) -> None:
+    said = say("decode", folder, "--file", data, "--json")
+    answers = [json.loads(line) for line in said.out.splitlines()]
+    assert [answer["text"] for answer in answers] == [text for text, _ in pairs()]
+    assert set(answers[0]) == {"text", "label", "probability", "probabilities"}
+    (data.parent / "new.jsonl").write_text('{"says": "tab\\tand\\nline"}\n')
+    said = say("decode", folder, "-f", "new.jsonl", "--text", "says")
+    assert said.out.endswith("\ttab\\tand\\nline\n"), "an answer is one line"
+
+
+def standard_input(monkeypatch: pytest.MonkeyPatch, given: bytes) -> Iterator[None]:
+    read, write = os.pipe()
+    os.write(write, given)
+    os.close(write)
+    with os.fdopen(read) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("given", "answered", "problem"),
+    [
+        (b"so fine\nso dull\n", 2, None),
+        (b"\xef\xbb\xbfso fine\r\nso dull", 2, None),
+        (b"", 0, None),
+        (b"so fine\n\nso dull\n", 1, "standard input, line 2: the text is empty"),
+        (b"so fine\nso \xff\n", 1, "standard input, line 2: byte 3 (0xff) is not UTF-8"),
+        (b"\n", 0, "standard input, line 1: the text is empty"),
+        (b"so fine\n" * 1200 + b"\xe9", 1200, "standard input, line 1201: byte 0 (0xe9) is not UTF-8"),
+    ],
+)
+def test_standard_input_is_answered_up_to_a_bad_line(
+    given: bytes, answered: int, problem: str | None, say: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in standard_input(monkeypatch, given):
+        said = say("decode", folder)
+    assert len(said.out.splitlines()) == answered
+    assert "\r" not in said.out
+    assert "\ufeff" not in said.out
+    assert said.code == (2 if problem else 0)
+    assert said.err.startswith(f"unrolled: {problem}") if problem else said.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("tran x", 'Unknown command "tran". Did you mean "train"?'),
+        ("train", 'Command "train" parameter DATA requires an argument. See `unrolled train --help`'),
+        ("train data.csv more.csv", "Unused Tokens: ['more.csv']"),
+        ("train data.csv --hiden-size 4", "Unknown option: --hiden-size. Did you mean --hidden-size?"),
+        ("train data.csv --hidden-size many", 'Invalid value for --hidden-size: unable to convert "many" into int'),
+        ("train data.csv --hidden-size 0", "hidden_size should be greater than or equal to 1: got 0"),
+        ("train data.csv --dropout 1", "dropout should be less than 1: got 1.0"),
+        ("train data.csv --epochs inf", "epochs should be a finite number"),
+        ("train data.csv --learning-rate nan", "learning_rate should be"),
+        ("train data.csv --row grux", 'Invalid value "grux" for --row. Choose from: "feedforward", "elman"'),
+        ("train data.csv --row gpt", 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
+        ("train data.csv --task tag", 'task "tag" (tokens and a label each) is not built yet'),
+        ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
+        ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
+        ("train data.csv --backend fused", 'backend "fused" cannot run here: it needs compiled kernels'),
+        ("train data.csv --backend torch --row feedforward", 'row "feedforward" has no recurrent layer'),
+        ("train data.csv --backend torch --recurrent-dropout 0.5", 'backend "torch" cannot run here: it needs no rec'),
+        ("train data.csv --row feedforward --read last", 'read "last" needs an order, and a bag has none'),
+        ("train data.csv --row feedforward --bidirectional", "row feedforward has no use for bidirectional"),
+        ("train data.csv --row gru --forget-bias 1", "row gru has no use for forget_bias: leave it out (got 1.0)"),
+        ("train data.csv --valid-share 0.5 --test-share 0.5", "valid_share and test_share must leave something"),
+        ("train nothing.csv", "nothing.csv: there is no such file"),
+        ("train data.cvs", 'data.cvs: cannot tell the format from ".cvs"'),
+        ("train sample:film", 'there is no sample "film" (did you mean "films"?)'),
+        ("train data.csv --text txt", 'data.csv, line 1: no column "txt" (did you mean "text"?)'),
+        ("train data.csv --text label --label label", 'text and label are both read from "label"'),
+        ("train data.csv --config nothing.toml", "nothing.toml cannot be read as a configuration: No such file"),
+        ("train data.csv --config typo.toml", 'typo.toml, line 2: unknown setting "hiden_size" (did you mean "hidden'),
+        ("train data.csv --out data.csv", "data.csv is a file: choose another --out"),
+        ("train data.csv --out run", "run is there already: choose another --out, or --overwrite it"),
+        ("train data.csv --out mine --overwrite", "mine is not a run of unrolled, so it is not overwritten"),
+        ("train data.csv --out data.csv/x", "data.csv/x cannot be written: Not a directory"),
+        ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
+        ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
+        ("decode mine x", "mine is not a finished run: config.json, model.safetensors, tokenizer.json, run.json, SHA"),
+        ("decode run x --file data.csv", "texts and --file are both given: give one of them"),
+        ("decode run x --text y", "text is about --file, and none is given: leave it out"),
+        ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
+        ("decode run x --device cuda", 'device "cuda" is not available here; use cpu'),
+        ("evaluate run", "this run was trained on Python objects, which are not kept"),
+        ("evaluate run --label y", "the run's own test part is read as in training"),
+        ("evaluate run sample:films", "sample:films, line "),
+        ("data nothing.csv", "nothing.csv: there is no such file"),
+        ("config --row grux", 'Invalid value "grux" for --row'),
+        ("backends --jsn", "Unknown option: --jsn. Did you mean --json?"),
+    ],
+)
+def test_a_refusal_is_one_message_and_changes_nothing(
+    arguments: str, message: str, say: Callable[..., Said], folder: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    (tmp_path / "typo.toml").write_text("[model]\nhiden_size = 3\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert say(*arguments.split()).refused().startswith(message)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"text,label\nfine,pos\nd\xfcll,neg\n", r"bad.csv, line 3: byte 0xfc at offset 1 of the line is not UTF-8"),
+        ("text,label\nfine,pos\n".encode("utf-16"), "bad.csv, line 1: the file is UTF-16, not UTF-8"),
+        (b"text,label\nfine,pos\ndull\n", "bad.csv, line 3, column 1: 2 fields are expected, as in the header; got 1"),
+        (b'text,label\nfine,pos\n"dull,neg\n', "bad.csv, line 3: a quote opened in the row that starts here is never"),
+        (b"text,kind\nfine,pos\n", 'bad.csv, line 1: no column "label"'),
+        (b"text,text,label\na,b,pos\n", 'bad.csv, line 1, column 1: two columns are called "text"'),
+        (b"text,label\nfine,pos\n,neg\n", 'bad.csv, line 3, column 1 ("text"): the text is empty'),
+        (b"text,label\nfine,\n", 'bad.csv, line 2, column 2 ("label"): the label is empty'),
+        (b"text,label\n", "bad.csv: there are no rows"),
+        (b"", "bad.csv, line 1: the file is empty"),
+        (b"text,label\na,pos\nb,pos\nc,pos\nd,pos\n", "bad.csv: the training part has one class only"),
+    ],
+)
+def test_bad_data_is_refused_with_file_line_and_remedy(
+    content: bytes, message: str, say: Callable[..., Said], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.csv").write_bytes(content)
+    said = say("train", "bad.csv", *TINY).refused()
+    assert said.startswith(message)
+    assert "\n  fix:  " in said
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_a_damaged_run_is_refused(say: Callable[..., Said], folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-1])
+    assert "model.safetensors (" in say("decode", folder, "x").refused()
+    (folder / "config.json").write_text('{"format_version": 9}')
+    assert "has format_version 9, and this unrolled reads up to 1: install a newer" in say("evaluate", folder).refused()
+
+
+def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Callable[..., Said], tmp_path: Path) -> None:
+    write_csv(tmp_path / "odd.csv", header="says,is")
+    said = say("data", "odd.csv")
+    assert said.code == 2
+    assert 'likely: --text "says" --label "is"' in said.out
+    assert say("data", "odd.csv", "--text", "says", "--label", "is").code == 0
+
+
+def test_config_prints_what_train_reads(say: Callable[..., Said], tmp_path: Path) -> None:
+    said = say("config", "--row", "lstm", "--hidden-size", "7", "--no-lowercase")
+    (tmp_path / "lstm.toml").write_text(said.out)
+    config = from_toml(tmp_path / "lstm.toml")
+    assert (config.row, config.model.hidden_size, config.data.lowercase) == ("lstm", 7, False)
+    assert say("config", "--config", "lstm.toml").out == said.out
+    assert json.loads(say("config", "--config", "lstm.toml", "--seed", "3", "--json").out)["training"]["seed"] == 3
+
+
+def test_settings_go_flag_before_file_before_default(say: Callable[..., Said], data: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("row = 'elman'\n[model]\nhidden_size = 3\nembedding_size = 4\n")
+    said = say("train", data, "--config", "a.toml", "--updates", "1", "--hidden-size", "5", "--json", "--quiet")
+    config = json.loads(said.out)["config"]
+    assert (config["row"], config["model"]["hidden_size"], config["model"]["embedding_size"]) == ("elman", 5, 4)
+    assert config["training"]["batch_tokens"] == 2048
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help(verb: str, say: Callable[..., Said]) -> None:
+    said = say(*verb.split(), "--help")
+    assert said.code == 0
+    assert said.out.startswith(f"Usage: unrolled {verb}".rstrip())
+    words = " ".join(said.out.replace("│", " ").split())
+    if not verb:
+        assert tuple(re.findall(r"│ (\w+) ", said.out)) == tuple(VERBS)
+    elif verb not in ("backends", "demo"):
+        assert f"unrolled {verb} " in words.removeprefix(f"Usage: unrolled {verb}"), "an example"
+    if verb == "train":
+        for _, name, field in fields():
+            assert f"--{name.replace('_', '-')} " in words
+            assert " ".join(str(field.description).split()) in words
+
+
+def test_the_version(say: Callable[..., Said]) -> None:
+    from unrolled import __version__
+
+    assert say("--version").out == f"{__version__}\n"
+
+
+def test_help_config_and_usage_errors_load_nothing_heavy() -> None:
+    done = unrolled_python(
+        "import sys\n"
+        "from unrolled.cli.main import run\n"
+        f"for verb in {tuple(VERBS)}: assert run([verb, '--help']) == 0\n"
+        "assert run(['--help']) == run([]) == run(['--version']) == 0\n"
+        "assert run(['config', '--json']) == run(['config', '--row', 'lstm']) == 0\n"
+        "for wrong in (['tran'], ['train'], ['train', 'x', '--sede', '1'], ['train', 'x', '--clip', '-1'],\n"
+        "              ['train', 'x', '--row', 'gpt'], ['decode', 'x', 'y', '--text', 'z']):\n"
+        "    assert run(wrong) == 2\n"
+        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def unrolled_python(code: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, timeout=60)
+
+
+def test_completion_is_written_where_asked_and_works(say: Callable[..., Said], tmp_path: Path) -> None:
+    script = tmp_path / "completion.bash"
+    assert say("--install-completion", "--shell", "bash", "--output", script).code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["completion.bash"], "no startup file is touched"
+    asked = f'. {script}; COMP_WORDS=(unrolled train --hidden); COMP_CWORD=2; _unrolled; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=20)
+    assert done.stdout.split() == ["--hidden-size"]
+    asked = f'. {script}; COMP_WORDS=(unrolled train --row ""); COMP_CWORD=3; _unrolled; echo "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=20)
+    assert {"feedforward", "elman", "lstm", "gru"} <= set(done.stdout.split())
+
+
+def test_text_that_the_terminal_cannot_show(folder: Path) -> None:
+    code = (
+        "import sys\nfrom unrolled.cli.main import main\n"
+        "for more in ([], ['--json']):\n"
+        "    try: main(['decode', sys.argv[1], 'é 中 \\\\x', *more])\n"
+        "    except SystemExit as left: assert left.code == 0\n"
+    )
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, timeout=60, env=plain)
+    assert done.returncode == 0, done.stderr
+    line, answer = done.stdout.splitlines()
+    assert line.endswith(rb"\xe9 \u4e2d \x")
+    assert json.loads(answer)["text"] == "é 中 \\x"
+    assert b"\x1b" not in done.stdout + done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder: Path, data: Path) -> None:
+    lines = (f"so fine {i}\n" for i in range(20_000))
+    (data.parent / "long.csv").write_text("text\n" + "".join(lines))
+    ours = f"{sys.executable} -c '{MAIN}' decode {folder} --file {data.parent / 'long.csv'}"
+    done = subprocess.run(
+        ["bash", "-c", f"{ours} | head -1; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.splitlines()[1:] == ["0"]
+    assert "Error" not in done.stderr

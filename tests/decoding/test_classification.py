@@ -1,0 +1,44 @@
+"""Probabilities in the order asked for, whatever shares a batch."""
+
+import numpy as np
+import torch
+
+from small import ROWS, pairs, trained
+from unrolled.data.batches import Sequences
+from unrolled.decoding import classification as module
+from unrolled.decoding import classify, probabilities
+
+
+def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
+    for row in ROWS:
+        run = trained(row)
+        ids = run.tokenizer.encode([text for text, _ in pairs(40, seed=2)])
+        together = probabilities(run.model, Sequences(ids))
+        assert together.shape == (40, 2)
+        assert together.dtype == np.float64
+        np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-12)
+        backwards = probabilities(run.model, Sequences(ids[::-1]))[::-1]
+        with monkeypatch.context() as small:
+            small.setattr(module, "BATCH_TOKENS", 1)  # one row a batch
+            alone = probabilities(run.model, Sequences(ids))
+        np.testing.assert_allclose(backwards, together, atol=1e-6)
+        np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_it_is_the_softmax_of_the_logits_and_keeps_no_gradient() -> None:
+    model = trained().model
+    ids, lengths = torch.tensor([[6, 7, 8]]), torch.tensor([3])
+    with torch.no_grad():
+        logits, _ = model(ids, None, lengths)
+    found = probabilities(model, Sequences(ids.tolist()))
+    np.testing.assert_allclose(found, logits.double().softmax(1).numpy(), atol=1e-12)
+    assert all(p.grad is None for p in model.parameters())
+    assert probabilities(model, Sequences([])).shape == (0, 2)
+
+
+def test_answers() -> None:
+    first, second = classify(["a", "b"], ("no", "yes"), np.array([[0.25, 0.75], [0.5, 0.5]]))
+    assert first.to_dict() == {
+        "text": "a", "label": "yes", "probability": 0.75, "probabilities": {"no": 0.25, "yes": 0.75},
+    }  # fmt: skip
+    assert second.label == "no", "of equals the first"

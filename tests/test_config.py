@@ -1,0 +1,141 @@
+"""The one schema: what it accepts, and what it says of what it does not."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unrolled.config import Config, DataConfig, ModelConfig, TrainingConfig, fields, from_flat, from_toml, to_toml
+from unrolled.errors import ConfigError
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_names_are_unique_and_every_setting_says_what_it_means() -> None:
+    names = [name for _, name, _ in fields()]
+    assert (
+        len(names)
+        == len(set(names))
+        == 2 + sum(len(schema.model_fields) for schema in (DataConfig, ModelConfig, TrainingConfig))
+    )
+    for _, name, field in fields():
+        assert field.description, name
+        assert field.description[0].islower() or field.description.startswith("CPU"), name
+        assert not field.description.endswith("."), name
+
+
+def test_flat_settings_go_where_they_belong() -> None:
+    config = from_flat({"row": "lstm", "hidden_size": 7, "text": "says", "seed": 3})
+    assert (config.row, config.model.hidden_size, config.data.text, config.training.seed) == ("lstm", 7, "says", 3)
+    assert from_flat({"seed": 4}, base=config).model.hidden_size == 7
+    assert config.flat() == Config().flat() | {"row": "lstm", "hidden_size": 7, "text": "says", "seed": 3}
+
+
+def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
+    config = from_flat({"row": "elman", "valid": "v.csv", "dropout": 0.25, "bidirectional": True, "read": "max"})
+    printed = to_toml(config)
+    assert from_toml(toml(tmp_path, printed)) == config
+    assert from_toml(toml(tmp_path, to_toml(Config()))) == Config()
+    for _, name, field in fields():
+        assert f"{name} =" in printed
+        assert field.description in printed
+
+
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+    rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    seed=st.integers(0, 2**80),
+)
+def test_whatever_a_setting_holds_is_read_back(text: str, rate: float, seed: int) -> None:
+    config = from_flat({"text": text, "learning_rate": rate, "seed": seed})
+    assert Config.model_validate(tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hiden_size": 4}, 'unknown setting "hiden_size" (did you mean "hidden_size"?); `unrolled config` lists all'),
+        ({"hidden_size": 0}, "hidden_size should be greater than or equal to 1: got 0"),
+        ({"hidden_size": 10**9}, "hidden_size should be less than or equal to 65536: got 1000000000"),
+        (
+            {"hidden_size": "many"},
+            "hidden_size should be a valid integer, unable to parse string as an integer: got",
+        ),
+        ({"hidden_size": 2.5}, "hidden_size should be a valid integer"),
+        ({"dropout": 1}, "dropout should be less than 1: got 1"),
+        ({"learning_rate": float("nan")}, "learning_rate should be"),
+        ({"epochs": float("inf")}, "epochs should be a finite number: got inf"),
+        ({"read": "first"}, "read should be 'last', 'mean' or 'max': got 'first'"),
+        ({"device": "gpu"}, "device should be 'auto', 'cpu', 'cuda' or 'mps': got 'gpu'"),
+        ({"row": "grux"}, 'row "grux" is not in the lineage (did you mean "gru"?)'),
+        ({"row": "gpt"}, 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
+        ({"task": "tag"}, 'task "tag" (tokens and a label each) is not built yet'),
+        ({"row": 3}, "row should be a valid string: got 3"),
+        ({"seed": None}, "seed should be a valid integer: got None"),
+        ({"text": ["x" * 200]}, "text should be a valid string: got ['xxxxx"),
+    ],
+)
+def test_what_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        from_flat(settings)
+    assert str(refused.value).startswith(message)
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (
+            "[model]\n# hidden_size = 3\nhiden_size = 4\n",
+            3,
+            'unknown setting "hiden_size" (did you mean "hidden_size"?)',
+        ),
+        ("[training]\nhidden_size = 4\n", 2, 'unknown setting "hidden_size"; it belongs in [model]'),
+        ("[data]\nrow = 'gru'\n", 2, 'unknown setting "row"; it belongs before the sections'),
+        ("seed = 4\n", 1, 'unknown setting "seed"; it belongs in [training]'),
+        ("\n[trainning]\nseed = 4\n", 2, 'unknown setting "trainning" (did you mean "training"?)'),
+        ("[data]\ntext = 'a'\n\n[model]\ndropout = 1.5", 5, "dropout should be less than 1: got 1.5"),
+        ("[data]\ntext = 'dropout'\n[model]\n'dropout' = 2\n", 4, "dropout should be less than 1"),
+        ("row = 'grux'\n", 1, 'row "grux" is not in the lineage'),
+        ("\nmodel = {hidden_size = 0}\n", 2, "hidden_size should be"),
+        ("\nmodel.hidden_size = 0\n", 2, "hidden_size should be"),
+        ("model = 3\n", 1, "model should be a valid dictionary"),
+    ],
+)
+def test_a_file_is_refused_with_its_line(text: str, line: int, message: str, tmp_path: Path) -> None:
+    path = toml(tmp_path, text)
+    with pytest.raises(ConfigError) as refused:
+        from_toml(path)
+    assert str(refused.value).startswith(f"{path}, line {line}: {message}")
+
+
+def test_every_mistake_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        from_toml(toml(tmp_path, "[model]\nhidden_size = 0\n[training]\nsede = 1\nclip = -1\n"))
+    lines = [sentence.partition(": ")[0].rpartition(" ")[2] for sentence in str(refused.value).splitlines()]
+    assert sorted(lines) == ["2", "4", "5"]
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.toml cannot be read as a configuration: No such file"):
+        from_toml(tmp_path / "no.toml")
+    with pytest.raises(ConfigError, match="cannot be read as a configuration: Is a directory"):
+        from_toml(tmp_path)
+    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2.*`unrolled config` prints one that is"):
+        from_toml(toml(tmp_path, "[model]\nhidden_size = \n"))
+    (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
+    with pytest.raises(ConfigError, match=r"is not UTF-8 \(byte 2\): convert it"):
+        from_toml(tmp_path / "latin.toml")
+
+
+def test_a_config_is_a_value() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().row = "lstm"
+    with pytest.raises(ValueError, match="frozen"):
+        Config().model.hidden_size = 3

@@ -1,0 +1,114 @@
+"""The documents say what is so: links, code, tables, flags and paths."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from unrolled.cli.main import VERBS, app
+from unrolled.lineage import LINEAGE
+from unrolled.training import folder
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    if "node_modules" not in path.parts
+)
+BLOCKS = [
+    pytest.param(code, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in PAGES
+    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S))
+]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:", target):
+            file, _, heading = target.partition("#")
+            found = (page.parent / file).resolve() if file else page
+            assert found.exists(), target
+            if heading:
+                headings = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.M)
+                slugs = [re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings]
+                assert heading in slugs, target
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_its_code_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "block", "exec"), {"__name__": "block"})
+
+
+def rows(page: Path) -> list[list[str]]:
+    """The cells of the first table with a row of the lineage in it, without links and marks."""
+    found = []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("|") and re.search(r"\| (19|20)\d\d \|", line):
+            plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", line).replace("`", "")
+            found.append([cell.strip() for cell in plain.strip("|").split("|")])
+    return found
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "lineage" / "README.md"], ids=named)
+def test_the_table_of_the_lineage_is_the_lineage(page: Path) -> None:
+    table = rows(page)
+    assert len(table) == len(LINEAGE)
+    for row, cells in zip(LINEAGE, table, strict=True):
+        name, *rest = cells if not cells[0].isdigit() else cells[1:]
+        built = "" if row.model else "to come"
+        assert re.sub(r"[\s(),]+", " ", name).strip() == f"{row.name} {built}".strip()
+        assert rest == [str(row.year), row.adds, row.cannot, row.source]
+
+
+@pytest.mark.parametrize("row", [row for row in LINEAGE if row.model], ids=lambda row: row.name)
+def test_a_built_row_has_its_page(row) -> None:
+    assert (ROOT / "docs" / "lineage" / f"{row.name}.md").is_file()
+
+
+def flags() -> set[str]:
+    """Every flag of the command line."""
+    found = {"--help", "--version", "--install-completion"}
+    for verb in VERBS:
+        for argument in app[verb].assemble_argument_collection():
+            found.update(name for name in argument.names if name.startswith("--"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_flags_that_are_named_are_there(page: Path) -> None:
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text(encoding="utf-8")))
+    assert mentioned <= flags()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent == ROOT], ids=named)
+def test_paths_that_are_named_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:src|tests|docs|examples|benchmarks|experiments|\.ci)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_files_of_a_run_are_those_of_its_page() -> None:
+    page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([\w.]+)` \|", page, re.M) == [
+        "config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "run.json", "README.md", folder.SUMS,
+    ]  # fmt: skip
+
+
+def test_nothing_names_the_machine_it_was_written_on() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix in (".md", ".py", ".toml", ".json") and path.is_file() and path != Path(__file__):
+            assert not re.search(r"/(work|root|home)/\w", path.read_text(encoding="utf-8")), name

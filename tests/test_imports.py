@@ -1,0 +1,74 @@
+"""Imports point one way: whoever reads a file knows without looking which others it can depend on."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import unrolled
+
+ROOT = Path(unrolled.__file__).parent
+LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine"}
+LIGHT = {"errors", "lineage", "config"}  # leaves that import nothing heavy
+LADDER = ["cells", "scan", "layers", "models", "decoding", "evaluation", "training", "api", "cli"]
+MAY = {name: {*LEAVES, *LADDER[: i + 1]} for i, name in enumerate(LADDER)}
+MAY |= {name: MAY[name] | {"data"} for name in ("decoding", "evaluation", "training", "api", "cli")}
+MAY |= dict.fromkeys(LEAVES, LEAVES)
+MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
+MAY["laws"] = MAY["models"]
+MAY["__init__"] = {"api"}
+for part in ("cells", "scan", "layers", "models", "laws"):
+    MAY[part] = MAY[part] - {"lineage"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions and for type checkers only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            if node.module == "unrolled":
+                yield from (f"unrolled.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part_of(path) for path in FILES} <= set(MAY), "say in MAY what a new part may import"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_it_imports_only_what_is_below_it(path: Path) -> None:
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("unrolled.")}
+    beyond = ours - MAY[part_of(path)] - {"__version__"}
+    assert not beyond, f"{part_of(path)} may not import {', '.join(sorted(beyond))}"
+
+
+@pytest.mark.parametrize("leaf", sorted(LIGHT))
+def test_what_the_help_needs_is_light(leaf: str) -> None:
+    allowed = {"pydantic", "unrolled", *sys.stdlib_module_names}
+    assert {name.split(".")[0] for name in imported(ROOT / f"{leaf}.py")} <= allowed
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cli").glob("*.py")), ids=lambda path: path.stem)
+def test_a_verb_loads_torch_only_when_it_runs(path: Path) -> None:
+    """At the top of a file of the command line stands nothing that imports torch, numpy or tokenizers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    light = {"unrolled", *(f"unrolled.{leaf}" for leaf in LIGHT)}
+    for node in top:
+        names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+        for name in names:
+            assert name.split(".")[0] in {"cyclopts", "rich", *sys.stdlib_module_names} or (
+                name in light or name.startswith("unrolled.cli")
+            ), f"{name} belongs into the function that needs it"

@@ -1,0 +1,290 @@
+"""What training promises: sums over whole updates, the same bits twice, the best kept, interrupts between updates."""
+
+import copy
+import json
+import math
+import signal
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from small import ROWS, SMALL, pairs
+from unrolled import api
+from unrolled.config import ModelConfig, TrainingConfig
+from unrolled.data.batches import Sequences
+from unrolled.errors import TrainingError
+from unrolled.models import Ids, Model
+from unrolled.training import Batch, ClassificationSource, Score, Trainer, loss_nats, score
+from unrolled.training.loop import seed_of
+
+V = 11  # tokens
+
+
+class Fixed:
+    """The same batches in every epoch."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+
+    def count(self, epoch: int) -> int:
+        return len(self.batches)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        return self.batches[index]
+
+
+def batch(B: int, T: int, *, classes: int = 2, seed: int = 0) -> Batch:
+    """B sequences of up to T tokens, every one with other tokens."""
+    draw = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, T + 1, (B,), generator=draw)
+    lengths[0] = T
+    ids = torch.randint(5, V, (B, T), generator=draw)
+    ids[torch.arange(T) >= lengths[:, None]] = 0
+    targets = torch.randint(0, classes, (B,), generator=draw)
+    return Batch(ids, lengths, targets, B, int(lengths.sum()))
+
+
+def model_of(row: str, *, classes: int = 2, hidden: int = 5, **options: object) -> Model:
+    torch.manual_seed(3)
+    return api.build(row, Ids(V), classes, ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **options))
+
+
+def trainer_of(
+    model: Model, batches: list[Batch], score: Callable[[], Score] = lambda: Score(1.0, 0.5), **settings: object
+) -> Trainer:
+    return Trainer(model, Fixed(batches), loss_nats, score, TrainingConfig(**settings))
+
+
+def gradient_of_one_update(model: Model, batches: list[Batch], accumulate: int) -> list[Tensor]:
+    found: list[Tensor] = []
+    trainer = trainer_of(model.double(), batches, updates=1, accumulate=accumulate, clip=1e9)
+    trainer.optimizer.register_step_pre_hook(lambda *_: found.extend(p.grad.clone() for p in model.parameters()))
+    trainer.run()
+    return found
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_k_small_batches_give_the_gradient_of_one_large_batch(row: str) -> None:
+    small = [batch(B, T, seed=B) for B, T in [(3, 7), (1, 2), (5, 4)]]
+    T = max(b.inputs.shape[1] for b in small)
+    large = Batch(
+        torch.cat([torch.nn.functional.pad(b.inputs, (0, T - b.inputs.shape[1])) for b in small]),
+        torch.cat([b.lengths for b in small]),
+        torch.cat([b.targets for b in small]),
+        sum(b.num_targets for b in small),
+        sum(b.num_tokens for b in small),
+    )
+    split = gradient_of_one_update(model_of(row), small, accumulate=3)
+    whole = gradient_of_one_update(model_of(row), [large], accumulate=1)
+    for a, b in zip(split, whole, strict=True):
+        assert float((a - b).abs().max()) <= 1e-12
+    assert max(float(b.abs().max()) for b in whole) > 1e-3
+
+
+def test_the_loss_is_the_mean_of_the_nats_of_all_targets() -> None:
+    model, batches = model_of("gru"), [batch(3, 4, seed=1), batch(6, 2, seed=2)]
+    with torch.no_grad():
+        nats = sum(
+            -model(b.inputs, None, b.lengths)[0].log_softmax(1)[torch.arange(len(b.targets)), b.targets].sum()
+            for b in batches
+        )
+    events = []
+    trainer_of(model, batches, updates=1, accumulate=2).run(events.append)
+    assert events[0].loss_nats == pytest.approx(float(nats) / 9, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
+    def bits(seed: int) -> tuple[list[bytes], list[dict[str, float]]]:
+        run = api.train(pairs(), seed=seed, **SMALL)
+        weights = [value.numpy().tobytes() for value in run.model.state_dict().values()]
+        return weights, [{k: v for k, v in event.items() if k != "tokens_per_second"} for event in run.metrics]
+
+    state = torch.get_rng_state()
+    first = bits(1)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random numbers are left as they were"
+    torch.rand(3)
+    assert bits(1) == first
+    other = bits(2)
+    assert other[0] != first[0]
+    assert other[1] != first[1]
+
+
+def test_an_update_draws_the_same_numbers_whatever_was_drawn_before() -> None:
+    quiet = api.train(pairs(), **SMALL)
+    noisy = api.train(pairs(), report=lambda event: torch.rand(event.update), **SMALL)
+    for name, value in quiet.model.state_dict().items():
+        assert torch.equal(noisy.model.state_dict()[name], value)
+
+
+def test_a_batch_is_a_pure_function_of_seed_epoch_and_index() -> None:
+    rows = [[5 + (i + j) % 6 for j in range(1 + i % 5)] for i in range(40)]
+
+    def source(seed: int = 4) -> ClassificationSource:
+        return ClassificationSource(
+            Sequences(rows), torch.arange(40), batch_tokens=20, seed=seed, device=torch.device("cpu")
+        )
+
+    used = source()
+    for epoch, index in [(2, 1), (0, 3), (2, 1), (1, 0), (0, 3), (5, 2)]:
+        a, b = used.batch(epoch, index), source().batch(epoch, index)
+        assert torch.equal(a.inputs, b.inputs)
+        assert torch.equal(a.targets, b.targets)
+        assert a.num_targets == len(a.targets)
+        assert a.num_tokens == int(a.lengths.sum())
+        for target, ids, length in zip(a.targets.tolist(), a.inputs, a.lengths, strict=True):
+            assert ids[:length].tolist() == rows[target]
+    for epoch in range(3):
+        seen = torch.cat([used.batch(epoch, i).targets for i in range(used.count(epoch))])
+        assert sorted(seen.tolist()) == list(range(40)), "every row once an epoch"
+    assert not torch.equal(used.batch(0, 0).targets, used.batch(1, 0).targets)
+    assert not torch.equal(used.batch(0, 0).targets, source(5).batch(0, 0).targets)
+
+
+def test_neighbouring_updates_and_seeds_share_no_random_numbers() -> None:
+    seeds = {seed_of(seed, update) for seed in range(30) for update in range(-1, 30)}
+    assert len(seeds) == 30 * 31
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_it_stops_early_and_keeps_the_best() -> None:
+    model = model_of("elman")
+    script = iter([1.0, 0.8, 0.9, 0.8, 0.81, 0.1])
+    weights = []
+
+    def scripted() -> Score:
+        assert not model.training
+        weights.append(copy.deepcopy(model.state_dict()))
+        return Score(next(script), 0.5)
+
+    events = []
+    trainer = trainer_of(model, [batch(4, 3)], scripted, updates=50, evaluate_every=2, patience=3)
+    outcome = trainer.run(events.append)
+    assert outcome.updates == 10
+    assert outcome.best_update == 4
+    assert outcome.stopped == "no better evaluation in the last 3"
+    assert [event.best for event in events if event.valid] == [True, True, False, False, False]
+    assert not model.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, weights[1][name])
+    assert any(not torch.equal(value, weights[4][name]) for name, value in model.state_dict().items())
+
+
+def test_without_patience_it_never_stops_early() -> None:
+    script = iter(range(1, 100))
+    trainer = trainer_of(
+        model_of("elman"), [batch(4, 3)], lambda: Score(next(script), 0.5), updates=8, evaluate_every=1, patience=0
+    )
+    assert trainer.run().updates == 8
+
+
+def test_the_last_update_is_always_evaluated() -> None:
+    events = []
+    trainer_of(model_of("elman"), [batch(4, 3)], updates=7, evaluate_every=5).run(events.append)
+    assert [event.update for event in events if event.valid] == [5, 7]
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 2.5}, {"epochs": 2.5, "accumulate": 2}, {"updates": 3}])
+def test_epochs_and_updates(settings: dict[str, float]) -> None:
+    trainer = trainer_of(model_of("elman"), [batch(2, 3, seed=s) for s in range(4)], patience=0, **settings)
+    wanted = settings.get("updates") or round(2.5 * 4 / settings.get("accumulate", 1))
+    assert trainer.run().updates == wanted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_between_two_updates(number: int) -> None:
+    answers = iter([None, None, number])
+    events = []
+    trainer = trainer_of(model_of("gru"), [batch(4, 3)], updates=100, evaluate_every=100)
+    outcome = trainer.run(events.append, lambda: next(answers))
+    assert outcome.updates == outcome.best_update == 3
+    assert outcome.signal == number
+    assert outcome.stopped == f"interrupted by {signal.Signals(number).name}"
+    assert events[-1].valid is not None, "what is kept has been evaluated"
+
+
+def test_the_seconds_add_up() -> None:
+    trainer = trainer_of(model_of("gru", hidden=64), [batch(16, 12)], updates=20, evaluate_every=5)
+    outcome = trainer.run()
+    assert set(outcome.seconds) == {"batch", "forward", "backward", "optimizer", "evaluation"}
+    assert all(value > 0 for value in outcome.seconds.values())
+    assert 0.5 * outcome.total_seconds < sum(outcome.seconds.values()) <= outcome.total_seconds
+    assert outcome.tokens == 20 * batch(16, 12).num_tokens
+    rate = outcome.tokens / (outcome.total_seconds - outcome.seconds["evaluation"])
+    assert outcome.to_dict()["tokens_per_second"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_it_with_the_best_weights(bad: float) -> None:
+    model = model_of("gru")
+    calls = iter([1.0, 1.0, bad])
+    best: dict[str, Tensor] = {}
+
+    def keep() -> Score:
+        best.update(copy.deepcopy(model.state_dict()))
+        return Score(1.0, 0.5)
+
+    trainer = Trainer(
+        model,
+        Fixed([batch(4, 3)]),
+        lambda logits, targets: loss_nats(logits, targets) * next(calls),
+        keep,
+        TrainingConfig(updates=9, evaluate_every=2),
+    )
+    with pytest.raises(TrainingError, match=r"update 3: loss (nan|inf), and the gradient is not finite in "):
+        trainer.run()
+    assert trainer.outcome.updates == 2
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, best[name])
+
+
+def test_a_validation_loss_that_is_not_finite_stops_it() -> None:
+    trainer = trainer_of(model_of("gru"), [batch(4, 3)], lambda: Score(math.nan, 0.5), updates=3, evaluate_every=1)
+    with pytest.raises(TrainingError, match="update 1: the loss of the validation part is nan"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("classes", [2, 7])
+def test_it_starts_at_the_loss_of_a_guess(row: str, classes: int) -> None:
+    b = batch(64, 12, classes=classes)
+    with torch.no_grad():
+        logits, _ = model_of(row, classes=classes, hidden=32)(b.inputs, None, b.lengths)
+    assert float(loss_nats(logits, b.targets)) / 64 == pytest.approx(math.log(classes), rel=0.05)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_it_overfits_a_batch_made_for_it(row: str) -> None:
+    ids = torch.tensor([[5 + a, 5 + b, 5 + a] for a in range(4) for b in range(4) if a != b])  # also as bags distinct
+    targets = torch.tensor([(a * 4 + b) % 3 for a in range(4) for b in range(4) if a != b])
+    b = Batch(ids, torch.full((12,), 3), targets, 12, 36)
+    model = model_of(row, classes=3, hidden=32)
+    trainer_of(model, [b], updates=300, learning_rate=0.02, weight_decay=0, evaluate_every=300).run()
+    with torch.no_grad():
+        logits, _ = model(b.inputs, None, b.lengths)
+    assert float(loss_nats(logits, targets)) / 12 < 0.01
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_with_shuffled_labels_it_is_at_chance(row: str) -> None:
+    draw = torch.Generator().manual_seed(5)
+    ids = torch.randint(5, V, (600, 6), generator=draw)
+    targets = torch.randint(0, 2, (600,), generator=draw)
+    train = Batch(ids[:200], torch.full((200,), 6), targets[:200], 200, 1200)
+    model = model_of(row, hidden=16)
+    held_out = Sequences(ids[200:].tolist()), targets[200:]
+    trainer_of(model, [train], lambda: score(model, *held_out), updates=40, evaluate_every=40).run()
+    found = score(model, *held_out)
+    assert abs(found.accuracy - 0.5) < 4 * math.sqrt(0.25 / 400), "four standard deviations"
+    assert found.loss_nats > 0.66
+
+
+def test_the_lines_of_metrics() -> None:
+    run = api.train(pairs(), **SMALL)
+    always = {"update", "updates", "epoch", "loss_nats", "learning_rate", "gradient_norm", "tokens_per_second"}
+    assert [event["update"] for event in run.metrics] == [1, 2, 3, 4]
+    for event in run.metrics:
+        evaluated = event["update"] % 2 == 0
+        assert set(event) == always | ({"valid_loss_nats", "valid_accuracy", "best"} if evaluated else set())
+        assert json.loads(json.dumps(event, allow_nan=False)) == event
