@@ -88,7 +88,9 @@ class TrainingConfig(_Section):
     warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs; then a cosine")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
     clip: float = Field(1.0, gt=0, description="largest norm of an update's gradient")
-    evaluate_every: int | None = Field(None, ge=1, description="updates between evaluations; default: once an epoch")
+    evaluate_every: int | None = Field(
+        None, ge=1, description="updates between evaluations; default: once an epoch, but at most 20 times in all"
+    )
     patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
     seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
     device: Device = Field("auto", description="where to compute")

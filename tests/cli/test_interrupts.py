@@ -14,7 +14,7 @@ from unrolled.cli.main import run
 from unrolled.training import Trainer
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-ENDLESS = ["train", "data.csv", "--out", "run", "--updates", "10000000", "--patience", "0", "--hidden-size", "4"]
+ENDLESS = ["train", "data.csv", "--out", "run", "--updates", "10000000", "--patience", "0", "--evaluate-every", "5"]
 
 
 def check_saved(folder: Path, number: signal.Signals, printed: str) -> None:

@@ -332,3 +332,6 @@ def test_a_reader_that_leaves_early_is_no_error(folder: Path, data: Path) -> Non
     )
     assert done.stdout.splitlines()[1:] == ["0"]
     assert "Error" not in done.stderr
+    help = f"{sys.executable} -c '{MAIN}' train --help | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", help], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("0\n", "")

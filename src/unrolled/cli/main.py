@@ -63,7 +63,10 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
         return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-    except BrokenPipeError:  # the reader of our pipe has gone, as in `unrolled … | head`
+    except (
+        BrokenPipeError,
+        SystemExit,
+    ):  # the reader of our pipe has gone; rich leaves by the second
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

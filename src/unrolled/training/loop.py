@@ -29,6 +29,9 @@ from unrolled.training.schedule import learning_rate
 __all__ = ["Batch", "Event", "Outcome", "Score", "Source", "Trainer", "seed_of"]
 
 
+MOST_EVALUATIONS = 20  # unless asked for more: with a small data set an epoch is an update or two
+
+
 @dataclass(frozen=True)
 class Batch:
     """What one forward pass needs: inputs (B, T) or (B, T, D), lengths (B,), targets, and how much of it is real."""
@@ -150,8 +153,8 @@ class Trainer:
             TrainingError: a loss or gradient that is not finite; the model has the weights of its best evaluation.
         """
         config, outcome = self.config, self.outcome
-        evaluate_every = config.evaluate_every or max(1, round(self.per_epoch))
-        report_every = max(1, self.updates // 500)
+        evaluate_every = config.evaluate_every or max(1, round(max(self.per_epoch, self.updates / MOST_EVALUATIONS)))
+        report_every = min(max(1, self.updates // 500), 100)
         best, best_weights, worse = math.inf, copy.deepcopy(self.model.state_dict()), 0
         since = _Since()
         began = time.perf_counter()
