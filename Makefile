@@ -39,6 +39,7 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/readme.py
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,10 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
         path = ROOT / name
         if path.suffix in (".md", ".py", ".toml", ".json") and path.is_file() and path != Path(__file__):
             assert not re.search(r"/(work|root|home)/\w", path.read_text(encoding="utf-8")), name
+
+
+def test_the_figures_are_those_of_the_benchmarks() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "readme.py"), "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

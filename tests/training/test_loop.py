@@ -185,6 +185,12 @@ def test_the_last_update_is_always_evaluated() -> None:
     assert [event.update for event in events if event.valid] == [5, 7]
 
 
+def test_of_many_short_epochs_twenty_are_evaluated() -> None:
+    events = []
+    trainer_of(model_of("elman"), [batch(4, 3)], updates=100, patience=0).run(events.append)
+    assert [event.update for event in events if event.valid] == list(range(5, 101, 5))
+
+
 @pytest.mark.parametrize("settings", [{"epochs": 2.5}, {"epochs": 2.5, "accumulate": 2}, {"updates": 3}])
 def test_epochs_and_updates(settings: dict[str, float]) -> None:
     trainer = trainer_of(model_of("elman"), [batch(2, 3, seed=s) for s in range(4)], patience=0, **settings)

@@ -1,0 +1,85 @@
+"""Writes the figures of benchmarks/results/ into README.md, between its markers, so that no number is typed by hand.
+
+python benchmarks/readme.py            rewrite README.md
+python benchmarks/readme.py --check    only say whether it is up to date (exit code 1: it is not)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def films(found: dict[str, Any]) -> str:
+    """The rows on film sentences."""
+    lines = [
+        "| row | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | macro-F1 | parameters | seconds |",
+        "|---|---|---|---|---|---|---|",
+        f"| majority class | {found['rows'][0]['majority_accuracy']:.1%} | | | | | |",
+    ]
+    for row in found["rows"]:
+        low, high = row["interval_by_seed"][0]
+        seeds = ", ".join(f"{accuracy:.1%}" for accuracy in row.get("accuracy_by_seed", [])) or "one, no chance in it"
+        f1 = f"{row['macro_f1']:.3f}" if "macro_f1" in row else ""
+        lines.append(
+            f"| {row['row']} | {row['accuracy']:.1%} | {seeds} | {low:.1%} to {high:.1%} | {f1} "
+            f"| {row['parameters']:,} | {row['seconds']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def training_speed(found: dict[str, Any]) -> str:
+    """Our loop beside plain ones."""
+    speeds, ratios = found["tokens_per_second"], found["ratio_to"]
+    return "\n".join(
+        [
+            "| loop | tokens/s | ours is |",
+            "|---|---|---|",
+            f"| `unrolled.train`, backend {found['backend']} | {speeds['unrolled']:,} | |",
+            *(
+                f"| {what} | {speeds[name]:,} | {ratios[name]:.2f} times as fast |"
+                for name, what in (
+                    ("lean", "torch, padded batches, fused AdamW"),
+                    ("packed", "torch, packed sequences, AdamW as it comes"),
+                )
+            ),
+            "",
+            f"Outside forward, backward and optimiser: {found['outside_forward_backward_optimizer']:.1%} of an update.",
+        ]
+    )
+
+
+TABLES = {"films": films, "training_speed": training_speed}
+
+
+def filled(text: str) -> str:
+    """README's text with every marked table made anew."""
+    for name, render in TABLES.items():
+        found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        machine = found["machine"]
+        source = (
+            f"`{found['command']}`, {found['date']}, torch {found['versions']['torch']}, {machine['processor']}, "
+            f"{machine['threads']} threads: [{name}.json](benchmarks/results/{name}.json)"
+        )
+        block = f"<!-- {name} -->\n{render(found)}\n\n{source}\n<!-- end -->"
+        text = re.sub(rf"<!-- {name} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
+    return text
+
+
+def main() -> None:
+    """Rewrite, or check."""
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    new = filled(old)
+    if "--check" in sys.argv[1:]:
+        sys.exit("README.md is not what benchmarks/results says: run python benchmarks/readme.py" if new != old else 0)
+    readme.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
