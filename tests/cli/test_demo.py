@@ -14,8 +14,8 @@ TINY = {"updates": 2, "hidden_size": 4, "embedding_size": 4}
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setattr(demo, "ROWS", {row: {**settings, **TINY} for row, settings in demo.ROWS.items()})
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(demo, "RECIPES", {row: {**recipe, **TINY} for row, recipe in demo.RECIPES.items()})
 
 
 def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,5 +32,5 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["demo", "--json"]) == 0, "a second time, over its own runs"
     said = capsys.readouterr()
-    assert set(json.loads(said.out)["runs"]) == set(demo.ROWS)
+    assert set(json.loads(said.out)["runs"]) == set(demo.NAMES)
     assert said.err == ""
