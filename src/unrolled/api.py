@@ -23,7 +23,6 @@ from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding import Classification
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.evaluation import ClassificationResult
-from unrolled.layers import set_backend
 from unrolled.models import Ids
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, computing, fit, prepare, refuse_unfit
@@ -91,6 +90,8 @@ def train(
 def load(path: str | Path, *, device: str = "auto") -> Run:
     """Load a run from its folder. Nothing in it is executed, and no pickle is read.
 
+    It answers with the best backend that is here, whichever it was trained with.
+
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format.
     """
@@ -114,7 +115,6 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
             f"{folder / 'tokenizer.json'} has {tokenizer.vocabulary_size} tokens, and the model "
             f"{kept.inputs.vocabulary_size}: it belongs to another run"
         )
-    set_backend(model, config.training.backend)
     return Run(config, model.to(_device(device)).eval(), tokenizer, tuple(kept.labels), record, folder)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unrolled.cli.output import Json, print_json
+from unrolled.cli.output import Json, decode_command, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+log = logging.getLogger("unrolled.cli")
+
 BOTH_ENDS = {"bidirectional": True, "read": "max"}
 RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.py --search`, by loss on the valid part
     "feedforward": {"read": "max", "epochs": 8},
@@ -21,7 +24,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.p
     "lstm": {"bidirectional": True, "epochs": 4},
     "gru": {**BOTH_ENDS, "epochs": 4, "dropout": 0.6},
 }
-NAMES = {"feedforward": "bag of words (feedforward)", "elman": "elman", "gru": "gru"}  # what the demo trains
+NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # what the demo trains
 SENTENCES = (
     "A warm, funny and wonderfully acted film.",
     "The plot is thin and the jokes fall flat.",
@@ -43,6 +46,7 @@ def command(*, json: Json = False) -> None:
     runs: dict[str, Run] = {}
     for row in NAMES:
         with show_log(quiet=json, name="unrolled.cli"), Progress(row) as progress:
+            log.info("training %s", NAMES[row])
             out = Path("runs") / f"demo-{row}"
             runs[row] = api.train("sample:films", row=row, out=out, overwrite=True, report=progress, **RECIPES[row])
     answers = runs["gru"].decode(list(SENTENCES))
@@ -55,8 +59,8 @@ def command(*, json: Json = False) -> None:
     console = Console(highlight=False)
     console.print(_table(runs))
     for answer in answers:
-        console.print(f"{answer.label:>9} {answer.probability:.0%}  {answer.text}", markup=False)
-    console.print(f'\nAsk it yourself:  unrolled decode {runs["gru"].path} "a sentence of your own"', markup=False)
+        console.print(f"{answer.label:>9} {answer.probability:.0%}  {answer.text}", markup=False, soft_wrap=True)
+    console.print(f"\nAsk it yourself:  {decode_command(runs['gru'].path)}", markup=False, soft_wrap=True)
 
 
 def _table(runs: dict[str, Run]) -> Table:
@@ -65,18 +69,18 @@ def _table(runs: dict[str, Run]) -> Table:
     assert first is not None
     from rich.table import Table
 
-    table = Table(title=f"Film sentences, {first.n:,} held out")
-    table.add_column("row")
+    table = Table(title=f"Film sentences, {first.n:,} held out", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("row", no_wrap=True)
     for column in ("accuracy", "95 % interval", "macro-F1", "parameters", "seconds", "tokens/s"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_row("majority class", f"{first.majority_accuracy:.1%}", "", "", "", "", "")
+    table.add_row("majority class", f"{first.majority_accuracy:.1%}")
     for row, run in runs.items():
         result, training = run.test, run.record["training"]
         assert result is not None
         table.add_row(
             NAMES[row],
             f"{result.accuracy:.1%}",
-            f"{result.accuracy_interval.low:.1%} – {result.accuracy_interval.high:.1%}",
+            f"{result.accuracy_interval.low:.0%} to {result.accuracy_interval.high:.0%}",
             f"{result.macro_f1:.3f}",
             f"{run.record['parameters']:,}",
             f"{training['total_seconds']:.1f}",

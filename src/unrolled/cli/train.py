@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unrolled.cli.output import Json, print_json
+from unrolled.cli.output import Json, decode_command, print_json
 from unrolled.cli.settings import ConfigFile, Settings, resolve
 
 __all__ = ["command"]
@@ -57,5 +57,5 @@ def command(
     else:
         print(run.test.text() if run.test else "The data had no test part, so nothing was evaluated.")
         print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")
-        print(f'saved: {run.path}\ntry:   unrolled decode {run.path} "a text of your own"')
+        print(f"saved: {run.path}\ntry:   {decode_command(run.path)}")
     return 128 + training["signal"] if training["signal"] else 0
