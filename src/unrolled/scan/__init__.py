@@ -4,7 +4,7 @@
 |-----------|----------------------------------------------|---------------------------------------|
 | reference | the meaning: one loop over gates and advance | any cell                              |
 | torch     | torch's own RNN, LSTM, GRU, our weights      | the plain cells, on any device        |
-| fused     | our kernels                                  | not built yet                         |
+| fused     | our kernels                                  | the plain cells, on the CPU           |
 
 `auto` takes the first of fused, torch and reference whose conditions all hold. Conditions are plain facts that can be
 printed; no exception is ever caught to decide. A backend that is forced and cannot run raises BackendError.
@@ -16,17 +16,20 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor
+from torch import float32 as FLOAT32
+from torch import float64 as FLOAT64
 
 from unrolled import shapes
 from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
-from unrolled.scan import reference, torch
+from unrolled.scan import fused, reference, torch
 from unrolled.state import State
 
 __all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
 BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them
+_NAMES = get_args(Backend)
 
 
 class Condition(NamedTuple):
@@ -36,23 +39,69 @@ class Condition(NamedTuple):
     holds: bool
 
 
+class _Call(NamedTuple):
+    """What a choice depends on."""
+
+    cell: Cell[Any, Any] | None
+    masked: bool
+    edited: bool
+    forced: bool
+
+
+def _is_plain(call: _Call) -> bool:
+    """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
+    return type(call.cell) in torch.CELLS and not hasattr(call.cell, "parametrizations")
+
+
+def _on_cpu(call: _Call) -> bool:
+    weight = call.cell._parameters["weight_h"] if call.cell is not None else None
+    return weight is not None and weight.device.type == "cpu"
+
+
+def _in_float32(call: _Call) -> bool:
+    weight = call.cell._parameters["weight_h"] if call.cell is not None else None
+    return weight is not None and (weight.dtype is FLOAT32 or (call.forced and weight.dtype is FLOAT64))
+
+
+_TWINS = ", ".join(cell.__name__ for cell in torch.CELLS)
+_PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
+_UNEDITED = ("gates that nobody edits", lambda call: not call.edited)
+
+# What each backend needs: of the machine, and of a call. In the order in which auto tries them.
+_MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
+    "fused": (("kernels, compiled where the package was installed by a C++20 compiler", fused.compiled),),
+    "torch": (),
+    "reference": (),
+}
+_CALL: dict[str, tuple[tuple[str, Callable[[_Call], bool]], ...]] = {
+    "fused": (
+        _PLAIN,
+        _UNEDITED,
+        ("weights on the CPU", _on_cpu),
+        ("weights in float32 (or in float64, when asked for by name)", _in_float32),
+    ),
+    "torch": (_PLAIN, ("no recurrent dropout in this call", lambda call: not call.masked), _UNEDITED),
+    "reference": (),
+}
+
+
 def conditions(
-    backend: str, cell: Cell[Any, Any] | None = None, *, masked: bool = False, edited: bool = False
+    backend: str,
+    cell: Cell[Any, Any] | None = None,
+    *,
+    masked: bool = False,
+    edited: bool = False,
+    forced: bool = False,
 ) -> list[Condition]:
     """Return what `backend` needs to run `cell` (with or without a recurrent mask, with or without an edit).
 
-    Without a cell, only what it needs of the machine.
+    Without a cell, only what it needs of the machine. `forced`: whether it is asked for by name.
     """
-    if backend == "reference":
-        return []
-    if backend == "torch":
-        name = type(cell).__name__
-        twins = ", ".join(c.__name__ for c in torch.CELLS)
-        found = [Condition(f"a cell that is exactly one of {twins} (this is {name})", _is_plain(cell))]
-        found.append(Condition("no recurrent dropout in this call", not masked))
-        found.append(Condition("gates that nobody edits", not edited))
-        return found if cell is not None else []
-    return [Condition("compiled kernels (this version has none yet)", False)]
+    found = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
+    if cell is not None:
+        call = _Call(cell, masked, edited, forced)
+        found += [Condition(needs.format(type(cell).__name__), holds(call)) for needs, holds in _CALL[backend]]
+    return found
 
 
 def choose(
@@ -64,13 +113,16 @@ def choose(
         BackendError: `backend` is forced and one of its conditions does not hold; the message names it.
         ConfigError: there is no such backend.
     """
-    if backend not in get_args(Backend):
-        raise ConfigError(f'backend must be one of {", ".join(get_args(Backend))}: got "{backend}"')
-    for name in BACKENDS if backend == "auto" else (backend,):
-        missing = [c.needs for c in conditions(name, cell, masked=masked, edited=edited) if not c.holds]
-        if not missing:
+    if backend not in _NAMES:
+        raise ConfigError(f'backend must be one of {", ".join(_NAMES)}: got "{backend}"')
+    forced = backend != "auto"
+    call = _Call(cell, masked, edited, forced)
+    for name in (backend,) if forced else BACKENDS:
+        if all(holds() for _, holds in _MACHINE[name]) and all(holds(call) for _, holds in _CALL[name]):
             return name  # type: ignore[return-value]
-    raise BackendError(f'backend "{backend}" cannot run here: it needs {"; ".join(missing)}. Use backend "auto"')
+    found = conditions(backend, cell, masked=masked, edited=edited, forced=True)
+    missing = "; ".join(c.needs for c in found if not c.holds)
+    raise BackendError(f'backend "{backend}" cannot run here: it needs {missing}. Use backend "auto"')
 
 
 def scan(
@@ -112,11 +164,8 @@ def scan(
     else:
         shapes.check("state.h", state.h, "BH", B=B, H=cell.hidden_size)
     chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None)
+    if chosen == "fused":
+        return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
     if chosen == "torch":
         return torch.scan(cell, x, state, lengths, reverse=reverse)
     return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit)
-
-
-def _is_plain(cell: Cell[Any, Any] | None) -> bool:
-    """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
-    return type(cell) in torch.CELLS and not hasattr(cell, "parametrizations")

@@ -1,0 +1,414 @@
+// The backward scan of any recurrence.
+//
+// From the last step to the first: the cell turns dh (and dc) into the gradients of its sums, a product with W_h turns
+// those into the dh of the step before. Time goes in chunks, and the gradients of x and of the weights are computed
+// chunk by chunk, while the gradients of the sums are in the second cache:
+//
+//     dx(t) = d_x(t) · W_x        dW_x += Σ_t d_x(t)ᵀ x(t)        dW_h += Σ_t d_h(t)ᵀ h(t−1)        db += Σ_t d(t)
+//
+// where d_x are the gradients of the sums the input feeds (the first G), d_h of those that h feeds (the last G).
+// Weight gradients are summed over steps from last to first by chunks, ascending within; threads divide the units of
+// the gates, so their bits do not depend on the number of threads.
+#pragma once
+
+#include "scan.h"
+
+namespace unrolled::UNROLLED_ISA {
+namespace {
+
+constexpr long kGradientBytes = 512 * 1024;  // of a chunk
+constexpr long kLeastRows = 128, kMostRowsOfChunk = 384;
+constexpr long kFewRows = 8;  // rows × steps up to which packing the weights does not pay
+
+template <class T, class Cell>
+class BackwardScan {
+ public:
+  BackwardScan(const Backward<T>& a, const Cell& cell, const Division& division, Workspace& workspace)
+      : a(a),
+        cell(cell),
+        division(division),
+        schedule(workspace, a.B, a.T_, a.lengths, a.reverse),
+        barrier(division.threads),
+        blocks(vectors_for<T>(a.H)),
+        h_stride(blocks * W + kPad),
+        d_stride(Cell::kSums * a.H + kPanelVectors * W + kPad),
+        packed(a.B * a.T_ > kFewRows),
+        narrow(a.D * 2 < W) {
+    const long wanted = kGradientBytes / long(sizeof(T)) / d_stride;
+    const long rows = smaller(larger(kLeastRows, smaller(wanted, kMostRowsOfChunk)), larger(1, a.B * schedule.steps));
+    capacity = larger(rows, a.B);
+    d = take<T>(workspace, capacity * d_stride);
+    d_x = take<const T*>(workspace, capacity);
+    d_h = take<const T*>(workspace, capacity);
+    dh = take<T>(workspace, a.B * h_stride);
+    dh_of = take<T*>(workspace, a.B);
+    dc = Cell::kCell ? take<T>(workspace, a.B * h_stride) : nullptr;
+    returned = a.mask ? take<T>(workspace, a.B * h_stride) : nullptr;
+    packed_h = take<T>(workspace, blocks * W * G * a.H);
+    if (a.dx.data) {
+      packed_x = take<T>(workspace, vectors_for<T>(a.D) * W * G * a.H);
+      dx_of = take<T*>(workspace, capacity);
+      expect_large(a.dx.data, a.B * a.T_ * a.D * sizeof(T));
+    }
+    if (a.dweight_x) {
+      x_panels = take<T>(workspace, narrow ? capacity * a.D : capacity * vectors_for<T>(a.D) * W);
+      h_panels = take<T>(workspace, capacity * blocks * W);
+      if (narrow) turned = take<T>(workspace, a.D * d_stride);
+    }
+  }
+
+  void work(int id) {
+    const Part part(division, id, blocks);
+    pack(part);
+    begin(part);
+    barrier.wait();
+    for (long end = schedule.steps; end > 0;) {
+      long first = end, rows = 0;
+      while (first > 0 && (rows == 0 || rows + schedule.active[first - 1] <= capacity))
+        rows += schedule.active[--first];
+      for (long s = end - 1, row = rows; s >= first; --s) {
+        row -= schedule.active[s];
+        step(part, s, row);
+      }
+      if (a.dx.data && division.by_rows) input_gradients(part, first, end);
+      barrier.wait();  // every row's gradients of this chunk are there
+      if (a.dx.data && !division.by_rows) input_gradients(part, first, end);
+      if (a.dweight_x) {
+        gather(part, first, end);
+        barrier.wait();  // x and h of the chunk are there
+        weight_gradients(part, rows, end == schedule.steps);
+      }
+      barrier.wait();  // nobody reads this chunk any more
+      end = first;
+    }
+    finish(part);
+  }
+
+ private:
+  static constexpr int W = kLanes<T>, G = Cell::kGates;
+  static constexpr long kFirstH = Cell::kSums - G;  // the first sum that h feeds
+
+  static int identity(int q) { return q; }
+
+  // A panel of `vectors` vectors of columns of a matrix with n columns, beginning with vector v.
+  static Panel<T> panel_of(const T* w, long w_stride, long v, long n, long column, bool fresh) {
+    const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
+    return {w, w_stride, vectors, lanes_of<T>(v + vectors - 1, n), column, fresh};
+  }
+
+  static bool whole(long v, long n) { return (v + kPanelVectors) * W <= n; }
+
+  // --- packing -------------------------------------------------------------------------------------------------
+
+  // Columns of weights (G·H, n) in panels [panel][k][vector][lane], k over gates (in the order of the sums) and units.
+  template <class GateOf>
+  void pack_columns(const T* weights, long n, long v, GateOf gate_of, T* to) const {
+    const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
+    const int last = lanes_of<T>(v + vectors - 1, n);
+    to += v * W * G * a.H;
+    for (int q = 0; q < G; ++q)
+      for (long u = 0; u < a.H; ++u, to += vectors * W) {
+        const T* const from = weights + (gate_of(q) * a.H + u) * n + v * W;
+        for (int i = 0; i < vectors - 1; ++i) store(to + i * W, load(from + i * W));
+        store(to + (vectors - 1) * W, load_first(from + (vectors - 1) * W, last));
+      }
+  }
+
+  void pack(const Part& part) {
+    // A whole panel of few rows is read where it stands; only the panel that ends outside the matrix is packed.
+    for (long v = part.block; v < part.end; v += kPanelVectors)
+      if (panel_owner(part, v) && (packed || !whole_h(part, v))) pack_h(part, v);
+    if (a.dx.data) {
+      const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
+      for (long p = part.first(panels); p < part.last(panels); ++p)
+        if (packed || !whole(p * kPanelVectors, a.D))
+          pack_columns(a.weight_x, a.D, p * kPanelVectors, Cell::x_gate, packed_x);
+    }
+  }
+
+  // Where rows are divided, all threads share the panels and each packs some of them.
+  bool panel_owner(const Part& part, long v) const {
+    return !division.by_rows || (v / kPanelVectors) % division.threads == part.id;
+  }
+  // A thread's last panel may be narrower than others, so that it ends where the thread's part ends.
+  static int panel_vectors(const Part& part, long v) { return int(smaller(kPanelVectors, part.end - v)); }
+  bool whole_h(const Part& part, long v) const { return (v + panel_vectors(part, v)) * W <= a.H; }
+
+  void pack_h(const Part& part, long v) const {
+    const int vectors = panel_vectors(part, v), last = lanes_of<T>(v + vectors - 1, a.H);
+    T* to = packed_h + v * W * G * a.H;
+    for (long k = 0; k < G * a.H; ++k, to += vectors * W) {
+      const T* const from = a.weight_h + k * a.H + v * W;
+      for (int i = 0; i < vectors - 1; ++i) store(to + i * W, load(from + i * W));
+      store(to + (vectors - 1) * W, load_first(from + (vectors - 1) * W, last));
+    }
+  }
+
+  // --- the scan ------------------------------------------------------------------------------------------------
+
+  void begin(const Part& part) {
+    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
+    for (long r = part.first(capacity); r < part.last(capacity); ++r) {
+      d_x[r] = d + r * d_stride;
+      d_h[r] = d + r * d_stride + kFirstH * a.H;
+    }
+    for (long i = 0; i < part.rows(a.B); ++i) {
+      const long place = part.place(i), b = schedule.row[place];
+      T* const dh_row = dh + place * h_stride + j;
+      a.dh ? copy(dh_row, a.dh + b * a.H + j, units) : clear(dh_row, units);
+      if (part.block == 0) dh_of[place] = (a.mask ? returned : dh) + place * h_stride;
+      if (!Cell::kCell) continue;
+      T* const dc_row = dc + place * h_stride + j;
+      a.dc ? copy(dc_row, a.dc + b * a.H + j, units) : clear(dc_row, units);
+    }
+  }
+
+  const T* h_before(long place, long s) const {
+    const long b = schedule.row[place];
+    return s == 0 ? a.h0 + b * a.H : a.y.at(b, schedule.time(place, s - 1));
+  }
+
+  // Step s, whose gradients begin at row `row` of the chunk.
+  void step(const Part& part, long s, long row) {
+    const long count = part.rows(schedule.active[s]);
+    for (long i = 0; i < count; ++i) retreat(part, part.place(i), s, row + part.place(i));
+    if (!division.by_rows) barrier.wait();
+    // What of it reaches the h of the step before through the gates.
+    const T* rows[kMostRowsAtOnce];
+    T* into[kMostRowsAtOnce];
+    for (long i0 = 0; i0 < count; i0 += kMostRowsAtOnce) {
+      const long some = smaller(kMostRowsAtOnce, count - i0);
+      for (long i = 0; i < some; ++i) {
+        rows[i] = d_h[row + part.place(i0 + i)];
+        into[i] = dh_of[part.place(i0 + i)];
+      }
+      for (long v = part.block; v < part.end; v += kPanelVectors) {
+        const int vectors = panel_vectors(part, v), last = lanes_of<T>(v + vectors - 1, a.H);
+        const bool fresh = a.mask || !Cell::kDirect;
+        const bool in_place = !packed && whole_h(part, v);
+        const T* const w = in_place ? a.weight_h + v * W : packed_h + v * W * G * a.H;
+        multiply(rows, some, G * a.H, Panel<T>{w, in_place ? a.H : long(vectors) * W, vectors, last, v * W, fresh},
+                 into);
+      }
+    }
+    if (a.mask)
+      for (long i = 0; i < count; ++i) unmask(part, part.place(i));
+  }
+
+  // dh, dc -> the gradients of the sums of one row, and what reaches the step before directly.
+  void retreat(const Part& part, long place, long s, long row) {
+    const long b = schedule.row[place], t = schedule.time(place, s);
+    const T* const saved = Cell::kSaved ? a.saved + (s * a.B + b) * Cell::kSaved * a.H : nullptr;
+    const T* const saved_before = s ? a.saved + ((s - 1) * a.B + b) * Cell::kSaved * a.H : nullptr;
+    const T* const h_row = h_before(place, s);
+    const T* const y = a.y.at(b, t);
+    const T* const dy = a.dy.data ? a.dy.at(b, t) : nullptr;
+    T* const dh_row = dh + place * h_stride;
+    T* const d_row = d + row * d_stride;
+    for (long block = part.block; block < part.end; ++block) {
+      const long j = block * W;
+      const int n = lanes_of<T>(block, a.H);
+      Vector<T> kept[Cell::kSaved + 1], out[Cell::kSums];
+      UNROLLED_UNROLL for (int v = 0; v < Cell::kSaved; ++v) kept[v] = load_first(saved + j * Cell::kSaved + v * n, n);
+      Vector<T> state_dh = load(dh_row + j), state_dc{}, c_before{};
+      if (dy) state_dh += load_first(dy + j, n);
+      if constexpr (Cell::kCell) {
+        state_dc = load(dc + place * h_stride + j);
+        c_before = s ? load_first(saved_before + j * Cell::kSaved + (Cell::kSaved - 1) * n, n)
+                     : load_first(a.c0 + b * a.H + j, n);
+      }
+      cell.backward(kept, load_first(y + j, n), load_first(h_row + j, n), c_before, state_dh, state_dc, out);
+      UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) store_first(d_row + q * a.H + j, out[q], n);
+      if (Cell::kDirect) store(dh_row + j, state_dh);
+      if (Cell::kCell) store(dc + place * h_stride + j, state_dc);
+    }
+  }
+
+  // dh = what reaches it directly + mask ⊙ what comes back through the gates
+  void unmask(const Part& part, long place) {
+    const long b = schedule.row[place];
+    for (long block = part.block; block < part.end; ++block) {
+      const long j = block * W;
+      const Vector<T> back =
+          load(returned + place * h_stride + j) * load_first(a.mask + b * a.H + j, lanes_of<T>(block, a.H));
+      T* const row = dh + place * h_stride + j;
+      store(row, Cell::kDirect ? load(row) + back : back);
+    }
+  }
+
+  // --- gradients of a chunk [first, end) of steps ----------------------------------------------------------------
+
+  // dx of this thread's rows; or, where threads divide units, of its share of the chunk's rows (or of the columns of
+  // x, when there are too few rows).
+  void input_gradients(const Part& part, long first, long end) {
+    long rows = 0;
+    for (long s = first; s < end; ++s) rows += schedule.active[s];
+    const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
+    const bool by_columns = !division.by_rows && rows < 8 * division.threads;
+    const long from = division.by_rows || by_columns ? 0 : part.first(rows);
+    const long to = division.by_rows || by_columns ? rows : part.last(rows);
+    const T* d_rows[kMostRowsAtOnce];
+    T* dx_rows[kMostRowsAtOnce];
+    long count = 0, row = 0;
+    const auto flush = [&] {
+      for (long p = by_columns ? part.first(panels) : 0; p < (by_columns ? part.last(panels) : panels); ++p)
+        input_panel(d_rows, count, p * kPanelVectors, dx_rows);
+      count = 0;
+    };
+    for (long s = first; s < end; ++s) {
+      for (long place = 0; place < schedule.active[s]; ++place, ++row) {
+        if (division.by_rows ? place % part.shares != part.share : row < from || row >= to) continue;
+        d_rows[count] = d_x[row];
+        dx_rows[count++] = a.dx.at(schedule.row[place], schedule.time(place, s));
+        if (count == kMostRowsAtOnce) flush();
+      }
+    }
+    if (count) flush();
+  }
+
+  void input_panel(const T* const* d_rows, long count, long v, T* const* dx_rows) const {
+    if (packed || !whole(v, a.D)) {
+      const int vectors = int(smaller(kPanelVectors, vectors_for<T>(a.D) - v));
+      multiply(d_rows, count, G * a.H, panel_of(packed_x + v * W * G * a.H, long(vectors) * W, v, a.D, v * W, true),
+               dx_rows);
+      return;
+    }
+    const T* of_gate[kMostRowsAtOnce];
+    for (int q = 0; q < G; ++q) {  // the gates of weight_x stand in another order than the sums
+      for (long i = 0; i < count; ++i) of_gate[i] = d_rows[i] + q * a.H;
+      multiply(of_gate, count, a.H,
+               panel_of(a.weight_x + Cell::x_gate(q) * a.H * a.D + v * W, a.D, v, a.D, v * W, q == 0), dx_rows);
+    }
+  }
+
+  // x and the h before each step of the chunk, in panels [panel][row][vector][lane] for the products below.
+  void gather(const Part& part, long first, long end) {
+    long row = 0, rows = 0;
+    for (long s = first; s < end; ++s) rows += schedule.active[s];
+    const long from = part.first(rows), to = part.last(rows);
+    for (long s = first; s < end; ++s) {
+      if (row + schedule.active[s] <= from || row >= to) {
+        row += schedule.active[s];
+        continue;
+      }
+      for (long place = 0; place < schedule.active[s]; ++place, ++row) {
+        if (row < from || row >= to) continue;
+        const long b = schedule.row[place];
+        const T* const x = a.x.at(b, schedule.time(place, s));
+        if (narrow)
+          copy(x_panels + row * a.D, x, a.D);
+        else
+          into_panels(x, nullptr, a.D, row, x_panels);
+        into_panels(h_before(place, s), a.mask ? a.mask + b * a.H : nullptr, a.H, row, h_panels);
+      }
+    }
+  }
+
+  void into_panels(const T* from, const T* times, long n, long row, T* to) const {
+    const long all = vectors_for<T>(n);
+    for (long v = 0; v < all; v += kPanelVectors) {
+      const long vectors = smaller(kPanelVectors, all - v);
+      T* const at = to + v * W * capacity + row * vectors * W;
+      for (long i = 0; i < vectors; ++i) {
+        const int lanes = lanes_of<T>(v + i, n);
+        Vector<T> value = load_first(from + (v + i) * W, lanes);
+        if (times) value *= load_first(times + (v + i) * W, lanes);
+        store(at + i * W, value);
+      }
+    }
+  }
+
+  void weight_gradients(const Part& part, long rows, bool fresh) {
+    const long step = 8;  // units of a gate are divided in eights
+    const long u0 = smaller(a.H, part.first((a.H + step - 1) / step) * step);
+    const long u1 = smaller(a.H, part.last((a.H + step - 1) / step) * step);
+    if (narrow)
+      narrow_gradients(part, rows, fresh);
+    else
+      outer_products(x_panels, a.D, 0, Cell::x_gate, u0, u1, rows, fresh, a.dweight_x);
+    outer_products(h_panels, a.H, kFirstH, identity, u0, u1, rows, fresh, a.dweight_h);
+    if (a.dbias)
+      for (int q = 0; q < G; ++q) add_rows(q, u0, u1, rows, fresh, a.dbias + Cell::x_gate(q) * a.H);
+    if (a.dbias_n) add_rows(Cell::kSums - 1, u0, u1, rows, fresh, a.dbias_n);
+  }
+
+  // weights (G·H, n) += Σ_rows dᵀ · panels, units u0 … u1 of each gate.
+  template <class GateOf>
+  void outer_products(const T* panels, long n, long first_sum, GateOf gate_of, long u0, long u1, long rows, bool fresh,
+                      T* weights) const {
+    for (long v = 0; v < vectors_for<T>(n); v += kPanelVectors) {
+      const long vectors = smaller(kPanelVectors, vectors_for<T>(n) - v);
+      const Panel<T> panel = panel_of(panels + v * W * capacity, vectors * W, v, n, v * W, fresh);
+      for (int q = 0; q < G; ++q)
+        multiply_transposed(d + (first_sum + q) * a.H + u0, d_stride, u1 - u0, rows, panel,
+                            weights + (gate_of(q) * a.H + u0) * n, n);
+    }
+  }
+
+  // dW_xᵀ where x is narrower than a vector: rows are the few inputs, panels the gradients of the sums themselves.
+  void narrow_gradients(const Part& part, long rows, bool fresh) {
+    const long n = G * a.H, panels = (vectors_for<T>(n) + kPanelVectors - 1) / kPanelVectors;
+    for (long p = part.first(panels); p < part.last(panels); ++p) {
+      const long v = p * kPanelVectors;
+      multiply_transposed(x_panels, a.D, a.D, rows, panel_of(d + v * W, d_stride, v, n, v * W, fresh), turned,
+                          d_stride);
+    }
+  }
+
+  void add_rows(int sum, long u0, long u1, long rows, bool fresh, T* to) const {
+    for (long u = u0; u < u1; u += W) {
+      const int n = int(smaller(W, u1 - u));
+      Vector<T> total = fresh ? Vector<T>{} : load_first(to + u, n);
+      for (long r = 0; r < rows; ++r) total += load_first(d + r * d_stride + sum * a.H + u, n);
+      store_first(to + u, total, n);
+    }
+  }
+
+  void finish(const Part& part) {
+    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
+    for (long i = 0; i < part.rows(a.B); ++i) {
+      const long place = part.place(i), b = schedule.row[place];
+      copy(a.dh0 + b * a.H + j, dh + place * h_stride + j, units);
+      if (Cell::kCell) copy(a.dc0 + b * a.H + j, dc + place * h_stride + j, units);
+      if (a.dx.data && part.block == 0)
+        for (long t = schedule.length[place]; t < a.T_; ++t) clear(a.dx.at(b, t), a.D);
+    }
+    if (!a.dweight_x || part.id != 0) return;
+    if (schedule.steps == 0) {
+      clear(a.dweight_x, G * a.H * a.D);
+      clear(a.dweight_h, G * a.H * a.H);
+      if (a.dbias) clear(a.dbias, G * a.H);
+      if (a.dbias_n) clear(a.dbias_n, a.H);
+    } else if (narrow) {
+      for (int q = 0; q < G; ++q)
+        for (long u = 0; u < a.H; ++u)
+          for (long k = 0; k < a.D; ++k)
+            a.dweight_x[(Cell::x_gate(q) * a.H + u) * a.D + k] = turned[k * d_stride + q * a.H + u];
+    }
+  }
+
+  static constexpr long kMostRowsAtOnce = 256;  // pointers on the stack
+
+  const Backward<T>& a;
+  const Cell& cell;
+  const Division division;
+  const Schedule schedule;
+  Barrier barrier;
+  const long blocks, h_stride, d_stride;
+  const bool packed;     // all weights before the first step, or read where they stand
+  const bool narrow;     // x has less than half a vector
+  long capacity;         // rows × steps of a chunk
+  T* d;                  // (capacity, d_stride) gradients of the sums: [sum][unit]
+  const T **d_x, **d_h;  // row -> its d, from the first sum that x feeds, that h feeds
+  T* dh;                 // (B, h_stride) asked of h by what came after
+  T** dh_of;             // place -> where the product with W_h goes: dh, or returned where there is a mask
+  T* dc;                 // (B, h_stride)
+  T* returned;           // (B, h_stride)
+  T *packed_h, *packed_x = nullptr;
+  T** dx_of = nullptr;
+  T *x_panels = nullptr, *h_panels = nullptr;  // of a chunk
+  T* turned = nullptr;                         // (D, d_stride) dW_x transposed
+};
+
+}  // namespace
+}  // namespace unrolled::UNROLLED_ISA

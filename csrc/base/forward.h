@@ -1,0 +1,305 @@
+// The forward scan of any recurrence.
+//
+// Time goes in chunks whose sums stay in the second cache: first the input's share of all of a chunk's sums, as one
+// product; then step by step what returns is added to them, and the cell turns sums into the next h while they are in
+// the first cache.
+#pragma once
+
+#include "scan.h"
+
+namespace unrolled::UNROLLED_ISA {
+namespace {
+
+constexpr long kSumsBytes = 384 * 1024;  // of a chunk, each thread
+constexpr long kFewSteps = 8;            // rows × steps up to which packing the weights does not pay
+constexpr long kBlockOfK = 64;           // what is packed at once then
+
+template <class T, class Cell>
+class ForwardScan {
+ public:
+  ForwardScan(const Forward<T>& a, const Cell& cell, const Division& division, Workspace& workspace)
+      : a(a),
+        cell(cell),
+        division(division),
+        schedule(workspace, a.B, a.T_, a.lengths, a.reverse),
+        barrier(division.threads),
+        blocks(vectors_for<T>(a.H)),
+        h_stride(blocks * W + kPad),
+        packed(a.B * a.T_ > kFewSteps) {
+    if (packed) {
+      packed_x = take<T>(workspace, blocks * G * W * a.D);
+      packed_h = take<T>(workspace, blocks * G * W * a.H);
+    }
+    for (T*& buffer : seen) buffer = take<T>(workspace, a.B * h_stride);
+    h = a.mask ? take<T>(workspace, a.B * h_stride) : nullptr;
+    c = Cell::kCell ? take<T>(workspace, a.B * h_stride) : nullptr;
+    own = take<Own>(workspace, division.threads);
+    for (int id = 0; id < division.threads; ++id) {
+      const Part part(division, id, blocks);
+      const long rows = part.rows(a.B), units = (part.end - part.block) * W;
+      const long some = kSumsBytes / long(sizeof(T)) / larger(1, units * Cell::kSums + a.D);
+      own[id].capacity = larger(rows, smaller(larger(some, 48), rows * schedule.steps));
+      own[id].sums = take<T>(workspace, own[id].capacity * panels_of(part) * panel_width);
+      own[id].sums_of = take<T*>(workspace, own[id].capacity);
+      own[id].x = take<const T*>(workspace, own[id].capacity);
+      for (auto& rows_of : own[id].seen) rows_of = take<T*>(workspace, rows);
+      own[id].y = take<T*>(workspace, rows);
+      own[id].saved = take<T*>(workspace, rows);
+      own[id].little = packed ? nullptr : take<T>(workspace, kBlockOfK * kMostVectors * W);
+    }
+    if (a.saved) expect_large(a.saved, a.B * a.T_ * a.H * Cell::kSaved * sizeof(T));
+    if (a.y.per_row == a.T_ * a.H) expect_large(a.y.data, a.B * a.T_ * a.H * sizeof(T));
+  }
+
+  void work(int id) {
+    const Part part(division, id, blocks);
+    if (packed) {
+      for (long block = part.first(blocks); block < part.last(blocks); ++block) pack(block);
+    }
+    begin(part);
+    if (packed || !division.by_rows) barrier.wait();
+    for (long s = 0; s < schedule.steps && part.rows(schedule.active[s]) > 0;) {
+      const long end = project(part, s);
+      for (long row = 0; s < end; ++s) {
+        step(part, s, row);
+        row += part.rows(schedule.active[s]);
+        if (!division.by_rows) barrier.wait();
+      }
+    }
+    clear_padding(part);
+  }
+
+ private:
+  static constexpr int W = kLanes<T>, G = Cell::kGates;
+  static constexpr int kPanelBlocks = G == 1 ? kPanelVectors : 1;  // a panel keeps the gates of a unit together
+  static constexpr long panel_width = kPanelBlocks * Cell::kSums * W;
+  // Where the gates are more than a tile has vectors, they go in two halves.
+  static constexpr int kHalves = G > kMostVectors ? 2 : 1, kHalf = G / kHalves;
+
+  struct Own {       // what one thread writes and no other reads
+    long capacity;   // rows × steps of a chunk
+    T* sums;         // [panel][row][sums of the panel's units]
+    T** sums_of;     // row of a chunk -> its sums in panel 0
+    const T** x;     // row of a chunk -> its x
+    T** seen[2];     // row -> h as the gates see it
+    T **y, **saved;  // row -> where this step's outputs go
+    T* little;       // a block of a panel, packed just before it is used
+  };
+
+  static long panels_of(const Part& part) { return (part.end - part.block + kPanelBlocks - 1) / kPanelBlocks; }
+
+  // --- packing -------------------------------------------------------------------------------------------------
+
+  // k0 <= k < k0 + K of one block of weights (G·H, stride), gate order as the sums want it; [half][k][gate][lane].
+  template <class GateOf>
+  void pack_block(const T* weights, long stride, long block, long k0, long K, GateOf gate_of, T* to) const {
+    for (int half = 0; half < kHalves; ++half)
+      for (int v = 0; v < kHalf; ++v) {
+        const T* const from = weights + (gate_of(half * kHalf + v) * a.H + block * W) * stride + k0;
+        pack_transposed(from, stride, lanes_of<T>(block, a.H), K, to + half * K * kHalf * W + v * W, kHalf * W);
+      }
+  }
+
+  // Blocks of an Elman panel stand side by side as gates do elsewhere: [panel][k][block][lane].
+  void pack_elman(const T* weights, long stride, long block, long first, long in_panel, long k0, long K, T* to) const {
+    const T* const from = weights + block * W * stride + k0;
+    pack_transposed(from, stride, lanes_of<T>(block, a.H), K, to + (block - first) * W, in_panel * W);
+  }
+
+  void pack(long block) const {
+    if constexpr (G == 1) {
+      // Panels begin where some thread's part begins, so find this block's panel in its thread's part.
+      for (int id = 0; id < division.threads; ++id) {
+        const Part part(division, id, blocks);
+        if (block < part.block || block >= part.end) continue;
+        const long first = part.block + (block - part.block) / kPanelBlocks * kPanelBlocks;
+        const long in_panel = smaller(kPanelBlocks, part.end - first);
+        pack_elman(a.weight_x, a.D, block, first, in_panel, 0, a.D, packed_x + first * W * a.D);
+        pack_elman(a.weight_h, a.H, block, first, in_panel, 0, a.H, packed_h + first * W * a.H);
+        return;
+      }
+    } else {
+      pack_block(a.weight_x, a.D, block, 0, a.D, Cell::x_gate, packed_x + block * G * W * a.D);
+      pack_block(a.weight_h, a.H, block, 0, a.H, [](int q) { return q; }, packed_h + block * G * W * a.H);
+    }
+  }
+
+  // --- products ------------------------------------------------------------------------------------------------
+
+  // sums of one panel (+)= rows · weights, K long. `column` is where the panel's first such sum stands.
+  template <class GateOf>
+  void product(const Own& mine, const T* weights, const T* packed_weights, GateOf gate_of, long block, long in_panel,
+               const T* const* rows, long count, long K, T* const* sums, long column, bool fresh) const {
+    constexpr bool elman = G == 1;
+    const int vectors = elman ? int(in_panel) : kHalf;
+    if (packed) {
+      const T* const panel = packed_weights + block * G * W * K;
+      for (int half = 0; half < kHalves; ++half)
+        multiply(
+            rows, count, K,
+            Panel<T>{panel + half * K * kHalf * W, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh},
+            sums);
+      return;
+    }
+    for (long k0 = 0; k0 < K; k0 += kBlockOfK) {
+      const long some = smaller(kBlockOfK, K - k0);
+      for (int half = 0; half < kHalves; ++half) {
+        for (int v = 0; v < vectors; ++v) {
+          const long at = elman ? block + v : block;
+          const long gate = elman ? 0 : gate_of(half * kHalf + v);
+          pack_transposed(weights + (gate * a.H + at * W) * K + k0, K, lanes_of<T>(at, a.H), some, mine.little + v * W,
+                          vectors * W);
+        }
+        // The rows begin at k0, so the packed block is addressed as if it began at k = 0.
+        multiply_from(rows, k0, count, some,
+                      Panel<T>{mine.little, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh && k0 == 0},
+                      sums);
+      }
+    }
+  }
+
+  static void multiply_from(const T* const* rows, long k0, long count, long K, const Panel<T>& panel, T* const* c) {
+    const T* shifted[kFewSteps];
+    for (long i = 0; i < count; ++i) shifted[i] = rows[i] + k0;
+    multiply(shifted, count, K, panel, c);
+  }
+
+  // --- the scan ------------------------------------------------------------------------------------------------
+
+  // The state before the first step. Rows without any step keep theirs.
+  void begin(const Part& part) {
+    Own& mine = own[part.id];
+    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
+    const long rows = part.rows(a.B);
+    for (long i = 0; i < rows; ++i) {
+      const long place = part.place(i), b = schedule.row[place];
+      for (int turn = 0; turn < 2; ++turn) mine.seen[turn][i] = seen[turn] + place * h_stride;
+      T* const first = mine.seen[0][i] + j;
+      copy(first, a.h0 + b * a.H + j, units);
+      if (a.mask) {
+        copy(h + place * h_stride + j, first, units);
+        for (long u = 0; u < units; ++u) first[u] *= a.mask[b * a.H + j + u];
+      }
+      if (Cell::kCell) copy(c + place * h_stride + j, a.c0 + b * a.H + j, units);
+      if (schedule.length[place] == 0) {
+        copy(a.h + b * a.H + j, a.h0 + b * a.H + j, units);
+        if (Cell::kCell) copy(a.c + b * a.H + j, a.c0 + b * a.H + j, units);
+      }
+    }
+    for (long r = 0; r < mine.capacity; ++r) mine.sums_of[r] = mine.sums + r * panel_width;
+  }
+
+  // The input's share of the sums of a chunk that begins with step s; returns where the chunk ends.
+  long project(const Part& part, long s) {
+    Own& mine = own[part.id];
+    long rows = 0;
+    for (; s < schedule.steps; ++s) {
+      const long count = part.rows(schedule.active[s]);
+      if (count == 0 || (rows && rows + count > mine.capacity)) break;
+      for (long i = 0; i < count; ++i) {
+        const long place = part.place(i);
+        mine.x[rows++] = a.x.at(schedule.row[place], schedule.time(place, s));
+      }
+    }
+    long column = 0;
+    for (long block = part.block; block < part.end; block += kPanelBlocks, column += mine.capacity * panel_width) {
+      const long in_panel = smaller(kPanelBlocks, part.end - block);
+      if (packed) {
+        product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, mine.x, rows, a.D, mine.sums_of, column,
+                true);
+      } else {
+        for (long r = 0; r < rows; r += kFewSteps)
+          product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, mine.x + r, smaller(kFewSteps, rows - r),
+                  a.D, mine.sums_of + r, column, true);
+      }
+      if constexpr (Cell::kSums > G)
+        for (long r = 0; r < rows; ++r) clear(mine.sums_of[r] + column + G * W, (Cell::kSums - G) * W);
+    }
+    return s;
+  }
+
+  // Step s, whose sums begin at row `row` of the chunk.
+  void step(const Part& part, long s, long row) {
+    Own& mine = own[part.id];
+    const long count = part.rows(schedule.active[s]);
+    T** const before = mine.seen[s & 1];
+    T** const after = mine.seen[(s + 1) & 1];
+    for (long i = 0; i < count; ++i) {
+      const long place = part.place(i), b = schedule.row[place];
+      mine.y[i] = a.y.at(b, schedule.time(place, s));
+      mine.saved[i] = a.saved ? a.saved + (s * a.B + b) * Cell::kSaved * a.H : nullptr;
+    }
+    long column = 0;
+    for (long block = part.block; block < part.end; block += kPanelBlocks, column += mine.capacity * panel_width) {
+      const long in_panel = smaller(kPanelBlocks, part.end - block);
+      product(
+          mine, a.weight_h, packed_h, [](int q) { return q; }, block, in_panel, before, count, a.H, mine.sums_of + row,
+          column + (Cell::kSums - G) * W, false);
+      for (long k = 0; k < in_panel; ++k)
+        advance(part, block + k, count, mine.sums_of + row, column + k * W, before, after);
+    }
+    const long still = s + 1 < schedule.steps ? part.rows(schedule.active[s + 1]) : 0;
+    for (long i = still; i < count; ++i) finish(part, i, after[i]);
+  }
+
+  // Sums -> the next h (and c) of one block of units, row by row.
+  void advance(const Part& part, long block, long count, T* const* sums, long column, T* const* before,
+               T* const* after) {
+    Own& mine = own[part.id];
+    const long j = block * W;
+    const int n = lanes_of<T>(block, a.H);
+    Vector<T> bias[Cell::kSums] = {};
+    for (int q = 0; q < G; ++q)
+      if (a.bias) bias[q] = load_first(a.bias + Cell::x_gate(q) * a.H + j, n);
+    if (Cell::kSums > G && a.bias_n) bias[Cell::kSums - 1] = load_first(a.bias_n + j, n);
+    for (long i = 0; i < count; ++i) {
+      const long place = part.place(i);
+      Vector<T> sum[Cell::kSums], out[Cell::kSaved + 1];
+      UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) sum[q] = load(sums[i] + column + q * W);
+      Vector<T> state_h = load(a.mask ? h + place * h_stride + j : before[i] + j);
+      Vector<T> state_c = Cell::kCell ? load(c + place * h_stride + j) : Vector<T>{};
+      cell.forward(sum, bias, state_h, state_c, out);
+      store_first(mine.y[i] + j, state_h, n);
+      if (a.mask) {
+        store(h + place * h_stride + j, state_h);
+        state_h *= load_first(a.mask + schedule.row[place] * a.H + j, n);
+      }
+      store(after[i] + j, state_h);
+      if (Cell::kCell) store(c + place * h_stride + j, state_c);
+      if (a.saved)
+        UNROLLED_UNROLL for (int v = 0; v < Cell::kSaved; ++v)
+            store_first(mine.saved[i] + j * Cell::kSaved + v * n, out[v], n);
+    }
+  }
+
+  // Row i has taken its last step: hand out its state.
+  void finish(const Part& part, long i, const T* after) {
+    const long place = part.place(i), b = schedule.row[place];
+    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
+    copy(a.h + b * a.H + j, (a.mask ? h + place * h_stride : after) + j, units);
+    if (Cell::kCell) copy(a.c + b * a.H + j, c + place * h_stride + j, units);
+  }
+
+  void clear_padding(const Part& part) {
+    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
+    for (long i = 0; i < part.rows(a.B); ++i)
+      for (long t = schedule.length[part.place(i)]; t < a.T_; ++t)
+        clear(a.y.at(schedule.row[part.place(i)], t) + j, units);
+  }
+
+  const Forward<T>& a;
+  const Cell& cell;
+  const Division division;
+  const Schedule schedule;
+  Barrier barrier;
+  const long blocks, h_stride;
+  const bool packed;                           // all weights before the first step, or each as it is used
+  T *packed_x = nullptr, *packed_h = nullptr;  // (blocks, D, G, lanes), (blocks, H, G, lanes)
+  T* seen[2];                                  // (B, h_stride) by turns: h as the gates see it, that is times mask
+  T* h;                                        // (B, h_stride) h itself, where there is a mask
+  T* c;                                        // (B, h_stride)
+  Own* own;
+};
+
+}  // namespace
+}  // namespace unrolled::UNROLLED_ISA

@@ -1,0 +1,37 @@
+#include "isa.h"
+
+namespace unrolled {
+namespace {
+
+template <class T>
+constexpr Kernels<T> kernels(void (*elman)(const Forward<T>&), void (*elman_back)(const Backward<T>&),
+                             void (*gru)(const Forward<T>&), void (*gru_back)(const Backward<T>&),
+                             void (*lstm)(const Forward<T>&), void (*lstm_back)(const Backward<T>&)) {
+  return {{elman, elman_back}, {gru, gru_back}, {lstm, lstm_back}};
+}
+
+#define UNROLLED_KERNELS(isa, T)                                                                              \
+  kernels<T>(isa::elman_forward, isa::elman_backward, isa::gru_forward, isa::gru_backward, isa::lstm_forward, \
+             isa::lstm_backward)
+
+#if defined(__x86_64__)
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
+}
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
+bool always() { return true; }
+
+}  // namespace
+
+const Isa kIsas[] = {
+#if defined(__x86_64__)
+    {"avx512", has_avx512, UNROLLED_KERNELS(avx512, float), {}},
+    {"avx2", has_avx2, UNROLLED_KERNELS(avx2, float), {}},
+#endif
+    {"portable", always, UNROLLED_KERNELS(portable, float), UNROLLED_KERNELS(portable, double)},
+};
+const int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
+
+}  // namespace unrolled

@@ -1,0 +1,220 @@
+// The matrix product of all kernels: C += A · W, or C = A · W.
+//
+// W is cut into panels of a few vectors of columns, and packed so that step k of a panel stands side by side in memory:
+//
+//     panel[k][v][lane] = W(k, column 0 of the panel + v·kLanes + lane)
+//
+// Rows of A and C are given by pointers, because those of x stand anywhere in the caller's tensor. A tile of a few rows
+// and one panel stays in registers over k.
+//
+// One order of sums: every number of C is one chain of multiply-adds over ascending k, beginning with what stood in C
+// (or with zero). Tile heights, panels, blocks of k and threads only decide who computes which chain and when it is
+// parked in memory; so they change no bit, and a row has the same bits in any batch.
+#pragma once
+
+#include "vector.h"
+
+namespace unrolled::UNROLLED_ISA {
+namespace {
+
+constexpr int kMostVectors = kRegisters == 32 ? 4 : 3;  // of a tile
+constexpr int kMostRows = kRegisters == 32 ? 8 : 6;     // of a tile
+
+// As many rows as leave registers for the panel's vectors and one number of A.
+constexpr int most_rows(int vectors) {
+  const int rows = (kRegisters - 1 - vectors) / vectors;
+  return rows < kMostRows ? rows : kMostRows;
+}
+
+constexpr long kL1Bytes = 32 * 1024;  // share of the first cache that a block of a panel may take
+
+// A by rows: M rows, each its own pointer.
+template <class T, int M>
+struct ByRow {
+  const T* row[M];
+  UNROLLED_INLINE T at(int m, long k) const { return row[m][k]; }
+};
+
+// A by columns: the product with the transpose of a matrix; M neighbours of column `first`, `stride` apart along k.
+template <class T>
+struct ByColumn {
+  const T* first;
+  long stride;
+  UNROLLED_INLINE T at(int m, long k) const { return first[k * stride + m]; }
+};
+
+template <class T, int M, int N, class A>
+UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, T* const* c, long column, int last,
+                          bool fresh) {
+  constexpr int W = kLanes<T>;
+  Vector<T> sum[M][N];
+  if (fresh) {
+    UNROLLED_UNROLL for (int m = 0; m < M; ++m) UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[m][v] = Vector<T>{};
+  } else {
+    UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
+      UNROLLED_UNROLL for (int v = 0; v < N - 1; ++v) sum[m][v] = load(c[m] + column + v * W);
+      sum[m][N - 1] = load_first(c[m] + column + (N - 1) * W, last);
+    }
+  }
+  for (long k = 0; k < K; ++k, w += w_stride) {
+    Vector<T> b[N];
+    UNROLLED_UNROLL for (int v = 0; v < N; ++v) b[v] = load(w + v * W);
+    UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
+      const Vector<T> x = fill(a.at(m, k));
+      UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[m][v] += x * b[v];
+    }
+  }
+  UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
+    UNROLLED_UNROLL for (int v = 0; v < N - 1; ++v) store(c[m] + column + v * W, sum[m][v]);
+    store_first(c[m] + column + (N - 1) * W, sum[m][N - 1], last);
+  }
+}
+
+// One panel of a product: `rows` rows of A (each K long) times the panel, into columns [column, …) of the rows of C.
+template <class T>
+struct Panel {
+  const T* w;
+  long w_stride;  // from one k to the next
+  int vectors;    // 1 … kMostVectors
+  int last;       // lanes of the last vector that exist in C
+  long column;    // where in a row of C
+  bool fresh;     // C = A · W, not C += A · W
+};
+
+template <class T, int M, int N>
+void row_tile(const T* const* a, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
+  ByRow<T, M> rows;
+  UNROLLED_UNROLL for (int m = 0; m < M; ++m) rows.row[m] = a[m] + k0;
+  tile<T, M, N>(rows, K, p.w + k0 * p.w_stride, p.w_stride, c, p.column, p.last, fresh);
+}
+
+template <class T, int M, int N>
+void column_tile(const T* a, long a_stride, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
+  const ByColumn<T> columns{a + k0 * a_stride, a_stride};
+  tile<T, M, N>(columns, K, p.w + k0 * p.w_stride, p.w_stride, c, p.column, p.last, fresh);
+}
+
+// Calls f.template operator()<M>() for the run-time height m.
+template <int M, class F>
+UNROLLED_INLINE void with_height(int m, F&& f) {
+  if constexpr (M > 0) {
+    if (m == M)
+      f.template operator()<M>();
+    else
+      with_height<M - 1>(m, f);
+  }
+}
+
+// Rows in tiles of nearly equal height, and k in blocks whose share of the panel stays in the first cache while more
+// than one tile wants it. f.template operator()<M>(first row, first k, number of k).
+template <class T, int N, class F>
+UNROLLED_INLINE void in_tiles(long rows, long K, F&& f) {
+  constexpr int most = most_rows(N);
+  const long tiles = (rows + most - 1) / most;
+  const long block = tiles <= 1 ? K : kL1Bytes / (N * kVectorBytes);
+  long k0 = 0;
+  do {
+    const long some = K - k0 < block ? K - k0 : block;
+    for (long i = 0, row = 0; i < tiles; ++i) {
+      const int height = int((rows - row + tiles - i - 1) / (tiles - i));
+      with_height<most>(height, [&]<int M>() { f.template operator()<M>(row, k0, some); });
+      row += height;
+    }
+    k0 += block;
+  } while (k0 < K);
+}
+
+template <class T, int N>
+void multiply_rows(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
+  in_tiles<T, N>(rows, K, [&]<int M>(long row, long k0, long some) {
+    row_tile<T, M, N>(a + row, k0, some, p, c + row, p.fresh && k0 == 0);
+  });
+}
+
+template <class T, int N>
+void multiply_columns(const T* a, long a_stride, long rows, long K, const Panel<T>& p, T* c0, long c_stride) {
+  in_tiles<T, N>(rows, K, [&]<int M>(long row, long k0, long some) {
+    T* c[M];
+    for (int m = 0; m < M; ++m) c[m] = c0 + (row + m) * c_stride;
+    column_tile<T, M, N>(a + row, a_stride, k0, some, p, c, p.fresh && k0 == 0);
+  });
+}
+
+// rows of C (+)= rows of A · panel
+template <class T>
+void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
+  if (rows == 0) return;
+  switch (p.vectors) {
+    case 1:
+      return multiply_rows<T, 1>(a, rows, K, p, c);
+    case 2:
+      return multiply_rows<T, 2>(a, rows, K, p, c);
+    case 3:
+      return multiply_rows<T, 3>(a, rows, K, p, c);
+    case 4:
+      if constexpr (kMostVectors >= 4) return multiply_rows<T, 4>(a, rows, K, p, c);
+  }
+}
+
+// The same with A transposed: row m of C takes a[k·a_stride + m]; rows of C stand c_stride apart.
+template <class T>
+void multiply_transposed(const T* a, long a_stride, long rows, long K, const Panel<T>& p, T* c, long c_stride) {
+  if (rows == 0) return;
+  switch (p.vectors) {
+    case 1:
+      return multiply_columns<T, 1>(a, a_stride, rows, K, p, c, c_stride);
+    case 2:
+      return multiply_columns<T, 2>(a, a_stride, rows, K, p, c, c_stride);
+    case 3:
+      return multiply_columns<T, 3>(a, a_stride, rows, K, p, c, c_stride);
+    case 4:
+      if constexpr (kMostVectors >= 4) return multiply_columns<T, 4>(a, a_stride, rows, K, p, c, c_stride);
+  }
+}
+
+// Packs kLanes rows of a matrix (row stride `stride`, k0 <= k < k0 + K) as one vector of a panel, k by k:
+// to[k·to_stride + lane] = from[lane·stride + k]. Rows from `rows` on do not exist and count as zero.
+template <class T>
+void pack_transposed(const T* from, long stride, int rows, long K, T* to, long to_stride) {
+  constexpr int W = kLanes<T>;
+  using Index = typename VectorOf<T>::bits;
+  Index low{}, high{};  // which lanes to take of two vectors side by side, to interleave their halves
+  for (int i = 0; i < W; ++i) {
+    low[i] = (i & 1) * W + i / 2;
+    high[i] = (i & 1) * W + W / 2 + i / 2;
+  }
+  long k = 0;
+  if (rows == W) {
+    for (; k + W <= K; k += W) {  // a square of W × W, turned in log2 W rounds of interleaving
+      Vector<T> r[W];
+      UNROLLED_UNROLL for (int i = 0; i < W; ++i) r[i] = load(from + i * stride + k);
+      UNROLLED_UNROLL for (int round = 1; round < W; round *= 2) {
+        Vector<T> s[W];
+        UNROLLED_UNROLL for (int i = 0; i < W / 2; ++i) {
+          s[2 * i] = __builtin_shuffle(r[i], r[i + W / 2], low);
+          s[2 * i + 1] = __builtin_shuffle(r[i], r[i + W / 2], high);
+        }
+        UNROLLED_UNROLL for (int i = 0; i < W; ++i) r[i] = s[i];
+      }
+      UNROLLED_UNROLL for (int i = 0; i < W; ++i) store(to + (k + i) * to_stride, r[i]);
+    }
+  }
+  for (; k < K; ++k)
+    for (int i = 0; i < W; ++i) to[k * to_stride + i] = i < rows ? from[i * stride + k] : T(0);
+}
+
+// How many vectors cover n numbers.
+template <class T>
+UNROLLED_INLINE long vectors_for(long n) {
+  return (n + kLanes<T> - 1) / kLanes<T>;
+}
+
+// How many numbers of vector v exist, of n in all.
+template <class T>
+UNROLLED_INLINE int lanes_of(long v, long n) {
+  const long rest = n - v * kLanes<T>;
+  return rest < kLanes<T> ? int(rest) : kLanes<T>;
+}
+
+}  // namespace
+}  // namespace unrolled::UNROLLED_ISA

@@ -1,0 +1,367 @@
+// The only file that knows Python: takes tensors by DLPack, checks every argument, gives up the GIL, calls a kernel.
+//
+// A tensor is looked at through its type's `__dlpack_c_exchange_api__` (DLPack 1.3): a borrowed view, some 50 ns, where
+// a capsule costs microseconds a tensor. Whatever is wrong becomes a TypeError or ValueError that names the argument.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "base/isa.h"
+#include "base/threads.h"
+
+namespace nb = nanobind;
+
+namespace unrolled {
+namespace {
+
+// --- arrays ----------------------------------------------------------------------------------------------------
+
+using DlTensor = nb::dlpack::dltensor;
+
+// The head of DLPack's exchange API, as far as it is used here.
+struct DlExchange {
+  struct {
+    uint32_t major, minor;
+  } version;
+  void* previous;
+  void* allocate;
+  void* managed_from_object;
+  void* managed_to_object;
+  int (*borrow)(void* object, DlTensor* view);
+};
+
+const DlExchange* exchange_of(PyTypeObject* type) {
+  static PyTypeObject* known[4] = {};  // torch.Tensor, torch.nn.Parameter, …; guarded by the GIL
+  static const DlExchange* exchange[4] = {};
+  for (int i = 0; i < 4; ++i)
+    if (known[i] == type) return exchange[i];
+  const nb::object capsule =
+      nb::steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(type), "__dlpack_c_exchange_api__"));
+  if (!capsule.is_valid()) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  const auto* found = static_cast<const DlExchange*>(PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api"));
+  if (found == nullptr) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  if (found->version.major != 1) return nullptr;
+  for (int i = 0; i < 4; ++i)
+    if (known[i] == nullptr) {
+      Py_INCREF(type);
+      known[i] = type, exchange[i] = found;
+      break;
+    }
+  return found;
+}
+
+std::string shape_text(const int64_t* sizes, int count) {
+  std::string text = "(";
+  for (int i = 0; i < count; ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
+  return text + (count == 1 ? ",)" : ")");
+}
+
+struct Array {
+  const char* name;
+  char* data = nullptr;
+  int ndim = 0;
+  int64_t size[3] = {}, stride[3] = {};
+  int bytes = 0;  // of one number
+  bool integer = false;
+
+  int64_t numel() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= size[i];
+    return n;
+  }
+  // One past the last byte, as if the array were filled up to its last number.
+  const char* end() const {
+    if (numel() == 0) return data;
+    int64_t last = 0;
+    for (int i = 0; i < ndim; ++i) last += (size[i] - 1) * stride[i];
+    return data + (last + 1) * bytes;
+  }
+};
+
+Array array(const char* name, nb::handle object) {
+  const DlExchange* exchange = exchange_of(Py_TYPE(object.ptr()));
+  if (exchange == nullptr) {
+    const std::string type = nb::type_name(object.type()).c_str();
+    throw nb::type_error((std::string(name) + " must be a torch.Tensor: got " + type).c_str());
+  }
+  DlTensor view;
+  if (exchange->borrow(object.ptr(), &view) != 0) {
+    PyErr_Clear();
+    throw nb::type_error((std::string(name) + " must be a dense tensor with storage").c_str());
+  }
+  Array found{name};
+  if (view.device.device_type != nb::device::cpu::value)
+    throw nb::type_error((std::string(name) + " must be on the CPU").c_str());
+  found.integer = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Int);
+  const bool real = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Float);
+  if (view.dtype.lanes != 1 || !(found.integer || real))
+    throw nb::type_error((std::string(name) + " must hold float32, float64 or (lengths) int64").c_str());
+  if (view.ndim > 3) throw nb::value_error((std::string(name) + " has " + std::to_string(view.ndim) + " axes").c_str());
+  found.bytes = view.dtype.bits / 8;
+  found.ndim = view.ndim;
+  found.data = static_cast<char*>(view.data) + view.byte_offset;
+  int64_t dense = 1;
+  for (int i = view.ndim - 1; i >= 0; --i) {
+    found.size[i] = view.shape[i];
+    // The stride of an axis of at most one is never taken.
+    found.stride[i] = view.strides && view.shape[i] > 1 ? view.strides[i] : dense;
+    if (found.stride[i] < 0) throw nb::value_error((std::string(name) + " has a negative stride").c_str());
+    dense *= std::max<int64_t>(view.shape[i], 1);
+  }
+  return found;
+}
+
+// What one call is given, checked against its sizes and against each other.
+template <class T>
+class Checked {
+ public:
+  int64_t B, T_, D, H, G;
+
+  // Sizes that must fit: a negative one is free, and is filled in.
+  Array check(const char* name, nb::handle object, std::initializer_list<int64_t> sizes) {
+    const Array found = array(name, object);
+    bool fits = found.ndim == int(sizes.size());
+    for (int i = 0; fits && i < found.ndim; ++i) fits = found.size[i] == sizes.begin()[i];
+    if (!fits)
+      throw nb::value_error((std::string(name) + " must have shape " + shape_text(sizes.begin(), int(sizes.size())) +
+                             ": got " + shape_text(found.size, found.ndim))
+                                .c_str());
+    if (found.integer || found.bytes != sizeof(T))
+      throw nb::type_error(
+          (std::string(name) + " must be " + (sizeof(T) == 4 ? "float32" : "float64") + ", as x is").c_str());
+    return found;
+  }
+
+  T* dense(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool written) {
+    const Array found = check(name, object, sizes);
+    int64_t stride = 1;
+    for (int i = found.ndim - 1; i >= 0; --i) {
+      if (found.size[i] > 1 && found.stride[i] != stride)
+        throw nb::value_error((std::string(name) + " must be contiguous").c_str());
+      stride *= std::max<int64_t>(found.size[i], 1);
+    }
+    (written ? outputs : inputs).push_back(found);
+    return reinterpret_cast<T*>(found.data);
+  }
+
+  T* dense_or_none(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool written) {
+    return object.is_none() ? nullptr : dense(name, object, sizes, written);
+  }
+
+  template <class U>
+  Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written) {
+    const Array found = check(name, object, {B, T_, n});
+    if (n > 1 && found.stride[2] != 1)
+      throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
+    const int64_t row = found.stride[0], step = found.stride[1];
+    if (written && B > 0 && T_ > 0 && !((T_ == 1 || step >= n) && (B == 1 || row >= (T_ - 1) * step + n)) &&
+        !((B == 1 || row >= n) && (T_ == 1 || step >= (B - 1) * row + n)))
+      throw nb::value_error((std::string(name) + " overlaps itself").c_str());
+    (written ? outputs : inputs).push_back(found);
+    return {reinterpret_cast<T*>(found.data), row, step};
+  }
+
+  void disjoint() const {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      for (size_t k = i + 1; k < outputs.size(); ++k) apart(outputs[i], outputs[k]);
+      for (const Array& input : inputs) apart(outputs[i], input);
+    }
+  }
+
+  const int64_t* lengths(nb::handle object) {
+    if (object.is_none()) return nullptr;
+    const Array found = array("lengths", object);
+    if (!found.integer || found.bytes != 8) throw nb::type_error("lengths must be int64");
+    if (found.ndim != 1 || found.size[0] != B)
+      throw nb::value_error(
+          ("lengths must have shape " + shape_text(&B, 1) + ": got " + shape_text(found.size, found.ndim)).c_str());
+    if (B > 1 && found.stride[0] != 1) throw nb::value_error("lengths must be contiguous");
+    const auto* const values = reinterpret_cast<const int64_t*>(found.data);
+    for (int64_t b = 0; b < B; ++b)
+      if (values[b] < 0 || values[b] > T_)
+        throw nb::value_error(
+            ("lengths must lie between 0 and " + std::to_string(T_) + ": got " + std::to_string(values[b])).c_str());
+    inputs.push_back(found);
+    return values;
+  }
+
+ private:
+  static void apart(const Array& a, const Array& b) {
+    if (a.data < b.end() && b.data < a.end() && a.numel() && b.numel())
+      throw nb::value_error((std::string(a.name) + " overlaps " + b.name).c_str());
+  }
+
+  std::vector<Array> inputs, outputs;
+};
+
+// --- calls -----------------------------------------------------------------------------------------------------
+
+enum Recurrence { kElman, kElmanRelu, kGru, kLstm };
+
+const Isa& isa_of(int index) {
+  if (index < 0 || index >= kIsaCount) throw nb::value_error("isa: there is none of this index");
+  if (!kIsas[index].here())
+    throw nb::value_error((std::string("isa: this processor has no ") + kIsas[index].name).c_str());
+  return kIsas[index];
+}
+
+template <class T>
+const Kernel<T>& kernel_of(const Isa& isa, int recurrence) {
+  const Kernels<T>* kernels;
+  if constexpr (sizeof(T) == 4)
+    kernels = &isa.float32;
+  else
+    kernels = &isa.float64;
+  const Kernel<T>& found = recurrence == kGru ? kernels->gru : recurrence == kLstm ? kernels->lstm : kernels->elman;
+  if (found.forward == nullptr) throw nb::value_error("isa: float64 is computed by the portable kernels only");
+  return found;
+}
+
+void must(bool there, bool wanted, const char* name) {
+  if (there != wanted)
+    throw nb::value_error((std::string(name) + (wanted ? " is missing" : " is not taken by this recurrence")).c_str());
+}
+
+// What forward and backward are given alike.
+struct Inputs {
+  nb::handle x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0;
+};
+
+template <class T>
+Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, const Inputs& in) {
+  if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: there is none of this index");
+  if (threads < 1 || threads > 1024)
+    throw nb::value_error(("threads must be 1 … 1024: got " + std::to_string(threads)).c_str());
+  const Array x = array("x", in.x), weight_h = array("weight_h", in.weight_h);
+  if (x.ndim != 3) throw nb::value_error(("x must have shape (B, T, D): got " + shape_text(x.size, x.ndim)).c_str());
+  if (weight_h.ndim != 2)
+    throw nb::value_error(
+        ("weight_h must have shape (G·H, H): got " + shape_text(weight_h.size, weight_h.ndim)).c_str());
+  Checked<T> checked;
+  checked.G = recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1;
+  a.B = checked.B = x.size[0], a.T_ = checked.T_ = x.size[1];
+  a.D = checked.D = x.size[2], a.H = checked.H = weight_h.size[1];
+  const int64_t G = checked.G, B = a.B, D = a.D, H = a.H;
+  if (D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
+  if (H < 1) throw nb::value_error("weight_h must have at least one unit: got H = 0");
+  a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
+  a.x = checked.template sequence<const T>("x", in.x, D, false);
+  a.lengths = checked.lengths(in.lengths);
+  a.weight_x = checked.dense("weight_x", in.weight_x, {G * H, D}, false);
+  a.weight_h = checked.dense("weight_h", in.weight_h, {G * H, H}, false);
+  a.bias = checked.dense_or_none("bias", in.bias, {G * H}, false);
+  a.bias_n = checked.dense_or_none("bias_n", in.bias_n, {H}, false);
+  if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
+  a.mask = checked.dense_or_none("mask", in.mask, {B, H}, false);
+  a.h0 = checked.dense("h0", in.h0, {B, H}, false);
+  must(!in.c0.is_none(), recurrence == kLstm, "c0");
+  a.c0 = checked.dense_or_none("c0", in.c0, {B, H}, false);
+  return checked;
+}
+
+int64_t saved_of(int recurrence) { return recurrence == kGru ? 4 : recurrence == kLstm ? 5 : 0; }
+
+template <class T>
+void forward_as(int recurrence, int isa, int threads, bool reverse, const Inputs& in, nb::handle y, nb::handle h,
+                nb::handle c, nb::handle saved) {
+  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
+  Forward<T> a;
+  Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
+  must(!c.is_none(), recurrence == kLstm, "c");
+  a.y = checked.template sequence<T>("y", y, a.H, true);
+  a.h = checked.dense("h", h, {a.B, a.H}, true);
+  a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
+  a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  kernel.forward(a);
+}
+
+template <class T>
+void backward_as(int recurrence, int isa, int threads, bool reverse, const Inputs& in, nb::handle y, nb::handle saved,
+                 nb::handle dy, nb::handle dh, nb::handle dc, nb::handle dx, nb::handle dweight_x, nb::handle dweight_h,
+                 nb::handle dbias, nb::handle dbias_n, nb::handle dh0, nb::handle dc0) {
+  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
+  Backward<T> a;
+  Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
+  const int64_t GH = checked.G * a.H;
+  a.y = checked.template sequence<const T>("y", y, a.H, false);
+  a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, false);
+  must(!saved.is_none(), saved_of(recurrence) > 0, "saved");
+  if (!dy.is_none()) a.dy = checked.template sequence<const T>("dy", dy, a.H, false);
+  a.dh = checked.dense_or_none("dh", dh, {a.B, a.H}, false);
+  a.dc = checked.dense_or_none("dc", dc, {a.B, a.H}, false);
+  if (!dx.is_none()) a.dx = checked.template sequence<T>("dx", dx, a.D, true);
+  a.dweight_x = checked.dense_or_none("dweight_x", dweight_x, {GH, a.D}, true);
+  a.dweight_h = checked.dense_or_none("dweight_h", dweight_h, {GH, a.H}, true);
+  must(!dweight_h.is_none(), !dweight_x.is_none(), "dweight_h");
+  a.dbias = checked.dense_or_none("dbias", dbias, {GH}, true);
+  a.dbias_n = checked.dense_or_none("dbias_n", dbias_n, {a.H}, true);
+  if (!dbias_n.is_none()) must(true, recurrence == kGru, "dbias_n");
+  a.dh0 = checked.dense("dh0", dh0, {a.B, a.H}, true);
+  must(!dc0.is_none(), recurrence == kLstm, "dc0");
+  a.dc0 = checked.dense_or_none("dc0", dc0, {a.B, a.H}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  kernel.backward(a);
+}
+
+void forward(int recurrence, int isa, int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle weight_x,
+             nb::handle weight_h, nb::handle bias, nb::handle bias_n, nb::handle mask, nb::handle h0, nb::handle c0,
+             nb::handle y, nb::handle h, nb::handle c, nb::handle saved) {
+  const Inputs in{x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0};
+  const bool wide = array("x", x).bytes == 8;
+  (wide ? forward_as<double> : forward_as<float>)(recurrence, isa, threads, reverse, in, y, h, c, saved);
+}
+
+void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle weight_x,
+              nb::handle weight_h, nb::handle bias, nb::handle bias_n, nb::handle mask, nb::handle h0, nb::handle c0,
+              nb::handle y, nb::handle saved, nb::handle dy, nb::handle dh, nb::handle dc, nb::handle dx,
+              nb::handle dweight_x, nb::handle dweight_h, nb::handle dbias, nb::handle dbias_n, nb::handle dh0,
+              nb::handle dc0) {
+  const Inputs in{x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0};
+  const bool wide = array("x", x).bytes == 8;
+  (wide ? backward_as<double> : backward_as<float>)(recurrence, isa, threads, reverse, in, y, saved, dy, dh, dc, dx,
+                                                    dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
+}
+
+}  // namespace
+}  // namespace unrolled
+
+NB_MODULE(_kernels, m) {
+  using namespace unrolled;
+  m.doc() = "The fused scans, forward and backward. Use unrolled.scan; here nothing is allocated or converted.";
+  m.attr("ELMAN") = int(kElman);
+  m.attr("ELMAN_RELU") = int(kElmanRelu);
+  m.attr("GRU") = int(kGru);
+  m.attr("LSTM") = int(kLstm);
+  m.def(
+      "isas",
+      [] {
+        nb::list names;
+        for (int i = 0; i < kIsaCount; ++i) names.append(nb::make_tuple(kIsas[i].name, kIsas[i].here()));
+        return names;
+      },
+      "The compiled instruction sets, best first, each with whether this processor has it.");
+  m.def("forked", &forked, "Whether this process was forked from one that had loaded the kernels.");
+#define UNROLLED_INPUTS                                                                                          \
+  nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
+      nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \
+      nb::arg("bias_n").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none()
+  m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
+        nb::arg("saved").none());
+  m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),
+        nb::arg("dh").none(), nb::arg("dc").none(), nb::arg("dx").none(), nb::arg("dweight_x").none(),
+        nb::arg("dweight_h").none(), nb::arg("dbias").none(), nb::arg("dbias_n").none(), nb::arg("dh0").none(),
+        nb::arg("dc0").none());
+}

@@ -1,0 +1,61 @@
+// What one call of a scan is given. Letters as everywhere: B batch, T time, D input size, H hidden size, G gates.
+//
+// Every pointer names its shape. Arrays are dense unless they are a Sequence. A null pointer means "none" where the
+// comment says so. bindings.cc checks all of it before a kernel sees it.
+#pragma once
+
+#include <cstdint>
+
+namespace unrolled {
+
+// (B, T, ·): row b, step t begins at data + b * per_row + t * per_step; its numbers stand side by side.
+template <class T>
+struct Sequence {
+  T* data = nullptr;
+  int64_t per_row = 0, per_step = 0;
+  T* at(int64_t b, int64_t t) const { return data + b * per_row + t * per_step; }
+};
+
+template <class T>
+struct Scan {
+  int64_t B, T_, D, H;
+  bool reverse = false;  // from each row's last real step to its first
+  bool relu = false;     // Elman only: ReLU in place of tanh
+  int threads = 1;       // at most so many
+
+  const int64_t* lengths = nullptr;  // (B) real steps of each row; null: all T
+  Sequence<const T> x;               // (B, T, D)
+  const T* weight_x;                 // (G·H, D)
+  const T* weight_h;                 // (G·H, H)
+  const T* bias = nullptr;           // (G·H), or null
+  const T* bias_n = nullptr;         // (H) GRU only, or null
+  const T* mask = nullptr;           // (B, H) multiplies h where it enters the gates, or null
+  const T* h0;                       // (B, H)
+  const T* c0 = nullptr;             // (B, H) LSTM only
+};
+
+template <class T>
+struct Forward : Scan<T> {
+  Sequence<T> y;       // (B, T, H) written; zero at padded steps
+  T* h;                // (B, H) written: the state after each row's last real step
+  T* c = nullptr;      // (B, H) written, LSTM only
+  T* saved = nullptr;  // (T, B, S·H) written for backward, or null: GRU r z n h_n, LSTM i f g o c, by blocks of units
+};
+
+template <class T>
+struct Backward : Scan<T> {
+  Sequence<const T> y;       // (B, T, H) what forward wrote
+  const T* saved = nullptr;  // (T, B, S·H) what forward wrote
+  Sequence<const T> dy;      // (B, T, H), or null
+  const T* dh = nullptr;     // (B, H) gradient of the last h, or null
+  const T* dc = nullptr;     // (B, H) gradient of the last c, or null
+  Sequence<T> dx;            // (B, T, D) written, or null
+  T* dweight_x = nullptr;    // (G·H, D) written, or null: then the three below are not written either
+  T* dweight_h = nullptr;    // (G·H, H)
+  T* dbias = nullptr;        // (G·H), or null
+  T* dbias_n = nullptr;      // (H) GRU only, or null
+  T* dh0;                    // (B, H) written
+  T* dc0 = nullptr;          // (B, H) written, LSTM only
+};
+
+}  // namespace unrolled

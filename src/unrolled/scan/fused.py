@@ -1,0 +1,309 @@
+"""Our kernels (csrc/) as the twin of the plain cells: Elman, LSTM and GRU on the CPU, forward and backward.
+
+Where no gradient is wanted, a call goes straight to the compiled function; otherwise through two operators that torch
+knows (`torch.ops.unrolled.scan`, `torch.ops.unrolled.scan_backward`), so that autograd and torch.compile work.
+
+A row's outputs, states and input gradients have the same bits whatever the batch, the padding, the chunks of time and
+the number of threads: every sum is one chain in one order (k ascending, x before h, then bias). Weight gradients have
+the same bits for any number of threads.
+
+Instruction sets: the best that this processor has, or the one that the environment variable UNROLLED_ISA names.
+float64 is computed by the portable kernels, and is there for checking gradients.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
+from unrolled.errors import BackendError, ConfigError
+from unrolled.state import State
+
+__all__ = ["CELLS", "compiled", "isa", "isas", "scan", "use_isa"]
+
+CELLS = (ElmanCell, LSTMCell, GRUCell)
+
+_kernels: ModuleType | None = (
+    importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
+)
+
+_forked, _said = False, False  # whether this is a forked child, and whether it has said that it works alone
+
+
+def compiled() -> bool:
+    """Whether the kernels were compiled when the package was installed."""
+    return _kernels is not None
+
+
+def isas() -> dict[str, bool]:
+    """Return the compiled instruction sets, best first, each with whether this processor has it."""
+    return {} if _kernels is None else dict(_kernels.isas())
+
+
+def scan(
+    cell: Cell[Any, Any], x: Tensor, state: State, lengths: Tensor | None, *, reverse: bool, mask: Tensor | None
+) -> tuple[Tensor, State]:
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
+    if _kernels is None:
+        raise BackendError("the fused backend needs compiled kernels; scan/__init__.py decides who runs")
+    weights = cell._parameters
+    weight_x, weight_h = weights["weight_x"], weights["weight_h"]
+    bias, bias_n = weights.get("bias"), weights.get("bias_n")
+    h0, c0 = state.h, state.c if isinstance(state, LSTMState) else None
+    assert weight_x is not None
+    assert weight_h is not None
+    if isinstance(cell, ElmanCell):
+        recurrence = _kernels.ELMAN_RELU if cell.nonlinearity == "relu" else _kernels.ELMAN
+    else:
+        recurrence = _kernels.LSTM if c0 is not None else _kernels.GRU
+    tensors = (x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0)
+
+    if torch.is_autocast_enabled("cpu"):  # states and sums stay in float32
+        with torch.autocast("cpu", enabled=False):
+            return _run(recurrence, reverse, *(_full(t) for t in tensors))  # type: ignore[arg-type]
+    return _run(recurrence, reverse, *tensors)
+
+
+def _run(
+    recurrence: int,
+    reverse: bool,
+    x: Tensor,
+    lengths: Tensor | None,
+    weight_x: Tensor,
+    weight_h: Tensor,
+    bias: Tensor | None,
+    bias_n: Tensor | None,
+    mask: Tensor | None,
+    h0: Tensor,
+    c0: Tensor | None,
+) -> tuple[Tensor, State]:
+    assert _kernels is not None
+    if lengths is not None and lengths.dtype != torch.int64:
+        lengths = lengths.long()
+    isa = _PORTABLE if x.dtype == torch.float64 else _isa
+    threads = _threads()
+    if torch.compiler.is_compiling() or (
+        torch.is_grad_enabled()
+        and any(t is not None and t.requires_grad for t in (weight_x, x, h0, c0, weight_h, bias, bias_n))
+    ):
+        y, h, c, _ = torch.ops.unrolled.scan(
+            recurrence, isa, threads, reverse, x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0
+        )
+    else:
+        B, T, _ = x.shape
+        H = weight_h.shape[1]
+        y, h = x.new_empty(B, T, H), x.new_empty(B, H)
+        c = None if c0 is None else x.new_empty(B, H)
+        _kernels.forward(
+            recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h),
+            _dense(bias), _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, c, None,
+        )  # fmt: skip
+    if c0 is not None:
+        return y, LSTMState(h, c)
+    return y, GRUState(h) if recurrence == _kernels.GRU else ElmanState(h)
+
+
+def _full(tensor: Tensor | None) -> Tensor | None:
+    """The tensor in float32, where autocast has made it narrower."""
+    return tensor.float() if tensor is not None and tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def _dense(tensor: Tensor | None) -> Tensor | None:
+    return tensor if tensor is None or tensor.is_contiguous() else tensor.contiguous()
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """The tensor (B, T, n) with its last axis side by side in memory."""
+    return tensor if tensor.is_contiguous() or tensor.stride(2) == 1 else tensor.contiguous()
+
+
+# --- the instruction set and the threads ---------------------------------------------------------------------------
+
+
+def _index(name: str) -> int:
+    known = isas()
+    here = [isa for isa, is_here in known.items() if is_here]
+    if not known.get(name, False):
+        why = "this processor does not have it" if name in known else "there are no such kernels"
+        raise ConfigError(f'UNROLLED_ISA: "{name}" cannot be used, {why}; here are {", ".join(here) or "none"}')
+    return list(known).index(name)
+
+
+def _best() -> int:
+    forced = os.environ.get("UNROLLED_ISA")
+    if forced:
+        return _index(forced)
+    return list(isas().values()).index(True) if compiled() else -1
+
+
+_isa = _best()
+_PORTABLE = list(isas()).index("portable") if compiled() else -1
+
+
+def isa() -> str | None:
+    """Return the instruction set in use, None without kernels."""
+    return list(isas())[_isa] if compiled() else None
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """Use another instruction set for a while, in every thread: for tests and measurements.
+
+    Raises:
+        ConfigError: the kernels or the processor do not have it.
+    """
+    global _isa
+    before, _isa = _isa, _index(name)
+    try:
+        yield
+    finally:
+        _isa = before
+
+
+def _threads() -> int:
+    """As many as torch uses; one in a forked child, because OpenMP's threads do not survive a fork."""
+    global _said
+    if not _forked:
+        return torch.get_num_threads()
+    if not _said:
+        _said = True
+        warnings.warn("unrolled: a forked process runs its scans on one thread; spawn it to use more", stacklevel=4)
+    return 1
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+# --- what torch knows ----------------------------------------------------------------------------------------------
+
+_INPUTS = (
+    "int recurrence, int isa, int threads, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
+    "Tensor? bias, Tensor? bias_n, Tensor? mask, Tensor h0, Tensor? c0"
+)
+torch.library.define("unrolled::scan", f"({_INPUTS}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)")
+torch.library.define(
+    "unrolled::scan_backward",
+    f"({_INPUTS}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool need_x, bool need_weights) "
+    "-> (Tensor dx, Tensor dweight_x, Tensor dweight_h, Tensor dbias, Tensor dbias_n, Tensor dh0, Tensor dc0)",
+)
+
+
+def _outputs(recurrence: int, x: Tensor, weight_h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Empty y, h, c and what is kept for backward; what a recurrence does not have is an empty tensor."""
+    assert _kernels is not None
+    B, T, _ = x.shape
+    H = weight_h.shape[1]
+    saved = {_kernels.GRU: 4, _kernels.LSTM: 5}.get(recurrence, 0)
+    return (
+        x.new_empty(B, T, H),
+        x.new_empty(B, H),
+        x.new_empty((B, H) if recurrence == _kernels.LSTM else (0,)),
+        x.new_empty((T, B, saved * H) if saved else (0,)),
+    )
+
+
+def _gradients(
+    x: Tensor, weight_x: Tensor, bias: Tensor | None, bias_n: Tensor | None, h0: Tensor, c0: Tensor | None,
+    need_x: bool, need_weights: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Empty dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0; what is not asked for has no numbers."""
+    B, T, D = x.shape
+    GH, H = weight_x.shape[0], h0.shape[1]
+    return (
+        x.new_empty((B, T, D) if need_x else (0,)),
+        x.new_empty((GH, D) if need_weights else (0,)),
+        x.new_empty((GH, H) if need_weights else (0,)),
+        x.new_empty((GH,) if need_weights and bias is not None else (0,)),
+        x.new_empty((H,) if need_weights and bias_n is not None else (0,)),
+        x.new_empty(B, H),
+        x.new_empty((B, H) if c0 is not None else (0,)),
+    )
+
+
+@torch.library.impl("unrolled::scan", "CPU")
+def _forward(
+    recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
+    weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    assert _kernels is not None
+    y, h, c, saved = _outputs(recurrence, x, weight_h)
+    _kernels.forward(
+        recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
+        _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, None if c0 is None else c,
+        saved if recurrence in (_kernels.GRU, _kernels.LSTM) else None,
+    )  # fmt: skip
+    return y, h, c, saved
+
+
+@torch.library.impl("unrolled::scan_backward", "CPU")
+def _backward(
+    recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
+    weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
+    y: Tensor, saved: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, need_x: bool, need_weights: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    assert _kernels is not None
+    found = _gradients(x, weight_x, bias, bias_n, h0, c0, need_x, need_weights)
+    dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0 = found
+    _kernels.backward(
+        recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
+        _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y,
+        saved if recurrence in (_kernels.GRU, _kernels.LSTM) else None,
+        None if dy is None else _rows(dy), _dense(dh), None if c0 is None else _dense(dc),
+        dx if need_x else None, dweight_x if need_weights else None, dweight_h if need_weights else None,
+        dbias if need_weights and bias is not None else None,
+        dbias_n if need_weights and bias_n is not None else None, dh0, None if c0 is None else dc0,
+    )  # fmt: skip
+    return found
+
+
+@torch.library.register_fake("unrolled::scan")
+def _forward_shapes(recurrence: int, *inputs: Any) -> tuple[Tensor, ...]:
+    return _outputs(recurrence, inputs[3], inputs[6])
+
+
+@torch.library.register_fake("unrolled::scan_backward")
+def _backward_shapes(*inputs: Any) -> tuple[Tensor, ...]:
+    x, weight_x, bias, bias_n, h0, c0 = (inputs[i] for i in (4, 6, 8, 9, 11, 12))
+    return _gradients(x, weight_x, bias, bias_n, h0, c0, *inputs[-2:])
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.numbers = inputs[:4]
+    y, _, _, saved = output
+    ctx.save_for_backward(*inputs[4:], y, saved)
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
+    *inputs, y, saved = ctx.saved_tensors
+    needed = ctx.needs_input_grad[4:]
+    if needed[6]:
+        raise BackendError('the fused scan has no gradient of the recurrent mask; use backend "reference"')
+    c0 = inputs[8]
+    need_weights = any(needed[2:6])
+    dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0 = torch.ops.unrolled.scan_backward(
+        *ctx.numbers, *inputs, y, saved, dy, dh, dc if c0 is not None else None, needed[0], need_weights
+    )
+    every = (dx, None, dweight_x, dweight_h, dbias, dbias_n, None, dh0, dc0)
+    return (None,) * 4 + tuple(d if need else None for d, need in zip(every, needed, strict=True))
+
+
+def _refuse(ctx: Any, *gradients: Any) -> None:
+    raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
+
+
+torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_keep)
+torch.library.register_autograd("unrolled::scan_backward", _refuse)
