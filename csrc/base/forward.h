@@ -45,7 +45,7 @@ class ForwardScan {
       for (auto& rows_of : own[id].seen) rows_of = take<T*>(workspace, rows);
       own[id].y = take<T*>(workspace, rows);
       own[id].saved = take<T*>(workspace, rows);
-      own[id].little = packed ? nullptr : take<T>(workspace, kBlockOfK * kMostVectors * W);
+      own[id].little = packed ? nullptr : take<T>(workspace, kBlockOfK * kTileVectors * kTogether * W);
     }
     if (a.saved) expect_large(a.saved, a.B * a.T_ * a.H * Cell::kSaved * sizeof(T));
     if (a.y.per_row == a.T_ * a.H) expect_large(a.y.data, a.B * a.T_ * a.H * sizeof(T));
@@ -75,6 +75,9 @@ class ForwardScan {
   static constexpr long panel_width = kPanelBlocks * Cell::kSums * W;
   // Where the gates are more than a tile has vectors, they go in two halves.
   static constexpr int kHalves = G > kMostVectors ? 2 : 1, kHalf = G / kHalves;
+  static constexpr int kTileVectors = G == 1 ? kPanelBlocks : kHalf;
+  static constexpr int kTogether = together(kTileVectors);  // panels of a single row
+  static constexpr int in_order(int q) { return q; }
 
   struct Own {       // what one thread writes and no other reads
     long capacity;   // rows × steps of a chunk
@@ -126,42 +129,49 @@ class ForwardScan {
 
   // --- products ------------------------------------------------------------------------------------------------
 
-  // sums of one panel (+)= rows · weights, K long. `column` is where the panel's first such sum stands.
+  // sums of `panels` panels (+)= rows · weights, K long. `column` is where the first panel's first such sum stands.
+  // Several panels at once are for a single row, and whole ones.
   template <class GateOf>
   void product(const Own& mine, const T* weights, const T* packed_weights, GateOf gate_of, long block, long in_panel,
-               const T* const* rows, long count, long K, T* const* sums, long column, bool fresh) const {
-    constexpr bool elman = G == 1;
-    const int vectors = elman ? int(in_panel) : kHalf;
-    if (packed) {
-      const T* const panel = packed_weights + block * G * W * K;
-      for (int half = 0; half < kHalves; ++half)
-        multiply(
-            rows, count, K,
-            Panel<T>{panel + half * K * kHalf * W, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh},
-            sums);
-      return;
-    }
-    for (long k0 = 0; k0 < K; k0 += kBlockOfK) {
-      const long some = smaller(kBlockOfK, K - k0);
-      for (int half = 0; half < kHalves; ++half) {
-        for (int v = 0; v < vectors; ++v) {
-          const long at = elman ? block + v : block;
-          const long gate = elman ? 0 : gate_of(half * kHalf + v);
-          pack_transposed(weights + (gate * a.H + at * W) * K + k0, K, lanes_of<T>(at, a.H), some, mine.little + v * W,
-                          vectors * W);
-        }
-        // The rows begin at k0, so the packed block is addressed as if it began at k = 0.
-        multiply_from(rows, k0, count, some,
-                      Panel<T>{mine.little, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh && k0 == 0},
-                      sums);
+               int panels, const T* const* rows, long count, long K, T* const* sums, long column, bool fresh) const {
+    const int vectors = G == 1 ? int(in_panel) : kHalf;
+    const long to_next = mine.capacity * panel_width;
+    for (int half = 0; half < kHalves; ++half) {
+      Panel<T> panel{nullptr, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh};
+      if (packed) {
+        panel.w = packed_weights + block * G * W * K + half * K * kHalf * W;
+        multiply_panels(rows, 0, count, K, panel, panels, in_panel * G * W * K, sums, to_next);
+        continue;
+      }
+      panel.w = mine.little;
+      for (long k0 = 0; k0 < K; k0 += kBlockOfK) {
+        const long some = smaller(kBlockOfK, K - k0), size = some * vectors * W;
+        for (int i = 0; i < panels; ++i)
+          for (int v = 0; v < vectors; ++v) {
+            const long at = block + i * in_panel + (G == 1 ? v : 0);
+            const long gate = G == 1 ? 0 : gate_of(half * kHalf + v);
+            pack_transposed(weights + (gate * a.H + at * W) * K + k0, K, lanes_of<T>(at, a.H), some,
+                            mine.little + i * size + v * W, vectors * W);
+          }
+        panel.fresh = fresh && k0 == 0;
+        multiply_panels(rows, k0, count, some, panel, panels, size, sums, to_next);
       }
     }
   }
 
-  static void multiply_from(const T* const* rows, long k0, long count, long K, const Panel<T>& panel, T* const* c) {
-    const T* shifted[kFewSteps];
-    for (long i = 0; i < count; ++i) shifted[i] = rows[i] + k0;
-    multiply(shifted, count, K, panel, c);
+  static void multiply_panels(const T* const* rows, long k0, long count, long K, const Panel<T>& panel, int panels,
+                              long w_panel, T* const* sums, long column_panel) {
+    if (panels > 1) {
+      with_height<kTogether>(panels, [&]<int P>() {
+        single_row<T, kTileVectors, P>(rows[0] + k0, K, panel, w_panel, sums[0], column_panel);
+      });
+    } else if (k0 == 0) {
+      multiply(rows, count, K, panel, sums);
+    } else {
+      const T* from_k0[kFewSteps];
+      for (long i = 0; i < count; ++i) from_k0[i] = rows[i] + k0;
+      multiply(from_k0, count, K, panel, sums);
+    }
   }
 
   // --- the scan ------------------------------------------------------------------------------------------------
@@ -189,6 +199,22 @@ class ForwardScan {
     for (long r = 0; r < mine.capacity; ++r) mine.sums_of[r] = mine.sums + r * panel_width;
   }
 
+  // Calls f(first block, blocks in a panel, panels, where their sums begin) for this thread's panels: one by one, or
+  // several at once for a single row.
+  template <class F>
+  void for_panels(const Part& part, long rows, F&& f) const {
+    const long width = own[part.id].capacity * panel_width;
+    long column = 0;
+    for (long block = part.block; block < part.end;) {
+      const long whole = (part.end - block) / kPanelBlocks;
+      const int panels = rows == 1 && whole > 1 ? int(smaller(whole, packed ? kTogether : smaller(2, kTogether))) : 1;
+      const long in_panel = smaller(kPanelBlocks, part.end - block);
+      f(block, in_panel, panels, column);
+      block += panels * in_panel;
+      column += panels * width;
+    }
+  }
+
   // The input's share of the sums of a chunk that begins with step s; returns where the chunk ends.
   long project(const Part& part, long s) {
     Own& mine = own[part.id];
@@ -201,20 +227,16 @@ class ForwardScan {
         mine.x[rows++] = a.x.at(schedule.row[place], schedule.time(place, s));
       }
     }
-    long column = 0;
-    for (long block = part.block; block < part.end; block += kPanelBlocks, column += mine.capacity * panel_width) {
-      const long in_panel = smaller(kPanelBlocks, part.end - block);
-      if (packed) {
-        product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, mine.x, rows, a.D, mine.sums_of, column,
-                true);
-      } else {
-        for (long r = 0; r < rows; r += kFewSteps)
-          product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, mine.x + r, smaller(kFewSteps, rows - r),
-                  a.D, mine.sums_of + r, column, true);
-      }
-      if constexpr (Cell::kSums > G)
-        for (long r = 0; r < rows; ++r) clear(mine.sums_of[r] + column + G * W, (Cell::kSums - G) * W);
-    }
+    const long at_once = packed ? rows : kFewSteps;
+    for_panels(part, rows, [&](long block, long in_panel, int panels, long column) {
+      for (long r = 0; r < rows; r += at_once)
+        product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, panels, mine.x + r,
+                smaller(at_once, rows - r), a.D, mine.sums_of + r, column, true);
+      if constexpr (Cell::kSums > G)  // what h alone contributes to begins with zero
+        for (long r = 0; r < rows; ++r)
+          for (int i = 0; i < panels; ++i)
+            clear(mine.sums_of[r] + column + i * mine.capacity * panel_width + G * W, (Cell::kSums - G) * W);
+    });
     return s;
   }
 
@@ -229,15 +251,13 @@ class ForwardScan {
       mine.y[i] = a.y.at(b, schedule.time(place, s));
       mine.saved[i] = a.saved ? a.saved + (s * a.B + b) * Cell::kSaved * a.H : nullptr;
     }
-    long column = 0;
-    for (long block = part.block; block < part.end; block += kPanelBlocks, column += mine.capacity * panel_width) {
-      const long in_panel = smaller(kPanelBlocks, part.end - block);
-      product(
-          mine, a.weight_h, packed_h, [](int q) { return q; }, block, in_panel, before, count, a.H, mine.sums_of + row,
-          column + (Cell::kSums - G) * W, false);
-      for (long k = 0; k < in_panel; ++k)
-        advance(part, block + k, count, mine.sums_of + row, column + k * W, before, after);
-    }
+    for_panels(part, count, [&](long block, long in_panel, int panels, long column) {
+      product(mine, a.weight_h, packed_h, in_order, block, in_panel, panels, before, count, a.H, mine.sums_of + row,
+              column + (Cell::kSums - G) * W, false);
+      for (int i = 0; i < panels; ++i, column += mine.capacity * panel_width)
+        for (long k = 0; k < in_panel; ++k, ++block)
+          advance(part, block, count, mine.sums_of + row, column + k * W, before, after);
+    });
     const long still = s + 1 < schedule.steps ? part.rows(schedule.active[s + 1]) : 0;
     for (long i = still; i < count; ++i) finish(part, i, after[i]);
   }

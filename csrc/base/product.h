@@ -140,6 +140,28 @@ void multiply_columns(const T* a, long a_stride, long rows, long K, const Panel<
   });
 }
 
+// One row and P panels at once, which stand w_panel and column_panel apart: a row alone has too few chains of sums to
+// keep the multiply-adders busy while each waits for the one before it.
+template <class T, int N, int P>
+void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long column_panel) {
+  constexpr int W = kLanes<T>;
+  Vector<T> sum[P][N];
+  c += p.column;
+  UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[i][v] =
+      p.fresh ? Vector<T>{} : load(c + i * column_panel + v * W);
+  const T* w = p.w;
+  for (long k = 0; k < K; ++k, w += p.w_stride) {
+    const Vector<T> x = fill(a[k]);
+    UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[i][v] +=
+        x * load(w + i * w_panel + v * W);
+  }
+  UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v)
+      store(c + i * column_panel + v * W, sum[i][v]);
+}
+
+// How many panels of N vectors a single row takes at once.
+constexpr int together(int vectors) { return (kRegisters / 2) / vectors < 4 ? (kRegisters / 2) / vectors : 4; }
+
 // rows of C (+)= rows of A · panel
 template <class T>
 void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
@@ -172,35 +194,58 @@ void multiply_transposed(const T* a, long a_stride, long rows, long K, const Pan
   }
 }
 
-// Packs kLanes rows of a matrix (row stride `stride`, k0 <= k < k0 + K) as one vector of a panel, k by k:
+// Four neighbours of each of W / 4 rows, four rows apart: quarter l of the vector is row 4·l.
+UNROLLED_INLINE Vector<float> load_quarters(const float* from, long stride) {
+#if defined(__AVX512F__)
+  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(from));
+  v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(from + 4 * stride));
+  v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(from + 8 * stride));
+  return _mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(from + 12 * stride));
+#elif defined(__AVX2__)
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * stride), 1);
+#else
+  (void)stride;
+  return load(from);
+#endif
+}
+
+// Interleaves a and b within each quarter, by one number or by two: (a0 b0 a1 b1) or (a0 a1 b0 b1); high: from the
+// second half of the quarter.
+template <int by, bool high>
+UNROLLED_INLINE Vector<float> interleave(Vector<float> a, Vector<float> b) {
+  VectorOf<float>::bits pick{};
+  for (int i = 0; i < kLanes<float>; ++i) {
+    const int quarter = i / 4 * 4, at = i % 4;
+    const bool of_b = by == 1 ? at % 2 : at / 2;
+    pick[i] = quarter + 2 * high + (by == 1 ? at / 2 : at % 2) + of_b * kLanes<float>;
+  }
+  return __builtin_shuffle(a, b, pick);
+}
+
+// W rows × 4 columns, as 4 vectors of W: what costs in a transposition are exchanges between quarters of a vector, so
+// the quarters are put in their place by the loads.
+UNROLLED_INLINE void transpose_four(const float* from, long stride, float* to, long to_stride) {
+  const Vector<float> r0 = load_quarters(from, stride), r1 = load_quarters(from + stride, stride);
+  const Vector<float> r2 = load_quarters(from + 2 * stride, stride), r3 = load_quarters(from + 3 * stride, stride);
+  const Vector<float> low01 = interleave<1, false>(r0, r1), high01 = interleave<1, true>(r0, r1);
+  const Vector<float> low23 = interleave<1, false>(r2, r3), high23 = interleave<1, true>(r2, r3);
+  store(to, interleave<2, false>(low01, low23));
+  store(to + to_stride, interleave<2, true>(low01, low23));
+  store(to + 2 * to_stride, interleave<2, false>(high01, high23));
+  store(to + 3 * to_stride, interleave<2, true>(high01, high23));
+}
+
+// Packs kLanes rows of a matrix (row stride `stride`, 0 <= k < K) as one vector of a panel, k by k:
 // to[k·to_stride + lane] = from[lane·stride + k]. Rows from `rows` on do not exist and count as zero.
 template <class T>
 void pack_transposed(const T* from, long stride, int rows, long K, T* to, long to_stride) {
-  constexpr int W = kLanes<T>;
-  using Index = typename VectorOf<T>::bits;
-  Index low{}, high{};  // which lanes to take of two vectors side by side, to interleave their halves
-  for (int i = 0; i < W; ++i) {
-    low[i] = (i & 1) * W + i / 2;
-    high[i] = (i & 1) * W + W / 2 + i / 2;
-  }
   long k = 0;
-  if (rows == W) {
-    for (; k + W <= K; k += W) {  // a square of W × W, turned in log2 W rounds of interleaving
-      Vector<T> r[W];
-      UNROLLED_UNROLL for (int i = 0; i < W; ++i) r[i] = load(from + i * stride + k);
-      UNROLLED_UNROLL for (int round = 1; round < W; round *= 2) {
-        Vector<T> s[W];
-        UNROLLED_UNROLL for (int i = 0; i < W / 2; ++i) {
-          s[2 * i] = __builtin_shuffle(r[i], r[i + W / 2], low);
-          s[2 * i + 1] = __builtin_shuffle(r[i], r[i + W / 2], high);
-        }
-        UNROLLED_UNROLL for (int i = 0; i < W; ++i) r[i] = s[i];
-      }
-      UNROLLED_UNROLL for (int i = 0; i < W; ++i) store(to + (k + i) * to_stride, r[i]);
-    }
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (rows == kLanes<T>)
+      for (; k + 4 <= K; k += 4) transpose_four(from + k, stride, to + k * to_stride, to_stride);
   }
   for (; k < K; ++k)
-    for (int i = 0; i < W; ++i) to[k * to_stride + i] = i < rows ? from[i * stride + k] : T(0);
+    for (int i = 0; i < kLanes<T>; ++i) to[k * to_stride + i] = i < rows ? from[i * stride + k] : T(0);
 }
 
 // How many vectors cover n numbers.

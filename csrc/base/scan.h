@@ -35,11 +35,11 @@ template <class T, class Cell>
 Division divide(const Scan<T>& a) {
   const long per_row = Cell::kGates * a.H * (a.D + a.H), recurrent = Cell::kGates * a.H * a.H;
   const long threads = a.threads;
-  if (threads <= 1 || a.B * a.T_ * per_row < 200'000) return {1, true};
+  if (threads <= 1 || a.B * a.T_ * per_row < 60'000) return {1, true};
   const bool weights_spill = recurrent * long(sizeof(T)) > (2l << 20);
   if (a.B >= 4 * threads && !(weights_spill && a.B < 32 * threads)) return {int(threads), true};
   const long blocks = vectors_for<T>(a.H);
-  if (blocks >= threads && a.B * recurrent >= 30'000) return {int(threads), false};
+  if (blocks >= threads && a.B * recurrent >= 12'000) return {int(threads), false};
   if (a.B >= threads) return {int(threads), true};
   return {1, true};
 }

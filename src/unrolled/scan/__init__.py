@@ -50,7 +50,7 @@ class _Call(NamedTuple):
 
 def _is_plain(call: _Call) -> bool:
     """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
-    return type(call.cell) in torch.CELLS and not hasattr(call.cell, "parametrizations")
+    return type(call.cell) in torch.CELLS and "parametrizations" not in call.cell._modules
 
 
 def _on_cpu(call: _Call) -> bool:
@@ -83,6 +83,17 @@ _CALL: dict[str, tuple[tuple[str, Callable[[_Call], bool]], ...]] = {
     "torch": (_PLAIN, ("no recurrent dropout in this call", lambda call: not call.masked), _UNEDITED),
     "reference": (),
 }
+
+
+def _can(backend: str, call: _Call) -> bool:
+    """Whether all conditions hold. Plain loops: a single step of a small cell takes as long as ten such lines."""
+    for _, here in _MACHINE[backend]:
+        if not here():
+            return False
+    for _, holds in _CALL[backend]:  # noqa: SIM110
+        if not holds(call):
+            return False
+    return True
 
 
 def conditions(
@@ -118,7 +129,7 @@ def choose(
     forced = backend != "auto"
     call = _Call(cell, masked, edited, forced)
     for name in (backend,) if forced else BACKENDS:
-        if all(holds() for _, holds in _MACHINE[name]) and all(holds(call) for _, holds in _CALL[name]):
+        if _can(name, call):
             return name  # type: ignore[return-value]
     found = conditions(backend, cell, masked=masked, edited=edited, forced=True)
     missing = "; ".join(c.needs for c in found if not c.holds)
@@ -154,14 +165,16 @@ def scan(
     Raises:
         ShapeError: x, lengths or mask of another shape. BackendError: a forced backend cannot run.
     """
-    B, T = x.shape[:2] if x.dim() == 3 else (-1, -1)
-    shapes.check("x", x, "BTD", D=cell.input_size)
-    shapes.check_lengths(lengths, B, T)
+    if x.dim() != 3 or x.shape[2] != cell.input_size:
+        shapes.check("x", x, "BTD", D=cell.input_size)
+    B, T, _ = x.shape
+    if lengths is not None:
+        shapes.check_lengths(lengths, B, T)
     if mask is not None:
         shapes.check("mask", mask, "BH", B=B, H=cell.hidden_size)
     if state is None:
         state = cell.initial(x)
-    else:
+    elif state.h.shape != (B, cell.hidden_size):
         shapes.check("state.h", state.h, "BH", B=B, H=cell.hidden_size)
     chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None)
     if chosen == "fused":

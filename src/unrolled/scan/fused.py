@@ -1,7 +1,7 @@
 """Our kernels (csrc/) as the twin of the plain cells: Elman, LSTM and GRU on the CPU, forward and backward.
 
-Where no gradient is wanted, a call goes straight to the compiled function; otherwise through two operators that torch
-knows (`torch.ops.unrolled.scan`, `torch.ops.unrolled.scan_backward`), so that autograd and torch.compile work.
+A call goes straight to the compiled function, through autograd where a gradient is wanted. Under torch.compile and
+torch.export it is an operator that they know (`torch.ops.unrolled.scan`).
 
 A row's outputs, states and input gradients have the same bits whatever the batch, the padding, the chunks of time and
 the number of threads: every sum is one chain in one order (k ascending, x before h, then bias). Weight gradients have
@@ -91,22 +91,13 @@ def _run(
         lengths = lengths.long()
     isa = _PORTABLE if x.dtype == torch.float64 else _isa
     threads = _threads()
-    if torch.compiler.is_compiling() or (
-        torch.is_grad_enabled()
-        and any(t is not None and t.requires_grad for t in (weight_x, x, h0, c0, weight_h, bias, bias_n))
-    ):
-        y, h, c, _ = torch.ops.unrolled.scan(
-            recurrence, isa, threads, reverse, x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0
-        )
+    inputs = (x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0)
+    if torch.compiler.is_compiling():
+        y, h, c, _ = torch.ops.unrolled.scan(recurrence, isa, threads, reverse, *inputs)
+    elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+        y, h, c = _Scan.apply(recurrence, isa, threads, reverse, *inputs)
     else:
-        B, T, _ = x.shape
-        H = weight_h.shape[1]
-        y, h = x.new_empty(B, T, H), x.new_empty(B, H)
-        c = None if c0 is None else x.new_empty(B, H)
-        _kernels.forward(
-            recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h),
-            _dense(bias), _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, c, None,
-        )  # fmt: skip
+        y, h, c, _ = _forward(recurrence, isa, threads, reverse, *inputs, keep=False)
     if c0 is not None:
         return y, LSTMState(h, c)
     return y, GRUState(h) if recurrence == _kernels.GRU else ElmanState(h)
@@ -188,7 +179,93 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-# --- what torch knows ----------------------------------------------------------------------------------------------
+# --- the calls ----------------------------------------------------------------------------------------------------
+
+
+def _forward(
+    recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
+    weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
+    keep: bool = True,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """y, h, c (LSTM) and, to keep for backward, the gates (LSTM, GRU)."""
+    assert _kernels is not None
+    B, T, _ = x.shape
+    H = h0.shape[1]
+    y, h = x.new_empty(B, T, H), x.new_empty(B, H)
+    c = None if c0 is None else x.new_empty(B, H)
+    numbers = (4 if recurrence == _kernels.GRU else 5 if c0 is not None else 0) if keep else 0
+    saved = x.new_empty(T, B, numbers * H) if numbers else None
+    _kernels.forward(
+        recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
+        _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, c, saved,
+    )  # fmt: skip
+    return y, h, c, saved
+
+
+def _backward(
+    numbers: tuple[Any, ...], inputs: tuple[Tensor | None, ...], y: Tensor, saved: Tensor | None, dy: Tensor | None,
+    dh: Tensor | None, dc: Tensor | None, need_x: bool, need_weights: bool,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0; None for what is not asked for or does not exist."""
+    assert _kernels is not None
+    x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0 = inputs
+    assert x is not None
+    B, T, D = x.shape
+    dx = x.new_empty(B, T, D) if need_x else None
+    weights = (weight_x, weight_h, bias, bias_n)
+    dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
+    dh0, dc0 = (None if state is None else x.new_empty(state.shape) for state in (h0, c0))
+    _kernels.backward(
+        *numbers, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias), _dense(bias_n),
+        _dense(mask), _dense(h0), _dense(c0), y, saved, None if dy is None else _rows(dy), _dense(dh), _dense(dc),
+        dx, *dweights, dh0, dc0,
+    )  # fmt: skip
+    return dx, *dweights, dh0, dc0
+
+
+class _Scan(torch.autograd.Function):
+    """The scan as autograd sees it: (4 numbers, 9 tensors or None) -> y, h, c."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        y, h, c, saved = _forward(*arguments)
+        ctx.numbers = arguments[:4]
+        ctx.save_for_backward(*arguments[4:], y, saved)
+        ctx.set_materialize_grads(False)
+        return y, h, c
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
+        *inputs, y, saved = ctx.saved_tensors
+        needed = ctx.needs_input_grad[4:]
+        arguments = (ctx.numbers, tuple(inputs), y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+        # With create_graph, somebody may differentiate this: they must hear that it cannot be done.
+        found = _ScanBackward.apply(*inputs, arguments) if torch.is_grad_enabled() else _backward(*arguments)
+        return (None,) * 4 + _in_place_of_inputs(found, needed)
+
+
+class _ScanBackward(torch.autograd.Function):
+    """The gradients of a scan, which have no gradients themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor | None, ...]:
+        return _backward(*arguments[-1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> None:
+        raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
+
+
+def _in_place_of_inputs(found: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
+    """The gradients in the order of the inputs: x, lengths, four weights, mask, h0, c0."""
+    if needed[6]:
+        raise BackendError('the fused scan has no gradient of the recurrent mask; use backend "reference" for it')
+    dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0 = found
+    every = (dx, None, dweight_x, dweight_h, dbias, dbias_n, None, dh0, dc0)
+    return tuple(d if need else None for d, need in zip(every, needed, strict=True))
+
+
+# --- what torch.compile knows: the same two functions as operators, an empty tensor in place of None -----------------
 
 _INPUTS = (
     "int recurrence, int isa, int threads, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
@@ -202,108 +279,56 @@ torch.library.define(
 )
 
 
-def _outputs(recurrence: int, x: Tensor, weight_h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Empty y, h, c and what is kept for backward; what a recurrence does not have is an empty tensor."""
-    assert _kernels is not None
-    B, T, _ = x.shape
-    H = weight_h.shape[1]
-    saved = {_kernels.GRU: 4, _kernels.LSTM: 5}.get(recurrence, 0)
-    return (
-        x.new_empty(B, T, H),
-        x.new_empty(B, H),
-        x.new_empty((B, H) if recurrence == _kernels.LSTM else (0,)),
-        x.new_empty((T, B, saved * H) if saved else (0,)),
-    )
-
-
-def _gradients(
-    x: Tensor, weight_x: Tensor, bias: Tensor | None, bias_n: Tensor | None, h0: Tensor, c0: Tensor | None,
-    need_x: bool, need_weights: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    """Empty dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0; what is not asked for has no numbers."""
-    B, T, D = x.shape
-    GH, H = weight_x.shape[0], h0.shape[1]
-    return (
-        x.new_empty((B, T, D) if need_x else (0,)),
-        x.new_empty((GH, D) if need_weights else (0,)),
-        x.new_empty((GH, H) if need_weights else (0,)),
-        x.new_empty((GH,) if need_weights and bias is not None else (0,)),
-        x.new_empty((H,) if need_weights and bias_n is not None else (0,)),
-        x.new_empty(B, H),
-        x.new_empty((B, H) if c0 is not None else (0,)),
-    )
-
-
 @torch.library.impl("unrolled::scan", "CPU")
-def _forward(
-    recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
-    weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    assert _kernels is not None
-    y, h, c, saved = _outputs(recurrence, x, weight_h)
-    _kernels.forward(
-        recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
-        _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, None if c0 is None else c,
-        saved if recurrence in (_kernels.GRU, _kernels.LSTM) else None,
-    )  # fmt: skip
-    return y, h, c, saved
+def _operator(*arguments: Any) -> tuple[Tensor, ...]:
+    x = arguments[4]
+    return tuple(x.new_empty(0) if out is None else out for out in _forward(*arguments))
 
 
 @torch.library.impl("unrolled::scan_backward", "CPU")
-def _backward(
-    recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
-    weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
-    y: Tensor, saved: Tensor, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, need_x: bool, need_weights: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
-    assert _kernels is not None
-    found = _gradients(x, weight_x, bias, bias_n, h0, c0, need_x, need_weights)
-    dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0 = found
-    _kernels.backward(
-        recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
-        _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y,
-        saved if recurrence in (_kernels.GRU, _kernels.LSTM) else None,
-        None if dy is None else _rows(dy), _dense(dh), None if c0 is None else _dense(dc),
-        dx if need_x else None, dweight_x if need_weights else None, dweight_h if need_weights else None,
-        dbias if need_weights and bias is not None else None,
-        dbias_n if need_weights and bias_n is not None else None, dh0, None if c0 is None else dc0,
+def _operator_backward(*arguments: Any) -> tuple[Tensor, ...]:
+    numbers, inputs, (y, saved, dy, dh, dc, need_x, need_weights) = arguments[:4], arguments[4:13], arguments[13:]
+    has_c = inputs[8] is not None
+    found = _backward(
+        numbers, inputs, y, saved if saved.numel() or saved.dim() > 1 else None, dy, dh, dc if has_c else None,
+        need_x, need_weights,
     )  # fmt: skip
-    return found
+    return tuple(y.new_empty(0) if out is None else out for out in found)
 
 
 @torch.library.register_fake("unrolled::scan")
-def _forward_shapes(recurrence: int, *inputs: Any) -> tuple[Tensor, ...]:
-    return _outputs(recurrence, inputs[3], inputs[6])
+def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    recurrence, x, h0, c0 = arguments[0], arguments[4], arguments[11], arguments[12]
+    B, T, _ = x.shape
+    H = h0.shape[1]
+    numbers = 5 if c0 is not None else 4 if _kernels is not None and recurrence == _kernels.GRU else 0
+    return (
+        x.new_empty(B, T, H),
+        x.new_empty(B, H),
+        x.new_empty(0) if c0 is None else x.new_empty(B, H),
+        x.new_empty(T, B, numbers * H) if numbers else x.new_empty(0),
+    )
 
 
 @torch.library.register_fake("unrolled::scan_backward")
-def _backward_shapes(*inputs: Any) -> tuple[Tensor, ...]:
-    x, weight_x, bias, bias_n, h0, c0 = (inputs[i] for i in (4, 6, 8, 9, 11, 12))
-    return _gradients(x, weight_x, bias, bias_n, h0, c0, *inputs[-2:])
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    x, _, weight_x, weight_h, bias, bias_n, _, h0, c0 = arguments[4:13]
+    need_x, need_weights = arguments[-2:]
+    wanted = (x if need_x else None, *((weight_x, weight_h, bias, bias_n) if need_weights else (None,) * 4), h0, c0)
+    return tuple(x.new_empty(0) if like is None else x.new_empty(like.shape) for like in wanted)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.numbers = inputs[:4]
-    y, _, _, saved = output
-    ctx.save_for_backward(*inputs[4:], y, saved)
+    ctx.save_for_backward(*inputs[4:], output[0], output[3])
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     *inputs, y, saved = ctx.saved_tensors
     needed = ctx.needs_input_grad[4:]
-    if needed[6]:
-        raise BackendError('the fused scan has no gradient of the recurrent mask; use backend "reference"')
-    c0 = inputs[8]
-    need_weights = any(needed[2:6])
-    dx, dweight_x, dweight_h, dbias, dbias_n, dh0, dc0 = torch.ops.unrolled.scan_backward(
-        *ctx.numbers, *inputs, y, saved, dy, dh, dc if c0 is not None else None, needed[0], need_weights
-    )
-    every = (dx, None, dweight_x, dweight_h, dbias, dbias_n, None, dh0, dc0)
-    return (None,) * 4 + tuple(d if need else None for d, need in zip(every, needed, strict=True))
-
-
-def _refuse(ctx: Any, *gradients: Any) -> None:
-    raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
+    found = torch.ops.unrolled.scan_backward(*ctx.numbers, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+    return (None,) * 4 + _in_place_of_inputs(found, needed)
 
 
 torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_keep)
-torch.library.register_autograd("unrolled::scan_backward", _refuse)
+torch.library.register_autograd("unrolled::scan_backward", _ScanBackward.backward)
