@@ -7,6 +7,8 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -304,7 +306,7 @@ void backward_as(int recurrence, int isa, int threads, bool reverse, const Input
   if (!dx.is_none()) a.dx = checked.template sequence<T>("dx", dx, a.D, true);
   a.dweight_x = checked.dense_or_none("dweight_x", dweight_x, {GH, a.D}, true);
   a.dweight_h = checked.dense_or_none("dweight_h", dweight_h, {GH, a.H}, true);
-  must(!dweight_h.is_none(), !dweight_x.is_none(), "dweight_h");
+  if (dweight_x.is_none() != dweight_h.is_none()) throw nb::value_error("dweight_x and dweight_h are wanted together");
   a.dbias = checked.dense_or_none("dbias", dbias, {GH}, true);
   a.dbias_n = checked.dense_or_none("dbias_n", dbias_n, {a.H}, true);
   if (!dbias_n.is_none()) must(true, recurrence == kGru, "dbias_n");
@@ -335,6 +337,25 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
                                                     dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
 }
 
+// Billions of floating-point operations a second, a multiply-add counted as two.
+double peak(int isa, int threads) {
+  const Isa& chosen = isa_of(isa);
+  if (threads < 1 || threads > 1024) throw nb::value_error("threads must be 1 … 1024");
+  struct Work {
+    long (*multiply_add)(long);
+    std::atomic<long> done{0};
+  } work{chosen.multiply_add};
+  const nb::gil_scoped_release release;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto run = [](void* of, int) {
+    auto* const work = static_cast<Work*>(of);
+    work->done += work->multiply_add(2'000'000);
+  };
+  if (!run_team(threads, run, &work)) run_team(1, run, &work);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+  return 2e-9 * double(work.done) / seconds.count();
+}
+
 }  // namespace
 }  // namespace unrolled
 
@@ -354,6 +375,8 @@ NB_MODULE(_kernels, m) {
       },
       "The compiled instruction sets, best first, each with whether this processor has it.");
   m.def("forked", &forked, "Whether this process was forked from one that had loaded the kernels.");
+  m.def("peak", &peak, nb::arg("isa"), nb::arg("threads"),
+        "This instruction set's float32 multiply-adds from registers alone, in 1e9 operations a second.");
 #define UNROLLED_INPUTS                                                                                          \
   nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
       nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \

@@ -51,6 +51,8 @@ class BackwardScan {
       expect_large(a.dx.data, a.B * a.T_ * a.D * sizeof(T));
     }
     if (a.dweight_x) {
+      expect_large(a.dweight_x, G * a.H * a.D * sizeof(T));
+      expect_large(a.dweight_h, G * a.H * a.H * sizeof(T));
       x_panels = take<T>(workspace, narrow ? capacity * a.D : capacity * vectors_for<T>(a.D) * W);
       h_panels = take<T>(workspace, capacity * blocks * W);
       if (narrow) turned = take<T>(workspace, a.D * d_stride);

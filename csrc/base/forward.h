@@ -150,13 +150,21 @@ class ForwardScan {
           for (int v = 0; v < vectors; ++v) {
             const long at = block + i * in_panel + (G == 1 ? v : 0);
             const long gate = G == 1 ? 0 : gate_of(half * kHalf + v);
-            pack_transposed(weights + (gate * a.H + at * W) * K + k0, K, lanes_of<T>(at, a.H), some,
-                            mine.little + i * size + v * W, vectors * W);
+            const T* const from = weights + (gate * a.H + at * W) * K + k0;
+            pack_transposed(from, K, lanes_of<T>(at, a.H), some, mine.little + i * size + v * W, vectors * W);
+            if (k0 + kBlockOfK < K) expect(from + kBlockOfK, K, lanes_of<T>(at, a.H));
           }
         panel.fresh = fresh && k0 == 0;
         multiply_panels(rows, k0, count, some, panel, panels, size, sums, to_next);
       }
     }
+  }
+
+  // The next block of k of some rows: asked for while this one is used. Without it, weights that come from the third
+  // cache arrive one short row at a time.
+  static void expect(const T* from, long stride, int rows) {
+    for (int i = 0; i < rows; ++i)
+      for (long k = 0; k < kBlockOfK; k += 64 / long(sizeof(T))) __builtin_prefetch(from + i * stride + k);
   }
 
   static void multiply_panels(const T* const* rows, long k0, long count, long K, const Panel<T>& panel, int panels,

@@ -27,10 +27,10 @@ bool always() { return true; }
 
 const Isa kIsas[] = {
 #if defined(__x86_64__)
-    {"avx512", has_avx512, UNROLLED_KERNELS(avx512, float), {}},
-    {"avx2", has_avx2, UNROLLED_KERNELS(avx2, float), {}},
+    {"avx512", avx512::multiply_add, has_avx512, UNROLLED_KERNELS(avx512, float), {}},
+    {"avx2", avx2::multiply_add, has_avx2, UNROLLED_KERNELS(avx2, float), {}},
 #endif
-    {"portable", always, UNROLLED_KERNELS(portable, float), UNROLLED_KERNELS(portable, double)},
+    {"portable", portable::multiply_add, always, UNROLLED_KERNELS(portable, float), UNROLLED_KERNELS(portable, double)},
 };
 const int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
 

@@ -22,7 +22,8 @@ struct Kernels {
 
 struct Isa {
   const char* name;
-  bool (*here)();  // whether this processor can run it
+  long (*multiply_add)(long rounds);  // see kernels/peak.cc
+  bool (*here)();                     // whether this processor can run it
   Kernels<float> float32;
   Kernels<double> float64;  // portable only; null elsewhere
 };
@@ -33,6 +34,7 @@ extern const int kIsaCount;
 
 #define UNROLLED_DECLARE(isa)                   \
   namespace isa {                               \
+  long multiply_add(long rounds);               \
   void elman_forward(const Forward<float>&);    \
   void elman_backward(const Backward<float>&);  \
   void gru_forward(const Forward<float>&);      \

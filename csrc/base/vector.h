@@ -57,7 +57,7 @@ UNROLLED_INLINE void store(T* to, Vector<T> value) {
 
 template <class T>
 UNROLLED_INLINE Vector<T> fill(T value) {
-  return Vector<T>{} + value;
+  return value - Vector<T>{};  // minus, not plus: −0 + 0 would be 0, and cost an addition
 }
 
 // The first n numbers; zero in the other lanes, whose memory is not touched. 0 < n <= kLanes.

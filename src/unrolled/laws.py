@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from unrolled import scan
 from unrolled.cells import Cell
 from unrolled.errors import LawError
-from unrolled.layers import Layer, Recurrent, set_backend
+from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend
 from unrolled.models import Ids, Model
 from unrolled.state import State, leaves, select
 
@@ -66,11 +66,17 @@ def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
 
 
 def split(part: nn.Module, *, seed: int = 0) -> Finding:
-    """One call equals any split of it with the state carried. Binds causal layers and models."""
+    """One call equals any split of it with the state carried: to the bit in the fused scan. Binds what is causal."""
     subject = _Subject(part, torch.float64, seed)
     if not subject.causal:
         return Finding("split", 0, 0.0, "the part is not causal")
     law = _Law("split")
+    for alike in _alike(part, subject, seed):
+        _split(law, alike)
+    return law.finding()
+
+
+def _split(law: _Law, subject: _Subject) -> None:
     B, T = 4, 7
     x = subject.inputs(B, T)
     for lengths in (None, torch.tensor([T, 0, 4, 1])):
@@ -83,10 +89,9 @@ def split(part: nn.Module, *, seed: int = 0) -> Finding:
                 y, state = subject.run(x[:, start:stop], state, real)
                 pieces.append(y)
             y = torch.cat(pieces, dim=1) if subject.each else pieces[-1]
-            where = f"cut at {', '.join(map(str, cuts))}"
-            law.close(f"y, {where}", subject.seen(y, lengths), subject.seen(whole, lengths))
-            law.close_states(f"state, {where}", state, whole_state)
-    return law.finding()
+            where = f"cut at {', '.join(map(str, cuts))}{subject.how}"
+            law.close(f"y, {where}", subject.seen(y, lengths), subject.seen(whole, lengths), subject.exact)
+            law.close_states(f"state, {where}", state, whole_state, subject.exact)
 
 
 def causal(part: nn.Module, *, seed: int = 0) -> Finding:
@@ -105,9 +110,14 @@ def causal(part: nn.Module, *, seed: int = 0) -> Finding:
 
 
 def row(part: nn.Module, *, seed: int = 0) -> Finding:
-    """A row's answer depends neither on other rows nor on padding. Binds everything."""
-    subject = _Subject(part, torch.float64, seed)
+    """A row's answer depends neither on other rows nor on padding: to the bit in the fused scan. Binds everything."""
     law = _Law("row")
+    for subject in _alike(part, _Subject(part, torch.float64, seed), seed):
+        _row(law, subject)
+    return law.finding()
+
+
+def _row(law: _Law, subject: _Subject) -> None:
     B, T = 5, 6
     lengths = torch.tensor([3, T, 0, 1, T - 1])
     x = subject.inputs(B, T)
@@ -116,17 +126,22 @@ def row(part: nn.Module, *, seed: int = 0) -> Finding:
         padding = torch.arange(T) >= lengths.unsqueeze(1)
         law.same_bits("y at padded steps (must be 0)", y[padding], torch.zeros_like(y[padding]))
     garbage, garbage_state = subject.run(subject.with_garbage(x, lengths), lengths=lengths)
-    law.close("y, other padding", subject.seen(garbage, lengths), subject.seen(y, lengths))
-    law.close_states("state, other padding", garbage_state, state)
+    how, exact = subject.how, subject.exact
+    law.close(f"y, other padding{how}", subject.seen(garbage, lengths), subject.seen(y, lengths), exact)
+    law.close_states(f"state, other padding{how}", garbage_state, state, exact)
     order = torch.tensor([4, 2, 0, 3, 1])
     moved, _ = subject.run(x[order], lengths=lengths[order])
-    law.close("y, rows in another order", subject.seen(moved, lengths[order]), subject.seen(y, lengths, order))
+    law.close(
+        f"y, rows in another order{how}",
+        subject.seen(moved, lengths[order]),
+        subject.seen(y, lengths, order),
+        exact,
+    )
     for i, length in enumerate(lengths.tolist()):
         alone, alone_state = subject.run(x[i : i + 1, :length])
         together = y[i : i + 1, :length] if subject.each else y[i : i + 1]
-        law.close(f"y, row {i} of length {length} alone", alone, together)
-        law.close_states(f"state, row {i} of length {length} alone", alone_state, select(state, [i]))
-    return law.finding()
+        law.close(f"y, row {i} of length {length} alone{how}", alone, together, exact)
+        law.close_states(f"state, row {i} of length {length} alone{how}", alone_state, select(state, [i]), exact)
 
 
 def twin(part: nn.Module, *, seed: int = 0) -> Finding:
@@ -235,8 +250,8 @@ class _Law:
     def count(self) -> None:
         self.compared += 1
 
-    def close(self, what: str, got: Tensor, wanted: Tensor) -> None:
-        self.within(what, got, wanted, LIMIT64 * max(1.0, _largest(wanted)))
+    def close(self, what: str, got: Tensor, wanted: Tensor, exact: bool = False) -> None:
+        self.within(what, got, wanted, 0.0 if exact else LIMIT64 * max(1.0, _largest(wanted)))
 
     def same_bits(self, what: str, got: Tensor, wanted: Tensor) -> None:
         self.within(what, got, wanted, 0.0)
@@ -256,18 +271,19 @@ class _Law:
             raise LawError(f"{self.name}: {what} is off by {worst:.3g} (limit {limit:.3g}) at {list(place)}")
         self.worst = max(self.worst, worst)
 
-    def close_states(self, what: str, got: State, wanted: State) -> None:
+    def close_states(self, what: str, got: State, wanted: State, exact: bool = False) -> None:
         for i, (a, b) in enumerate(zip(leaves(got), leaves(wanted), strict=True)):
-            self.close(f"{what}, tensor {i}", a, b)
+            self.close(f"{what}, tensor {i}", a, b, exact)
 
     def finding(self) -> Finding:
         return Finding(self.name, self.compared, self.worst)
 
 
 class _Subject:
-    """A copy of a part in eval mode, with inputs made for it."""
+    """A copy of a part in eval mode, with inputs made for it; `exact`: computed by the fused scan, held to the bit."""
 
-    def __init__(self, part: nn.Module, dtype: torch.dtype, seed: int) -> None:
+    def __init__(self, part: nn.Module, dtype: torch.dtype, seed: int, *, exact: bool = False) -> None:
+        self.exact, self.how = exact, ", fused" if exact else ""
         self.part = copy.deepcopy(_wrapped(part)).to(dtype).eval()
         self.dtype = dtype
         self.generator = torch.Generator().manual_seed(seed)
@@ -303,6 +319,21 @@ class _Subject:
         if lengths is None or not self.each:
             return y
         return y[torch.arange(y.shape[1]) < lengths.unsqueeze(1)]
+
+
+def _alike(part: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
+    """The subject in float64 and, where its layers are all recurrent and the fused scan runs them, that in float32."""
+    layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer)]
+    if isinstance(subject.part, Model) or not all(
+        type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers
+    ):
+        return [subject]
+    fused = _Subject(part, torch.float32, seed, exact=True)
+    cells = [layer.cell for layer in fused.part.modules() if isinstance(layer, Recurrent)]
+    if not all(c.holds for cell in cells for c in scan.conditions("fused", cell)):
+        return [subject]
+    set_backend(fused.part, "fused")
+    return [subject, fused]
 
 
 def _wrapped(part: nn.Module) -> Layer | Model:

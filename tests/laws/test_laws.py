@@ -166,7 +166,7 @@ def test_a_cell_that_is_not_its_twin_goes_red(monkeypatch: pytest.MonkeyPatch) -
 
     torch.manual_seed(0)
     monkeypatch.setattr(twin, "CELLS", (*twin.CELLS, WrongGates))
-    with pytest.raises(LawError, match="torch: y"):
+    with pytest.raises(LawError, match="(torch|fused): y"):
         laws.twin(shaken(WrongGates(D, H)))
 
 

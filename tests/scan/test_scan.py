@@ -1,5 +1,7 @@
 """The visible choice of a backend, and what a scan does beside running: masks, edits, padding, refusals."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn.utils import parametrizations
@@ -7,7 +9,7 @@ from torch.nn.utils import parametrizations
 from parts import CELLS, D, H, shaken
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, LSTMState
 from unrolled.errors import BackendError, ConfigError, ShapeError
-from unrolled.scan import BACKENDS, choose, conditions, scan
+from unrolled.scan import BACKENDS, choose, conditions, fused, scan
 
 
 class EditedGRU(GRUCell):
@@ -19,14 +21,23 @@ class EditedGRU(GRUCell):
 
 
 @pytest.mark.parametrize("cell", [ElmanCell(D, H), LSTMCell(D, H), GRUCell(D, H)], ids=repr)
-def test_auto_takes_torch_for_the_plain_cells(cell: Cell) -> None:
-    assert choose("auto", cell) == "torch"
+def test_auto_takes_the_first_that_can_for_the_plain_cells(cell: Cell) -> None:
+    assert choose("auto", cell) == ("fused" if fused.compiled() else "torch")
+    assert choose("auto", copy.deepcopy(cell).double()) == "torch"
+
+
+def test_auto_does_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "_kernels", None)
+    assert choose("auto", GRUCell(D, H)) == "torch"
+    with pytest.raises(BackendError, match="kernels, compiled where the package was installed"):
+        choose("fused", GRUCell(D, H))
+    assert not all(c.holds for c in conditions("fused"))
 
 
 def test_auto_takes_the_reference_where_a_twin_would_be_wrong() -> None:
     cell = GRUCell(D, H)
     assert choose("auto", EditedGRU(D, H)) == "reference"
-    assert choose("auto", cell, masked=True) == "reference"
+    assert choose("auto", cell, masked=True) == ("fused" if fused.compiled() else "reference")
     assert choose("auto", cell, edited=True) == "reference"
     assert choose("auto", parametrizations.weight_norm(GRUCell(D, H), "weight_h")) == "reference"
 
@@ -37,7 +48,10 @@ def test_auto_takes_the_reference_where_a_twin_would_be_wrong() -> None:
         ("torch", EditedGRU(D, H), {}, "this is EditedGRU"),
         ("torch", GRUCell(D, H), {"masked": True}, "no recurrent dropout"),
         ("torch", GRUCell(D, H), {"edited": True}, "nobody edits"),
-        ("fused", GRUCell(D, H), {}, "compiled kernels"),
+        ("fused", EditedGRU(D, H), {}, "this is EditedGRU"),
+        ("fused", GRUCell(D, H), {"edited": True}, "nobody edits"),
+        ("fused", GRUCell(D, H).to("meta"), {}, "weights on the CPU"),
+        ("fused", GRUCell(D, H).bfloat16(), {}, "weights in float32"),
     ],
 )
 def test_a_forced_backend_that_cannot_run_names_the_condition(backend, cell, options, named) -> None:
@@ -89,7 +103,7 @@ def test_the_mask_stands_where_h_enters_the_gates_and_nowhere_else(name: str) ->
         torch.testing.assert_close(y[:, t], expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_nothing_in_padding_matters_not_even_nan(name: str, backend: str, reverse: bool) -> None:
@@ -106,7 +120,7 @@ def test_nothing_in_padding_matters_not_even_nan(name: str, backend: str, revers
     assert all(torch.equal(a, b) for a, b in zip(state, state_broken, strict=True))
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_nan_and_infinity_in_real_steps_come_through(backend: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(3, 4, D)
@@ -117,7 +131,7 @@ def test_nan_and_infinity_in_real_steps_come_through(backend: str) -> None:
     assert y[2].isfinite().all()
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_state_that_came_in_is_never_written(backend: str) -> None:
     torch.manual_seed(0)
     cell = LSTMCell(D, H)

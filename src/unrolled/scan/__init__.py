@@ -50,7 +50,8 @@ class _Call(NamedTuple):
 
 def _is_plain(call: _Call) -> bool:
     """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
-    return type(call.cell) in torch.CELLS and "parametrizations" not in call.cell._modules
+    cell = call.cell
+    return cell is not None and type(cell) in torch.CELLS and "parametrizations" not in cell._modules
 
 
 def _on_cpu(call: _Call) -> bool:

@@ -95,7 +95,7 @@ def _run(
     if torch.compiler.is_compiling():
         y, h, c, _ = torch.ops.unrolled.scan(recurrence, isa, threads, reverse, *inputs)
     elif torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
-        y, h, c = _Scan.apply(recurrence, isa, threads, reverse, *inputs)
+        y, h, c = _Scan.apply(recurrence, isa, threads, reverse, *inputs)  # type: ignore[no-untyped-call]
     else:
         y, h, c, _ = _forward(recurrence, isa, threads, reverse, *inputs, keep=False)
     if c0 is not None:
@@ -185,16 +185,16 @@ os.register_at_fork(after_in_child=_after_fork)
 def _forward(
     recurrence: int, isa: int, threads: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor,
     weight_h: Tensor, bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
-    keep: bool = True,
+    keep: bool = True, clean: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:  # fmt: skip
-    """y, h, c (LSTM) and, to keep for backward, the gates (LSTM, GRU)."""
+    """y, h, c (LSTM) and, to keep for backward, the gates (LSTM, GRU); `clean`: with zeros at padded steps."""
     assert _kernels is not None
     B, T, _ = x.shape
     H = h0.shape[1]
     y, h = x.new_empty(B, T, H), x.new_empty(B, H)
     c = None if c0 is None else x.new_empty(B, H)
     numbers = (4 if recurrence == _kernels.GRU else 5 if c0 is not None else 0) if keep else 0
-    saved = x.new_empty(T, B, numbers * H) if numbers else None
+    saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
     _kernels.forward(
         recurrence, isa, threads, reverse, _rows(x), _dense(lengths), _dense(weight_x), _dense(weight_h), _dense(bias),
         _dense(bias_n), _dense(mask), _dense(h0), _dense(c0), y, h, c, saved,
@@ -240,7 +240,8 @@ class _Scan(torch.autograd.Function):
         needed = ctx.needs_input_grad[4:]
         arguments = (ctx.numbers, tuple(inputs), y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
         # With create_graph, somebody may differentiate this: they must hear that it cannot be done.
-        found = _ScanBackward.apply(*inputs, arguments) if torch.is_grad_enabled() else _backward(*arguments)
+        again = torch.is_grad_enabled()
+        found = _ScanBackward.apply(*inputs, arguments) if again else _backward(*arguments)  # type: ignore[no-untyped-call]
         return (None,) * 4 + _in_place_of_inputs(found, needed)
 
 
@@ -282,7 +283,7 @@ torch.library.define(
 @torch.library.impl("unrolled::scan", "CPU")
 def _operator(*arguments: Any) -> tuple[Tensor, ...]:
     x = arguments[4]
-    return tuple(x.new_empty(0) if out is None else out for out in _forward(*arguments))
+    return tuple(x.new_empty(0) if out is None else out for out in _forward(*arguments, True, True))  # type: ignore[call-arg]
 
 
 @torch.library.impl("unrolled::scan_backward", "CPU")
@@ -296,7 +297,7 @@ def _operator_backward(*arguments: Any) -> tuple[Tensor, ...]:
     return tuple(y.new_empty(0) if out is None else out for out in found)
 
 
-@torch.library.register_fake("unrolled::scan")
+@torch.library.register_fake("unrolled::scan")  # type: ignore[untyped-decorator]
 def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
     recurrence, x, h0, c0 = arguments[0], arguments[4], arguments[11], arguments[12]
     B, T, _ = x.shape
@@ -310,7 +311,7 @@ def _shapes(*arguments: Any) -> tuple[Tensor, ...]:
     )
 
 
-@torch.library.register_fake("unrolled::scan_backward")
+@torch.library.register_fake("unrolled::scan_backward")  # type: ignore[untyped-decorator]
 def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
     x, _, weight_x, weight_h, bias, bias_n, _, h0, c0 = arguments[4:13]
     need_x, need_weights = arguments[-2:]

@@ -1,0 +1,21 @@
+// How many multiply-adds a second this instruction set does here, from registers alone: what the kernels are measured
+// against (benchmarks/kernels.py).
+#include "../base/product.h"
+
+namespace unrolled::UNROLLED_ISA {
+
+// `rounds` × 16 independent chains of multiply-adds; returns how many numbers were multiplied and added.
+long multiply_add(long rounds) {
+  constexpr int kChains = kRegisters == 32 ? 16 : 12;
+  Vector<float> sum[kChains] = {}, x = fill(0.999f), y = fill(1e-3f);
+  for (long i = 0; i < rounds; ++i) {
+    UNROLLED_UNROLL for (int k = 0; k < kChains; ++k) sum[k] = sum[k] * x + y;
+  }
+  Vector<float> total{};
+  for (const Vector<float>& one : sum) total += one;
+  volatile float sink = total[0];
+  (void)sink;
+  return rounds * kChains * kLanes<float>;
+}
+
+}  // namespace unrolled::UNROLLED_ISA
