@@ -1,0 +1,307 @@
+"""The fused scans beside torch.nn (and ONNX Runtime, where it is installed), in turn, in one process.
+
+    python benchmarks/kernels.py [--cells elman,gru,lstm] [--shapes all|quick|B,T,D,H] [--seconds 1] [--threads 2]
+                                 [--isa avx512] [--name kernels]
+
+Inference under inference_mode; training is forward and backward of all outputs with the gradient of x ("train") and
+without it ("train, no dx"). Ratios are medians over interleaved pairs: theirs / ours, above 1 where ours is faster.
+"peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. First every
+shape's outputs and gradients are held to the error budget of the twin law; on a red one no speed is printed.
+To hold torch to AVX2: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with --isa avx2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from record import save
+from torch import Tensor, nn
+
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend
+from unrolled.scan import fused
+from unrolled.scan.torch import copy_to_torch
+
+
+class Shape(NamedTuple):
+    """Sizes of one measurement, and what is beside the plain layer."""
+
+    B: int
+    T: int
+    D: int
+    H: int
+    kind: str = ""  # "", "ragged", "2 layers" or "both directions"
+
+    def __str__(self) -> str:
+        return f"({self.B}, {self.T}, {self.D}, {self.H}){' ' + self.kind if self.kind else ''}"
+
+
+SHAPES = (
+    Shape(1, 100, 128, 128),
+    Shape(1, 1, 128, 128),
+    Shape(1, 1, 512, 512),
+    Shape(32, 100, 128, 128),
+    Shape(64, 50, 256, 256),
+    Shape(64, 100, 256, 512),
+    Shape(128, 784, 1, 128),
+    Shape(16, 400, 512, 1024),
+    Shape(256, 30, 64, 64),
+    Shape(32, 100, 128, 128, "ragged"),
+    Shape(32, 100, 128, 128, "2 layers"),
+    Shape(32, 100, 128, 128, "both directions"),
+)
+QUICK = SHAPES[:5]
+CELLS: dict[str, tuple[type[Cell[Any, Any]], type[nn.RNNBase], int]] = {
+    "elman": (ElmanCell, nn.RNN, 1),
+    "gru": (GRUCell, nn.GRU, 3),
+    "lstm": (LSTMCell, nn.LSTM, 4),
+}
+
+
+def build(name: str, shape: Shape) -> tuple[Layer, nn.RNNBase]:
+    """Our layer and torch's, with equal weights."""
+    ours, theirs, _ = CELLS[name]
+    layers = 2 if shape.kind == "2 layers" else 1
+    both = shape.kind == "both directions"
+    module = theirs(shape.D, shape.H, num_layers=layers, bidirectional=both, batch_first=True)
+    made = [Recurrent(ours(shape.D if i == 0 else shape.H, shape.H), backend="fused") for i in range(layers)]
+    for i, layer in enumerate(made):
+        copy_to_torch(layer.cell, module, layer=i)
+    if both:
+        back = Recurrent(ours(shape.D, shape.H), reverse=True, backend="fused")
+        copy_to_torch(back.cell, module, reverse=True)
+        return Bidirectional(made[0], back), module
+    return (Stacked(made) if layers > 1 else made[0]), module
+
+
+class Call:
+    """One shape of one cell: what is run, for whom."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        torch.manual_seed(0)
+        self.name, self.shape = name, shape
+        self.ours, self.theirs = build(name, shape)
+        B, T, D, H = shape[:4]
+        self.x = torch.randn(B, T, D)
+        self.dy = torch.randn(B, T, H * (2 if shape.kind == "both directions" else 1))
+        self.lengths = torch.linspace(T / 2, T, B).long() if shape.kind == "ragged" else None
+
+    def run_ours(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, ·)."""
+        return self.ours(x, None, self.lengths)[0]
+
+    def run_theirs(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, ·), ragged rows packed."""
+        if self.lengths is None:
+            return self.theirs(x)[0]
+        packed = nn.utils.rnn.pack_padded_sequence(x, self.lengths, batch_first=True, enforce_sorted=False)
+        y, _ = nn.utils.rnn.pad_packed_sequence(self.theirs(packed)[0], batch_first=True, total_length=x.shape[1])
+        return y
+
+    def infer(self, run: Callable[[Tensor], Tensor]) -> Callable[[], object]:
+        """A call without gradients."""
+
+        def call() -> None:
+            with torch.inference_mode():
+                run(self.x)
+
+        return call
+
+    def train(self, run: Callable[[Tensor], Tensor], module: nn.Module, with_dx: bool) -> Callable[[], object]:
+        """A call forward and backward."""
+        x = self.x.clone().requires_grad_(with_dx)
+
+        def call() -> None:
+            module.zero_grad()
+            x.grad = None
+            run(x).backward(self.dy)
+
+        return call
+
+    def flops(self) -> float:
+        """Of the forward pass."""
+        B, T, D, H = self.shape[:4]
+        G = CELLS[self.name][2]
+        steps = int(self.lengths.sum()) if self.lengths is not None else B * T
+        both, deep = self.shape.kind == "both directions", self.shape.kind == "2 layers"
+        return 2.0 * steps * G * H * ((D + H) * (2 if both else 1) + (2 * H if deep else 0))
+
+    def check(self) -> None:
+        """Hold outputs and gradients to the error budget against the reference in float64 (a few steps of it)."""
+        T = min(self.shape.T, 12)
+        x, dy = self.x[:8, :T], self.dy[:8, :T]
+        lengths = None if self.lengths is None else self.lengths[:8].clamp(max=T)
+
+        def gradients(backend: str, dtype: torch.dtype) -> dict[str, Tensor]:
+            layer = build(self.name, self.shape)[0]
+            layer.load_state_dict(self.ours.state_dict())
+            layer.to(dtype)
+            set_backend(layer, backend)
+            leaf = x.to(dtype).requires_grad_()
+            y = layer(leaf, None, lengths)[0]
+            named = {"x": leaf, **dict(layer.named_parameters())}
+            found = torch.autograd.grad((y * dy.to(dtype)).sum(), list(named.values()), allow_unused=True)
+            return {"y": y.detach(), **{n: d for n, d in zip(named, found, strict=True) if d is not None}}
+
+        exact, rounded = gradients("reference", torch.float64), gradients("reference", torch.float32)
+        for name, value in gradients("fused", torch.float32).items():
+            limit = 4 * (rounded[name].double() - exact[name]).abs().max()
+            limit += 8 * torch.finfo(torch.float32).eps * exact[name].abs().max()
+            off = (value.double() - exact[name]).abs().max()
+            if not off <= limit:
+                sys.exit(
+                    f"the twin test is red: {self.name} {self.shape}: {name} is off by {off:.3g} (limit {limit:.3g})"
+                )
+
+
+def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] | None:
+    """ONNX Runtime's own operator, time first as it wants it, weights packed when the session is made."""
+    if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnx") is None or shape.kind:
+        return None
+    import numpy as np
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    B, T, D, H = shape[:4]
+    kind, G = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}[name], CELLS[name][2]
+    rng = np.random.default_rng(0)
+    weights = {"W": (1, G * H, D), "R": (1, G * H, H), "bias": (1, 2 * G * H)}
+    constants = [numpy_helper.from_array(0.1 * rng.standard_normal(s, dtype=np.float32), n) for n, s in weights.items()]
+    states = ["h0", "c0"] if name == "lstm" else ["h0"]
+    options = {"linear_before_reset": 1} if name == "gru" else {}
+    outputs = ["y", "h"] + (["c"] if name == "lstm" else [])
+    node = helper.make_node(kind, ["x", "W", "R", "bias", "", *states], outputs, hidden_size=H, **options)
+    given = {"x": (T, B, D), **dict.fromkeys(states, (1, B, H))}
+    graph = helper.make_graph(
+        [node],
+        "scan",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in given.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    asked = onnxruntime.SessionOptions()
+    asked.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), asked, providers=["CPUExecutionProvider"])
+    feed = {n: rng.standard_normal(s, dtype=np.float32) for n, s in given.items()}
+    return lambda: session.run(None, feed)
+
+
+def in_turn(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
+    """Seconds of each call, one after another, round by round."""
+    for call in calls.values():
+        call()
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + seconds
+    while len(times[next(iter(times))]) < 5 or (time.perf_counter() < end and len(times[next(iter(times))]) < 2000):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - begin)
+    return times
+
+
+def against(times: dict[str, list[float]], name: str) -> float:
+    """The median of their time over ours, pair by pair."""
+    return statistics.median(a / b for a, b in zip(times[name], times["ours"], strict=True))
+
+
+def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) -> dict[str, Any]:
+    """All figures of one cell and shape."""
+    call = Call(name, shape)
+    call.check()
+    infer = {"ours": call.infer(call.run_ours), "torch": call.infer(call.run_theirs)}
+    session = onnx_session(name, shape, threads)
+    found: dict[str, Any] = {"cell": name, "shape": list(shape[:4]), "kind": shape.kind}
+    times = in_turn(infer, seconds)
+    ours = statistics.median(times["ours"])
+    found["infer"] = {"ms": 1e3 * ours, "torch": against(times, "torch"), "peak": call.flops() / ours / 1e9 / peak}
+    if session is not None:  # apart, so that its threads do not spin beside torch's
+        found["infer"]["onnxruntime"] = against(in_turn({"ours": infer["ours"], "onnx": session}, seconds), "onnx")
+    for label, with_dx in (("train", True), ("train, no dx", False)):
+        times = in_turn(
+            {
+                "ours": call.train(call.run_ours, call.ours, with_dx),
+                "torch": call.train(call.run_theirs, call.theirs, with_dx),
+            },
+            seconds,
+        )
+        found[label] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
+    return found
+
+
+def row(found: dict[str, Any]) -> str:
+    """One measurement in one line."""
+    infer = found["infer"]
+    onnx = f"{infer['onnxruntime']:6.2f}" if "onnxruntime" in infer else "     –"
+    shape = str(Shape(*found["shape"], found["kind"]))
+    train, plain = found["train"], found["train, no dx"]
+    return (
+        f"{found['cell']:6}{shape:36} {infer['ms']:9.3f} ms x{infer['torch']:5.2f} onnx x{onnx} "
+        f"peak {infer['peak']:4.0%}"
+        f" | train {train['ms']:9.3f} ms x{train['torch']:5.2f} | no dx x{plain['torch']:5.2f}"
+    )
+
+
+def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Geometric means and the worst shape of each cell, for one row and for many."""
+    found: dict[str, dict[str, float]] = {}
+    for cell in CELLS:
+        for label, wanted in (("B = 1", lambda B: B == 1), ("B >= 16", lambda B: B >= 16)):
+            mine = [r for r in rows if r["cell"] == cell and wanted(r["shape"][0])]
+            if mine:
+                found[f"{cell}, {label}"] = {
+                    f"{what}, {how}": value
+                    for what in ("infer", "train")
+                    for how, value in (
+                        ("mean", math.exp(statistics.fmean(math.log(r[what]["torch"]) for r in mine))),
+                        ("worst", min(r[what]["torch"] for r in mine)),
+                    )
+                }
+    return found
+
+
+def main() -> None:
+    """Check, measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", default="elman,gru,lstm")
+    parser.add_argument("--shapes", default="all")
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--isa", default=fused.isa())
+    parser.add_argument("--name", default="kernels")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    shapes = {"all": SHAPES, "quick": QUICK}.get(options.shapes) or (Shape(*map(int, options.shapes.split(","))),)
+    with fused.use_isa(options.isa):
+        index = list(fused.isas()).index(options.isa)
+        peak = max(fused._kernels.peak(index, options.threads) for _ in range(20))  # type: ignore[union-attr]
+        print(f"{options.isa}, {options.threads} threads, peak {peak:.0f} billion operations a second")
+        rows = []
+        for name in options.cells.split(","):
+            for shape in shapes:
+                rows.append(measure(name, shape, options.seconds, options.threads, peak))
+                print(row(rows[-1]), flush=True)
+    summary = means(rows)
+    for name, values in summary.items():
+        print(f"{name:16}", "  ".join(f"{what} x{value:.2f}" for what, value in values.items()))
+    extra = [name for name in ("onnxruntime",) if importlib.util.find_spec(name)]
+    path = save(
+        options.name,
+        {"isa": options.isa, "threads_used": options.threads, "peak_gflops": peak, "means": summary, "rows": rows},
+        *extra,
+    )
+    print(f"kept in {path}")
+
+
+if __name__ == "__main__":
+    main()
