@@ -18,6 +18,7 @@ MAY |= {name: MAY[name] | {"data"} for name in ("decoding", "evaluation", "train
 MAY |= dict.fromkeys(LEAVES, LEAVES)
 MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
+MAY["nn"] = MAY["scan"]  # torch.nn over our scans
 MAY["__init__"] = {"api"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}

@@ -69,11 +69,11 @@ def scan(
 
     if torch.is_autocast_enabled("cpu"):  # states and sums stay in float32
         with torch.autocast("cpu", enabled=False):
-            return _run(recurrence, reverse, *(_full(t) for t in tensors))  # type: ignore[arg-type]
-    return _run(recurrence, reverse, *tensors)
+            return run(recurrence, reverse, *(_full(t) for t in tensors))  # type: ignore[arg-type]
+    return run(recurrence, reverse, *tensors)
 
 
-def _run(
+def run(
     recurrence: int,
     reverse: bool,
     x: Tensor,
@@ -86,6 +86,16 @@ def _run(
     h0: Tensor,
     c0: Tensor | None,
 ) -> tuple[Tensor, State]:
+    """Run weights that stand in no cell: one of the kernels' recurrences, G gates in their packed order.
+
+    Args:
+        recurrence: `_kernels.ELMAN`, `ELMAN_RELU`, `GRU` or `LSTM`. reverse: from the last real step to the first.
+        x: (B, T, D). lengths: (B,) or None. weight_x: (G·H, D). weight_h: (G·H, H). bias: (G·H,) or None.
+        bias_n: (H,), the GRU's, or None. mask: (B, H) or None. h0, c0: (B, H), c0 for the LSTM alone.
+
+    Returns:
+        y (B, T, H), and the state.
+    """
     assert _kernels is not None
     if lengths is not None and lengths.dtype != torch.int64:
         lengths = lengths.long()
