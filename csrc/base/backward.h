@@ -17,7 +17,7 @@ namespace unrolled::UNROLLED_ISA {
 namespace {
 
 constexpr long kGradientBytes = 512 * 1024;  // of a chunk
-constexpr long kLeastRows = 128, kMostRowsOfChunk = 384;
+constexpr long kLeastRows = 256, kMostRowsOfChunk = 384;
 constexpr long kFewRows = 8;  // rows × steps up to which packing the weights does not pay
 
 template <class T, class Cell>

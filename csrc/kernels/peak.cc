@@ -29,7 +29,7 @@ long multiply_add(long rounds) {
     }
   }
   Vector<float> total{};
-  for (const Vector<float>& one : sum) total += one;
+  UNROLLED_UNROLL for (int k = 0; k < kChains; ++k) total += sum[k];
   volatile float sink = total[0];
   (void)sink;
   return rounds * kChains * kLanes<float>;
