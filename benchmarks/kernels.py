@@ -195,8 +195,14 @@ def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] 
     return lambda: session.run(None, feed)
 
 
-def in_turn(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
-    """Seconds of each call, one after another, round by round."""
+def in_turn(
+    calls: dict[str, Callable[[], object]], seconds: float, *, burst: int = 1, pause: float = 0.0
+) -> dict[str, list[float]]:
+    """Seconds of each call, one after another, round by round.
+
+    Two libraries with threads of their own go in bursts with a pause before each: a thread that has just worked spins
+    for a while, and would take a core from whoever comes next.
+    """
     for call in calls.values():
         call()
         call()
@@ -204,9 +210,13 @@ def in_turn(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str,
     end = time.perf_counter() + seconds
     while len(times[next(iter(times))]) < 5 or (time.perf_counter() < end and len(times[next(iter(times))]) < 2000):
         for name, call in calls.items():
-            begin = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - begin)
+            if pause:
+                time.sleep(pause)
+                call()
+            for _ in range(burst):
+                begin = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - begin)
     return times
 
 
@@ -226,7 +236,9 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
     ours = statistics.median(times["ours"])
     found["infer"] = {"ms": 1e3 * ours, "torch": against(times, "torch"), "peak": call.flops() / ours / 1e9 / peak}
     if session is not None:  # apart, so that its threads do not spin beside torch's
-        found["infer"]["onnxruntime"] = against(in_turn({"ours": infer["ours"], "onnx": session}, seconds), "onnx")
+        found["infer"]["onnxruntime"] = against(
+            in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
+        )
     for label, with_dx in (("train", True), ("train, no dx", False)):
         times = in_turn(
             {
@@ -253,11 +265,11 @@ def row(found: dict[str, Any]) -> str:
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Geometric means and the worst shape of each cell, for one row and for many."""
+    """Geometric means and the worst shape of each cell's plain layers, for one row and for many."""
     found: dict[str, dict[str, float]] = {}
     for cell in CELLS:
         for label, wanted in (("B = 1", lambda B: B == 1), ("B >= 16", lambda B: B >= 16)):
-            mine = [r for r in rows if r["cell"] == cell and wanted(r["shape"][0])]
+            mine = [r for r in rows if r["cell"] == cell and wanted(r["shape"][0]) and not r["kind"]]
             if mine:
                 found[f"{cell}, {label}"] = {
                     f"{what}, {how}": value
