@@ -148,7 +148,7 @@ class Checked {
     const Array found = check(name, object, sizes);
     int64_t stride = 1;
     for (int i = found.ndim - 1; i >= 0; --i) {
-      if (found.size[i] > 1 && found.stride[i] != stride)
+      if (found.size[i] > 1 && found.numel() && found.stride[i] != stride)
         throw nb::value_error((std::string(name) + " must be contiguous").c_str());
       stride *= std::max<int64_t>(found.size[i], 1);
     }
@@ -163,7 +163,7 @@ class Checked {
   template <class U>
   Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written) {
     const Array found = check(name, object, {B, T_, n});
-    if (n > 1 && found.stride[2] != 1)
+    if (n > 1 && found.numel() && found.stride[2] != 1)
       throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
     const int64_t row = found.stride[0], step = found.stride[1];
     if (written && B > 0 && T_ > 0 && !((T_ == 1 || step >= n) && (B == 1 || row >= (T_ - 1) * step + n)) &&

@@ -235,6 +235,19 @@ def test_what_leaves_no_gradient_still_has_one_where_it_was_asked() -> None:
     torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], stretched)
 
 
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(("B", "T"), [(0, 5), (3, 0), (0, 0)])
+def test_nothing_to_do_is_done(name: str, B: int, T: int) -> None:
+    cell = CELLS[name](4, 6)
+    x = torch.randn(B, T, 4, requires_grad=True)
+    y, state = scan.scan(cell, x, backend="fused")
+    assert y.shape == (B, T, 6)
+    assert state.h.shape == (B, 6)
+    (y.sum() + state.h.sum()).backward()
+    assert x.grad.shape == x.shape
+    assert all(not p.grad.any() for p in cell.parameters())
+
+
 @pytest.mark.parametrize(("cell", "units"), [(ElmanCell(8, 8), 1), (GRUCell(8, 8), 5), (LSTMCell(8, 8), 6)], ids=repr)
 def test_what_is_kept_for_backward(cell: Cell, units: int) -> None:
     B, T = 3, 5
