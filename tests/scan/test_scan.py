@@ -69,6 +69,11 @@ def test_conditions_can_be_printed_without_a_cell() -> None:
         assert all(isinstance(c.needs, str) and isinstance(c.holds, bool) for c in conditions(backend))
 
 
+def test_conditions_of_a_foreign_cell() -> None:
+    for backend in BACKENDS:
+        assert all(c.holds for c in conditions(backend, _foreign())) == (backend == "reference")
+
+
 def test_a_parametrised_cell_trains_on_the_reference() -> None:
     torch.manual_seed(0)
     cell = parametrizations.weight_norm(GRUCell(D, H), "weight_h")

@@ -55,12 +55,12 @@ def _is_plain(call: _Call) -> bool:
 
 
 def _on_cpu(call: _Call) -> bool:
-    weight = call.cell._parameters["weight_h"] if call.cell is not None else None
+    weight = call.cell._parameters.get("weight_h") if call.cell is not None else None
     return weight is not None and weight.device.type == "cpu"
 
 
 def _in_float32(call: _Call) -> bool:
-    weight = call.cell._parameters["weight_h"] if call.cell is not None else None
+    weight = call.cell._parameters.get("weight_h") if call.cell is not None else None
     return weight is not None and (weight.dtype is FLOAT32 or (call.forced and weight.dtype is FLOAT64))
 
 
