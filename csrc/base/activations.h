@@ -20,7 +20,7 @@ UNROLLED_INLINE Vector<float> clamp(Vector<float> x, float low, float high) {
 // e^x = 2^n e^r with n the nearest integer to x / ln 2, and a polynomial for e^r on |r| <= ln 2 / 2 (Cephes).
 UNROLLED_INLINE Vector<float> exp(Vector<float> x) {
   using Bits = VectorOf<float>::bits;
-  x = clamp(x, -87.3f, 88.3f);
+  x = clamp(x, -87.3f, 89.f);      // 89 becomes infinite, so that a gate can be shut: σ(−89) = 0, as in torch
   const float round = 12582912.f;  // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
   const Vector<float> shifted = x * 1.44269504088896341f + round;
   const Vector<float> n = shifted - round;
