@@ -12,6 +12,7 @@ import torch
 import unrolled
 from small import ROWS, SMALL, pairs, trained, write_csv
 from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
+from unrolled.scan import BACKENDS, conditions
 
 
 def as_generator() -> Iterator[tuple[str, str]]:
@@ -94,6 +95,18 @@ def test_backends() -> None:
     assert trained("feedforward").record["backend"] == "none: no recurrence"
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("row", ["elman", "lstm", "gru"])
+def test_a_forced_backend_is_the_one_that_trains(row: str, backend: str) -> None:
+    if not all(condition.holds for condition in conditions(backend)):
+        with pytest.raises(BackendError, match="compiled"):
+            unrolled.train(pairs(), row=row, backend=backend, **SMALL)
+        return
+    run = unrolled.train(pairs(), row=row, backend=backend, **SMALL)
+    assert run.record["backend"] == backend
+    assert run.record["config"]["training"]["backend"] == backend
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
@@ -102,7 +115,7 @@ def test_backends() -> None:
         ({"row": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
         ({"row": "feedforward", "backend": "torch"}, ConfigError, 'row "feedforward" has no recurrent layer'),
         ({"row": "lstm", "nonlinearity": "relu"}, ConfigError, "row lstm has no use for nonlinearity"),
-        ({"backend": "fused"}, BackendError, 'backend "fused" cannot run here'),
+        ({"backend": "torch", "recurrent_dropout": 0.5}, BackendError, 'backend "torch" cannot run here'),
         ({"device": "mps"}, ConfigError, 'device "mps" is not available here; use cpu'),
     ],
 )

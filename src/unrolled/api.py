@@ -70,7 +70,7 @@ def train(
     began = time.perf_counter()
     config = from_flat(settings, base=config)
     device = _device(config.training.device)
-    refuse_unfit(config)
+    refuse_unfit(config, device)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with computing(config.training, device):

@@ -151,7 +151,6 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("train data.csv --task tag", 'task "tag" (tokens and a label each) is not built yet'),
         ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
-        ("train data.csv --backend fused", 'backend "fused" cannot run here: it needs compiled kernels'),
         ("train data.csv --backend torch --row feedforward", 'row "feedforward" has no recurrent layer'),
         ("train data.csv --backend torch --recurrent-dropout 0.5", 'backend "torch" cannot run here: it needs no rec'),
         ("train data.csv --row feedforward --read last", 'read "last" needs an order, and a bag has none'),

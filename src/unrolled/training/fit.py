@@ -48,15 +48,16 @@ def build(row_name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, 
     return cast(Model, model)
 
 
-def refuse_unfit(config: Config) -> None:
+def refuse_unfit(config: Config, device: torch.device) -> None:
     """Refuse what the row has no use for and a backend that cannot run, before any data is read.
 
     Raises:
         ConfigError: an option without use. BackendError: a forced backend cannot run.
     """
-    with torch.device("meta"):  # tensors without memory: nothing is computed
-        model = build(config.row, Ids(1), 1, config.model)
-    layers = _recurrent(model)
+    smallest = config.model.model_copy(update={"embedding_size": 1, "hidden_size": 1})
+    with torch.device("meta"):  # no random number is drawn
+        model = build(config.row, Ids(1), 1, smallest)
+    layers = _recurrent(model.to_empty(device=device))
     if not layers and config.training.backend != "auto":
         raise ConfigError(f'row "{config.row}" has no recurrent layer, so no use for backend: leave it out')
     for layer in layers:
