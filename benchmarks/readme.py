@@ -54,7 +54,16 @@ def training_speed(found: dict[str, Any]) -> str:
     )
 
 
-TABLES = {"films": films, "training_speed": training_speed}
+def kernels(found: dict[str, Any]) -> str:
+    """The fused scans beside torch.nn: geometric means and the worst shape."""
+    lines = ["| | inference, mean | inference, worst | training, mean | training, worst |", "|---|---|---|---|---|"]
+    for case, means in found["means"].items():
+        figures = (means[f"{what}, {which}"] for what in ("infer", "train") for which in ("mean", "worst"))
+        lines.append(f"| {case.replace('>=', '≥')} | " + " | ".join(f"{figure:.2f}" for figure in figures) + " |")
+    return "\n".join(lines)
+
+
+TABLES = {"films": films, "training_speed": training_speed, "kernels": kernels}
 
 
 def filled(text: str) -> str:

@@ -3,7 +3,7 @@
     h_t = φ(W_x x_t + b + W_h h_{t−1})        φ = tanh, or ReLU
     y_t = h_t
 
-State: (h). Its torch twin: torch.nn.RNN (scan/torch.py).
+State: (h). Its twins: csrc/kernels/elman.cc (scan/fused.py), torch.nn.RNN (scan/torch.py).
 Elman, "Finding structure in time", Cognitive Science 14, 1990. ReLU with W_h = 1 at the start: Le, Jaitly & Hinton,
 "A simple way to initialize recurrent networks of rectified linear units", 2015.
 """

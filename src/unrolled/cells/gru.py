@@ -6,7 +6,7 @@
     h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
     y_t = h_t
 
-Packed order: r, z, n. State: (h). Its torch twin: torch.nn.GRU (scan/torch.py).
+Packed order: r, z, n. State: (h). Its twins: csrc/kernels/gru.cc (scan/fused.py), torch.nn.GRU (scan/torch.py).
 Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014 (there the reset stands before the
 product; here after it, as torch and cuDNN compute it. Chung et al. 2014 let z and 1 − z change places).
 """

@@ -8,7 +8,7 @@
     h_t = o_t ⊙ tanh(c_t)
     y_t = h_t
 
-Packed order: i, f, g, o. State: (h, c). Its torch twin: torch.nn.LSTM (scan/torch.py).
+Packed order: i, f, g, o. State: (h, c). Its twins: csrc/kernels/lstm.cc (scan/fused.py), torch.nn.LSTM (scan/torch.py).
 Hochreiter & Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; the forget gate: Gers, Schmidhuber &
 Cummins, "Learning to forget", Neural Computation 12, 2000; its bias of 1: Jozefowicz, Zaremba & Sutskever 2015.
 """
