@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unrolled import scan
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
@@ -14,6 +15,9 @@ from unrolled.lineage import LINEAGE
 from unrolled.models import Features, Ids
 
 D, H = 3, 5
+
+BACKENDS = [name for name in scan.BACKENDS if all(condition.holds for condition in scan.conditions(name))]
+"""The backends that this machine has: without a C++ compiler at install there are no fused ones to test."""
 
 CELLS: dict[str, Callable[[int, int], Cell]] = {
     "elman-tanh": ElmanCell,

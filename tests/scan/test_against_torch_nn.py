@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+import parts
 from parts import CELLS, gradients, shaken
 from tolerances import FLOAT64
 from unrolled.cells import GRUCell
 from unrolled.layers import Bidirectional, BothStates, Recurrent, Stacked, set_backend
-from unrolled.scan import BACKENDS
 from unrolled.scan.torch import copy_from_torch, copy_to_torch
 from unrolled.state import leaves
 
@@ -72,7 +72,7 @@ def begin(layer: Recurrent | Bidirectional, begun: list[Tensor], counter: Iterat
     return layer.cell.State(*(leaf[index] for leaf in begun))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", parts.BACKENDS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
 @pytest.mark.parametrize("name", CELLS)
@@ -113,7 +113,7 @@ def test_outputs_states_and_gradients(name: str, both: bool, shape: str, backend
         torch.testing.assert_close(a, b, rtol=0, atol=FLOAT64)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", parts.BACKENDS)
 def test_the_gradient_of_the_grus_second_bias(backend: str) -> None:
     torch.manual_seed(0)
     layer = shaken(Recurrent(GRUCell(D, H), backend=backend)).double()
@@ -125,7 +125,7 @@ def test_the_gradient_of_the_grus_second_bias(backend: str) -> None:
     torch.testing.assert_close(mine, theirs[2 * H :], rtol=0, atol=FLOAT64)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", parts.BACKENDS)
 @pytest.mark.parametrize("name", CELLS)
 def test_no_steps_leave_the_state_as_it_was(name: str, backend: str) -> None:
     layer = Recurrent(CELLS[name](D, H), backend=backend)
