@@ -36,7 +36,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # defer_build: `--help` shows the fields and validates none, so their building can wait
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class DataConfig(_Section):
@@ -103,9 +104,9 @@ class Config(_Section):
 
     task: str = Field("classify", description="the job: classify (tag, translate and generate are to come)")
     row: str = Field("gru", description="the architecture, a row of the lineage")
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
 
     @field_validator("task")
     @classmethod
