@@ -146,7 +146,7 @@ class Trainer:
         """Train to the end and leave the model with the weights of its best evaluation.
 
         Args:
-            report: called at every evaluation, and some 500 times between.
+            report: called at every evaluation, and at least every 100 updates.
             interrupted: asked after every update; a signal's number ends the training there.
 
         Raises:
