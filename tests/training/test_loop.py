@@ -5,6 +5,7 @@ import json
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.batches import Sequences
 from unrolled.errors import TrainingError
 from unrolled.models import Ids, Model
+from unrolled.state import detach
 from unrolled.training import Batch, ClassificationSource, Score, Trainer, loss_nats, score
 from unrolled.training.loop import seed_of
 
@@ -93,6 +95,26 @@ def test_the_loss_is_the_mean_of_the_nats_of_all_targets() -> None:
     events = []
     trainer_of(model, batches, updates=1, accumulate=2).run(events.append)
     assert events[0].loss_nats == pytest.approx(float(nats) / 9, rel=1e-6)
+
+
+def test_a_batch_that_continues_begins_with_the_state_of_the_one_before_and_sends_no_gradient_into_it() -> None:
+    model = model_of("gru").double()
+    whole = torch.randint(5, V, (3, 12), generator=torch.Generator().manual_seed(1))
+    chunks = [
+        Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
+        for index, ids in enumerate(whole.split(4, dim=1))
+    ]
+    found = gradient_of_one_update(copy.deepcopy(model), chunks, accumulate=3)
+
+    state, nats = None, torch.zeros(())
+    for chunk in chunks:
+        logits, state = model(chunk.inputs, detach(state))
+        nats = nats + loss_nats(logits, chunk.targets)
+    wanted = torch.autograd.grad(nats / 9, list(model.parameters()))
+    alone = gradient_of_one_update(model, [replace(chunk, continues=False) for chunk in chunks], accumulate=3)
+    for name, a, b, c in zip(dict(model.named_parameters()), found, wanted, alone, strict=True):
+        assert float((a - b).abs().max()) <= 1e-12, name
+        assert not torch.equal(a, c), name
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:

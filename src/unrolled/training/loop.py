@@ -23,6 +23,7 @@ from torch import Tensor
 from unrolled.config import TrainingConfig
 from unrolled.errors import TrainingError
 from unrolled.models import Model
+from unrolled.state import State, detach
 from unrolled.training.optimizer import adamw, clip_
 from unrolled.training.schedule import learning_rate
 
@@ -34,17 +35,30 @@ MOST_EVALUATIONS = 20  # unless asked for more: with a small data set an epoch i
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass needs: inputs (B, T) or (B, T, D), lengths (B,), targets, and how much of it is real."""
+    """What one forward pass needs, and how much of it is real.
+
+    Args:
+        inputs: (B, T) ids or (B, T, D) features.
+        lengths: (B,) real steps; None where all are.
+        targets: what the loss takes beside the logits: (B,) classes, or (B, T) tokens.
+        num_targets, num_tokens: how many of them are real.
+        continues: its rows go on where those of the batch before it ended. They begin with the state that batch left,
+            and no gradient flows back into it (truncated backpropagation).
+    """
 
     inputs: Tensor
-    lengths: Tensor
+    lengths: Tensor | None
     targets: Tensor
     num_targets: int
     num_tokens: int
+    continues: bool = False
 
 
 class Source(Protocol):
-    """Where batches come from: a batch is a pure function of (epoch, index)."""
+    """Where batches come from: a batch is a pure function of (epoch, index), asked for in this order.
+
+    One that reads streams says so in its batches: the state of a batch that `continues` is that of the one before it.
+    """
 
     def count(self, epoch: int) -> int:
         """How many batches the epoch has."""
@@ -136,6 +150,7 @@ class Trainer:
         self.per_epoch = source.count(0) / config.accumulate
         self.updates = config.updates or max(1, round(config.epochs * self.per_epoch))
         self.positions = _positions(source)
+        self.state: State = None  # what the last batch left, for one that continues it
         self.outcome = Outcome()
 
     def run(
@@ -213,7 +228,8 @@ class Trainer:
         nats = 0.0
         for batch in batches:
             with self._clock("forward"):
-                logits, _ = self.model(batch.inputs, None, batch.lengths)
+                logits, state = self.model(batch.inputs, self.state if batch.continues else None, batch.lengths)
+                self.state = detach(state)
                 batch_nats = self.loss_nats(logits, batch.targets)
                 nats += float(batch_nats.detach())
             with self._clock("backward"):
