@@ -110,23 +110,23 @@ def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict
     folded = [fold(item.text) for item in main.items]
     position = {text: _position(text, config.split_seed) for text in set(folded)}
     order = sorted(position, key=lambda text: position[text])
-    part_of: dict[str, str] = {}
-    border, end = 0.0, 0
-    for name, share in shares.items():
-        border += share
-        start, end = end, sum(u < border * 2**64 for u in position.values())
-        if share > 0:
-            end = max(end, start + 1)
-        part_of.update(dict.fromkeys(order[start:end], name))
-    rows: dict[str, list[Example]] = {name: [] for name in PARTS}
-    for text, item in zip(folded, main.items, strict=True):
-        rows[part_of.get(text, "train")].append(item)
-    if not rows["train"]:
+    wanted = [name for name, share in shares.items() if share > 0]
+    if len(order) <= len(wanted):
         raise DataError(
             f"{len(order):,} different texts are too few for a training part beside the others",
             file=main.source,
             fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
         )
+    part_of: dict[str, str] = {}
+    border, end = 0.0, 0
+    for number, name in enumerate(wanted):
+        border += shares[name]
+        start, end = end, sum(u < border * 2**64 for u in position.values())
+        end = min(max(end, start + 1), len(order) - (len(wanted) - number))  # the parts to come need one text each
+        part_of.update(dict.fromkeys(order[start:end], name))
+    rows: dict[str, list[Example]] = {name: [] for name in PARTS}
+    for text, item in zip(folded, main.items, strict=True):
+        rows[part_of.get(text, "train")].append(item)
     whole = {name: Counts(len(items), len(items), {}) for name, items in rows.items()}
     return {name: replace(main, items=rows[name], counts=whole[name], skipped=()) for name in PARTS}
 
