@@ -3,6 +3,7 @@
     from unrolled import nn as fast
     layer = fast.GRU(128, 256, num_layers=2, batch_first=True)      # torch.nn.GRU in every respect, only faster
     fast.convert(model)                                             # the same for a model that exists already
+    first, second = layer.states(x)                                 # every gate and state of every step
 
 Each class is a subclass of torch's own: isinstance, repr, state_dict, arguments and errors are torch's, and so is
 everything that our kernels cannot compute (another device or dtype, autocast, proj_size, a parametrised weight, no
@@ -12,16 +13,31 @@ inside the reset product.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from unrolled.scan import fused
+from unrolled import cells
+from unrolled.errors import ConfigError
+from unrolled.scan import fused, scan
+from unrolled.scan.replay import replay
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "convert"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "GRUStates",
+    "LSTMCell",
+    "LSTMStates",
+    "RNNCell",
+    "RNNStates",
+    "convert",
+]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -55,8 +71,53 @@ def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
     return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in given)
 
 
+class RNNStates(NamedTuple):
+    """One layer and direction of an RNN at every step, in the form of the layer's output, H numbers a step."""
+
+    h: Tensor
+
+
+class GRUStates(NamedTuple):
+    """One layer and direction of a GRU at every step, each in the form of the layer's output, H numbers a step.
+
+    h: hidden state, r: reset gate, z: update gate, n: candidate. h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}.
+    """
+
+    h: Tensor
+    r: Tensor
+    z: Tensor
+    n: Tensor
+
+
+class LSTMStates(NamedTuple):
+    """One layer and direction of an LSTM at every step, each in the form of the layer's output, H numbers a step.
+
+    h: hidden state, c: cell state, i, f, g, o: input gate, forget gate, candidate, output gate.
+    c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t, h_t = o_t ⊙ tanh(c_t).
+    """
+
+    h: Tensor
+    c: Tensor
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+
+
+class _Form(NamedTuple):
+    """A call in our one form, and the way back to the caller's."""
+
+    x: Tensor  # (B, T, D)
+    state: Any  # (layers · directions, B, H), a pair of them, or None
+    lengths: Tensor | None
+    out: Callable[[Tensor], Any]  # (B, T, ·) -> the form of the input
+    out_state: Callable[[Tensor], Tensor]  # (layers · directions, B, H) -> the form of the state
+
+
 class _Layers(nn.RNNBase):
     """What RNN, GRU and LSTM share: layers, directions, dropout, and torch's forms of input and state."""
+
+    States: ClassVar[type[Any]]
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """As torch's: (T, B, D), (B, T, D), (T, D) or a PackedSequence, and the state -> outputs, final state."""
@@ -66,49 +127,87 @@ class _Layers(nn.RNNBase):
             return super().forward(input, hx)
         if not _can(self, x, *states) or x.numel() == 0 or torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
-        if isinstance(input, PackedSequence):
-            return self._packed(input, hx)
-        if input.dim() not in (2, 3):
+        if isinstance(input, Tensor) and input.dim() not in (2, 3):
             return super().forward(input, hx)  # refused there, in torch's words
+        form = self._form(input, hx)
+        y, after = self._run(form, self._fused)
+        return form.out(y), _map(after, form.out_state)
+
+    def states(self, input: Any, hx: Any = None) -> list[Any]:
+        """Return every gate and state of every step of `layer(input, hx)`, differentiable.
+
+        By replay: the scan runs as fast as it can, and gates are computed from x and the h it returned, all steps at
+        once; the LSTM's c is walked through step by step. Any device and dtype. Dropout between layers is that of the
+        mode the layer is in, drawn for this call.
+
+        Args:
+            input, hx: as forward takes them.
+
+        Returns:
+            One RNNStates, GRUStates or LSTMStates for each layer and direction, in the order of torch's h_n (layer 0
+            forward, layer 0 backward, layer 1 forward, …). Their fields have the form of forward's output, with H
+            numbers a step: (T, B, H), (B, T, H), (T, H) or a PackedSequence.
+
+        Raises:
+            ConfigError: the layer has a proj_size. ValueError: input is neither 2-D nor 3-D.
+        """
+        if self.proj_size:
+            raise ConfigError(f"states: a layer with proj_size={self.proj_size} cannot be replayed; build it without")
+        if isinstance(input, Tensor) and input.dim() not in (2, 3):
+            raise ValueError(f"states: input must be 2-D or 3-D, as forward takes it: got {input.dim()}-D")
+        form = self._form(input, hx)
+        found: list[Any] = []
+
+        def run(index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
+            cell, reverse = self._cell(index), self._reads_back(index)
+            state = cell.State(*begun)
+            y, after = scan(cell, x, state, lengths, reverse=reverse)
+            gates, states = replay(cell, x, y, state, lengths, reverse=reverse)
+            named = (getattr(states if name in states._fields else gates, name) for name in self.States._fields)
+            found.append(self.States._make(form.out(value) for value in named))
+            return y, after
+
+        self._run(form, run)
+        return found
+
+    def _form(self, input: Any, hx: Any) -> _Form:
+        """Bring torch's forms of input and state into ours."""
+        if isinstance(input, PackedSequence):
+            x, lengths = pad_packed_sequence(input, batch_first=True)  # rows as they were before they were sorted
+
+            def packed(y: Tensor) -> PackedSequence:
+                if input.sorted_indices is None:
+                    return pack_padded_sequence(y, lengths, batch_first=True)
+                order = input.sorted_indices
+                data = pack_padded_sequence(y[order], lengths[order], batch_first=True).data
+                return PackedSequence(data, input.batch_sizes, order, input.unsorted_indices)
+
+            return _Form(x, hx, lengths, packed, lambda s: s)
         if input.dim() == 2:
-            y, after = self._batch(input.unsqueeze(0), _map(hx, lambda s: s.unsqueeze(1)), None)
-            return y.squeeze(0), _map(after, lambda s: s.squeeze(1))
-        y, after = self._batch(input if self.batch_first else input.transpose(0, 1), hx, None)
-        return (y if self.batch_first else y.transpose(0, 1)), after
+            begun = _map(hx, lambda s: s.unsqueeze(1))
+            return _Form(input.unsqueeze(0), begun, None, lambda y: y.squeeze(0), lambda s: s.squeeze(1))
+        if self.batch_first:
+            return _Form(input, hx, None, lambda y: y, lambda s: s)
+        return _Form(input.transpose(0, 1), hx, None, lambda y: y.transpose(0, 1), lambda s: s)
 
-    def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
-        x, lengths = pad_packed_sequence(input, batch_first=True)  # rows as they were before they were sorted
-        y, after = self._batch(x, hx, lengths)
-        if input.sorted_indices is None:
-            return pack_padded_sequence(y, lengths, batch_first=True), after
-        sorted_y = pack_padded_sequence(y[input.sorted_indices], lengths[input.sorted_indices], batch_first=True)
-        return PackedSequence(sorted_y.data, input.batch_sizes, input.sorted_indices, input.unsorted_indices), after
-
-    def _batch(self, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
-        """(B, T, D) and states (layers · directions, B, H) or None -> y (B, T, directions · H) and states."""
+    def _run(self, form: _Form, run: Callable[..., tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+        """Let `run` do each layer and direction -> y (B, T, directions · H) and the final state, as torch's."""
+        x, hx = form.x, form.state
         B, directions = x.shape[0], 2 if self.bidirectional else 1
         if x.shape[2] != self.input_size:
             raise RuntimeError(
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {x.shape[2]}"
             )
         shape = (self.num_layers * directions, B, self.hidden_size)
-        lstm, gru = isinstance(self, nn.LSTM), isinstance(self, nn.GRU)
+        lstm = isinstance(self, nn.LSTM)
         states = [x.new_zeros(shape)] * (2 if lstm else 1) if hx is None else list(hx) if lstm else [hx]
         for name, state in zip(("hidden[0]", "hidden[1]") if lstm else ("hidden",), states, strict=True):
             self.check_hidden_size(state, shape, f"Expected {name} size {{}}, got {{}}")
         finals: list[list[Tensor]] = [[] for _ in states]
         for layer in range(self.num_layers):
             ys = []
-            for direction in range(directions):
-                index = layer * directions + direction
-                names = self._all_weights[index]
-                weight_x, weight_h, *biases = (getattr(self, name) for name in names)
-                bias, bias_n = _biases(biases[0], biases[1], gru) if biases else (None, None)
-                begun = [state[index] for state in states]
-                y, after = fused.run(
-                    _kind(self), direction == 1, x, lengths, weight_x, weight_h, bias, bias_n, None,
-                    begun[0], begun[1] if lstm else None,
-                )  # fmt: skip
+            for index in range(layer * directions, (layer + 1) * directions):
+                y, after = run(index, x, form.lengths, [state[index] for state in states])
                 ys.append(y)
                 for final, leaf in zip(finals, after, strict=True):
                     final.append(leaf)
@@ -118,8 +217,42 @@ class _Layers(nn.RNNBase):
         stacked = tuple(torch.stack(final) for final in finals)
         return x, stacked if lstm else stacked[0]
 
+    def _weights(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """One layer and direction in our form: weight_x, weight_h, bias, bias_n."""
+        weight_x, weight_h, *biases = (getattr(self, name) for name in self._all_weights[index])
+        bias, bias_n = _biases(biases[0], biases[1], isinstance(self, nn.GRU)) if biases else (None, None)
+        return weight_x, weight_h, bias, bias_n
 
-def _map(state: Any, change: Any) -> Any:
+    def _fused(self, index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
+        """One layer and direction by our kernels."""
+        h0, c0 = begun if len(begun) == 2 else (begun[0], None)
+        return fused.run(_kind(self), self._reads_back(index), x, lengths, *self._weights(index), None, h0, c0)
+
+    def _cell(self, index: int) -> cells.Cell[Any, Any]:
+        """One layer and direction as a cell of ours that computes with this layer's own parameters."""
+        weights = self._weights(index)
+        values, weight_x = dict(zip(("weight_x", "weight_h", "bias", "bias_n"), weights, strict=True)), weights[0]
+        sizes = weight_x.shape[1], self.hidden_size
+        with torch.device("meta"):  # no weights of its own
+            cell: cells.Cell[Any, Any]
+            if isinstance(self, nn.LSTM):
+                cell = cells.LSTMCell(*sizes)
+            elif isinstance(self, nn.GRU):
+                cell = cells.GRUCell(*sizes)
+            else:
+                cell = cells.ElmanCell(*sizes, nonlinearity=self.nonlinearity)  # type: ignore[arg-type]
+        for name, own in cell._parameters.items():
+            assert own is not None
+            value = values[name]
+            # Not a Parameter: what is differentiated is torch's, of which our bias is a sum.
+            cell._parameters[name] = weight_x.new_zeros(own.shape) if value is None else value  # type: ignore[assignment]
+        return cell
+
+    def _reads_back(self, index: int) -> bool:
+        return self.bidirectional and index % 2 == 1
+
+
+def _map(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if state is None:
         return None
     return tuple(change(s) for s in state) if isinstance(state, tuple) else change(state)
@@ -128,13 +261,19 @@ def _map(state: Any, change: Any) -> Any:
 class RNN(_Layers, nn.RNN):
     """torch.nn.RNN, faster on the CPU."""
 
+    States = RNNStates
+
 
 class GRU(_Layers, nn.GRU):
     """torch.nn.GRU, faster on the CPU."""
 
+    States = GRUStates
+
 
 class LSTM(_Layers, nn.LSTM):
     """torch.nn.LSTM, faster on the CPU."""
+
+    States = LSTMStates
 
 
 class _Step(nn.RNNCellBase):
