@@ -23,8 +23,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from unrolled import scan
 from unrolled.api import prepare
 from unrolled.config import Config, from_flat
-from unrolled.data.splits import load_splits
 from unrolled.models.recurrent import make_cell
+from unrolled.tasks.classification import Classify
 from unrolled.training import Batch, Outcome, Score, Source, Trainer, loss_nats
 
 
@@ -92,8 +92,8 @@ def main() -> None:
     asked = parser.parse_args()
 
     config = from_flat({"row": "gru", "hidden_size": 128, "updates": asked.updates, "evaluate_every": asked.updates})
-    prepared = prepare(load_splits("sample:films", config.data), config, torch.device("cpu"))
-    source, vocabulary_size = prepared.trainer.source, prepared.tokenizer.vocabulary_size
+    prepared = prepare(Classify.read("sample:films", config), config, torch.device("cpu"))
+    source, vocabulary_size = prepared.trainer.source, prepared.task.tokenizer.vocabulary_size
     rivals = {name: Plain(vocabulary_size, config, packed=name == "packed") for name in ("packed", "lean")}
 
     speeds: dict[str, list[float]] = {"unrolled": [], "packed": [], "lean": []}

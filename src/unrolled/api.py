@@ -15,14 +15,11 @@ from typing import Any
 
 import torch
 
-from unrolled import machine, scan
+from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data import report as data_report
-from unrolled.data.splits import load_splits
 from unrolled.data.tokenizers import Tokenizer
-from unrolled.decoding import Classification
 from unrolled.errors import CheckpointError, ConfigError
-from unrolled.evaluation import ClassificationResult
 from unrolled.models import Ids
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, computing, fit, prepare, refuse_unfit
@@ -70,19 +67,19 @@ def train(
     began = time.perf_counter()
     config = from_flat(settings, base=config)
     device = _device(config.training.device)
-    refuse_unfit(config, device)
+    task = tasks.find(config.task)
+    refuse_unfit(task, config, device)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with computing(config.training, device):
-        splits = load_splits(data, config.data)
-        prepared = prepare(splits, config, device)
+        prepared = prepare(task.read(data, config), config, device)
         if out is None and runs is not None:
-            out = next_folder(Path(runs), splits.train.name, config.row)
+            out = next_folder(Path(runs), prepared.task.name, config.row)
         with interruptible() as interrupted:  # until the run is saved
             if out is None:
-                return fit(prepared, data, began, report, interrupted)
+                return fit(prepared, began, report, interrupted)
             with claim(Path(out), overwrite=overwrite) as folder:
-                run = fit(prepared, data, began, report, interrupted)
+                run = fit(prepared, began, report, interrupted)
                 run.write(folder)
     return replace(run, path=Path(out))
 
@@ -99,7 +96,9 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     kept, weights, tokenizer_json, config, record = read(folder)
     try:
         with torch.device("meta"):  # without memory: what is built takes the weights that are there, or does not fit
-            model = build(kept.row, Ids(kept.inputs.vocabulary_size), len(kept.labels), kept.model)
+            task = tasks.find(kept.task)
+            V = kept.inputs.vocabulary_size
+            model = build(kept.row, Ids(V), len(kept.labels) or V, kept.model, answer=task.answer)
         for name, value in model.state_dict().items():
             if name in weights and weights[name].dtype != value.dtype:
                 raise ValueError(f"{name} is {weights[name].dtype}, not {value.dtype}")
@@ -115,16 +114,16 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
             f"{folder / 'tokenizer.json'} has {tokenizer.vocabulary_size} tokens, and the model "
             f"{kept.inputs.vocabulary_size}: it belongs to another run"
         )
-    return Run(config, model.to(_device(device)).eval(), tokenizer, tuple(kept.labels), record, folder)
+    return task.run(config, model.to(_device(device)).eval(), tokenizer, tuple(kept.labels), record, folder)
 
 
-def decode(run: Run | str | Path, texts: str | Iterable[str]) -> list[Classification]:
-    """Answer for one text or many, in their order. `run` is a Run or its folder."""
-    return _run(run).decode(texts)
+def decode(run: Run | str | Path, texts: str | Iterable[str], **options: Any) -> list[Any]:
+    """Answer for one text or many, in their order. `run` is a Run or its folder; the options are its task's."""
+    return _run(run).decode(texts, **options)
 
 
-def evaluate(run: Run | str | Path, data: object = None) -> ClassificationResult:
-    """Compare the run's answers with the labels of `data`, or of its own test part. `run` is a Run or its folder."""
+def evaluate(run: Run | str | Path, data: object = None) -> Any:
+    """Say how good the run is on `data`, or on its own test part. `run` is a Run or its folder."""
     return _run(run).evaluate(data)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,6 +28,7 @@ __all__ = [
     "fields",
     "from_flat",
     "from_toml",
+    "refuse_unused",
     "sentences",
     "to_toml",
 ]
@@ -177,6 +178,18 @@ def from_toml(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}; `unrolled config` prints one that is") from None
     return _validated(values, file=str(path), text=text)
+
+
+def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
+    """Refuse settings that differ from their default though `who` has no use for them.
+
+    Raises:
+        ConfigError: names the setting and what was got.
+    """
+    defaults, values = from_flat({"task": config.task}).flat(), config.flat()
+    for name in sorted(unused):
+        if values[name] != defaults[name]:
+            raise ConfigError(f"{who} has no use for {name}: leave it out (got {values[name]!r})")
 
 
 def to_toml(config: Config) -> str:

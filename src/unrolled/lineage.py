@@ -1,7 +1,8 @@
 """The map of the whole product: eight rows from the feedforward network to GPT, and the tasks they serve.
 
 Command-line choices, comparison columns, the docs index and the tests' parametrisation all come from here.
-This file imports nothing heavy: a row names its model by dotted path, and `unrolled.api` resolves it.
+This file imports nothing heavy: a row names its model by dotted path, a task its class, and whoever builds
+one resolves it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class Task(NamedTuple):
 
     name: str
     data: str
-    built: bool
+    kind: str | None = None  # "module:class", or None while it is not built
 
 
 TASKS = (
-    Task("classify", "a text or image and its label", built=True),
-    Task("tag", "tokens and a label each", built=False),
-    Task("translate", "a source and a target sequence", built=False),
-    Task("generate", "plain text", built=False),
+    Task("classify", "a text or image and its label", "unrolled.tasks.classification:Classify"),
+    Task("tag", "tokens and a label each"),
+    Task("translate", "a source and a target sequence"),
+    Task("generate", "plain text"),
 )
 
 LINEAGE = (
@@ -142,8 +143,8 @@ def task(name: str) -> Task:
     if found is None:
         names = [t.name for t in TASKS]
         raise ConfigError(f'task "{name}" is unknown{nearest(name, names)}; tasks are {", ".join(names)}')
-    if not found.built:
-        built = ", ".join(t.name for t in TASKS if t.built)
+    if found.kind is None:
+        built = ", ".join(t.name for t in TASKS if t.kind)
         raise ConfigError(f'task "{name}" ({found.data}) is not built yet; built are {built}')
     return found
 

@@ -12,6 +12,7 @@ import pytest
 from small import write_csv
 from unrolled import api
 from unrolled.cli.main import run
+from unrolled.tasks import classification
 from unrolled.training import Trainer
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -98,7 +99,7 @@ def test_ctrl_c_before_the_training_leaves_nothing_behind(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "load_splits", interrupted)
+    monkeypatch.setattr(classification, "load_splits", interrupted)
     assert run(["train", "sample:films", "--out", str(tmp_path / "run")]) == 130
     assert capsys.readouterr().err == "interrupted\n"
     assert not any(tmp_path.iterdir())

@@ -6,6 +6,7 @@ import pickle
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def test_the_model_card_is_safe_from_labels() -> None:
     from unrolled.training.card import model_card
 
     run = trained()
-    card = model_card(run.config, ("a`b\n# not a heading", "b"), run.record)
+    hostile = replace(run, labels=("a`b\n# not a heading", "b"))
+    card = model_card(hostile.config, hostile.record, **hostile.card())
     assert "\n# not" not in card
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -59,7 +59,7 @@ def command(
     from unrolled.cli.progress import show_log
 
     with show_log():
-        loaded = api.load(run, device=device)
+        loaded: Any = api.load(run, device=device)
         if texts:
             chunks = iter([list(texts)])
         elif file:

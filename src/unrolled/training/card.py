@@ -8,37 +8,45 @@ from unrolled import lineage
 from unrolled.config import Config
 from unrolled.errors import excerpt
 
-__all__ = ["model_card"]
+__all__ = ["code", "model_card"]
 
 
-def model_card(config: Config, labels: tuple[str, ...], record: dict[str, Any]) -> str:
-    """Return the README.md of a run's folder."""
+def model_card(
+    config: Config, record: dict[str, Any], *, pipeline: str, answers: str, ask: str, data: str, result: str
+) -> str:
+    """Return the README.md of a run's folder.
+
+    Args:
+        config, record: the run's.
+        pipeline: the task as the Hugging Face hub calls it.
+        answers: what the model answers with, in a sentence.
+        ask: the command that asks it.
+        data: how much there was of each part.
+        result: how good it is, in a sentence; "" if it was not evaluated.
+    """
     row = lineage.row(config.row)
-    data, result, training, machine = record["data"], record["result"], record["training"], record["machine"]
+    training, machine = record["training"], record["machine"]
     lines = [
         "---",
         "library_name: unrolled",
-        f"pipeline_tag: text-{config.task.replace('classify', 'classification')}",
+        f"pipeline_tag: {pipeline}",
         f"tags: [{config.row}, {config.task}]",
         "---",
         "",
-        f"# {data['name']}: {config.task} with {config.row}",
+        f"# {record['data']['name']}: {config.task} with {config.row}",
         "",
         f"A network of the row *{row.name}* ({row.source}): {row.adds}. {record['parameters']:,} parameters.",
-        f"It answers with one of {len(labels)} labels: {', '.join(map(_code, labels[:20]))}"
-        + ("." if len(labels) <= 20 else ", …"),
+        answers,
         "",
         "```",
-        'unrolled decode THIS_FOLDER "a text of your own"',
+        ask,
         "```",
         "",
         "## Data",
-        f"{data['source']} ({data['how']}); "
-        + ", ".join(f"{part} {values['rows']:,}" for part, values in data["parts"].items())
-        + " examples. Labels come from that data and no better than it.",
+        f"{record['data']['source']} ({record['data']['how']}); {data}",
         "",
         "## How good it is",
-        *(_result_lines(result) if result else ["Not evaluated: the data had no test part."]),
+        result or "Not evaluated: the data had no test part.",
         "",
         "## How it was made",
         f"{training['updates']:,} updates, best at {training['best_update']:,} ({training['stopped']}); "
@@ -50,15 +58,6 @@ def model_card(config: Config, labels: tuple[str, ...], record: dict[str, Any]) 
     return "\n".join(lines)
 
 
-def _result_lines(result: dict[str, Any]) -> list[str]:
-    low, high = result["accuracy_interval"]
-    return [
-        f"On {result['n']:,} held-out examples: accuracy {result['accuracy']:.1%} "
-        f"(95 % interval {low:.1%} to {high:.1%}), macro-F1 {result['macro_f1']:.3f}; "
-        f"always answering {_code(result['majority_label'])} gets {result['majority_accuracy']:.1%}."
-    ]
-
-
-def _code(label: str) -> str:
+def code(label: str) -> str:
     """A label as code, whatever is in it."""
     return f"`{excerpt(label, 40).replace('`', '’')}`"

@@ -61,13 +61,12 @@ class Kept(BaseModel):
 
 
 class _Part(BaseModel):
-    rows: int
     fingerprint: str
 
 
 class _Data(BaseModel):
     source: str
-    majority: str
+    majority: str | None = None
     parts: dict[str, _Part]
 
 
@@ -195,7 +194,7 @@ def read(folder: Path) -> Files:
             )
     kept = _valid(Kept, folder / "config.json", files["config.json"])
     record = _valid(_Record, folder / "run.json", files["run.json"])
-    if record.data.majority not in kept.labels:
+    if kept.labels and record.data.majority not in kept.labels:
         raise CheckpointError(f"{folder / 'run.json'} is not ours: its majority is none of the labels")
     try:
         weights = safetensors.torch.load(files["model.safetensors"])

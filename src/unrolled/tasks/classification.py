@@ -1,0 +1,234 @@
+"""The task classify: a text in, one of the labels that were seen in training out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.config import Config, DataConfig, from_flat
+from unrolled.data.batches import Sequences
+from unrolled.data.examples import Examples, load_examples, read_texts
+from unrolled.data.splits import Splits, load_splits
+from unrolled.data.tokenizers import Tokenizer
+from unrolled.decoding import Classification, classify, probabilities
+from unrolled.errors import ConfigError, DataError
+from unrolled.evaluation import ClassificationResult, evaluate_classification
+from unrolled.models import Model
+from unrolled.training import classification
+from unrolled.training.card import code
+from unrolled.training.loop import Score
+from unrolled.training.run import Run, absolute, refuse_gone
+from unrolled.training.task import Task
+
+__all__ = ["ClassificationRun", "Classify"]
+
+log = logging.getLogger("unrolled")
+
+
+class ClassificationRun(Run):
+    """A trained classifier: class k is `labels[k]`."""
+
+    def decode(self, texts: str | Iterable[str]) -> list[Classification]:
+        """Answer for one text or many, in their order.
+
+        Raises:
+            DataError: a text is not a string, or is empty.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        for number, text in enumerate(texts):
+            if fault := _fault(text):
+                raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
+        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)))
+
+    def read_texts(self, path: str | Path, *, text: str | None = None, on_bad_row: str | None = None) -> list[str]:
+        """Read the texts of a file that may have no labels, to decode them.
+
+        Args:
+            path: a CSV, TSV or JSONL file, or a sample's name.
+            text: the column; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad row, or a file that cannot be read.
+        """
+        examples = read_texts(path, self._reading(text=text, on_bad_row=on_bad_row))
+        log_read(examples)
+        return examples.texts()
+
+    def evaluate(
+        self, data: object = None, *, text: str | None = None, label: str | None = None, on_bad_row: str | None = None
+    ) -> ClassificationResult:
+        """Compare the model's answers with the labels of `data`, or of the test part it was trained beside.
+
+        Args:
+            data: a path, a sample's name or Python objects; None: the run's own test part.
+            text, label: the columns; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad row, an unknown label, or (with None) training data that are gone or have changed.
+            ConfigError: columns are named without data.
+        """
+        settings = self._reading(text=text, label=label, on_bad_row=on_bad_row)
+        if data is not None:
+            examples = load_examples(data, settings, labels=self.labels)
+            log_read(examples)
+        elif settings != self.config.data:
+            raise ConfigError("the run's own test part is read as in training: leave text, label and on_bad_row out")
+        else:
+            examples = self._own_test()
+        return self.result(examples)
+
+    def result(self, examples: Examples) -> ClassificationResult:
+        """Evaluate on examples that are read already."""
+        sequences = self._sequences(examples.texts())
+        index = {label: k for k, label in enumerate(self.labels)}
+        return evaluate_classification(
+            self.labels,
+            np.array([index[label] for label in examples.labels()], dtype=np.int64),
+            probabilities(self.model, sequences),
+            sequences.lengths.numpy(),
+            majority=index[self.record["data"]["majority"]],
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
+        parts = self.record["data"]["parts"].items()
+        return {
+            "pipeline": "text-classification",
+            "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
+            "ask": 'unrolled decode THIS_FOLDER "a text of your own"',
+            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            + " examples. Labels come from that data and no better than it.",
+            "result": _result(self.record["result"]) if self.record["result"] else "",
+        }
+
+    def _sequences(self, texts: Sequence[str]) -> Sequences:
+        return Sequences(self.tokenizer.encode(texts))
+
+    def _reading(self, **settings: str | None) -> DataConfig:
+        """How data are read: as in training, but for what is given."""
+        return from_flat({name: value for name, value in settings.items() if value is not None}, base=self.config).data
+
+    def _own_test(self) -> Examples:
+        """The test part of the training data, read again and found unchanged."""
+        source, part = self.record["data"]["source"], self.record["data"]["parts"]["test"]
+        if not part["rows"]:
+            raise DataError("this run was trained without a test part", fix=self.GIVE_DATA)
+        refuse_gone(source, self.config.data, fix=self.GIVE_DATA)
+        test = load_splits(source, self.config.data).test
+        if test.fingerprint != part["fingerprint"]:
+            raise DataError(
+                "the test part is not the one of the training: the data have changed since",
+                file=source,
+                fix=self.GIVE_DATA,
+            )
+        return test
+
+
+class Classify(Task):
+    """Texts with a label each, in three parts.
+
+    Args:
+        data: what the splits were read from. splits: the parts. tokenizer: learned from the training part.
+    """
+
+    answer = "once"
+    run = ClassificationRun
+
+    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
+        self.name, self.labels, self.tokenizer = splits.train.name, splits.labels, tokenizer
+        self.data, self.splits = data, splits
+        self._train, self._valid = self._ids_and_classes(splits.train), self._ids_and_classes(splits.valid)
+
+    @classmethod
+    def read(cls, data: object, config: Config) -> Self:
+        """Read examples and split them; see `Task.read`."""
+        splits = load_splits(data, config.data)
+        for loaded in splits.loaded:
+            log_read(loaded)
+        for part in splits.parts().values():
+            if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
+                log_read(part)
+        log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
+        tokenizer = Tokenizer.train(
+            splits.train.texts(),
+            kind=config.data.tokenizer,
+            vocabulary_size=config.data.vocabulary_size,
+            min_frequency=config.data.min_frequency,
+            lowercase=config.data.lowercase,
+        )
+        return cls(data, splits, tokenizer)
+
+    def source(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationSource:
+        """Batches of sequences of like length."""
+        training = config.training
+        return classification.ClassificationSource(
+            *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
+        )
+
+    loss_nats = staticmethod(classification.loss_nats)
+
+    def score(self, model: Model) -> Score:
+        """Mean loss and accuracy on the validation part."""
+        return classification.score(model, *self._valid)
+
+    def record(self) -> dict[str, Any]:
+        """The parts, and the most frequent label."""
+        splits, labels = self.splits, self.splits.train.labels()
+        return {
+            "name": self.name,
+            "source": absolute(self.data) if isinstance(self.data, str | Path) else splits.train.source,
+            "how": splits.how,
+            "majority": max(splits.labels, key=labels.count),
+            "parts": {
+                name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
+            },
+            "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
+        }
+
+    def test(self, run: Run) -> ClassificationResult | None:
+        """Accuracy and all else on the test part."""
+        assert isinstance(run, ClassificationRun)
+        return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def _ids_and_classes(self, part: Examples) -> tuple[Sequences, Tensor]:
+        index = {label: k for k, label in enumerate(self.labels)}
+        classes = [index[label] for label in part.labels()]
+        return Sequences(self.tokenizer.encode(part.texts())), torch.tensor(classes, dtype=torch.long)
+
+
+def log_read(examples: Examples) -> None:
+    """Log how many rows were read and used, and list those that were skipped."""
+    log.info("%s: %s", examples.source, examples.counts)
+    for row in examples.skipped:
+        log.info("  skipped: line %s: %s: %s", row.line, row.reason, row.row)
+
+
+def _result(result: dict[str, Any]) -> str:
+    low, high = result["accuracy_interval"]
+    return (
+        f"On {result['n']:,} held-out examples: accuracy {result['accuracy']:.1%} "
+        f"(95 % interval {low:.1%} to {high:.1%}), macro-F1 {result['macro_f1']:.3f}; "
+        f"always answering {code(result['majority_label'])} gets {result['majority_accuracy']:.1%}."
+    )
+
+
+def _fault(text: object) -> str | None:
+    """Why a text cannot be decoded, if so."""
+    if not isinstance(text, str):
+        return f"is a {type(text).__name__}, not a string"
+    if not text.strip():
+        return "is empty"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half a character, which is not Unicode"
+    return None

@@ -1,0 +1,85 @@
+"""What training and a run's folder ask of a task: everything in which one task differs from another, in one place.
+
+A task is one file in `unrolled.tasks`, which the lineage names by dotted path. Training knows only what stands here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from unrolled.config import Config, refuse_unused
+from unrolled.data.tokenizers import Tokenizer
+from unrolled.models import Answer, Model
+from unrolled.training.loop import Score, Source
+from unrolled.training.run import Run
+
+__all__ = ["Task"]
+
+
+class Task(ABC):
+    """A task with its data, read and turned into ids: made by `read`.
+
+    Args:
+        name: of the data, for run folders.
+        tokenizer: text to ids.
+        labels: what each of the model's outputs means; empty where they are the tokens themselves.
+    """
+
+    answer: ClassVar[Answer]
+    """Whether its models answer once, or at each step."""
+    run: ClassVar[type[Run]]
+    """What its finished run is."""
+    unused: ClassVar[frozenset[str]] = frozenset()
+    """The settings that it has no use for: they must stay at their default."""
+
+    name: str
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+
+    @classmethod
+    @abstractmethod
+    def read(cls, data: object, config: Config) -> Self:
+        """Read `data`, cut it into parts, learn the tokeniser from the training part; log what was understood.
+
+        Raises:
+            DataError: the data cannot be read as asked; names file and line.
+        """
+
+    @classmethod
+    def refuse_unused(cls, config: Config) -> None:
+        """Refuse settings that differ from their default though the task has no use for them.
+
+        Raises:
+            ConfigError: names the setting.
+        """
+        refuse_unused(config, f"task {config.task}", cls.unused)
+
+    @property
+    def num_outputs(self) -> int:
+        """V of the model's logits: a number for each label, or for each token."""
+        return len(self.labels) or self.tokenizer.vocabulary_size
+
+    @abstractmethod
+    def source(self, model: Model, config: Config, device: torch.device) -> Source:
+        """The training part, in batches for this model."""
+
+    @staticmethod
+    @abstractmethod
+    def loss_nats(logits: Tensor, targets: Tensor) -> Tensor:
+        """A model's logits and a batch's targets -> the summed nats of all real targets."""
+
+    @abstractmethod
+    def score(self, model: Model) -> Score:
+        """How well the model does on the validation part."""
+
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """What run.json says of the data; `parts` has every part's fingerprint."""
+
+    @abstractmethod
+    def test(self, run: Run) -> Any | None:
+        """The run's result on the test part; None if there is none."""
