@@ -11,6 +11,7 @@ import parts
 from parts import CELLS, gradients, shaken
 from tolerances import FLOAT64
 from unrolled.cells import GRUCell
+from unrolled.errors import ConfigError
 from unrolled.layers import Bidirectional, BothStates, Recurrent, Stacked, set_backend
 from unrolled.scan.torch import copy_from_torch, copy_to_torch
 from unrolled.state import leaves
@@ -160,3 +161,20 @@ def test_weights_from_torch_compute_what_torch_computes(name: str) -> None:
         mine.data.copy_(theirs)
     expected = single(x.flip(1))[0].flip(1)
     torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=FLOAT64)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("name", CELLS)
+def test_weights_of_torchs_cells(name: str, bias: bool) -> None:
+    torch.manual_seed(0)
+    make = {"lstm": nn.LSTMCell, "gru": nn.GRUCell}.get(name, nn.RNNCell)
+    options = {"nonlinearity": "relu"} if name == "elman-relu" else {}
+    module, cell = make(D, H, bias=bias, **options).double(), CELLS[name](D, H).double()
+    copy_from_torch(cell, module)
+    x = torch.randn(2, D, dtype=torch.float64)
+    after = module(x)
+    found, _ = Recurrent(cell)(x.unsqueeze(1))
+    torch.testing.assert_close(found[:, 0], after[0] if name == "lstm" else after, rtol=0, atol=FLOAT64)
+    if not bias:
+        with pytest.raises(ConfigError, match="has no biases"):
+            copy_to_torch(cell, module)

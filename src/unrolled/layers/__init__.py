@@ -6,6 +6,7 @@ from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import MLP, Head
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
+from unrolled.layers.torch import from_torch, to_torch
 
 __all__ = [
     "MLP",
@@ -19,5 +20,7 @@ __all__ = [
     "Layer",
     "Recurrent",
     "Stacked",
+    "from_torch",
     "set_backend",
+    "to_torch",
 ]

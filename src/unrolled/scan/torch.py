@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
+from unrolled.errors import ConfigError
 from unrolled.shapes import real
 from unrolled.state import State
 
@@ -67,19 +68,31 @@ def scan(
     return y, GRUState(h) if isinstance(cell, GRUCell) else ElmanState(h)
 
 
-def copy_to_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: int = 0, reverse: bool = False) -> None:
-    """Copy the cell's weights into one layer and direction of a torch.nn.RNN, LSTM or GRU of the same sizes."""
+def copy_to_torch(
+    cell: Cell[Any, Any], module: torch.nn.RNNBase | torch.nn.RNNCellBase, *, layer: int = 0, reverse: bool = False
+) -> None:
+    """Copy the cell's weights into a cell of torch's, or one layer and direction of its RNN, LSTM or GRU, of its sizes.
+
+    Raises:
+        ConfigError: the module has no biases, and ours would be lost.
+    """
+    theirs = _theirs(module, layer, reverse)
+    if len(theirs) == 2:
+        raise ConfigError(f"copy_to_torch: {module} has no biases and the cell has; build it with bias=True")
     with torch.no_grad():
-        for theirs, ours in zip(_theirs(module, layer, reverse), _weights(cell), strict=True):
-            theirs.copy_(ours)
+        for weight, ours in zip(theirs, _weights(cell), strict=True):
+            weight.copy_(ours)
 
 
-def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: int = 0, reverse: bool = False) -> None:
-    """Copy one layer and direction of a torch.nn.RNN, LSTM or GRU into the cell, its two biases summed into our one."""
-    weight_ih, weight_hh, bias_ih, bias_hh = _theirs(module, layer, reverse)
+def copy_from_torch(
+    cell: Cell[Any, Any], module: torch.nn.RNNBase | torch.nn.RNNCellBase, *, layer: int = 0, reverse: bool = False
+) -> None:
+    """Copy a cell of torch's, or one layer and direction of its RNN, LSTM or GRU, into the cell; biases are summed."""
+    weight_ih, weight_hh, *biases = _theirs(module, layer, reverse)
     with torch.no_grad():
         cell.get_parameter("weight_x").copy_(weight_ih)
         cell.get_parameter("weight_h").copy_(weight_hh)
+        bias_ih, bias_hh = biases or [weight_ih.new_zeros(weight_ih.shape[0])] * 2
         bias = bias_ih + bias_hh
         if isinstance(cell, GRUCell):
             n = slice(2 * cell.hidden_size, None)
@@ -88,8 +101,10 @@ def copy_from_torch(cell: Cell[Any, Any], module: torch.nn.RNNBase, *, layer: in
         cell.get_parameter("bias").copy_(bias)
 
 
-def _theirs(module: torch.nn.RNNBase, layer: int, reverse: bool) -> list[Tensor]:
-    """One layer and direction of a torch module: weight_ih, weight_hh, bias_ih, bias_hh."""
+def _theirs(module: torch.nn.RNNBase | torch.nn.RNNCellBase, layer: int, reverse: bool) -> list[Tensor]:
+    """One layer and direction of a torch module: weight_ih, weight_hh and, if it has them, bias_ih, bias_hh."""
+    if isinstance(module, torch.nn.RNNCellBase):
+        return list(module.parameters(recurse=False))
     return list(module.all_weights[layer * (2 if module.bidirectional else 1) + reverse])
 
 
