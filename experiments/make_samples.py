@@ -1,14 +1,19 @@
-"""Make the two sample data sets that the package carries: films.tsv.xz and products.tsv.xz.
+"""Make the sample data sets that the package carries.
 
-    python experiments/make_samples.py SNIPPETS src/unrolled/data/samples
+    python experiments/make_samples.py --snippets SNIPPETS --plays PLAYS src/unrolled/data/samples
 
-SNIPPETS is a folder with `movieReviewSnippets_GroundTruth.txt`, `amazonReviewSnippets_GroundTruth.txt` (each line an
-id, a mean rating from −4 to 4 and a sentence, separated by tabs) and their `LICENSE`. A rating above 0.5 is positive,
-one below −0.5 negative; what lies between is left out and counted. Nothing in a text is changed.
+SNIPPETS makes films.tsv.xz and products.tsv.xz. It is a folder with `movieReviewSnippets_GroundTruth.txt`,
+`amazonReviewSnippets_GroundTruth.txt` (each line an id, a mean rating from −4 to 4 and a sentence, separated by tabs)
+and their `LICENSE`. A rating above 0.5 is positive, one below −0.5 negative; what lies between is left out and counted.
+Nothing in a text is changed. The part of a row is decided by a hash: of the text, lower case and with single spaces,
+for the films; of the review's number for the products, whose sentences come from reviews (so that a review is never
+torn apart). SHA-256, first byte modulo 20: 0 is valid, 1 is test, the rest train.
 
-The part of a row is decided by a hash: of the text, lower case and with single spaces, for the films; of the review's
-number for the products, whose sentences come from reviews (so that a review is never torn apart). SHA-256, first byte
-modulo 20: 0 is valid, 1 is test, the rest train. The same source gives the same bytes.
+PLAYS makes shakespeare.train.txt.xz, shakespeare.valid.txt.xz and shakespeare.test.txt.xz. It is a folder with one text
+a play, `king-lear.txt`; the `LICENSE` is in the folder above. Each part is its plays, unchanged, in the order of their
+names, with an empty line between two. No play is torn apart.
+
+The same source gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from collections import Counter
 from pathlib import Path
 
 SOURCES = {"films": "movieReviewSnippets_GroundTruth.txt", "products": "amazonReviewSnippets_GroundTruth.txt"}
+PLAYS = {"valid": ("king-lear", "much-ado-about-nothing"), "test": ("macbeth", "twelfth-night")}  # the rest is train
 COLUMNS = ("id", "part", "label", "rating", "text")
 NEUTRAL = 0.5  # a mean rating this near to zero says neither
 
@@ -49,18 +55,39 @@ def make(name: str, source: str) -> tuple[str, Counter[str]]:
     return "\n".join(rows) + "\n", counts
 
 
+def plays(texts: dict[str, str]) -> dict[str, str]:
+    """Return the text of each part, from the plays by name."""
+    held_out = {name for names in PLAYS.values() for name in names}
+    parts = {"train": [name for name in sorted(texts) if name not in held_out], **PLAYS}
+    return {part: "\n".join(texts[name] for name in names) for part, names in parts.items()}
+
+
+def pack(path: Path, text: str) -> int:
+    """Write a text as .xz, as small as it gets; return its bytes."""
+    packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
+    path.write_bytes(packed)
+    return len(packed)
+
+
 def main() -> None:
-    """Read both sources, write both samples and the licence, and say the counts."""
+    """Read the sources that are given, write their samples and licences, and say the counts."""
     parser = argparse.ArgumentParser(description="Make the sample data sets of the package.")
-    parser.add_argument("source", type=Path, help="folder with the two snippet files and their LICENSE")
+    parser.add_argument("--snippets", type=Path, help="folder with the two snippet files and their LICENSE")
+    parser.add_argument("--plays", type=Path, help="folder with one text a play; their LICENSE is in the one above")
     parser.add_argument("target", type=Path, help="folder to write into")
-    arguments = parser.parse_args()
-    for name, file in SOURCES.items():
-        sample, counts = make(name, (arguments.source / file).read_text(encoding="utf-8"))
-        packed = lzma.compress(sample.encode(), preset=9 | lzma.PRESET_EXTREME)
-        (arguments.target / f"{name}.tsv.xz").write_bytes(packed)
-        sys.stdout.write(f"{name}: {len(packed):,} bytes, {dict(sorted(counts.items()))}\n")
-    shutil.copyfile(arguments.source / "LICENSE", arguments.target / "LICENSE-snippets")
+    asked = parser.parse_args()
+    if asked.snippets:
+        for name, file in SOURCES.items():
+            sample, counts = make(name, (asked.snippets / file).read_text(encoding="utf-8"))
+            size = pack(asked.target / f"{name}.tsv.xz", sample)
+            sys.stdout.write(f"{name}: {size:,} bytes, {dict(sorted(counts.items()))}\n")
+        shutil.copyfile(asked.snippets / "LICENSE", asked.target / "LICENSE-snippets")
+    if asked.plays:
+        texts = {path.stem: path.read_text(encoding="utf-8") for path in asked.plays.glob("*.txt")}
+        for part, text in plays(texts).items():
+            size = pack(asked.target / f"shakespeare.{part}.txt.xz", text)
+            sys.stdout.write(f"shakespeare {part}: {size:,} bytes, {len(text):,} characters\n")
+        shutil.copyfile(asked.plays.parent / "LICENSE", asked.target / "LICENSE-shakespeare")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ class DataConfig(_Section):
     vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
     min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
     lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
+    cache: str | None = Field(
+        None, description="folder for the ids of a text, made once (task generate); default: the user's cache folder"
+    )
 
 
 class ModelConfig(_Section):

@@ -3,6 +3,7 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tokenizers as library
 from hypothesis import given, settings
@@ -243,3 +244,53 @@ def test_training_stops_at_whole_texts(monkeypatch, caplog):
 def test_no_threads_to_fork():
     program = "import os, unrolled.data.tokenizers; assert os.environ['TOKENIZERS_PARALLELISM'] == 'false'"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+LONG = "\n".join([*TEXTS, ODD, "", " indented", "\ttab", "don't stop", ""])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10**6])
+def test_blocks_give_the_ids_of_the_whole(tokenizer, size):
+    blocks = [LONG[i : i + size] for i in range(0, len(LONG), size)]
+    found = np.concatenate(list(tokenizer.encode_blocks(blocks)))
+    assert found.tolist() == tokenizer.encode([LONG])[0]
+
+
+def test_no_text_gives_no_ids(tokenizer):
+    assert sum(len(ids) for ids in tokenizer.encode_blocks([])) == 0
+
+
+def test_a_line_without_end_is_cut_where_memory_ends():
+    pieces = list(module._at_line_ends(["ab cd"] * 6, most=10))
+    assert "".join(pieces) == "ab cd" * 6
+    assert max(map(len, pieces)) <= 10
+
+
+def test_the_reader_says_what_decode_says(tokenizer):
+    ids = tokenizer.encode([ODD])[0] + [module.PAD, module.BOS, UNK]
+    read = tokenizer.reader()
+    pieces = [read(i) for i in ids]
+    assert "".join(pieces) == tokenizer.decode(ids)
+    if tokenizer.kind == "byte":
+        assert pieces[ODD.encode().index("é".encode()) if "é" in ODD else 1] is not None
+        assert all("\ufffd" not in piece for piece in pieces), "half a character is held back"
+
+
+def test_the_characters_of_a_vocabulary_are_those_that_the_library_would_learn():
+    learner = library.Tokenizer(library.models.WordLevel(unk_token="<unk>"))
+    learner.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(r"[\s\S]"), "isolated")
+    trainer = library.trainers.WordLevelTrainer(
+        vocab_size=40, min_frequency=2, special_tokens=list(SPECIAL), show_progress=False
+    )
+    learner.train_from_iterator(TEXTS, trainer)
+    ours = Tokenizer.train(TEXTS, kind="character", vocabulary_size=40, min_frequency=2)
+    assert json.loads(ours.to_json())["model"]["vocab"] == learner.get_vocab()
+
+
+def test_what_is_unknown_is_named_with_its_place():
+    tokenizer = Tokenizer.train(["abc abd"], kind="character", min_frequency=1)
+    assert tokenizer.unknown("a\U0001f600bz") == [(1, "\U0001f600"), (3, "z")]
+    assert tokenizer.unknown("abc") == []
+    words = Tokenizer.train(["to be"], kind="word", min_frequency=1)
+    assert words.unknown("To be, or") == [(5, ","), (7, "or")]
+    assert Tokenizer.train(["abc"], kind="byte").unknown("äöü") == []

@@ -125,7 +125,7 @@ def load_examples(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
     if isinstance(data, str) and data.startswith(PREFIX):
-        name, source, rows = find(data)[0].name, data, read_sample(data, ("text", "label")[: len(columns)])
+        name, source, rows = find(data, "classify")[0].name, data, read_sample(data, ("text", "label")[: len(columns)])
     elif isinstance(data, (str, os.PathLike)):
         path = Path(data)
         name, source, rows = path.name.split(".")[0] or "data", str(data), read_rows(path, columns)

@@ -17,7 +17,18 @@ from typing import BinaryIO, NamedTuple
 
 from unrolled.errors import DataError, nearest
 
-__all__ = ["MOST_BYTES", "SKIP", "BadRow", "Lines", "open_lines"]
+__all__ = [
+    "CONVERT",
+    "MOST_BYTES",
+    "SKIP",
+    "UNREADABLE",
+    "BadRow",
+    "Lines",
+    "open_bytes",
+    "open_lines",
+    "unreadable",
+    "without_signature",
+]
 
 MOST_BYTES = 100_000_000  # of one row, its line ends included; more is a wrong file, not a long row
 SKIP = "or skip bad rows with --on-bad-row skip (they are counted and listed)"
@@ -34,6 +45,8 @@ FOREIGN = (
     (b"\xfd7zXZ\x00", "is xz data, but its name does not end in .xz", "rename it, so that it ends in .xz"),
     (b"PK\x03\x04", "is a zip archive or a spreadsheet, not text", "unpack it, or save it as CSV with UTF-8"),
 )
+
+UNREADABLE = (EOFError, lzma.LZMAError, zlib.error, OSError)  # what reading a file may raise
 
 
 class BadRow(NamedTuple):
@@ -87,8 +100,7 @@ class Lines:
             self.ended = True
             raise StopIteration
         if self.number == 0:
-            self._refuse_foreign(data)
-            data = data.removeprefix(BOM)
+            data = without_signature(data, self.file)
         self.number += 1
         self._bytes += len(data)
         if self._bytes > MOST_BYTES:
@@ -136,19 +148,30 @@ class Lines:
     def _read(self) -> bytes:
         try:
             return self._handle.readline(MOST_BYTES + 1)
-        except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-            # Unpackers read ahead, so the line at which the damage lies is not known.
-            problem = f"the compressed data is damaged or cut off, some way after line {self.number}: {error}"
-            raise DataError(problem, file=self.file, fix="fetch or compress the file again") from None
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror or error}"
-            fix = "check the disk, or copy the file again"
-            raise DataError(problem, file=self.file, line=self.number + 1, fix=fix) from None
+        except UNREADABLE as error:
+            raise unreadable(error, self.file, self.number) from None
 
-    def _refuse_foreign(self, data: bytes) -> None:
-        for signature, problem, fix in FOREIGN:
-            if data.startswith(signature):
-                raise DataError(f"the file {problem}", file=self.file, line=1, fix=fix)
+
+def without_signature(data: bytes, file: str) -> bytes:
+    """Return a file's first bytes without the byte order mark.
+
+    Raises:
+        DataError: they are not the beginning of UTF-8 text.
+    """
+    for signature, problem, fix in FOREIGN:
+        if data.startswith(signature):
+            raise DataError(f"the file {problem}", file=file, line=1, fix=fix)
+    return data.removeprefix(BOM)
+
+
+def unreadable(error: Exception, file: str, lines: int) -> DataError:
+    """Return what to say of one of UNREADABLE that came after so many lines."""
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        problem, fix = f"cannot be read: {error.strerror or error}", "check the disk, or copy the file again"
+        return DataError(problem, file=file, line=lines + 1, fix=fix)
+    # Unpackers read ahead, so the line at which the damage lies is not known.
+    problem = f"the compressed data is damaged or cut off, some way after line {lines}: {error}"
+    return DataError(problem, file=file, fix="fetch or compress the file again")
 
 
 @contextmanager
@@ -158,6 +181,13 @@ def open_lines(path: Path, file: str) -> Iterator[Lines]:
     Raises:
         DataError: there is no such file, it is a folder, or it may not be read.
     """
+    with open_bytes(path, file) as handle:
+        yield Lines(handle, file)
+
+
+@contextmanager
+def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
+    """Open `path`, unpacking .gz and .xz, for reading bytes; as `open_lines`."""
     try:
         handle = path.open("rb", buffering=1 << 18)
     except FileNotFoundError:
@@ -172,9 +202,9 @@ def open_lines(path: Path, file: str) -> Iterator[Lines]:
         packing = path.suffix.lower()
         if packing == ".gz":
             with gzip.GzipFile(fileobj=handle) as unpacked:
-                yield Lines(io.BufferedReader(unpacked, 1 << 18), file)
+                yield io.BufferedReader(unpacked, 1 << 18)
         elif packing == ".xz":
             with lzma.LZMAFile(handle) as unpacked:
-                yield Lines(io.BufferedReader(unpacked, 1 << 18), file)
+                yield io.BufferedReader(unpacked, 1 << 18)
         else:
-            yield Lines(handle, file)
+            yield handle

@@ -113,7 +113,7 @@ def inspect(data: object, config: DataConfig) -> DataReport:
 def _shape(data: object) -> tuple[str, str, tuple[str, ...]]:
     """Source, format and columns, as far as they can be told without reading the rows."""
     if isinstance(data, str) and data.startswith(PREFIX):
-        find(data)
+        find(data, "classify")
         return data, "sample", ("text", "label")
     if isinstance(data, (str, os.PathLike)):
         return str(data), format_of(Path(data)), columns_of(Path(data))

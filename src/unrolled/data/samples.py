@@ -1,30 +1,39 @@
-"""The sample data sets that come with the package: real sentences, small enough to train on at once.
+"""The sample data sets that come with the package: real text, small enough to train on at once.
 
-`sample:films` names a whole sample, `sample:films/test` one part of it. The parts are fixed, as a column of the file,
-so that everyone's figures are about the same rows. Both are sentences with a mean human rating from −4 to 4, of which
-the clear ones are kept: above 0.5 is positive, below −0.5 negative.
+`sample:films` names a whole sample, `sample:films/test` one part of it. The parts are fixed, so that everyone's figures
+are about the same data.
+
+Films and products are sentences with a mean human rating from −4 to 4, of which the clear ones are kept: above 0.5 is
+positive, below −0.5 negative. Their part is a column of the file.
 
 films      10,605 sentences read, 562 neutral ones left out, 10,043 kept
            train 4,555 negative + 4,473 positive, valid 261 + 259, test 245 + 250; split by the text
 products   3,708 sentences read, 765 neutral ones left out, 2,943 kept
            train 1,018 negative + 1,535 positive, valid 152 + 85, test 48 + 105; split by the review
+
+Shakespeare is 38 plays, one file a part, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
+and *Twelfth Night* test.
+
+shakespeare  4,988,764 characters, 81 different ones: train 4,498,519, valid 274,351, test 215,894
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.data.lines import BadRow
 from unrolled.data.readers import Row, read_rows
 from unrolled.errors import DataError, nearest
 
-__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "read_sample"]
+__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "read_sample", "text_file"]
 
 PREFIX = "sample:"
 PARTS = ("train", "valid", "test")
-LICENCE = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
+HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
+STEWART = "text in the public domain; this edition MIT, Sean Stewart 2019 (LICENSE-shakespeare)"
+FOLDER = Path(__file__).with_name("samples")
 
 
 class Sample(NamedTuple):
@@ -33,21 +42,22 @@ class Sample(NamedTuple):
     name: str
     task: str
     what: str
-    rows: int
+    size: int  # rows, or characters of plain text
     licence: str
 
 
 SAMPLES = (
-    Sample("films", "classify", "sentences from film reviews, positive or negative", 10_043, LICENCE),
-    Sample("products", "classify", "sentences from product reviews, positive or negative", 2_943, LICENCE),
+    Sample("films", "classify", "sentences from film reviews, positive or negative", 10_043, HUTTO),
+    Sample("products", "classify", "sentences from product reviews, positive or negative", 2_943, HUTTO),
+    Sample("shakespeare", "generate", "38 plays by Shakespeare", 4_988_764, STEWART),
 )
 
 
-def find(address: str) -> tuple[Sample, str | None]:
+def find(address: str, task: str) -> tuple[Sample, str | None]:
     """Return the sample and the part, if any, that `sample:name` or `sample:name/part` names.
 
     Raises:
-        DataError: there is no such sample or part; the nearest is named.
+        DataError: there is no such sample or part (the nearest is named), or it serves another task.
     """
     name, slash, part = address.removeprefix(PREFIX).partition("/")
     names = [sample.name for sample in SAMPLES]
@@ -57,7 +67,19 @@ def find(address: str) -> tuple[Sample, str | None]:
     if slash and part not in PARTS:
         have = ", ".join(f"{PREFIX}{name}/{known}" for known in PARTS)
         raise DataError(f'sample {name} has no part "{part}"{nearest(part, PARTS)}', fix=f"its parts are {have}")
-    return SAMPLES[names.index(name)], part or None
+    sample = SAMPLES[names.index(name)]
+    if sample.task != task:
+        ours = ", ".join(PREFIX + known.name for known in SAMPLES if known.task == task)
+        raise DataError(
+            f"{PREFIX}{name} is a sample for task {sample.task}, not {task}",
+            fix=f"say --task {sample.task}, or take {ours}",
+        )
+    return sample, part or None
+
+
+def text_file(name: str, part: str) -> Path:
+    """Return the file with one part of a sample of plain text."""
+    return FOLDER / f"{name}.{part}.txt.xz"
 
 
 def read_sample(address: str, columns: Sequence[str]) -> Iterator[Row | BadRow]:
@@ -66,9 +88,7 @@ def read_sample(address: str, columns: Sequence[str]) -> Iterator[Row | BadRow]:
     Raises:
         DataError: there is no such sample or part.
     """
-    sample, part = find(address)
-    file = resources.files("unrolled.data") / "samples" / f"{sample.name}.tsv.xz"
-    with resources.as_file(file) as path:
-        for row in read_rows(path, (*columns, "part"), file=address):
-            if isinstance(row, BadRow) or part in (None, row.values[-1]):
-                yield row
+    sample, part = find(address, "classify")
+    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, "part"), file=address):
+        if isinstance(row, BadRow) or part in (None, row.values[-1]):
+            yield row

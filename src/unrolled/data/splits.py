@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unrolled.config import DataConfig
@@ -26,7 +26,7 @@ from unrolled.data.lines import SKIP
 from unrolled.data.samples import PARTS, PREFIX, find
 from unrolled.errors import ConfigError, DataError, excerpt
 
-__all__ = ["Splits", "fold", "load_splits"]
+__all__ = ["Splits", "assign", "fold", "load_splits", "shares"]
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def load_splits(data: object, config: DataConfig) -> Splits:
             a label of the other parts never occurs in training.
     """
     files = {name: given for name, given in (("valid", config.valid), ("test", config.test)) if given is not None}
-    if isinstance(data, str) and data.startswith(PREFIX) and find(data)[1] is None:
+    if isinstance(data, str) and data.startswith(PREFIX) and find(data, "classify")[1] is None:
         loaded = {name: load_examples(f"{data}/{name}", config) for name in PARTS if name not in files}
         parts, how = dict(loaded), f"the fixed parts of {data}"
     else:
         loaded = {"train": load_examples(data, config)}
-        shares = {name: share for name, share in _shares(config).items() if name not in files}
-        parts, how = _split(loaded["train"], shares, config), _sentence(loaded["train"], shares, config)
+        wanted = {name: share for name, share in shares(config).items() if name not in files}
+        parts, how = _split(loaded["train"], wanted, config), _sentence(loaded["train"], wanted, config)
     seen = sorted(set(parts["train"].labels()))
     for name, file in files.items():
         parts[name] = loaded[name] = load_examples(file, config, labels=seen)
@@ -96,8 +96,14 @@ def _position(text: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8])
 
 
-def _shares(config: DataConfig) -> dict[str, float]:
-    """The test part comes first, so that it stays the same when the validation part changes."""
+def shares(config: DataConfig) -> dict[str, float]:
+    """Return the shares of the test and the validation part.
+
+    The test part comes first, so that it stays the same when the validation part changes.
+
+    Raises:
+        ConfigError: they leave nothing to train on.
+    """
     if config.valid_share + config.test_share >= 1:
         raise ConfigError(
             f"valid_share and test_share must leave something to train on: got {config.valid_share} and "
@@ -106,24 +112,37 @@ def _shares(config: DataConfig) -> dict[str, float]:
     return {"test": config.test_share, "valid": config.valid_share}
 
 
-def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
-    folded = [fold(item.text) for item in main.items]
-    position = {text: _position(text, config.split_seed) for text in set(folded)}
-    order = sorted(position, key=lambda text: position[text])
+def assign(keys: Collection[str], shares: Mapping[str, float], seed: int) -> dict[str, str] | None:
+    """Return the part of every key that does not fall into train; None if the keys are too few for all the parts.
+
+    Args:
+        keys: no two are equal. shares: by part, in the order in which they are taken. seed: of the split.
+    """
+    place = {key: _position(key, seed) for key in keys}
+    order = sorted(place, key=lambda key: place[key])
     wanted = [name for name, share in shares.items() if share > 0]
     if len(order) <= len(wanted):
-        raise DataError(
-            f"{len(order):,} different texts are too few for a training part beside the others",
-            file=main.source,
-            fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
-        )
+        return None
     part_of: dict[str, str] = {}
     border, end = 0.0, 0
     for number, name in enumerate(wanted):
         border += shares[name]
-        start, end = end, sum(u < border * 2**64 for u in position.values())
-        end = min(max(end, start + 1), len(order) - (len(wanted) - number))  # the parts to come need one text each
+        start, end = end, sum(u < border * 2**64 for u in place.values())
+        end = min(max(end, start + 1), len(order) - (len(wanted) - number))  # the parts to come need one key each
         part_of.update(dict.fromkeys(order[start:end], name))
+    return part_of
+
+
+def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
+    folded = [fold(item.text) for item in main.items]
+    different = set(folded)
+    part_of = assign(different, shares, config.split_seed)
+    if part_of is None:
+        raise DataError(
+            f"{len(different):,} different texts are too few for a training part beside the others",
+            file=main.source,
+            fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
+        )
     rows: dict[str, list[Example]] = {name: [] for name in PARTS}
     for text, item in zip(folded, main.items, strict=True):
         rows[part_of.get(text, "train")].append(item)

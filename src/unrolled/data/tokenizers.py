@@ -14,16 +14,21 @@ every text: whoever writes "<pad>" gets the tokens of these five characters.
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 # Without this the library starts a thread pool that a forked worker would inherit dead, and warns on stderr about it.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import numpy as np
 import tokenizers as library
+from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from unrolled.errors import CheckpointError, ConfigError, DataError
@@ -49,6 +54,7 @@ WORDS = r"""
 PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 MOVED = [byte for byte in range(256) if byte not in PRINTABLE]
 BYTES = [chr(byte) if byte in PRINTABLE else chr(256 + MOVED.index(byte)) for byte in range(256)]
+LINE_END = re.compile(r"(?<=\S)\n(?=\S)")
 BYTE_OF = {character: byte for byte, character in enumerate(BYTES)}
 
 
@@ -91,7 +97,8 @@ class Tokenizer:
         """Learn a vocabulary: the same texts give the same one, to the byte of its JSON.
 
         Args:
-            texts: what to learn from; of more than 50 MB the first texts are taken and a warning is logged.
+            texts: what to learn from. Of more than 50 MB, all kinds but `character` take the first texts, and a warning
+                is logged.
             kind: what one token is.
             vocabulary_size: most tokens to keep, the 5 special ones included (a byte vocabulary always has 261).
             min_frequency: a token, or for bpe a pair, seen less often is not kept.
@@ -109,6 +116,8 @@ class Tokenizer:
             )
         if kind == "byte":
             return cls(kind, (*SPECIAL, *BYTES))
+        if kind == "character":
+            return cls(kind, (*SPECIAL, *_characters(texts, vocabulary_size - len(SPECIAL), min_frequency)))
         lowercase = lowercase and kind == "word"
         # The trainers make the special tokens "added tokens", so what they learned moves into a tokenizer without.
         learner = cls(kind, SPECIAL, lowercase=lowercase)._inner
@@ -145,6 +154,29 @@ class Tokenizer:
             raise _refusal(texts) from None
         return [encoding.ids or [UNK] for encoding in encodings]
 
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[NDArray[np.integer[Any]]]:
+        """Yield the ids of one long text that comes in blocks, cut anywhere: the same ids as of the whole.
+
+        Characters and bytes are looked up; words and byte pairs go to the library, cut at line ends where no token can
+        reach across. (In a text without any such line end, a token may be cut every 16 MB.)
+        """
+        if self.kind in ("byte", "character"):
+            table = self._table()
+            for block in blocks:
+                yield table[_codes(block, self.kind)]
+            return
+        for piece in _at_line_ends(blocks):
+            yield np.array(self._inner.encode(piece, add_special_tokens=False).ids, dtype=np.int64)
+
+    def unknown(self, text: str) -> list[tuple[int, str]]:
+        """Return what of a text is not in the vocabulary: where it begins (in characters), and what it is."""
+        if self.kind in ("byte", "bpe"):
+            return []
+        encoding = self._inner.encode(text, add_special_tokens=False)
+        return [
+            (start, text[start:end]) for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True) if i == UNK
+        ]
+
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return for each id of `text` the characters [start, end) of the original that it stands for."""
         spans = self._inner.encode(text, add_special_tokens=False).offsets or [(0, len(text))]
@@ -170,6 +202,27 @@ class Tokenizer:
         if self.kind == "character":
             return "".join(tokens)
         return _bytes(tokens).decode("utf-8", "replace")
+
+    def reader(self) -> Callable[[int], str]:
+        """Return a function that is given ids one by one, and says each time what text they add to `decode` so far.
+
+        Bytes that are no whole character yet are held back.
+        """
+        utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        first = True
+
+        def read(i: int) -> str:
+            nonlocal first
+            if i != UNK and i < len(SPECIAL):
+                return ""
+            token = self._tokens[i]
+            if self.kind in ("byte", "bpe"):
+                return utf8.decode(_bytes([token]))
+            space = "" if first or self.kind == "character" else " "
+            first = False
+            return space + token
+
+        return read
 
     def to_json(self) -> str:
         """Return the tokenizer as the JSON that the `tokenizers` library reads."""
@@ -210,6 +263,13 @@ class Tokenizer:
                 raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{part}" is not ours')
         return tokenizer
 
+    def _table(self) -> NDArray[np.integer[Any]]:
+        """The id of every byte, or of every character."""
+        ids = np.full(256 if self.kind == "byte" else sys.maxunicode + 1, UNK, dtype=np.int32)
+        for i, token in enumerate(self._tokens[len(SPECIAL) :], start=len(SPECIAL)):
+            ids[BYTE_OF[token] if self.kind == "byte" else ord(token)] = i
+        return ids
+
     def _model(self) -> models.Model:
         vocabulary = {token: i for i, token in enumerate(self._tokens)}
         if self.kind in ("byte", "bpe"):
@@ -224,6 +284,39 @@ def _pieces(merges: Sequence[tuple[str, str]]) -> list[str]:
 
 def _bytes(tokens: Iterable[str]) -> bytes:
     return bytes(BYTE_OF[character] for token in tokens for character in token)
+
+
+def _codes(text: str, kind: Kind) -> NDArray[np.integer[Any]]:
+    """The numbers of a text's bytes, or of its characters."""
+    if kind == "byte":
+        return np.frombuffer(text.encode(), dtype=np.uint8)
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+
+
+def _characters(texts: Iterable[str], most: int, min_frequency: int) -> list[str]:
+    """The most frequent characters, of equals the one with the smaller number first."""
+    counts = np.zeros(sys.maxunicode + 1, dtype=np.int64)
+    for text in texts:
+        found = np.bincount(_codes(text, "character"))
+        counts[: len(found)] += found
+    order = np.argsort(-counts, kind="stable")[: max(0, most)]
+    return [chr(number) for number in order[counts[order] >= max(1, min_frequency)]]
+
+
+def _at_line_ends(blocks: Iterable[str], most: int = 1 << 24) -> Iterator[str]:
+    """The text of the blocks in pieces that end with a line: one that is not empty, before one that begins with a word.
+
+    There no token of the library's reaches across. A piece without such an end is cut after `most` characters.
+    """
+    rest = ""
+    for block in blocks:
+        rest += block
+        end = max((match.end() for match in LINE_END.finditer(rest)), default=len(rest) if len(rest) >= most else 0)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
 
 
 def _refusal(texts: Sequence[object]) -> DataError:

@@ -142,6 +142,7 @@ class Classify(Task):
 
     answer = "once"
     run = ClassificationRun
+    unused = frozenset({"cache"})
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.tokenizer = splits.train.name, splits.labels, tokenizer
