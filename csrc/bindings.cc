@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -69,7 +71,7 @@ std::string shape_text(const int64_t* sizes, int count) {
 }
 
 struct Array {
-  const char* name;
+  const char* name = nullptr;
   char* data = nullptr;
   int ndim = 0;
   int64_t size[3] = {}, stride[3] = {};
@@ -101,7 +103,8 @@ Array array(const char* name, nb::handle object) {
     PyErr_Clear();
     throw nb::type_error((std::string(name) + " must be a dense tensor with storage").c_str());
   }
-  Array found{name};
+  Array found;
+  found.name = name;
   if (view.device.device_type != nb::device::cpu::value)
     throw nb::type_error((std::string(name) + " must be on the CPU").c_str());
   found.integer = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Int);
@@ -152,7 +155,7 @@ class Checked {
         throw nb::value_error((std::string(name) + " must be contiguous").c_str());
       stride *= std::max<int64_t>(found.size[i], 1);
     }
-    (written ? outputs : inputs).push_back(found);
+    (written ? outputs : inputs).add(found);
     return reinterpret_cast<T*>(found.data);
   }
 
@@ -169,14 +172,14 @@ class Checked {
     if (written && B > 0 && T_ > 0 && !((T_ == 1 || step >= n) && (B == 1 || row >= (T_ - 1) * step + n)) &&
         !((B == 1 || row >= n) && (T_ == 1 || step >= (B - 1) * row + n)))
       throw nb::value_error((std::string(name) + " overlaps itself").c_str());
-    (written ? outputs : inputs).push_back(found);
+    (written ? outputs : inputs).add(found);
     return {reinterpret_cast<T*>(found.data), row, step};
   }
 
   void disjoint() const {
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      for (size_t k = i + 1; k < outputs.size(); ++k) apart(outputs[i], outputs[k]);
-      for (const Array& input : inputs) apart(outputs[i], input);
+    for (int i = 0; i < outputs.count; ++i) {
+      for (int k = i + 1; k < outputs.count; ++k) apart(outputs.array[i], outputs.array[k]);
+      for (int k = 0; k < inputs.count; ++k) apart(outputs.array[i], inputs.array[k]);
     }
   }
 
@@ -193,17 +196,23 @@ class Checked {
       if (values[b] < 0 || values[b] > T_)
         throw nb::value_error(
             ("lengths must lie between 0 and " + std::to_string(T_) + ": got " + std::to_string(values[b])).c_str());
-    inputs.push_back(found);
+    inputs.add(found);
     return values;
   }
 
  private:
+  struct Arrays {  // as many as any call has
+    Array array[16];
+    int count = 0;
+    void add(const Array& one) { array[count++] = one; }
+  };
+
   static void apart(const Array& a, const Array& b) {
     if (a.data < b.end() && b.data < a.end() && a.numel() && b.numel())
       throw nb::value_error((std::string(a.name) + " overlaps " + b.name).c_str());
   }
 
-  std::vector<Array> inputs, outputs;
+  Arrays inputs, outputs;
 };
 
 // --- calls -----------------------------------------------------------------------------------------------------
@@ -235,40 +244,84 @@ void must(bool there, bool wanted, const char* name) {
 }
 
 // What forward and backward are given alike.
-struct Inputs {
-  nb::handle x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0;
+struct Weights {
+  nb::handle weight_x, weight_h, bias, bias_n;
 };
 
-template <class T>
-Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, const Inputs& in) {
+struct Inputs {
+  nb::handle x, lengths;
+  Weights weights;
+  nb::handle mask, h0, c0;
+};
+
+int64_t gates_of(int recurrence) { return recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1; }
+
+void check_recurrence(int recurrence) {
   if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: there is none of this index");
+}
+
+template <class T>
+void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weights& in) {
+  const int64_t GH = checked.G * a.H;
+  a.weight_x = checked.dense("weight_x", in.weight_x, {GH, a.D}, false);
+  a.weight_h = checked.dense("weight_h", in.weight_h, {GH, a.H}, false);
+  a.bias = checked.dense_or_none("bias", in.bias, {GH}, false);
+  a.bias_n = checked.dense_or_none("bias_n", in.bias_n, {a.H}, false);
+  if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
+}
+
+// The sizes and the sequence, for weights of H units.
+template <class T>
+Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse, int64_t H, nb::handle x_object,
+                          nb::handle lengths) {
   if (threads < 1 || threads > 1024)
     throw nb::value_error(("threads must be 1 … 1024: got " + std::to_string(threads)).c_str());
-  const Array x = array("x", in.x), weight_h = array("weight_h", in.weight_h);
+  const Array x = array("x", x_object);
   if (x.ndim != 3) throw nb::value_error(("x must have shape (B, T, D): got " + shape_text(x.size, x.ndim)).c_str());
+  Checked<T> checked;
+  checked.G = gates_of(recurrence);
+  a.B = checked.B = x.size[0], a.T_ = checked.T_ = x.size[1];
+  a.D = checked.D = x.size[2], a.H = checked.H = H;
+  if (a.D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
+  a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
+  a.x = checked.template sequence<const T>("x", x_object, a.D, false);
+  a.lengths = checked.lengths(lengths);
+  return checked;
+}
+
+template <class T>
+void check_states(Checked<T>& checked, Scan<T>& a, int recurrence, nb::handle mask, nb::handle h0, nb::handle c0) {
+  a.mask = checked.dense_or_none("mask", mask, {a.B, a.H}, false);
+  a.h0 = checked.dense("h0", h0, {a.B, a.H}, false);
+  must(!c0.is_none(), recurrence == kLstm, "c0");
+  a.c0 = checked.dense_or_none("c0", c0, {a.B, a.H}, false);
+}
+
+int64_t units_of(nb::handle weight_h_object) {
+  const Array weight_h = array("weight_h", weight_h_object);
   if (weight_h.ndim != 2)
     throw nb::value_error(
         ("weight_h must have shape (G·H, H): got " + shape_text(weight_h.size, weight_h.ndim)).c_str());
-  Checked<T> checked;
-  checked.G = recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1;
-  a.B = checked.B = x.size[0], a.T_ = checked.T_ = x.size[1];
-  a.D = checked.D = x.size[2], a.H = checked.H = weight_h.size[1];
-  const int64_t G = checked.G, B = a.B, D = a.D, H = a.H;
-  if (D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
-  if (H < 1) throw nb::value_error("weight_h must have at least one unit: got H = 0");
-  a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
-  a.x = checked.template sequence<const T>("x", in.x, D, false);
-  a.lengths = checked.lengths(in.lengths);
-  a.weight_x = checked.dense("weight_x", in.weight_x, {G * H, D}, false);
-  a.weight_h = checked.dense("weight_h", in.weight_h, {G * H, H}, false);
-  a.bias = checked.dense_or_none("bias", in.bias, {G * H}, false);
-  a.bias_n = checked.dense_or_none("bias_n", in.bias_n, {H}, false);
-  if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
-  a.mask = checked.dense_or_none("mask", in.mask, {B, H}, false);
-  a.h0 = checked.dense("h0", in.h0, {B, H}, false);
-  must(!in.c0.is_none(), recurrence == kLstm, "c0");
-  a.c0 = checked.dense_or_none("c0", in.c0, {B, H}, false);
+  if (weight_h.size[1] < 1) throw nb::value_error("weight_h must have at least one unit: got H = 0");
+  return weight_h.size[1];
+}
+
+template <class T>
+Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, const Inputs& in) {
+  check_recurrence(recurrence);
+  const int64_t H = units_of(in.weights.weight_h);
+  Checked<T> checked = check_sequence(a, recurrence, threads, reverse, H, in.x, in.lengths);
+  check_weights(checked, a, recurrence, in.weights);
+  check_states(checked, a, recurrence, in.mask, in.h0, in.c0);
   return checked;
+}
+
+template <class T>
+void check_outputs(Checked<T>& checked, Forward<T>& a, int recurrence, nb::handle y, nb::handle h, nb::handle c) {
+  must(!c.is_none(), recurrence == kLstm, "c");
+  a.y = checked.template sequence<T>("y", y, a.H, true);
+  a.h = checked.dense("h", h, {a.B, a.H}, true);
+  a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
 }
 
 int64_t saved_of(int recurrence) { return recurrence == kGru ? 4 : recurrence == kLstm ? 5 : 0; }
@@ -279,10 +332,7 @@ void forward_as(int recurrence, int isa, int threads, bool reverse, const Inputs
   const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
   Forward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
-  must(!c.is_none(), recurrence == kLstm, "c");
-  a.y = checked.template sequence<T>("y", y, a.H, true);
-  a.h = checked.dense("h", h, {a.B, a.H}, true);
-  a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
+  check_outputs(checked, a, recurrence, y, h, c);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, true);
   checked.disjoint();
   const nb::gil_scoped_release release;
@@ -321,7 +371,7 @@ void backward_as(int recurrence, int isa, int threads, bool reverse, const Input
 void forward(int recurrence, int isa, int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle weight_x,
              nb::handle weight_h, nb::handle bias, nb::handle bias_n, nb::handle mask, nb::handle h0, nb::handle c0,
              nb::handle y, nb::handle h, nb::handle c, nb::handle saved) {
-  const Inputs in{x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0};
+  const Inputs in{x, lengths, {weight_x, weight_h, bias, bias_n}, mask, h0, c0};
   const bool wide = array("x", x).bytes == 8;
   (wide ? forward_as<double> : forward_as<float>)(recurrence, isa, threads, reverse, in, y, h, c, saved);
 }
@@ -331,11 +381,67 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
               nb::handle y, nb::handle saved, nb::handle dy, nb::handle dh, nb::handle dc, nb::handle dx,
               nb::handle dweight_x, nb::handle dweight_h, nb::handle dbias, nb::handle dbias_n, nb::handle dh0,
               nb::handle dc0) {
-  const Inputs in{x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0};
+  const Inputs in{x, lengths, {weight_x, weight_h, bias, bias_n}, mask, h0, c0};
   const bool wide = array("x", x).bytes == 8;
   (wide ? backward_as<double> : backward_as<float>)(recurrence, isa, threads, reverse, in, y, saved, dy, dh, dc, dx,
                                                     dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
 }
+
+// A cell's weights as they are now, packed once for many calls: for decoding step by step, where packing would be most
+// of a call.
+class Frozen {
+ public:
+  Frozen(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
+      : recurrence((check_recurrence(recurrence), recurrence)), kernel(kernel_of<float>(isa_of(isa), recurrence)) {
+    Scan<float> a;
+    Checked<float> checked;
+    checked.G = gates_of(recurrence);
+    a.H = H = units_of(weight_h);
+    const Array inputs = array("weight_x", weight_x);
+    a.D = D = inputs.ndim == 2 ? inputs.size[1] : 0;
+    if (D < 1) throw nb::value_error("weight_x must have shape (G·H, D), D at least 1");
+    check_weights(checked, a, recurrence, {weight_x, weight_h, bias, bias_n});
+    if (a.bias) this->bias.assign(a.bias, a.bias + checked.G * H);
+    if (a.bias_n) this->bias_n.assign(a.bias_n, a.bias_n + H);
+    const int64_t units = (H + kMostLanes - 1) / kMostLanes * kMostLanes;
+    const size_t numbers = size_t(checked.G * units * (D + H));
+    packed.reset(static_cast<float*>(operator new(numbers * sizeof(float), std::align_val_t(kLine))));
+    expect_large(packed.get(), numbers * sizeof(float));
+    packed_h = packed.get() + checked.G * units * D;
+    kernel.pack(a, packed.get(), packed_h);
+  }
+
+  void forward(int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle mask, nb::handle h0,
+               nb::handle c0, nb::handle y, nb::handle h, nb::handle c) const {
+    Forward<float> a;
+    Checked<float> checked = check_sequence(a, recurrence, threads, reverse, H, x, lengths);
+    if (a.D != D)
+      throw nb::value_error(
+          ("x must have " + std::to_string(D) + " features, as the weights: got " + std::to_string(a.D)).c_str());
+    a.bias = bias.empty() ? nullptr : bias.data();
+    a.bias_n = bias_n.empty() ? nullptr : bias_n.data();
+    a.packed_x = packed.get(), a.packed_h = packed_h;
+    check_states(checked, a, recurrence, mask, h0, c0);
+    check_outputs(checked, a, recurrence, y, h, c);
+    checked.disjoint();
+    const nb::gil_scoped_release release;
+    kernel.forward(a);
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  static constexpr int64_t kMostLanes = 16;  // of float32, of any instruction set
+  struct Free {
+    void operator()(float* data) const { operator delete(data, std::align_val_t(kLine)); }
+  };
+
+  const int recurrence;
+  const Kernel<float>& kernel;
+  int64_t D, H;
+  std::vector<float> bias, bias_n;
+  std::unique_ptr<float, Free> packed;  // both weights, see `pack` of a kernel
+  float* packed_h;
+};
 
 // Billions of floating-point operations a second, a multiply-add counted as two.
 double peak(int isa, int threads) {
@@ -381,6 +487,12 @@ NB_MODULE(_kernels, m) {
   nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
       nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \
       nb::arg("bias_n").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none()
+  nb::class_<Frozen>(m, "Frozen", "A cell's float32 weights as they are now, packed once for many forward calls.")
+      .def(nb::init<int, int, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::arg("recurrence"), nb::arg("isa"),
+           nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), nb::arg("bias_n").none())
+      .def("forward", &Frozen::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
+           nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
+           nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

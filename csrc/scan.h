@@ -27,11 +27,13 @@ struct Scan {
   Sequence<const T> x;               // (B, T, D)
   const T* weight_x;                 // (G·H, D)
   const T* weight_h;                 // (G·H, H)
-  const T* bias = nullptr;           // (G·H), or null
-  const T* bias_n = nullptr;         // (H) GRU only, or null
-  const T* mask = nullptr;           // (B, H) multiplies h where it enters the gates, or null
-  const T* h0;                       // (B, H)
-  const T* c0 = nullptr;             // (B, H) LSTM only
+  const T* packed_x = nullptr;       // both as the same kernel's `pack` wrote them, or null
+  const T* packed_h = nullptr;
+  const T* bias = nullptr;    // (G·H), or null
+  const T* bias_n = nullptr;  // (H) GRU only, or null
+  const T* mask = nullptr;    // (B, H) multiplies h where it enters the gates, or null
+  const T* h0;                // (B, H)
+  const T* c0 = nullptr;      // (B, H) LSTM only
 };
 
 template <class T>

@@ -95,7 +95,7 @@ class BackwardScan {
   // A panel of `vectors` vectors of columns of a matrix with n columns, beginning with vector v.
   static Panel<T> panel_of(const T* w, long w_stride, long v, long n, long column, bool fresh) {
     const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
-    return {w, w_stride, vectors, lanes_of<T>(v + vectors - 1, n), column, fresh};
+    return {w, w_stride, W, vectors, lanes_of<T>(v + vectors - 1, n), column, fresh};
   }
 
   static bool whole(long v, long n) { return (v + kPanelVectors) * W <= n; }
@@ -189,7 +189,7 @@ class BackwardScan {
         const bool fresh = a.mask || !Cell::kDirect;
         const bool in_place = !packed && whole_h(part, v);
         const T* const w = in_place ? a.weight_h + v * W : packed_h + v * W * G * a.H;
-        multiply(rows, some, G * a.H, Panel<T>{w, in_place ? a.H : long(vectors) * W, vectors, last, v * W, fresh},
+        multiply(rows, some, G * a.H, Panel<T>{w, in_place ? a.H : long(vectors) * W, W, vectors, last, v * W, fresh},
                  into);
       }
     }

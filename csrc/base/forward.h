@@ -14,6 +14,44 @@ constexpr long kSumsBytes = 384 * 1024;  // of a chunk, each thread
 constexpr long kFewSteps = 8;            // rows × steps up to which packing the weights does not pay
 constexpr long kBlockOfK = 64;           // what is packed at once then
 
+// --- packed weights ----------------------------------------------------------------------------------------------
+
+// How the gates of a unit are laid side by side for a tile: all of them; in two halves, where they are more than a
+// tile has vectors; a single gate's neighbours are other blocks of units, which stand apart.
+template <class Cell>
+struct Tiling {
+  static constexpr int kGates = Cell::kGates;
+  static constexpr int kHalves = kGates > kMostVectors ? 2 : 1, kHalf = kGates / kHalves;
+};
+
+// k0 <= k < k0 + K of one block of weights (G·H, stride): [half][k][gate of the half][lane].
+template <class T, class Cell, class GateOf>
+void pack_block(const T* weights, long H, long stride, long block, long k0, long K, GateOf gate_of, T* to) {
+  constexpr int W = kLanes<T>, halves = Tiling<Cell>::kHalves, half_gates = Tiling<Cell>::kHalf;
+  for (int half = 0; half < halves; ++half)
+    for (int v = 0; v < half_gates; ++v) {
+      const T* const from = weights + (gate_of(half * half_gates + v) * H + block * W) * stride + k0;
+      pack_transposed(from, stride, lanes_of<T>(block, H), K, to + half * K * half_gates * W + v * W, half_gates * W);
+    }
+}
+
+inline int in_order(int q) { return q; }
+
+// One block of units of both weights, [block][half][k][gate][lane], gates in the order of the sums.
+template <class T, class Cell>
+void pack_block_of(const Scan<T>& a, long block, T* packed_x, T* packed_h) {
+  constexpr long size = Cell::kGates * kLanes<T>;
+  pack_block<T, Cell>(a.weight_x, a.H, a.D, block, 0, a.D, Cell::x_gate, packed_x + block * size * a.D);
+  pack_block<T, Cell>(a.weight_h, a.H, a.H, block, 0, a.H, in_order, packed_h + block * size * a.H);
+}
+
+template <class T, class Cell>
+void pack(const Scan<T>& a, T* packed_x, T* packed_h) {
+  for (long block = 0; block < vectors_for<T>(a.H); ++block) pack_block_of<T, Cell>(a, block, packed_x, packed_h);
+}
+
+// --- the scan ------------------------------------------------------------------------------------------------------
+
 template <class T, class Cell>
 class ForwardScan {
  public:
@@ -25,11 +63,10 @@ class ForwardScan {
         barrier(division.threads),
         blocks(vectors_for<T>(a.H)),
         h_stride(blocks * W + kPad),
-        packed(a.B * a.T_ > kFewSteps) {
-    if (packed) {
-      packed_x = take<T>(workspace, blocks * G * W * a.D);
-      packed_h = take<T>(workspace, blocks * G * W * a.H);
-    }
+        packs(!a.packed_x && a.B * a.T_ > kFewSteps),
+        packed(packs || a.packed_x),
+        packed_x(packs ? take<T>(workspace, blocks * G * W * a.D) : const_cast<T*>(a.packed_x)),
+        packed_h(packs ? take<T>(workspace, blocks * G * W * a.H) : const_cast<T*>(a.packed_h)) {
     for (T*& buffer : seen) buffer = take<T>(workspace, a.B * h_stride);
     h = a.mask ? take<T>(workspace, a.B * h_stride) : nullptr;
     c = Cell::kCell ? take<T>(workspace, a.B * h_stride) : nullptr;
@@ -53,11 +90,11 @@ class ForwardScan {
 
   void work(int id) {
     const Part part(division, id, blocks);
-    if (packed) {
-      for (long block = part.first(blocks); block < part.last(blocks); ++block) pack(block);
-    }
+    if (packs)
+      for (long block = part.first(blocks); block < part.last(blocks); ++block)
+        pack_block_of<T, Cell>(a, block, packed_x, packed_h);
     begin(part);
-    if (packed || !division.by_rows) barrier.wait();
+    if (packs || !division.by_rows) barrier.wait();
     for (long s = 0; s < schedule.steps && part.rows(schedule.active[s]) > 0;) {
       const long end = project(part, s);
       for (long row = 0; s < end; ++s) {
@@ -73,11 +110,9 @@ class ForwardScan {
   static constexpr int W = kLanes<T>, G = Cell::kGates;
   static constexpr int kPanelBlocks = G == 1 ? kPanelVectors : 1;  // a panel keeps the gates of a unit together
   static constexpr long panel_width = kPanelBlocks * Cell::kSums * W;
-  // Where the gates are more than a tile has vectors, they go in two halves.
-  static constexpr int kHalves = G > kMostVectors ? 2 : 1, kHalf = G / kHalves;
+  static constexpr int kHalves = Tiling<Cell>::kHalves, kHalf = Tiling<Cell>::kHalf;
   static constexpr int kTileVectors = G == 1 ? kPanelBlocks : kHalf;
   static constexpr int kTogether = together(kTileVectors);  // panels of a single row
-  static constexpr int in_order(int q) { return q; }
 
   struct Own {       // what one thread writes and no other reads
     long capacity;   // rows × steps of a chunk
@@ -91,42 +126,6 @@ class ForwardScan {
 
   static long panels_of(const Part& part) { return (part.end - part.block + kPanelBlocks - 1) / kPanelBlocks; }
 
-  // --- packing -------------------------------------------------------------------------------------------------
-
-  // k0 <= k < k0 + K of one block of weights (G·H, stride), gate order as the sums want it; [half][k][gate][lane].
-  template <class GateOf>
-  void pack_block(const T* weights, long stride, long block, long k0, long K, GateOf gate_of, T* to) const {
-    for (int half = 0; half < kHalves; ++half)
-      for (int v = 0; v < kHalf; ++v) {
-        const T* const from = weights + (gate_of(half * kHalf + v) * a.H + block * W) * stride + k0;
-        pack_transposed(from, stride, lanes_of<T>(block, a.H), K, to + half * K * kHalf * W + v * W, kHalf * W);
-      }
-  }
-
-  // Blocks of an Elman panel stand side by side as gates do elsewhere: [panel][k][block][lane].
-  void pack_elman(const T* weights, long stride, long block, long first, long in_panel, long k0, long K, T* to) const {
-    const T* const from = weights + block * W * stride + k0;
-    pack_transposed(from, stride, lanes_of<T>(block, a.H), K, to + (block - first) * W, in_panel * W);
-  }
-
-  void pack(long block) const {
-    if constexpr (G == 1) {
-      // Panels begin where some thread's part begins, so find this block's panel in its thread's part.
-      for (int id = 0; id < division.threads; ++id) {
-        const Part part(division, id, blocks);
-        if (block < part.block || block >= part.end) continue;
-        const long first = part.block + (block - part.block) / kPanelBlocks * kPanelBlocks;
-        const long in_panel = smaller(kPanelBlocks, part.end - first);
-        pack_elman(a.weight_x, a.D, block, first, in_panel, 0, a.D, packed_x + first * W * a.D);
-        pack_elman(a.weight_h, a.H, block, first, in_panel, 0, a.H, packed_h + first * W * a.H);
-        return;
-      }
-    } else {
-      pack_block(a.weight_x, a.D, block, 0, a.D, Cell::x_gate, packed_x + block * G * W * a.D);
-      pack_block(a.weight_h, a.H, block, 0, a.H, [](int q) { return q; }, packed_h + block * G * W * a.H);
-    }
-  }
-
   // --- products ------------------------------------------------------------------------------------------------
 
   // sums of `panels` panels (+)= rows · weights, K long. `column` is where the first panel's first such sum stands.
@@ -137,9 +136,10 @@ class ForwardScan {
     const int vectors = G == 1 ? int(in_panel) : kHalf;
     const long to_next = mine.capacity * panel_width;
     for (int half = 0; half < kHalves; ++half) {
-      Panel<T> panel{nullptr, long(vectors) * W, vectors, W, column + half * kHalf * W, fresh};
+      Panel<T> panel{nullptr, long(vectors) * W, W, vectors, W, column + half * kHalf * W, fresh};
       if (packed) {
         panel.w = packed_weights + block * G * W * K + half * K * kHalf * W;
+        if (G == 1) panel.w_stride = W, panel.v_stride = K * W;
         multiply_panels(rows, 0, count, K, panel, panels, in_panel * G * W * K, sums, to_next);
         continue;
       }
@@ -321,11 +321,12 @@ class ForwardScan {
   const Schedule schedule;
   Barrier barrier;
   const long blocks, h_stride;
-  const bool packed;                           // all weights before the first step, or each as it is used
-  T *packed_x = nullptr, *packed_h = nullptr;  // (blocks, D, G, lanes), (blocks, H, G, lanes)
-  T* seen[2];                                  // (B, h_stride) by turns: h as the gates see it, that is times mask
-  T* h;                                        // (B, h_stride) h itself, where there is a mask
-  T* c;                                        // (B, h_stride)
+  const bool packs;                    // all weights, before the first step
+  const bool packed;                   // here or by the caller; else each block of weights as it is used
+  T *const packed_x, *const packed_h;  // (blocks, D, G, lanes), (blocks, H, G, lanes)
+  T* seen[2];                          // (B, h_stride) by turns: h as the gates see it, that is times mask
+  T* h;                                // (B, h_stride) h itself, where there is a mask
+  T* c;                                // (B, h_stride)
   Own* own;
 };
 

@@ -3,16 +3,13 @@
 namespace unrolled {
 namespace {
 
-template <class T>
-constexpr Kernels<T> kernels(void (*elman)(const Forward<T>&), void (*elman_back)(const Backward<T>&),
-                             void (*gru)(const Forward<T>&), void (*gru_back)(const Backward<T>&),
-                             void (*lstm)(const Forward<T>&), void (*lstm_back)(const Backward<T>&)) {
-  return {{elman, elman_back}, {gru, gru_back}, {lstm, lstm_back}};
-}
-
-#define UNROLLED_KERNELS(isa, T)                                                                              \
-  kernels<T>(isa::elman_forward, isa::elman_backward, isa::gru_forward, isa::gru_backward, isa::lstm_forward, \
-             isa::lstm_backward)
+#define UNROLLED_KERNELS(isa, T)                                                                                      \
+  Kernels<T> {                                                                                                        \
+    {isa::elman_pack, isa::elman_forward, isa::elman_backward}, {isa::gru_pack, isa::gru_forward, isa::gru_backward}, \
+    {                                                                                                                 \
+      isa::lstm_pack, isa::lstm_forward, isa::lstm_backward                                                           \
+    }                                                                                                                 \
+  }
 
 #if defined(__x86_64__)
 bool has_avx512() {

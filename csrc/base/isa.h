@@ -11,6 +11,7 @@ namespace unrolled {
 
 template <class T>
 struct Kernel {
+  void (*pack)(const Scan<T>&, T* packed_x, T* packed_h) = nullptr;  // reads H, D and the two weights only
   void (*forward)(const Forward<T>&) = nullptr;
   void (*backward)(const Backward<T>&) = nullptr;
 };
@@ -32,21 +33,27 @@ struct Isa {
 extern const Isa kIsas[];
 extern const int kIsaCount;
 
-#define UNROLLED_DECLARE(isa)                   \
-  namespace isa {                               \
-  long multiply_add(long rounds);               \
-  void elman_forward(const Forward<float>&);    \
-  void elman_backward(const Backward<float>&);  \
-  void gru_forward(const Forward<float>&);      \
-  void gru_backward(const Backward<float>&);    \
-  void lstm_forward(const Forward<float>&);     \
-  void lstm_backward(const Backward<float>&);   \
-  void elman_forward(const Forward<double>&);   \
-  void elman_backward(const Backward<double>&); \
-  void gru_forward(const Forward<double>&);     \
-  void gru_backward(const Backward<double>&);   \
-  void lstm_forward(const Forward<double>&);    \
-  void lstm_backward(const Backward<double>&);  \
+#define UNROLLED_DECLARE(isa)                             \
+  namespace isa {                                         \
+  long multiply_add(long rounds);                         \
+  void elman_pack(const Scan<float>&, float*, float*);    \
+  void elman_forward(const Forward<float>&);              \
+  void elman_backward(const Backward<float>&);            \
+  void gru_pack(const Scan<float>&, float*, float*);      \
+  void gru_forward(const Forward<float>&);                \
+  void gru_backward(const Backward<float>&);              \
+  void lstm_pack(const Scan<float>&, float*, float*);     \
+  void lstm_forward(const Forward<float>&);               \
+  void lstm_backward(const Backward<float>&);             \
+  void elman_pack(const Scan<double>&, double*, double*); \
+  void elman_forward(const Forward<double>&);             \
+  void elman_backward(const Backward<double>&);           \
+  void gru_pack(const Scan<double>&, double*, double*);   \
+  void gru_forward(const Forward<double>&);               \
+  void gru_backward(const Backward<double>&);             \
+  void lstm_pack(const Scan<double>&, double*, double*);  \
+  void lstm_forward(const Forward<double>&);              \
+  void lstm_backward(const Backward<double>&);            \
   }
 UNROLLED_DECLARE(avx512)
 UNROLLED_DECLARE(avx2)

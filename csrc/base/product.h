@@ -1,8 +1,9 @@
 // The matrix product of all kernels: C += A · W, or C = A · W.
 //
-// W is cut into panels of a few vectors of columns, and packed so that step k of a panel stands side by side in memory:
+// W is cut into panels of a few vectors of columns. A vector of step k + 1 stands `w_stride` after that of step k, and
+// the next vector of the same step `v_stride` after it:
 //
-//     panel[k][v][lane] = W(k, column 0 of the panel + v·kLanes + lane)
+//     w[k·w_stride + v·v_stride + lane] = W(k, column 0 of the panel + v·kLanes + lane)
 //
 // Rows of A and C are given by pointers, because those of x stand anywhere in the caller's tensor. A tile of a few rows
 // and one panel stays in registers over k.
@@ -44,8 +45,8 @@ struct ByColumn {
 };
 
 template <class T, int M, int N, class A>
-UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, T* const* c, long column, int last,
-                          bool fresh) {
+UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, long v_stride, T* const* c, long column,
+                          int last, bool fresh) {
   constexpr int W = kLanes<T>;
   Vector<T> sum[M][N];
   if (fresh) {
@@ -58,7 +59,7 @@ UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, T* cons
   }
   for (long k = 0; k < K; ++k, w += w_stride) {
     Vector<T> b[N];
-    UNROLLED_UNROLL for (int v = 0; v < N; ++v) b[v] = load(w + v * W);
+    UNROLLED_UNROLL for (int v = 0; v < N; ++v) b[v] = load(w + v * v_stride);
     UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
       const Vector<T> x = fill(a.at(m, k));
       UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[m][v] += x * b[v];
@@ -75,6 +76,7 @@ template <class T>
 struct Panel {
   const T* w;
   long w_stride;  // from one k to the next
+  long v_stride;  // from one vector to the next
   int vectors;    // 1 … kMostVectors
   int last;       // lanes of the last vector that exist in C
   long column;    // where in a row of C
@@ -85,13 +87,13 @@ template <class T, int M, int N>
 void row_tile(const T* const* a, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
   ByRow<T, M> rows;
   UNROLLED_UNROLL for (int m = 0; m < M; ++m) rows.row[m] = a[m] + k0;
-  tile<T, M, N>(rows, K, p.w + k0 * p.w_stride, p.w_stride, c, p.column, p.last, fresh);
+  tile<T, M, N>(rows, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
 template <class T, int M, int N>
 void column_tile(const T* a, long a_stride, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
   const ByColumn<T> columns{a + k0 * a_stride, a_stride};
-  tile<T, M, N>(columns, K, p.w + k0 * p.w_stride, p.w_stride, c, p.column, p.last, fresh);
+  tile<T, M, N>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
 // Calls f.template operator()<M>() for the run-time height m.
@@ -153,7 +155,7 @@ void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long 
   for (long k = 0; k < K; ++k, w += p.w_stride) {
     const Vector<T> x = fill(a[k]);
     UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[i][v] +=
-        x * load(w + i * w_panel + v * W);
+        x * load(w + i * w_panel + v * p.v_stride);
   }
   UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v)
       store(c + i * column_panel + v * W, sum[i][v]);

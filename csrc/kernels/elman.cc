@@ -36,6 +36,7 @@ struct Elman {
 
 }  // namespace
 
+void elman_pack(const Scan<float>& a, float* x, float* h) { pack<float, Elman>(a, x, h); }
 void elman_forward(const Forward<float>& a) {
   run<ForwardScan<float, Elman>>(a, Elman{a.relu}, divide<float, Elman>(a));
 }
@@ -43,6 +44,7 @@ void elman_backward(const Backward<float>& a) {
   run<BackwardScan<float, Elman>>(a, Elman{a.relu}, divide<float, Elman>(a));
 }
 #if defined(UNROLLED_FLOAT64)
+void elman_pack(const Scan<double>& a, double* x, double* h) { pack<double, Elman>(a, x, h); }
 void elman_forward(const Forward<double>& a) {
   run<ForwardScan<double, Elman>>(a, Elman{a.relu}, divide<double, Elman>(a));
 }

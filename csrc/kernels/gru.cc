@@ -49,9 +49,11 @@ struct Gru {
 
 }  // namespace
 
+void gru_pack(const Scan<float>& a, float* x, float* h) { pack<float, Gru>(a, x, h); }
 void gru_forward(const Forward<float>& a) { run<ForwardScan<float, Gru>>(a, Gru{}, divide<float, Gru>(a)); }
 void gru_backward(const Backward<float>& a) { run<BackwardScan<float, Gru>>(a, Gru{}, divide<float, Gru>(a)); }
 #if defined(UNROLLED_FLOAT64)
+void gru_pack(const Scan<double>& a, double* x, double* h) { pack<double, Gru>(a, x, h); }
 void gru_forward(const Forward<double>& a) { run<ForwardScan<double, Gru>>(a, Gru{}, divide<double, Gru>(a)); }
 void gru_backward(const Backward<double>& a) { run<BackwardScan<double, Gru>>(a, Gru{}, divide<double, Gru>(a)); }
 #endif

@@ -54,9 +54,11 @@ struct Lstm {
 
 }  // namespace
 
+void lstm_pack(const Scan<float>& a, float* x, float* h) { pack<float, Lstm>(a, x, h); }
 void lstm_forward(const Forward<float>& a) { run<ForwardScan<float, Lstm>>(a, Lstm{}, divide<float, Lstm>(a)); }
 void lstm_backward(const Backward<float>& a) { run<BackwardScan<float, Lstm>>(a, Lstm{}, divide<float, Lstm>(a)); }
 #if defined(UNROLLED_FLOAT64)
+void lstm_pack(const Scan<double>& a, double* x, double* h) { pack<double, Lstm>(a, x, h); }
 void lstm_forward(const Forward<double>& a) { run<ForwardScan<double, Lstm>>(a, Lstm{}, divide<double, Lstm>(a)); }
 void lstm_backward(const Backward<double>& a) { run<BackwardScan<double, Lstm>>(a, Lstm{}, divide<double, Lstm>(a)); }
 #endif

@@ -13,7 +13,7 @@ inside the reset product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -23,7 +23,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from unrolled import cells
 from unrolled.errors import ConfigError
-from unrolled.scan import fused, scan
+from unrolled.scan import freeze, fused, scan
+from unrolled.scan.freeze import CellWeights
+from unrolled.scan.native import kernels
 from unrolled.scan.replay import replay
 
 __all__ = [
@@ -54,13 +56,32 @@ def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None, gru: bool) -> tuple[
 
 def _kind(module: nn.Module) -> int:
     """Which of the kernels' recurrences this is."""
-    kernels = fused._kernels
     assert kernels is not None
     if isinstance(module, nn.LSTM | nn.LSTMCell):
         return int(kernels.LSTM)
     if isinstance(module, nn.GRU | nn.GRUCell):
         return int(kernels.GRU)
     return int(kernels.ELMAN_RELU if getattr(module, "nonlinearity", "tanh") == "relu" else kernels.ELMAN)
+
+
+def _weights(module: nn.Module, names: Sequence[str]) -> CellWeights:
+    """What the kernels take of a direction of a layer, or of a cell, whose parameters are called `names`."""
+    weight_x, weight_h, *biases = (getattr(module, name) for name in names)
+    bias, bias_n = _biases(biases[0], biases[1], isinstance(module, nn.GRU | nn.GRUCell)) if biases else (None, None)
+    return CellWeights(_kind(module), weight_x, weight_h, bias, bias_n)
+
+
+def _scan(
+    module: nn.Module, names: Sequence[str], reverse: bool, x: Tensor, lengths: Tensor | None, begun: Sequence[Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One direction of a layer, or a cell: y and the state, (h,) or the LSTM's (h, c)."""
+    h0, c0 = begun[0], begun[1] if len(begun) == 2 else None
+    if (kept := freeze.of(getattr(module, names[1]))) is not None:
+        y, h, c = kept.run(reverse, x, lengths, None, h0, c0)
+    else:
+        w = _weights(module, names)
+        y, h, c = fused.run(w.recurrence, reverse, x, lengths, w.weight_x, w.weight_h, w.bias, w.bias_n, None, h0, c0)
+    return y, (h,) if c is None else (h, c)
 
 
 def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
@@ -219,14 +240,11 @@ class _Layers(nn.RNNBase):
 
     def _weights(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """One layer and direction in our form: weight_x, weight_h, bias, bias_n."""
-        weight_x, weight_h, *biases = (getattr(self, name) for name in self._all_weights[index])
-        bias, bias_n = _biases(biases[0], biases[1], isinstance(self, nn.GRU)) if biases else (None, None)
-        return weight_x, weight_h, bias, bias_n
+        return _weights(self, self._all_weights[index])[1:]
 
     def _fused(self, index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
         """One layer and direction by our kernels."""
-        h0, c0 = begun if len(begun) == 2 else (begun[0], None)
-        return fused.run(_kind(self), self._reads_back(index), x, lengths, *self._weights(index), None, h0, c0)
+        return _scan(self, self._all_weights[index], self._reads_back(index), x, lengths, begun)
 
     def _cell(self, index: int) -> cells.Cell[Any, Any]:
         """One layer and direction as a cell of ours that computes with this layer's own parameters."""
@@ -282,7 +300,7 @@ class _Step(nn.RNNCellBase):
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         """As torch's: (B, D) or (D,), and the state -> the next state."""
         states = hx if isinstance(hx, tuple) else (hx,)
-        lstm, gru = isinstance(self, nn.LSTMCell), isinstance(self, nn.GRUCell)
+        lstm = isinstance(self, nn.LSTMCell)
         fits = isinstance(input, Tensor) and input.dim() in (1, 2) and input.shape[-1] == self.input_size
         fits = fits and all(s is None or s.shape == (*input.shape[:-1], self.hidden_size) for s in states)
         if not fits or not _can(self, input, *states) or torch.is_autocast_enabled("cpu"):
@@ -291,11 +309,7 @@ class _Step(nn.RNNCellBase):
         begun = [x.new_zeros(x.shape[0], self.hidden_size)] * (2 if lstm else 1)
         if hx is not None:
             begun = [s if input.dim() == 2 else s.unsqueeze(0) for s in states]
-        bias, bias_n = _biases(self.bias_ih, self.bias_hh, gru) if self.bias else (None, None)
-        _, after = fused.run(
-            _kind(self), False, x.unsqueeze(1), None, self.weight_ih, self.weight_hh, bias, bias_n, None,
-            begun[0], begun[1] if lstm else None,
-        )  # fmt: skip
+        _, after = _scan(self, _names(self), False, x.unsqueeze(1), None, begun)
         found = tuple(leaf if input.dim() == 2 else leaf.squeeze(0) for leaf in after)
         return found if lstm else found[0]
 
@@ -320,6 +334,16 @@ _OURS: dict[type[nn.Module], type[nn.Module]] = {
     nn.GRUCell: GRUCell,
     nn.LSTMCell: LSTMCell,
 }
+
+
+def _names(module: nn.RNNCellBase) -> tuple[str, ...]:
+    """The cell's parameters, in the order in which torch lists a layer's."""
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return names if module.bias else names[:2]
+
+
+freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM), lambda layer: (_weights(layer, n) for n in layer._all_weights)))
+freeze.OWNERS.update(dict.fromkeys((RNNCell, GRUCell, LSTMCell), lambda cell: iter((_weights(cell, _names(cell)),))))
 
 
 def convert(module: M) -> M:

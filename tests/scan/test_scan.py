@@ -10,7 +10,7 @@ import parts
 from parts import CELLS, D, H, shaken
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, LSTMState
 from unrolled.errors import BackendError, ConfigError, ShapeError
-from unrolled.scan import BACKENDS, choose, conditions, fused, scan
+from unrolled.scan import BACKENDS, choose, conditions, fused, native, scan
 
 
 class EditedGRU(GRUCell):
@@ -28,7 +28,7 @@ def test_auto_takes_the_first_that_can_for_the_plain_cells(cell: Cell) -> None:
 
 
 def test_auto_does_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_kernels", None)
+    monkeypatch.setattr(native, "kernels", None)
     assert choose("auto", GRUCell(D, H)) == "torch"
     with pytest.raises(BackendError, match="kernels, compiled where the package was installed"):
         choose("fused", GRUCell(D, H))

@@ -22,10 +22,11 @@ from torch import float64 as FLOAT64
 from unrolled import shapes
 from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
-from unrolled.scan import fused, reference, torch
+from unrolled.scan import fused, operators, reference, torch  # noqa: F401  (operators: what torch.compile knows)
+from unrolled.scan.freeze import frozen
 from unrolled.state import State
 
-__all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "scan"]
+__all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "frozen", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
 BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them
@@ -39,34 +40,37 @@ class Condition(NamedTuple):
     holds: bool
 
 
-class _Call(NamedTuple):
-    """What a choice depends on."""
-
-    cell: Cell[Any, Any] | None
-    masked: bool
-    edited: bool
-    forced: bool
+# What a choice depends on: the cell, and whether there is a recurrent mask, an edit of the gates, a backend asked
+# for by name. Plain arguments and loops: a single step of a small cell takes as long as ten such lines.
+_Holds = Callable[[Cell[Any, Any], bool, bool, bool], bool]
 
 
-def _is_plain(call: _Call) -> bool:
+def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
     """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
-    cell = call.cell
-    return cell is not None and type(cell) in torch.CELLS and "parametrizations" not in cell._modules
+    return type(cell) in torch.CELLS and "parametrizations" not in cell._modules
 
 
-def _on_cpu(call: _Call) -> bool:
-    weight = call.cell._parameters.get("weight_h") if call.cell is not None else None
-    return weight is not None and weight.device.type == "cpu"
+def _unmasked(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+    return not masked
 
 
-def _in_float32(call: _Call) -> bool:
-    weight = call.cell._parameters.get("weight_h") if call.cell is not None else None
-    return weight is not None and (weight.dtype is FLOAT32 or (call.forced and weight.dtype is FLOAT64))
+def _unedited(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+    return not edited
+
+
+def _on_cpu(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+    weight = cell._parameters.get("weight_h")
+    return weight is not None and weight.is_cpu
+
+
+def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+    weight = cell._parameters.get("weight_h")
+    return weight is not None and (weight.dtype is FLOAT32 or (forced and weight.dtype is FLOAT64))
 
 
 _TWINS = ", ".join(cell.__name__ for cell in torch.CELLS)
 _PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
-_UNEDITED = ("gates that nobody edits", lambda call: not call.edited)
+_UNEDITED = ("gates that nobody edits", _unedited)
 
 # What each backend needs: of the machine, and of a call. In the order in which auto tries them.
 _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
@@ -74,25 +78,25 @@ _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
     "torch": (),
     "reference": (),
 }
-_CALL: dict[str, tuple[tuple[str, Callable[[_Call], bool]], ...]] = {
+_CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
     "fused": (
         _PLAIN,
         _UNEDITED,
         ("weights on the CPU", _on_cpu),
         ("weights in float32 (or in float64, when asked for by name)", _in_float32),
     ),
-    "torch": (_PLAIN, ("no recurrent dropout in this call", lambda call: not call.masked), _UNEDITED),
+    "torch": (_PLAIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED),
     "reference": (),
 }
 
 
-def _can(backend: str, call: _Call) -> bool:
-    """Whether all conditions hold. Plain loops: a single step of a small cell takes as long as ten such lines."""
+def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+    """Whether all conditions hold."""
     for _, here in _MACHINE[backend]:
         if not here():
             return False
     for _, holds in _CALL[backend]:  # noqa: SIM110
-        if not holds(call):
+        if not holds(cell, masked, edited, forced):
             return False
     return True
 
@@ -111,8 +115,10 @@ def conditions(
     """
     found = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
     if cell is not None:
-        call = _Call(cell, masked, edited, forced)
-        found += [Condition(needs.format(type(cell).__name__), holds(call)) for needs, holds in _CALL[backend]]
+        found += [
+            Condition(needs.format(type(cell).__name__), holds(cell, masked, edited, forced))
+            for needs, holds in _CALL[backend]
+        ]
     return found
 
 
@@ -128,9 +134,8 @@ def choose(
     if backend not in _NAMES:
         raise ConfigError(f'backend must be one of {", ".join(_NAMES)}: got "{backend}"')
     forced = backend != "auto"
-    call = _Call(cell, masked, edited, forced)
     for name in (backend,) if forced else BACKENDS:
-        if _can(name, call):
+        if _can(name, cell, masked, edited, forced):
             return name  # type: ignore[return-value]
     found = conditions(backend, cell, masked=masked, edited=edited, forced=True)
     missing = "; ".join(c.needs for c in found if not c.holds)

@@ -1,0 +1,108 @@
+"""Weights that stay as they are for a while, packed once: for streams and decoding, step after step.
+
+A scan packs its weights anew in every call, because they may have changed since the last one. Over a sequence that
+costs little; for a single step it is most of the time. Inside
+
+    with frozen(model):
+        y, state = layer(x, state)
+
+calls without gradients take weights that were packed at its beginning. The bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import BackendError
+from unrolled.scan.native import dense, index, kernels, rows, threads
+
+__all__ = ["OWNERS", "CellWeights", "Frozen", "frozen", "of"]
+
+
+class CellWeights(NamedTuple):
+    """The weights of one recurrence, as the kernels take them; see fused.run."""
+
+    recurrence: int
+    weight_x: Tensor
+    weight_h: Tensor
+    bias: Tensor | None
+    bias_n: Tensor | None
+
+
+OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[CellWeights]]] = {}
+"""The modules that can be frozen, each with the function that yields its weights."""
+
+_frozen: dict[int, Frozen] = {}  # by the identity of weight_h, which lives as long as the block
+
+
+class Frozen:
+    """One recurrence's weights, packed."""
+
+    def __init__(self, weights: CellWeights) -> None:
+        assert kernels is not None
+        # How often each has been written to; a tensor made under inference_mode does not count that.
+        self.owners = [w for w in weights[1:] if isinstance(w, Tensor) and not w.is_inference()]
+        self.versions = [w._version for w in self.owners]
+        self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == kernels.LSTM
+        dense = (w.detach().contiguous() if isinstance(w, Tensor) else w for w in weights[1:])
+        self.packed = kernels.Frozen(weights.recurrence, index(torch.float32), *dense)
+
+    def run(
+        self, reverse: bool, x: Tensor, lengths: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """As fused.run.
+
+        Raises:
+            BackendError: the weights have changed since they were packed.
+        """
+        if [w._version for w in self.owners] != self.versions:
+            raise BackendError("the weights of a frozen module have changed: change them outside of `frozen`")
+        B, T, _ = x.shape
+        if lengths is not None and lengths.dtype != torch.int64:
+            lengths = lengths.long()
+        y, h = x.new_empty(B, T, self.H), x.new_empty(B, self.H)
+        c = x.new_empty(B, self.H) if self.lstm else None
+        self.packed.forward(threads(), reverse, rows(x), dense(lengths), dense(mask), dense(h0), dense(c0), y, h, c)
+        return y, h, c
+
+
+def of(weight_h: Tensor | None) -> Frozen | None:
+    """Return what `frozen` has packed for these weights, if this call may use it."""
+    found = _frozen.get(id(weight_h))
+    if found is None or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return None
+    return found
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Pack the weights of every recurrence inside `module` once, for the calls without gradients in this block.
+
+    What our kernels do not compute (other devices and dtypes, cells of your own) runs as ever.
+
+    Raises:
+        BackendError: in a call, when an optimiser or a load has changed the weights inside the block. (Writing through
+            `weight.data` cannot be noticed.)
+    """
+    made = {}
+    if kernels is not None:
+        for part in module.modules():
+            if type(part) in OWNERS and "parametrizations" not in part._modules:
+                for weights in OWNERS[type(part)](part):
+                    if weights.weight_h.is_cpu and weights.weight_h.dtype is torch.float32:
+                        made[id(weights.weight_h)] = Frozen(weights)
+    before = {key: _frozen.get(key) for key in made}
+    _frozen.update(made)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                _frozen.pop(key, None)
+            else:
+                _frozen[key] = old

@@ -1,0 +1,107 @@
+"""The compiled kernels (csrc/): whether they are here, which instruction set they use, and how many threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import ConfigError
+
+__all__ = ["compiled", "dense", "index", "isa", "isas", "kernels", "rows", "threads", "use_isa"]
+
+kernels: ModuleType | None = (
+    importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
+)
+
+_forked, _said = False, False  # whether this is a forked child, and whether it has said that it works alone
+
+
+def compiled() -> bool:
+    """Whether the kernels were compiled when the package was installed."""
+    return kernels is not None
+
+
+def isas() -> dict[str, bool]:
+    """Return the compiled instruction sets, best first, each with whether this processor has it."""
+    return {} if kernels is None else dict(kernels.isas())
+
+
+def _index_of(name: str) -> int:
+    known = isas()
+    here = [isa for isa, is_here in known.items() if is_here]
+    if not known.get(name, False):
+        why = "this processor does not have it" if name in known else "there are no such kernels"
+        raise ConfigError(f'UNROLLED_ISA: "{name}" cannot be used, {why}; here are {", ".join(here) or "none"}')
+    return list(known).index(name)
+
+
+def _best() -> int:
+    forced = os.environ.get("UNROLLED_ISA")
+    if forced:
+        return _index_of(forced)
+    return list(isas().values()).index(True) if compiled() else -1
+
+
+_isa = _best()
+_PORTABLE = list(isas()).index("portable") if compiled() else -1
+
+
+def index(dtype: torch.dtype) -> int:
+    """Return which of `isas()` computes numbers of this type: float64 the portable one, which is there for checks."""
+    return _PORTABLE if dtype is torch.float64 else _isa
+
+
+def isa() -> str | None:
+    """Return the instruction set in use, None without kernels."""
+    return list(isas())[_isa] if compiled() else None
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """Use another instruction set for a while, in every thread: for tests and measurements.
+
+    Raises:
+        ConfigError: the kernels or the processor do not have it.
+    """
+    global _isa
+    before, _isa = _isa, _index_of(name)
+    try:
+        yield
+    finally:
+        _isa = before
+
+
+def threads() -> int:
+    """As many as torch uses, for a call; one in a forked child, because OpenMP's threads do not survive a fork."""
+    global _said
+    if not _forked:
+        return torch.get_num_threads()
+    if not _said:
+        _said = True
+        warnings.warn("unrolled: a forked process runs its scans on one thread; spawn it to use more", stacklevel=4)
+    return 1
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def dense(tensor: Tensor | None) -> Tensor | None:
+    """The tensor as the kernels take it, its numbers side by side in memory."""
+    return tensor if tensor is None or tensor.is_contiguous() else tensor.contiguous()
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """The tensor (B, T, n) as the kernels take it, its last axis side by side in memory."""
+    return tensor if tensor.is_contiguous() or tensor.stride(2) == 1 else tensor.contiguous()

@@ -1,0 +1,107 @@
+"""Weights packed once: the same bits, and no stale copy."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import parts
+from unrolled import nn as fast
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.errors import BackendError
+from unrolled.layers import Bidirectional, Recurrent, Stacked
+from unrolled.scan import freeze, frozen, fused
+
+pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+
+CELLS = [ElmanCell(5, 7), ElmanCell(40, 33, nonlinearity="relu"), LSTMCell(5, 7), LSTMCell(40, 64), GRUCell(130, 67)]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (1, 6), (2, 3), (9, 4), (3, 0)])
+def test_a_frozen_layer_gives_the_bits_of_a_free_one(cell: Cell, B: int, T: int) -> None:
+    layer = Recurrent(parts.shaken(cell))
+    x, lengths = torch.randn(B, T, cell.input_size), torch.arange(B) % (T + 1)
+    with torch.no_grad():
+        _, state = layer(torch.randn(B, 2, cell.input_size))
+        free = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
+        with frozen(layer):
+            assert freeze.of(cell.weight_h) is not None
+            kept = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
+    for (y, after), (y_kept, after_kept) in zip(free, kept, strict=True):
+        assert torch.equal(y, y_kept)
+        assert all(torch.equal(a, b) for a, b in zip(after, after_kept, strict=True))
+    assert freeze.of(cell.weight_h) is None
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_layers_and_cells_of_nn_can_be_frozen(kind: str, bias: bool) -> None:
+    layer = getattr(fast, kind)(5, 7, num_layers=2, bidirectional=True, bias=bias)
+    cell = getattr(fast, f"{kind}Cell")(5, 7, bias=bias)
+    x = torch.randn(4, 3, 5)
+    with torch.inference_mode():
+        free = layer(x)[0], cell(x[0])
+        with frozen(nn.ModuleList([layer, cell])):
+            assert len(freeze._frozen) == 5  # two layers in two directions, and the cell
+            kept = layer(x)[0], cell(x[0])
+    assert torch.equal(free[0], kept[0])
+    assert all(torch.equal(a, b) for a, b in zip(free[1], kept[1], strict=True))
+
+
+def test_changed_weights_are_noticed() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 1, 5)
+    with torch.no_grad(), frozen(layer):
+        layer(x)
+        layer.cell.bias.add_(1)
+        with pytest.raises(BackendError, match="have changed"):
+            layer(x)
+    with torch.no_grad():
+        layer(x)
+
+
+def test_gradients_are_of_the_weights_as_they_are() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 3, 5)
+    with frozen(layer):
+        layer(x)[0].sum().backward()
+        assert layer.cell.weight_h.grad is not None
+
+
+def test_what_has_no_kernels_runs_as_ever() -> None:
+    both = Bidirectional(Recurrent(GRUCell(5, 7)), Recurrent(GRUCell(5, 7), reverse=True))
+    stack = Stacked([both, Recurrent(GRUCell(14, 3))]).double()
+    x = torch.randn(2, 3, 5, dtype=torch.float64)
+    with torch.no_grad():
+        free = stack(x)[0]
+        with frozen(stack):
+            assert not freeze._frozen
+            assert torch.equal(stack(x)[0], free)
+
+
+def test_blocks_nest_and_copies_are_free() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    with torch.no_grad(), frozen(layer):
+        outer = freeze.of(layer.cell.weight_h)
+        with frozen(layer):
+            assert freeze.of(layer.cell.weight_h) is not outer
+        assert freeze.of(layer.cell.weight_h) is outer
+        twin = copy.deepcopy(layer)
+        assert freeze.of(twin.cell.weight_h) is None
+    assert not freeze._frozen
+
+
+def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
+    cell = GRUCell(5, 7)
+    with torch.no_grad(), frozen(cell):
+        kept = freeze.of(cell.weight_h)
+        assert kept is not None
+        for name, x, h0, c0 in (
+            ("x must have 5 features", torch.zeros(1, 1, 6), torch.zeros(1, 7), None),
+            ("h0 must have shape", torch.zeros(1, 1, 5), torch.zeros(2, 7), None),
+            ("c0 is not taken", torch.zeros(1, 1, 5), torch.zeros(1, 7), torch.zeros(1, 7)),
+        ):
+            with pytest.raises(ValueError, match=name):
+                kept.run(False, x, None, None, h0, c0)
