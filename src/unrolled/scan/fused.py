@@ -37,7 +37,7 @@ def scan(
 ) -> tuple[Tensor, State]:
     """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
     weights = cell._parameters
-    h0, c0 = state.h, state.c if type(cell) is LSTMCell else None
+    h0, c0 = state.h, state.c if isinstance(cell, LSTMCell) else None
     if (kept := freeze.of(weights["weight_h"])) is not None:
         y, h, c = kept.run(reverse, x, lengths, mask, h0, c0)
         return y, cell.State(h) if c is None else cell.State(h, c)
