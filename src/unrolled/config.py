@@ -90,8 +90,23 @@ class TrainingConfig(_Section):
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
-    warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs; then a cosine")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs")
+    schedule: Literal["cosine", "plateau", "constant"] = Field(
+        "cosine",
+        description="the rate after the warm-up: down to 0, reduced when the validation loss stands, or as it is",
+    )
+    plateau_patience: int = Field(
+        2, ge=1, description="evaluations without a better one before plateau reduces the rate"
+    )
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all outputs")
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of the average of the weights that is evaluated and kept, as 0.999; 0: none"
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="of products in training; with bf16, states and sums stay in float32"
+    )
     clip: float = Field(1.0, gt=0, description="largest norm of an update's gradient")
     evaluate_every: int | None = Field(
         None, ge=1, description="updates between evaluations; default: once an epoch, but at most 20 times in all"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["State", "detach", "hold", "join", "leaves", "nbytes", "select"]
+__all__ = ["State", "detach", "hold", "join", "leaves", "like", "nbytes", "select"]
 
 State = Any  # a NamedTuple or tuple (of such) of tensors, or None; recursive types are beyond NamedTuple's reach
 S = TypeVar("S")
@@ -60,6 +60,14 @@ def leaves(state: State) -> Iterator[Tensor]:
             yield from leaves(part)
     elif state is not None:
         raise TypeError(f"a state is made of tuples and tensors, not of {type(state).__name__}")
+
+
+def like(state: S, tensors: Sequence[Tensor]) -> S:
+    """Return `tensors` as a state built as `state` is: the inverse of `leaves`."""
+    rest = iter(tensors)
+    if len(tensors) != sum(1 for _ in leaves(state)):
+        raise ValueError(f"a state of {sum(1 for _ in leaves(state))} tensors is not made of {len(tensors)}")
+    return _map(lambda _: next(rest), state)
 
 
 def _map(change: Callable[..., Tensor], state: S, *others: S) -> S:

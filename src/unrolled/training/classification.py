@@ -9,7 +9,8 @@ from torch.nn import functional as F
 from unrolled.data.batches import Batches, Sequences
 from unrolled.decoding import probabilities
 from unrolled.models import Model
-from unrolled.training.loop import Batch, Score
+from unrolled.training.loop import Batch
+from unrolled.training.progress import Score
 
 __all__ = ["ClassificationSource", "loss_nats", "score"]
 

@@ -18,7 +18,8 @@ from unrolled.config import Config, ModelConfig, TrainingConfig
 from unrolled.errors import ConfigError
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Ids, Inputs, Model
-from unrolled.training.loop import Event, Outcome, Trainer, seed_of
+from unrolled.training.loop import Trainer, seed_of
+from unrolled.training.progress import Event, Outcome
 from unrolled.training.run import Run, absolute
 from unrolled.training.task import Task
 

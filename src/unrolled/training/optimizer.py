@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from unrolled.errors import TrainingError
 
-__all__ = ["adamw", "clip_"]
+__all__ = ["adamw", "clip_", "moments", "moments_like", "set_moments"]
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what torch's AdamW keeps of every parameter, all tensors
 
 
 def adamw(model: nn.Module, *, rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -37,6 +41,27 @@ def clip_(model: nn.Module, most: float, *, update: int, loss_nats: float) -> fl
     if norm > most:
         nn.utils.clip_grads_with_norm_(model.parameters(), most, norm_tensor, foreach=foreach)
     return norm
+
+
+def moments(optimizer: torch.optim.AdamW, model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Return what the optimiser remembers, by its own names and those of the parameters; nothing before an update."""
+    states = {name: optimizer.state[p] for name, p in model.named_parameters() if p in optimizer.state}
+    return {what: {name: state[what] for name, state in states.items()} for what in MOMENTS}
+
+
+def moments_like(parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Return tensors of the shapes that `moments` has after an update, without memory of their own."""
+    shapes = {name: torch.empty_like(p, device="meta") for name, p in parameters.items() if p.requires_grad}
+    steps = dict.fromkeys(shapes, torch.empty((), device="meta"))
+    return {what: steps if what == "step" else shapes for what in MOMENTS}
+
+
+def set_moments(optimizer: torch.optim.AdamW, model: nn.Module, groups: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Have the optimiser remember what `moments` returned."""
+    optimizer.state.clear()
+    for name, p in model.named_parameters():
+        if name in groups.get("step", {}):
+            optimizer.state[p] = {what: groups[what][name] for what in MOMENTS}
 
 
 def _not_finite(gradients: dict[str, Tensor], update: int, loss_nats: float) -> str:

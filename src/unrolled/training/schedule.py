@@ -1,21 +1,35 @@
-"""The learning rate as a function of the update, and of nothing else.
+"""The learning rate as a function of the update and of how often it was reduced, and of nothing else.
 
-    climb:   rate(u) = peak · (u + 1) / W                                    u < W, the warm-up
-    cosine:  rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))               W ≤ u < U, all updates
+    climb:     rate(u) = peak · (u + 1) / W                                    u < W, the warm-up
+    cosine:    rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))               W ≤ u < U, all updates
+    constant:  rate(u) = peak
+    plateau:   rate(u) = peak · factor^k          k: how often the validation loss has stood still for `patience` evaluations
 
-Loshchilov & Hutter, "SGDR", 2017, without restarts.
+Loshchilov & Hutter, "SGDR", 2017, without restarts. Under plateau the factor holds during the climb, too.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
-__all__ = ["learning_rate"]
+__all__ = ["Schedule", "learning_rate"]
+
+Schedule = Literal["cosine", "plateau", "constant"]
 
 
-def learning_rate(update: int, updates: int, *, peak: float, warmup: float) -> float:
-    """Return the rate of update `update` (from 0) out of `updates`, `warmup` being the share of them that climbs."""
+def learning_rate(
+    update: int, updates: int, *, peak: float, warmup: float, schedule: Schedule = "cosine", reduced: float = 1.0
+) -> float:
+    """Return the rate of an update.
+
+    Args:
+        update: from 0, out of `updates`. peak: the largest rate. warmup: the share of the updates that climbs.
+        schedule: what comes after the climb. reduced: factor^k, of the plateau schedule; else 1.
+    """
     W = math.ceil(warmup * updates)
     if update < W:
-        return peak * (update + 1) / W
-    return peak * 0.5 * (1 + math.cos(math.pi * (update - W) / max(1, updates - W)))
+        return reduced * peak * (update + 1) / W
+    if schedule == "cosine":
+        return reduced * peak * 0.5 * (1 + math.cos(math.pi * (update - W) / max(1, updates - W)))
+    return reduced * peak

@@ -1,0 +1,146 @@
+"""A checkpoint: a sealed folder from which training goes on with the same bits.
+
+tensors.safetensors  weights, the optimiser's moments, averaged and best weights, the state that a stream carries
+progress.json        format_version, where the training stands (`Progress`), the build and machine that wrote it
+metrics.jsonl        every line until then, so that a resume writes none twice
+SHA256SUMS           of all of them
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+from pydantic import BaseModel, ValidationError
+from torch import Tensor
+
+from unrolled import sealed
+from unrolled.config import sentences
+from unrolled.errors import CheckpointError
+from unrolled.training.progress import STRICT, Progress
+
+__all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "write"]
+
+FORMAT_VERSION = 1
+KEPT = 2  # the newest, and the one before it
+FILES = ("tensors.safetensors", "progress.json", "metrics.jsonl")
+
+log = logging.getLogger("unrolled")
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds.
+
+    Args:
+        progress: where the training stands. tensors: by name, `part/…`.
+        metrics: the bytes of metrics.jsonl. build: what may change the last bits.
+    """
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+    metrics: bytes
+    build: dict[str, Any]
+
+
+class _Kept(BaseModel):
+    """What progress.json holds."""
+
+    model_config = STRICT
+
+    format_version: int
+    progress: Progress
+    build: dict[str, Any]
+
+
+def write(parent: Path, checkpoint: Checkpoint) -> Path:
+    """Write `parent/update-N`, read it back, and only then remove all but the newest two.
+
+    Raises:
+        CheckpointError: it could not be written whole; those before it are untouched.
+    """
+    folder = parent / f"update-{checkpoint.progress.update}"
+    tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
+    kept = _Kept(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
+    sealed.write(
+        folder,
+        {
+            "tensors.safetensors": safetensors.torch.save(tensors),
+            "progress.json": kept.model_dump_json(indent=2).encode(),
+            "metrics.jsonl": checkpoint.metrics,
+        },
+    )
+    sealed.read(folder, FILES)
+    for old in _newest_first(parent)[KEPT:]:
+        shutil.rmtree(old)
+    return folder
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: a file of it is missing, damaged, not ours, or of a newer format; the message names it.
+    """
+    files = sealed.read(folder, FILES)
+    path = folder / "progress.json"
+    _refuse_newer(path, files["progress.json"])
+    try:
+        kept = _Kept.model_validate_json(files["progress.json"])
+    except ValidationError as error:
+        raise CheckpointError(f"{path} is not ours: {'; '.join(sentences(error))}") from None
+    try:
+        tensors = safetensors.torch.load(files["tensors.safetensors"])
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{folder / 'tensors.safetensors'} is not a safetensors file: {error}") from None
+    return Checkpoint(kept.progress, tensors, files["metrics.jsonl"], kept.build)
+
+
+def latest(parent: Path) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole, None if there is none at all; a damaged one is named in a warning.
+
+    Raises:
+        CheckpointError: there are some, and all are damaged.
+    """
+    damaged = []
+    for folder in _newest_first(parent):
+        try:
+            found = read(folder)
+        except CheckpointError as error:
+            log.warning("checkpoint %s is not used: %s", folder.name, error)
+            damaged.append((folder, error))
+            continue
+        for other, _ in damaged:
+            log.warning("%s, the one before, is used instead", folder.name)
+            other.rename(other.with_name(f"{other.name}.damaged"))  # so that it does not count as one of two
+        return found
+    if damaged:
+        raise CheckpointError(
+            "no checkpoint is whole: "
+            + "; ".join(str(error) for _, error in damaged)
+            + ". Train again, with --overwrite"
+        )
+    return None
+
+
+def _newest_first(parent: Path) -> list[Path]:
+    found = [path for path in parent.glob("update-*") if path.name.removeprefix("update-").isdecimal()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("update-")), reverse=True)
+
+
+def _refuse_newer(path: Path, data: bytes) -> None:
+    """Look at the format's version first: all else may be different in a newer one."""
+    try:
+        version = json.loads(data)["format_version"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return  # the schema says what is wrong
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format_version {version}, and this unrolled reads up to {FORMAT_VERSION}: "
+            "install a newer unrolled"
+        )
