@@ -9,7 +9,7 @@ import pytest
 
 from unrolled.cli.main import VERBS, app
 from unrolled.lineage import LINEAGE
-from unrolled.training import folder
+from unrolled.sealed import SUMS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -100,7 +100,7 @@ def test_paths_that_are_named_are_there(page: Path) -> None:
 def test_the_files_of_a_run_are_those_of_its_page() -> None:
     page = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([\w.]+)` \|", page, re.M) == [
-        "config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "run.json", "README.md", folder.SUMS,
+        "config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "run.json", "README.md", SUMS,
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 import unrolled
 
 ROOT = Path(unrolled.__file__).parent
-LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine"}
+LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine", "sealed"}
 LIGHT = {"errors", "lineage", "config"}  # leaves that import nothing heavy
 LADDER = ["cells", "scan", "layers", "models", "decoding", "evaluation", "training", "tasks", "api", "cli"]
 MAY = {name: {*LEAVES, *LADDER[: i + 1]} for i, name in enumerate(LADDER)}

@@ -47,6 +47,16 @@ def test_the_beginning_is_none_everywhere() -> None:
         state.join([None, made(1)])
 
 
+def test_like_is_the_inverse_of_leaves() -> None:
+    whole, other = made(4), made(2)
+    back = state.like(other, list(state.leaves(whole)))
+    assert type(back.layers[1]) is Inner
+    assert all(torch.equal(a, b) for a, b in zip(state.leaves(back), state.leaves(whole), strict=True))
+    for wrong in (list(state.leaves(whole))[1:], [*state.leaves(whole), torch.ones(1)]):
+        with pytest.raises(ValueError, match="a state of 4 tensors is not made of [35]"):
+            state.like(whole, wrong)
+
+
 def test_detach_forgets_the_history_and_shares_the_numbers() -> None:
     h = torch.ones(2, 3, requires_grad=True) * 2
     kept = state.detach(Inner(h, h))

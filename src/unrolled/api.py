@@ -22,12 +22,13 @@ from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.models import Ids
 from unrolled.training import Event, Run
-from unrolled.training.fit import build, computing, fit, prepare, refuse_unfit
-from unrolled.training.folder import claim, next_folder, read, refuse_existing
+from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
+from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
-from unrolled.training.run import SPECIAL_IDS
+from unrolled.training.run import SPECIAL_IDS, refuse_gone
+from unrolled.training.unfinished import Plan, PlannedData, begin, go_on, next_run, refuse_existing
 
-__all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "train"]
+__all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "resume", "train"]
 
 
 def train(
@@ -53,11 +54,14 @@ def train(
         settings: any field of the config by its flat name: row="lstm", hidden_size=256, epochs=5.
 
     Returns:
-        the run, in eval mode, with the weights of its best evaluation. Ctrl-C or SIGTERM ends training between two
-        updates: the run that is returned then has `run.record["training"]["signal"]` set. A second one raises
-        KeyboardInterrupt, and nothing is kept.
+        the run, in eval mode, with the weights of its best evaluation.
+
+    Ctrl-C or SIGTERM ends training between two updates. With a folder to save to, all is kept there and Interrupted
+    says so: `resume` goes on. Without one, the run with the best weights so far is returned, and has
+    `run.record["training"]["signal"]` set. A second signal raises KeyboardInterrupt at once.
 
     Raises:
+        Interrupted: a signal has arrived, and all is saved.
         ConfigError: an unknown setting, a value out of range, a row or task that is not built, `out` exists.
         DataError: the data cannot be read as asked; names file and line.
         TrainingError: the loss or a gradient is not finite.
@@ -74,14 +78,65 @@ def train(
     with computing(config.training, device):
         prepared = prepare(task.read(data, config), config, device)
         if out is None and runs is not None:
-            out = next_folder(Path(runs), prepared.task.name, config.row)
+            out = next_run(Path(runs), prepared.task.name, config.row)
         with interruptible() as interrupted:  # until the run is saved
             if out is None:
                 return fit(prepared, began, report, interrupted)
-            with claim(Path(out), overwrite=overwrite) as folder:
-                run = fit(prepared, began, report, interrupted)
-                run.write(folder)
+            with begin(Path(out), overwrite=overwrite) as unfinished:
+                unfinished.build, unfinished.every = build_facts(prepared.model), config.training.checkpoint_every
+                data_record = PlannedData(**prepared.task.record())
+                unfinished.write_plan(
+                    Plan(config=kept_config(config), data=data_record), prepared.task.tokenizer.to_json()
+                )
+                run = fit(prepared, began, report, interrupted, unfinished)
+                unfinished.finish(run.files())
     return replace(run, path=Path(out))
+
+
+def resume(
+    folder: str | Path,
+    data: object = None,
+    *,
+    finish: bool = False,
+    report: Callable[[Event], None] = lambda event: None,
+    **settings: Any,
+) -> Run:
+    """Go on with a training that was interrupted: the run ends with the same bits as one that was left alone.
+
+    That holds for the same build, instruction set and threads; where they are others, a warning says which.
+
+    Args:
+        folder: of the run that the training was to become, or of the training (`<run>.partial`).
+        data: Python objects again, if it was they; what was read from a file is read again.
+        finish: end after one more update, with the best network so far.
+        report: called with the progress of the training.
+        settings: device, threads, backend and checkpoint_every may be others than before. No other may.
+
+    Raises:
+        ConfigError: there is no such training, another process is at it, or a setting is not what it was.
+        DataError: the data are not what they were. CheckpointError: no checkpoint is whole.
+        All that `train` raises.
+    """
+    began = time.perf_counter()
+    with go_on(Path(folder)) as unfinished:
+        plan, tokenizer = unfinished.read_plan()
+        config = plan.settings(settings)
+        device = _device(config.training.device)
+        task = tasks.find(config.task)
+        refuse_unfit(task, config, device)
+        if data is None:
+            data = plan.data.source
+            refuse_gone(data, config.data, fix="give them again: `unrolled.resume(folder, data)`")
+        with computing(config.training, device):
+            read_again = task.read(data, config, Tokenizer.from_json(tokenizer))
+            plan.refuse_other_data(read_again.record())
+            prepared = prepare(read_again, config, device)
+            unfinished.build, unfinished.every = build_facts(prepared.model), config.training.checkpoint_every
+            with interruptible() as interrupted:
+                unfinished.restore(prepared.trainer)
+                run = fit(prepared, began, report, interrupted, unfinished, finish=finish)
+                unfinished.finish(run.files())
+    return replace(run, path=unfinished.run)
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:

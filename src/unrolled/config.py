@@ -25,6 +25,7 @@ __all__ = [
     "Device",
     "ModelConfig",
     "TrainingConfig",
+    "chosen",
     "fields",
     "from_flat",
     "from_toml",
@@ -88,6 +89,9 @@ class TrainingConfig(_Section):
     updates: int | None = Field(None, ge=1, le=10**12, description="optimiser updates; goes before --epochs")
     epochs: float = Field(10, gt=0, le=10**6, description="passes over the training part")
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="updates between checkpoints; default: every 10 seconds, or less often: 2 % of the time"
+    )
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
     warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs")
@@ -101,6 +105,9 @@ class TrainingConfig(_Section):
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all outputs")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes count for more, so that all weigh the same (classify only)"
+    )
     average: float = Field(
         0.0, ge=0, lt=1, description="decay of the average of the weights that is evaluated and kept, as 0.999; 0: none"
     )
@@ -177,6 +184,17 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
         section = sections[name]
         (nested if section is None else nested[section])[name] = value
     return _validated(nested)
+
+
+def chosen(config: Config) -> dict[str, Any]:
+    """Return, by flat name, the settings that a TOML file has set: those of `from_toml(file)` that are not defaults."""
+    values = config.flat()
+    sections = {name: getattr(config, name) for name in SECTIONS}
+    return {
+        name: values[name]
+        for section, name, _ in fields()
+        if name in (sections[section] if section else config).model_fields_set
+    }
 
 
 def from_toml(path: Path) -> Config:

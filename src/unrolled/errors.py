@@ -7,6 +7,7 @@ UnrolledError
 ├── CheckpointError   a run folder: missing, truncated, foreign, too new
 ├── BackendError      a forced backend that cannot run here
 ├── TrainingError     training cannot go on: a loss or gradient that is not finite
+├── Interrupted       training was told to stop, and has saved all that is needed to go on
 └── LawError          a part that breaks one of the six laws
 """
 
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 __all__ = [
     "BackendError",
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Interrupted",
     "LawError",
     "ShapeError",
     "TrainingError",
@@ -86,6 +89,17 @@ class BackendError(UnrolledError, RuntimeError):
 
 class TrainingError(UnrolledError, RuntimeError):
     """Training that cannot go on; the message names the update and the parameter."""
+
+
+class Interrupted(UnrolledError):  # noqa: N818 (it is none)
+    """Training that a signal has ended, with all saved; the message says how to go on.
+
+    `signal` is its number, `folder` where the training stands. The command line exits with 128 + signal.
+    """
+
+    def __init__(self, message: str, *, signal: int, folder: Path) -> None:
+        self.signal, self.folder = signal, folder
+        super().__init__(message)
 
 
 class LawError(UnrolledError, AssertionError):

@@ -1,4 +1,4 @@
-"""Folders that are whole or not there: files written and synced, with their SHA-256 sums, and verified when they are read.
+"""Folders that are whole or not there: files written and synced, with their SHA-256 sums, and verified when read.
 
 A sealed folder is written under a hidden name beside its own, synced, and renamed: whatever the moment of a kill or a
 full disk, what stands under its name is whole. SHA256SUMS is as `sha256sum --check` reads it.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from unrolled.errors import CheckpointError
 
-__all__ = ["SUMS", "append", "lock", "read", "replace", "saying", "sync", "write", "write_files"]
+__all__ = ["SUMS", "append", "lock", "read", "reading", "replace", "saying", "sync", "write", "write_files"]
 
 SUMS = "SHA256SUMS"
 
@@ -27,13 +27,14 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         CheckpointError: it cannot be written; nothing stands under its name.
     """
-    partial = folder.with_name(f".{folder.name}.partial")
+    whole = folder.resolve()
+    partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed writer left
     try:
         with saying(folder):
             partial.mkdir(parents=True)
-            write_files(partial, files)
-            replace(partial, folder)
+            _fill(partial, files)
+            replace(partial, whole)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -44,14 +45,8 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, also: Iterable[Path
     Raises:
         CheckpointError: they cannot be written.
     """
-    sums = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in also}
-    sums |= {name: _sha256(data) for name, data in files.items()}
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     with saying(folder):
-        for name, data in files.items():
-            _write(folder / name, data)
-        _write(folder / SUMS, lines.encode())
-        sync(folder)
+        _fill(folder, files, also)
 
 
 def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
@@ -85,6 +80,7 @@ def replace(partial: Path, final: Path) -> None:
     Raises:
         OSError: it cannot be renamed; what was there stands there again.
     """
+    final = final.resolve()
     old = final.with_name(f".{final.name}.old")
     if final.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -159,6 +155,28 @@ def saying(path: Path) -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system refuses in the block into a sentence about `path`.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+
+
+def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -> None:
+    sums = {path.relative_to(folder).as_posix(): _sha256(path.read_bytes()) for path in also}
+    sums |= {name: _sha256(data) for name, data in files.items()}
+    for name, data in files.items():
+        _write(folder / name, data)
+    _write(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
+    sync(folder)
+
+
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
@@ -167,10 +185,8 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with reading(path):
         return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
 
 
 def _sha256(data: bytes) -> str:

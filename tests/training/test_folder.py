@@ -1,4 +1,4 @@
-"""The run folder: the same bits back, every damage noticed, nothing executed, nothing written over."""
+"""The folder of a run: the same bits back, every damage noticed, nothing executed, nothing written over."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from unrolled.data.batches import Sequences
 from unrolled.decoding import probabilities
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.training import Run
-from unrolled.training.folder import FORMAT_VERSION, claim, next_folder
+from unrolled.training.folder import FORMAT_VERSION
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "run.json")
 TEXTS = [text for text, _ in pairs(9, seed=9)]
@@ -287,28 +287,6 @@ def test_a_folder_that_is_no_run_is_never_overwritten(config: str | None, tmp_pa
         trained().save(mine / "chapter.txt", overwrite=True)
 
 
-def test_an_error_leaves_what_was_there_and_nothing_else(folder: Path, tmp_path: Path) -> None:
-    before = bits(api.load(folder))
-
-    def fails() -> None:
-        with claim(folder, overwrite=True) as partial:
-            (partial / "model.safetensors").write_text("half")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fails()
-    assert bits(api.load(folder)) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_what_a_killed_writer_left_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".run.partial").mkdir()
-    with pytest.raises(ConfigError, match=r"\.run\.partial is there: another run is writing run, or one was killed"):
-        trained().save(tmp_path / "run")
-    with pytest.raises(ConfigError, match="one was killed; if so, remove it"):
-        api.train(pairs(), out=tmp_path / "run", updates=1)
-
-
 def test_a_disk_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -329,15 +307,6 @@ def test_the_current_folder_may_be_named(folder: Path, monkeypatch: pytest.Monke
     assert api.load(".").labels == ("neg", "pos")
     with pytest.raises(ConfigError, match=r"\. is there already"):
         trained().save(".")
-
-
-def test_the_next_free_folder(tmp_path: Path) -> None:
-    assert next_folder(tmp_path / "runs", "films", "gru") == tmp_path / "runs" / "films-gru-1"
-    (tmp_path / "films-gru-1").mkdir()
-    (tmp_path / ".films-gru-2.partial").mkdir()
-    assert next_folder(tmp_path, "films", "gru") == tmp_path / "films-gru-3"
-    assert next_folder(tmp_path, "../../etc/pass wd", "gru") == tmp_path / "etc-pass-wd-gru-1"
-    assert next_folder(tmp_path, "…", "gru") == tmp_path / "data-gru-1"
 
 
 def test_probabilities_are_in_the_order_asked(folder: Path) -> None:

@@ -27,6 +27,12 @@ def test_all_warmup_ends_at_the_peak() -> None:
     assert rates(4, 1.0) == [0.5, 1.0, 1.5, 2.0]
 
 
+def test_constant_and_plateau_stay_at_the_peak_but_for_what_was_reduced() -> None:
+    for schedule in ("constant", "plateau"):
+        found = [learning_rate(u, 8, peak=2.0, warmup=0.25, schedule=schedule, reduced=0.25) for u in range(8)]
+        assert found == [0.25, *[0.5] * 7]
+
+
 @given(updates=st.integers(1, 400), warmup=st.floats(0, 1))
 def test_it_rises_then_falls_and_stays_above_zero(updates: int, warmup: float) -> None:
     found = rates(updates, warmup)

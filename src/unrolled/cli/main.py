@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 from unrolled import __version__
 from unrolled.cli import backends, config, data, decode, demo, evaluate, train
-from unrolled.errors import UnrolledError
+from unrolled.errors import Interrupted, UnrolledError
 
 __all__ = ["VERBS", "app", "main", "run"]
 
@@ -58,6 +58,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except CycloptsError as error:
         return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        return 128 + interrupted.signal
     except UnrolledError as error:
         return _refuse(str(error))
     except KeyboardInterrupt as interrupt:

@@ -13,10 +13,20 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import Config, Device, fields, from_flat, from_toml
+from unrolled.config import Config, Device, chosen, fields, from_flat, from_toml
 from unrolled.lineage import LINEAGE, TASKS
 
-__all__ = ["ConfigFile", "DataSettings", "DeviceFlag", "ReadSettings", "Settings", "TextSettings", "given", "resolve"]
+__all__ = [
+    "ConfigFile",
+    "DataSettings",
+    "DeviceFlag",
+    "ReadSettings",
+    "Settings",
+    "TextSettings",
+    "asked",
+    "given",
+    "resolve",
+]
 
 GROUPS = {
     None: Group("Task and row", sort_key=1),
@@ -57,6 +67,15 @@ DeviceFlag = Annotated[Device, Parameter(name="--device")]
 def given(flags: Any) -> dict[str, Any]:
     """Return the settings that the user gave."""
     return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
+
+
+def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
+    """Return the settings that the user gave, in the TOML file or as flags.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key of it is unknown or out of range.
+    """
+    return (chosen(from_toml(file)) if file else {}) | given(flags)
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:

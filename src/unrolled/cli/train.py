@@ -8,17 +8,20 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.settings import ConfigFile, Settings, resolve
+from unrolled.cli.settings import ConfigFile, Settings, asked, resolve
+from unrolled.errors import ConfigError
 
 __all__ = ["command"]
 
 
 def command(
-    data: str,
+    data: str | None = None,
     /,
     *,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    resume: Path | None = None,
+    finish: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     config: ConfigFile = None,
     json: Json = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -30,6 +33,8 @@ def command(
 
     unrolled train reviews.csv --row lstm --text review --label stars --out runs/reviews
 
+    unrolled train --resume runs/reviews
+
     Parameters
     ----------
     data
@@ -38,6 +43,10 @@ def command(
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite
         Replace the run in --out, once the new one is whole.
+    resume
+        Go on with the training of this run, which was interrupted; its settings and data are those it began with.
+    finish
+        With --resume: end after one more update, and keep the best network so far.
     config
         TOML file with settings (see "unrolled config"); flags go before it.
     json
@@ -45,12 +54,22 @@ def command(
     quiet
         No progress.
     """
-    resolved = resolve(settings, config)
+    if resume is None:
+        if data is None:
+            raise ConfigError("give the data to train on, as in `unrolled train reviews.csv`, or --resume RUN")
+        if finish:
+            raise ConfigError("--finish ends a training that was interrupted: give it with --resume RUN")
+        resolved = resolve(settings, config)
+    elif out is not None or overwrite:
+        raise ConfigError("a training that is resumed goes into the folder it began with: leave --out and --overwrite")
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
     with show_log(quiet), Progress() as progress:
-        run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
+        if resume is None:
+            run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
+        else:
+            run = api.resume(resume, data, finish=finish, report=progress, **asked(settings, config))
     training = run.record["training"]
     if json:
         print_json({"run": str(run.path), **run.record})
@@ -58,4 +77,4 @@ def command(
         print(run.test.text() if run.test else "The data had no test part, so nothing was evaluated.")
         print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")
         print(f"saved: {run.path}\ntry:   {decode_command(run.path)}")
-    return 128 + training["signal"] if training["signal"] else 0
+    return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.models import Model
 from unrolled.training import classification
 from unrolled.training.card import code
-from unrolled.training.loop import Score
+from unrolled.training.progress import Score
 from unrolled.training.run import Run, absolute, refuse_gone
 from unrolled.training.task import Task
 
@@ -150,7 +151,7 @@ class Classify(Task):
         self._train, self._valid = self._ids_and_classes(splits.train), self._ids_and_classes(splits.valid)
 
     @classmethod
-    def read(cls, data: object, config: Config) -> Self:
+    def read(cls, data: object, config: Config, tokenizer: Tokenizer | None = None) -> Self:
         """Read examples and split them; see `Task.read`."""
         splits = load_splits(data, config.data)
         for loaded in splits.loaded:
@@ -159,7 +160,7 @@ class Classify(Task):
             if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
                 log_read(part)
         log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
-        tokenizer = Tokenizer.train(
+        tokenizer = tokenizer or Tokenizer.train(
             splits.train.texts(),
             kind=config.data.tokenizer,
             vocabulary_size=config.data.vocabulary_size,
@@ -175,7 +176,13 @@ class Classify(Task):
             *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
-    loss_nats = staticmethod(classification.loss_nats)
+    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+        """Nats of the right class, smoothed and weighted as asked."""
+        weights = None
+        if config.training.class_weights == "balanced":
+            weights = classification.balanced(self._train[1], len(self.labels)).to(device)
+        smoothing = config.training.label_smoothing
+        return partial(classification.loss_nats, label_smoothing=smoothing, class_weights=weights)
 
     def score(self, model: Model) -> Score:
         """Mean loss and accuracy on the validation part."""

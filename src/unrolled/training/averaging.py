@@ -2,8 +2,8 @@
 
     average ← average + (1 − d_u) (weights − average)        d_u = min(decay, (1 + u) / (10 + u)) after update u
 
-so that the first, random weights are soon forgotten. Averaging is Polyak & Juditsky's (1992), the climb of d is the one of
-TensorFlow's ExponentialMovingAverage.
+so that the first, random weights are soon forgotten. Averaging is Polyak & Juditsky's (1992), the climb of d is the one
+of TensorFlow's ExponentialMovingAverage.
 """
 
 from __future__ import annotations

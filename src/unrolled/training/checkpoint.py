@@ -8,10 +8,8 @@ SHA256SUMS           of all of them
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +21,10 @@ from torch import Tensor
 from unrolled import sealed
 from unrolled.config import sentences
 from unrolled.errors import CheckpointError
+from unrolled.training.folder import refuse_newer
 from unrolled.training.progress import STRICT, Progress
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "write"]
+__all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "updates", "write"]
 
 FORMAT_VERSION = 1
 KEPT = 2  # the newest, and the one before it
@@ -64,7 +63,7 @@ def write(parent: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         CheckpointError: it could not be written whole; those before it are untouched.
     """
-    folder = parent / f"update-{checkpoint.progress.update}"
+    folder = _folder(parent, checkpoint.progress.update)
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
     kept = _Kept(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
     sealed.write(
@@ -76,8 +75,8 @@ def write(parent: Path, checkpoint: Checkpoint) -> Path:
         },
     )
     sealed.read(folder, FILES)
-    for old in _newest_first(parent)[KEPT:]:
-        shutil.rmtree(old)
+    for update in updates(parent)[KEPT:]:
+        shutil.rmtree(_folder(parent, update))
     return folder
 
 
@@ -89,7 +88,7 @@ def read(folder: Path) -> Checkpoint:
     """
     files = sealed.read(folder, FILES)
     path = folder / "progress.json"
-    _refuse_newer(path, files["progress.json"])
+    refuse_newer(path, files["progress.json"], FORMAT_VERSION)
     try:
         kept = _Kept.model_validate_json(files["progress.json"])
     except ValidationError as error:
@@ -108,7 +107,7 @@ def latest(parent: Path) -> Checkpoint | None:
         CheckpointError: there are some, and all are damaged.
     """
     damaged = []
-    for folder in _newest_first(parent):
+    for folder in (_folder(parent, update) for update in updates(parent)):
         try:
             found = read(folder)
         except CheckpointError as error:
@@ -128,19 +127,11 @@ def latest(parent: Path) -> Checkpoint | None:
     return None
 
 
-def _newest_first(parent: Path) -> list[Path]:
-    found = [path for path in parent.glob("update-*") if path.name.removeprefix("update-").isdecimal()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("update-")), reverse=True)
+def updates(parent: Path) -> list[int]:
+    """Return the updates after which there is a checkpoint, whole or damaged, the newest first."""
+    found = (path.name.removeprefix("update-") for path in parent.glob("update-*"))
+    return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
 
 
-def _refuse_newer(path: Path, data: bytes) -> None:
-    """Look at the format's version first: all else may be different in a newer one."""
-    try:
-        version = json.loads(data)["format_version"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        return  # the schema says what is wrong
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format_version {version}, and this unrolled reads up to {FORMAT_VERSION}: "
-            "install a newer unrolled"
-        )
+def _folder(parent: Path, update: int) -> Path:
+    return parent / f"update-{update}"

@@ -12,7 +12,7 @@ from unrolled.models import Model
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["ClassificationSource", "loss_nats", "score"]
+__all__ = ["ClassificationSource", "balanced", "loss_nats", "score"]
 
 
 class ClassificationSource:
@@ -41,9 +41,22 @@ class ClassificationSource:
         return Batch(inputs, lengths.to(self.device), targets, len(rows), int(lengths.sum()))
 
 
-def loss_nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """−Σ log p(target): logits (B, K) and targets (B,) -> the summed nats of the batch."""
-    return F.cross_entropy(logits, targets, reduction="sum")
+def loss_nats(
+    logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
+    """−Σ log p(target): logits (B, K) and targets (B,) -> the summed nats of the batch.
+
+    Args:
+        logits, targets: of the batch.
+        label_smoothing: share of each target that is spread over all K classes (Szegedy et al. 2016).
+        class_weights: (K,), what each example's nats are multiplied with.
+    """
+    return F.cross_entropy(logits, targets, weight=class_weights, reduction="sum", label_smoothing=label_smoothing)
+
+
+def balanced(targets: Tensor, num_classes: int) -> Tensor:
+    """N / (K n_k) for each of K classes: every class weighs the same in all, an example 1 on the average; (K,)."""
+    return len(targets) / (num_classes * torch.bincount(targets, minlength=num_classes))
 
 
 def score(model: Model, sequences: Sequences, targets: Tensor) -> Score:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from unrolled import lineage, machine, scan
 from unrolled.config import Config, ModelConfig, TrainingConfig
-from unrolled.errors import ConfigError
+from unrolled.errors import ConfigError, TrainingError
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Ids, Inputs, Model
+from unrolled.scan import fused
 from unrolled.training.loop import Trainer, seed_of
 from unrolled.training.progress import Event, Outcome
 from unrolled.training.run import Run, absolute
 from unrolled.training.task import Task
+from unrolled.training.unfinished import Unfinished
 
-__all__ = ["Prepared", "build", "computing", "fit", "prepare", "refuse_unfit"]
+__all__ = ["Prepared", "build", "build_facts", "computing", "fit", "kept_config", "prepare", "refuse_unfit"]
 
 log = logging.getLogger("unrolled")
 
@@ -81,15 +84,17 @@ class Prepared:
     trainer: Trainer
 
 
-def prepare(task: Task, config: Config, device: torch.device) -> Prepared:
-    """Build the model with the weights of its seed, and set the trainer up."""
+def prepare(task: Task, config: Config, device: torch.device, *, start: Mapping[str, Tensor] | None = None) -> Prepared:
+    """Build the model with the weights of its seed, or with those of `start`, and set the trainer up."""
     torch.manual_seed(seed_of(config.training.seed, -1))
     V = task.tokenizer.vocabulary_size
     model = build(config.row, Ids(V), task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
     log.info("row %s: %s parameters, vocabulary %s", config.row, f"{_parameters(model):,}", f"{V:,}")
+    if start is not None:
+        model.load_state_dict(start)
     source = task.source(model, config, device)
-    trainer = Trainer(model, source, task.loss_nats, lambda: task.score(model), config.training)
+    trainer = Trainer(model, source, task.loss(config, device), lambda: task.score(model), config.training)
     return Prepared(config, task, model, trainer)
 
 
@@ -98,22 +103,33 @@ def fit(
     began: float,
     report: Callable[[Event], None],
     interrupted: Callable[[], int | None],
+    unfinished: Unfinished | None = None,
+    *,
+    finish: bool = False,
 ) -> Run:
     """Train, evaluate on the test part, and write down how it went.
 
     Args:
-        prepared: what `prepare` made.
+        prepared: what `prepare` made, and `Unfinished.restore` may have put further on.
         began: time.perf_counter() when all this began.
-        report, interrupted: see `Trainer.run`.
+        report, interrupted, finish: see `Trainer.run`.
+        unfinished: the folder that keeps the training while it lasts; None: it stays in memory.
+
+    Raises:
+        TrainingError: a loss or gradient is not finite. Interrupted: a signal has arrived, and all is saved.
+        CheckpointError: something cannot be written.
     """
     config, task, model = prepared.config, prepared.task, prepared.model
-    metrics: list[dict[str, Any]] = []
+    metrics = unfinished.metrics if unfinished else []
 
     def keep_and_report(event: Event) -> None:
-        metrics.append(event.to_dict())
+        unfinished.add(event) if unfinished else metrics.append(event.to_dict())
         report(event)
 
-    outcome = prepared.trainer.run(keep_and_report, interrupted)
+    try:
+        outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
+    except TrainingError as error:
+        raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
     record = _record(config, task, model, outcome)
     run = task.run(config, model, task.tokenizer, task.labels, record, metrics=tuple(metrics))
     result = task.test(run)
@@ -124,26 +140,39 @@ def fit(
     return run
 
 
+def kept_config(config: Config) -> Config:
+    """The settings as they are kept: files by their whole path, so that they are found again from another folder."""
+    files = {part: file and absolute(file) for part, file in (("valid", config.data.valid), ("test", config.data.test))}
+    return config.model_copy(update={"data": config.data.model_copy(update=files)})
+
+
+def build_facts(model: Model) -> dict[str, str]:
+    """What the last bits of a training may depend on, beside its settings and data."""
+    facts = {**machine.describe(), **machine.versions(), "device": next(model.parameters()).device.type}
+    return {name: str(value) for name, value in {**facts, "backend": _backend(model), "kernels": fused.isa()}.items()}
+
+
 def _record(config: Config, task: Task, model: Model, outcome: Outcome) -> dict[str, Any]:
-    """What run.json keeps; files by their whole path, so that they are found again from another folder."""
-    kept = config.model_dump()
-    kept["data"] |= {
-        part: file and absolute(file) for part, file in (("valid", config.data.valid), ("test", config.data.test))
-    }
-    layers = _recurrent(model)
+    """What run.json keeps."""
     return {
-        "config": kept,
+        "config": kept_config(config).model_dump(),
         "data": task.record(),
         "parameters": _parameters(model),
         "training": outcome.to_dict(),
         "result": None,
-        "backend": scan.choose(layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0)
-        if layers
-        else "none: no recurrence",
+        "backend": _backend(model),
         "versions": machine.versions(),
         "machine": machine.describe(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def _backend(model: Model) -> str:
+    """What computes its scans."""
+    layers = _recurrent(model)
+    if not layers:
+        return "none: no recurrence"
+    return scan.choose(layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0)
 
 
 def _parameters(model: Model) -> int:

@@ -153,9 +153,11 @@ class Trainer:
                     report(self._event(evaluates=bool(evaluates)))
                     progress.since = Since(began=time.perf_counter() - began)
                 stopped = stopped or self._stopped()
-                if keeper is not None and stopped is None:
+                if keeper is not None:
                     with self._clock("checkpoint"):
-                        keeper.after_update(self) if number is None else keeper.leave(self, number)
+                        if number is not None and stopped is None:
+                            keeper.leave(self, number)
+                        keeper.after_update(self)
         finally:
             progress.total_seconds = time.perf_counter() - began
             self.model.load_state_dict(self.best_weights)

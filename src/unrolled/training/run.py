@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from unrolled import sealed
 from unrolled.config import Config, DataConfig
 from unrolled.data.samples import PREFIX
 from unrolled.data.tokenizers import SPECIAL, Tokenizer
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.training.card import model_card
-from unrolled.training.folder import Inputs, Kept, claim, write
+from unrolled.training.folder import Inputs, Kept, pack
+from unrolled.training.unfinished import refuse_existing
 
 __all__ = ["SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
 
@@ -65,14 +67,13 @@ class Run(ABC):
             ConfigError: the folder is there, and is not to be overwritten or is no run.
             CheckpointError: it cannot be written.
         """
-        with claim(Path(folder), overwrite=overwrite) as partial:
-            self.write(partial)
+        refuse_existing(Path(folder), overwrite=overwrite)
+        sealed.write(Path(folder), self.files())
         return replace(self, path=Path(folder))
 
-    def write(self, folder: Path) -> None:
-        """Write the run's files into a folder that is there."""
-        write(
-            folder,
+    def files(self) -> dict[str, bytes]:
+        """Return what its folder holds, but for the sums."""
+        return pack(
             kept=Kept(
                 task=self.config.task,
                 row=self.config.row,

@@ -3,9 +3,10 @@
     climb:     rate(u) = peak · (u + 1) / W                                    u < W, the warm-up
     cosine:    rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))               W ≤ u < U, all updates
     constant:  rate(u) = peak
-    plateau:   rate(u) = peak · factor^k          k: how often the validation loss has stood still for `patience` evaluations
+    plateau:   rate(u) = peak · factor^k                                       k: how often it was reduced
 
-Loshchilov & Hutter, "SGDR", 2017, without restarts. Under plateau the factor holds during the climb, too.
+The plateau schedule reduces the rate whenever the validation loss has stood still for some evaluations.
+Cosine: Loshchilov & Hutter, "SGDR", 2017, without restarts.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ A task is one file in `unrolled.tasks`, which the lineage names by dotted path. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 from unrolled.config import Config, refuse_unused
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.models import Answer, Model
-from unrolled.training.loop import Score, Source
+from unrolled.training.loop import Source
+from unrolled.training.progress import Score
 from unrolled.training.run import Run
 
 __all__ = ["Task"]
@@ -42,8 +44,12 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, data: object, config: Config) -> Self:
+    def read(cls, data: object, config: Config, tokenizer: Tokenizer | None = None) -> Self:
         """Read `data`, cut it into parts, learn the tokeniser from the training part; log what was understood.
+
+        Args:
+            data: what the user gave. config: says how it is read.
+            tokenizer: one that was learned before, which is taken as it is.
 
         Raises:
             DataError: the data cannot be read as asked; names file and line.
@@ -67,10 +73,9 @@ class Task(ABC):
     def source(self, model: Model, config: Config, device: torch.device) -> Source:
         """The training part, in batches for this model."""
 
-    @staticmethod
     @abstractmethod
-    def loss_nats(logits: Tensor, targets: Tensor) -> Tensor:
-        """A model's logits and a batch's targets -> the summed nats of all real targets."""
+    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+        """(a model's logits, a batch's targets) -> the summed nats of all real targets, as the settings want them."""
 
     @abstractmethod
     def score(self, model: Model) -> Score:

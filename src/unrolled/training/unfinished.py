@@ -1,0 +1,354 @@
+"""The folder of a training under way, `<run>.partial`: all that is needed to go on with it after whatever may happen.
+
+plan/           what was asked: settings, the data's fingerprints, the build; and the tokeniser. Sealed
+checkpoints/    the two newest, `update-N`, sealed each
+metrics.jsonl   one line an event, as it happens
+probes/         weights for looking at the training later, if they are kept
+
+It is locked while a process trains in it. When the run is whole it takes the run's name, and plan and checkpoints go.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import logging
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict
+
+from unrolled import sealed
+from unrolled.config import Config, from_flat
+from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
+from unrolled.training import checkpoint
+from unrolled.training.checkpoint import Checkpoint
+from unrolled.training.folder import is_run, of_training, refuse_newer, to_json, valid
+from unrolled.training.loop import Trainer
+from unrolled.training.progress import Event
+
+__all__ = ["FORMAT_VERSION", "Plan", "PlannedData", "Unfinished", "begin", "go_on", "next_run", "refuse_existing"]
+
+FORMAT_VERSION = 1
+SHARE = 0.02  # of the time that checkpoints may take
+LEAST_SECONDS = 10.0  # between two of them
+PROBES = 10
+MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every"})  # at most the last bits depend on them
+
+log = logging.getLogger("unrolled")
+
+
+class PlannedData(BaseModel):
+    """What a task records of its data: where they came from, and what tells each part from any other."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    source: str
+    parts: dict[str, dict[str, Any]]
+
+
+class Plan(BaseModel):
+    """What a training was asked to do, and what it must find again when it goes on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    library: Literal["unrolled"] = "unrolled"
+    format_version: int = FORMAT_VERSION
+    config: Config
+    data: PlannedData
+
+    def settings(self, asked: Mapping[str, Any]) -> Config:
+        """Return the settings to go on with: those of before, but for what may change.
+
+        Raises:
+            ConfigError: another one is asked for; says what it was and what it is.
+        """
+        config = from_flat(asked, base=self.config)
+        before, now = self.config.flat(), config.flat()
+        changed = [name for name in asked if now[name] != before[name] and name not in MAY_CHANGE]
+        if changed:
+            raise ConfigError(
+                "a training goes on with the settings it began with: "
+                + "; ".join(f"{name} was {before[name]!r}, is {now[name]!r}" for name in changed)
+                + ". Leave them out, or train a new run"
+            )
+        return config
+
+    def refuse_other_data(self, record: Mapping[str, Any]) -> None:
+        """Refuse data that are not those of the plan.
+
+        Raises:
+            DataError: says which part is another one, what it was and what it is.
+        """
+        for name, was in self.data.parts.items():
+            now = record["parts"].get(name, {})
+            changed = [f"{key} was {value}, is {now.get(key)}" for key, value in was.items() if now.get(key) != value]
+            if changed:
+                raise DataError(
+                    f"the {name} part is not the one that the training began with: {'; '.join(changed)}",
+                    file=self.data.source,
+                    fix="bring the data back as they were, or train a new run",
+                )
+
+
+class Unfinished:
+    """A training's folder, held by this process: made by `begin` or `go_on`.
+
+    Args:
+        run: the folder that the run will have.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.folder = run, of_training(run)
+        self.build: dict[str, str] = {}
+        self.every: int | None = None  # updates between two checkpoints; None: as seldom as SHARE asks
+        self.probes: frozenset[int] = frozenset()  # the updates after which weights are kept
+        self.metrics: list[dict[str, Any]] = []
+        self._saved, self._cost = time.perf_counter(), 0.0
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where they stand."""
+        return self.folder / "checkpoints"
+
+    def write_plan(self, plan: Plan, tokenizer: str) -> None:
+        """Write what was asked: from now on the training can be resumed."""
+        files = {"plan.json": to_json(plan.model_dump()), "tokenizer.json": tokenizer.encode()}
+        sealed.write(self.folder / "plan", files)
+
+    def read_plan(self) -> tuple[Plan, str]:
+        """Return what was asked, and the tokeniser's JSON.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or not ours.
+        """
+        files = sealed.read(self.folder / "plan", ("plan.json", "tokenizer.json"))
+        path = self.folder / "plan" / "plan.json"
+        refuse_newer(path, files["plan.json"], FORMAT_VERSION)
+        plan = valid(Plan, path, files["plan.json"])
+        return plan, files["tokenizer.json"].decode()
+
+    def add(self, event: Event) -> None:
+        """Keep an event."""
+        self.metrics.append(event.to_dict())
+        sealed.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
+
+    def restore(self, trainer: Trainer) -> None:
+        """Have a fresh trainer stand at the newest checkpoint that is whole; at the beginning if there is none yet.
+
+        Raises:
+            CheckpointError: no checkpoint is whole, or they are not of this model.
+        """
+        found = checkpoint.latest(self.checkpoints)
+        lines = found.metrics if found else b""
+        with sealed.saying(self.folder):
+            (self.folder / "metrics.jsonl").write_bytes(lines)
+        self.metrics = [json.loads(line) for line in lines.splitlines()]
+        changed = []
+        if found is not None:
+            trainer.restore(found.progress, found.tensors)
+            changed = [
+                f"{what} was {was}, is {self.build.get(what)}"
+                for what, was in found.build.items()
+                if was != self.build.get(what)
+            ]
+        progress = trainer.progress
+        progress.resumed.append({"update": progress.update, "changed": changed})
+        log.info("resumed after update %s of %s", f"{progress.update:,}", f"{progress.updates:,}")
+        if changed:
+            log.warning("the last bits may differ from those of one machine and build: %s", "; ".join(changed))
+
+    def after_update(self, trainer: Trainer) -> None:
+        """Write a probe and a checkpoint, if they are due."""
+        update = trainer.progress.update
+        if update in self.probes:
+            self._probe(trainer)
+        if self.every is None:
+            due = time.perf_counter() - self._saved >= max(LEAST_SECONDS, self._cost / SHARE)
+        else:
+            due = update % self.every == 0
+        if due:
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be written; the message says which one is left.
+        """
+        began = time.perf_counter()
+        path = self.folder / "metrics.jsonl"
+        metrics = path.read_bytes() if path.exists() else b""
+        found = Checkpoint(copy.deepcopy(trainer.progress), trainer.snapshot(), metrics, self.build)
+        try:
+            checkpoint.write(self.checkpoints, found)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}. {self.left()}") from None
+        self._saved = time.perf_counter()
+        self._cost = self._saved - began
+
+    def leave(self, trainer: Trainer, signal: int) -> None:
+        """Save, and say how to go on.
+
+        Raises:
+            Interrupted: all is saved. CheckpointError: it cannot be.
+        """
+        self.save(trainer)
+        progress = trainer.progress
+        best = f" of update {progress.best_update:,}" if progress.best_update else ""
+        raise Interrupted(
+            f"interrupted after update {progress.update:,} of {progress.updates:,}; all is saved in {self.folder}\n"
+            f"  go on:  {self.command}\n"
+            f"  or end: {self.command} --finish   (a run with the best network so far{best})",
+            signal=signal,
+            folder=self.folder,
+        )
+
+    @property
+    def command(self) -> str:
+        """The command that goes on."""
+        return f"unrolled train --resume {shlex.quote(str(self.run))}"
+
+    def left(self) -> str:
+        """Which checkpoint is left, and what can be done with it."""
+        newest = next(iter(checkpoint.updates(self.checkpoints)), None)
+        if newest is None:
+            return "There is no checkpoint yet"
+        return (
+            f"The checkpoint after update {newest:,} is untouched: `{self.command}` goes on from it, with --finish ends"
+        )
+
+    def finish(self, files: dict[str, bytes]) -> None:
+        """Make the folder the run's: write its files, give it its name.
+
+        Raises:
+            CheckpointError: it cannot be written; the training can still be resumed.
+        """
+        probes = sorted((self.folder / "probes").glob("*.safetensors"))
+        sealed.write_files(self.folder, files, also=probes)
+        with sealed.saying(self.run):
+            sealed.replace(self.folder, self.run)
+        for part in ("plan", "checkpoints"):  # only now: until here they are what a kill would leave
+            shutil.rmtree(self.run / part, ignore_errors=True)
+
+    def _probe(self, trainer: Trainer) -> None:
+        path = self.folder / "probes" / f"update-{trainer.progress.update}.safetensors"
+        tensors = {name: value.detach().cpu().half() for name, value in trainer.model.state_dict().items()}
+        with sealed.saying(path):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(safetensors.torch.save(tensors))
+
+
+def next_run(parent: Path, data: str, row: str) -> Path:
+    """Return the first of `parent/<data>-<row>-1`, `-2`, … that nobody has, and claim it.
+
+    Raises:
+        CheckpointError: nothing can be written there.
+    """
+    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{row}"
+    with sealed.saying(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    for n in itertools.count(1):
+        run = parent / f"{stem}-{n}"
+        if run.exists():
+            continue
+        try:
+            of_training(run).mkdir()
+        except FileExistsError:  # somebody was quicker
+            continue
+        except OSError as error:
+            raise CheckpointError(f"{run} cannot be written: {error.strerror}; choose another folder") from None
+        return run
+    raise AssertionError("there is always a next number")
+
+
+def refuse_existing(run: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is there, unless it is a run (or empty) and may be overwritten, or that is being written.
+
+    Raises:
+        ConfigError: says what to do.
+    """
+    if run.exists():
+        if not run.is_dir():
+            raise ConfigError(f"{run} is a file: choose another --out")
+        if not overwrite:
+            raise ConfigError(f"{run} is there already: choose another --out, or --overwrite it")
+        if any(run.iterdir()) and not is_run(run):
+            raise ConfigError(f"{run} is not a run of unrolled, so it is not overwritten: choose another --out")
+    folder = of_training(run)
+    if folder.exists():
+        with _held(folder, run):
+            _refuse_unfinished(folder, run, overwrite=overwrite)
+
+
+@contextmanager
+def begin(run: Path, *, overwrite: bool) -> Iterator[Unfinished]:
+    """Hold a fresh folder for a training; an error before its first checkpoint leaves nothing behind.
+
+    Raises:
+        ConfigError: `run` is there and is not to be overwritten, or another process is writing it.
+    """
+    refuse_existing(run, overwrite=overwrite)
+    unfinished = Unfinished(run)
+    folder = unfinished.folder
+    with sealed.saying(run):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder, run):
+        _refuse_unfinished(folder, run, overwrite=overwrite)
+        for path in folder.iterdir():
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+        try:
+            yield unfinished
+        except BaseException:
+            if not checkpoint.updates(unfinished.checkpoints):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def go_on(run: Path) -> Iterator[Unfinished]:
+    """Hold the folder of a training that was interrupted. `run` is the run's folder, or that of its training.
+
+    Raises:
+        ConfigError: there is no such training, or another process is writing it.
+    """
+    folder = of_training(run)
+    run = folder.with_name(folder.name.removesuffix(".partial"))
+    if not folder.is_dir():
+        if is_run(run):
+            raise ConfigError(
+                f"{run} is finished: there is nothing to resume. To train on from its weights: --from {run}"
+            )
+        raise ConfigError(f"there is no training to resume: {folder} does not exist")
+    with _held(folder, run):
+        if not (folder / "plan").is_dir():
+            raise ConfigError(f"{folder} was left before its training began: there is nothing to resume; train again")
+        yield Unfinished(run)
+
+
+@contextmanager
+def _held(folder: Path, run: Path) -> Iterator[None]:
+    with sealed.lock(folder) as ours:
+        if not ours:
+            raise ConfigError(f"another process is training {run} in {folder}: wait for it, or choose another --out")
+        yield
+
+
+def _refuse_unfinished(folder: Path, run: Path, *, overwrite: bool) -> None:
+    """Refuse the folder of a training that could go on; one that was killed before it began is nobody's loss."""
+    strange = {path.name for path in folder.iterdir()} - {"plan", "checkpoints", "metrics.jsonl", "probes"}
+    if any(not name.startswith(".") for name in strange) and not is_run(folder):
+        raise ConfigError(f"{folder} is in the way, and is no training of unrolled: choose another --out")
+    if (folder / "plan").exists() and not overwrite:
+        raise ConfigError(
+            f"{folder} is a training that was interrupted: go on with `unrolled train --resume {run}`, "
+            "choose another --out, or --overwrite it"
+        )
