@@ -5,14 +5,14 @@
 // the first cache.
 #pragma once
 
+#include "in_place.h"
 #include "scan.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-constexpr long kSumsBytes = 384 * 1024;  // of a chunk, each thread
-constexpr long kFewSteps = 8;            // rows × steps up to which packing the weights does not pay
-constexpr long kBlockOfK = 64;           // what is packed at once then
+constexpr long kSumsBytes = 384 * 1024;      // of a chunk, each thread
+constexpr long kInPlaceRows = 8, kInPlaceSteps = 2;  // up to which packing the weights does not pay
 
 // --- packed weights ----------------------------------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ class ForwardScan {
         barrier(division.threads),
         blocks(vectors_for<T>(a.H)),
         h_stride(blocks * W + kPad),
-        packs(!a.packed_x && a.B * a.T_ > kFewSteps),
+        packs(!a.packed_x && (a.B > kInPlaceRows || a.T_ > kInPlaceSteps)),
         packed(packs || a.packed_x),
         packed_x(packs ? take<T>(workspace, blocks * G * W * a.D) : const_cast<T*>(a.packed_x)),
         packed_h(packs ? take<T>(workspace, blocks * G * W * a.H) : const_cast<T*>(a.packed_h)) {
@@ -82,7 +82,6 @@ class ForwardScan {
       for (auto& rows_of : own[id].seen) rows_of = take<T*>(workspace, rows);
       own[id].y = take<T*>(workspace, rows);
       own[id].saved = take<T*>(workspace, rows);
-      own[id].little = packed ? nullptr : take<T>(workspace, kBlockOfK * kTileVectors * kTogether * W);
     }
     if (a.saved) expect_large(a.saved, a.B * a.T_ * a.H * Cell::kSaved * sizeof(T));
     if (a.y.per_row == a.T_ * a.H) expect_large(a.y.data, a.B * a.T_ * a.H * sizeof(T));
@@ -121,7 +120,6 @@ class ForwardScan {
     const T** x;     // row of a chunk -> its x
     T** seen[2];     // row -> h as the gates see it
     T **y, **saved;  // row -> where this step's outputs go
-    T* little;       // a block of a panel, packed just before it is used
   };
 
   static long panels_of(const Part& part) { return (part.end - part.block + kPanelBlocks - 1) / kPanelBlocks; }
@@ -133,52 +131,28 @@ class ForwardScan {
   template <class GateOf>
   void product(const Own& mine, const T* weights, const T* packed_weights, GateOf gate_of, long block, long in_panel,
                int panels, const T* const* rows, long count, long K, T* const* sums, long column, bool fresh) const {
+    if (!packed) {
+      Units<T> units[larger(kPanelBlocks, G)];
+      const int vectors = G == 1 ? int(in_panel) : G;
+      for (int v = 0; v < vectors; ++v) {
+        const long at = block + (G == 1 ? v : 0), gate = G == 1 ? 0 : gate_of(v);
+        units[v] = {weights + (gate * a.H + at * W) * K, lanes_of<T>(at, a.H), column + v * W};
+      }
+      multiply_in_place(rows, count, K, units, vectors, K, sums, fresh);
+      return;
+    }
     const int vectors = G == 1 ? int(in_panel) : kHalf;
-    const long to_next = mine.capacity * panel_width;
     for (int half = 0; half < kHalves; ++half) {
       Panel<T> panel{nullptr, long(vectors) * W, W, vectors, W, column + half * kHalf * W, fresh};
-      if (packed) {
-        panel.w = packed_weights + block * G * W * K + half * K * kHalf * W;
-        if (G == 1) panel.w_stride = W, panel.v_stride = K * W;
-        multiply_panels(rows, 0, count, K, panel, panels, in_panel * G * W * K, sums, to_next);
-        continue;
+      panel.w = packed_weights + block * G * W * K + half * K * kHalf * W;
+      if (G == 1) panel.w_stride = W, panel.v_stride = K * W;
+      if (panels > 1) {
+        with_height<kTogether>(panels, [&]<int P>() {
+          single_row<T, kTileVectors, P>(rows[0], K, panel, in_panel * G * W * K, sums[0], mine.capacity * panel_width);
+        });
+      } else {
+        multiply(rows, count, K, panel, sums);
       }
-      panel.w = mine.little;
-      for (long k0 = 0; k0 < K; k0 += kBlockOfK) {
-        const long some = smaller(kBlockOfK, K - k0), size = some * vectors * W;
-        for (int i = 0; i < panels; ++i)
-          for (int v = 0; v < vectors; ++v) {
-            const long at = block + i * in_panel + (G == 1 ? v : 0);
-            const long gate = G == 1 ? 0 : gate_of(half * kHalf + v);
-            const T* const from = weights + (gate * a.H + at * W) * K + k0;
-            pack_transposed(from, K, lanes_of<T>(at, a.H), some, mine.little + i * size + v * W, vectors * W);
-            if (k0 + kBlockOfK < K) expect(from + kBlockOfK, K, lanes_of<T>(at, a.H));
-          }
-        panel.fresh = fresh && k0 == 0;
-        multiply_panels(rows, k0, count, some, panel, panels, size, sums, to_next);
-      }
-    }
-  }
-
-  // The next block of k of some rows: asked for while this one is used. Without it, weights that come from the third
-  // cache arrive one short row at a time.
-  static void expect(const T* from, long stride, int rows) {
-    for (int i = 0; i < rows; ++i)
-      for (long k = 0; k < kBlockOfK; k += 64 / long(sizeof(T))) __builtin_prefetch(from + i * stride + k);
-  }
-
-  static void multiply_panels(const T* const* rows, long k0, long count, long K, const Panel<T>& panel, int panels,
-                              long w_panel, T* const* sums, long column_panel) {
-    if (panels > 1) {
-      with_height<kTogether>(panels, [&]<int P>() {
-        single_row<T, kTileVectors, P>(rows[0] + k0, K, panel, w_panel, sums[0], column_panel);
-      });
-    } else if (k0 == 0) {
-      multiply(rows, count, K, panel, sums);
-    } else {
-      const T* from_k0[kFewSteps];
-      for (long i = 0; i < count; ++i) from_k0[i] = rows[i] + k0;
-      multiply(from_k0, count, K, panel, sums);
     }
   }
 
@@ -215,7 +189,7 @@ class ForwardScan {
     long column = 0;
     for (long block = part.block; block < part.end;) {
       const long whole = (part.end - block) / kPanelBlocks;
-      const int panels = rows == 1 && whole > 1 ? int(smaller(whole, packed ? kTogether : smaller(2, kTogether))) : 1;
+      const int panels = packed && rows == 1 && whole > 1 ? int(smaller(whole, kTogether)) : 1;
       const long in_panel = smaller(kPanelBlocks, part.end - block);
       f(block, in_panel, panels, column);
       block += panels * in_panel;
@@ -235,11 +209,9 @@ class ForwardScan {
         mine.x[rows++] = a.x.at(schedule.row[place], schedule.time(place, s));
       }
     }
-    const long at_once = packed ? rows : kFewSteps;
     for_panels(part, rows, [&](long block, long in_panel, int panels, long column) {
-      for (long r = 0; r < rows; r += at_once)
-        product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, panels, mine.x + r,
-                smaller(at_once, rows - r), a.D, mine.sums_of + r, column, true);
+      product(mine, a.weight_x, packed_x, Cell::x_gate, block, in_panel, panels, mine.x, rows, a.D, mine.sums_of,
+              column, true);
       if constexpr (Cell::kSums > G)  // what h alone contributes to begins with zero
         for (long r = 0; r < rows; ++r)
           for (int i = 0; i < panels; ++i)
