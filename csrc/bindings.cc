@@ -256,6 +256,11 @@ struct Inputs {
 
 int64_t gates_of(int recurrence) { return recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1; }
 
+void check_threads(int threads) {
+  if (threads < 1 || threads > 1024)
+    throw nb::value_error(("threads must be 1 … 1024: got " + std::to_string(threads)).c_str());
+}
+
 void check_recurrence(int recurrence) {
   if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: there is none of this index");
 }
@@ -274,8 +279,7 @@ void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weight
 template <class T>
 Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse, int64_t H, nb::handle x_object,
                           nb::handle lengths) {
-  if (threads < 1 || threads > 1024)
-    throw nb::value_error(("threads must be 1 … 1024: got " + std::to_string(threads)).c_str());
+  check_threads(threads);
   const Array x = array("x", x_object);
   if (x.ndim != 3) throw nb::value_error(("x must have shape (B, T, D): got " + shape_text(x.size, x.ndim)).c_str());
   Checked<T> checked;
@@ -443,10 +447,31 @@ class Frozen {
   float* packed_h;
 };
 
+// y = W x + b; x (N, D), weight (V, D), bias (V) or None, y (N, V).
+void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bias, nb::handle y) {
+  const Isa& chosen = isa_of(isa);
+  check_threads(threads);
+  const Array rows = array("x", x), weights = array("weight", weight);
+  if (rows.ndim != 2)
+    throw nb::value_error(("x must have shape (N, D): got " + shape_text(rows.size, rows.ndim)).c_str());
+  if (weights.ndim != 2)
+    throw nb::value_error(("weight must have shape (V, D): got " + shape_text(weights.size, weights.ndim)).c_str());
+  Checked<float> checked;
+  Linear a;
+  a.N = rows.size[0], a.D = rows.size[1], a.V = weights.size[0], a.threads = threads;
+  a.x = checked.dense("x", x, {a.N, a.D}, false);
+  a.weight = checked.dense("weight", weight, {a.V, a.D}, false);
+  a.bias = checked.dense_or_none("bias", bias, {a.V}, false);
+  a.y = checked.dense("y", y, {a.N, a.V}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.linear(a);
+}
+
 // Billions of floating-point operations a second, a multiply-add counted as two.
 double peak(int isa, int threads) {
   const Isa& chosen = isa_of(isa);
-  if (threads < 1 || threads > 1024) throw nb::value_error("threads must be 1 … 1024");
+  check_threads(threads);
   struct Work {
     long (*multiply_add)(long);
     std::atomic<long> done{0};
@@ -493,6 +518,8 @@ NB_MODULE(_kernels, m) {
       .def("forward", &Frozen::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
            nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
            nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
+  m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
+        nb::arg("bias").none(), nb::arg("y").none());
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

@@ -1,4 +1,4 @@
-// What one call of a scan is given. Letters as everywhere: B batch, T time, D input size, H hidden size, G gates.
+// What one call of a kernel is given. Letters as everywhere: B batch, T time, D input size, H hidden size, G gates.
 //
 // Every pointer names its shape. Arrays are dense unless they are a Sequence. A null pointer means "none" where the
 // comment says so. bindings.cc checks all of it before a kernel sees it.
@@ -58,6 +58,15 @@ struct Backward : Scan<T> {
   T* dbias_n = nullptr;      // (H) GRU only, or null
   T* dh0;                    // (B, H) written
   T* dc0 = nullptr;          // (B, H) written, LSTM only
+};
+
+struct Linear {
+  int64_t N, D, V;  // rows, inputs, outputs
+  int threads;
+  const float* x;       // (N, D)
+  const float* weight;  // (V, D)
+  const float* bias;    // (V), or null
+  float* y;             // (N, V) written
 };
 
 }  // namespace unrolled

@@ -11,7 +11,7 @@
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-constexpr long kSumsBytes = 384 * 1024;      // of a chunk, each thread
+constexpr long kSumsBytes = 384 * 1024;              // of a chunk, each thread
 constexpr long kInPlaceRows = 8, kInPlaceSteps = 2;  // up to which packing the weights does not pay
 
 // --- packed weights ----------------------------------------------------------------------------------------------

@@ -24,10 +24,11 @@ bool always() { return true; }
 
 const Isa kIsas[] = {
 #if defined(__x86_64__)
-    {"avx512", avx512::multiply_add, has_avx512, UNROLLED_KERNELS(avx512, float), {}},
-    {"avx2", avx2::multiply_add, has_avx2, UNROLLED_KERNELS(avx2, float), {}},
+    {"avx512", avx512::multiply_add, avx512::linear, has_avx512, UNROLLED_KERNELS(avx512, float), {}},
+    {"avx2", avx2::multiply_add, avx2::linear, has_avx2, UNROLLED_KERNELS(avx2, float), {}},
 #endif
-    {"portable", portable::multiply_add, always, UNROLLED_KERNELS(portable, float), UNROLLED_KERNELS(portable, double)},
+    {"portable", portable::multiply_add, portable::linear, always, UNROLLED_KERNELS(portable, float),
+     UNROLLED_KERNELS(portable, double)},
 };
 const int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
 

@@ -24,7 +24,8 @@ struct Kernels {
 struct Isa {
   const char* name;
   long (*multiply_add)(long rounds);  // see kernels/peak.cc
-  bool (*here)();                     // whether this processor can run it
+  void (*linear)(const Linear&);
+  bool (*here)();  // whether this processor can run it
   Kernels<float> float32;
   Kernels<double> float64;  // portable only; null elsewhere
 };
@@ -36,6 +37,7 @@ extern const int kIsaCount;
 #define UNROLLED_DECLARE(isa)                             \
   namespace isa {                                         \
   long multiply_add(long rounds);                         \
+  void linear(const Linear&);                             \
   void elman_pack(const Scan<float>&, float*, float*);    \
   void elman_forward(const Forward<float>&);              \
   void elman_backward(const Backward<float>&);            \

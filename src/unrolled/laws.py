@@ -324,13 +324,11 @@ class _Subject:
 def _alike(part: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
     """The subject in float64 and, where its layers are all recurrent and the fused scan runs them, that in float32."""
     layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer)]
-    if isinstance(subject.part, Model) or not all(
-        type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers
-    ):
+    if not all(type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers):
         return [subject]
     fused = _Subject(part, torch.float32, seed, exact=True)
     cells = [layer.cell for layer in fused.part.modules() if isinstance(layer, Recurrent)]
-    if not all(c.holds for cell in cells for c in scan.conditions("fused", cell)):
+    if not cells or not all(c.holds for cell in cells for c in scan.conditions("fused", cell)):
         return [subject]
     set_backend(fused.part, "fused")
     return [subject, fused]

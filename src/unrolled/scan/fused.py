@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
@@ -27,7 +28,7 @@ from unrolled.scan.native import compiled, dense, index, isa, isas, rows, thread
 from unrolled.scan.native import kernels as _kernels
 from unrolled.state import State
 
-__all__ = ["CELLS", "compiled", "isa", "isas", "scan", "use_isa"]
+__all__ = ["CELLS", "compiled", "isa", "isas", "linear", "scan", "use_isa"]
 
 CELLS = (ElmanCell, LSTMCell, GRUCell)
 
@@ -104,6 +105,27 @@ def run(
         return _Scan.apply(*numbers, *inputs)  # type: ignore[no-untyped-call, no-any-return]
     y, h, c, _ = _forward(*numbers, *inputs, keep=False)  # type: ignore[arg-type]
     return y, h, c
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return W x + b, x (…, D) -> (…, V), in the same order of sums: a row has the same bits in any company.
+
+    Without gradients and with float32 on the CPU; anything else is torch's product.
+    """
+    if (
+        _kernels is None
+        or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
+        or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        or torch.is_autocast_enabled("cpu")
+        or torch.compiler.is_compiling()
+    ):
+        return F.linear(x, weight, bias)
+    y = x.new_empty(*x.shape[:-1], weight.shape[0])
+    flat = dense(x.reshape(-1, x.shape[-1]) if x.dim() != 2 else x)
+    _kernels.linear(
+        index(torch.float32), threads(), flat, dense(weight), dense(bias), y if y.dim() == 2 else y.flatten(0, -2)
+    )
+    return y
 
 
 def _full(tensor: Tensor | None) -> Tensor | None:

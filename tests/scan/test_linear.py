@@ -1,0 +1,73 @@
+"""The head's product: torch's values, and a row's bits in any company."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from unrolled.layers import Head
+from unrolled.scan import fused, native
+
+pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+
+SHAPES = [(1, 384, 81), (3, 5, 7), (8, 33, 17), (9, 33, 17), (300, 128, 2), (70, 1, 65), (2, 64, 1), (0, 4, 4)]
+ISAS = [name for name, here in fused.isas().items() if here]
+
+
+@pytest.mark.parametrize(("N", "D", "V"), SHAPES)
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_it_is_the_product(N: int, D: int, V: int, isa: str, bias: bool) -> None:
+    x, weight, b = torch.randn(N, D), torch.randn(V, D), torch.randn(V) if bias else None
+    exact = F.linear(x.double(), weight.double(), None if b is None else b.double())
+    with torch.no_grad(), fused.use_isa(isa):
+        y = fused.linear(x, weight, b)
+        assert torch.all((y.double() - exact).abs() <= (D + 1) * torch.finfo(torch.float32).eps * (
+            x.abs().double() @ weight.abs().double().T + 10))  # a sum of D products, each rounded once  # fmt: skip
+        for n in range(0, N, 7):
+            assert torch.equal(fused.linear(x[n : n + 1], weight, b)[0], y[n])
+
+
+def test_it_takes_any_shape_and_stride() -> None:
+    weight, b = torch.randn(6, 5), torch.randn(6)
+    x = torch.randn(3, 4, 10)[..., ::2]
+    with torch.no_grad():
+        y = fused.linear(x, weight, b)
+        assert y.shape == (3, 4, 6)
+        assert torch.equal(y[2, 1], fused.linear(x[2, 1].reshape(1, 5), weight, b)[0])
+        assert fused.linear(torch.randn(0, 4, 5), weight, b).shape == (0, 4, 6)
+
+
+def test_threads_change_no_bit() -> None:
+    x, weight, b = torch.randn(500, 200), torch.randn(300, 200), torch.randn(300)
+    found = []
+    for threads in (1, 2, 3):
+        y = torch.empty(500, 300)
+        native.kernels.linear(native.index(torch.float32), threads, x, weight, b, y)
+        found.append(y)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_gradients_float64_and_autocast_are_torchs() -> None:
+    head = Head(5, 3)
+    x = torch.randn(2, 5, requires_grad=True)
+    head(x).sum().backward()
+    assert torch.equal(x.grad, head.weight.detach().sum(0).expand(2, 5))
+    assert Head(5, 3).double()(x.detach().double()).dtype == torch.float64
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert head(x).dtype == torch.bfloat16
+
+
+def test_wrong_calls_name_the_argument() -> None:
+    x, weight, y = torch.zeros(2, 3), torch.zeros(4, 3), torch.zeros(2, 4)
+    good = {"isa": 0, "threads": 1, "x": x, "weight": weight, "bias": None, "y": y}
+    for name, wrong in (
+        ("x", torch.zeros(3)), ("x", torch.zeros(2, 3).double()), ("x", None), ("weight", torch.zeros(4, 2)),
+        ("weight", torch.zeros(4)), ("bias", torch.zeros(3)), ("y", torch.zeros(2, 3)), ("y", torch.zeros(4, 2).T),
+        ("threads", 0), ("isa", 99),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=name):
+            native.kernels.linear(**{**good, name: wrong})
+    shared = torch.zeros(8)
+    with pytest.raises(ValueError, match="y overlaps x"):
+        native.kernels.linear(**{**good, "x": shared[:6].view(2, 3), "y": shared.view(2, 4)})
