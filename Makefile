@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench sanitize clean
+.PHONY: help install demo test check format bench kills sanitize clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -44,6 +44,10 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/readme.py
+
+kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
+	$(BIN)/python benchmarks/kills.py --fresh
+	$(BIN)/python benchmarks/checkpoints.py
 
 sanitize: $(INSTALLED) ## the kernel tests under the address and undefined-behaviour sanitizers
 	$(BIN)/pip install --quiet -C cmake.define.UNROLLED_SANITIZE=ON -C build-dir=build/sanitize --no-deps -e .

@@ -26,6 +26,7 @@ from unrolled.training.fit import build, build_facts, computing, fit, kept_confi
 from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
 from unrolled.training.run import SPECIAL_IDS, refuse_gone
+from unrolled.training.start import Start
 from unrolled.training.unfinished import Plan, PlannedData, begin, go_on, next_run, refuse_existing
 
 __all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "resume", "train"]
@@ -37,6 +38,7 @@ def train(
     out: str | Path | None = None,
     runs: str | Path | None = None,
     overwrite: bool = False,
+    start: Run | str | Path | None = None,
     config: Config | None = None,
     report: Callable[[Event], None] = lambda event: None,
     **settings: Any,
@@ -49,7 +51,9 @@ def train(
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<row>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is whole.
-        config: settings to start from; default: `Config()`.
+        start: a run, or its folder, to begin with: its weights, its tokeniser, its settings but for what is given. The
+            labels must be the same.
+        config: settings to start from; default: `Config()`, or those of `start`.
         report: called with the progress of the training.
         settings: any field of the config by its flat name: row="lstm", hidden_size=256, epochs=5.
 
@@ -69,25 +73,29 @@ def train(
         CheckpointError: the run cannot be written.
     """
     began = time.perf_counter()
-    config = from_flat(settings, base=config)
+    first = None if start is None else Start(_run(start))
+    config = first.settings(settings, config) if first else from_flat(settings, base=config)
     device = _device(config.training.device)
-    task = tasks.find(config.task)
-    refuse_unfit(task, config, device)
+    kind = tasks.find(config.task)
+    refuse_unfit(kind, config, device, kept=out is not None or runs is not None)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with computing(config.training, device):
-        prepared = prepare(task.read(data, config), config, device)
+        task = kind.read(data, config, first.run.tokenizer if first else None)
+        if first:
+            first.refuse_other_labels(task.labels, task.record()["source"])
+        prepared = prepare(task, config, device, first)
         if out is None and runs is not None:
-            out = next_run(Path(runs), prepared.task.name, config.row)
+            out = next_run(Path(runs), task.name, config.row)
         with interruptible() as interrupted:  # until the run is saved
             if out is None:
                 return fit(prepared, began, report, interrupted)
             with begin(Path(out), overwrite=overwrite) as unfinished:
-                unfinished.build, unfinished.every = build_facts(prepared.model), config.training.checkpoint_every
-                data_record = PlannedData(**prepared.task.record())
-                unfinished.write_plan(
-                    Plan(config=kept_config(config), data=data_record), prepared.task.tokenizer.to_json()
-                )
+                unfinished.attend(config.training, build_facts(prepared.model))
+                if prepared.start or config.training.time_limit:  # which a resume could not do again
+                    unfinished.save(prepared.trainer)
+                plan = Plan(config=kept_config(config), data=PlannedData(**task.record()), start=prepared.start)
+                unfinished.write_plan(plan, task.tokenizer.to_json())
                 run = fit(prepared, began, report, interrupted, unfinished)
                 unfinished.finish(run.files())
     return replace(run, path=Path(out))
@@ -122,16 +130,16 @@ def resume(
         plan, tokenizer = unfinished.read_plan()
         config = plan.settings(settings)
         device = _device(config.training.device)
-        task = tasks.find(config.task)
-        refuse_unfit(task, config, device)
+        kind = tasks.find(config.task)
+        refuse_unfit(kind, config, device, kept=True)
         if data is None:
             data = plan.data.source
             refuse_gone(data, config.data, fix="give them again: `unrolled.resume(folder, data)`")
         with computing(config.training, device):
-            read_again = task.read(data, config, Tokenizer.from_json(tokenizer))
-            plan.refuse_other_data(read_again.record())
-            prepared = prepare(read_again, config, device)
-            unfinished.build, unfinished.every = build_facts(prepared.model), config.training.checkpoint_every
+            task = kind.read(data, config, Tokenizer.from_json(tokenizer))
+            plan.refuse_other_data(task.record())
+            prepared = replace(prepare(task, config, device, resumed=True), start=plan.start)
+            unfinished.attend(config.training, build_facts(prepared.model))
             with interruptible() as interrupted:
                 unfinished.restore(prepared.trainer)
                 run = fit(prepared, began, report, interrupted, unfinished, finish=finish)

@@ -30,6 +30,7 @@ __all__ = [
     "from_flat",
     "from_toml",
     "refuse_unused",
+    "seconds",
     "sentences",
     "to_toml",
 ]
@@ -88,6 +89,9 @@ class TrainingConfig(_Section):
 
     updates: int | None = Field(None, ge=1, le=10**12, description="optimiser updates; goes before --epochs")
     epochs: float = Field(10, gt=0, le=10**6, description="passes over the training part")
+    time_limit: str | None = Field(
+        None, description="time for training, as 90s, 10m or 1.5h; becomes a number of updates, goes before all others"
+    )
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
     checkpoint_every: int | None = Field(
         None, ge=1, description="updates between checkpoints; default: every 10 seconds, or less often: 2 % of the time"
@@ -119,10 +123,33 @@ class TrainingConfig(_Section):
         None, ge=1, description="updates between evaluations; default: once an epoch, but at most 20 times in all"
     )
     patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
+    keep: Literal["probes"] | None = Field(
+        None, description="probes: keep the weights after ten updates, ever further apart, as float16"
+    )
+    tensorboard: bool = Field(False, description="write events for TensorBoard, too (an extra)")
     seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
     device: Device = Field("auto", description="where to compute")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
     backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="what computes the scan")
+
+    @field_validator("time_limit")
+    @classmethod
+    def _time_limit_is_a_time(cls, text: str | None) -> str | None:
+        if text is not None:
+            seconds(text)
+        return text
+
+
+def seconds(time: str) -> float:
+    """Return the seconds of a time as 90s, 10m or 1.5h.
+
+    Raises:
+        ValueError: it is none, or none at all.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
+    if found is None or not float(found[1]):
+        raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 class Config(_Section):

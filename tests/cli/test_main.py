@@ -171,7 +171,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("train --finish data.csv", "--finish ends a training that was interrupted: give it with --resume RUN"),
         ("train --resume run", "run is finished: there is nothing to resume. To train on from its weights: --from run"),
         ("train --resume nothing", "there is no training to resume: nothing.partial does not exist"),
-        ("train --resume run --out x", "a training that is resumed goes into the folder it began with: leave --out"),
+        ("train --resume run --out x", "a training that is resumed has its folder and weights: leave --out, --over"),
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, tokenizer.json, run.json, SHA"),

@@ -77,7 +77,8 @@ def test_its_files(folder: Path) -> None:
     assert config["labels"] == ["neg", "pos"]
     record = json.loads((folder / "run.json").read_text())
     assert set(record) == {
-        "config", "data", "parameters", "training", "result", "backend", "versions", "machine", "date", "seconds",
+        "config", "data", "start", "parameters", "training", "result", "backend", "versions", "machine", "date",
+        "seconds",
     }  # fmt: skip
     assert record["config"]["training"]["seed"] == 0
     assert set(record["versions"]) >= {"unrolled", "torch", "tokenizers", "safetensors", "numpy"}

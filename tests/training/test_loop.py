@@ -3,6 +3,8 @@
 import copy
 import json
 import math
+import random
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +18,11 @@ from unrolled import api
 from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.batches import Sequences
 from unrolled.errors import TrainingError
+from unrolled.layers import set_backend
 from unrolled.models import Ids, Model
-from unrolled.state import detach
-from unrolled.training import Batch, ClassificationSource, Score, Trainer, loss_nats, score
+from unrolled.scan import conditions
+from unrolled.state import detach, leaves
+from unrolled.training import Batch, ClassificationSource, Event, Score, Trainer, loss_nats, score
 from unrolled.training.loop import seed_of
 
 V = 11  # tokens
@@ -316,3 +320,106 @@ def test_the_lines_of_metrics() -> None:
         evaluated = event["update"] % 2 == 0
         assert set(event) == always | ({"valid_loss_nats", "valid_accuracy", "best"} if evaluated else set())
         assert json.loads(json.dumps(event, allow_nan=False)) == event
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_is_averaged_is_evaluated_and_kept(row: str) -> None:
+    model, seen = model_of(row), []
+
+    def keep() -> Score:
+        seen.append(copy.deepcopy(model.state_dict()))
+        return Score(1.0 / len(seen), 0.5)
+
+    trainer = trainer_of(model, [batch(4, 3)], keep, updates=6, evaluate_every=3, average=0.9, learning_rate=0.1)
+    assert trainer.average is not None
+    trained, adds = [], trainer.average.add
+    trainer.average.add = lambda update: (trained.append(copy.deepcopy(model.state_dict())), adds(update))
+    trainer.run()
+    wanted = {name: value.clone() for name, value in model_of(row).state_dict().items()}
+    for update, weights in enumerate(trained, start=1):
+        d = min(0.9, (1 + update) / (10 + update))
+        wanted = {name: value + (1 - d) * (weights[name] - value) for name, value in wanted.items()}
+    for name, value in model.state_dict().items():
+        assert torch.allclose(value, wanted[name], atol=1e-6), name
+        assert torch.equal(value, seen[-1][name]), name
+
+
+def test_plateau_reduces_the_rate_when_the_validation_loss_stands() -> None:
+    script = iter([1.0, 1.1, 1.2, 0.9, 1.0, 1.0, 1.0, 1.0])
+    events = []
+    trainer_of(
+        model_of("elman"), [batch(4, 3)], lambda: Score(next(script), 0.5), updates=8, evaluate_every=1, patience=0,
+        schedule="plateau", plateau_patience=2, plateau_factor=0.1, warmup=0, learning_rate=0.5,
+    ).run(events.append)  # fmt: skip
+    assert [event.learning_rate for event in events] == pytest.approx([0.5, 0.5, 0.5, *[0.05] * 3, *[0.005] * 2])
+
+
+@pytest.mark.parametrize("backend", ["fused", "torch", "reference"])
+@pytest.mark.parametrize("row", ROWS)
+def test_in_bf16_states_gradients_and_loss_stay_in_float32(row: str, backend: str) -> None:
+    """bfloat16 has 8 bits: a product of it is wrong by 2^-9, a few of them in a row by some 2^-7."""
+    if row != "feedforward" and not all(condition.holds for condition in conditions(backend)):
+        pytest.skip("no kernels were compiled")
+    found = {}
+    for precision in ("float32", "bf16"):
+        model = model_of(row, hidden=16)
+        set_backend(model, backend)
+        trainer = trainer_of(model, [batch(4, 6)], updates=1, precision=precision)
+        gradients: dict[str, Tensor] = {}
+        trainer.optimizer.register_step_pre_hook(
+            lambda *_, g=gradients, m=model: g.update({name: p.grad.clone() for name, p in m.named_parameters()})
+        )
+        events: list[Event] = []
+        trainer.run(events.append)
+        assert all(leaf.dtype in (torch.float32, torch.int64) for leaf in leaves(trainer.state))
+        found[precision] = (events[0].loss_nats, gradients)
+    (full, exact), (half, rough) = found["float32"], found["bf16"]
+    assert half == pytest.approx(full, rel=2**-7)
+    assert all(gradient.dtype == torch.float32 for gradient in rough.values())
+    assert any(not torch.equal(exact[name], rough[name]) for name in exact)
+    apart = torch.cat([(exact[name] - rough[name]).flatten() for name in exact])
+    assert float(apart.norm()) <= 2**-5 * float(torch.cat([g.flatten() for g in exact.values()]).norm())
+
+
+def test_what_is_not_finite_is_caught_in_its_update_and_the_parameter_named() -> None:
+    """NaN and infinity, in the gradient of every parameter of every row, in any of the first updates."""
+    draw, caught = random.Random(0), 0
+    while caught < 100:
+        model = model_of(draw.choice(ROWS))
+        name, parameter = draw.choice(list(model.named_parameters()))
+        at, bad = draw.randrange(4), draw.choice([math.nan, math.inf, -math.inf])
+        trainer = trainer_of(model, [batch(4, 3)], updates=5, evaluate_every=9)
+
+        def spoil(gradient: Tensor, trainer: Trainer = trainer, at: int = at, bad: float = bad) -> Tensor:
+            if trainer.progress.update == at:
+                gradient = gradient.clone()
+                gradient.view(-1)[draw.randrange(gradient.numel())] = bad
+            return gradient
+
+        parameter.register_hook(spoil)
+        with pytest.raises(TrainingError, match=rf"update {at + 1}: .* is not finite in {re.escape(name)}\. "):
+            trainer.run()
+        assert trainer.progress.update == at
+        caught += 1
+
+
+def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
+    whole = torch.randint(5, V, (3, 40), generator=torch.Generator().manual_seed(1))
+    chunks = [
+        Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
+        for index, ids in enumerate(whole.split(4, dim=1))
+    ]
+    for row in ROWS:
+        alone = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+        alone.run()
+        for stop in (3, 10, 12):  # in the first epoch, between both, in the second
+            first = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+            for _ in range(stop):
+                first.update()
+            kept = {name: value.clone() for name, value in first.snapshot().items()}
+            assert any(name.startswith("carried/") for name in kept) == (stop != 10)
+            second = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+            second.restore(copy.deepcopy(first.progress), kept)
+            second.run()
+            for name, value in alone.model.state_dict().items():
+                assert torch.equal(second.model.state_dict()[name], value), (row, stop, name)

@@ -34,6 +34,7 @@ OPTIONS = [
     Option("lowercase", False),
     Option("updates", 3),
     Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
+    Option("time_limit", "0.001s"),
     Option("batch_tokens", 40),
     Option("accumulate", 2, {"batch_tokens": 40}),
     Option("learning_rate", 1e-3),
@@ -49,6 +50,8 @@ OPTIONS = [
     Option("clip", 1e-3),
     Option("evaluate_every", 1),
     Option("patience", 1, SLOW),
+    Option("keep", "probes"),
+    Option("tensorboard", True),
     Option("seed", 1),
     Option("checkpoint_every", 1, changes=False),
     Option("device", "cpu", changes=False),
@@ -78,14 +81,16 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
         for number, (text, label) in enumerate(pairs())
     ]
     try:
-        run = api.train(rows, **SMALL | dict(settings))
+        run = api.train(rows, runs="runs", **SMALL | dict(settings))
     except DataError:
         return {"refused": torch.ones(1)}
     assert run.test is not None
+    assert run.path is not None
     events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
     return {
         **run.model.state_dict(),
         "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "folders": torch.tensor([sum(1 for path in run.path.iterdir() if path.is_dir())]),
         "result": torch.tensor([run.test.n, run.test.loss_nats], dtype=torch.float64),
     }
 

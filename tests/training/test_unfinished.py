@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from small import SMALL, pairs, write_csv
 from unrolled import api, sealed
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted, TrainingError
 from unrolled.training import Run, Trainer, checkpoint
-from unrolled.training.unfinished import Unfinished, begin, next_run
+from unrolled.training.unfinished import Unfinished, begin, next_run, probed
 
 UPDATES = 12
 SETTINGS = SMALL | {"updates": UPDATES, "evaluate_every": 3, "checkpoint_every": 5, "batch_tokens": 60, "patience": 0}
@@ -422,3 +423,21 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before(
     assert checkpoint.updates(tmp_path / "run.partial" / "checkpoints") == [5]
     monkeypatch.undo()
     assert api.resume(tmp_path / "run", pairs(), finish=True).record["training"]["updates"] == 6
+
+
+def test_probes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = api.train(write_csv(tmp_path / "data.csv"), out=tmp_path / "alone", keep="probes", **SETTINGS)
+    assert probed(UPDATES) == {1, 2, 3, 4, 5, 7, 9, 12}
+    assert len(probed(10_000)) == 10
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "alone" / "probes").iterdir()}
+    assert kept.keys() == {f"update-{update}.safetensors" for update in probed(UPDATES)}
+    last = safetensors.torch.load(kept["update-12.safetensors"])
+    assert {name: value.shape for name, value in last.items()} == {
+        name: value.shape for name, value in alone.model.state_dict().items()
+    }
+    assert all(value.dtype == torch.float16 for value in last.values())
+    sums = (tmp_path / "alone" / "SHA256SUMS").read_text()
+    assert all(f"  probes/{name}" in sums for name in kept)
+    folder = interrupted(tmp_path, monkeypatch, 7, keep="probes")
+    api.resume(folder)
+    assert {path.name: path.read_bytes() for path in (folder / "probes").iterdir()} == kept

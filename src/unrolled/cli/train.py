@@ -20,6 +20,7 @@ def command(
     *,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    start: Annotated[Path | None, Parameter(name="--from")] = None,
     resume: Path | None = None,
     finish: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     config: ConfigFile = None,
@@ -43,6 +44,8 @@ def command(
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite
         Replace the run in --out, once the new one is whole.
+    start
+        Begin with the weights, the tokeniser and the settings of this run; what is given goes before them.
     resume
         Go on with the training of this run, which was interrupted; its settings and data are those it began with.
     finish
@@ -59,17 +62,19 @@ def command(
             raise ConfigError("give the data to train on, as in `unrolled train reviews.csv`, or --resume RUN")
         if finish:
             raise ConfigError("--finish ends a training that was interrupted: give it with --resume RUN")
-        resolved = resolve(settings, config)
-    elif out is not None or overwrite:
-        raise ConfigError("a training that is resumed goes into the folder it began with: leave --out and --overwrite")
+    elif out is not None or overwrite or start is not None:
+        raise ConfigError("a training that is resumed has its folder and weights: leave --out, --overwrite, --from out")
+    resolved, given = resolve(settings, config), asked(settings, config)  # what is wrong is said before torch is loaded
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
     with show_log(quiet), Progress() as progress:
-        if resume is None:
-            run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
+        if resume is not None:
+            run = api.resume(resume, data, finish=finish, report=progress, **given)
+        elif start is not None:
+            run = api.train(data, out=out, runs="runs", overwrite=overwrite, start=start, report=progress, **given)
         else:
-            run = api.resume(resume, data, finish=finish, report=progress, **asked(settings, config))
+            run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
     training = run.record["training"]
     if json:
         print_json({"run": str(run.path), **run.record})

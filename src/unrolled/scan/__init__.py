@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
-from torch import Tensor
+from torch import Tensor, autocast, is_autocast_enabled
 from torch import float32 as FLOAT32
 from torch import float64 as FLOAT64
 
@@ -24,7 +24,7 @@ from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
 from unrolled.scan import fused, operators, reference, torch  # noqa: F401  (operators: what torch.compile knows)
 from unrolled.scan.freeze import frozen
-from unrolled.state import State
+from unrolled.state import State, leaves, like
 
 __all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "frozen", "scan"]
 
@@ -185,6 +185,11 @@ def scan(
     chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None)
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
+    if is_autocast_enabled(x.device.type):  # states and sums stay in float32, as they do in the fused scan
+        full = like(state, [leaf.float() for leaf in leaves(state)])
+        mask = mask if mask is None else mask.float()
+        with autocast(x.device.type, enabled=False):
+            return scan(cell, x.float(), full, lengths, reverse=reverse, mask=mask, edit=edit, backend=chosen)
     if chosen == "torch":
         return torch.scan(cell, x, state, lengths, reverse=reverse)
     return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from unrolled import lineage, machine, scan
-from unrolled.config import Config, ModelConfig, TrainingConfig
+from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
 from unrolled.errors import ConfigError, TrainingError
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.scan import fused
+from unrolled.training import tensorboard
+from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer, seed_of
 from unrolled.training.progress import Event, Outcome
 from unrolled.training.run import Run, absolute
+from unrolled.training.start import Start
 from unrolled.training.task import Task
 from unrolled.training.unfinished import Unfinished
 
@@ -45,13 +47,20 @@ def build(row_name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, 
     return cast(Model, model)
 
 
-def refuse_unfit(task: type[Task], config: Config, device: torch.device) -> None:
+def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, kept: bool) -> None:
     """Refuse what the task or the row has no use for and a backend that cannot run, before any data is read.
+
+    Args:
+        task, config, device: of the training. kept: whether it has a folder.
 
     Raises:
         ConfigError: an option without use. BackendError: a forced backend cannot run.
     """
     task.refuse_unused(config)
+    if not kept and (config.training.keep or config.training.tensorboard):
+        raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
+    if config.training.tensorboard:
+        tensorboard.refuse_missing()
     smallest = config.model.model_copy(update={"embedding_size": 1, "hidden_size": 1})
     with torch.device("meta"):  # no random number is drawn
         model = build(config.row, Ids(1), 1, smallest, answer=task.answer)
@@ -82,20 +91,32 @@ class Prepared:
     task: Task
     model: Model
     trainer: Trainer
+    start: str | None = None  # the run whose weights it begins with
 
 
-def prepare(task: Task, config: Config, device: torch.device, *, start: Mapping[str, Tensor] | None = None) -> Prepared:
-    """Build the model with the weights of its seed, or with those of `start`, and set the trainer up."""
+def prepare(
+    task: Task, config: Config, device: torch.device, start: Start | None = None, *, resumed: bool = False
+) -> Prepared:
+    """Build the model and set the trainer up.
+
+    Args:
+        task, config, device: of the training.
+        start: gives the weights to begin with; None: those of the seed.
+        resumed: it is going to be restored, so a time limit is a number of updates already.
+    """
     torch.manual_seed(seed_of(config.training.seed, -1))
     V = task.tokenizer.vocabulary_size
     model = build(config.row, Ids(V), task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
     log.info("row %s: %s parameters, vocabulary %s", config.row, f"{_parameters(model):,}", f"{V:,}")
     if start is not None:
-        model.load_state_dict(start)
+        model.load_state_dict(start.weights)
     source = task.source(model, config, device)
     trainer = Trainer(model, source, task.loss(config, device), lambda: task.score(model), config.training)
-    return Prepared(config, task, model, trainer)
+    if config.training.time_limit and not resumed:
+        trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
+        log.info("%s are %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
+    return Prepared(config, task, model, trainer, start.name if start else None)
 
 
 def fit(
@@ -121,16 +142,22 @@ def fit(
     """
     config, task, model = prepared.config, prepared.task, prepared.model
     metrics = unfinished.metrics if unfinished else []
+    with ExitStack() as stack:
+        reports = [report]
+        if unfinished and config.training.tensorboard:
+            folder = unfinished.folder / "tensorboard"
+            reports.insert(0, stack.enter_context(tensorboard.writing(folder, prepared.trainer.progress.update)))
 
-    def keep_and_report(event: Event) -> None:
-        unfinished.add(event) if unfinished else metrics.append(event.to_dict())
-        report(event)
+        def keep_and_report(event: Event) -> None:
+            unfinished.add(event) if unfinished else metrics.append(event.to_dict())
+            for each in reports:
+                each(event)
 
-    try:
-        outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
-    except TrainingError as error:
-        raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
-    record = _record(config, task, model, outcome)
+        try:
+            outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
+        except TrainingError as error:
+            raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
+    record = _record(prepared, outcome)
     run = task.run(config, model, task.tokenizer, task.labels, record, metrics=tuple(metrics))
     result = task.test(run)
     if result is not None:
@@ -152,11 +179,13 @@ def build_facts(model: Model) -> dict[str, str]:
     return {name: str(value) for name, value in {**facts, "backend": _backend(model), "kernels": fused.isa()}.items()}
 
 
-def _record(config: Config, task: Task, model: Model, outcome: Outcome) -> dict[str, Any]:
+def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     """What run.json keeps."""
+    config, task, model = prepared.config, prepared.task, prepared.model
     return {
         "config": kept_config(config).model_dump(),
         "data": task.record(),
+        "start": prepared.start,
         "parameters": _parameters(model),
         "training": outcome.to_dict(),
         "result": None,

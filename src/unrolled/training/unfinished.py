@@ -3,7 +3,8 @@
 plan/           what was asked: settings, the data's fingerprints, the build; and the tokeniser. Sealed
 checkpoints/    the two newest, `update-N`, sealed each
 metrics.jsonl   one line an event, as it happens
-probes/         weights for looking at the training later, if they are kept
+probes/         weights for looking at the training later, float16, with --keep probes
+tensorboard/    events, with --tensorboard
 
 It is locked while a process trains in it. When the run is whole it takes the run's name, and plan and checkpoints go.
 """
@@ -20,6 +21,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +29,7 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict
 
 from unrolled import sealed
-from unrolled.config import Config, from_flat
+from unrolled.config import Config, TrainingConfig, from_flat
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
@@ -41,7 +43,9 @@ FORMAT_VERSION = 1
 SHARE = 0.02  # of the time that checkpoints may take
 LEAST_SECONDS = 10.0  # between two of them
 PROBES = 10
-MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every"})  # at most the last bits depend on them
+MAY_CHANGE = frozenset(
+    {"device", "threads", "backend", "checkpoint_every", "tensorboard"}
+)  # at most the last bits depend on them
 
 log = logging.getLogger("unrolled")
 
@@ -64,6 +68,7 @@ class Plan(BaseModel):
     format_version: int = FORMAT_VERSION
     config: Config
     data: PlannedData
+    start: str | None
 
     def settings(self, asked: Mapping[str, Any]) -> Config:
         """Return the settings to go on with: those of before, but for what may change.
@@ -109,8 +114,7 @@ class Unfinished:
     def __init__(self, run: Path) -> None:
         self.run, self.folder = run, of_training(run)
         self.build: dict[str, str] = {}
-        self.every: int | None = None  # updates between two checkpoints; None: as seldom as SHARE asks
-        self.probes: frozenset[int] = frozenset()  # the updates after which weights are kept
+        self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
         self._saved, self._cost = time.perf_counter(), 0.0
 
@@ -118,6 +122,10 @@ class Unfinished:
     def checkpoints(self) -> Path:
         """Where they stand."""
         return self.folder / "checkpoints"
+
+    def attend(self, config: TrainingConfig, build: dict[str, str]) -> None:
+        """Keep a training with these settings, computed by this build."""
+        self.config, self.build = config, build
 
     def write_plan(self, plan: Plan, tokenizer: str) -> None:
         """Write what was asked: from now on the training can be resumed."""
@@ -169,12 +177,12 @@ class Unfinished:
     def after_update(self, trainer: Trainer) -> None:
         """Write a probe and a checkpoint, if they are due."""
         update = trainer.progress.update
-        if update in self.probes:
+        if self.config.keep and update in probed(trainer.progress.updates):
             self._probe(trainer)
-        if self.every is None:
+        if self.config.checkpoint_every is None:
             due = time.perf_counter() - self._saved >= max(LEAST_SECONDS, self._cost / SHARE)
         else:
-            due = update % self.every == 0
+            due = update % self.config.checkpoint_every == 0
         if due:
             self.save(trainer)
 
@@ -245,6 +253,12 @@ class Unfinished:
         with sealed.saying(path):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(safetensors.torch.save(tensors))
+
+
+@cache
+def probed(updates: int) -> frozenset[int]:
+    """The updates after which weights are kept: ten of them (or all, if there are fewer), the same factor apart."""
+    return frozenset(round(updates ** (i / (PROBES - 1))) for i in range(PROBES))
 
 
 def next_run(parent: Path, data: str, row: str) -> Path:
@@ -344,7 +358,13 @@ def _held(folder: Path, run: Path) -> Iterator[None]:
 
 def _refuse_unfinished(folder: Path, run: Path, *, overwrite: bool) -> None:
     """Refuse the folder of a training that could go on; one that was killed before it began is nobody's loss."""
-    strange = {path.name for path in folder.iterdir()} - {"plan", "checkpoints", "metrics.jsonl", "probes"}
+    strange = {path.name for path in folder.iterdir()} - {
+        "plan",
+        "checkpoints",
+        "metrics.jsonl",
+        "probes",
+        "tensorboard",
+    }
     if any(not name.startswith(".") for name in strange) and not is_run(folder):
         raise ConfigError(f"{folder} is in the way, and is no training of unrolled: choose another --out")
     if (folder / "plan").exists() and not overwrite:

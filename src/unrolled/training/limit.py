@@ -1,0 +1,45 @@
+"""A time limit becomes a number of updates: from there on all is a function of the update again.
+
+The first updates are measured and then undone, so that a training with a limit has the bits of one that was asked for
+that number of updates.
+"""
+
+from __future__ import annotations
+
+import time
+
+from unrolled.training.loop import Trainer
+from unrolled.training.progress import Progress
+
+__all__ = ["updates_within"]
+
+WARM, MEASURED = 3, 20  # updates
+
+
+def updates_within(trainer: Trainer, seconds: float) -> int:
+    """Return how many updates fit into `seconds` with their evaluations, at least 1; the trainer is as it was.
+
+    Args:
+        trainer: at its beginning.
+        seconds: for all, what is measured here included.
+    """
+    began = time.perf_counter()
+    start = {name: value.clone() for name, value in trainer.snapshot().items()}
+    planned = trainer.progress.updates
+    trainer.model.train()
+    for _ in range(WARM):
+        trainer.update()
+    measured = time.perf_counter()
+    for _ in range(MEASURED):
+        trainer.update()
+    an_update = (time.perf_counter() - measured) / MEASURED
+    trainer.evaluate()
+    an_evaluation = trainer.progress.seconds["evaluation"]
+    trainer.restore(Progress(planned), start)
+    left = seconds - (time.perf_counter() - began)
+    found = left / an_update
+    for _ in range(3):  # how often it is evaluated may depend on how many updates there are
+        trainer.progress.updates = max(1, int(found))
+        found = left / (an_update + an_evaluation / trainer.evaluate_every)
+    trainer.progress.updates = planned
+    return max(1, int(found))
