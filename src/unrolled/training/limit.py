@@ -36,7 +36,7 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
     trainer.evaluate()
     an_evaluation = trainer.progress.seconds["evaluation"]
     trainer.restore(Progress(planned), start)
-    left = seconds - (time.perf_counter() - began)
+    left = seconds - (time.perf_counter() - began) - an_evaluation  # the last update is evaluated, too
     found = left / an_update
     for _ in range(3):  # how often it is evaluated may depend on how many updates there are
         trainer.progress.updates = max(1, int(found))
