@@ -76,7 +76,7 @@ struct Array {
   int ndim = 0;
   int64_t size[3] = {}, stride[3] = {};
   int bytes = 0;  // of one number
-  bool integer = false;
+  bool integer = false, bfloat16 = false;
 
   int64_t numel() const {
     int64_t n = 1;
@@ -108,9 +108,10 @@ Array array(const char* name, nb::handle object) {
   if (view.device.device_type != nb::device::cpu::value)
     throw nb::type_error((std::string(name) + " must be on the CPU").c_str());
   found.integer = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Int);
+  found.bfloat16 = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Bfloat);
   const bool real = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Float);
-  if (view.dtype.lanes != 1 || !(found.integer || real))
-    throw nb::type_error((std::string(name) + " must hold float32, float64 or (lengths) int64").c_str());
+  if (view.dtype.lanes != 1 || !(found.integer || found.bfloat16 || real))
+    throw nb::type_error((std::string(name) + " must hold float32, float64, bfloat16 or (lengths) int64").c_str());
   if (view.ndim > 3) throw nb::value_error((std::string(name) + " has " + std::to_string(view.ndim) + " axes").c_str());
   found.bytes = view.dtype.bits / 8;
   found.ndim = view.ndim;
@@ -131,9 +132,9 @@ template <class T>
 class Checked {
  public:
   int64_t B, T_, D, H, G;
+  bool narrow = false;  // operands (x, both weights, y) are bfloat16, in pairs; all else is float32
 
-  // Sizes that must fit: a negative one is free, and is filled in.
-  Array check(const char* name, nb::handle object, std::initializer_list<int64_t> sizes) {
+  Array check(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool operand = false) {
     const Array found = array(name, object);
     bool fits = found.ndim == int(sizes.size());
     for (int i = 0; fits && i < found.ndim; ++i) fits = found.size[i] == sizes.begin()[i];
@@ -141,14 +142,20 @@ class Checked {
       throw nb::value_error((std::string(name) + " must have shape " + shape_text(sizes.begin(), int(sizes.size())) +
                              ": got " + shape_text(found.size, found.ndim))
                                 .c_str());
-    if (found.integer || found.bytes != sizeof(T))
-      throw nb::type_error(
-          (std::string(name) + " must be " + (sizeof(T) == 4 ? "float32" : "float64") + ", as x is").c_str());
+    const bool bfloat16 = narrow && operand;
+    if (found.integer || found.bfloat16 != bfloat16 || found.bytes != (bfloat16 ? 2 : int(sizeof(T))))
+      throw nb::type_error((std::string(name) + " must be " +
+                            (bfloat16         ? "bfloat16, as x is"
+                             : narrow         ? "float32, beside a bfloat16 x"
+                             : sizeof(T) == 4 ? "float32, as x is"
+                                              : "float64, as x is"))
+                               .c_str());
     return found;
   }
 
-  T* dense(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool written) {
-    const Array found = check(name, object, sizes);
+  T* dense(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool written,
+           bool operand = false) {
+    const Array found = check(name, object, sizes, operand);
     int64_t stride = 1;
     for (int i = found.ndim - 1; i >= 0; --i) {
       if (found.size[i] > 1 && found.numel() && found.stride[i] != stride)
@@ -165,7 +172,7 @@ class Checked {
 
   template <class U>
   Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written) {
-    const Array found = check(name, object, {B, T_, n});
+    const Array found = check(name, object, {B, T_, n}, true);
     if (n > 1 && found.numel() && found.stride[2] != 1)
       throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
     const int64_t row = found.stride[0], step = found.stride[1];
@@ -227,14 +234,16 @@ const Isa& isa_of(int index) {
 }
 
 template <class T>
-const Kernel<T>& kernel_of(const Isa& isa, int recurrence) {
+const Kernel<T>& kernel_of(const Isa& isa, int recurrence, bool narrow = false) {
   const Kernels<T>* kernels;
   if constexpr (sizeof(T) == 4)
-    kernels = &isa.float32;
+    kernels = narrow ? &isa.bfloat16 : &isa.float32;
   else
     kernels = &isa.float64;
   const Kernel<T>& found = recurrence == kGru ? kernels->gru : recurrence == kLstm ? kernels->lstm : kernels->elman;
-  if (found.forward == nullptr) throw nb::value_error("isa: float64 is computed by the portable kernels only");
+  if (found.forward == nullptr)
+    throw nb::value_error(narrow ? "isa: bfloat16 is multiplied by AVX-512 with its bfloat16 extension only"
+                                 : "isa: float64 is computed by the portable kernels only");
   return found;
 }
 
@@ -267,9 +276,9 @@ void check_recurrence(int recurrence) {
 
 template <class T>
 void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weights& in) {
-  const int64_t GH = checked.G * a.H;
-  a.weight_x = checked.dense("weight_x", in.weight_x, {GH, a.D}, false);
-  a.weight_h = checked.dense("weight_h", in.weight_h, {GH, a.H}, false);
+  const int64_t GH = checked.G * a.H, of_pair = checked.narrow ? 2 : 1;
+  a.weight_x = checked.dense("weight_x", in.weight_x, {GH, a.D * of_pair}, false, true);
+  a.weight_h = checked.dense("weight_h", in.weight_h, {GH, a.K * of_pair}, false, true);
   a.bias = checked.dense_or_none("bias", in.bias, {GH}, false);
   a.bias_n = checked.dense_or_none("bias_n", in.bias_n, {a.H}, false);
   if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
@@ -285,10 +294,16 @@ Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse,
   Checked<T> checked;
   checked.G = gates_of(recurrence);
   a.B = checked.B = x.size[0], a.T_ = checked.T_ = x.size[1];
-  a.D = checked.D = x.size[2], a.H = checked.H = H;
+  a.D = checked.D = x.size[2], a.H = a.K = checked.H = H;
   if (a.D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
   a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
+  checked.narrow = x.bfloat16;
   a.x = checked.template sequence<const T>("x", x_object, a.D, false);
+  if (checked.narrow) {
+    if (a.D % 2 || a.x.per_row % 2 || a.x.per_step % 2 || reinterpret_cast<uintptr_t>(a.x.data) % 4)
+      throw nb::value_error("x must have an even number of features, and rows and steps that begin with a whole pair");
+    a.D /= 2, a.K = (H + 1) / 2, a.x.per_row /= 2, a.x.per_step /= 2;
+  }
   a.lengths = checked.lengths(lengths);
   return checked;
 }
@@ -301,19 +316,20 @@ void check_states(Checked<T>& checked, Scan<T>& a, int recurrence, nb::handle ma
   a.c0 = checked.dense_or_none("c0", c0, {a.B, a.H}, false);
 }
 
-int64_t units_of(nb::handle weight_h_object) {
+// H. In bfloat16 a row of weight_h is filled up to a whole pair, so it is told by the number of rows.
+int64_t units_of(int recurrence, nb::handle weight_h_object) {
   const Array weight_h = array("weight_h", weight_h_object);
   if (weight_h.ndim != 2)
     throw nb::value_error(
         ("weight_h must have shape (G·H, H): got " + shape_text(weight_h.size, weight_h.ndim)).c_str());
   if (weight_h.size[1] < 1) throw nb::value_error("weight_h must have at least one unit: got H = 0");
-  return weight_h.size[1];
+  return weight_h.bfloat16 ? weight_h.size[0] / gates_of(recurrence) : weight_h.size[1];
 }
 
 template <class T>
 Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, const Inputs& in) {
   check_recurrence(recurrence);
-  const int64_t H = units_of(in.weights.weight_h);
+  const int64_t H = units_of(recurrence, in.weights.weight_h);
   Checked<T> checked = check_sequence(a, recurrence, threads, reverse, H, in.x, in.lengths);
   check_weights(checked, a, recurrence, in.weights);
   check_states(checked, a, recurrence, in.mask, in.h0, in.c0);
@@ -333,9 +349,10 @@ int64_t saved_of(int recurrence) { return recurrence == kGru ? 4 : recurrence ==
 template <class T>
 void forward_as(int recurrence, int isa, int threads, bool reverse, const Inputs& in, nb::handle y, nb::handle h,
                 nb::handle c, nb::handle saved) {
-  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
   Forward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
+  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence, checked.narrow);
+  if (checked.narrow) must(!saved.is_none(), false, "saved");
   check_outputs(checked, a, recurrence, y, h, c);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, true);
   checked.disjoint();
@@ -350,6 +367,7 @@ void backward_as(int recurrence, int isa, int threads, bool reverse, const Input
   const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
   Backward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
+  if (checked.narrow) throw nb::type_error("x must be float32 or float64: bfloat16 is for the forward pass");
   const int64_t GH = checked.G * a.H;
   a.y = checked.template sequence<const T>("y", y, a.H, false);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, false);
@@ -400,7 +418,7 @@ class Frozen {
     Scan<float> a;
     Checked<float> checked;
     checked.G = gates_of(recurrence);
-    a.H = H = units_of(weight_h);
+    a.H = a.K = H = units_of(recurrence, weight_h);
     const Array inputs = array("weight_x", weight_x);
     a.D = D = inputs.ndim == 2 ? inputs.size[1] : 0;
     if (D < 1) throw nb::value_error("weight_x must have shape (G·H, D), D at least 1");
@@ -501,10 +519,11 @@ NB_MODULE(_kernels, m) {
       "isas",
       [] {
         nb::list names;
-        for (int i = 0; i < kIsaCount; ++i) names.append(nb::make_tuple(kIsas[i].name, kIsas[i].here()));
+        for (int i = 0; i < kIsaCount; ++i)
+          names.append(nb::make_tuple(kIsas[i].name, kIsas[i].here(), kIsas[i].bfloat16.gru.forward != nullptr));
         return names;
       },
-      "The compiled instruction sets, best first, each with whether this processor has it.");
+      "The compiled instruction sets, best first, each with whether this processor has it, and whether for bfloat16.");
   m.def("forked", &forked, "Whether this process was forked from one that had loaded the kernels.");
   m.def("peak", &peak, nb::arg("isa"), nb::arg("threads"),
         "This instruction set's float32 multiply-adds from registers alone, in 1e9 operations a second.");

@@ -19,6 +19,7 @@ struct Sequence {
 template <class T>
 struct Scan {
   int64_t B, T_, D, H;
+  int64_t K;             // what of h returns: H numbers
   bool reverse = false;  // from each row's last real step to its first
   bool relu = false;     // Elman only: ReLU in place of tanh
   int threads = 1;       // at most so many

@@ -42,7 +42,7 @@ template <class T, class Cell>
 void pack_block_of(const Scan<T>& a, long block, T* packed_x, T* packed_h) {
   constexpr long size = Cell::kGates * kLanes<T>;
   pack_block<T, Cell>(a.weight_x, a.H, a.D, block, 0, a.D, Cell::x_gate, packed_x + block * size * a.D);
-  pack_block<T, Cell>(a.weight_h, a.H, a.H, block, 0, a.H, in_order, packed_h + block * size * a.H);
+  pack_block<T, Cell>(a.weight_h, a.H, a.K, block, 0, a.K, in_order, packed_h + block * size * a.K);
 }
 
 template <class T, class Cell>
@@ -52,7 +52,7 @@ void pack(const Scan<T>& a, T* packed_x, T* packed_h) {
 
 // --- the scan ------------------------------------------------------------------------------------------------------
 
-template <class T, class Cell>
+template <class T, class Cell, class Dot = MultiplyAdd>
 class ForwardScan {
  public:
   ForwardScan(const Forward<T>& a, const Cell& cell, const Division& division, Workspace& workspace)
@@ -63,12 +63,14 @@ class ForwardScan {
         barrier(division.threads),
         blocks(vectors_for<T>(a.H)),
         h_stride(blocks * W + kPad),
+        keeps_h(a.mask || Dot::kPairs),
+        y{reinterpret_cast<Out*>(a.y.data), a.y.per_row, a.y.per_step},
         packs(!a.packed_x && (a.B > kInPlaceRows || a.T_ > kInPlaceSteps)),
         packed(packs || a.packed_x),
         packed_x(packs ? take<T>(workspace, blocks * G * W * a.D) : const_cast<T*>(a.packed_x)),
-        packed_h(packs ? take<T>(workspace, blocks * G * W * a.H) : const_cast<T*>(a.packed_h)) {
+        packed_h(packs ? take<T>(workspace, blocks * G * W * a.K) : const_cast<T*>(a.packed_h)) {
     for (T*& buffer : seen) buffer = take<T>(workspace, a.B * h_stride);
-    h = a.mask ? take<T>(workspace, a.B * h_stride) : nullptr;
+    h = keeps_h ? take<T>(workspace, a.B * h_stride) : nullptr;
     c = Cell::kCell ? take<T>(workspace, a.B * h_stride) : nullptr;
     own = take<Own>(workspace, division.threads);
     for (int id = 0; id < division.threads; ++id) {
@@ -80,11 +82,11 @@ class ForwardScan {
       own[id].sums_of = take<T*>(workspace, own[id].capacity);
       own[id].x = take<const T*>(workspace, own[id].capacity);
       for (auto& rows_of : own[id].seen) rows_of = take<T*>(workspace, rows);
-      own[id].y = take<T*>(workspace, rows);
+      own[id].y = take<Out*>(workspace, rows);
       own[id].saved = take<T*>(workspace, rows);
     }
     if (a.saved) expect_large(a.saved, a.B * a.T_ * a.H * Cell::kSaved * sizeof(T));
-    if (a.y.per_row == a.T_ * a.H) expect_large(a.y.data, a.B * a.T_ * a.H * sizeof(T));
+    if (y.per_row == a.T_ * a.H) expect_large(y.data, a.B * a.T_ * a.H * sizeof(Out));
   }
 
   void work(int id) {
@@ -106,6 +108,7 @@ class ForwardScan {
   }
 
  private:
+  using Out = typename Dot::template Out<T>;
   static constexpr int W = kLanes<T>, G = Cell::kGates;
   static constexpr int kPanelBlocks = G == 1 ? kPanelVectors : 1;  // a panel keeps the gates of a unit together
   static constexpr long panel_width = kPanelBlocks * Cell::kSums * W;
@@ -113,13 +116,14 @@ class ForwardScan {
   static constexpr int kTileVectors = G == 1 ? kPanelBlocks : kHalf;
   static constexpr int kTogether = together(kTileVectors);  // panels of a single row
 
-  struct Own {       // what one thread writes and no other reads
-    long capacity;   // rows × steps of a chunk
-    T* sums;         // [panel][row][sums of the panel's units]
-    T** sums_of;     // row of a chunk -> its sums in panel 0
-    const T** x;     // row of a chunk -> its x
-    T** seen[2];     // row -> h as the gates see it
-    T **y, **saved;  // row -> where this step's outputs go
+  struct Own {      // what one thread writes and no other reads
+    long capacity;  // rows × steps of a chunk
+    T* sums;        // [panel][row][sums of the panel's units]
+    T** sums_of;    // row of a chunk -> its sums in panel 0
+    const T** x;    // row of a chunk -> its x
+    T** seen[2];    // row -> h as the gates see it
+    Out** y;        // row -> where this step's outputs go
+    T** saved;
   };
 
   static long panels_of(const Part& part) { return (part.end - part.block + kPanelBlocks - 1) / kPanelBlocks; }
@@ -138,7 +142,7 @@ class ForwardScan {
         const long at = block + (G == 1 ? v : 0), gate = G == 1 ? 0 : gate_of(v);
         units[v] = {weights + (gate * a.H + at * W) * K, lanes_of<T>(at, a.H), column + v * W};
       }
-      multiply_in_place(rows, count, K, units, vectors, K, sums, fresh);
+      multiply_in_place<T, Dot>(rows, count, K, units, vectors, K, sums, fresh);
       return;
     }
     const int vectors = G == 1 ? int(in_panel) : kHalf;
@@ -148,10 +152,11 @@ class ForwardScan {
       if (G == 1) panel.w_stride = W, panel.v_stride = K * W;
       if (panels > 1) {
         with_height<kTogether>(panels, [&]<int P>() {
-          single_row<T, kTileVectors, P>(rows[0], K, panel, in_panel * G * W * K, sums[0], mine.capacity * panel_width);
+          single_row<T, kTileVectors, P, Dot>(rows[0], K, panel, in_panel * G * W * K, sums[0],
+                                              mine.capacity * panel_width);
         });
       } else {
-        multiply(rows, count, K, panel, sums);
+        multiply<T, Dot>(rows, count, K, panel, sums);
       }
     }
   }
@@ -166,11 +171,12 @@ class ForwardScan {
     for (long i = 0; i < rows; ++i) {
       const long place = part.place(i), b = schedule.row[place];
       for (int turn = 0; turn < 2; ++turn) mine.seen[turn][i] = seen[turn] + place * h_stride;
-      T* const first = mine.seen[0][i] + j;
+      T* const first = keeps_h ? h + place * h_stride + j : mine.seen[0][i] + j;
       copy(first, a.h0 + b * a.H + j, units);
-      if (a.mask) {
-        copy(h + place * h_stride + j, first, units);
-        for (long u = 0; u < units; ++u) first[u] *= a.mask[b * a.H + j + u];
+      if (keeps_h) {
+        clear(first + units, (part.end - part.block) * W - units);  // what no unit is must not return as NaN
+        for (long block = part.block; block < part.end; ++block)
+          see(mine.seen[0][i], block, load(h + place * h_stride + block * W), b);
       }
       if (Cell::kCell) copy(c + place * h_stride + j, a.c0 + b * a.H + j, units);
       if (schedule.length[place] == 0) {
@@ -179,6 +185,16 @@ class ForwardScan {
       }
     }
     for (long r = 0; r < mine.capacity; ++r) mine.sums_of[r] = mine.sums + r * panel_width;
+  }
+
+  // A block of h as the gates will see it: times mask, and rounded where operands are narrow.
+  void see(T* row, long block, Vector<T> value, long b) const {
+    const long j = block * W;
+    if (a.mask) value *= load_first(a.mask + b * a.H + j, lanes_of<T>(block, a.H));
+    if constexpr (Dot::kPairs)
+      Dot::put(reinterpret_cast<Out*>(row) + j, value, W);
+    else
+      store(row + j, value);
   }
 
   // Calls f(first block, blocks in a panel, panels, where their sums begin) for this thread's panels: one by one, or
@@ -228,11 +244,11 @@ class ForwardScan {
     T** const after = mine.seen[(s + 1) & 1];
     for (long i = 0; i < count; ++i) {
       const long place = part.place(i), b = schedule.row[place];
-      mine.y[i] = a.y.at(b, schedule.time(place, s));
+      mine.y[i] = y.at(b, schedule.time(place, s));
       mine.saved[i] = a.saved ? a.saved + (s * a.B + b) * Cell::kSaved * a.H : nullptr;
     }
     for_panels(part, count, [&](long block, long in_panel, int panels, long column) {
-      product(mine, a.weight_h, packed_h, in_order, block, in_panel, panels, before, count, a.H, mine.sums_of + row,
+      product(mine, a.weight_h, packed_h, in_order, block, in_panel, panels, before, count, a.K, mine.sums_of + row,
               column + (Cell::kSums - G) * W, false);
       for (int i = 0; i < panels; ++i, column += mine.capacity * panel_width)
         for (long k = 0; k < in_panel; ++k, ++block)
@@ -256,15 +272,12 @@ class ForwardScan {
       const long place = part.place(i);
       Vector<T> sum[Cell::kSums], out[Cell::kSaved + 1];
       UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) sum[q] = load(sums[i] + column + q * W);
-      Vector<T> state_h = load(a.mask ? h + place * h_stride + j : before[i] + j);
+      Vector<T> state_h = load(keeps_h ? h + place * h_stride + j : before[i] + j);
       Vector<T> state_c = Cell::kCell ? load(c + place * h_stride + j) : Vector<T>{};
       cell.forward(sum, bias, state_h, state_c, out);
-      store_first(mine.y[i] + j, state_h, n);
-      if (a.mask) {
-        store(h + place * h_stride + j, state_h);
-        state_h *= load_first(a.mask + schedule.row[place] * a.H + j, n);
-      }
-      store(after[i] + j, state_h);
+      Dot::put(mine.y[i] + j, state_h, n);
+      if (keeps_h) store(h + place * h_stride + j, state_h);
+      see(after[i], block, state_h, schedule.row[place]);
       if (Cell::kCell) store(c + place * h_stride + j, state_c);
       if (a.saved)
         UNROLLED_UNROLL for (int v = 0; v < Cell::kSaved; ++v)
@@ -276,7 +289,7 @@ class ForwardScan {
   void finish(const Part& part, long i, const T* after) {
     const long place = part.place(i), b = schedule.row[place];
     const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
-    copy(a.h + b * a.H + j, (a.mask ? h + place * h_stride : after) + j, units);
+    copy(a.h + b * a.H + j, (keeps_h ? h + place * h_stride : after) + j, units);
     if (Cell::kCell) copy(a.c + b * a.H + j, c + place * h_stride + j, units);
   }
 
@@ -284,7 +297,7 @@ class ForwardScan {
     const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
     for (long i = 0; i < part.rows(a.B); ++i)
       for (long t = schedule.length[part.place(i)]; t < a.T_; ++t)
-        clear(a.y.at(schedule.row[part.place(i)], t) + j, units);
+        clear(y.at(schedule.row[part.place(i)], t) + j, units);
   }
 
   const Forward<T>& a;
@@ -293,6 +306,8 @@ class ForwardScan {
   const Schedule schedule;
   Barrier barrier;
   const long blocks, h_stride;
+  const bool keeps_h;  // apart from what the gates see of it
+  const Sequence<Out> y;
   const bool packs;                    // all weights, before the first step
   const bool packed;                   // here or by the caller; else each block of weights as it is used
   T *const packed_x, *const packed_h;  // (blocks, D, G, lanes), (blocks, H, G, lanes)

@@ -76,7 +76,7 @@ constexpr int kMostInPlace = 4;  // rows, and vectors of units, at once
 constexpr long kAhead = 256;     // bytes of a row of W that are asked for ahead of their use
 
 // R rows, P vectors of units. Their squares take turns, so that the chains of one run while another is turned.
-template <class T, int P, int R>
+template <class T, int P, int R, class Dot>
 void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* const* c, bool fresh) {
   constexpr int W = kLanes<T>;
   Vector<T> sum[P][R];
@@ -97,7 +97,7 @@ void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* 
       }
       transpose(v);
       UNROLLED_UNROLL for (int k = 0; k < W; ++k) {
-        if (k < some) UNROLLED_UNROLL for (int r = 0; r < R; ++r) sum[p][r] += fill(a[r][k0 + k]) * v[k];
+        if (k < some) UNROLLED_UNROLL for (int r = 0; r < R; ++r) Dot::template add<T>(sum[p][r], a[r][k0 + k], v[k]);
       }
     }
   }
@@ -106,7 +106,7 @@ void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* 
 }
 
 // rows of C (+)= rows of A · Wᵀ for `vectors` vectors of units, K long; rows of W stand `stride` apart.
-template <class T>
+template <class T, class Dot = MultiplyAdd>
 void multiply_in_place(const T* const* a, long rows, long K, const Units<T>* units, int vectors, long stride,
                        T* const* c, bool fresh) {
   constexpr int most = kRegisters == 32 ? kMostInPlace : 2;  // of a single row
@@ -116,7 +116,7 @@ void multiply_in_place(const T* const* a, long rows, long K, const Units<T>* uni
       const int width = height == 1 ? (vectors - v < most ? vectors - v : most) : vectors - v < 2 ? 1 : 2;
       with_height<kMostInPlace>(height, [&]<int R>() {
         with_height<(R == 1 ? most : 2)>(
-            width, [&]<int P>() { few_rows<T, P, R>(units + v, stride, K, a + r, c + r, fresh); });
+            width, [&]<int P>() { few_rows<T, P, R, Dot>(units + v, stride, K, a + r, c + r, fresh); });
       });
       v += width;
     }

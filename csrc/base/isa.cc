@@ -16,18 +16,37 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
 }
+bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 bool always() { return true; }
+
+#if defined(__x86_64__)
+const Kernels<float> kBfloat16{{avx512_bf16::elman_pack, avx512_bf16::elman_forward, nullptr},
+                               {avx512_bf16::gru_pack, avx512_bf16::gru_forward, nullptr},
+                               {avx512_bf16::lstm_pack, avx512_bf16::lstm_forward, nullptr}};
+#endif
+const Kernels<float> kNone{};
 
 }  // namespace
 
 const Isa kIsas[] = {
 #if defined(__x86_64__)
-    {"avx512", avx512::multiply_add, avx512::linear, has_avx512, UNROLLED_KERNELS(avx512, float), {}},
-    {"avx2", avx2::multiply_add, avx2::linear, has_avx2, UNROLLED_KERNELS(avx2, float), {}},
+    {"avx512",
+     avx512::multiply_add,
+     avx512::linear,
+     has_avx512,
+     UNROLLED_KERNELS(avx512, float),
+     has_avx512_bf16() ? kBfloat16 : kNone,
+     {}},
+    {"avx2", avx2::multiply_add, avx2::linear, has_avx2, UNROLLED_KERNELS(avx2, float), {}, {}},
 #endif
-    {"portable", portable::multiply_add, portable::linear, always, UNROLLED_KERNELS(portable, float),
+    {"portable",
+     portable::multiply_add,
+     portable::linear,
+     always,
+     UNROLLED_KERNELS(portable, float),
+     {},
      UNROLLED_KERNELS(portable, double)},
 };
 const int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);

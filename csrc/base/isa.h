@@ -27,6 +27,7 @@ struct Isa {
   void (*linear)(const Linear&);
   bool (*here)();  // whether this processor can run it
   Kernels<float> float32;
+  Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere
 };
 
@@ -60,6 +61,7 @@ extern const int kIsaCount;
 UNROLLED_DECLARE(avx512)
 UNROLLED_DECLARE(avx2)
 UNROLLED_DECLARE(portable)
+UNROLLED_DECLARE(avx512_bf16)
 #undef UNROLLED_DECLARE
 
 }  // namespace unrolled

@@ -44,7 +44,22 @@ struct ByColumn {
   UNROLLED_INLINE T at(int m, long k) const { return first[k * stride + m]; }
 };
 
-template <class T, int M, int N, class A>
+// What a product does with a number of A and a vector of W. Elsewhere (bfloat16.h) a "number" is a pair of two.
+struct MultiplyAdd {
+  template <class T>
+  using Out = T;  // what y is made of
+  static constexpr bool kPairs = false;
+  template <class T>
+  static UNROLLED_INLINE void add(Vector<T>& sum, T x, Vector<T> w) {
+    sum += fill(x) * w;
+  }
+  template <class T>
+  static UNROLLED_INLINE void put(T* to, Vector<T> value, int n) {
+    store_first(to, value, n);
+  }
+};
+
+template <class T, int M, int N, class Dot, class A>
 UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, long v_stride, T* const* c, long column,
                           int last, bool fresh) {
   constexpr int W = kLanes<T>;
@@ -61,8 +76,8 @@ UNROLLED_INLINE void tile(const A& a, long K, const T* w, long w_stride, long v_
     Vector<T> b[N];
     UNROLLED_UNROLL for (int v = 0; v < N; ++v) b[v] = load(w + v * v_stride);
     UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
-      const Vector<T> x = fill(a.at(m, k));
-      UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[m][v] += x * b[v];
+      const T x = a.at(m, k);
+      UNROLLED_UNROLL for (int v = 0; v < N; ++v) Dot::template add<T>(sum[m][v], x, b[v]);
     }
   }
   UNROLLED_UNROLL for (int m = 0; m < M; ++m) {
@@ -83,17 +98,17 @@ struct Panel {
   bool fresh;     // C = A · W, not C += A · W
 };
 
-template <class T, int M, int N>
+template <class T, int M, int N, class Dot>
 void row_tile(const T* const* a, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
   ByRow<T, M> rows;
   UNROLLED_UNROLL for (int m = 0; m < M; ++m) rows.row[m] = a[m] + k0;
-  tile<T, M, N>(rows, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
+  tile<T, M, N, Dot>(rows, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
 template <class T, int M, int N>
 void column_tile(const T* a, long a_stride, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
   const ByColumn<T> columns{a + k0 * a_stride, a_stride};
-  tile<T, M, N>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
+  tile<T, M, N, MultiplyAdd>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
 // Calls f.template operator()<M>() for the run-time height m.
@@ -126,10 +141,10 @@ UNROLLED_INLINE void in_tiles(long rows, long K, F&& f) {
   } while (k0 < K);
 }
 
-template <class T, int N>
+template <class T, int N, class Dot>
 void multiply_rows(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
   in_tiles<T, N>(rows, K, [&]<int M>(long row, long k0, long some) {
-    row_tile<T, M, N>(a + row, k0, some, p, c + row, p.fresh && k0 == 0);
+    row_tile<T, M, N, Dot>(a + row, k0, some, p, c + row, p.fresh && k0 == 0);
   });
 }
 
@@ -144,7 +159,7 @@ void multiply_columns(const T* a, long a_stride, long rows, long K, const Panel<
 
 // One row and P panels at once, which stand w_panel and column_panel apart: a row alone has too few chains of sums to
 // keep the multiply-adders busy while each waits for the one before it.
-template <class T, int N, int P>
+template <class T, int N, int P, class Dot>
 void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long column_panel) {
   constexpr int W = kLanes<T>;
   Vector<T> sum[P][N];
@@ -153,9 +168,8 @@ void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long 
       p.fresh ? Vector<T>{} : load(c + i * column_panel + v * W);
   const T* w = p.w;
   for (long k = 0; k < K; ++k, w += p.w_stride) {
-    const Vector<T> x = fill(a[k]);
-    UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v) sum[i][v] +=
-        x * load(w + i * w_panel + v * p.v_stride);
+    UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v)
+        Dot::template add<T>(sum[i][v], a[k], load(w + i * w_panel + v * p.v_stride));
   }
   UNROLLED_UNROLL for (int i = 0; i < P; ++i) UNROLLED_UNROLL for (int v = 0; v < N; ++v)
       store(c + i * column_panel + v * W, sum[i][v]);
@@ -165,18 +179,18 @@ void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long 
 constexpr int together(int vectors) { return (kRegisters / 2) / vectors < 4 ? (kRegisters / 2) / vectors : 4; }
 
 // rows of C (+)= rows of A · panel
-template <class T>
+template <class T, class Dot = MultiplyAdd>
 void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
   if (rows == 0) return;
   switch (p.vectors) {
     case 1:
-      return multiply_rows<T, 1>(a, rows, K, p, c);
+      return multiply_rows<T, 1, Dot>(a, rows, K, p, c);
     case 2:
-      return multiply_rows<T, 2>(a, rows, K, p, c);
+      return multiply_rows<T, 2, Dot>(a, rows, K, p, c);
     case 3:
-      return multiply_rows<T, 3>(a, rows, K, p, c);
+      return multiply_rows<T, 3, Dot>(a, rows, K, p, c);
     case 4:
-      if constexpr (kMostVectors >= 4) return multiply_rows<T, 4>(a, rows, K, p, c);
+      if constexpr (kMostVectors >= 4) return multiply_rows<T, 4, Dot>(a, rows, K, p, c);
   }
 }
 

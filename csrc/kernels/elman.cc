@@ -7,9 +7,7 @@
 //
 //     d_t = dh_t ⊙ (1 − h_t²)                   ReLU: dh_t where h_t > 0
 //     dh_{t−1} = W_hᵀ d_t
-#include "../base/activations.h"
-#include "../base/backward.h"
-#include "../base/forward.h"
+#include "../base/entries.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
@@ -36,21 +34,6 @@ struct Elman {
 
 }  // namespace
 
-void elman_pack(const Scan<float>& a, float* x, float* h) { pack<float, Elman>(a, x, h); }
-void elman_forward(const Forward<float>& a) {
-  run<ForwardScan<float, Elman>>(a, Elman{a.relu}, divide<float, Elman>(a));
-}
-void elman_backward(const Backward<float>& a) {
-  run<BackwardScan<float, Elman>>(a, Elman{a.relu}, divide<float, Elman>(a));
-}
-#if defined(UNROLLED_FLOAT64)
-void elman_pack(const Scan<double>& a, double* x, double* h) { pack<double, Elman>(a, x, h); }
-void elman_forward(const Forward<double>& a) {
-  run<ForwardScan<double, Elman>>(a, Elman{a.relu}, divide<double, Elman>(a));
-}
-void elman_backward(const Backward<double>& a) {
-  run<BackwardScan<double, Elman>>(a, Elman{a.relu}, divide<double, Elman>(a));
-}
-#endif
+UNROLLED_ENTRIES(elman, Elman, (Elman{a.relu}))
 
 }  // namespace unrolled::UNROLLED_ISA

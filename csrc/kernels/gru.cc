@@ -12,9 +12,7 @@
 //     dx_n = dh_t ⊙ (1 − z_t) ⊙ (1 − n_t²)           dz_t = dh_t ⊙ (h_{t−1} − n_t) ⊙ z_t (1 − z_t)
 //     dh_n = dx_n ⊙ r_t                              dr_t = dx_n ⊙ h_n ⊙ r_t (1 − r_t)
 //     dh_{t−1} = dh_t ⊙ z_t + W_hᵀ (dr, dz, dh_n)
-#include "../base/activations.h"
-#include "../base/backward.h"
-#include "../base/forward.h"
+#include "../base/entries.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
@@ -49,13 +47,6 @@ struct Gru {
 
 }  // namespace
 
-void gru_pack(const Scan<float>& a, float* x, float* h) { pack<float, Gru>(a, x, h); }
-void gru_forward(const Forward<float>& a) { run<ForwardScan<float, Gru>>(a, Gru{}, divide<float, Gru>(a)); }
-void gru_backward(const Backward<float>& a) { run<BackwardScan<float, Gru>>(a, Gru{}, divide<float, Gru>(a)); }
-#if defined(UNROLLED_FLOAT64)
-void gru_pack(const Scan<double>& a, double* x, double* h) { pack<double, Gru>(a, x, h); }
-void gru_forward(const Forward<double>& a) { run<ForwardScan<double, Gru>>(a, Gru{}, divide<double, Gru>(a)); }
-void gru_backward(const Backward<double>& a) { run<BackwardScan<double, Gru>>(a, Gru{}, divide<double, Gru>(a)); }
-#endif
+UNROLLED_ENTRIES(gru, Gru, (Gru{}))
 
 }  // namespace unrolled::UNROLLED_ISA

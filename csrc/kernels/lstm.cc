@@ -15,9 +15,7 @@
 //     di_t = dc_t ⊙ g_t ⊙ i_t (1 − i_t)             df_t = dc_t ⊙ c_{t−1} ⊙ f_t (1 − f_t)
 //     dg_t = dc_t ⊙ i_t ⊙ (1 − g_t²)                do_t = dh_t ⊙ tanh(c_t) ⊙ o_t (1 − o_t)
 //     dc_{t−1} = dc_t ⊙ f_t                         dh_{t−1} = W_hᵀ (di, df, dg, do)
-#include "../base/activations.h"
-#include "../base/backward.h"
-#include "../base/forward.h"
+#include "../base/entries.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
@@ -54,13 +52,6 @@ struct Lstm {
 
 }  // namespace
 
-void lstm_pack(const Scan<float>& a, float* x, float* h) { pack<float, Lstm>(a, x, h); }
-void lstm_forward(const Forward<float>& a) { run<ForwardScan<float, Lstm>>(a, Lstm{}, divide<float, Lstm>(a)); }
-void lstm_backward(const Backward<float>& a) { run<BackwardScan<float, Lstm>>(a, Lstm{}, divide<float, Lstm>(a)); }
-#if defined(UNROLLED_FLOAT64)
-void lstm_pack(const Scan<double>& a, double* x, double* h) { pack<double, Lstm>(a, x, h); }
-void lstm_forward(const Forward<double>& a) { run<ForwardScan<double, Lstm>>(a, Lstm{}, divide<double, Lstm>(a)); }
-void lstm_backward(const Backward<double>& a) { run<BackwardScan<double, Lstm>>(a, Lstm{}, divide<double, Lstm>(a)); }
-#endif
+UNROLLED_ENTRIES(lstm, Lstm, (Lstm{}))
 
 }  // namespace unrolled::UNROLLED_ISA

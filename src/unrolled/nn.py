@@ -81,7 +81,7 @@ def _scan(
     else:
         w = _weights(module, names)
         y, h, c = fused.run(w.recurrence, reverse, x, lengths, w.weight_x, w.weight_h, w.bias, w.bias_n, None, h0, c0)
-    return y, (h,) if c is None else (h, c)
+    return y, tuple(s.to(x.dtype) for s in ((h,) if c is None else (h, c)))  # bfloat16's state is float32
 
 
 def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
@@ -89,7 +89,10 @@ def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
     if not fused.compiled() or "parametrizations" in module._modules or getattr(module, "proj_size", 0) != 0:
         return False
     given = [t for t in (*module._parameters.values(), *tensors) if t is not None]
-    return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in given)
+    dtype = given[0].dtype  # a layer has parameters
+    if dtype is torch.bfloat16 and torch.is_grad_enabled() and any(t.requires_grad for t in given):
+        return False
+    return dtype in (torch.float32, torch.bfloat16) and all(t.is_cpu and t.dtype is dtype for t in given)
 
 
 class RNNStates(NamedTuple):

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
-from torch import Tensor, autocast, is_autocast_enabled
+from torch import Tensor, autocast, is_autocast_enabled, is_grad_enabled
+from torch import bfloat16 as BFLOAT16
 from torch import float32 as FLOAT32
 from torch import float64 as FLOAT64
 
@@ -65,7 +66,11 @@ def _on_cpu(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> b
 
 def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
     weight = cell._parameters.get("weight_h")
-    return weight is not None and (weight.dtype is FLOAT32 or (forced and weight.dtype is FLOAT64))
+    if weight is None or weight.dtype is FLOAT32:
+        return weight is not None
+    if weight.dtype is BFLOAT16:
+        return not (is_grad_enabled() and weight.requires_grad)
+    return forced and weight.dtype is FLOAT64
 
 
 _TWINS = ", ".join(cell.__name__ for cell in torch.CELLS)
@@ -83,7 +88,10 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
         _PLAIN,
         _UNEDITED,
         ("weights on the CPU", _on_cpu),
-        ("weights in float32 (or in float64, when asked for by name)", _in_float32),
+        (
+            "weights in float32 (or in bfloat16 where no gradient is wanted, or in float64 when asked for by name)",
+            _in_float32,
+        ),
     ),
     "torch": (_PLAIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED),
     "reference": (),

@@ -8,7 +8,8 @@ the number of threads: every sum is one chain in one order (k ascending, x befor
 the same bits for any number of threads.
 
 Instruction sets: the best that this processor has, or the one that the environment variable UNROLLED_ISA names.
-float64 is computed by the portable kernels, and is there for checking gradients.
+float64 is computed by the portable kernels, and is there for checking gradients. bfloat16 weights and inputs are for
+calls without gradients: sums, gates and states stay in float32, and so does the state that is returned.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
 from unrolled.scan import freeze
 from unrolled.scan.freeze import CellWeights
-from unrolled.scan.native import compiled, dense, index, isa, isas, rows, threads, use_isa
+from unrolled.scan.native import compiled, dense, index, isa, isas, multiplies_bfloat16, rows, threads, use_isa
 from unrolled.scan.native import kernels as _kernels
 from unrolled.state import State
 
@@ -96,6 +97,8 @@ def run(
     """
     if lengths is not None and lengths.dtype != torch.int64:
         lengths = lengths.long()
+    if weight_x.dtype is torch.bfloat16:
+        return _narrow(recurrence, reverse, x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0)
     numbers = (recurrence, index(x.dtype), threads(), reverse)
     inputs = (x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0)
     if torch.compiler.is_compiling():
@@ -105,6 +108,32 @@ def run(
         return _Scan.apply(*numbers, *inputs)  # type: ignore[no-untyped-call, no-any-return]
     y, h, c, _ = _forward(*numbers, *inputs, keep=False)  # type: ignore[arg-type]
     return y, h, c
+
+
+def _narrow(
+    recurrence: int, reverse: bool, x: Tensor, lengths: Tensor | None, weight_x: Tensor, weight_h: Tensor,
+    bias: Tensor | None, bias_n: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """As run, with bfloat16 x and weights, without gradients: y in bfloat16; sums, gates and states in float32."""
+    assert _kernels is not None
+    bias, bias_n, mask, c0 = (None if t is None else t.float() for t in (bias, bias_n, mask, c0))
+    if multiplies_bfloat16():
+        x, weight_x, weight_h = _pairs(x.bfloat16()), _pairs(weight_x), _pairs(weight_h)
+    else:  # products of two bfloat16 are exact in float32
+        x, weight_x, weight_h = x.float(), weight_x.float(), weight_h.float()
+    inputs = (x, lengths, weight_x, weight_h, bias, bias_n, mask, h0.float(), c0)
+    y, h, c, _ = _forward(recurrence, index(torch.float32), threads(), reverse, *inputs, keep=False)
+    return y.bfloat16(), h, c
+
+
+def _pairs(tensor: Tensor) -> Tensor:
+    """The bfloat16 tensor in whole, aligned pairs along its last axis."""
+    if tensor.shape[-1] % 2:
+        return F.pad(tensor, (0, 1))
+    *outer, last = tensor.stride()
+    if last == 1 and not any(stride % 2 for stride in outer) and tensor.data_ptr() % 4 == 0:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -145,8 +174,8 @@ def _forward(
     assert _kernels is not None
     B, T, _ = x.shape
     H = h0.shape[1]
-    y, h = x.new_empty(B, T, H), x.new_empty(B, H)
-    c = None if c0 is None else x.new_empty(B, H)
+    y, h = x.new_empty(B, T, H), h0.new_empty(B, H)
+    c = None if c0 is None else h0.new_empty(B, H)
     numbers = (4 if recurrence == _kernels.GRU else 5 if c0 is not None else 0) if keep else 0
     saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
     _kernels.forward(

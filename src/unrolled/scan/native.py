@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unrolled.errors import ConfigError
 
-__all__ = ["compiled", "dense", "index", "isa", "isas", "kernels", "rows", "threads", "use_isa"]
+__all__ = ["compiled", "dense", "index", "isa", "isas", "kernels", "multiplies_bfloat16", "rows", "threads", "use_isa"]
 
 kernels: ModuleType | None = (
     importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
@@ -30,7 +30,7 @@ def compiled() -> bool:
 
 def isas() -> dict[str, bool]:
     """Return the compiled instruction sets, best first, each with whether this processor has it."""
-    return {} if kernels is None else dict(kernels.isas())
+    return {} if kernels is None else {name: here for name, here, _ in kernels.isas()}
 
 
 def _index_of(name: str) -> int:
@@ -56,6 +56,11 @@ _PORTABLE = list(isas()).index("portable") if compiled() else -1
 def index(dtype: torch.dtype) -> int:
     """Return which of `isas()` computes numbers of this type: float64 the portable one, which is there for checks."""
     return _PORTABLE if dtype is torch.float64 else _isa
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the instruction set in use, on this processor, multiplies bfloat16."""
+    return kernels is not None and bool(kernels.isas()[_isa][2])
 
 
 def isa() -> str | None:
