@@ -1,8 +1,8 @@
 """SIGKILL at random moments of training, then resume: does the run end with the bits of one that was left alone?
 
-    python benchmarks/kills.py [--kills 50] [--rows gru feedforward] [--seconds 240]
+    python benchmarks/kills.py [--kills 50] [--cases "gru classify" …] [--seconds 240]
 
-Each row is trained once undisturbed. Then it is trained again and again: a process is started, killed after a random
+Each case is trained once undisturbed. Then it is trained again and again: a process is started, killed after a random
 time (reading, training, in the middle of a checkpoint or of the finish, wherever that falls), and another one resumes,
 until the run is whole; then its weights, its metrics but for the speed, its figures and its answers are compared, byte
 by byte. With --seconds it stops after that time, and a later call goes on counting in the same JSON.
@@ -24,21 +24,27 @@ from typing import Any
 
 from record import RESULTS, save
 
-SETTINGS = ["sample:films", "--epochs", "2", "--checkpoint-every", "7", "--threads", "1", "--quiet"]
+CASES = {
+    "gru classify": ["sample:films", "--row", "gru", "--epochs", "2"],
+    "feedforward classify": ["sample:films", "--row", "feedforward", "--epochs", "2"],
+    "gru generate": ["sample:shakespeare", "--task", "generate", "--row", "gru", "--updates", "200"],
+    "feedforward generate": ["sample:shakespeare", "--task", "generate", "--row", "feedforward", "--updates", "200"],
+}
+SETTINGS = ["--checkpoint-every", "7", "--evaluate-every", "50", "--threads", "1", "--quiet"]
 TEXTS = ["A warm and funny film.", "The plot is thin.", "I was never bored, whatever they say."]
 UNROLLED = [sys.executable, "-c", "from unrolled.cli.main import main; main()"]
 
 
-def command(row: str, run: Path) -> list[str]:
-    """What trains the row, or goes on with it where there is something to go on with."""
+def command(case: str, run: Path) -> list[str]:
+    """What trains the case, or goes on with it where there is something to go on with."""
     if (run.with_name(f"{run.name}.partial") / "plan").is_dir():
         return [*UNROLLED, "train", "--resume", str(run), "--quiet"]
-    return [*UNROLLED, "train", *SETTINGS, "--row", row, "--out", str(run)]
+    return [*UNROLLED, "train", *CASES[case], *SETTINGS, "--out", str(run)]
 
 
-def finish(row: str, run: Path) -> None:
+def finish(case: str, run: Path) -> None:
     """Train to the end undisturbed."""
-    subprocess.run(command(row, run), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command(case, run), check=True, stdout=subprocess.DEVNULL)
 
 
 def what_came_of_it(run: Path) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def what_came_of_it(run: Path) -> dict[str, Any]:
     return {
         "weights": (run / "model.safetensors").read_bytes(),
         "metrics": lines,
-        "result": record["result"],
+        "result": {k: v for k, v in (record["result"] or {}).items() if not k.endswith(("_per_second", "seconds"))},
         "updates": [record["training"][name] for name in ("updates", "best_update", "stopped", "tokens")],
         "answers": said,
     }
@@ -60,52 +66,61 @@ def what_came_of_it(run: Path) -> dict[str, Any]:
 def main() -> None:
     """Kill, resume, compare, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50, help="and resumes, for each row")
-    parser.add_argument("--rows", nargs="+", default=["gru", "feedforward"])
+    parser.add_argument("--kills", type=int, default=50, help="and resumes, for each case")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--fresh", action="store_true", help="forget what was counted before")
     asked = parser.parse_args()
 
     path, deadline = RESULTS / "kills.json", time.monotonic() + asked.seconds
-    found = {} if asked.fresh or not path.exists() else json.loads(path.read_text())["rows"]
+    found = {} if asked.fresh or not path.exists() else json.loads(path.read_text())["cases"]
     with tempfile.TemporaryDirectory() as folder:
-        for row in asked.rows:
+        for case in asked.cases:
             figures = found.setdefault(
-                row, {"kills": 0, "resumes": 0, "before_there_was_anything": 0, "runs": 0, "bit_identical": 0}
+                case, {"kills": 0, "resumes": 0, "before_there_was_anything": 0, "runs": 0, "bit_identical": 0}
             )
-            alone, run = Path(folder) / f"{row}-alone", Path(folder) / row
+            alone, run = Path(folder) / "alone", Path(folder) / "run"
             began = time.monotonic()
-            finish(row, alone)
+            finish(case, alone)
             a_training = time.monotonic() - began
             wanted = what_came_of_it(alone)
-            draw = random.Random(f"{row} {figures['kills']}")
+            draw = random.Random(f"{case} {figures['kills']}")
             while min(figures["kills"], figures["resumes"]) < asked.kills and time.monotonic() < deadline:
-                arguments = command(row, run)
+                arguments = command(case, run)
                 figures["resumes"] += "--resume" in arguments
                 process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
                 try:
-                    process.wait(draw.uniform(0, a_training))
+                    if process.wait(draw.uniform(0, a_training)):
+                        sys.exit(f"{' '.join(arguments[3:])} left with {process.returncode}")
                 except subprocess.TimeoutExpired:
                     process.kill()
                     killed = process.wait() == -signal.SIGKILL
                     figures["kills"] += killed
-                    nothing = not run.exists() and "--resume" not in command(row, run)
+                    nothing = not run.exists() and "--resume" not in command(case, run)
                     figures["before_there_was_anything"] += killed and nothing
                 done = min(figures["kills"], figures["resumes"]) >= asked.kills or time.monotonic() >= deadline
                 if run.exists() or done:
                     if not run.exists():
-                        figures["resumes"] += "--resume" in command(row, run)
-                        finish(row, run)
+                        figures["resumes"] += "--resume" in command(case, run)
+                        finish(case, run)
                     figures["runs"] += 1
                     same = what_came_of_it(run)
                     differing = [what for what, value in wanted.items() if same[what] != value]
                     figures["bit_identical"] += not differing
                     if differing:
-                        print(f"{row}: another {', '.join(differing)}", file=sys.stderr)
+                        print(f"{case}: another {', '.join(differing)}", file=sys.stderr)
                     shutil.rmtree(run)
-            print(row, figures)
+            shutil.rmtree(alone)
+            print(case, figures)
     what = "weights, metrics but for the speed, figures on the test part, answers: byte by byte"
-    save("kills", {"case": " ".join(["unrolled train", *SETTINGS]), "compared": what, "rows": found})
+    save(
+        "kills",
+        {
+            "settings": {name: " ".join([*case, *SETTINGS]) for name, case in CASES.items()},
+            "compared": what,
+            "cases": found,
+        },
+    )
 
 
 if __name__ == "__main__":

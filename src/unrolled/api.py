@@ -25,9 +25,10 @@ from unrolled.training import Event, Run
 from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
 from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
+from unrolled.training.plan import Plan, PlannedData
 from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
-from unrolled.training.unfinished import Plan, PlannedData, begin, go_on, next_run, refuse_existing
+from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
 
 __all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "resume", "train"]
 

@@ -1,6 +1,7 @@
 """A training that was interrupted goes on to the same bits; what cannot go on is refused in a sentence."""
 
 import errno
+import itertools
 import json
 import logging
 import os
@@ -441,3 +442,29 @@ def test_probes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     folder = interrupted(tmp_path, monkeypatch, 7, keep="probes")
     api.resume(folder)
     assert {path.name: path.read_bytes() for path in (folder / "probes").iterdir()} == kept
+
+
+def test_checkpoints_take_their_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saves = 0.0, []
+    as_ever = Trainer.update
+
+    def update(trainer: Trainer) -> None:
+        nonlocal now
+        now += 1.0
+        as_ever(trainer)
+
+    def save(parent: Path, found: checkpoint.Checkpoint) -> None:
+        nonlocal now
+        now += 3.0 if saves else 0.5
+        saves.append(found.progress.update)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr(Trainer, "update", update)
+    monkeypatch.setattr(checkpoint, "write", save)
+    settings = SETTINGS | {"checkpoint_every": None, "updates": 1000, "evaluate_every": 1000}
+    run = api.train(pairs(), out=tmp_path / "run", **settings)
+    assert saves[0] == 10, "the first ones are cheap"
+    assert saves[1] == 50, "0.5 seconds and as many again are 2 % of 50"
+    assert all(later - sooner >= 100 for sooner, later in itertools.pairwise(saves[1:]))
+    training = run.record["training"]
+    assert 0.01 < training["seconds"]["checkpoint"] / training["total_seconds"] <= 0.02

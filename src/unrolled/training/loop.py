@@ -167,7 +167,7 @@ class Trainer:
             planned=progress.updates,
             best_update=progress.best_update,
             stopped=stopped,
-            signal=number,
+            signal=number if keeper is None else None,
             tokens=progress.tokens,
             total_seconds=progress.total_seconds,
             seconds=progress.seconds,

@@ -19,89 +19,32 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict
 
 from unrolled import sealed
-from unrolled.config import Config, TrainingConfig, from_flat
-from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
+from unrolled.config import TrainingConfig
+from unrolled.errors import CheckpointError, ConfigError, Interrupted
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
 from unrolled.training.folder import is_run, of_training, refuse_newer, to_json, valid
 from unrolled.training.loop import Trainer
+from unrolled.training.plan import FORMAT_VERSION, Plan
 from unrolled.training.progress import Event
 
-__all__ = ["FORMAT_VERSION", "Plan", "PlannedData", "Unfinished", "begin", "go_on", "next_run", "refuse_existing"]
+__all__ = ["Unfinished", "begin", "go_on", "next_run", "refuse_existing"]
 
-FORMAT_VERSION = 1
 SHARE = 0.02  # of the time that checkpoints may take
 LEAST_SECONDS = 10.0  # between two of them
+BYTES_A_SECOND = 2e8  # of a checkpoint written, summed and read back, until one has been measured
 PROBES = 10
-MAY_CHANGE = frozenset(
-    {"device", "threads", "backend", "checkpoint_every", "tensorboard"}
-)  # at most the last bits depend on them
 
 log = logging.getLogger("unrolled")
-
-
-class PlannedData(BaseModel):
-    """What a task records of its data: where they came from, and what tells each part from any other."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    source: str
-    parts: dict[str, dict[str, Any]]
-
-
-class Plan(BaseModel):
-    """What a training was asked to do, and what it must find again when it goes on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    library: Literal["unrolled"] = "unrolled"
-    format_version: int = FORMAT_VERSION
-    config: Config
-    data: PlannedData
-    start: str | None
-
-    def settings(self, asked: Mapping[str, Any]) -> Config:
-        """Return the settings to go on with: those of before, but for what may change.
-
-        Raises:
-            ConfigError: another one is asked for; says what it was and what it is.
-        """
-        config = from_flat(asked, base=self.config)
-        before, now = self.config.flat(), config.flat()
-        changed = [name for name in asked if now[name] != before[name] and name not in MAY_CHANGE]
-        if changed:
-            raise ConfigError(
-                "a training goes on with the settings it began with: "
-                + "; ".join(f"{name} was {before[name]!r}, is {now[name]!r}" for name in changed)
-                + ". Leave them out, or train a new run"
-            )
-        return config
-
-    def refuse_other_data(self, record: Mapping[str, Any]) -> None:
-        """Refuse data that are not those of the plan.
-
-        Raises:
-            DataError: says which part is another one, what it was and what it is.
-        """
-        for name, was in self.data.parts.items():
-            now = record["parts"].get(name, {})
-            changed = [f"{key} was {value}, is {now.get(key)}" for key, value in was.items() if now.get(key) != value]
-            if changed:
-                raise DataError(
-                    f"the {name} part is not the one that the training began with: {'; '.join(changed)}",
-                    file=self.data.source,
-                    fix="bring the data back as they were, or train a new run",
-                )
 
 
 class Unfinished:
@@ -116,7 +59,8 @@ class Unfinished:
         self.build: dict[str, str] = {}
         self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
-        self._saved, self._cost = time.perf_counter(), 0.0
+        self._saved = time.perf_counter()
+        self._cost: float | None = None  # seconds that a checkpoint takes, as far as known
 
     @property
     def checkpoints(self) -> Path:
@@ -179,11 +123,7 @@ class Unfinished:
         update = trainer.progress.update
         if self.config.keep and update in probed(trainer.progress.updates):
             self._probe(trainer)
-        if self.config.checkpoint_every is None:
-            due = time.perf_counter() - self._saved >= max(LEAST_SECONDS, self._cost / SHARE)
-        else:
-            due = update % self.config.checkpoint_every == 0
-        if due:
+        if self._is_due(trainer):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -246,6 +186,17 @@ class Unfinished:
             sealed.replace(self.folder, self.run)
         for part in ("plan", "checkpoints"):  # only now: until here they are what a kill would leave
             shutil.rmtree(self.run / part, ignore_errors=True)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Whether it is time for a checkpoint: asked for, or not too soon after the last and within its SHARE."""
+        progress = trainer.progress
+        if self.config.checkpoint_every is not None:
+            return progress.update % self.config.checkpoint_every == 0
+        if time.perf_counter() - self._saved < LEAST_SECONDS:
+            return False
+        if self._cost is None:
+            self._cost = sum(value.nbytes for value in trainer.snapshot().values()) / BYTES_A_SECOND
+        return progress.seconds["checkpoint"] + self._cost <= SHARE * progress.total_seconds
 
     def _probe(self, trainer: Trainer) -> None:
         path = self.folder / "probes" / f"update-{trainer.progress.update}.safetensors"
