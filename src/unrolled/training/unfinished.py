@@ -19,13 +19,14 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+from torch import Tensor
 
 from unrolled import sealed
 from unrolled.config import TrainingConfig
@@ -60,7 +61,8 @@ class Unfinished:
         self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
         self._saved = time.perf_counter()
-        self._cost: float | None = None  # seconds that a checkpoint takes, as far as known
+        self._size: int | None = None  # bytes of the next checkpoint, once they have been counted
+        self._rate = BYTES_A_SECOND
 
     @property
     def checkpoints(self) -> Path:
@@ -135,13 +137,14 @@ class Unfinished:
         began = time.perf_counter()
         path = self.folder / "metrics.jsonl"
         metrics = path.read_bytes() if path.exists() else b""
-        found = Checkpoint(copy.deepcopy(trainer.progress), trainer.snapshot(), metrics, self.build)
+        tensors = trainer.snapshot()
+        found = Checkpoint(copy.deepcopy(trainer.progress), tensors, metrics, self.build)
         try:
             checkpoint.write(self.checkpoints, found)
         except CheckpointError as error:
             raise CheckpointError(f"{error}. {self.left()}") from None
         self._saved = time.perf_counter()
-        self._cost = self._saved - began
+        self._size, self._rate = None, _size(tensors) / max(self._saved - began, 1e-9)
 
     def leave(self, trainer: Trainer, signal: int) -> None:
         """Save, and say how to go on.
@@ -194,9 +197,9 @@ class Unfinished:
             return progress.update % self.config.checkpoint_every == 0
         if time.perf_counter() - self._saved < LEAST_SECONDS:
             return False
-        if self._cost is None:
-            self._cost = sum(value.nbytes for value in trainer.snapshot().values()) / BYTES_A_SECOND
-        return progress.seconds["checkpoint"] + self._cost <= SHARE * progress.total_seconds
+        if self._size is None:
+            self._size = _size(trainer.snapshot())
+        return progress.seconds["checkpoint"] + self._size / self._rate <= SHARE * progress.total_seconds
 
     def _probe(self, trainer: Trainer) -> None:
         path = self.folder / "probes" / f"update-{trainer.progress.update}.safetensors"
@@ -204,6 +207,10 @@ class Unfinished:
         with sealed.saying(path):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(safetensors.torch.save(tensors))
+
+
+def _size(tensors: Mapping[str, Tensor]) -> int:
+    return sum(value.nbytes for value in tensors.values())
 
 
 @cache
