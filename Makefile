@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench kills sanitize clean
+.PHONY: help install demo test check format bench kills trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -43,17 +43,30 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/backends.py
+	$(BIN)/python benchmarks/plot_kernels.py
 	$(BIN)/python benchmarks/readme.py
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
 	$(BIN)/python benchmarks/kills.py --fresh
 	$(BIN)/python benchmarks/checkpoints.py
 
-sanitize: $(INSTALLED) ## the kernel tests under the address and undefined-behaviour sanitizers
+trust: $(INSTALLED) ## the kernels' long tests: thousands of shapes, wrong calls, threads, forks
+	$(BIN)/python benchmarks/trust.py
+
+# $(call sanitized,COMMAND): the kernels built with both sanitizers, the command run, the kernels built as they were.
+define sanitized
 	$(BIN)/pip install --quiet -C cmake.define.UNROLLED_SANITIZE=ON -C build-dir=build/sanitize --no-deps -e .
 	LD_PRELOAD=$$(g++ -print-file-name=libasan.so):$$(g++ -print-file-name=libubsan.so) \
-		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 $(BIN)/pytest tests/kernels tests/scan; \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 $(1); \
 		status=$$?; $(BIN)/pip install --quiet --no-deps -e .; exit $$status
+endef
+
+sanitize: $(INSTALLED) ## the kernel tests under the address and undefined-behaviour sanitizers
+	$(call sanitized,$(BIN)/pytest tests/kernels tests/scan)
+
+fuzz: $(INSTALLED) ## a million random calls of the kernels under both sanitizers
+	$(call sanitized,$(BIN)/python benchmarks/trust.py fuzz)
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

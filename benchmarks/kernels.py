@@ -5,30 +5,37 @@
 
 Inference under inference_mode; training is forward and backward of all outputs with the gradient of x ("train") and
 without it ("train, no dx"). Ratios are medians over interleaved pairs: theirs / ours, above 1 where ours is faster.
-"peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. First every
-shape's outputs and gradients are held to the error budget of the twin law; on a red one no speed is printed.
+"peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. "kept" is what a
+forward pass leaves for its backward, in units of B·T·H float32 numbers, and "mb" by how much a training step lets the
+process grow at most. "bf16" is inference with weights and inputs in bfloat16: its time, and ours in float32 and torch's
+in bfloat16 over it. First every shape's outputs and gradients are held to the error budget of the law *twin*; on a red
+one no speed is printed.
+
+A run of some --cells leaves what the file says of the others, where isa and threads are the same.
 To hold torch to AVX2: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with --isa avx2.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
+import json
 import math
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from record import save
+from record import RESULTS, save, stamp
+from stopwatch import against, growth, in_turn
 from torch import Tensor, nn
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend
-from unrolled.scan import fused
-from unrolled.scan.torch import copy_to_torch
+from unrolled.errors import BackendError
+from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend, to_torch
+from unrolled.scan import choose, native
 
 
 class Shape(NamedTuple):
@@ -59,27 +66,25 @@ SHAPES = (
     Shape(32, 100, 128, 128, "both directions"),
 )
 QUICK = SHAPES[:5]
-CELLS: dict[str, tuple[type[Cell[Any, Any]], type[nn.RNNBase], int]] = {
-    "elman": (ElmanCell, nn.RNN, 1),
-    "gru": (GRUCell, nn.GRU, 3),
-    "lstm": (LSTMCell, nn.LSTM, 4),
+CELLS: dict[str, tuple[type[Cell[Any, Any]], int]] = {  # name -> the cell and how many gates it has
+    "elman": (ElmanCell, 1),
+    "gru": (GRUCell, 3),
+    "lstm": (LSTMCell, 4),
 }
 
 
-def build(name: str, shape: Shape) -> tuple[Layer, nn.RNNBase]:
-    """Our layer and torch's, with equal weights."""
-    ours, theirs, _ = CELLS[name]
-    layers = 2 if shape.kind == "2 layers" else 1
-    both = shape.kind == "both directions"
-    module = theirs(shape.D, shape.H, num_layers=layers, bidirectional=both, batch_first=True)
-    made = [Recurrent(ours(shape.D if i == 0 else shape.H, shape.H), backend="fused") for i in range(layers)]
-    for i, layer in enumerate(made):
-        copy_to_torch(layer.cell, module, layer=i)
-    if both:
-        back = Recurrent(ours(shape.D, shape.H), reverse=True, backend="fused")
-        copy_to_torch(back.cell, module, reverse=True)
-        return Bidirectional(made[0], back), module
-    return (Stacked(made) if layers > 1 else made[0]), module
+def build(name: str, shape: Shape) -> Layer:
+    """Our layer of this shape."""
+    make = CELLS[name][0]
+    if shape.kind == "both directions":
+        return Bidirectional(
+            Recurrent(make(shape.D, shape.H), backend="fused"),
+            Recurrent(make(shape.D, shape.H), reverse=True, backend="fused"),
+        )
+    layer = Recurrent(make(shape.D, shape.H), backend="fused")
+    if shape.kind == "2 layers":
+        return Stacked([layer, Recurrent(make(shape.H, shape.H), backend="fused")])
+    return layer
 
 
 class Call:
@@ -88,7 +93,8 @@ class Call:
     def __init__(self, name: str, shape: Shape) -> None:
         torch.manual_seed(0)
         self.name, self.shape = name, shape
-        self.ours, self.theirs = build(name, shape)
+        self.ours = build(name, shape)
+        self.theirs = to_torch(self.ours)
         B, T, D, H = shape[:4]
         self.x = torch.randn(B, T, D)
         self.dy = torch.randn(B, T, H * (2 if shape.kind == "both directions" else 1))
@@ -129,7 +135,7 @@ class Call:
     def flops(self) -> float:
         """Of the forward pass."""
         B, T, D, H = self.shape[:4]
-        G = CELLS[self.name][2]
+        G = CELLS[self.name][1]
         steps = int(self.lengths.sum()) if self.lengths is not None else B * T
         both, deep = self.shape.kind == "both directions", self.shape.kind == "2 layers"
         return 2.0 * steps * G * H * ((D + H) * (2 if both else 1) + (2 * H if deep else 0))
@@ -141,9 +147,7 @@ class Call:
         lengths = None if self.lengths is None else self.lengths[:8].clamp(max=T)
 
         def gradients(backend: str, dtype: torch.dtype) -> dict[str, Tensor]:
-            layer = build(self.name, self.shape)[0]
-            layer.load_state_dict(self.ours.state_dict())
-            layer.to(dtype)
+            layer = copy.deepcopy(self.ours).to(dtype)
             set_backend(layer, backend)
             leaf = x.to(dtype).requires_grad_()
             y = layer(leaf, None, lengths)[0]
@@ -161,6 +165,46 @@ class Call:
                     f"the twin test is red: {self.name} {self.shape}: {name} is off by {off:.3g} (limit {limit:.3g})"
                 )
 
+    def in_bf16(self) -> Call | None:
+        """The same with weights and inputs in bfloat16; None where our kernels do not take them.
+
+        From float64 we may be off by what torch is off, by the budget of the law.
+        """
+        narrow, exact = copy.copy(self), copy.copy(self)
+        narrow.ours, narrow.theirs = copy.deepcopy(self.ours).bfloat16(), copy.deepcopy(self.theirs).bfloat16()
+        narrow.x = self.x.bfloat16()
+        try:
+            for layer in narrow.ours.modules():
+                if isinstance(layer, Recurrent):
+                    choose("fused", layer.cell)
+        except BackendError:
+            return None
+        exact.theirs, exact.x = copy.deepcopy(narrow.theirs).double(), narrow.x.double()
+        with torch.inference_mode():
+            right = exact.run_theirs(exact.x)
+            own = (narrow.run_theirs(narrow.x).double() - right).abs().max()
+            off = (narrow.run_ours(narrow.x).double() - right).abs().max()
+        if not off <= 4 * own + 8 * torch.finfo(torch.bfloat16).eps * right.abs().max():
+            sys.exit(f"the twin test is red in bfloat16: {self.name} {self.shape}: y is off by {off:.3g}")
+        return narrow
+
+    def kept(self, run: Callable[[Tensor], Tensor], module: nn.Module) -> float:
+        """What forward leaves for backward, in units of B·T·H numbers of float32, without weights and x."""
+        known = {t.untyped_storage().data_ptr() for t in (self.x, *module.parameters())}
+        found: dict[int, int] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in known:
+                found[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            y = run(self.x)  # alive while it is counted: another tensor could have the place of one that is gone
+            units = sum(found.values()) / (4 * y.shape[0] * y.shape[1] * self.shape.H)
+        del y
+        return units
+
 
 def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] | None:
     """ONNX Runtime's own operator, time first as it wants it, weights packed when the session is made."""
@@ -171,7 +215,7 @@ def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] 
     from onnx import TensorProto, helper, numpy_helper
 
     B, T, D, H = shape[:4]
-    kind, G = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}[name], CELLS[name][2]
+    kind, G = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}[name], CELLS[name][1]
     rng = np.random.default_rng(0)
     weights = {"W": (1, G * H, D), "R": (1, G * H, H), "bias": (1, 2 * G * H)}
     constants = [numpy_helper.from_array(0.1 * rng.standard_normal(s, dtype=np.float32), n) for n, s in weights.items()]
@@ -195,36 +239,6 @@ def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] 
     return lambda: session.run(None, feed)
 
 
-def in_turn(
-    calls: dict[str, Callable[[], object]], seconds: float, *, burst: int = 1, pause: float = 0.0
-) -> dict[str, list[float]]:
-    """Seconds of each call, one after another, round by round.
-
-    Two libraries with threads of their own go in bursts with a pause before each: a thread that has just worked spins
-    for a while, and would take a core from whoever comes next.
-    """
-    for call in calls.values():
-        call()
-        call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    end = time.perf_counter() + seconds
-    while len(times[next(iter(times))]) < 5 or (time.perf_counter() < end and len(times[next(iter(times))]) < 2000):
-        for name, call in calls.items():
-            if pause:
-                time.sleep(pause)
-                call()
-            for _ in range(burst):
-                begin = time.perf_counter()
-                call()
-                times[name].append(time.perf_counter() - begin)
-    return times
-
-
-def against(times: dict[str, list[float]], name: str) -> float:
-    """The median of their time over ours, pair by pair."""
-    return statistics.median(a / b for a, b in zip(times[name], times["ours"], strict=True))
-
-
 def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) -> dict[str, Any]:
     """All figures of one cell and shape."""
     call = Call(name, shape)
@@ -240,14 +254,29 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
             in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
         )
     for label, with_dx in (("train", True), ("train, no dx", False)):
+        train = {
+            "ours": call.train(call.run_ours, call.ours, with_dx),
+            "torch": call.train(call.run_theirs, call.theirs, with_dx),
+        }
+        times = in_turn(train, seconds)
+        found[label] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
+        if with_dx:
+            found["mb"] = {who: growth(step) for who, step in train.items()}
+    found["kept"] = {"ours": call.kept(call.run_ours, call.ours), "torch": call.kept(call.run_theirs, call.theirs)}
+    if (narrow := call.in_bf16()) is not None:
         times = in_turn(
             {
-                "ours": call.train(call.run_ours, call.ours, with_dx),
-                "torch": call.train(call.run_theirs, call.theirs, with_dx),
+                "ours": narrow.infer(narrow.run_ours),
+                "torch": narrow.infer(narrow.run_theirs),
+                "float32": infer["ours"],
             },
             seconds,
         )
-        found[label] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
+        found["bf16"] = {
+            "ms": 1e3 * statistics.median(times["ours"]),
+            "torch": against(times, "torch"),
+            "float32": against(times, "float32"),
+        }
     return found
 
 
@@ -256,11 +285,15 @@ def row(found: dict[str, Any]) -> str:
     infer = found["infer"]
     onnx = f"{infer['onnxruntime']:6.2f}" if "onnxruntime" in infer else "     –"
     shape = str(Shape(*found["shape"], found["kind"]))
-    train, plain = found["train"], found["train, no dx"]
+    train, plain, kept = found["train"], found["train, no dx"], found["kept"]
+    bf16 = (
+        f"x{found['bf16']['float32']:.2f} (torch x{found['bf16']['torch']:.2f})" if "bf16" in found else "not supported"
+    )
     return (
         f"{found['cell']:6}{shape:36} {infer['ms']:9.3f} ms x{infer['torch']:5.2f} onnx x{onnx} "
         f"peak {infer['peak']:4.0%}"
         f" | train {train['ms']:9.3f} ms x{train['torch']:5.2f} | no dx x{plain['torch']:5.2f}"
+        f" | kept {kept['ours']:.1f}, torch {kept['torch']:.1f} | bf16 {bf16}"
     )
 
 
@@ -289,30 +322,45 @@ def main() -> None:
     parser.add_argument("--shapes", default="all")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--isa", default=fused.isa())
+    parser.add_argument("--isa", default=native.isa())
     parser.add_argument("--name", default="kernels")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     shapes = {"all": SHAPES, "quick": QUICK}.get(options.shapes) or (Shape(*map(int, options.shapes.split(","))),)
-    with fused.use_isa(options.isa):
-        index = list(fused.isas()).index(options.isa)
-        peak = max(fused._kernels.peak(index, options.threads) for _ in range(20))  # type: ignore[union-attr]
+    cells = options.cells.split(",")
+    extra = [name for name in ("onnxruntime",) if importlib.util.find_spec(name)]
+    with native.use_isa(options.isa):
+        peak = measured_peak(options.isa, options.threads)
         print(f"{options.isa}, {options.threads} threads, peak {peak:.0f} billion operations a second")
-        rows = []
-        for name in options.cells.split(","):
+        rows, runs = others(options.name, options.isa, options.threads, cells)
+        for name in cells:
             for shape in shapes:
                 rows.append(measure(name, shape, options.seconds, options.threads, peak))
                 print(row(rows[-1]), flush=True)
+            runs[name] = {**stamp(*extra), "peak_gflops": peak}
+    rows.sort(key=lambda found: list(CELLS).index(found["cell"]))
     summary = means(rows)
     for name, values in summary.items():
         print(f"{name:16}", "  ".join(f"{what} x{value:.2f}" for what, value in values.items()))
-    extra = [name for name in ("onnxruntime",) if importlib.util.find_spec(name)]
-    path = save(
-        options.name,
-        {"isa": options.isa, "threads_used": options.threads, "peak_gflops": peak, "means": summary, "rows": rows},
-        *extra,
-    )
-    print(f"kept in {path}")
+    figures = {"isa": options.isa, "threads_used": options.threads, "means": summary, "runs": runs, "rows": rows}
+    print(f"kept in {save(options.name, figures, *extra)}")
+
+
+def measured_peak(isa: str, threads: int) -> float:
+    """Billions of floating-point operations a second, from registers alone."""
+    kernels = native.kernels
+    assert kernels is not None
+    return max(kernels.peak(list(native.isas()).index(isa), threads) for _ in range(20))
+
+
+def others(name: str, isa: str, threads: int, cells: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What the file of this name says of other cells, measured the same way: their rows, and how each was run."""
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if (kept.get("isa"), kept.get("threads_used")) != (isa, threads) or "runs" not in kept:
+        return [], {}
+    rows = [found for found in kept["rows"] if found["cell"] not in cells]
+    return rows, {cell: run for cell, run in kept["runs"].items() if cell not in cells}
 
 
 if __name__ == "__main__":

@@ -63,16 +63,37 @@ def kernels(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"films": films, "training_speed": training_speed, "kernels": kernels}
+def backends(found: dict[str, Any]) -> str:
+    """The same trainings with each backend."""
+    lines = [
+        "| training | backend | tokens/s | seconds | loss at equal updates, by seed | loss at equal seconds, by seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case, measured in found.items():
+        for backend, figures in measured["backends"].items():
+            updates, seconds = (
+                ", ".join("—" if loss is None else f"{loss:.3f}" for loss in figures[f"loss_nats_at_equal_{what}"])
+                for what in ("updates", "seconds")
+            )
+            name = case if backend == next(iter(measured["backends"])) else ""
+            lines.append(
+                f"| {name} | {backend} | {figures['tokens_per_second']:,} | {figures['seconds']:.1f} "
+                f"| {updates} | {seconds} |"
+            )
+    return "\n".join(lines)
+
+
+TABLES = {"films": films, "training_speed": training_speed, "kernels": kernels, "backends": backends}
 
 
 def filled(text: str) -> str:
     """README's text with every marked table made anew."""
     for name, render in TABLES.items():
         found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        machine = found["machine"]
+        stamp = found if "command" in found else list(found.values())[-1]  # of one run, or of the last part's
+        machine = stamp["machine"]
         source = (
-            f"`{found['command']}`, {found['date']}, torch {found['versions']['torch']}, {machine['processor']}, "
+            f"`{stamp['command']}`, {stamp['date']}, torch {stamp['versions']['torch']}, {machine['processor']}, "
             f"{machine['threads']} threads: [{name}.json](benchmarks/results/{name}.json)"
         )
         block = f"<!-- {name} -->\n{render(found)}\n\n{source}\n<!-- end -->"

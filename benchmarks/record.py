@@ -13,16 +13,30 @@ from unrolled import machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def save(name: str, figures: dict[str, Any], *packages: str) -> Path:
-    """Write benchmarks/results/<name>.json and return its path."""
-    path = RESULTS / f"{name}.json"
-    kept = {
+def stamp(*packages: str) -> dict[str, Any]:
+    """Return how, when and where this process measures, and with which versions (of `packages` too)."""
+    return {
         "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine.describe(),
         "versions": machine.versions(*packages),
-        **figures,
     }
+
+
+def save(name: str, figures: dict[str, Any], *packages: str) -> Path:
+    """Write benchmarks/results/<name>.json and return its path."""
+    return _write(name, {**stamp(*packages), **figures})
+
+
+def save_part(name: str, part: str, figures: dict[str, Any], *packages: str) -> Path:
+    """Write one part of benchmarks/results/<name>.json, with a stamp of its own, and leave the others as they are."""
+    path = RESULTS / f"{name}.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return _write(name, {**kept, part: {**stamp(*packages), **figures}})
+
+
+def _write(name: str, kept: dict[str, Any]) -> Path:
+    path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -2,16 +2,15 @@
 
 import math
 import os
-import random
 import subprocess
 import sys
-import threading
 import warnings
 
 import pytest
 import torch
 from torch import Tensor
 
+import twin
 from parts import CELLS, D, H, shaken
 from unrolled import scan
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
@@ -22,7 +21,6 @@ from unrolled.scan import fused
 pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
 
 ISAS = [name for name, here in fused.isas().items() if here]
-EPSILON = torch.finfo(torch.float32).eps
 
 
 @pytest.fixture(autouse=True)
@@ -33,73 +31,11 @@ def _two_threads():
     torch.set_num_threads(before)
 
 
-class Case:
-    """One random call: cell, sizes, options and what the loss weighs."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        torch.manual_seed(seed)
-        pick = self.random.choice
-        self.name = pick(list(CELLS))
-        self.B, self.T = pick([1, 1, 2, 3, 5, 8, 9, 17, 40]), pick([1, 1, 2, 3, 7, 20, 33])
-        self.D, self.H = pick([1, 2, 3, 7, 8, 16, 31, 64, 70]), pick([1, 2, 3, 8, 15, 16, 17, 31, 48, 64, 65, 130])
-        self.cell = CELLS[self.name](self.D, self.H)  # its weights turn h without stretching it: no chaos over T steps
-        with torch.no_grad():
-            for name, parameter in self.cell.named_parameters():
-                if name.startswith("bias"):
-                    parameter.normal_(0, 0.5)
-        self.reverse = pick([False, True])
-        ragged = pick([False, True, True])
-        self.lengths = torch.randint(0, self.T + 1, (self.B,)) if ragged else None
-        masked = pick([False, False, True])
-        self.mask = torch.bernoulli(torch.full((self.B, self.H), 0.5)) * 2 if masked else None
-        self.x = torch.randn(self.B, self.T, self.D)
-        self.state = self.cell.State(*(torch.randn(self.B, self.H) for _ in self.cell.State._fields))
-        self.weigh_y, self.weigh_state = torch.randn(self.B, self.T, self.H), torch.randn(self.B, self.H)
-
-    def __str__(self) -> str:
-        options = f"reverse={self.reverse}, masked={self.mask is not None}, lengths={self.lengths}"
-        return f"{self.name} B={self.B} T={self.T} D={self.D} H={self.H} {options}"
-
-    def run(self, backend: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Outputs, states and every gradient, by name."""
-        cell = CELLS[self.name](self.D, self.H).to(dtype)
-        cell.load_state_dict(self.cell.state_dict())
-        x = self.x.to(dtype).requires_grad_()
-        state = type(self.state)(*(leaf.to(dtype).requires_grad_() for leaf in self.state))
-        mask = None if self.mask is None else self.mask.to(dtype)
-        y, after = scan.scan(cell, x, state, self.lengths, reverse=self.reverse, mask=mask, backend=backend)
-        loss = (y * self.weigh_y.to(dtype)).sum() + sum((leaf * self.weigh_state.to(dtype)).sum() for leaf in after)
-        named = {"x": x, **{f"{n}0": leaf for n, leaf in state._asdict().items()}, **dict(cell.named_parameters())}
-        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-        return {
-            "y": y.detach(),
-            **{n: leaf.detach() for n, leaf in after._asdict().items()},
-            **{
-                f"d{n}": torch.zeros_like(p) if d is None else d for (n, p), d in zip(named.items(), found, strict=True)
-            },
-        }
-
-
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("block", range(5))
 def test_the_twin_law_over_random_shapes_and_options(isa: str, block: int) -> None:
     for seed in range(block * 40, block * 40 + 40):
-        case = Case(seed)
-        exact, rounded = case.run("reference", torch.float64), case.run("reference")
-        with fused.use_isa(isa):
-            found = case.run("fused")
-        for name, value in found.items():
-            assert value.shape == exact[name].shape
-            if not value.numel():
-                continue
-            own = float((rounded[name].double() - exact[name]).abs().max())
-            scale = float(exact[name].abs().max())
-            if value.numel() < 16:  # the reference may round a few numbers well by luck: a walk of so many roundings
-                scale = max(scale, 1.0)
-                own = max(own, EPSILON * scale * math.sqrt(case.B * case.T * case.H))
-            off = float((value.double() - exact[name]).abs().max())
-            assert off <= 4 * own + 8 * EPSILON * scale, f"seed {seed}, {case}: {name} is off by {off:.2g}"
+        twin.check(twin.Case(seed), [isa])
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -132,7 +68,7 @@ def test_gradients_in_float64(name: str, reverse: bool) -> None:
 def test_the_same_bits_for_any_threads_batch_padding_and_split(isa: str) -> None:
     with fused.use_isa(isa):
         for seed in range(60):
-            case = Case(seed)
+            case = twin.Case(seed)
             torch.set_num_threads(1)
             alone = case.run("fused")
             torch.set_num_threads(2)
@@ -144,11 +80,11 @@ def test_the_same_bits_for_any_threads_batch_padding_and_split(isa: str) -> None
                 _check_a_split(case, together)
 
 
-def _check_a_row(case: Case, together: dict[str, Tensor]) -> None:
+def _check_a_row(case: twin.Case, together: dict[str, Tensor]) -> None:
     """One row by itself, without its padding."""
     i = case.random.randrange(case.B)
     length = case.T if case.lengths is None else int(case.lengths[i])
-    row = Case.__new__(Case)
+    row = twin.Case.__new__(twin.Case)
     row.__dict__ |= case.__dict__
     row.B, row.T, row.lengths = 1, length, None
     row.x, row.weigh_y, row.weigh_state = case.x[[i], :length], case.weigh_y[[i], :length], case.weigh_state[[i]]
@@ -163,7 +99,7 @@ def _check_a_row(case: Case, together: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _check_a_split(case: Case, together: dict[str, Tensor]) -> None:
+def _check_a_split(case: twin.Case, together: dict[str, Tensor]) -> None:
     at = case.random.randrange(case.T + 1)
     first, second = None, None
     if case.lengths is not None:
@@ -176,19 +112,22 @@ def _check_a_split(case: Case, together: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_nan_and_infinity_come_through_as_in_torch(isa: str) -> None:
+    for seed in range(40):
+        twin.strange(seed, [isa])
+
+
 @pytest.mark.parametrize("name", CELLS)
-def test_nan_and_infinity_come_through_as_in_torch(name: str, isa: str) -> None:
+def test_what_a_nan_reaches(name: str) -> None:
     torch.manual_seed(0)
     cell = shaken(CELLS[name](3, 37))
-    x = torch.randn(6, 5, 3)
-    x[0, 2, 0], x[1, 1, 1], x[2, 0, 2], x[3, 4, 0] = math.nan, math.inf, -math.inf, 3e38
-    with fused.use_isa(isa), torch.no_grad():
+    x = torch.randn(3, 5, 3)
+    x[0, 2, 0], x[1, 4, 0] = math.nan, 3e38
+    with torch.no_grad():
         y, _ = scan.scan(cell, x, backend="fused")
-        expected, _ = scan.scan(cell, x, backend="torch")
-    assert torch.equal(y.isnan(), expected.isnan())
-    assert torch.equal(y.isinf(), expected.isinf())
+    assert y[0, :2].isfinite().all()
     assert y[0, 2:].isnan().all()
-    assert y[4:].isfinite().all()
+    assert y[1:].isfinite().all()
 
 
 def test_every_layout_of_the_inputs() -> None:
@@ -328,52 +267,11 @@ def test_the_operator_that_torch_compile_knows(name: str) -> None:
 
 
 def test_four_python_threads_on_shared_weights_get_the_bits_of_one() -> None:
-    torch.manual_seed(0)
-    cells = [shaken(make(24, 64)) for make in CELLS.values()]
-    inputs = [torch.randn(B, 6, 24) for B in (1, 3, 16)]
-    with torch.no_grad():
-        expected = {
-            (i, k): scan.scan(c, x, backend="fused")[0] for i, c in enumerate(cells) for k, x in enumerate(inputs)
-        }
-    wrong: list[str] = []
-
-    def work(seed: int) -> None:
-        chooser = random.Random(seed)
-        with torch.no_grad():
-            for _ in range(150):
-                i, k = chooser.randrange(len(cells)), chooser.randrange(len(inputs))
-                y, _ = scan.scan(cells[i], inputs[k], backend="fused")
-                if not torch.equal(y, expected[i, k]):
-                    wrong.append(f"cell {i}, input {k}")
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-
-
-FORKED = """
-import os, sys, warnings, torch
-from unrolled import scan
-from unrolled.cells import GRUCell
-torch.manual_seed(0); torch.set_num_threads(2)
-cell, x = GRUCell(64, 128), torch.randn(16, 10, 64)  # small: torch itself hangs on large tensors in a fork
-with torch.no_grad():
-    expected = scan.scan(cell, x, backend="fused")[0]
-    warnings.simplefilter("ignore", DeprecationWarning)
-    if os.fork() == 0:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            same = all(torch.equal(scan.scan(cell, x, backend="fused")[0], expected) for _ in range(3))
-        os._exit(0 if same and [str(w.message).startswith("unrolled: a forked process") for w in said] == [True] else 1)
-    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-"""
+    assert twin.together(threads=4, calls=150) == 600
 
 
 def test_a_forked_child_works_alone_and_says_so_once() -> None:
-    assert subprocess.run([sys.executable, "-c", FORKED], timeout=60).returncode == 0
+    twin.fork()
 
 
 @pytest.mark.parametrize("isa", ["portable", "avx1024"])

@@ -1,0 +1,127 @@
+"""The kernels' long tests: what tests/ does a few hundred times, thousands of times.
+
+    python benchmarks/trust.py [twin strange wrong threads fork] [--share 1.0]      make trust
+    python benchmarks/trust.py fuzz [--share 1.0]                       under the sanitizers: make fuzz
+
+twin     random cells, sizes and options, on every instruction set: outputs, states and every gradient within the error
+         budget of the law
+strange  NaNs and infinities in x, weights and states come out where they come out in torch
+wrong    wrong calls of the compiled functions: each an exception that names the argument
+threads  Python threads on shared weights, forward and backward: the bits of one alone
+fork     forked children work on one thread, with the same bits, and say so once each
+fuzz     random calls of the compiled functions: any size, option, layout, number and instruction set
+
+The first failure ends the run; only `twin` goes on and lists all. What was done is kept in
+benchmarks/results/trust.json, each check with its own command, date, machine and versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import save_part
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import calls
+import twin
+from unrolled.scan import fused
+
+ISAS = [name for name, here in fused.isas().items() if here]
+Figures = dict[str, Any]
+
+
+def run_twin(count: int) -> Figures:
+    """Seeds 0 … count − 1; what is over the budget is listed."""
+    over = []
+    for seed in range(count):
+        torch.set_num_threads(1 + seed % 2)
+        try:
+            twin.check(twin.Case(seed), ISAS)
+        except AssertionError as error:
+            over.append(f"seed {seed}: {error}")
+        said(seed + 1, count)
+    return {"cases": count, "instruction_sets": ISAS, "failed": over}
+
+
+def run_strange(count: int) -> Figures:
+    """Seeds 0 … count − 1."""
+    for seed in range(count):
+        twin.strange(seed, ISAS)
+        said(seed + 1, count)
+    return {"cases": count, "instruction_sets": ISAS}
+
+
+def run_wrong(count: int) -> Figures:
+    """All at once."""
+    return {"calls": count, "refused_by_way": calls.refuse(count)}
+
+
+def run_threads(count: int) -> Figures:
+    """Four of them."""
+    return {"threads": 4, "calls_each": count, "calls": twin.together(threads=4, calls=count)}
+
+
+def run_fork(count: int) -> Figures:
+    """One child after another."""
+    for child in range(count):
+        twin.fork()
+        said(child + 1, count)
+    return {"children": count}
+
+
+def run_fuzz(count: int) -> Figures:
+    """All at once."""
+    found = calls.fuzz(count, said=lambda done: said(done, count))
+    return {"calls": found.total(), "by_kind": found, "instruction_sets": ISAS, "sanitizers": sanitizers()}
+
+
+CHECKS: dict[str, tuple[Callable[[int], Figures], int]] = {
+    "twin": (run_twin, 5000),
+    "strange": (run_strange, 3000),
+    "wrong": (run_wrong, 10_000),
+    "threads": (run_threads, 1000),
+    "fork": (run_fork, 10),
+    "fuzz": (run_fuzz, 1_000_000),
+}
+
+
+def sanitizers() -> list[str]:
+    """Which sanitizers stand before everything else in this process."""
+    return [name for name in ("asan", "ubsan") if f"lib{name}" in os.environ.get("LD_PRELOAD", "")]
+
+
+def said(done: int, count: int) -> None:
+    """How far it is, where somebody looks."""
+    if sys.stderr.isatty():
+        print(f"\r{done:,} of {count:,}", end="" if done < count else "\r", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=[name for name in CHECKS if name != "fuzz"])
+    parser.add_argument("--share", type=float, default=1.0, help="of each check's count")
+    asked = parser.parse_args()
+    failed = False
+    for name in asked.checks:
+        run, count = CHECKS[name]
+        began = time.perf_counter()
+        found = run(max(1, round(count * asked.share)))
+        seconds = time.perf_counter() - began
+        path = save_part("trust", name, {"seconds": round(seconds, 1), **found})
+        failed = failed or bool(found.get("failed"))
+        print(f"{name}: {', '.join(f'{k} {v}' for k, v in found.items())}, {seconds:.0f} s", flush=True)
+    print(f"kept in {path}")
+    sys.exit(int(failed))
+
+
+if __name__ == "__main__":
+    main()
