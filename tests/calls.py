@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 KERNELS = importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
-FUNCTIONS = ("forward", "backward", "frozen")
+FUNCTIONS = ("forward", "backward", "frozen", "linear")
 GATES = {"ELMAN": 1, "ELMAN_RELU": 1, "GRU": 3, "LSTM": 4}
 SAVED = {"ELMAN": 0, "ELMAN_RELU": 0, "GRU": 4, "LSTM": 5}
 MAY_BE_NONE = {"lengths", "bias", "bias_n", "mask", "saved", "dy", "dh", "dc", "dx", "dbias", "dbias_n"}
@@ -24,7 +24,7 @@ Given = dict[str, object]
 
 
 def call(given: Given, function: str) -> None:
-    """Call forward, backward or frozen (packed weights, then forward), all arguments by name."""
+    """Call forward, backward, linear or frozen (packed weights, then forward), all arguments by name."""
     if function != "frozen":
         getattr(KERNELS, function)(**given)
         return
@@ -34,21 +34,35 @@ def call(given: Given, function: str) -> None:
 
 
 def forward(kind: str, B: int = 3, T: int = 4, D: int = 5, H: int = 6, dtype: torch.dtype = torch.float32) -> Given:
-    """A right call of forward with everything in it: (B, T, D) -> (B, T, H)."""
-    G, S, lstm = GATES[kind], SAVED[kind], kind == "LSTM"
+    """A right call of forward with everything in it: (B, T, D) -> (B, T, H).
+
+    In bfloat16, x and weights are in whole pairs, all else is float32 and nothing is saved.
+    """
+    G, S, lstm, K = GATES[kind], SAVED[kind], kind == "LSTM", H
+    wide = dtype
+    if dtype == torch.bfloat16:
+        D, K, S, wide = D + D % 2, H + H % 2, 0, torch.float32
 
     def some(*shape: int) -> Tensor:
-        return torch.randn(*shape, dtype=dtype)
+        return torch.randn(*shape, dtype=wide)
 
     return {
-        "recurrence": getattr(KERNELS, kind), "isa": portable() if dtype == torch.float64 else 0, "threads": 2,
-        "reverse": False, "x": some(B, T, D), "lengths": torch.randint(0, T + 1, (B,)),
-        "weight_x": some(G * H, D), "weight_h": some(G * H, H), "bias": some(G * H),
-        "bias_n": some(H) if kind == "GRU" else None, "mask": torch.ones(B, H, dtype=dtype),
+        "recurrence": getattr(KERNELS, kind), "isa": isas(dtype)[0], "threads": 2,
+        "reverse": False, "x": some(B, T, D).to(dtype), "lengths": torch.randint(0, T + 1, (B,)),
+        "weight_x": some(G * H, D).to(dtype), "weight_h": some(G * H, K).to(dtype), "bias": some(G * H),
+        "bias_n": some(H) if kind == "GRU" else None, "mask": torch.ones(B, H, dtype=wide),
         "h0": some(B, H), "c0": some(B, H) if lstm else None,
-        "y": torch.zeros(B, T, H, dtype=dtype), "h": torch.zeros(B, H, dtype=dtype),
-        "c": torch.zeros(B, H, dtype=dtype) if lstm else None,
-        "saved": torch.zeros(T, B, S * H, dtype=dtype) if S else None,
+        "y": torch.zeros(B, T, H, dtype=dtype), "h": torch.zeros(B, H, dtype=wide),
+        "c": torch.zeros(B, H, dtype=wide) if lstm else None,
+        "saved": torch.zeros(T, B, S * H, dtype=wide) if S else None,
+    }  # fmt: skip
+
+
+def linear(N: int = 3, D: int = 5, V: int = 6) -> Given:
+    """A right call of linear: (N, D) -> (N, V)."""
+    return {
+        "isa": isas()[0], "threads": 2, "x": torch.randn(N, D), "weight": torch.randn(V, D), "bias": torch.randn(V),
+        "y": torch.zeros(N, V),
     }  # fmt: skip
 
 
@@ -67,6 +81,8 @@ def backward(given: Given) -> Given:
 def right(kind: str, function: str) -> Given:
     """A right call of one of FUNCTIONS."""
     given = forward(kind)
+    if function == "linear":
+        return linear()
     return {"forward": given, "backward": backward(given), "frozen": without(given, "saved")}[function]
 
 
@@ -77,7 +93,14 @@ def without(given: Given, *names: str) -> Given:
 
 def portable() -> int:
     """The index of the instruction set that is always here."""
-    return [name for name, _ in KERNELS.isas()].index("portable")
+    return [name for name, *_ in KERNELS.isas()].index("portable")
+
+
+def isas(dtype: torch.dtype = torch.float32) -> list[int]:
+    """The indices of the instruction sets that are here and compute such numbers, best first."""
+    if dtype == torch.float64:
+        return [portable()]
+    return [i for i, (_, here, pairs) in enumerate(KERNELS.isas()) if here and (pairs or dtype != torch.bfloat16)]
 
 
 # --- one thing wrong -----------------------------------------------------------------------------------------------
@@ -88,7 +111,9 @@ def spoil(chooser: random.Random, given: Given, function: str) -> tuple[str, str
     numbers = {
         "recurrence": [-1, 4, 2**31 - 1], "isa": [-1, 99, -(2**31)], "threads": [0, -3, 1025, 2**31 - 1],
     }  # fmt: skip
-    name = chooser.choice([*(n for n, value in given.items() if isinstance(value, Tensor)), *numbers])
+    name = chooser.choice(
+        [*(n for n, v in given.items() if isinstance(v, Tensor)), *(n for n in numbers if n in given)]
+    )
     if name in numbers:
         return name, "number", {**given, name: chooser.choice(numbers[name])}
     value = given[name]
@@ -156,7 +181,7 @@ def refuse(count: int, seed: int = 0) -> Counter[str]:
         else:
             raise AssertionError(f"{name} ({way}) was wrong and nothing was said")
         # Sizes are taken from some: where one of them is wrong, it is another argument that differs.
-        gives_sizes = name in ("x", "weight_h") or (name == "weight_x" and function == "frozen")
+        gives_sizes = name in ("x", "weight", "weight_h") or (name == "weight_x" and function == "frozen")
         named = any(other in message for other in given) if gives_sizes else name in message
         assert named, f"{name} ({way}): {message}"
         ways[way] += 1
@@ -175,10 +200,15 @@ def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: N
     torch.manual_seed(seed)
     while made.total() < count:
         given = _any_forward(chooser)
-        function = "frozen" if given["x"].dtype == torch.float32 and chooser.random() < 0.3 else "forward"
+        dtype = given["x"].dtype
+        function = "frozen" if dtype == torch.float32 and chooser.random() < 0.3 else "forward"
         call(without(given, "saved") if function == "frozen" else given, function)
-        call(_any_backward(chooser, given), "backward")
-        made.update([function, "backward"])
+        made.update(["forward, bfloat16" if dtype == torch.bfloat16 else function])
+        if dtype != torch.bfloat16:
+            call(_any_backward(chooser, given), "backward")
+            made.update(["backward"])
+        call(_any_linear(chooser), "linear")
+        made.update(["linear"])
         if chooser.random() < 0.25:
             function = chooser.choice(FUNCTIONS)
             name, way, wrong = spoil(chooser, right(chooser.choice(list(GATES)), function), function)
@@ -197,15 +227,23 @@ def _any_forward(chooser: random.Random) -> Given:
     pick, some = chooser.choice, chooser.random
     B, T = pick([0, 1, 1, 2, 3, 4, 5, 9, 17]), pick([0, 1, 1, 2, 3, 7])
     D, H = pick([1, 2, 3, 7, 8, 16, 19]), pick([1, 2, 5, 8, 13, 15, 16, 17, 31, 33])
-    dtype = torch.float64 if some() < 0.1 else torch.float32
+    dtypes = [torch.float64, torch.bfloat16] if isas(torch.bfloat16) else [torch.float64]
+    dtype = pick(dtypes) if some() < 0.1 * len(dtypes) else torch.float32
     given = forward(pick(list(GATES)), B, T, D, H, dtype)
-    here = [i for i, (_, is_here) in enumerate(KERNELS.isas()) if is_here]
-    given |= {"isa": given["isa"] if dtype == torch.float64 else pick(here), "threads": pick([1, 2, 3])}
+    given |= {"isa": pick(isas(dtype)), "threads": pick([1, 2, 3])}
     given |= {name: None for name in ("lengths", "bias", "bias_n", "mask") if some() < 0.3}
     strange = given[pick(["x", "weight_x", "weight_h", "h0"])]
     if some() < 0.05 and strange.numel():
         strange.view(-1)[chooser.randrange(strange.numel())] = pick([math.nan, math.inf, -math.inf, 3e38])
-    return {**given, "reverse": some() < 0.5, "x": _laid_out(chooser, given["x"])}
+    laid_out = given["x"] if dtype == torch.bfloat16 else _laid_out(chooser, given["x"])
+    return {**given, "reverse": some() < 0.5, "x": laid_out}
+
+
+def _any_linear(chooser: random.Random) -> Given:
+    pick = chooser.choice
+    given = linear(pick([0, 1, 2, 5, 17]), pick([1, 2, 7, 16, 33]), pick([1, 3, 8, 17, 33, 70]))
+    given |= {"isa": pick(isas()), "threads": pick([1, 2, 3])}
+    return {**given, "bias": None} if chooser.random() < 0.3 else given
 
 
 def _any_backward(chooser: random.Random, given: Given) -> Given:

@@ -15,7 +15,7 @@ def test_wrong_calls_name_the_argument() -> None:
 
 
 def test_random_calls_are_made() -> None:
-    assert len(calls.fuzz(2000)) == 4
+    assert set(calls.fuzz(2000)) - {"forward, bfloat16"} == {*calls.FUNCTIONS, "refused"}
 
 
 @pytest.mark.parametrize(

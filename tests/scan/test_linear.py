@@ -60,7 +60,7 @@ def test_gradients_float64_and_autocast_are_torchs() -> None:
 
 def test_wrong_calls_name_the_argument() -> None:
     x, weight, y = torch.zeros(2, 3), torch.zeros(4, 3), torch.zeros(2, 4)
-    good = {"isa": 0, "threads": 1, "x": x, "weight": weight, "bias": None, "y": y}
+    good = {"isa": list(fused.isas()).index(ISAS[0]), "threads": 1, "x": x, "weight": weight, "bias": None, "y": y}
     for name, wrong in (
         ("x", torch.zeros(3)), ("x", torch.zeros(2, 3).double()), ("x", None), ("weight", torch.zeros(4, 2)),
         ("weight", torch.zeros(4)), ("bias", torch.zeros(3)), ("y", torch.zeros(2, 3)), ("y", torch.zeros(4, 2).T),
