@@ -10,7 +10,7 @@ from unrolled import scan
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
-from unrolled.layers import Bag, Bidirectional, Recurrent, Stacked
+from unrolled.layers import Bag, Bidirectional, Recurrent, Stacked, Window
 from unrolled.lineage import LINEAGE
 from unrolled.models import Features, Ids
 
@@ -34,6 +34,8 @@ def both(make: Callable[[int, int], Cell], size: int = D, hidden: int = H) -> Bi
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "bag-mean": lambda: Bag(D),
     "bag-max": lambda: Bag(D, pool="max"),
+    "window-1": lambda: Window(D, 1),
+    "window-4": lambda: Window(D, 4),
 }
 for _name, _make in CELLS.items():
     LAYERS |= {
@@ -45,15 +47,17 @@ for _name, _make in CELLS.items():
 LAYERS["mixed-stack"] = lambda: Stacked([both(GRUCell), Recurrent(LSTMCell(2 * H, 4)), Recurrent(ElmanCell(4, 2))])
 
 INPUTS = {"ids": Ids(11), "features": Features(3)}
-OPTIONS: dict[str, list[dict[str, object]]] = {
-    "feedforward": [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
-    "recurrent": [
+OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
+    ("feedforward", "once"): [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
+    ("feedforward", "each"): [{"window": 3}, {"window": 1, "num_layers": 2}],
+    ("recurrent", "once"): [
         {},
         {"read": "mean"},
         {"read": "max", "num_layers": 2},
         {"bidirectional": True},
         {"bidirectional": True, "read": "mean", "num_layers": 2},
     ],
+    ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}],
 }
 
 
@@ -77,7 +81,7 @@ MODELS = [
     for row in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
-    for options in OPTIONS["recurrent" if row.cell else "feedforward"]
+    for options in OPTIONS["recurrent" if row.cell else "feedforward", answer]
 ]
 
 

@@ -20,6 +20,7 @@ from unrolled import lineage
 from unrolled.errors import ConfigError, excerpt, nearest
 
 __all__ = [
+    "TASK_DEFAULTS",
     "Config",
     "DataConfig",
     "Device",
@@ -73,6 +74,9 @@ class ModelConfig(_Section):
     read: Literal["last", "mean", "max"] | None = Field(
         None, description="what the one answer is read from; default: last, in row feedforward mean"
     )
+    window: int = Field(
+        16, ge=1, le=65_536, description="tokens that row feedforward sees at a time where it answers at each step"
+    )
     dropout: float = Field(0.4, ge=0, lt=1, description="share of embeddings and layer outputs dropped in training")
     variational: bool = Field(False, description="one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)")
     recurrent_dropout: float = Field(
@@ -95,6 +99,10 @@ class TrainingConfig(_Section):
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
     checkpoint_every: int | None = Field(
         None, ge=1, description="updates between checkpoints; default: every 10 seconds, or less often: 2 % of the time"
+    )
+    streams: int = Field(16, ge=1, description="places of the text that are read side by side (task generate)")
+    chunk: int = Field(
+        64, ge=1, description="tokens of a stream in one batch; the gradient reaches no further back (task generate)"
     )
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
@@ -152,14 +160,45 @@ def seconds(time: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
+TASK = "classify"
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by another default than the schema's
+    "generate": {
+        "tokenizer": "character",
+        "min_frequency": 1,
+        "lowercase": False,
+        "embedding_size": 64,
+        "hidden_size": 384,
+        "dropout": 0.0,
+        "epochs": 4,
+        "learning_rate": 4e-3,
+        "warmup": 0.03,
+    },
+}
+
+
 class Config(_Section):
     """A whole run: the task, the row, and the three sections."""
 
-    task: str = Field("classify", description="the job: classify (tag, translate and generate are to come)")
+    task: str = Field(TASK, description="the job: classify or generate (tag and translate are to come)")
     row: str = Field("gru", description="the architecture, a row of the lineage")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, values: Any) -> Any:
+        """Fill in what the task does not leave to the schema. What is no mapping is refused later, in words."""
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        for section, defaults in task_defaults(str(filled.get("task", TASK))).items():
+            given = filled.get(section, {})
+            if isinstance(given, _Section):
+                given = given.model_dump(exclude_unset=True)
+            if isinstance(given, Mapping):
+                filled[section] = defaults | dict(given)
+        return filled
 
     @field_validator("task")
     @classmethod
@@ -187,6 +226,15 @@ class Config(_Section):
 SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
 
 
+def task_defaults(task: str) -> dict[str, dict[str, Any]]:
+    """Return a task's own defaults by section."""
+    own = TASK_DEFAULTS.get(task, {})
+    return {
+        section: {name: own[name] for name in schema.model_fields if name in own}
+        for section, schema in SECTIONS.items()
+    }
+
+
 def fields() -> Iterator[tuple[str | None, str, FieldInfo]]:
     """Yield (section or None, flat name, field) for every setting."""
     for name, field in Config.model_fields.items():
@@ -200,16 +248,23 @@ def fields() -> Iterator[tuple[str | None, str, FieldInfo]]:
 def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     """Build a Config from flat settings (`{"row": "lstm", "hidden_size": 256}`) over `base` or the defaults.
 
+    Where the settings change the task of `base`, what stands at its task's default goes to the other task's.
+
     Raises:
         ConfigError: an unknown name (the nearest is named) or a value out of range.
     """
     sections = {name: section for section, name, _ in fields()}
-    nested: dict[str, Any] = (base or Config()).model_dump()
+    base = base or Config()
+    nested: dict[str, Any] = base.model_dump()
+    if settings.get("task", base.task) != base.task:
+        for section, schema in SECTIONS.items():
+            before = schema(**task_defaults(base.task)[section]).model_dump()
+            nested[section] = {name: v for name, v in nested[section].items() if v != before[name]}
     for name, value in settings.items():
         if name not in sections:
             raise ConfigError(f'unknown setting "{name}"{nearest(name, sections)}; `unrolled config` lists all')
-        section = sections[name]
-        (nested if section is None else nested[section])[name] = value
+        home = sections[name]
+        (nested if home is None else nested[home])[name] = value
     return _validated(nested)
 
 

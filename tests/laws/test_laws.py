@@ -28,7 +28,7 @@ def test_every_layer_obeys_the_laws_that_bind_it(name: str) -> None:
     part = shaken(LAYERS[name]())
     expected = {"row", "round_trip"}
     expected |= {"split", "causal"} if part.causal else set()
-    expected |= set() if name.startswith("bag") else {"twin"}
+    expected |= set() if name.startswith(("bag", "window")) else {"twin"}
     assert held(part).keys() == expected
 
 

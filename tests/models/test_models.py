@@ -69,6 +69,7 @@ OPTIONS = [
     laws.Option("read", "mean", RECURRENT),
     laws.Option("read", "max", {"row": "lstm", "read": "mean"}),
     laws.Option("read", "max", {"row": "feedforward"}),
+    laws.Option("window", 3, {"row": "feedforward", "answer": "each"}),
     laws.Option("dropout", 0.5, RECURRENT),
     laws.Option("dropout", 0.5, {"row": "feedforward"}),
     laws.Option("variational", True, {"row": "gru", "dropout": 0.5}),
@@ -88,12 +89,12 @@ OPTIONS = [
 def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
     """Parameters, the logits in training mode and all gradients of a small model."""
     settings = {"embedding_size": 6, "hidden_size": 5, "dropout": 0.0, **settings}
-    row = str(settings.pop("row"))
+    row, answer = str(settings.pop("row")), settings.pop("answer", "once")
     torch.manual_seed(0)
-    model = build(row, Ids(11), 4, ModelConfig(**settings))
+    model = build(row, Ids(11), 4, ModelConfig(**settings), answer=answer)
     torch.manual_seed(1)
     logits, _ = model(IDS, None, LENGTHS)
-    F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
+    F.cross_entropy(logits if answer == "once" else logits[:, -1], torch.tensor([0, 1, 2])).backward()
     return {
         "logits": logits.detach(),
         **{f"parameter {name}": p.detach() for name, p in model.named_parameters()},
@@ -112,6 +113,10 @@ def test_every_option_matters() -> None:
         ("feedforward", {"bidirectional": True}, "row feedforward has no use for bidirectional"),
         ("feedforward", {"recurrent_dropout": 0.2}, "no use for recurrent_dropout"),
         ("feedforward", {"read": "last"}, "a bag has none"),
+        ("feedforward", {"window": 3}, "row feedforward has no use for window"),
+        ("feedforward", {"answer": "each", "read": "mean"}, "row feedforward has no use for read"),
+        ("gru", {"answer": "each", "read": "max"}, "row gru has no use for read"),
+        ("gru", {"window": 3}, "row gru has no use for window"),
         ("gru", {"forget_bias": 1.0}, "row gru has no use for forget_bias"),
         ("lstm", {"nonlinearity": "relu"}, "row lstm has no use for nonlinearity"),
         ("transformer", {}, "not built yet"),
@@ -119,8 +124,9 @@ def test_every_option_matters() -> None:
     ],
 )
 def test_what_a_row_has_no_use_for_is_refused(row: str, options: dict[str, object], message: str) -> None:
+    answer = options.pop("answer", "once")
     with pytest.raises(ConfigError, match=message):
-        build(row, Ids(11), 4, ModelConfig(**options))
+        build(row, Ids(11), 4, ModelConfig(**options), answer=answer)
 
 
 def test_bad_arguments_are_named() -> None:
@@ -137,6 +143,19 @@ def test_a_model_without_an_encoder_has_nothing_to_begin() -> None:
         build("gru", Ids(11), 4, ModelConfig()).begin(IDS)
     with pytest.raises(NotImplementedError, match="forward"):
         Model(Ids(11), 4, ModelConfig())(IDS)
+
+
+def test_what_a_window_reaches_and_what_it_does_not() -> None:
+    torch.manual_seed(0)
+    model = build("feedforward", Ids(11), 4, ModelConfig(embedding_size=6, window=3), answer="each").eval()
+    assert model.reach == 3
+    ids = torch.tensor([[5, 6, 7, 8]])
+    for place in range(4):
+        changed = ids.clone()
+        changed[0, place] = 9
+        same = torch.equal(model(ids)[0][0, -1], model(changed)[0][0, -1])
+        assert same == (place < 1), "only the last 3 of 4 are seen"
+    assert build("gru", Ids(11), 4, ModelConfig(), answer="each").reach is None
 
 
 def test_two_requests_share_one_model() -> None:

@@ -7,6 +7,7 @@ from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import MLP, Head
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
 from unrolled.layers.torch import from_torch, to_torch
+from unrolled.layers.window import Window, WindowState
 
 __all__ = [
     "MLP",
@@ -20,6 +21,8 @@ __all__ = [
     "Layer",
     "Recurrent",
     "Stacked",
+    "Window",
+    "WindowState",
     "from_torch",
     "set_backend",
     "to_torch",

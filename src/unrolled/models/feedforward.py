@@ -1,9 +1,13 @@
-"""The feedforward row on text: a bag of embeddings, through an MLP, in one pass.
+"""The feedforward row on text: word vectors through an MLP, in one pass.
 
-    x_t = E[id_t];  pooled = mean_t x_t  (or max_t);  h = MLP(pooled);  logits = W h + b
+    x_t = E[id_t]
+    asked once:          pooled = mean_t x_t  (or max_t);         logits = W MLP(pooled) + b         the bag
+    asked at each step:  y_t = [x_{t−n+1}, …, x_t];               logits_t = W MLP(y_t) + b          the window
 
-It sees its input whole and only once: order is lost in the bag. Rumelhart, Hinton & Williams 1986; as a text
-classifier: Iyyer et al., "Deep unordered composition rivals syntactic methods for text classification", 2015.
+It sees its input whole and only once: all of it without its order, or a fixed number of tokens in their order.
+Rumelhart, Hinton & Williams 1986; the bag as a text classifier: Iyyer et al., "Deep unordered composition rivals
+syntactic methods for text classification", 2015; the window as a language model: Bengio et al., "A neural probabilistic
+language model", 2003.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from torch import Tensor
 
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import MLP, Bag, Dropout, Head
+from unrolled.layers import MLP, Bag, Dropout, Head, Window
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
@@ -20,35 +24,41 @@ __all__ = ["FeedforwardModel"]
 
 
 class FeedforwardModel(Model):
-    """Embedding, bag, MLP, head.
+    """Embedding, bag or window, MLP, head.
 
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses embedding_size, hidden_size, num_layers,
-            read ("mean", the default, or "max"), dropout, variational and nonlinearity (ReLU by default).
+            dropout, variational and nonlinearity (ReLU by default); where it answers once, read ("mean", the default,
+            or "max"); where it answers at each step, window.
     """
-
-    uses = frozenset({"embedding_size", "hidden_size", "num_layers", "read", "dropout", "variational", "nonlinearity"})
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
         super().__init__(inputs, num_outputs, config, answer)
-        self.refuse_unused(config, "row feedforward", self.uses)
+        own = "read" if answer == "once" else "window"
+        uses = {"embedding_size", "hidden_size", "num_layers", "dropout", "variational", "nonlinearity", own}
+        self.refuse_unused(config, "row feedforward", uses)
         read = config.read or "mean"
         if read == "last":
             raise ConfigError('read "last" needs an order, and a bag has none: row feedforward reads "mean" or "max"')
         self.dropout = Dropout(config.dropout, variational=config.variational)
-        self.bag = Bag(self.input_size, pool=read)
-        sizes = [self.input_size, *[config.hidden_size] * config.num_layers]
+        self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
+        self.window = Window(self.input_size, config.window) if answer == "each" else None
+        self.reach = config.window if answer == "each" else None
+        size = self.input_size if self.window is None else self.window.output_size
+        sizes = [size, *[config.hidden_size] * config.num_layers]
         self.mlp = MLP(sizes, nonlinearity=config.nonlinearity or "relu", dropout=config.dropout)
         self.head = Head(self.mlp.output_size, num_outputs)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, V), or (B, T, V) of the bag so far, and the bag."""
+        """(B, T) or (B, T, D) -> logits (B, V) and the bag, or (B, T, V) and the window."""
         x = self.dropout(self.vectors(inputs))
-        before = None if state is None else state.pool
-        if self.answer == "each":
-            y, pool = self.bag(x, before, lengths)
+        before = ModelState(None, None) if state is None else state
+        if self.window is not None:
+            y, window = self.window(x, before.layers, lengths)
+            after = ModelState(window, ())
         else:
-            pool = self.bag.absorb(x, before, lengths)
-            y = self.bag.summary(pool)
+            assert self.bag is not None
+            pool = self.bag.absorb(x, before.pool, lengths)
+            y, after = self.bag.summary(pool), ModelState((), pool)
         logits: Tensor = self.head(self.mlp(y))
-        return logits, ModelState((), pool)
+        return logits, after

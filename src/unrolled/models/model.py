@@ -8,7 +8,8 @@ one that answers once, about everything it has read so far. Decoding, evaluation
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -56,8 +57,8 @@ class Model(nn.Module):
         causal: whether the answer up to t depends only on the inputs up to t.
     """
 
-    uses: ClassVar[frozenset[str]] = frozenset()
-    """The options of ModelConfig that this row has a use for; any other must stay at its default."""
+    reach: int | None = None
+    """How many inputs back an answer can see, the last one included; None: as far as its state carries."""
 
     def __init__(
         self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, causal: bool = True
@@ -90,7 +91,7 @@ class Model(nn.Module):
         return x
 
     @classmethod
-    def refuse_unused(cls, config: ModelConfig, name: str, uses: frozenset[str]) -> None:
+    def refuse_unused(cls, config: ModelConfig, name: str, uses: Collection[str]) -> None:
         """Refuse options that differ from their default though `name` has no use for them.
 
         Raises:

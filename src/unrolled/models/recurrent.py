@@ -32,14 +32,10 @@ class RecurrentModel(Model):
     """Embedding, recurrent layers, head.
 
     Args:
-        inputs, num_outputs, config, answer: see Model. Of the config it uses everything but the other cells' options.
+        inputs, num_outputs, config, answer: see Model. Of the config it uses everything but the other cells' options,
+            the window, and, where it answers at each step, read.
         cell: "elman", "lstm" or "gru".
     """
-
-    uses = frozenset(
-        {"embedding_size", "hidden_size", "num_layers", "bidirectional", "read"}
-        | {"dropout", "variational", "recurrent_dropout"}
-    )
 
     def __init__(
         self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, cell: str
@@ -47,7 +43,15 @@ class RecurrentModel(Model):
         super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
         if cell not in CELLS:
             raise ConfigError(f'cell "{cell}" is unknown{nearest(cell, CELLS)}; cells are {", ".join(CELLS)}')
-        self.refuse_unused(config, f"row {cell}", self.uses | CELLS[cell][1])
+        uses = {"embedding_size", "hidden_size", "num_layers", "bidirectional"}
+        uses |= {
+            "dropout",
+            "variational",
+            "recurrent_dropout",
+            *CELLS[cell][1],
+            *({"read"} if answer == "once" else ()),
+        }
+        self.refuse_unused(config, f"row {cell}", uses)
 
         def direction(size: int, *, reverse: bool = False) -> Recurrent:
             made = make_cell(cell, size, config)
