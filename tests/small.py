@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import random
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,3 +43,24 @@ def write_csv(path: Path, rows: list[tuple[str, str]] | None = None, *, header: 
 def trained(row: str = "gru", **settings: Any) -> Run:
     """A run of a few updates; the same one for all who ask for the same."""
     return unrolled.train(pairs(), row=row, **SMALL | settings)
+
+
+def write_text(path: Path, text: str | None = None) -> Path:
+    """Write plain text and return the path."""
+    if text is None:
+        draw = random.Random(0)
+        lines = (" ".join(["the", *draw.choices(FILLER, k=4), "cat"]) for _ in range(60))
+        text = "\n".join(lines) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@cache
+def text_run(row: str = "gru", **settings: Any) -> Run:
+    """A language model of a few updates; the same one for all who ask for the same."""
+    path = write_text(Path(tempfile.mkdtemp(prefix="unrolled-")) / "text.txt")
+    atexit.register(shutil.rmtree, path.parent)
+    own = {"window": 3} if row == "feedforward" else {}
+    small = {"embedding_size": 6, "hidden_size": 8, "updates": 4, "evaluate_every": 2, "streams": 2, "chunk": 16}
+    return unrolled.train(path, task="generate", row=row, **small | own | settings)

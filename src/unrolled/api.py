@@ -17,7 +17,6 @@ import torch
 
 from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
-from unrolled.data import report as data_report
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.models import Ids
@@ -47,8 +46,9 @@ def train(
     """Train a row of the lineage on `data`, evaluate it on the test part, and keep it.
 
     Args:
-        data: a CSV, TSV or JSONL file, a sample's name ("sample:films"), or Python objects: (text, label) pairs, dicts
-            with the text and label keys, a mapping of two lists, a data frame.
+        data: for task classify a CSV, TSV or JSONL file, a sample's name ("sample:films"), or Python objects: (text,
+            label) pairs, dicts with the text and label keys, a mapping of two lists, a data frame. For task generate a
+            text file, a folder of them, a list of these, or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<row>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is whole.
@@ -191,9 +191,10 @@ def evaluate(run: Run | str | Path, data: object = None) -> Any:
     return _run(run).evaluate(data)
 
 
-def inspect(data: object, *, config: Config | None = None, **settings: Any) -> data_report.DataReport:
-    """Say what is understood of `data` before anything is trained: columns, counts, splits, lengths, labels."""
-    return data_report.inspect(data, from_flat(settings, base=config).data)
+def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Any:
+    """Say what is understood of `data` before anything is trained: a report with `to_dict()` and `text()`."""
+    config = from_flat(settings, base=config)
+    return tasks.find(config.task).inspect(data, config)
 
 
 def backends() -> dict[str, Any]:

@@ -39,7 +39,7 @@ TASKS = (
     Task("classify", "a text or image and its label", "unrolled.tasks.classification:Classify"),
     Task("tag", "tokens and a label each"),
     Task("translate", "a source and a target sequence"),
-    Task("generate", "plain text"),
+    Task("generate", "plain text", "unrolled.tasks.generation:Generate"),
 )
 
 LINEAGE = (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from small import pairs, trained, write_csv
+from small import pairs, text_run, trained, write_csv, write_text
+from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
 
@@ -80,6 +81,47 @@ def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> 
     said = say("evaluate", "mine", "--json")
     assert json.loads(said.out) == record["result"]
     assert "accuracy" in say("evaluate", "mine", data).out
+
+
+def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> None:
+    write_text(tmp_path / "text.txt", "the cat sat on the mat\n" * 50)
+    tiny = ["--task", "generate", *TINY, "--chunk", "8"]
+    said = say("train", "text.txt", *tiny)
+    assert said.code == 0
+    assert "bits per character" in said.out
+    assert 'try:   unrolled decode runs/text-gru-1 --prompt "a beginning"' in said.out
+    assert "ids made" in said.err
+    said = say("train", "text.txt", "--row", "feedforward", "--window", "3", "--json", *tiny)
+    record = json.loads(said.out)
+    assert "ids found in the cache" in said.err
+    assert json.loads(say("evaluate", record["run"], "--json").out) == record["result"]
+    run = "runs/text-gru-1"
+    written = say("decode", run, "--prompt", "the ", "--length", "30", "--temperature", "0.8").out
+    assert written.startswith("the ")
+    assert len(written) == 4 + 30 + 1
+    assert say("decode", run, "the ", "--length", "30", "--temperature", "0.8").out == written
+    lines = say(
+        "decode", run, "--prompt", "the ", "--prompt", "", "--length", "30", "--temperature", "0.8", "--json"
+    ).out
+    first, second = map(json.loads, lines.splitlines())
+    assert "the " + first["text"] + "\n" == written
+    assert (second["prompt"], second["tokens"], second["ended"]) == ("", 30, "length")
+    assert say("decode", run, "--prompt", "the ", "--stop", "t", "--stop", "e", "--length", "99", "--json").out
+    assert "characters  " in say("data", "text.txt", "--task", "generate").out
+    assert json.loads(say("data", "text.txt", "--task", "generate", "--json").out)["vocabulary_size"] > 5
+    assert "60 characters" in say("evaluate", run, write_text(tmp_path / "more.txt", "the cat at" * 6)).out
+
+
+def test_prompts_come_from_a_pipe(say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = text_run().save(tmp_path / "writer").path
+    for _ in standard_input(monkeypatch, b"the cat\nfilm\n"):
+        lines = say("decode", path, "--length", "5").out.split("\n")
+    answers = [f"{answer.prompt}{answer.text}" for answer in text_run().decode(["the cat", "film"], length=5)]
+    assert "\n".join(lines) == "\n".join(answers) + "\n"
+
+
+def test_a_terminal_is_not_given_what_it_would_obey() -> None:
+    assert _harmless("a\tb\nc\x1b[2Jd\r") == "a\tb\nc\\x1b[2Jd\\r"
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "data", "config", "backends"])
@@ -178,6 +220,24 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("decode run x --file data.csv", "texts and --file are both given: give one of them"),
         ("decode run x --text y", "text is about --file, and none is given: leave it out"),
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
+        ("decode run x --temperature 1", "this run's task is classify, which has no use for temperature: leave it out"),
+        ("decode run --prompt x", "this run's task is classify, which has no use for prompt: leave it out"),
+        ("decode writer x --temperature -1", "temperature must be 0 (greedy) or more, and finite: got -1.0"),
+        ("decode writer x --top-p 0", "top_p must be above 0 and at most 1: got 0.0"),
+        ("decode writer x --top-p 1.5", "top_p must be above 0 and at most 1: got 1.5"),
+        ("decode writer x --top-k 0 --json", "top_k must be at least 1: got 0"),
+        ("decode writer x --length -1", "length must be at least 0: got -1"),
+        ("decode writer fil☃m", 'prompt 0 holds what the run has never seen: "☃" (U+2603) at character 4'),
+        ("decode writer --file data.csv", "this run's task is generate, which has no use for file: leave it out"),
+        ("evaluate writer data.csv", "data.csv: is not a text file by its name"),
+        ("evaluate writer --label x", "this run's task is generate, which has no use for label: leave it out"),
+        ("train data.csv --task generate", "data.csv: is not a text file by its name"),
+        ("train sample:shakespeare", "sample:shakespeare is a sample for task generate, not classify"),
+        ("train text.txt", 'text.txt: cannot tell the format from ".txt"'),
+        ("train text.txt --task generate --chunk 9999", "text.txt: the training part has "),
+        ("train text.txt --task generate --valid-share 0", "text.txt: the validation part is empty"),
+        ("train latin.txt --task generate", "latin.txt, line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
+        ("train text.txt --task generate --row feedforward --read mean", "row feedforward has no use for read"),
         ("decode run x --device cuda", 'device "cuda" is not available here; use cpu'),
         ("evaluate run", "this run was trained on Python objects, which are not kept"),
         ("evaluate run --label y", "the run's own test part is read as in training"),
@@ -191,6 +251,9 @@ def test_a_refusal_is_one_message_and_changes_nothing(
     arguments: str, message: str, say: Callable[..., Said], folder: Path, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
+    text_run().save(tmp_path / "writer")
+    write_text(tmp_path / "text.txt")
+    (tmp_path / "latin.txt").write_bytes(b"fine\nd\xfcll\n")
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     (tmp_path / "typo.toml").write_text("[model]\nhiden_size = 3\n")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

@@ -13,10 +13,13 @@ def command(data: str, /, *, config: ConfigFile = None, json: Json = False, sett
 
     unrolled data reviews.csv --text review --label stars
 
+    unrolled data novel.txt --task generate
+
     Parameters
     ----------
     data
-        CSV, TSV or JSON lines (also .gz or .xz), or a sample's name: sample:films, sample:products.
+        CSV, TSV or JSON lines; for task generate a .txt file or a folder of them (all also .gz or .xz); or a sample's
+        name: sample:films, sample:products, sample:shakespeare.
     config
         TOML file with settings (see "unrolled config"); flags go before it.
     json

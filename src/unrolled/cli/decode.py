@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DeviceFlag, TextSettings, given
@@ -19,6 +19,7 @@ __all__ = ["command"]
 
 CHUNK = 512  # texts that are answered together
 READ = 1 << 16  # bytes of standard input that are asked for at once
+WRITING = Group("Runs of task generate", sort_key=5)
 
 
 def command(
@@ -29,29 +30,55 @@ def command(
     json: Json = False,
     device: DeviceFlag = "auto",
     settings: TextSettings = None,
+    prompt: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
+    length: Annotated[int | None, Parameter(group=WRITING)] = None,
+    temperature: Annotated[float | None, Parameter(group=WRITING)] = None,
+    top_k: Annotated[int | None, Parameter(group=WRITING)] = None,
+    top_p: Annotated[float | None, Parameter(group=WRITING)] = None,
+    seed: Annotated[int | None, Parameter(group=WRITING)] = None,
+    stop: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
 ) -> None:
-    """Ask a trained network: label, probability and text, one line each, in the order given.
+    """Ask a trained network: a label for each text, or what comes after it, in the order given.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
-    Without texts and --file, standard input is read, one text a line. Texts that begin with - stand behind a --.
+    unrolled decode runs/shakespeare-gru-1 --prompt "ROMEO:" --length 300 --temperature 0.8
+
+    Without texts, prompts and --file, standard input is read, one text a line. Texts with a - in front stand after --.
 
     Parameters
     ----------
     run
         Folder of a run.
     texts
-        Texts to answer for.
+        Texts to answer for, or to continue.
     file
-        CSV, TSV or JSON lines with the run's text column; it needs no labels.
+        CSV, TSV or JSON lines with the run's text column; it needs no labels (task classify).
     json
-        Print one JSON object a line, with every label's probability.
+        Print one JSON object a line, with all that is known of the answer.
     device
         Where to compute.
+    prompt
+        Text to continue, as often as you like; "" begins one.
+    length
+        Most tokens to write. [default: 500]
+    temperature
+        Below 1 bolder in what is probable, above 1 wilder; 0 always takes the most probable token. [default: 1.0]
+    top_k
+        Choose among the k most probable tokens only.
+    top_p
+        Choose among the most probable tokens that together have this probability. [default: 1.0]
+    seed
+        Of the choices. [default: 0]
+    stop
+        End before this text, as often as you like.
     """
-    if texts and file:
+    flags = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed, "stop": stop}
+    options = {name: value for name, value in flags.items() if value is not None}
+    asked = [*texts, *(prompt or ())]
+    if asked and file:
         raise ConfigError("texts and --file are both given: give one of them")
     if settings is not None and not file:
         raise ConfigError(f"{', '.join(given(settings))} is about --file, and none is given: leave it out")
@@ -60,19 +87,40 @@ def command(
 
     with show_log():
         loaded: Any = api.load(run, device=device)
-        if texts:
-            chunks = iter([list(texts)])
-        elif file:
+        task = loaded.config.task
+        foreign = [*options, *(["prompt"] if prompt else [])] if task == "classify" else ["file"] if file else []
+        if foreign:
+            raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
+        if file:
             chunks = _chunks(iter(loaded.read_texts(file, **given(settings))))
         else:
-            chunks = _standard_input()
+            chunks = iter([asked]) if asked else _standard_input()
         for chunk in chunks:
-            for answer in loaded.decode(chunk):
-                if json:
+            if json:
+                for answer in loaded.decode(chunk, **options):
                     print_json(answer.to_dict())
-                else:
+            elif task == "generate":
+                _write(loaded, chunk, options)
+            else:
+                for answer in loaded.decode(chunk):
                     print(f"{printable(answer.label)}\t{answer.probability:.3f}\t{printable(answer.text)}")
             sys.stdout.flush()
+
+
+def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
+    """Each prompt and what comes after it, as it is written."""
+    shown = _harmless if sys.stdout.isatty() else str
+    for prompt in prompts:
+        pieces = run.stream(prompt, **{"length": 500, **options})  # refuses before anything is written
+        print(shown(prompt), end="", flush=True)
+        for piece in pieces:
+            print(shown(piece), end="", flush=True)
+        print()
+
+
+def _harmless(text: str) -> str:
+    """The text without what a terminal would obey, but for line ends and tabs."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text)
 
 
 def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:

@@ -60,7 +60,9 @@ def command(*, json: Json = False) -> None:
     console.print(_table(runs))
     for answer in answers:
         console.print(f"{answer.label:>9} {answer.probability:.0%}  {answer.text}", markup=False, soft_wrap=True)
-    console.print(f"\nAsk it yourself:  {decode_command(runs['gru'].path)}", markup=False, soft_wrap=True)
+    console.print(
+        f"\nAsk it yourself:  {decode_command(runs['gru'].path, runs['gru'].ASK)}", markup=False, soft_wrap=True
+    )
 
 
 def _table(runs: dict[str, Run]) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag, ReadSettings, given
+from unrolled.cli.settings import DeviceFlag, ReadSettings, given, refuse_given
 
 __all__ = ["command"]
 
@@ -19,7 +19,7 @@ def command(
     device: DeviceFlag = "auto",
     settings: ReadSettings = None,
 ) -> None:
-    """Evaluate a run: accuracy and macro-F1 with intervals, a table per class, the confusion matrix, by length.
+    """Evaluate a run: accuracy and macro-F1 with intervals, the classes, by length; or bits per character.
 
     unrolled evaluate runs/films-gru-1
 
@@ -30,17 +30,20 @@ def command(
     run
         Folder of a run.
     data
-        CSV, TSV or JSON lines, or a sample's name; default: the test part that the run was trained beside.
+        CSV, TSV or JSON lines, plain text for task generate, or a sample's name; default: the test part that the run
+        was trained beside.
     json
         Print JSON.
     device
         Where to compute.
     """
-    from unrolled import api
+    from unrolled import api, tasks
     from unrolled.cli.progress import show_log
 
     with show_log():
-        result = api.load(run, device=device).evaluate(data, **given(settings))
+        loaded = api.load(run, device=device)
+        refuse_given(settings, tasks.find(loaded.config.task).unused, loaded.config.task)
+        result = loaded.evaluate(data, **given(settings))
     if json:
         print_json(result.to_dict())
     else:

@@ -20,8 +20,8 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8")))
 
 
-def decode_command(run: Path | None) -> str:
+def decode_command(run: Path | None, ask: str) -> str:
     """Return the command that asks a run, as it can be typed here: after `.venv/bin/unrolled …` it begins so, too."""
     program = Path(sys.argv[0])
     typed = str(program) if program.name == "unrolled" and not program.is_absolute() else "unrolled"
-    return f'{shlex.quote(typed)} decode {shlex.quote(str(run))} "a text of your own"'
+    return f"{shlex.quote(typed)} decode {shlex.quote(str(run))} {ask}"

@@ -7,13 +7,14 @@ is validated there too, so a flag, a TOML key and a keyword argument are refused
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.errors import ConfigError
 from unrolled.lineage import LINEAGE, TASKS
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "TextSettings",
     "asked",
     "given",
+    "refuse_given",
     "resolve",
 ]
 
@@ -44,16 +46,22 @@ def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bo
         if not wanted(section, field_name):
             continue
         kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
-        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        shown = f" [default: {default if defaults else 'as in training'}]" if default is not None else ""
+        default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
+        shown = f" [default: {default}]" if field.default is not None else ""
         flag = Parameter(group=GROUPS[section], help=f"{field.description}{shown}", show_default=False)
         flags.append((field_name, Annotated[kind | None, flag], None))
     return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
 
 
+def _defaults(name: str, default: Any) -> Iterator[str]:
+    """The default as the help shows it, and that of each task that has another."""
+    values = {"": default, **{f"{task}: ": own[name] for task, own in TASK_DEFAULTS.items() if name in own}}
+    yield from (f"{task}{str(value).lower() if isinstance(value, bool) else value}" for task, value in values.items())
+
+
 _AllFlags = _flags("AllFlags", lambda section, name: True)
-_DataFlags = _flags("DataFlags", lambda section, name: section == "data")
-_ReadFlags = _flags("ReadFlags", lambda section, name: name in ("text", "label", "on_bad_row"), defaults=False)
+_DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in ("text", "label", "on_bad_row", "cache"), defaults=False)
 _TextFlags = _flags("TextFlags", lambda section, name: name in ("text", "on_bad_row"), defaults=False)
 
 Settings = Annotated[_AllFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
@@ -76,6 +84,17 @@ def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
     """
     return (chosen(from_toml(file)) if file else {}) | given(flags)
+
+
+def refuse_given(flags: Any, unused: Collection[str], task: str) -> None:
+    """Refuse what the user gave though the run's task has no use for it.
+
+    Raises:
+        ConfigError: names it.
+    """
+    foreign = [name for name in given(flags) if name in unused]
+    if foreign:
+        raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:

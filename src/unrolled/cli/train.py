@@ -34,12 +34,15 @@ def command(
 
     unrolled train reviews.csv --row lstm --text review --label stars --out runs/reviews
 
+    unrolled train sample:shakespeare --task generate
+
     unrolled train --resume runs/reviews
 
     Parameters
     ----------
     data
-        CSV, TSV or JSON lines (also .gz or .xz), or a sample's name: sample:films, sample:products.
+        CSV, TSV or JSON lines; for task generate a .txt file or a folder of them (all also .gz or .xz); or a sample's
+        name: sample:films, sample:products, sample:shakespeare.
     out
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite
@@ -81,5 +84,5 @@ def command(
     else:
         print(run.test.text() if run.test else "The data had no test part, so nothing was evaluated.")
         print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")
-        print(f"saved: {run.path}\ntry:   {decode_command(run.path)}")
+        print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.ASK)}")
     return 0

@@ -39,7 +39,10 @@ except ImportError:  # Windows has no flock: two first runs at once would both b
 __all__ = ["Corpus", "Part", "cache_folder", "load_corpus", "load_part"]
 
 VERSION = 1
+SPLIT = ("valid_share", "test_share", "split_seed")
+LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase")
 MANIFEST = "manifest.json"
+COUNTED = 1 << 24  # ids that are counted at once
 TYPES = (np.uint8, np.uint16, np.uint32)  # the first that holds every id
 
 log = logging.getLogger("unrolled")
@@ -64,6 +67,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def counts(self, vocabulary_size: int) -> NDArray[np.int64]:
+        """Return how often each token stands in it, (V,)."""
+        pieces = (self.ids[start : start + COUNTED] for start in range(0, len(self), COUNTED))
+        return sum((np.bincount(piece, minlength=vocabulary_size) for piece in pieces), np.zeros(vocabulary_size, int))
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -84,35 +92,36 @@ class Corpus:
     built: bool
 
 
-def load_corpus(data: object, config: DataConfig) -> Corpus:
+def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = None) -> Corpus:
     """Read, split and tokenise `data`, or find where that was done before.
 
     Args:
         data: see `unrolled.data.texts.find_texts`.
         config: the split, the tokeniser, the cache.
+        tokenizer: one that was learned before, which is taken as it is.
 
     Raises:
         DataError: a text cannot be read, or is not UTF-8; the training part is empty; the cache cannot be written.
         ConfigError: a vocabulary that is too small.
     """
     texts = find_texts(data, config)
-    settings = ("valid_share", "test_share", "split_seed", "tokenizer", "vocabulary_size", "min_frequency", "lowercase")
-    key = {"files": texts.digests(), **{name: getattr(config, name) for name in settings}}
+    key = {"files": texts.digests(), **{name: getattr(config, name) for name in SPLIT}}
+    key |= {"tokenizer": _digest(tokenizer)} if tokenizer else {name: getattr(config, name) for name in LEARNED}
 
     def build(folder: Path) -> None:
         cut = split(texts, config)
-        tokenizer = Tokenizer.train(
+        learned = tokenizer or Tokenizer.train(
             chain.from_iterable(blocks(text) for text in cut.parts["train"]),
             kind=config.tokenizer,
             vocabulary_size=config.vocabulary_size,
             min_frequency=config.min_frequency,
             lowercase=config.lowercase,
         )
-        _write(folder, cut.parts, cut.how, tokenizer)
+        _write(folder, cut.parts, cut.how, learned)
 
     folder, built = _kept(config, key, build)
-    how, tokenizer, parts, counts = _open(folder)
-    return Corpus(texts.name, texts.source, how, tokenizer, counts, parts, built)
+    how, made_by, parts, counts = _open(folder)
+    return Corpus(texts.name, texts.source, how, made_by, counts, parts, built)
 
 
 def load_part(data: object, config: DataConfig, tokenizer: Tokenizer) -> Part:
@@ -123,7 +132,7 @@ def load_part(data: object, config: DataConfig, tokenizer: Tokenizer) -> Part:
     """
     texts = find_texts(data, config.model_copy(update={"valid": None, "test": None}))
     files = tuple(chain(*texts.fixed.values(), texts.rest))
-    key = {"files": texts.digests(), "tokenizer": hashlib.sha256(tokenizer.to_json().encode()).hexdigest()}
+    key = {"files": texts.digests(), "tokenizer": _digest(tokenizer)}
     folder, _ = _kept(config, key, lambda folder: _write(folder, {"all": files}, f"all of {texts.source}", tokenizer))
     return _open(folder)[2]["all"]
 
@@ -241,3 +250,7 @@ def _map(path: Path, kind: np.dtype[Any], tokens: int) -> NDArray[np.integer[Any
     if tokens == 0:  # what is empty cannot be mapped
         return np.empty(0, dtype=kind)
     return np.memmap(path, dtype=kind, mode="r", shape=(tokens,))
+
+
+def _digest(tokenizer: Tokenizer) -> str:
+    return hashlib.sha256(tokenizer.to_json().encode()).hexdigest()

@@ -87,7 +87,10 @@ def format_of(path: Path) -> str:
     got = f'"{extension}"' if extension else "a name without an extension"
     read = ", ".join(EXTENSIONS)
     raise DataError(
-        f"cannot tell the format from {got}", file=str(path), fix=f"files end in {read}, each also with .gz or .xz"
+        f"cannot tell the format from {got}",
+        file=str(path),
+        fix=f"files end in {read}, each also with .gz or .xz"
+        + ("; plain text is for --task generate" if extension == ".txt" else ""),
     )
 
 

@@ -6,14 +6,17 @@ from unrolled.evaluation.classification import (
     LengthBin,
     evaluate_classification,
 )
+from unrolled.evaluation.generation import GenerationResult, evaluate_generation
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 
 __all__ = [
     "ClassScores",
     "ClassificationResult",
+    "GenerationResult",
     "Interval",
     "LengthBin",
     "bootstrap",
     "evaluate_classification",
+    "evaluate_generation",
     "wilson",
 ]

@@ -15,6 +15,7 @@ from torch import Tensor
 from unrolled.config import Config, DataConfig, from_flat
 from unrolled.data.batches import Sequences
 from unrolled.data.examples import Examples, load_examples, read_texts
+from unrolled.data.report import DataReport, inspect
 from unrolled.data.splits import Splits, load_splits
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding import Classification, classify, probabilities
@@ -34,6 +35,8 @@ log = logging.getLogger("unrolled")
 
 class ClassificationRun(Run):
     """A trained classifier: class k is `labels[k]`."""
+
+    ASK = '"a text of your own"'
 
     def decode(self, texts: str | Iterable[str]) -> list[Classification]:
         """Answer for one text or many, in their order.
@@ -105,7 +108,7 @@ class ClassificationRun(Run):
         return {
             "pipeline": "text-classification",
             "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
-            "ask": 'unrolled decode THIS_FOLDER "a text of your own"',
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
             "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
             + " examples. Labels come from that data and no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
@@ -143,7 +146,7 @@ class Classify(Task):
 
     answer = "once"
     run = ClassificationRun
-    unused = frozenset({"cache"})
+    unused = frozenset({"cache", "streams", "chunk"})
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.tokenizer = splits.train.name, splits.labels, tokenizer
@@ -168,6 +171,11 @@ class Classify(Task):
             lowercase=config.data.lowercase,
         )
         return cls(data, splits, tokenizer)
+
+    @classmethod
+    def inspect(cls, data: object, config: Config) -> DataReport:
+        """Columns, counts, splits, lengths, labels; see `unrolled.data.report`."""
+        return inspect(data, config.data)
 
     def source(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationSource:
         """Batches of sequences of like length."""

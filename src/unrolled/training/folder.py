@@ -72,7 +72,7 @@ class _Part(BaseModel):
 
 
 class _Data(BaseModel):
-    source: str
+    source: str | list[str]
     majority: str | None = None
     parts: dict[str, _Part]
 

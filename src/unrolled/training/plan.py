@@ -13,7 +13,7 @@ from unrolled.errors import ConfigError, DataError
 __all__ = ["FORMAT_VERSION", "Plan", "PlannedData"]
 
 FORMAT_VERSION = 1
-MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard"})
+MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard", "cache"})
 """Settings that at most the last bits depend on."""
 
 
@@ -22,7 +22,7 @@ class PlannedData(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    source: str
+    source: str | list[str]
     parts: dict[str, dict[str, Any]]
 
 
@@ -66,6 +66,6 @@ class Plan(BaseModel):
             if changed:
                 raise DataError(
                     f"the {name} part is not the one that the training began with: {'; '.join(changed)}",
-                    file=self.data.source,
+                    file=str(self.data.source),
                     fix="bring the data back as they were, or train a new run",
                 )

@@ -37,6 +37,8 @@ class Run(ABC):
         metrics: the events of its training, of a run that was just trained: what metrics.jsonl keeps.
     """
 
+    ASK: ClassVar[str]
+    """What is added to `unrolled decode RUN` to try it."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"
 
     config: Config
@@ -95,17 +97,18 @@ def absolute(source: str | Path) -> str:
     return str(source) if str(source).startswith(PREFIX) else str(Path(source).resolve())
 
 
-def refuse_gone(source: str, config: DataConfig, *, fix: str) -> None:
+def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> None:
     """Refuse training data that cannot be read again.
 
     Args:
-        source: what was trained on, as recorded. config: it may name files of other parts. fix: what to do instead.
+        source: what was trained on, as recorded: a file, or several. config: it may name files of other parts.
+        fix: what to do instead.
 
     Raises:
         DataError: they were Python objects, or a file is there no more.
     """
     if source == "python objects":
         raise DataError("this run was trained on Python objects, which are not kept", fix=fix)
-    for file in (source, config.valid, config.test):
+    for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
         if file is not None and not file.startswith(PREFIX) and not Path(file).exists():
             raise DataError("the data of the training are there no more", file=file, fix=fix)

@@ -56,6 +56,11 @@ class Task(ABC):
         """
 
     @classmethod
+    @abstractmethod
+    def inspect(cls, data: object, config: Config) -> Any:
+        """Say what is understood of `data` before anything is trained: a report with `to_dict()` and `text()`."""
+
+    @classmethod
     def refuse_unused(cls, config: Config) -> None:
         """Refuse settings that differ from their default though the task has no use for them.
 

@@ -1,0 +1,239 @@
+"""What a model writes and how it scores a text, over model(ids, state) alone."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unrolled import lineage
+from unrolled.api import build
+from unrolled.config import ModelConfig
+from unrolled.data.tokenizers import BOS, SPECIAL, UNK, Tokenizer
+from unrolled.decoding import Generation, Sampling, score_tokens
+from unrolled.decoding import generation as module
+from unrolled.decoding.generation import decode, stream
+from unrolled.errors import ConfigError
+from unrolled.models import Ids, Model
+from unrolled.state import leaves
+
+TOKENIZER = Tokenizer.train(["abcdefgh"], kind="character", min_frequency=1)
+V = TOKENIZER.vocabulary_size
+ROWS = [row.name for row in lineage.rows_for("generate")]
+
+
+def model_of(row: str, **options: object) -> Model:
+    torch.manual_seed(1)
+    own = {"window": 3} if row == "feedforward" else {}
+    model = build(row, Ids(V), V, ModelConfig(embedding_size=6, hidden_size=8, dropout=0.5, **own), answer="each")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.7)
+    return model.eval()
+
+
+class Counting(nn.Module):
+    """Answers the next letter of the alphabet, round and round, with certainty 1 − 2⁻⁶ or so; its state is empty."""
+
+    num_outputs = V
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.calls: list[tuple[int, int]] = []
+
+    def forward(self, ids: Tensor, state: object = None, lengths: Tensor | None = None) -> tuple[Tensor, object]:
+        self.calls.append(tuple(ids.shape))
+        following = torch.where(ids < len(SPECIAL), len(SPECIAL), len(SPECIAL) + (ids - len(SPECIAL) + 1) % 8)
+        return nn.functional.one_hot(following, V) * 6.0, ()
+
+
+def ids_of(text: str) -> list[int]:
+    return TOKENIZER.encode([text])[0] if text else []
+
+
+def write(model: Model, prompts: Sequence[str], sampling: Sampling, **options: object) -> list[str]:
+    answers = decode(model, TOKENIZER, [(p, ids_of(p)) for p in prompts], sampling, **options)
+    return [answer.text for answer in answers]
+
+
+def by_hand(model: Model, prompt: str, length: int) -> str:
+    """Greedy, from the beginning for every token."""
+    ids = [BOS, *ids_of(prompt)]
+    for _ in range(length):
+        logits = model(torch.tensor([ids]))[0][0, -1].detach()
+        logits[: len(SPECIAL)] = -math.inf
+        ids.append(int(logits.argmax()))
+    return TOKENIZER.decode(ids[1 + len(prompt) :])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_greedy_is_the_most_probable_token_each_time(row: str) -> None:
+    model, prompts = model_of(row), ["", "a", "abcabcabc", "hg"]
+    wanted = [by_hand(model, prompt, 12) for prompt in prompts]
+    assert write(model, prompts, Sampling(temperature=0), length=12) == wanted
+    assert write(model, prompts, Sampling(temperature=5, top_k=1), length=12) == wanted
+    assert write(model, prompts, Sampling(temperature=5, top_p=1e-6), length=12) == wanted
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_prompts_answer_does_not_depend_on_its_neighbours(row: str) -> None:
+    model, prompts = model_of(row), ["", "a", "abcabcabc", "a", "hg"]
+    for sampling in (Sampling(), Sampling(temperature=0.7, top_k=4, top_p=0.9, seed=5)):
+        together = write(model, prompts, sampling, length=40, stop=["ab", "c"])
+        assert together == [write(model, [prompt], sampling, length=40, stop=["ab", "c"])[0] for prompt in prompts]
+        streamed = [
+            "".join(stream(model, TOKENIZER, ids_of(p), sampling, length=40, stop=["ab", "c"])) for p in prompts
+        ]
+        assert together == streamed
+    assert write(model, ["a"], Sampling(seed=1), length=40) != write(model, ["a"], Sampling(seed=2), length=40)
+    assert write(model, [], Sampling(), length=3) == []
+
+
+def test_tokens_are_chosen_as_often_as_they_are_probable(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.linspace(-2, 1, V, dtype=np.float32)[None]
+    sampling = Sampling(temperature=0.8)
+    generation = Generation(model_of("gru"), [[]], sampling)
+    n = 20_000
+    found = np.bincount([int(generation._choose(logits.copy())[0]) for _ in range(n)], minlength=V) / n
+    wanted = np.exp(logits[0] / 0.8)
+    wanted[: len(SPECIAL)] = 0
+    wanted /= wanted.sum()
+    assert not found[: len(SPECIAL)].any(), "special tokens are never chosen"
+    # 5 standard deviations of a share of n draws
+    assert np.all(np.abs(found - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / n))
+
+
+def test_what_is_chosen_from() -> None:
+    p = np.array([[0.1, 0.4, 0.2, 0.3]], dtype=np.float32)
+    logits = np.log(p)
+
+    def left(**options: object) -> list[int]:
+        return np.flatnonzero(Sampling(**options).probabilities(logits)[0]).tolist()
+
+    assert left() == left(top_k=4) == left(top_k=9) == [0, 1, 2, 3]
+    assert left(top_k=2) == [1, 3]
+    assert left(top_p=0.39) == [1], "at least one"
+    assert left(top_p=0.5) == [1, 3]
+    assert left(top_p=0.75) == [1, 2, 3]
+    assert left(top_k=3, top_p=0.6) == [1, 3], "of the three that are left"
+    scaled = Sampling(temperature=0.5).probabilities(logits)[0]
+    np.testing.assert_allclose(scaled / scaled.sum(), p[0] ** 2 / (p**2).sum(), rtol=1e-5)
+    assert Sampling(temperature=1e-30).probabilities(logits)[0].tolist() == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": -0.1}, "temperature must be 0 (greedy) or more, and finite: got -0.1"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"temperature": float("inf")}, "temperature must be"),
+        ({"top_k": 0}, "top_k must be at least 1: got 0"),
+        ({"top_p": 0.0}, "top_p must be above 0 and at most 1: got 0.0"),
+        ({"top_p": 1.1}, "top_p must be above 0 and at most 1: got 1.1"),
+        ({"top_p": float("nan")}, "top_p must be"),
+        ({"seed": -1}, "seed must be at least 0: got -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Sampling(**options)
+    assert str(refused.value).startswith(message)
+
+
+def test_a_text_ends_before_the_first_stop() -> None:
+    model = Counting()
+    for stop, text, ended in [
+        ([], "bcdefghabc", "length"),
+        (["ef"], "bcd", "stop"),
+        (["zz", "gh", "fgh"], "bcde", "stop"),
+        (["b"], "", "stop"),
+        (["hz"], "bcdefghabc", "length"),
+        (["cz"], "bcdefghabc", "length"),  # the last letter was held back as the beginning of a stop
+    ]:
+        (answer,) = decode(model, TOKENIZER, [("a", ids_of("a"))], Sampling(temperature=0), length=10, stop=stop)
+        assert (answer.text, answer.ended) == (text, ended)
+        pieces = list(stream(model, TOKENIZER, ids_of("a"), Sampling(temperature=0), length=10, stop=stop))
+        assert "".join(pieces) == text
+        assert all(pieces)
+
+
+def test_a_stream_says_what_is_certain_at_once() -> None:
+    pieces = stream(Counting(), TOKENIZER, ids_of("a"), Sampling(temperature=0), stop=["dex"])
+    assert [next(pieces) for _ in range(4)] == ["b", "c", "def", "g"]
+
+
+def test_it_ends_after_so_many_tokens() -> None:
+    for length in (0, 1, 5):
+        (answer,) = decode(Counting(), TOKENIZER, [("", [])], Sampling(), length=length)
+        assert (answer.tokens, len(answer.text), answer.ended) == (length, length, "length")
+        assert len(list(stream(Counting(), TOKENIZER, [], Sampling(), length=length))) == length
+
+
+def test_prompts_that_have_ended_are_not_computed_further() -> None:
+    model = Counting()
+    prompts = [(text, ids_of(text)) for text in ("a", "e", "h")]
+    decode(model, TOKENIZER, prompts, Sampling(temperature=0), length=6, stop=["d"])
+    assert [shape[0] for shape in model.calls] == [3, 3, 3, 2, 1, 1][: len(model.calls)]
+
+
+def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in ROWS:
+        model, prompts = model_of(row), ["abcdefgh" * 3, "a", "hgfedcba" * 2, ""]
+        whole = write(model, prompts, Sampling(), length=9)
+        for chunk in (1, 4, 8, 25):
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "CHUNK", chunk)
+                assert write(model, prompts, Sampling(), length=9) == whole
+
+
+@pytest.mark.parametrize("row", ["elman", "lstm", "gru", "feedforward"])
+def test_the_state_does_not_grow(row: str) -> None:
+    generation = Generation(model_of(row), [ids_of("ab")], Sampling())
+    sizes = []
+    for _ in range(50):
+        generation.step()
+        sizes.append(sum(leaf.numel() for leaf in leaves(generation.state)))
+    assert len(set(sizes)) == 1
+
+
+def nats_by_hand(model: Model, ids: Sequence[int]) -> list[float]:
+    logits = model(torch.tensor([[BOS, *ids[:-1]]]))[0][0].detach().double().log_softmax(1)
+    return [-float(logits[t, i]) for t, i in enumerate(ids)]
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("chunk", [1, 7, 512])
+def test_one_stream_scores_each_token_given_all_before_it(
+    row: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    model = model_of(row)
+    ids = np.random.default_rng(0).integers(5, V, size=50).astype(np.uint8)
+    scored = score_tokens(model, ids)
+    wanted = nats_by_hand(model, ids.tolist())
+    assert scored.nats.sum() == pytest.approx(sum(wanted), rel=1e-5)
+    assert scored.tokens.sum() == 50
+    np.testing.assert_allclose(scored.nats, np.add.reduceat(wanted, range(0, 50, chunk)), rtol=1e-4)
+    assert len(scored.nats) == -(-50 // chunk)
+
+
+@pytest.mark.parametrize("streams", [2, 3, 50])
+def test_streams_score_each_token_once_and_begin_anew(streams: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", 4)
+    model = model_of("gru")
+    ids = np.random.default_rng(0).integers(5, V, size=50)
+    borders = [row * 50 // streams for row in range(streams + 1)]
+    wanted = [nats_by_hand(model, ids[a:b].tolist()) for a, b in pairwise(borders)]
+    scored = score_tokens(model, ids, streams=streams)
+    assert scored.tokens.sum() == 50
+    assert scored.nats.sum() == pytest.approx(sum(map(sum, wanted)), rel=1e-5)
+
+
+def test_the_first_guess_is_counted() -> None:
+    ids = np.array([*ids_of("abcdefgh"), UNK, *ids_of("ad")])
+    scored = score_tokens(Counting(), ids)
+    assert scored.right.sum() == 8 + 1, "a follows what is special; d does not follow a"

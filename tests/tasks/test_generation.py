@@ -1,0 +1,261 @@
+"""A trained language model: what it writes, how it is measured, what it says when it cannot."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from small import text_run, write_text
+from unrolled import api, laws, lineage
+from unrolled.config import DataConfig, TrainingConfig, from_flat
+from unrolled.data.tokenizers import BOS
+from unrolled.errors import ConfigError, DataError
+from unrolled.laws import Option
+from unrolled.tasks.generation import Generate, GenerationRun
+
+ROWS = [row.name for row in lineage.rows_for("generate")]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_learns_to_continue(row: str, tmp_path: Path) -> None:
+    """A text that repeats itself, every 6 characters: who sees that many can know the next one."""
+    text = write_text(tmp_path / "a.txt", "abacad\n" * 400)
+    own = {"window": 6} if row == "feedforward" else {}
+    run = api.train(
+        text, task="generate", row=row, hidden_size=24, embedding_size=8, updates=150, streams=4, chunk=16,
+        learning_rate=0.02, valid_share=0.05, test_share=0.05, **own,
+    )  # fmt: skip
+    assert run.test.bits_per_character < 0.4
+    assert run.test.frequency_bits_per_character > 1.5
+    assert run.test.accuracy > 0.95
+    assert run.decode("abacad\n", length=14, temperature=0)[0].text == "abacad\nabacad\n"
+    assert "".join(run.stream("abacad\na", length=6, temperature=0)) == "bacad\n"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
+    run = text_run(row)
+    loaded = api.load(run.save(tmp_path / "run").path)
+    assert isinstance(loaded, GenerationRun)
+    assert loaded.evaluate() == run.test == run.evaluate()
+    assert loaded.decode(["the ", ""], length=30) == run.decode(["the ", ""], length=30)
+    assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert f"{run.test.bits_per_character:.3f} bits per character" in card
+    assert "text-generation" in card
+
+
+def test_its_figures_are_those_of_the_whole_test_part() -> None:
+    """Each token once, in one stream, from <bos> on."""
+    run = text_run("lstm")
+    part = api.tasks.find("generate").read(run.record["data"]["source"], run.config).corpus.parts["test"]
+    ids = torch.tensor(part.ids.astype(np.int64))
+    logits = run.model(torch.cat([torch.tensor([BOS]), ids[:-1]])[None])[0][0].detach().double()
+    nats = float(-logits.log_softmax(1).gather(1, ids[:, None]).sum())
+    assert run.test.loss_nats == pytest.approx(nats / len(ids), rel=1e-6)
+    assert run.test.bits_per_character == pytest.approx(nats / part.characters / math.log(2), rel=1e-6)
+    assert run.test.tokens == len(ids) == run.record["data"]["parts"]["test"]["tokens"]
+
+
+def test_tokenizers_compare_by_bits_per_character(tmp_path: Path) -> None:
+    for tokenizer in ("character", "byte", "bpe"):
+        run = text_run("gru", tokenizer=tokenizer, vocabulary_size=280)
+        assert 0.5 < run.test.bits_per_character < 9
+        assert run.test.characters == text_run("gru").test.characters
+        assert run.decode("the ", length=8)[0].tokens == 8
+
+
+def test_it_answers_for_many_and_for_none() -> None:
+    run = text_run("gru")
+    assert run.decode([]) == []
+    assert [answer.prompt for answer in run.decode(iter(["a", "", "c"]), length=2)] == ["a", "", "c"]
+    assert run.decode(length=0)[0].text == ""
+    assert len(run.decode("a", length=20)[0].text) == 20
+    pieces = run.stream("a")
+    assert len("".join(next(pieces) for _ in range(700))) == 700, "without a length it goes on"
+    assert run.decode("a", length=50, stop="e") == run.decode("a", length=50, stop=["e"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "message"),
+    [
+        ("so é it ☃ é", {}, r'prompt 0 holds what the run has never seen: "é" (U+00E9) at character 4, "☃" (U+2603)'),
+        (["fine", "☃"], {}, "prompt 1 holds what the run has never seen"),
+        ("αβγδεζη", {}, '"ε" (U+03B5) at character 5 and 2 more'),
+        (3, {}, "'int' object is not iterable"),
+        ([3], {}, "prompt 0 is a int, not a string"),
+        ("\udcff", {}, "prompt 0 holds half a character"),
+        ("a", {"temperature": -1}, "temperature must be 0 (greedy) or more"),
+        ("a", {"top_p": 0}, "top_p must be above 0"),
+        ("a", {"top_k": 0}, "top_k must be at least 1"),
+        ("a", {"length": -1}, "length must be at least 0: got -1"),
+        ("a", {"stop": ""}, "stop must not be empty"),
+    ],
+)
+def test_what_cannot_be_continued_is_refused_at_once(prompt: object, options: dict[str, object], message: str) -> None:
+    with pytest.raises((DataError, ConfigError, TypeError)) as refused:
+        text_run("gru").decode(prompt, **options)
+    assert message in str(refused.value)
+    if isinstance(prompt, str):
+        with pytest.raises((DataError, ConfigError)):
+            text_run("gru").stream(prompt, **options)
+
+
+def test_other_texts_are_evaluated(tmp_path: Path) -> None:
+    run = text_run("gru")
+    other = write_text(tmp_path / "b.txt", "the cat ☃ sat\n" * 3)
+    result = run.evaluate(other)
+    assert (result.characters, result.tokens, result.unknown) == (42, 42, 3)
+    assert run.evaluate([other]) == result == run.evaluate(other, cache=str(tmp_path / "c"))
+    with pytest.raises(DataError, match="there is no such file"):
+        run.evaluate(tmp_path / "no.txt")
+    with pytest.raises(DataError, match="there is no token to evaluate on"):
+        run.evaluate(write_text(tmp_path / "empty.txt", ""))
+
+
+def test_data_that_have_changed_are_refused(tmp_path: Path) -> None:
+    text = write_text(tmp_path / "a.txt")
+    run = api.train(text, **SMALL)
+    assert run.evaluate() == run.test
+    write_text(text, text.read_text().replace("cat", "dog"))
+    with pytest.raises(DataError, match=r"(?s)a\.txt: .*have changed since.*unrolled evaluate RUN FILE"):
+        run.evaluate()
+    text.unlink()
+    with pytest.raises(DataError, match="are there no more"):
+        run.evaluate()
+    alone = api.train(write_text(tmp_path / "b.txt"), **SMALL | {"test_share": 0.0})
+    assert alone.test is None
+    with pytest.raises(DataError, match="trained without a test part"):
+        alone.evaluate()
+
+
+def test_several_files(tmp_path: Path) -> None:
+    files = [write_text(tmp_path / "f" / f"{i}.txt", f"the cat number {i} sat\n" * 20) for i in range(6)]
+    run = api.train(files, **SMALL)
+    assert run.record["data"]["source"] == [str(file.resolve()) for file in files]
+    assert sum(part["files"] for part in run.record["data"]["parts"].values()) == 6
+    assert run.evaluate() == run.test == api.load(run.save(tmp_path / "run").path).evaluate()
+    assert api.train(tmp_path / "f", **SMALL).test == run.test
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"chunk": 5000},
+            r"a\.txt: the training part has .* tokens, and one chunk 5,000\n  fix:  give a longer text, or",
+        ),
+        ({"valid_share": 0.0}, r"a\.txt: the validation part is empty\n  fix: .*--valid"),
+        ({"label": "x"}, "task generate has no use for label"),
+        ({"batch_tokens": 9}, "task generate has no use for batch_tokens"),
+        ({"bidirectional": True}, "task generate has no use for bidirectional"),
+        ({"read": "mean"}, "row gru has no use for read"),
+        ({"window": 3}, "row gru has no use for window"),
+        ({"task": "classify", "chunk": 3}, "task classify has no use for chunk"),
+        ({"task": "classify", "cache": "here"}, "task classify has no use for cache"),
+    ],
+)
+def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises((DataError, ConfigError), match=message):
+        api.train(write_text(tmp_path / "a.txt"), **SMALL | settings)
+
+
+def test_its_defaults_are_its_own() -> None:
+    mine, theirs = from_flat({"task": "generate"}), from_flat({})
+    assert (mine.data.tokenizer, theirs.data.tokenizer) == ("character", "word")
+    assert (mine.model.dropout, theirs.model.dropout) == (0.0, 0.4)
+    assert from_flat({"task": "generate", "dropout": 0.4}).model.dropout == 0.4
+    assert from_flat({"task": "generate"}, base=theirs) == mine
+    assert from_flat({"task": "classify"}, base=mine) == theirs
+    assert from_flat({"task": "generate"}, base=from_flat({"hidden_size": 7})).model.hidden_size == 7
+
+
+SMALL: dict[str, object] = {
+    "task": "generate",
+    "hidden_size": 8,
+    "embedding_size": 4,
+    "updates": 3,
+    "evaluate_every": 2,
+    "streams": 2,
+    "chunk": 8,
+}
+ROUNDING = 1e-5  # as in tests/training/test_options.py
+WILD: dict[str, object] = {"updates": 8, "evaluate_every": 1, "learning_rate": 3.0}  # some evaluations are worse
+OPTIONS = [
+    Option("valid", "valid.txt"),
+    Option("test", "test.txt"),
+    Option("valid_share", 0.3),
+    Option("test_share", 0.3),
+    Option("split_seed", 1, {"data": "folder"}),
+    Option("tokenizer", "byte"),
+    Option("vocabulary_size", 20),
+    Option("min_frequency", 30),
+    Option("lowercase", True, {"tokenizer": "word"}),
+    Option("cache", "elsewhere", changes=False),
+    Option("updates", 2),
+    Option("epochs", 0.02, {"updates": None, "epochs": 0.04}),
+    Option("streams", 3),
+    Option("streams", 3, {"row": "feedforward"}),
+    Option("chunk", 9),
+    Option("chunk", 9, {"row": "feedforward"}),
+    Option("accumulate", 2),
+    Option("learning_rate", 1e-3),
+    Option("warmup", 0.5),
+    Option("schedule", "constant"),
+    Option("plateau_patience", 3, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("plateau_factor", 0.1, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("weight_decay", 0.5),
+    Option("label_smoothing", 0.2),
+    Option("average", 0.9),
+    Option("precision", "bf16"),
+    Option("clip", 1e-3),
+    Option("evaluate_every", 1),
+    Option("patience", 1, WILD),
+    Option("seed", 1),
+    Option("seed", 1, {"row": "feedforward"}),
+    Option("checkpoint_every", 1, changes=False),
+    Option("device", "cpu", changes=False),
+    Option("threads", 1, {"updates": 1}, changes=False, within=ROUNDING),
+    Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_text(tmp_path / "data.txt")
+    for name in ("valid", "test"):
+        write_text(tmp_path / f"{name}.txt", f"the {name} sat on the mat\n" * 9)
+    for i in range(5):
+        write_text(tmp_path / "folder" / f"{i}.txt", f"the cat number {i} sat\n" * 20)
+
+
+def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
+    """A tiny training: its weights, its events, its result."""
+    settings = dict(settings)
+    run = api.train(settings.pop("data", "data.txt"), **SMALL | settings)
+    events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
+    return {
+        **run.model.state_dict(),
+        "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "result": torch.tensor([run.test.tokens, run.test.loss_nats], dtype=torch.float64),
+    }
+
+
+def test_the_table_has_every_option() -> None:
+    """The model's stand in tests/models."""
+    assert {option.name for option in OPTIONS} == {
+        *DataConfig.model_fields,
+        *TrainingConfig.model_fields,
+    } - Generate.unused
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.name}-{option.context.get('row', '')}")
+def test_every_option_matters(option: Option) -> None:
+    assert laws.options_matter(build, [option]).compared == 1
