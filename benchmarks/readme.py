@@ -83,6 +83,66 @@ def backends(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def shakespeare_plain(found: dict[str, Any]) -> str:
+    """A GRU by character beside a plain loop."""
+    lines = ["| loop | valid nats, mean of 3 seeds | by seed | characters/s |", "|---|---|---|---|"]
+    for name, what in (("unrolled", "`unrolled.train`"), ("torch", "torch, a plain loop")):
+        seeds = ", ".join(f"{turn['valid_nats']:.3f}" for turn in found[name])
+        nats, speed = found["valid_nats"][name], found["tokens_per_second"][name]
+        lines.append(f"| {what} | {nats:.3f} | {seeds} | {speed:,} |")
+    outside = found["outside_forward_backward_optimizer"]
+    lines += [
+        "",
+        f"{found['times_as_fast']:.2f} times as fast. Outside forward, backward and optimiser: {outside:.1%}.",
+    ]
+    return "\n".join(lines)
+
+
+def shakespeare_rows(found: dict[str, Any]) -> str:
+    """Four rows as language models."""
+    heads = ("row", "parameters", "valid nats", "valid bits a character", "test bits a character, 95 % interval")
+    lines = [f"| {' | '.join(heads)} | characters/s |", "|---|---|---|---|---|---|"]
+    for row in found["rows"]:
+        low, high = row["test_interval"]
+        lines.append(
+            f"| {row['row']} | {row['parameters']:,} | {row['valid_nats']:.3f} | {row['valid_bits_per_character']:.3f} "
+            f"| {row['test_bits_per_character']:.3f}, {low:.3f} to {high:.3f} | {row['tokens_per_second']:,} |"
+        )
+    return "\n".join(lines)
+
+
+def shakespeare(found: dict[str, Any]) -> str:
+    """The best setting for three minutes, and 500 characters of what it writes."""
+    low, high = found["test_interval"]
+    sample = found["sample"]
+    settings = found["settings"]
+    return "\n".join(
+        [
+            f"{found['seconds']:.0f} seconds of training, a GRU of {found['hidden_size']} ({found['parameters']:,} "
+            f"parameters), {settings['streams']} × {settings['chunk']} characters an update: "
+            f"**{found['valid_nats']:.3f} nats** a character on the valid plays; on the test plays {found['test_bits_per_character']:.3f} bits "
+            f"({low:.3f} to {high:.3f}), where the frequency of each character alone needs "
+            f"{found['test_frequency_bits_per_character']:.3f}. It writes {found['decode_tokens_per_second']:,} "
+            f"characters a second. At temperature {sample['temperature']}, seed {sample['seed']}:",
+            "",
+            "```",
+            f"{sample['prompt']}{sample['text']}",
+            "```",
+        ]
+    )
+
+
+def large_text(found: dict[str, Any]) -> str:
+    """What a text of 1 GB takes."""
+    steps = found["steps"]
+    rows = (("model", "model and training alone"), ("ids", "making the ids"), ("training", "training, ids found"))
+    lines = ["| a text of 1 GB | highest memory | seconds |", "|---|---|---|"]
+    lines += [
+        f"| {what} | {steps[name]['most_bytes'] / 1e6:,.0f} MB | {steps[name]['seconds']:.0f} |" for name, what in rows
+    ]
+    return "\n".join(lines)
+
+
 TABLES = {"films": films, "training_speed": training_speed, "kernels": kernels, "backends": backends}
 
 

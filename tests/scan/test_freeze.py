@@ -105,3 +105,21 @@ def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
         ):
             with pytest.raises(ValueError, match=name):
                 kept.run(False, x, None, None, h0, c0)
+
+
+def test_blocks_that_overlap_end_in_any_order() -> None:
+    """As two streams of one model do: each takes away its own packing, and nothing stale is left."""
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 2, 5)
+    with torch.no_grad():
+        wanted, _ = layer(x)
+        first, second = frozen(layer), frozen(layer)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert freeze.of(layer.cell.weight_h) is not None
+        assert torch.equal(layer(x)[0], wanted)
+        second.__exit__(None, None, None)
+        assert freeze.of(layer.cell.weight_h) is None
+        layer.cell.weight_h.add_(1.0)
+        assert not torch.equal(layer(x)[0], wanted)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from unrolled.data.tokenizers import BOS, PAD, SPECIAL, Tokenizer
 from unrolled.errors import ConfigError
 from unrolled.models import Model
+from unrolled.scan import frozen
 from unrolled.state import State, select
 
 __all__ = ["Continuation", "Generation", "Sampling", "Scored", "decode", "score_tokens", "stream"]
@@ -165,10 +166,12 @@ def stream(
         length: most tokens; None: without end.
         stop: the text ends before the first of these; what might be the beginning of one is held back.
     """
-    generation, writer = Generation(model, [prompt], sampling), _Writer(tokenizer, length, stop)
-    while not writer.ended:
-        if piece := writer.write(int(generation.step()[0])):
-            yield piece
+    writer = _Writer(tokenizer, length, stop)
+    with frozen(model):
+        generation = Generation(model, [prompt], sampling)
+        while not writer.ended:
+            if piece := writer.write(int(generation.step()[0])):
+                yield piece
 
 
 def decode(
@@ -184,14 +187,15 @@ def decode(
     writers = [_Writer(tokenizer, length, stop) for _ in prompts]
     texts: list[list[str]] = [[] for _ in prompts]
     going = list(range(len(prompts))) if length else []
-    generation = Generation(model, [ids for _, ids in prompts], sampling) if going else None
-    while generation and going:
-        for row, chosen in zip(going, generation.step().tolist(), strict=True):
-            texts[row].append(writers[row].write(chosen))
-        rest = [place for place, row in enumerate(going) if not writers[row].ended]
-        if 0 < len(rest) < len(going):
-            generation.keep(rest)
-        going = [going[place] for place in rest]
+    with frozen(model):
+        generation = Generation(model, [ids for _, ids in prompts], sampling) if going else None
+        while generation and going:
+            for row, chosen in zip(going, generation.step().tolist(), strict=True):
+                texts[row].append(writers[row].write(chosen))
+            rest = [place for place, row in enumerate(going) if not writers[row].ended]
+            if 0 < len(rest) < len(going):
+                generation.keep(rest)
+            going = [going[place] for place in rest]
     return [
         Continuation(prompt, "".join(pieces), writer.tokens, writer.ended)
         for (prompt, _), pieces, writer in zip(prompts, texts, writers, strict=True)

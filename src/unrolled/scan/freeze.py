@@ -37,7 +37,7 @@ class CellWeights(NamedTuple):
 OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[CellWeights]]] = {}
 """The modules that can be frozen, each with the function that yields its weights."""
 
-_frozen: dict[int, Frozen] = {}  # by the identity of weight_h, which lives as long as the block
+_frozen: dict[int, list[Frozen]] = {}  # by the identity of weight_h, which lives as long as the block; the last counts
 
 
 class Frozen:
@@ -74,9 +74,9 @@ class Frozen:
 def of(weight_h: Tensor | None) -> Frozen | None:
     """Return what `frozen` has packed for these weights, if this call may use it."""
     found = _frozen.get(id(weight_h))
-    if found is None or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if not found or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
-    return found
+    return found[-1]
 
 
 @contextmanager
@@ -96,13 +96,12 @@ def frozen(module: nn.Module) -> Iterator[None]:
                 for weights in OWNERS[type(part)](part):
                     if weights.weight_h.is_cpu and weights.weight_h.dtype is torch.float32:
                         made[id(weights.weight_h)] = Frozen(weights)
-    before = {key: _frozen.get(key) for key in made}
-    _frozen.update(made)
+    for key, packed in made.items():
+        _frozen.setdefault(key, []).append(packed)
     try:
         yield
-    finally:
-        for key, old in before.items():
-            if old is None:
-                _frozen.pop(key, None)
-            else:
-                _frozen[key] = old
+    finally:  # blocks of two streams may end in any order: each takes away its own
+        for key, packed in made.items():
+            _frozen[key].remove(packed)
+            if not _frozen[key]:
+                del _frozen[key]

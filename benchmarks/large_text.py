@@ -1,0 +1,86 @@
+"""A text of 1 GB trains in less than 1 GB of memory beyond the model: the highest resident set of each step, in JSON.
+
+    python benchmarks/large_text.py [--gigabytes 1] [--updates 300]
+
+The text is Shakespeare over and over, every line with a number of its own, in a temporary folder. A process of its own
+for each step says its highest resident set (ru_maxrss), which counts what it has mapped of the ids as well: importing
+and building the model alone; making the ids; training, on ids that are found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from record import save
+
+STEPS = ("model", "ids", "training")
+
+
+def write(path: Path, size: int) -> None:
+    """A text of so many bytes."""
+    from unrolled.data.samples import text_file
+
+    lines = lzma.decompress(text_file("shakespeare", "train").read_bytes()).decode().splitlines()
+    written = turn = 0
+    with path.open("wb") as file:
+        while written < size:
+            block = "".join(f"{line} {turn + i:x}\n" for i, line in enumerate(lines)).encode()
+            written += file.write(block[: size - written])
+            turn += len(lines)
+
+
+def step(name: str, text: str, cache: str, updates: int) -> None:
+    """One step, in a process of its own -> one line of JSON."""
+    from unrolled.api import train
+    from unrolled.config import from_flat
+    from unrolled.data.corpus import load_corpus
+
+    settings = {"task": "generate", "cache": cache, "updates": updates, "patience": 0, "evaluate_every": updates}
+    began = time.perf_counter()
+    found = {}
+    if name == "model":
+        train("sample:shakespeare/valid", **settings | {"updates": 2, "test_share": 0.01, "valid_share": 0.01})
+    elif name == "ids":
+        corpus = load_corpus(text, from_flat(settings).data)
+        found = {part: len(ids) for part, ids in corpus.parts.items()}
+    else:
+        run = train(text, **settings | {"test_share": 0.001, "valid_share": 0.01})
+        found = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most, **found}))
+
+
+def main() -> None:
+    """Write the text, run the steps, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigabytes", type=float, default=1.0)
+    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--step", nargs=3, metavar=("STEP", "TEXT", "CACHE"), help="one step only (used by itself)")
+    asked = parser.parse_args()
+    if asked.step:
+        step(*asked.step, updates=asked.updates)
+        return
+    steps = {}
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        text = Path(folder) / "large.txt"
+        write(text, round(asked.gigabytes * 1e9))
+        size = text.stat().st_size
+        for name in STEPS:
+            command = [sys.executable, __file__, "--updates", str(asked.updates), "--step", name, str(text), folder]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            steps[name] = json.loads(done.stdout.splitlines()[-1])
+            print(name, steps[name], flush=True)
+    beyond = max(steps[name]["most_bytes"] for name in ("ids", "training")) - steps["model"]["most_bytes"]
+    print(save("large_text", {"text_bytes": size, "steps": steps, "most_bytes_beyond_the_model": beyond}))
+
+
+if __name__ == "__main__":
+    main()
