@@ -114,22 +114,21 @@ def shakespeare_rows(found: dict[str, Any]) -> str:
 def shakespeare(found: dict[str, Any]) -> str:
     """The best setting for three minutes, and 500 characters of what it writes."""
     low, high = found["test_interval"]
-    sample = found["sample"]
-    settings = found["settings"]
-    return "\n".join(
-        [
-            f"{found['seconds']:.0f} seconds of training, a GRU of {found['hidden_size']} ({found['parameters']:,} "
-            f"parameters), {settings['streams']} × {settings['chunk']} characters an update: "
-            f"**{found['valid_nats']:.3f} nats** a character on the valid plays; on the test plays {found['test_bits_per_character']:.3f} bits "
-            f"({low:.3f} to {high:.3f}), where the frequency of each character alone needs "
-            f"{found['test_frequency_bits_per_character']:.3f}. It writes {found['decode_tokens_per_second']:,} "
-            f"characters a second. At temperature {sample['temperature']}, seed {sample['seed']}:",
-            "",
-            "```",
-            f"{sample['prompt']}{sample['text']}",
-            "```",
-        ]
-    )
+    sample, settings = found["sample"], found["settings"]
+    bits, rival = found["test_bits_per_character"], found["test_frequency_bits_per_character"]
+    size = f"a GRU of {found['hidden_size']}, {found['parameters']:,} parameters"
+    lines = [
+        f"{found['seconds']:.0f} seconds of training, {size}, {settings['streams']} × {settings['chunk']} characters",
+        f"an update: **{found['valid_nats']:.3f} nats** a character on the valid plays. The test plays need {bits:.3f}",
+        f"bits a character ({low:.3f} to {high:.3f}), by the frequency of each character alone {rival:.3f}. It writes",
+        f"{found['decode_tokens_per_second']:,} characters a second; at temperature {sample['temperature']}, "
+        f"seed {sample['seed']}:",
+        "",
+        "```",
+        f"{sample['prompt']}{sample['text']}",
+        "```",
+    ]
+    return "\n".join(lines)
 
 
 def large_text(found: dict[str, Any]) -> str:

@@ -129,6 +129,7 @@ def test_what_it_says_of_the_parts(tmp_path: Path) -> None:
     main = write(tmp_path / "a.txt", poem(10))
     assert how(main) == "one text, cut at line ends: train 80 %, valid 10 %, test 10 %"
     assert how("sample:shakespeare") == "the fixed parts of sample:shakespeare"
+    assert how("sample:shakespeare", test=str(main)) == f"the fixed parts of sample:shakespeare; test is {main}"
     assert how(main, valid=str(main), test_share=0) == f"train is all of the text; valid is {main}"
     for i in range(4):
         write(tmp_path / "f" / f"{i}.txt", f"{i}")

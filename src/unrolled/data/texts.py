@@ -101,9 +101,11 @@ def split(texts: Texts, config: DataConfig) -> TextParts:
         DataError: too few files, or a text that cannot be read.
     """
     missing = {part: share for part, share in shares(config).items() if part not in texts.fixed}
-    how = ", ".join(f"{part} is {_named(files)}" for part, files in texts.fixed.items())
+    own = {part: files for part, files in texts.fixed.items() if files[0].source != f"{texts.source}/{part}"}
+    how = ", ".join(f"{part} is {_named(files)}" for part, files in own.items())
     if not texts.rest:
-        return TextParts({part: texts.fixed[part] for part in PARTS}, f"the fixed parts of {texts.source}")
+        said = "; ".join(filter(None, [f"the fixed parts of {texts.source}", how]))
+        return TextParts({part: texts.fixed[part] for part in PARTS}, said)
     if not any(missing.values()):
         parts = dict.fromkeys(missing, ()) | texts.fixed | {"train": texts.rest}
         return TextParts(parts, "; ".join(filter(None, ["train is all of the text", how])))
