@@ -199,6 +199,7 @@ OPTIONS = [
     Option("cache", "elsewhere", changes=False),
     Option("updates", 2),
     Option("epochs", 0.02, {"updates": None, "epochs": 0.04}),
+    Option("time_limit", "0.001s"),
     Option("streams", 3),
     Option("streams", 3, {"row": "feedforward"}),
     Option("chunk", 9),
@@ -216,6 +217,8 @@ OPTIONS = [
     Option("clip", 1e-3),
     Option("evaluate_every", 1),
     Option("patience", 1, WILD),
+    Option("keep", "probes"),
+    Option("tensorboard", True),
     Option("seed", 1),
     Option("seed", 1, {"row": "feedforward"}),
     Option("checkpoint_every", 1, changes=False),
@@ -238,11 +241,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
     """A tiny training: its weights, its events, its result."""
     settings = dict(settings)
-    run = api.train(settings.pop("data", "data.txt"), **SMALL | settings)
+    run = api.train(settings.pop("data", "data.txt"), runs="runs", **SMALL | settings)
     events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
     return {
         **run.model.state_dict(),
         "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "folders": torch.tensor([sum(1 for path in run.path.iterdir() if path.is_dir())]),
         "result": torch.tensor([run.test.tokens, run.test.loss_nats], dtype=torch.float64),
     }
 
