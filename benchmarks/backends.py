@@ -1,8 +1,9 @@
 """End to end: the same trainings with each backend in turn: tokens a second, loss at equal updates and equal seconds.
 
-    python benchmarks/backends.py [films-elman films-lstm films-gru] [--seeds 0,1,2]
+    python benchmarks/backends.py [films-elman films-lstm films-gru shakespeare-gru] [--seeds 0,1,2]
 
-The rows on film sentences as `unrolled demo` and benchmarks/films.py train them. Losses are of the validation part.
+The rows on film sentences as `unrolled demo` and benchmarks/films.py train them, and a language model by character.
+Losses are of the validation part.
 "equal updates" is after the last update; "equal seconds" is the last evaluation that each backend had done when the
 fused one had finished, reading and evaluating counted (— where it had done none).
 """
@@ -25,6 +26,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     f"films-{row}": ("sample:films", {"row": row, "evaluate_every": 20, **RECIPES[row]})
     for row in ("elman", "lstm", "gru")
 }
+CASES["shakespeare-gru"] = (
+    "sample:shakespeare",
+    {
+        "task": "generate", "row": "gru", "hidden_size": 384, "embedding_size": 64, "streams": 16, "chunk": 64,
+        "updates": 300, "evaluate_every": 50, "patience": 0,
+    },
+)  # fmt: skip
 
 
 def train(data: str, settings: dict[str, Any], backend: str, seed: int) -> dict[str, Any]:

@@ -7,9 +7,10 @@ Inference under inference_mode; training is forward and backward of all outputs 
 without it ("train, no dx"). Ratios are medians over interleaved pairs: theirs / ours, above 1 where ours is faster.
 "peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. "kept" is what a
 forward pass leaves for its backward, in units of B·T·H float32 numbers, and "mb" by how much a training step lets the
-process grow at most. "bf16" is inference with weights and inputs in bfloat16: its time, and ours in float32 and torch's
-in bfloat16 over it. First every shape's outputs and gradients are held to the error budget of the law *twin*; on a red
-one no speed is printed.
+process grow at most. "frozen" is a single step with weights that were packed before (`unrolled.scan.frozen`), which is
+what decoding does, and what an ONNX Runtime session does always. "bf16" is inference with weights and inputs in
+bfloat16: its time, and ours in float32 and torch's in bfloat16 over it. First every shape's outputs and gradients are
+held to the error budget of the law *twin*; on a red one no speed is printed.
 
 A run of some --cells leaves what the file says of the others, where isa and threads are the same.
 To hold torch to AVX2: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with --isa avx2.
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
 from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend, to_torch
-from unrolled.scan import choose, native
+from unrolled.scan import choose, frozen, native
 
 
 class Shape(NamedTuple):
@@ -253,6 +254,15 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
         found["infer"]["onnxruntime"] = against(
             in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
         )
+        if shape.T == 1:
+            with frozen(call.ours):
+                bursts = in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
+                times = in_turn(infer, seconds)
+            found["frozen"] = {
+                "ms": 1e3 * statistics.median(times["ours"]),
+                "torch": against(times, "torch"),
+                "onnxruntime": against(bursts, "onnx"),
+            }
     for label, with_dx in (("train", True), ("train, no dx", False)):
         train = {
             "ours": call.train(call.run_ours, call.ours, with_dx),
@@ -289,11 +299,13 @@ def row(found: dict[str, Any]) -> str:
     bf16 = (
         f"x{found['bf16']['float32']:.2f} (torch x{found['bf16']['torch']:.2f})" if "bf16" in found else "not supported"
     )
+    step = found.get("frozen")
+    frozen_step = f" | frozen {step['ms']:.4f} ms x{step['torch']:.2f} onnx x{step['onnxruntime']:.2f}" if step else ""
     return (
         f"{found['cell']:6}{shape:36} {infer['ms']:9.3f} ms x{infer['torch']:5.2f} onnx x{onnx} "
         f"peak {infer['peak']:4.0%}"
         f" | train {train['ms']:9.3f} ms x{train['torch']:5.2f} | no dx x{plain['torch']:5.2f}"
-        f" | kept {kept['ours']:.1f}, torch {kept['torch']:.1f} | bf16 {bf16}"
+        f" | kept {kept['ours']:.1f}, torch {kept['torch']:.1f} | bf16 {bf16}{frozen_step}"
     )
 
 

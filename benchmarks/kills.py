@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -24,11 +25,18 @@ from typing import Any
 
 from record import RESULTS, save
 
+GENERATE = [
+    "--task", "generate", "--updates", "250", "--patience", "0",
+    "--hidden-size", "32", "--streams", "8", "--chunk", "32",
+]  # fmt: skip
 CASES = {
     "gru classify": ["sample:films", "--row", "gru", "--epochs", "2"],
     "feedforward classify": ["sample:films", "--row", "feedforward", "--epochs", "2"],
+    "gru generate": ["sample:shakespeare", "--row", "gru", *GENERATE],
+    "feedforward generate": ["sample:shakespeare", "--row", "feedforward", *GENERATE],
 }
 SETTINGS = ["--checkpoint-every", "7", "--evaluate-every", "50", "--threads", "1", "--quiet"]
+ENVIRONMENT = dict(os.environ)  # with a cache of its own, in main
 TEXTS = ["A warm and funny film.", "The plot is thin.", "I was never bored, whatever they say."]
 UNROLLED = [sys.executable, "-c", "from unrolled.cli.main import main; main()"]
 
@@ -42,7 +50,7 @@ def command(case: str, run: Path) -> list[str]:
 
 def finish(case: str, run: Path) -> None:
     """Train to the end undisturbed."""
-    subprocess.run(command(case, run), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command(case, run), check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
 
 
 def what_came_of_it(run: Path) -> dict[str, Any]:
@@ -51,7 +59,8 @@ def what_came_of_it(run: Path) -> dict[str, Any]:
     for line in lines:
         del line["tokens_per_second"]
     record = json.loads((run / "run.json").read_text())
-    said = subprocess.run([*UNROLLED, "decode", str(run), *TEXTS, "--json"], check=True, capture_output=True).stdout
+    decode = [*UNROLLED, "decode", str(run), *TEXTS, "--json"]
+    said = subprocess.run(decode, check=True, capture_output=True, env=ENVIRONMENT).stdout
     return {
         "weights": (run / "model.safetensors").read_bytes(),
         "metrics": lines,
@@ -73,6 +82,7 @@ def main() -> None:
     path, deadline = RESULTS / "kills.json", time.monotonic() + asked.seconds
     found = {} if asked.fresh or not path.exists() else json.loads(path.read_text())["cases"]
     with tempfile.TemporaryDirectory() as folder:
+        ENVIRONMENT["XDG_CACHE_HOME"] = folder
         for case in asked.cases:
             figures = found.setdefault(
                 case, {"kills": 0, "resumes": 0, "before_there_was_anything": 0, "runs": 0, "bit_identical": 0}
@@ -86,7 +96,8 @@ def main() -> None:
             while min(figures["kills"], figures["resumes"]) < asked.kills and time.monotonic() < deadline:
                 arguments = command(case, run)
                 figures["resumes"] += "--resume" in arguments
-                began, process = time.monotonic(), subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+                began = time.monotonic()
+                process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
                 try:
                     if process.wait(draw.uniform(0, a_training)):
                         sys.exit(f"{' '.join(arguments[3:])} left with {process.returncode}")

@@ -14,6 +14,8 @@ from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.models import Features, Ids, Model, RecurrentModel
+from unrolled.models.model import Answer
+from unrolled.scan import fused
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
 LENGTHS = torch.tensor([4, 2, 3])
@@ -169,3 +171,18 @@ def test_two_requests_share_one_model() -> None:
         logits_b, state_b = model(b[:, t : t + 1], state_b)
     torch.testing.assert_close(logits_a[:, 0], model(a)[0][:, -1])
     torch.testing.assert_close(logits_b[:, 0], model(b)[0][:, -1])
+
+
+@pytest.mark.skipif(not fused.compiled(), reason="the order of torch's sums depends on the batch")
+@pytest.mark.parametrize("answer", ["once", "each"])
+@pytest.mark.parametrize("row", ["elman", "gru", "lstm"])
+def test_a_recurrent_answer_has_the_same_bits_in_any_company(row: str, answer: Answer) -> None:
+    """At sizes where torch's own products of one row and of sixteen differ."""
+    torch.manual_seed(0)
+    model = build(row, Ids(90), 81, ModelConfig(embedding_size=48, hidden_size=64), answer=answer).eval()
+    ids, lengths = torch.randint(5, 90, (16, 21)), torch.arange(6, 22)
+    with torch.inference_mode():
+        together, _ = model(ids, None, lengths)
+        for i, length in enumerate(lengths.tolist()):
+            alone, _ = model(ids[[i], :length])
+            assert torch.equal(alone[0], together[i] if answer == "once" else together[i, :length])
