@@ -68,6 +68,11 @@ class ModelConfig(_Section):
     """The sizes and options of the network. A row refuses what it has no use for."""
 
     embedding_size: int = Field(128, ge=1, le=65_536, description="size D of a token's vector")
+    embedding_std: float = Field(
+        0.1,
+        gt=0,
+        description="spread of fresh token vectors: small where most tokens are rare, 1 where all are frequent",
+    )
     hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
     num_layers: int = Field(1, ge=1, le=1_000, description="layers on top of each other")
     bidirectional: bool = Field(False, description="read from both ends (recurrent rows)")
@@ -167,6 +172,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by
         "min_frequency": 1,
         "lowercase": False,
         "embedding_size": 64,
+        "embedding_std": 1.0,
         "hidden_size": 384,
         "dropout": 0.0,
         "epochs": 4,

@@ -17,11 +17,11 @@ def test_padding_is_zero_and_gets_no_gradient() -> None:
     assert embedding.weight.grad[3].all()
 
 
-def test_vectors_start_with_a_length_of_about_one() -> None:
+def test_vectors_start_with_the_spread_that_is_asked_for() -> None:
     torch.manual_seed(0)
-    for size in (16, 256):
-        squares = Embedding(1000, size).weight.detach()[1:].square().sum(1)  # mean 1, variance 2/D
-        assert abs(float(squares.mean()) - 1) < CHANCE_SIGMAS * (2 / size / 999) ** 0.5
+    for std in (0.1, 1.0):
+        squares = (Embedding(1000, 16, std=std).weight.detach()[1:] / std).square()  # mean 1, variance 2
+        assert abs(float(squares.mean()) - 1) < CHANCE_SIGMAS * (2 / squares.numel()) ** 0.5
 
 
 @pytest.mark.parametrize(

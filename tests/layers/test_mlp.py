@@ -29,8 +29,8 @@ def test_an_unknown_nonlinearity_is_refused() -> None:
         MLP([3, 5], nonlinearity="gelu")
 
 
-def test_a_head_starts_small() -> None:
+def test_a_head_starts_as_torch_does_and_without_bias() -> None:
     torch.manual_seed(0)
     head = Head(100, 7)
-    assert 0 < float(head.weight.detach().abs().max()) <= Head.START / 10
+    assert 0.09 < float(head.weight.detach().abs().max()) <= 0.1
     assert not head.bias.any()

@@ -63,6 +63,8 @@ def test_the_bag_forgets_order_and_the_recurrent_rows_do_not() -> None:
 RECURRENT, STACK = {"row": "gru"}, {"row": "gru", "num_layers": 2}
 OPTIONS = [
     laws.Option("embedding_size", 7, RECURRENT),
+    laws.Option("embedding_std", 0.5, RECURRENT),
+    laws.Option("embedding_std", 0.5, {"row": "feedforward"}),
     laws.Option("hidden_size", 6, RECURRENT),
     laws.Option("hidden_size", 6, {"row": "feedforward"}),
     laws.Option("num_layers", 2, RECURRENT),

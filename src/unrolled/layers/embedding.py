@@ -14,18 +14,23 @@ PAD = 0  # the id of padding; its vector is zero and stays so
 
 
 class Embedding(nn.Embedding):
-    """A vector for each token id, N(0, 1/√D) at first; padding's is zero.
+    """A vector for each token id, N(0, std²) at first; padding's is zero.
+
+    What training meets often it moves to where it belongs; a rare token's vector stays about where it was, and is noise
+    to all that reads it. So `std` is small where most tokens are rare. Where all are frequent, 1 gives the layers above
+    the variance that they are made for.
 
     Args:
-        vocabulary_size: V. embedding_size: D.
+        vocabulary_size: V. embedding_size: D. std: of each number.
     """
 
-    def __init__(self, vocabulary_size: int, embedding_size: int) -> None:
+    def __init__(self, vocabulary_size: int, embedding_size: int, *, std: float = 1.0) -> None:
+        self.std = std
         super().__init__(vocabulary_size, embedding_size, padding_idx=PAD)
 
     def reset_parameters(self) -> None:
-        """Normal with standard deviation D^−½, so that a vector's length is about 1 whatever its size."""
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+        """Normal with standard deviation `std`."""
+        nn.init.normal_(self.weight, std=self.std)
         with torch.no_grad():
             self.weight[PAD].zero_()
 

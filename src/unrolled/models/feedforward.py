@@ -27,15 +27,15 @@ class FeedforwardModel(Model):
     """Embedding, bag or window, MLP, head.
 
     Args:
-        inputs, num_outputs, config, answer: see Model. Of the config it uses embedding_size, hidden_size, num_layers,
-            dropout, variational and nonlinearity (ReLU by default); where it answers once, read ("mean", the default,
-            or "max"); where it answers at each step, window.
+        inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, hidden_size,
+            num_layers, dropout, variational and nonlinearity (ReLU by default); where it answers once, read ("mean",
+            the default, or "max"); where it answers at each step, window.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
         super().__init__(inputs, num_outputs, config, answer)
         own = "read" if answer == "once" else "window"
-        uses = {"embedding_size", "hidden_size", "num_layers", "dropout", "variational", "nonlinearity", own}
+        uses = {"hidden_size", "num_layers", "dropout", "variational", "nonlinearity", own}
         self.refuse_unused(config, "row feedforward", uses)
         read = config.read or "mean"
         if read == "last":

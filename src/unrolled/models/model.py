@@ -69,7 +69,9 @@ class Model(nn.Module):
         self.inputs, self.num_outputs, self.config = inputs, num_outputs, config
         self.answer, self.causal = answer, causal
         if isinstance(inputs, Ids):
-            self.embedding: Embedding | None = Embedding(inputs.vocabulary_size, config.embedding_size)
+            self.embedding: Embedding | None = Embedding(
+                inputs.vocabulary_size, config.embedding_size, std=config.embedding_std
+            )
             self.input_size = config.embedding_size
         else:
             self.embedding, self.input_size = None, inputs.size
@@ -92,11 +94,11 @@ class Model(nn.Module):
 
     @classmethod
     def refuse_unused(cls, config: ModelConfig, name: str, uses: Collection[str]) -> None:
-        """Refuse options that differ from their default though `name` has no use for them.
+        """Refuse options that differ from their default though `name` has no use for them; all models embed ids.
 
         Raises:
             ConfigError: names the option and what would use it.
         """
         for option, field in ModelConfig.model_fields.items():
-            if option not in uses and getattr(config, option) != field.default:
+            if option not in (*uses, "embedding_size", "embedding_std") and getattr(config, option) != field.default:
                 raise ConfigError(f"{name} has no use for {option}: leave it out (got {getattr(config, option)!r})")

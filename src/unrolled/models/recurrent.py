@@ -43,7 +43,7 @@ class RecurrentModel(Model):
         super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
         if cell not in CELLS:
             raise ConfigError(f'cell "{cell}" is unknown{nearest(cell, CELLS)}; cells are {", ".join(CELLS)}')
-        uses = {"embedding_size", "hidden_size", "num_layers", "bidirectional"}
+        uses = {"hidden_size", "num_layers", "bidirectional"}
         uses |= {
             "dropout",
             "variational",
