@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench kills trust sanitize fuzz clean
+.PHONY: help install demo test check format bench kills badfiles trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -50,6 +50,9 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
 	$(BIN)/python benchmarks/kills.py --fresh
 	$(BIN)/python benchmarks/checkpoints.py
+
+badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid ones through the readers
+	$(BIN)/python benchmarks/bad_files.py
 
 trust: $(INSTALLED) ## the kernels' long tests: thousands of shapes, wrong calls, threads, forks
 	$(BIN)/python benchmarks/trust.py

@@ -1,6 +1,7 @@
 """Make the sample data sets that the package carries.
 
-    python experiments/make_samples.py --snippets SNIPPETS --plays PLAYS src/unrolled/data/samples
+    python experiments/make_samples.py --snippets SNIPPETS --plays PLAYS --words WORDS --verses VERSES \
+        src/unrolled/data/samples
 
 SNIPPETS makes films.tsv.xz and products.tsv.xz. It is a folder with `movieReviewSnippets_GroundTruth.txt`,
 `amazonReviewSnippets_GroundTruth.txt` (each line an id, a mean rating from −4 to 4 and a sentence, separated by tabs)
@@ -13,6 +14,15 @@ PLAYS makes shakespeare.train.txt.xz, shakespeare.valid.txt.xz and shakespeare.t
 a play, `king-lear.txt`; the `LICENSE` is in the folder above. Each part is its plays, unchanged, in the order of their
 names, with an empty line between two. No play is torn apart.
 
+WORDS makes letters.tsv.xz. It is a folder with `cmudict.dict` (each line a word, perhaps with the number of a variant
+as in `read(2)`, and its phonemes; a comment follows ` #`) and its `LICENSE`. The digits of stress are taken off, then
+equal rows are left out and counted, and so are words with other characters than a to z and '. The part is decided by
+the hash of the word.
+
+VERSES makes verses.tsv.xz. It is a folder with `en-fr.tsv` (verse as book.chapter.verse, English, French) and its
+`LICENSE`. Verses with more than 60 words on either side are left out and counted, and those that are empty on one. The
+part is decided by the chapter's number, modulo 20: 7 is valid, 13 is test.
+
 The same source gives the same bytes.
 """
 
@@ -21,6 +31,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import lzma
+import re
 import shutil
 import sys
 from collections import Counter
@@ -29,6 +40,7 @@ from pathlib import Path
 SOURCES = {"films": "movieReviewSnippets_GroundTruth.txt", "products": "amazonReviewSnippets_GroundTruth.txt"}
 PLAYS = {"valid": ("king-lear", "much-ado-about-nothing"), "test": ("macbeth", "twelfth-night")}  # the rest is train
 COLUMNS = ("id", "part", "label", "rating", "text")
+MOST_WORDS = 60  # of a verse
 NEUTRAL = 0.5  # a mean rating this near to zero says neither
 
 
@@ -62,6 +74,43 @@ def plays(texts: dict[str, str]) -> dict[str, str]:
     return {part: "\n".join(texts[name] for name in names) for part, names in parts.items()}
 
 
+def letters(source: str) -> tuple[str, Counter[str]]:
+    """Return the words with their phonemes as TSV, and how many rows went where."""
+    rows: dict[tuple[str, str], str] = {}
+    counts: Counter[str] = Counter()
+    for line in source.removesuffix("\n").split("\n"):
+        counts["read"] += 1
+        word, phonemes = line.partition(" #")[0].split(" ", 1)
+        word = re.sub(r"\(\d+\)$", "", word)
+        key = word, re.sub(r"\d", "", phonemes.strip())
+        if re.fullmatch("[a-z']+", word) is None:
+            counts["left out: other characters"] += 1
+        elif key in rows:
+            counts["left out: equal but for stress"] += 1
+        else:
+            rows[key] = part_of(word)
+            counts[rows[key]] += 1
+    lines = ["word\tpart\tphonemes", *(f"{word}\t{part}\t{phonemes}" for (word, phonemes), part in rows.items())]
+    return "\n".join(lines) + "\n", counts
+
+
+def verses(source: str) -> tuple[str, Counter[str]]:
+    """Return the verses of two languages as TSV, and how many went where."""
+    header, *lines = source.removesuffix("\n").split("\n")
+    rows = ["\t".join(("verse", "part", *header.split("\t")[1:]))]
+    counts: Counter[str] = Counter(read=len(lines))
+    for line in lines:
+        verse, *texts = line.split("\t")
+        words = [len(text.split()) for text in texts]
+        if min(words) == 0 or max(words) > MOST_WORDS:
+            counts["left out: empty" if min(words) == 0 else f"left out: more than {MOST_WORDS} words"] += 1
+            continue
+        part = {7: "valid", 13: "test"}.get(int(verse.split(".")[1]) % 20, "train")
+        counts[part] += 1
+        rows.append("\t".join((verse, part, *texts)))
+    return "\n".join(rows) + "\n", counts
+
+
 def pack(path: Path, text: str) -> int:
     """Write a text as .xz, as small as it gets; return its bytes."""
     packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
@@ -69,18 +118,24 @@ def pack(path: Path, text: str) -> int:
     return len(packed)
 
 
+def keep(target: Path, name: str, sample: str, counts: Counter[str]) -> None:
+    """Write a sample of rows and say its counts."""
+    size = pack(target / f"{name}.tsv.xz", sample)
+    sys.stdout.write(f"{name}: {size:,} bytes, {dict(sorted(counts.items()))}\n")
+
+
 def main() -> None:
     """Read the sources that are given, write their samples and licences, and say the counts."""
     parser = argparse.ArgumentParser(description="Make the sample data sets of the package.")
     parser.add_argument("--snippets", type=Path, help="folder with the two snippet files and their LICENSE")
     parser.add_argument("--plays", type=Path, help="folder with one text a play; their LICENSE is in the one above")
+    parser.add_argument("--words", type=Path, help="folder with cmudict.dict and its LICENSE")
+    parser.add_argument("--verses", type=Path, help="folder with en-fr.tsv and its LICENSE")
     parser.add_argument("target", type=Path, help="folder to write into")
     asked = parser.parse_args()
     if asked.snippets:
         for name, file in SOURCES.items():
-            sample, counts = make(name, (asked.snippets / file).read_text(encoding="utf-8"))
-            size = pack(asked.target / f"{name}.tsv.xz", sample)
-            sys.stdout.write(f"{name}: {size:,} bytes, {dict(sorted(counts.items()))}\n")
+            keep(asked.target, name, *make(name, (asked.snippets / file).read_text(encoding="utf-8")))
         shutil.copyfile(asked.snippets / "LICENSE", asked.target / "LICENSE-snippets")
     if asked.plays:
         texts = {path.stem: path.read_text(encoding="utf-8") for path in asked.plays.glob("*.txt")}
@@ -88,6 +143,13 @@ def main() -> None:
             size = pack(asked.target / f"shakespeare.{part}.txt.xz", text)
             sys.stdout.write(f"shakespeare {part}: {size:,} bytes, {len(text):,} characters\n")
         shutil.copyfile(asked.plays.parent / "LICENSE", asked.target / "LICENSE-shakespeare")
+    for name, folder, file, make_rows in (
+        ("letters", asked.words, "cmudict.dict", letters),
+        ("verses", asked.verses, "en-fr.tsv", verses),
+    ):
+        if folder:
+            keep(asked.target, name, *make_rows((folder / file).read_text(encoding="utf-8")))
+            shutil.copyfile(folder / "LICENSE", asked.target / f"LICENSE-{name}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import torch
 
 from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.data.sample_report import inspect_sample
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.models import Ids
@@ -46,9 +47,10 @@ def train(
     """Train a row of the lineage on `data`, evaluate it on the test part, and keep it.
 
     Args:
-        data: for task classify a CSV, TSV or JSONL file, a sample's name ("sample:films"), or Python objects: (text,
-            label) pairs, dicts with the text and label keys, a mapping of two lists, a data frame. For task generate a
-            text file, a folder of them, a list of these, or "sample:shakespeare".
+        data: for task classify a CSV, TSV, JSONL or Parquet file, "-" (standard input), a sample's name
+            ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
+            mapping of two lists, a data frame. For task generate a text file, a folder of them, a list of these, "-",
+            or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<row>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is whole.
@@ -194,7 +196,8 @@ def evaluate(run: Run | str | Path, data: object = None) -> Any:
 def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Any:
     """Say what is understood of `data` before anything is trained: a report with `to_dict()` and `text()`."""
     config = from_flat(settings, base=config)
-    return tasks.find(config.task).inspect(data, config)
+    sample = inspect_sample(data)
+    return sample or tasks.find(config.task).inspect(data, config)
 
 
 def backends() -> dict[str, Any]:

@@ -44,8 +44,9 @@ class ConfigError(UnrolledError, ValueError):
 class DataError(UnrolledError, ValueError):
     """Data that cannot be read as asked.
 
-    `file` and `line` (physical, from 1) and `column` (from 1) say where, as far as known; `row` is the offending
-    text, shown escaped and cut at 80 characters; `fix` is what to do about it.
+    `file` and `line` (physical, from 1) and `column` (from 1) say where, as far as known; where a file has no lines,
+    `unit` says what `line` counts. `row` is the offending text, shown escaped and cut at 80 characters; `fix` is what
+    to do about it.
     """
 
     def __init__(
@@ -54,17 +55,18 @@ class DataError(UnrolledError, ValueError):
         *,
         file: str | None = None,
         line: int | None = None,
+        unit: str = "line",
         column: int | None = None,
         column_name: str | None = None,
         row: str | None = None,
         fix: str | None = None,
     ) -> None:
-        self.problem, self.file, self.line, self.column = problem, file, line, column
+        self.problem, self.file, self.line, self.unit, self.column = problem, file, line, unit, column
         self.column_name, self.row, self.fix = column_name, row, fix
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        where = [part for part in (self.file, f"line {self.line}" if self.line else None) if part]
+        where = [part for part in (self.file, None if self.line is None else f"{self.unit} {self.line}") if part]
         if self.column:
             where.append(f"column {self.column}" + (f' ("{self.column_name}")' if self.column_name else ""))
         text = f"{', '.join(where)}: {self.problem}" if where else self.problem

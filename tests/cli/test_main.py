@@ -265,7 +265,7 @@ def test_a_refusal_is_one_message_and_changes_nothing(
     ("content", "message"),
     [
         (b"text,label\nfine,pos\nd\xfcll,neg\n", r"bad.csv, line 3: byte 0xfc at offset 1 of the line is not UTF-8"),
-        ("text,label\nfine,pos\n".encode("utf-16"), "bad.csv, line 1: the file is UTF-16, not UTF-8"),
+        ("text,label\nfine\n".encode("utf-16"), "bad.csv, line 2, column 1: 2 fields are expected"),
         (b"text,label\nfine,pos\ndull\n", "bad.csv, line 3, column 1: 2 fields are expected, as in the header; got 1"),
         (b'text,label\nfine,pos\n"dull,neg\n', "bad.csv, line 3: a quote opened in the row that starts here is never"),
         (b"text,kind\nfine,pos\n", 'bad.csv, line 1: no column "label"'),

@@ -10,7 +10,7 @@ import pytest
 from unrolled import lineage
 from unrolled.config import DataConfig
 from unrolled.data import SAMPLES, load_examples
-from unrolled.data.samples import PARTS, find, read_sample, text_file
+from unrolled.data.samples import FOLDER, PARTS, find, read_sample, text_file
 from unrolled.data.splits import fold
 from unrolled.errors import DataError
 
@@ -67,17 +67,51 @@ def test_the_licence_comes_with_the_samples():
     folder = resources.files("unrolled.data") / "samples"
     assert "The MIT License" in (folder / "LICENSE-snippets").read_text()
     assert "free of charge" in (folder / "LICENSE-shakespeare").read_text()
+    assert "Carnegie Mellon University" in (folder / "LICENSE-letters").read_text()
+    assert "public domain" in (folder / "LICENSE-verses").read_text()
 
 
 def test_the_plays_are_whole_and_each_in_one_part():
     texts = {part: lzma.decompress(text_file("shakespeare", part).read_bytes()).decode() for part in PARTS}
     assert {part: len(text) for part, text in texts.items()} == {"train": 4498519, "valid": 274351, "test": 215894}
-    assert sum(map(len, texts.values())) == SAMPLES[-1].size
+    assert sum(map(len, texts.values())) == {sample.name: sample.size for sample in SAMPLES}["shakespeare"]
     assert len(set("".join(texts.values()))) == 81
     for part, titles in {"valid": ("King Lear", "Much Ado"), "test": ("Macbeth", "Twelfth Night")}.items():
         assert all(f" {title}" in texts[part] for title in titles)
         assert texts[part].count("\n ACT I\n") == 2
     assert texts["train"].count("\n ACT I\n") == 34
+
+
+@pytest.mark.parametrize("name", ["letters", "verses"])
+def test_pairs_are_counted_and_in_their_parts(name):
+    sample = next(sample for sample in SAMPLES if sample.name == name)
+    first = {"letters": (), "verses": ("verse",)}[name]
+    rows = [row.values for row in read_sample(f"sample:{name}", (*first, *sample.columns))]
+    assert len(rows) == sample.size == len(set(rows))
+    for *identity, source, target, part in rows:
+        key = int(identity[0].split(".")[1]) % 20 if identity else hashlib.sha256(source.encode()).digest()[0] % 20
+        assert part == {"letters": {0: "valid", 1: "test"}, "verses": {7: "valid", 13: "test"}}[name].get(key, "train")
+        if name == "letters":
+            assert set(source) <= set("abcdefghijklmnopqrstuvwxyz'")
+        else:
+            assert 0 < len(source.split()) <= 60 >= len(target.split()) > 0
+    if name == "letters":
+        assert len({phoneme for _, target, _ in rows for phoneme in target.split(" ")}) == 39
+
+
+def test_the_script_counts_what_it_leaves_out():
+    made = script()
+    text, counts = made.letters("a AH0\na(2) EY1\na(3) AH1 # in a hurry\nb.c B IY1\n")
+    part = made.part_of("a")
+    assert text == f"word\tpart\tphonemes\na\t{part}\tAH\na\t{part}\tEY\n"
+    assert counts == {"read": 4, part: 2, "left out: equal but for stress": 1, "left out: other characters": 1}
+    text, counts = made.verses(f"verse\ten\tfr\n1.7.1\ta\tb\n1.1.2\tc\t{'d ' * 61}\n2.33.1\te\tf\n2.1.1\t\tg\n")
+    assert text == "verse\tpart\ten\tfr\n1.7.1\tvalid\ta\tb\n2.33.1\ttest\te\tf\n"
+    assert counts == {"read": 4, "valid": 1, "test": 1, "left out: more than 60 words": 1, "left out: empty": 1}
+
+
+def test_all_samples_together_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 10_000_000
 
 
 def test_the_script_puts_whole_plays_into_their_part():

@@ -116,6 +116,19 @@ def test_a_sample_keeps_its_parts():
     assert len(load_splits("sample:products/train", CONFIG).train) < 2553
 
 
+def test_a_data_set_of_the_hub_keeps_the_parts_that_it_has(hub_library):
+    hub_library({"train": MANY, "test": [("x", "b")]})
+    splits = load_splits("hub:small", CONFIG)
+    assert [len(part) for part in (splits.train, splits.test)] == [2000 - len(splits.valid), 1]
+    assert 160 < len(splits.valid) < 240
+    assert splits.how == "hub:small::train split by text: train 90 %, valid 10 %, seed 0; test is hub:small::test"
+    hub_library({"train": MANY, "validation": MANY[:9], "test": MANY[:5], "unsupervised": []})
+    splits = load_splits("hub:small:plain", CONFIG)
+    assert [len(part) for part in splits.parts().values()] == [2000, 9, 5]
+    assert splits.how == "the fixed parts of hub:small:plain"
+    assert len(load_splits("hub:small:plain:test", DataConfig(valid_share=0.4)).train) < 5
+
+
 def test_what_cannot_be_split(files):
     with pytest.raises(DataError, match="the validation part has no rows"):
         load_splits(MANY, DataConfig(valid_share=0))
@@ -151,5 +164,5 @@ def test_a_rare_label_that_the_split_keeps_from_training(files):
     splits = load_splits(rows, DataConfig(on_bad_row="skip"))
     assert splits.labels == ("a", "b")
     assert splits.test.counts.skipped == {"unknown label": 1}
-    assert splits.test.skipped == [(where, "unknown label", test_text)]
+    assert splits.test.skipped == [(where, "unknown label", test_text, "item")]
     assert test_text not in splits.test.texts()

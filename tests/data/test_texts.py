@@ -74,9 +74,21 @@ def test_bytes_that_are_no_text_are_named(
     assert str(refused.value).startswith(f"bad.txt, {message}")
 
 
-def test_other_encodings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 1: the file is UTF-16, not UTF-8"):
-        parts(write(tmp_path / "a.txt", "text".encode("utf-16")))
+@pytest.mark.parametrize("codec", ["utf-16", "utf-32"])
+def test_other_encodings_are_read_by_their_mark(codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "ä€😀\r\n\n\ttab \u2028no end"
+    for block in (4, 7, 1 << 20):
+        monkeypatch.setattr(module, "BLOCK", block)
+        assert read((Text(write(tmp_path / "a.txt", text.encode(codec)), "a.txt"),)) == text
+    with pytest.raises(DataError, match="a.txt, line 2: the line is not UTF-16, as the file's first bytes say"):
+        read(
+            (
+                Text(
+                    write(tmp_path / "a.txt", b"\xff\xfe" + "fine\nd\ud83dll".encode("utf-16-le", "surrogatepass")),
+                    "a.txt",
+                ),
+            )
+        )
 
 
 def test_one_text_is_cut_into_contiguous_parts_at_line_ends(tmp_path: Path) -> None:

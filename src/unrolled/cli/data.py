@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import ConfigFile, DataSettings, resolve
+from unrolled.cli.settings import ConfigFile, DataName, DataSettings, resolve
 
 __all__ = ["command"]
 
 
-def command(data: str, /, *, config: ConfigFile = None, json: Json = False, settings: DataSettings = None) -> int:
+def command(data: DataName, /, *, config: ConfigFile = None, json: Json = False, settings: DataSettings = None) -> int:
     """Say what is understood of the data: columns, counts, splits, lengths, labels, duplicates, three examples.
 
     unrolled data reviews.csv --text review --label stars
@@ -18,8 +18,9 @@ def command(data: str, /, *, config: ConfigFile = None, json: Json = False, sett
     Parameters
     ----------
     data
-        CSV, TSV or JSON lines; for task generate a .txt file or a folder of them (all also .gz or .xz); or a sample's
-        name: sample:films, sample:products, sample:shakespeare.
+        CSV, TSV, JSON lines or Parquet; for task generate a .txt file or a folder of them (all but Parquet also .gz,
+        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:shakespeare; or
+        hub:NAME for a data set of the Hugging Face Hub.
     config
         TOML file with settings (see "unrolled config"); flags go before it.
     json

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag, ReadSettings, given, refuse_given
+from unrolled.cli.settings import DataName, DeviceFlag, ReadSettings, given, refuse_given
 
 __all__ = ["command"]
 
 
 def command(
     run: Path,
-    data: str | None = None,
+    data: DataName | None = None,
     /,
     *,
     json: Json = False,
@@ -30,8 +30,8 @@ def command(
     run
         Folder of a run.
     data
-        CSV, TSV or JSON lines, plain text for task generate, or a sample's name; default: the test part that the run
-        was trained beside.
+        CSV, TSV, JSON lines or Parquet, plain text for task generate, - for standard input, a sample's name, or
+        hub:NAME; default: the test part that the run was trained beside.
     json
         Print JSON.
     device

@@ -19,6 +19,7 @@ from unrolled.lineage import LINEAGE, TASKS
 
 __all__ = [
     "ConfigFile",
+    "DataName",
     "DataSettings",
     "DeviceFlag",
     "ReadSettings",
@@ -30,6 +31,7 @@ __all__ = [
     "resolve",
 ]
 
+STDIN = "-"
 GROUPS = {
     None: Group("Task and row", sort_key=1),
     "data": Group("Data", sort_key=2),
@@ -59,6 +61,11 @@ def _defaults(name: str, default: Any) -> Iterator[str]:
     yield from (f"{task}{str(value).lower() if isinstance(value, bool) else value}" for task, value in values.items())
 
 
+def _no_flag(_: Any, name: str | None) -> None:
+    if name is not None and name.startswith("-") and name != STDIN:
+        raise ValueError(f"Unknown option: {name}")
+
+
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
 _ReadFlags = _flags("ReadFlags", lambda section, name: name in ("text", "label", "on_bad_row", "cache"), defaults=False)
@@ -70,6 +77,7 @@ ReadSettings = Annotated[_ReadFlags | None, Parameter(name="*")]  # type: ignore
 TextSettings = Annotated[_TextFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
+DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 
 def given(flags: Any) -> dict[str, Any]:

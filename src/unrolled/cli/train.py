@@ -8,14 +8,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.settings import ConfigFile, Settings, asked, resolve
+from unrolled.cli.settings import ConfigFile, DataName, Settings, asked, resolve
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
 
 
 def command(
-    data: str | None = None,
+    data: DataName | None = None,
     /,
     *,
     out: Path | None = None,
@@ -41,8 +41,9 @@ def command(
     Parameters
     ----------
     data
-        CSV, TSV or JSON lines; for task generate a .txt file or a folder of them (all also .gz or .xz); or a sample's
-        name: sample:films, sample:products, sample:shakespeare.
+        CSV, TSV, JSON lines or Parquet; for task generate a .txt file or a folder of them (all but Parquet also .gz,
+        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:shakespeare; or
+        hub:NAME for a data set of the Hugging Face Hub.
     out
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite

@@ -1,9 +1,9 @@
 """Data: files become examples, examples become ids, ids become batches.
 
-readers (rows of a file) -> examples (texts with labels) -> splits (train, valid, test) -> tokenizers (ids) ->
-batches (padded tensors). `samples` are data sets that come with the package; `report` is what is known before
-anything is trained. Import `Tokenizer`, `Sequences`, `Batches` and `inspect` from their own files: this package
-itself imports neither torch nor tokenizers.
+doors (rows of a file, of standard input, …) -> examples (texts with labels) -> splits (train, valid, test) ->
+tokenizers (ids) -> batches (padded tensors). `samples` are data sets that come with the package; `report` is what is
+known before anything is trained. Import `Tokenizer`, `Sequences`, `Batches` and `inspect` from their own files: this
+package itself imports neither torch nor tokenizers.
 """
 
 from unrolled.data.examples import Counts, Example, Examples, Skipped, load_examples, read_texts

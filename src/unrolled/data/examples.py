@@ -10,25 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import numbers
-import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.readers import BadRow, Place, Row, pick, read_rows
-from unrolled.data.samples import PREFIX, find, read_sample
+from unrolled.data.doors import Door, find_door
+from unrolled.data.objects import PYTHON, kind_of
+from unrolled.data.rows import BadRow, Row
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts"]
 
 UNKNOWN_LABEL = "unknown label"
 LISTED = 20  # skipped rows that are kept for listing
-PYTHON = "python objects"
 
 
 class Example(NamedTuple):
@@ -36,7 +35,7 @@ class Example(NamedTuple):
 
     text: str
     label: str | None
-    line: int | None = None  # the physical line on which it starts, from 1; of Python objects the item, from 0
+    line: int | None = None  # see `Row.line`
 
 
 class Skipped(NamedTuple):
@@ -45,6 +44,10 @@ class Skipped(NamedTuple):
     line: int | None
     reason: str
     row: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.line}: {self.reason}: {self.row}"
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ class Examples:
     """Texts with labels, and what is known about where they came from."""
 
     name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path as given, "sample:films", or "python objects"
+    source: str  # the path as given, an address like "sample:films", or "python objects"
     items: Sequence[Example]
     counts: Counts
     skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    unit: str = "line"  # see `Place.unit`
 
     def __len__(self) -> int:
         return len(self.items)
@@ -88,9 +92,8 @@ class Examples:
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
         """Return an error about one of the items that names where it came from."""
-        if self.source == PYTHON:
-            return DataError(problem, file=f"item {item.line}", row=item.text, fix=fix)
-        return DataError(problem, file=self.source, line=item.line, row=item.text, fix=fix)
+        file = None if self.source == PYTHON else self.source
+        return DataError(problem, file=file, line=item.line, unit=self.unit, row=item.text, fix=fix)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -109,9 +112,9 @@ def load_examples(
     """Read all examples of `data`.
 
     Args:
-        data: a path; "sample:films" or "sample:films/test"; an iterable of (text, label) pairs or of mappings with
-            the text and label keys; a mapping of two lists of equal length; a pandas or polars data frame. Without
-            labels an iterable of texts is read, too.
+        data: a path; "-", which is standard input; "sample:films" or "sample:films/test"; "hub:NAME"; an iterable of
+            (text, label) pairs or of mappings with the text and label keys; a mapping of two lists of equal length; a
+            pandas or polars data frame. Without labels an iterable of texts is read, too.
         config: which columns hold text and label (a sample knows its own), and whether a bad row stops.
         labels: the labels there may be, where they are known; another one makes a bad row.
         need_labels: whether labels are read at all; if not, every label is None.
@@ -124,15 +127,11 @@ def load_examples(
         raise DataError(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
-    if isinstance(data, str) and data.startswith(PREFIX):
-        name, source, rows = find(data, "classify")[0].name, data, read_sample(data, ("text", "label")[: len(columns)])
-    elif isinstance(data, (str, os.PathLike)):
-        path = Path(data)
-        name, source, rows = path.name.split(".")[0] or "data", str(data), read_rows(path, columns)
-    else:
-        name, source, rows = "data", PYTHON, _python_rows(data, columns)
     return _collect(
-        name, source, rows, stop=config.on_bad_row == "stop", known=None if labels is None else dict.fromkeys(labels)
+        find_door(data, "classify"),
+        columns,
+        stop=config.on_bad_row == "stop",
+        known=None if labels is None else dict.fromkeys(labels),
     )
 
 
@@ -145,15 +144,13 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
     return load_examples(path, config, need_labels=False)
 
 
-def _collect(
-    name: str, source: str, rows: Iterator[Row | BadRow], *, stop: bool, known: Collection[str] | None
-) -> Examples:
+def _collect(door: Door, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
     items: list[Example] = []
     skipped: Counter[str] = Counter()
     listed: list[Skipped] = []
     shared: dict[str, str] = {}  # one string for each label, however many rows have it
     read = 0
-    for row in rows:
+    for row in door.rows(columns):
         read += 1
         made = row if isinstance(row, BadRow) else _example(row, known, shared)
         if isinstance(made, Example):
@@ -163,19 +160,18 @@ def _collect(
             raise made.error
         skipped[made.reason] += 1
         if made.error and len(listed) < LISTED:
-            line = row.line if isinstance(row, Row) else made.error.line
-            listed.append(Skipped(line, made.reason, excerpt(made.error.row or "")))
+            listed.append(Skipped(made.error.line, made.reason, excerpt(made.error.row or ""), made.error.unit))
     counts = Counts(read, len(items), dict(skipped))
     if not items:
         problem = f"none of its rows can be used: {counts}" if read else "there are no rows"
-        raise DataError(problem, file=source, fix="check that the right data and the right columns were named")
-    return Examples(name, source, items, counts, listed)
+        raise DataError(problem, file=door.source, fix="check that the right data and the right columns were named")
+    return Examples(door.name, door.source, items, counts, listed, door.unit)
 
 
 def _example(row: Row, known: Collection[str] | None, shared: dict[str, str]) -> Example | BadRow:
     text, *rest = row.values
     if not isinstance(text, str):
-        return row.bad("text is not text", f"text is expected, got {_kind(text)}", 0)
+        return row.bad("text is not text", f"text is expected, got {kind_of(text)}", 0)
     if fault := _string_fault(row, text, 0):
         return fault
     if not rest:
@@ -184,7 +180,7 @@ def _example(row: Row, known: Collection[str] | None, shared: dict[str, str]) ->
     if isinstance(label, (bool, numbers.Integral)):
         label = json.dumps(label if isinstance(label, bool) else int(label))
     if not isinstance(label, str):
-        return row.bad("label is not text", f"a label is text, a whole number, true or false; got {_kind(label)}", 1)
+        return row.bad("label is not text", f"a label is text, a whole number, true or false; got {kind_of(label)}", 1)
     if fault := _string_fault(row, label, 1):
         return fault
     if known is not None and label not in known:
@@ -208,58 +204,3 @@ def _string_fault(row: Row, text: str, which: int) -> BadRow | None:
         half = f"\\u{ord(text[error.start]):04x}"
         return row.bad("lone surrogate", f"the {what} holds half a character ({half}), which is not Unicode", which)
     return None
-
-
-def _kind(value: object) -> str:
-    """Name the type of a value that came from JSON or Python, without printing it: it may be huge."""
-    names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
-    if isinstance(value, float):
-        return f"the number {value}"
-    return names.get(type(value), f"a Python {type(value).__name__}")
-
-
-def _python_rows(data: Any, columns: Sequence[str]) -> Iterator[Row | BadRow]:
-    """Rows from a mapping of lists, a data frame, or an iterable of pairs, mappings or (without labels) texts."""
-    place = Place(None, tuple(columns), (None,) * len(columns))
-    if isinstance(data, Mapping) or hasattr(data, "columns"):
-        names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
-        pick(names, columns)
-        values = [list(data[name]) for name in columns]
-        if len({len(column) for column in values}) > 1:
-            raise DataError(
-                f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
-                file=PYTHON,
-                fix="give as many labels as texts",
-            )
-        records: Iterable[Any] = zip(*values, strict=True)
-    elif isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
-        records = (_pair(item, number, columns) for number, item in enumerate(data))
-    else:
-        raise DataError(
-            f"examples cannot be read from a Python {type(data).__name__}",
-            fix="give a path, a sample, (text, label) pairs, dictionaries, two lists or a data frame",
-        )
-    for number, record in enumerate(records):
-        if isinstance(record, BadRow):
-            yield record
-        else:
-            raw = record[0] if isinstance(record[0], str) else ""
-            yield Row(place, number, tuple(record), raw)
-
-
-def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:
-    """Return the wanted values of one Python object."""
-    if isinstance(item, Mapping):
-        if all(name in item for name in columns):
-            return tuple(item[name] for name in columns)
-        keys = ", ".join(f'"{excerpt(str(key), 40)}"' for key in list(item)[:20]) or "none"
-        missing = next(name for name in columns if name not in item)
-        problem, reason = f'no key "{missing}"; the keys are {keys}', "missing key"
-    elif isinstance(item, str) and len(columns) == 1:
-        return (item,)
-    elif isinstance(item, (tuple, list)) and len(item) == 2:
-        return tuple(item[: len(columns)])
-    else:
-        wanted = "a text" if len(columns) == 1 else "a pair (text, label)"
-        problem, reason = f"{wanted} or a dictionary is expected, got {_kind(item)}", "not an example"
-    return BadRow(reason, DataError(problem, file=f"item {number}", fix="correct the item, or skip bad rows"))

@@ -1,4 +1,4 @@
-"""A file as physical lines of strict UTF-8, counted from 1, whatever it is compressed with.
+"""A file as physical lines of strict UTF-8, counted from 1, whatever it is packed with.
 
 We read bytes and decode them line by line ourselves, because only so can a message name the very line and byte that
 is not UTF-8. A line ends with a line feed, with or without a carriage return before it; nothing else ends a line.
@@ -6,59 +6,18 @@ is not UTF-8. A line ends with a line feed, with or without a carriage return be
 
 from __future__ import annotations
 
-import gzip
-import io
-import lzma
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from unrolled.errors import DataError, nearest
+from unrolled.data.files import UNREADABLE, UTF8, encoding_of, open_bytes, transcoded, undecodable, unreadable
+from unrolled.data.rows import SKIP, BadRow
+from unrolled.errors import DataError
 
-__all__ = [
-    "CONVERT",
-    "MOST_BYTES",
-    "SKIP",
-    "UNREADABLE",
-    "BadRow",
-    "Lines",
-    "open_bytes",
-    "open_lines",
-    "unreadable",
-    "without_signature",
-]
+__all__ = ["BLANK", "MOST_BYTES", "Lines", "open_lines"]
 
 MOST_BYTES = 100_000_000  # of one row, its line ends included; more is a wrong file, not a long row
-SKIP = "or skip bad rows with --on-bad-row skip (they are counted and listed)"
-BOM = b"\xef\xbb\xbf"
-CONVERT = "convert it: iconv -f {} -t UTF-8 OLD > NEW"
-
-# How a file begins that is not what we read, in the order to ask (UTF-32 begins like UTF-16).
-FOREIGN = (
-    (b"\xff\xfe\x00\x00", "is UTF-32, not UTF-8", CONVERT.format("UTF-32")),
-    (b"\x00\x00\xfe\xff", "is UTF-32, not UTF-8", CONVERT.format("UTF-32")),
-    (b"\xff\xfe", "is UTF-16, not UTF-8", CONVERT.format("UTF-16")),
-    (b"\xfe\xff", "is UTF-16, not UTF-8", CONVERT.format("UTF-16")),
-    (b"\x1f\x8b", "is gzip data, but its name does not end in .gz", "rename it, so that it ends in .gz"),
-    (b"\xfd7zXZ\x00", "is xz data, but its name does not end in .xz", "rename it, so that it ends in .xz"),
-    (b"PK\x03\x04", "is a zip archive or a spreadsheet, not text", "unpack it, or save it as CSV with UTF-8"),
-)
-
-UNREADABLE = (EOFError, lzma.LZMAError, zlib.error, OSError)  # what reading a file may raise
-
-
-class BadRow(NamedTuple):
-    """A row that cannot be used.
-
-    `reason` is what it is counted under; `error` is the whole story, or None for a blank line, which stops nothing.
-    """
-
-    reason: str
-    error: DataError | None
-
-
 BLANK = BadRow("blank line", None)
 
 
@@ -75,6 +34,7 @@ class Lines:
         self.number = 0  # lines handed out so far
         self.ended = False
         self._handle = handle
+        self._encoding = UTF8
         self.begin()
 
     def begin(self) -> None:
@@ -95,12 +55,10 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        data = self._read()
+        data = self._read() if self.number else self._first()
         if not data:
             self.ended = True
             raise StopIteration
-        if self.number == 0:
-            data = without_signature(data, self.file)
         self.number += 1
         self._bytes += len(data)
         if self._bytes > MOST_BYTES:
@@ -115,13 +73,8 @@ class Lines:
             text = data.decode()
         except UnicodeDecodeError as error:
             text = data.decode("utf-8", "backslashreplace")
-            byte = data[error.start]
-            self._blame(
-                "not UTF-8",
-                f"byte 0x{byte:02x} at offset {error.start} of the line is not UTF-8 ({error.reason})",
-                text,
-                f"{CONVERT.format('WINDOWS-1252')} (if that is what it is), {SKIP}",
-            )
+            problem, fix = undecodable(error, error.start, self._encoding)
+            self._blame(f"not {self._encoding.name}", problem, text, f"{fix}, {SKIP}")
         if "\0" in text:
             offset = data.index(b"\0")
             problem = f"NUL character at offset {offset} of the line: no text has one"
@@ -145,6 +98,14 @@ class Lines:
             row = text.rstrip("\r\n")
             self.fault = BadRow(reason, DataError(problem, file=self.file, line=self.number, row=row, fix=fix))
 
+    def _first(self) -> bytes:
+        data = self._read()
+        self._encoding = encoding_of(data, self.file)
+        if self._encoding == UTF8:
+            return data.removeprefix(UTF8.mark)
+        self._handle = transcoded(data, self._handle, self._encoding)
+        return self._read()
+
     def _read(self) -> bytes:
         try:
             return self._handle.readline(MOST_BYTES + 1)
@@ -152,59 +113,12 @@ class Lines:
             raise unreadable(error, self.file, self.number) from None
 
 
-def without_signature(data: bytes, file: str) -> bytes:
-    """Return a file's first bytes without the byte order mark.
-
-    Raises:
-        DataError: they are not the beginning of UTF-8 text.
-    """
-    for signature, problem, fix in FOREIGN:
-        if data.startswith(signature):
-            raise DataError(f"the file {problem}", file=file, line=1, fix=fix)
-    return data.removeprefix(BOM)
-
-
-def unreadable(error: Exception, file: str, lines: int) -> DataError:
-    """Return what to say of one of UNREADABLE that came after so many lines."""
-    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
-        problem, fix = f"cannot be read: {error.strerror or error}", "check the disk, or copy the file again"
-        return DataError(problem, file=file, line=lines + 1, fix=fix)
-    # Unpackers read ahead, so the line at which the damage lies is not known.
-    problem = f"the compressed data is damaged or cut off, some way after line {lines}: {error}"
-    return DataError(problem, file=file, fix="fetch or compress the file again")
-
-
 @contextmanager
 def open_lines(path: Path, file: str) -> Iterator[Lines]:
-    """Open `path`, unpacking .gz and .xz, for reading line by line; `file` is its name in messages.
+    """Open `path`, unpacking .gz, .xz and .bz2, for reading line by line; `file` is its name in messages.
 
     Raises:
         DataError: there is no such file, it is a folder, or it may not be read.
     """
     with open_bytes(path, file) as handle:
         yield Lines(handle, file)
-
-
-@contextmanager
-def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
-    """Open `path`, unpacking .gz and .xz, for reading bytes; as `open_lines`."""
-    try:
-        handle = path.open("rb", buffering=1 << 18)
-    except FileNotFoundError:
-        folder = path.parent
-        near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
-        raise DataError(f"there is no such file{near}", file=file, fix="check the path") from None
-    except IsADirectoryError:
-        raise DataError("is a folder, not a file", file=file, fix="name one file in it") from None
-    except OSError as error:
-        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix="check its permissions") from None
-    with handle:
-        packing = path.suffix.lower()
-        if packing == ".gz":
-            with gzip.GzipFile(fileobj=handle) as unpacked:
-                yield io.BufferedReader(unpacked, 1 << 18)
-        elif packing == ".xz":
-            with lzma.LZMAFile(handle) as unpacked:
-                yield io.BufferedReader(unpacked, 1 << 18)
-        else:
-            yield handle

@@ -1,4 +1,4 @@
-"""Text files as rows: CSV, TSV and JSON lines, each also packed as .gz or .xz, one row in memory at a time.
+"""Files as rows, one in memory at a time: CSV, TSV and JSON lines, each also packed; Parquet in `parquet.py`.
 
 - `.csv`   comma-separated with a header, quoted as RFC 4180 says: a quoted field may hold commas and line ends,
            and a quote in it is doubled. Read strictly by Python's `csv`.
@@ -8,7 +8,7 @@
 
 A reader yields each row as a `Row`, or as a `BadRow` where it cannot be used; whoever asked decides whether that
 stops. What leaves the rest of the file without meaning is raised at once: a header that does not fit, a quote that
-is never closed, damaged compression, a row of more than 100 MB, UTF-16.
+is never closed, damaged compression, a row of more than 100 MB.
 """
 
 from __future__ import annotations
@@ -18,48 +18,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from unrolled.data.lines import BLANK, SKIP, BadRow, Lines, open_lines
+from unrolled.data import parquet
+from unrolled.data.files import PACKINGS, unpacked_name
+from unrolled.data.lines import BLANK, Lines, open_lines
+from unrolled.data.rows import SKIP, BadRow, Place, Row, Rows, pick
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["FORMATS", "BadRow", "Place", "Row", "columns_of", "format_of", "pick", "read_rows"]
-
-
-class Place(NamedTuple):
-    """Where the wanted values of a row stand: the same for every row of a file."""
-
-    file: str | None  # None where the rows are Python objects
-    names: tuple[str, ...]  # of the wanted columns or keys
-    numbers: tuple[int | None, ...]  # their column numbers, from 1; None where columns have no number
-
-
-class Row(NamedTuple):
-    """One row: its wanted values in the order asked for, and what a message about it needs."""
-
-    place: Place
-    line: int  # the physical line on which it starts, from 1; of Python objects the item, from 0
-    values: tuple[Any, ...]  # text in CSV and TSV, any JSON value in JSON lines, anything from Python
-    raw: str  # its first physical line
-
-    def bad(self, reason: str, problem: str, which: int) -> BadRow:
-        """Say what is wrong with value `which` of this row."""
-        place = self.place
-        return BadRow(
-            reason,
-            DataError(
-                problem,
-                file=place.file or f"item {self.line}",
-                line=self.line if place.file else None,
-                column=place.numbers[which],
-                column_name=place.names[which],
-                row=self.raw.rstrip("\r\n"),
-                fix=f"correct the row, {SKIP}",
-            ),
-        )
-
-
-Rows = Iterator[Row | BadRow]
+__all__ = ["FORMATS", "columns_of", "format_of", "read_rows"]
 
 
 def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) -> Rows:
@@ -68,74 +35,54 @@ def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) ->
     Raises:
         DataError: the file cannot be opened, its format is not one we read, or its structure is broken as a whole.
     """
-    name = file or str(path)
-    reader = FORMATS[format_of(path)]
+    name, form = file or str(path), format_of(path)
+    if form == "parquet":
+        yield from parquet.read_rows(path, columns, name)
+        return
     with open_lines(path, name) as lines:
-        yield from reader(lines, columns)
+        yield from FORMATS[form](lines, columns)
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name says: "csv", "tsv" or "jsonl".
+    """Return the format that a file's name says: "csv", "tsv", "jsonl" or "parquet".
 
     Raises:
         DataError: the name ends in nothing that we read.
     """
-    name = path.name.lower().removesuffix(".gz").removesuffix(".xz")
-    extension = Path(name).suffix
-    if extension in EXTENSIONS:
-        return EXTENSIONS[extension]
-    got = f'"{extension}"' if extension else "a name without an extension"
-    read = ", ".join(EXTENSIONS)
-    raise DataError(
-        f"cannot tell the format from {got}",
-        file=str(path),
-        fix=f"files end in {read}, each also with .gz or .xz"
-        + ("; plain text is for --task generate" if extension == ".txt" else ""),
-    )
+    extension = Path(unpacked_name(path.name)).suffix
+    if extension not in EXTENSIONS:
+        got = f'"{extension}"' if extension else "a name without an extension"
+        raise DataError(
+            f"cannot tell the format from {got}",
+            file=str(path),
+            fix=f"files end in {', '.join(EXTENSIONS)}, all but the last also with {', '.join(PACKINGS)}"
+            + ("; plain text is for --task generate" if extension == ".txt" else ""),
+        )
+    form = EXTENSIONS[extension]
+    if form == "parquet" and path.suffix.lower() in PACKINGS:
+        raise DataError("Parquet is packed inside, and cannot be read packed again", file=str(path), fix="unpack it")
+    return form
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
-    """Return the names of a file's columns: its header, or the keys of its first object.
+def columns_of(path: Path, *, file: str | None = None) -> tuple[str, ...]:
+    """Return the names of a file's columns: its header, or the keys of its first object; `file` as in `read_rows`.
 
     Raises:
         DataError: as `read_rows`, or the first row is bad.
     """
-    with open_lines(path, str(path)) as lines:
-        if format_of(path) == "jsonl":
+    name, form = file or str(path), format_of(path)
+    if form == "parquet":
+        return parquet.columns_of(path, name)
+    with open_lines(path, name) as lines:
+        if form == "jsonl":
             for record in _objects(lines):
                 if isinstance(record, dict):
                     return tuple(record)
                 if record.error:
                     raise record.error
             raise _empty(lines)
-        records = _csv_fields(lines) if format_of(path) == "csv" else _tsv_fields(lines)
+        records = _csv_fields(lines) if form == "csv" else _tsv_fields(lines)
         return tuple(_header(records, lines)[0])
-
-
-def pick(names: Sequence[str], wanted: Sequence[str], *, file: str | None = None, line: int | None = None) -> list[int]:
-    """Return where each wanted column stands among `names`.
-
-    Raises:
-        DataError: a wanted column is missing or there are two of it.
-    """
-    shown = ", ".join(f'"{excerpt(name, 40)}"' for name in names[:20]) + (", …" if len(names) > 20 else "")
-    for name in wanted:
-        if name not in names:
-            raise DataError(
-                f'no column "{name}"{nearest(name, names)}; the columns are {shown}',
-                file=file,
-                line=line,
-                fix="say which columns to read with --text and --label; the first row must name the columns",
-            )
-        if names.count(name) > 1:
-            raise DataError(
-                f'two columns are called "{name}"; the columns are {shown}',
-                file=file,
-                line=line,
-                column=names.index(name) + 1,
-                fix="rename one of them in the header",
-            )
-    return [names.index(name) for name in wanted]
 
 
 def _read_csv(lines: Lines, wanted: Sequence[str]) -> Rows:
@@ -163,7 +110,7 @@ def _read_jsonl(lines: Lines, wanted: Sequence[str]) -> Rows:
 
 
 FORMATS: dict[str, Callable[[Lines, Sequence[str]], Rows]] = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
-EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
 def _table(lines: Lines, records: Iterator[list[str] | BadRow], wanted: Sequence[str]) -> Rows:

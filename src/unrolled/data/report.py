@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unrolled.config import DataConfig
-from unrolled.data.examples import PYTHON, Counts, Examples, Skipped
-from unrolled.data.readers import Row, columns_of, format_of, read_rows
-from unrolled.data.samples import PREFIX, find
+from unrolled.data.doors import Door, find_door
+from unrolled.data.examples import Counts, Examples, Skipped
+from unrolled.data.rows import Row
 from unrolled.data.splits import fold, load_splits
 from unrolled.data.tokenizers import UNK, Tokenizer
 from unrolled.errors import DataError, excerpt
@@ -73,11 +71,12 @@ def inspect(data: object, config: DataConfig) -> DataReport:
     Raises:
         DataError: as `load_splits`, but for a column that a file does not have: then the report says which there are.
     """
-    source, form, columns = _shape(data)
-    missing = [name for name in (config.text, config.label) if columns and form != "sample" and name not in columns]
-    if missing and isinstance(data, (str, os.PathLike)):
+    door = find_door(data, "classify")
+    columns = door.columns()
+    missing = [name for name in (config.text, config.label) if columns and not door.fixed and name not in columns]
+    if missing:
         problem = " and ".join(f'no column "{name}"' for name in missing)
-        return DataReport(source, form, columns, problem, _likely(Path(data), columns))
+        return DataReport(door.source, door.form, columns, problem, _likely(door, columns))
     splits = load_splits(data, config)
     tokenizer = Tokenizer.train(
         splits.train.texts(),
@@ -91,8 +90,8 @@ def inspect(data: object, config: DataConfig) -> DataReport:
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
     return DataReport(
-        source,
-        form,
+        door.source,
+        door.form,
         columns,
         how=splits.how,
         loaded={loaded.source: loaded.counts for loaded in splits.loaded},
@@ -110,20 +109,10 @@ def inspect(data: object, config: DataConfig) -> DataReport:
     )
 
 
-def _shape(data: object) -> tuple[str, str, tuple[str, ...]]:
-    """Source, format and columns, as far as they can be told without reading the rows."""
-    if isinstance(data, str) and data.startswith(PREFIX):
-        find(data, "classify")
-        return data, "sample", ("text", "label")
-    if isinstance(data, (str, os.PathLike)):
-        return str(data), format_of(Path(data)), columns_of(Path(data))
-    return PYTHON, PYTHON, ()
-
-
-def _likely(path: Path, columns: Sequence[str]) -> dict[str, str]:
+def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
     """Guess: the text is the column with the longest values, the label the one with the fewest different ones."""
     once = [name for name in columns if list(columns).count(name) == 1]
-    rows = (row.values for row in read_rows(path, once) if isinstance(row, Row))
+    rows = (row.values for row in door.rows(once) if isinstance(row, Row))
     try:
         values = dict(zip(once, zip(*islice(rows, GUESSED_FROM), strict=True), strict=False))
     except DataError:
@@ -181,7 +170,7 @@ def _lines(report: DataReport) -> Iterator[str]:
     for source, counts in report.loaded.items():
         yield f"{source}: {counts}"
     for source, row in report.skipped:
-        yield f"  skipped: {source}, line {row.line}: {row.reason}: {row.row}"
+        yield f"  skipped: {source}, {row}"
     yield f"split: {report.how}"
     yield ""
     names = list(report.parts)

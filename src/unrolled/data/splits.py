@@ -21,9 +21,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unrolled.config import DataConfig
+from unrolled.data.doors import find_door
 from unrolled.data.examples import UNKNOWN_LABEL, Counts, Example, Examples, Skipped, load_examples, unknown_label
-from unrolled.data.lines import SKIP
-from unrolled.data.samples import PARTS, PREFIX, find
+from unrolled.data.rows import SKIP
+from unrolled.data.samples import PARTS
 from unrolled.errors import ConfigError, DataError, excerpt
 
 __all__ = ["Splits", "assign", "fold", "load_splits", "shares"]
@@ -62,18 +63,21 @@ def load_splits(data: object, config: DataConfig) -> Splits:
             a label of the other parts never occurs in training.
     """
     files = {name: given for name, given in (("valid", config.valid), ("test", config.test)) if given is not None}
-    if isinstance(data, str) and data.startswith(PREFIX) and find(data, "classify")[1] is None:
-        loaded = {name: load_examples(f"{data}/{name}", config) for name in PARTS if name not in files}
-        parts, how = dict(loaded), f"the fixed parts of {data}"
+    door = find_door(data, "classify")
+    given = {"train": data, **door.parts}
+    loaded = {name: load_examples(part, config) for name, part in given.items() if name not in files}
+    missing = {name: share for name, share in shares(config).items() if name not in {*files, *loaded}}
+    if door.parts and not missing:
+        parts, how = dict(loaded), f"the fixed parts of {door.source}"
     else:
-        loaded = {"train": load_examples(data, config)}
-        wanted = {name: share for name, share in shares(config).items() if name not in files}
-        parts, how = _split(loaded["train"], wanted, config), _sentence(loaded["train"], wanted, config)
+        parts = _split(loaded["train"], missing, config) | {name: loaded[name] for name in loaded if name != "train"}
+        named = [f"{name} is {part.source}" for name, part in loaded.items() if name != "train"]
+        how = "; ".join([_sentence(loaded["train"], missing, config), *named])
     seen = sorted(set(parts["train"].labels()))
     for name, file in files.items():
         parts[name] = loaded[name] = load_examples(file, config, labels=seen)
     if files:
-        how += "; " + ", ".join(f"{name} is {file}" for name, file in files.items())
+        how += "; " + ", ".join(f"{name} is {parts[name].source}" for name in files)
     labels = _labels(parts["train"], config)
     for name in ("valid", "test"):
         parts[name] = _without_unknown(parts[name], name, labels, config)
@@ -179,7 +183,7 @@ def _without_unknown(part: Examples, name: str, labels: Sequence[str], config: D
     if config.on_bad_row == "stop":
         problem = f"{unknown_label(str(bad[0].label), labels)}, and this row fell into the {name} part"
         raise part.error(bad[0], problem, f"give more rows with this label, try another --split-seed, {SKIP}")
-    listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text)) for item in bad[:20]]
+    listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text), part.unit) for item in bad[:20]]
     items = [item for item in part.items if item.label in known]
     skipped = dict(Counter(part.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
     return replace(

@@ -1,7 +1,7 @@
 """Plain text for the task *generate*: files and folders, read block by block, and cut into parts.
 
-A text file ends in `.txt`, also packed as .gz or .xz. It is strict UTF-8, with or without a byte order mark, and every
-character counts: line ends, capitals and spaces are what a language model learns.
+A text file ends in `.txt`, also packed as .gz, .xz or .bz2. It is strict UTF-8 (or UTF-16 or UTF-32 with its byte order
+mark), and every character counts: line ends, capitals and spaces are what a language model learns.
 
 Several files are split by file: SHA-256 of a file's bytes and the seed make a number that decides its part, as for the
 rows of *classify*, so that equal files never stand in two parts. One file is cut into contiguous parts at line ends:
@@ -19,14 +19,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.lines import CONVERT, UNREADABLE, open_bytes, unreadable, without_signature
+from unrolled.data.files import (
+    PACKINGS,
+    UNREADABLE,
+    UTF8,
+    Encoding,
+    encoding_of,
+    open_bytes,
+    transcoded,
+    undecodable,
+    unpacked_name,
+    unreadable,
+)
 from unrolled.data.samples import PARTS, PREFIX, find, text_file
 from unrolled.data.splits import assign, shares
+from unrolled.data.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
 
 __all__ = ["Text", "TextParts", "Texts", "blocks", "find_texts", "split"]
 
-EXTENSIONS = (".txt", ".txt.gz", ".txt.xz")
+EXTENSION = ".txt"
 BLOCK = 1 << 20  # bytes that are read at once
 TASK = "generate"
 
@@ -45,7 +57,7 @@ class Texts:
     """The files that were named, before they are split: `fixed` parts, and what is to be cut into the others."""
 
     name: str  # for run folders
-    source: str  # the path as given, or "sample:shakespeare"
+    source: str  # the path as given, "standard input", or "sample:shakespeare"
     fixed: dict[str, tuple[Text, ...]]
     rest: tuple[Text, ...]
 
@@ -66,7 +78,8 @@ def find_texts(data: object, config: DataConfig) -> Texts:
     """Find the files that `data`, `config.valid` and `config.test` name.
 
     Args:
-        data: a text file, a folder (all text files in it, and below), a list of these, or "sample:shakespeare".
+        data: a text file, a folder (all text files in it, and below), a list of these, "-" (standard input), or
+            "sample:shakespeare".
 
     Raises:
         DataError: there is no such file or sample, no text file in a folder, or data of another kind.
@@ -79,6 +92,8 @@ def find_texts(data: object, config: DataConfig) -> Texts:
             samples = {part: _files(f"{data}/{part}") for part in PARTS}
             return Texts(sample.name, data, samples | fixed, ())
         return Texts(sample.name, data, fixed, _files(data))
+    if data == STDIN:
+        return Texts("text", STDIN_NAME, fixed, _files(data))
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
         return Texts(path.resolve().name.split(".")[0] or "text", str(data), fixed, _files(data))
@@ -137,22 +152,25 @@ def blocks(text: Text) -> Iterator[str]:
 
 
 def _whole(text: Text) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    decoder, encoding = codecs.getincrementaldecoder("utf-8")("strict"), UTF8
     lines, since, first = 0, 0, True  # lines that have ended, bytes since the last one did
     with open_bytes(text.path, text.source) as handle:
         while True:
             try:
                 data = handle.read(BLOCK)
+                if first and (encoding := encoding_of(data, text.source)) != UTF8:
+                    handle = transcoded(data, handle, encoding)
+                    data = handle.read(BLOCK)
             except UNREADABLE as error:
                 raise unreadable(error, text.source, lines) from None
             ended = not data
             if first:
-                data, first = without_signature(data, text.source), False
+                data, first = data.removeprefix(UTF8.mark), False
             pending = decoder.getstate()[0]
             try:
                 block = decoder.decode(data, final=ended)
             except UnicodeDecodeError as error:
-                raise _not_utf8(text.source, error, lines, since - len(pending)) from None
+                raise _not_utf8(text.source, error, lines, since - len(pending), encoding) from None
             if "\0" in block:
                 line = lines + block[: block.index("\0")].count("\n") + 1
                 raise DataError(
@@ -168,17 +186,13 @@ def _whole(text: Text) -> Iterator[str]:
             yield block
 
 
-def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int) -> DataError:
+def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, encoding: Encoding) -> DataError:
     """Say which byte: `lines` ended, and `since` bytes of the next one stood, before the bytes that were decoded."""
     before = error.object[: error.start]
     end = before.rfind(b"\n")
     offset = since + len(before) if end < 0 else len(before) - end - 1
-    return DataError(
-        f"byte 0x{error.object[error.start]:02x} at offset {offset} of the line is not UTF-8 ({error.reason})",
-        file=file,
-        line=lines + before.count(b"\n") + 1,
-        fix=f"{CONVERT.format('WINDOWS-1252')} (if that is what it is)",
-    )
+    problem, fix = undecodable(error, offset, encoding)
+    return DataError(problem, file=file, line=lines + before.count(b"\n") + 1, fix=fix)
 
 
 def _files(named: object) -> tuple[Text, ...]:
@@ -186,13 +200,15 @@ def _files(named: object) -> tuple[Text, ...]:
     if isinstance(named, str) and named.startswith(PREFIX):
         sample, part = find(named, TASK)
         return tuple(Text(text_file(sample.name, p), f"{PREFIX}{sample.name}/{p}") for p in ([part] if part else PARTS))
+    if named == STDIN:
+        return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(named))
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.name.lower().endswith(EXTENSIONS) and file.is_file())
+        found = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
         if not found:
             raise DataError("no text file is in this folder", file=str(path), fix=f"text files end in {_LIST}")
         return tuple(Text(file, str(file)) for file in found)
-    if not path.name.lower().endswith(EXTENSIONS):
+    if not _is_text(path):
         raise DataError(
             "is not a text file by its name", file=str(path), fix=f"text files end in {_LIST}: rename it, if it is one"
         )
@@ -200,7 +216,12 @@ def _files(named: object) -> tuple[Text, ...]:
         return (Text(path, str(path)),)
 
 
-_LIST = ", ".join(EXTENSIONS[:-1]) + " or " + EXTENSIONS[-1]
+_LIST = ", ".join((EXTENSION, *(EXTENSION + packing for packing in PACKINGS)))
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file's name says that it is plain text."""
+    return unpacked_name(path.name).endswith(EXTENSION)
 
 
 def _named(files: Sequence[Text]) -> str:

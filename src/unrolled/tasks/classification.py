@@ -225,7 +225,7 @@ def log_read(examples: Examples) -> None:
     """Log how many rows were read and used, and list those that were skipped."""
     log.info("%s: %s", examples.source, examples.counts)
     for row in examples.skipped:
-        log.info("  skipped: line %s: %s: %s", row.line, row.reason, row.row)
+        log.info("  skipped: %s", row)
 
 
 def _result(result: dict[str, Any]) -> str:

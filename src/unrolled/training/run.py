@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from unrolled import sealed
 from unrolled.config import Config, DataConfig
-from unrolled.data.samples import PREFIX
+from unrolled.data.doors import NOT_KEPT, is_file
 from unrolled.data.tokenizers import SPECIAL, Tokenizer
 from unrolled.errors import DataError
 from unrolled.models import Model
@@ -93,8 +93,8 @@ class Run(ABC):
 
 
 def absolute(source: str | Path) -> str:
-    """Return a file by its whole path, so that it is found again from another folder; a sample by its name."""
-    return str(source) if str(source).startswith(PREFIX) else str(Path(source).resolve())
+    """Return a file by its whole path, so that it is found again from another folder; what is no file by its name."""
+    return str(Path(source).resolve()) if is_file(str(source)) else str(source)
 
 
 def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> None:
@@ -105,10 +105,10 @@ def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> Non
         fix: what to do instead.
 
     Raises:
-        DataError: they were Python objects, or a file is there no more.
+        DataError: they were Python objects or standard input, or a file is there no more.
     """
-    if source == "python objects":
-        raise DataError("this run was trained on Python objects, which are not kept", fix=fix)
     for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
-        if file is not None and not file.startswith(PREFIX) and not Path(file).exists():
+        if file in NOT_KEPT:
+            raise DataError(f"this run was trained on {NOT_KEPT[file]}", fix=fix)
+        if file is not None and is_file(file) and not Path(file).exists():
             raise DataError("the data of the training are there no more", file=file, fix=fix)

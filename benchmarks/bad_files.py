@@ -1,0 +1,78 @@
+"""Bad files, changed files and valid files, by the thousand: what tests/ does with some of them.
+
+    python benchmarks/bad_files.py [--mutations 20000] [--valid 5000]      make badfiles
+
+bad        hand-made files with one thing wrong in each: refused with exit code 2, naming the file and the physical line
+mutations  good files with random changes, some of them packed and cut off: no row lost, nothing raised but DataError,
+           each within two seconds
+valid      random valid files: CSV as Python's `csv` reads it, JSON lines as its `json` does
+
+Everything is a function of its seed. The first failure ends the run and names it. What was done is kept in
+benchmarks/results/bad_files.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from record import save
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import badfiles
+from unrolled.cli.main import run
+
+LONGEST = 2.0  # seconds that one changed file may take; a hang is longer
+
+
+def ask(arguments: list[str]) -> tuple[int, str]:
+    """Run a command in this process -> exit code, standard error."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        return run(arguments), said.getvalue()
+
+
+def main() -> None:
+    """Check as many files as asked for, and keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mutations", type=int, default=20_000)
+    parser.add_argument("--valid", type=int, default=5_000)
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as name:
+        folder = Path(name)
+        os.chdir(folder)
+        for bad in badfiles.BAD:
+            badfiles.check_bad(bad, folder, ask)
+        ends: Counter[str] = Counter()
+        longest = 0.0
+        for seed in range(asked.mutations):
+            started = time.perf_counter()
+            try:
+                ends[badfiles.check_mutation(seed, folder)] += 1
+            except Exception as error:
+                raise SystemExit(f"mutation {seed}: {type(error).__name__}: {error}") from error
+            longest = max(longest, time.perf_counter() - started)
+        if longest > LONGEST:
+            raise SystemExit(f"a changed file took {longest:.1f} s")
+        forms = Counter(seed % 2 for seed in range(asked.valid))
+        for seed in range(asked.valid):
+            badfiles.check_valid(("csv", "jsonl")[seed % 2], seed, folder)
+    figures = {
+        "bad": {"files": len(badfiles.BAD), "classes": len({bad.kind for bad in badfiles.BAD}), "failed": 0},
+        "mutations": {"files": asked.mutations, **dict(sorted(ends.items())), "longest_seconds": round(longest, 3)},
+        "valid": {"csv": forms[0], "jsonl": forms[1], "different": 0},
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    print(figures, save("bad_files", figures, "pyarrow"), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Files as bytes: unpacked by what their name says, and UTF-8 whatever Unicode encoding their first bytes name.
+
+UTF-8 is the rule, with or without a byte order mark. UTF-16 and UTF-32 are read by theirs, and come out as UTF-8; what
+is no character in them comes out as MARK, which is not UTF-8 either, so that whoever checks UTF-8 line by line finds
+the very line.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from unrolled.errors import DataError, nearest
+
+__all__ = [
+    "PACKINGS",
+    "UNREADABLE",
+    "UTF8",
+    "Encoding",
+    "encoding_of",
+    "open_bytes",
+    "transcoded",
+    "undecodable",
+    "unpacked_name",
+    "unreadable",
+]
+
+PACKINGS: dict[str, Callable[[BinaryIO], Any]] = {
+    ".gz": lambda handle: gzip.GzipFile(fileobj=handle),
+    ".xz": lzma.LZMAFile,
+    ".bz2": bz2.BZ2File,
+}
+UNREADABLE = (EOFError, lzma.LZMAError, zlib.error, OSError)  # what reading a file may raise
+BUFFER = 1 << 18  # bytes
+
+
+class Encoding(NamedTuple):
+    """A Unicode encoding: its name, Python's name for it, and how a file in it may begin."""
+
+    name: str
+    codec: str
+    mark: bytes
+
+
+UTF8 = Encoding("UTF-8", "utf-8", codecs.BOM_UTF8)
+MARKED = (  # in the order to ask: UTF-32 begins like UTF-16
+    Encoding("UTF-32", "utf-32-le", codecs.BOM_UTF32_LE),
+    Encoding("UTF-32", "utf-32-be", codecs.BOM_UTF32_BE),
+    Encoding("UTF-16", "utf-16-le", codecs.BOM_UTF16_LE),
+    Encoding("UTF-16", "utf-16-be", codecs.BOM_UTF16_BE),
+)
+FOREIGN = (  # how a file begins that is no text
+    (b"\x1f\x8b", "is gzip data, but its name does not end in .gz", "rename it, so that it ends in .gz"),
+    (b"\xfd7zXZ\x00", "is xz data, but its name does not end in .xz", "rename it, so that it ends in .xz"),
+    (b"BZh91AY&SY", "is bzip2 data, but its name does not end in .bz2", "rename it, so that it ends in .bz2"),
+    (b"PK\x03\x04", "is a zip archive or a spreadsheet, not text", "unpack it, or save it as CSV with UTF-8"),
+    (b"PAR1\x15", "is Parquet, but its name does not end in .parquet", "rename it, so that it ends in .parquet"),
+)
+
+NO_CHARACTER = "\udcff"
+MARK = NO_CHARACTER.encode("utf-8", "surrogatepass")
+codecs.register_error("unrolled.mark", lambda error: (NO_CHARACTER, error.end))  # type: ignore[attr-defined]
+
+
+def unpacked_name(name: str) -> str:
+    """Return a file's name in lower case, without what says how it is packed."""
+    name = name.lower()
+    return next((name.removesuffix(packing) for packing in PACKINGS if name.endswith(packing)), name)
+
+
+@contextmanager
+def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
+    """Open `path`, unpacking .gz, .xz and .bz2; `file` is its name in messages.
+
+    Raises:
+        DataError: there is no such file, it is a folder, or it may not be read.
+    """
+    try:
+        handle = path.open("rb", buffering=BUFFER)
+    except FileNotFoundError:
+        folder = path.parent
+        near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
+        raise DataError(f"there is no such file{near}", file=file, fix="check the path") from None
+    except IsADirectoryError:
+        raise DataError("is a folder, not a file", file=file, fix="name one file in it") from None
+    except OSError as error:
+        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix="check its permissions") from None
+    with handle:
+        unpack = PACKINGS.get(path.suffix.lower())
+        if unpack is None:
+            yield handle
+        else:
+            with unpack(handle) as unpacked:
+                yield io.BufferedReader(unpacked, BUFFER)
+
+
+def unreadable(error: Exception, file: str, lines: int) -> DataError:
+    """Return what to say of one of UNREADABLE that came after so many lines."""
+    if isinstance(error, OSError) and error.errno is not None:
+        problem, fix = f"cannot be read: {error.strerror or error}", "check the disk, or copy the file again"
+        return DataError(problem, file=file, line=lines + 1, fix=fix)
+    # Unpackers read ahead, so the line at which the damage lies is not known.
+    problem = f"the compressed data is damaged or cut off, some way after line {lines}: {error}"
+    return DataError(problem, file=file, fix="fetch or compress the file again")
+
+
+def encoding_of(first: bytes, file: str) -> Encoding:
+    """Return the encoding that a file's first bytes name; UTF-8 where they name none.
+
+    Raises:
+        DataError: they are not the beginning of a text.
+    """
+    for signature, problem, fix in FOREIGN:
+        if first.startswith(signature):
+            raise DataError(f"the file {problem}", file=file, line=1, fix=fix)
+    return next((encoding for encoding in MARKED if first.startswith(encoding.mark)), UTF8)
+
+
+def transcoded(first: bytes, rest: BinaryIO, encoding: Encoding) -> BinaryIO:
+    """Return the text that begins with these bytes, and goes on with what `rest` reads, as UTF-8 without a mark."""
+    return io.BufferedReader(_Transcoded(first.removeprefix(encoding.mark), rest, encoding.codec), BUFFER)
+
+
+def undecodable(error: UnicodeDecodeError, offset: int, encoding: Encoding) -> tuple[str, str]:
+    """Return what is wrong with bytes that are not UTF-8, the first of them `offset` into a line, and what to do."""
+    if encoding != UTF8:
+        problem = f"the line is not {encoding.name}, as the file's first bytes say: it holds half a character, or none"
+        return problem, "write the file anew, best as UTF-8"
+    byte = error.object[error.start]
+    problem = f"byte 0x{byte:02x} at offset {offset} of the line is not UTF-8 ({error.reason})"
+    return problem, "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (if that is what it is)"
+
+
+class _Transcoded(io.RawIOBase):
+    def __init__(self, first: bytes, rest: BinaryIO, codec: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(codec)("unrolled.mark")
+        self._rest = rest
+        self._ready = self._utf8(first)
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._ended:
+            data = self._rest.read(BUFFER)
+            self._ended = not data
+            self._ready = self._utf8(data, final=self._ended)
+        part, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+    def _utf8(self, data: bytes, *, final: bool = False) -> bytes:
+        return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")

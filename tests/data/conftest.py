@@ -1,0 +1,42 @@
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from unrolled.data import hub
+
+
+class Split:
+    """One split as the library `datasets` has it: as much of it as we use."""
+
+    def __init__(self, rows, columns=("text", "label"), **classes):
+        self.rows = [row if isinstance(row, dict) else dict(zip(columns, row, strict=True)) for row in rows]
+        self.column_names = list(columns)
+        self.features = {
+            name: SimpleNamespace(**({"names": classes[name]} if name in classes else {})) for name in columns
+        }
+
+    def select_columns(self, names):
+        return ({name: row[name] for name in names} for row in self.rows)
+
+
+@pytest.fixture
+def hub_library(monkeypatch):
+    """Set up what stands in for the library: give the splits, or the exception that it raises."""
+
+    def use(splits, **classes):
+        def load_dataset(name, config=None):
+            load_dataset.asked.append((name, config))
+            if isinstance(splits, Exception):
+                raise splits
+            return {split: Split(rows, **classes) for split, rows in splits.items()}
+
+        load_dataset.asked = []
+        library = ModuleType("datasets")
+        library.load_dataset = load_dataset
+        monkeypatch.setitem(sys.modules, "datasets", library)
+        hub._splits.cache_clear()
+        return load_dataset.asked
+
+    yield use
+    hub._splits.cache_clear()
