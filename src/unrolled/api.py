@@ -17,6 +17,7 @@ import torch
 
 from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.data.doctor import Report
 from unrolled.data.sample_report import inspect_sample
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import CheckpointError, ConfigError
@@ -193,8 +194,15 @@ def evaluate(run: Run | str | Path, data: object = None) -> Any:
     return _run(run).evaluate(data)
 
 
-def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Any:
-    """Say what is understood of `data` before anything is trained: a report with `to_dict()` and `text()`."""
+def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:
+    """Say what is understood of `data` before anything is trained, and what a training would suffer from.
+
+    Returns:
+        a report: `text()` to read, `to_dict()` as JSON values, `picture()` as SVG, `findings` one by one.
+
+    Raises:
+        DataError: the data cannot be read as asked; names file and line.
+    """
     config = from_flat(settings, base=config)
     sample = inspect_sample(data)
     return sample or tasks.find(config.task).inspect(data, config)

@@ -299,7 +299,12 @@ def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Calla
     said = say("data", "odd.csv")
     assert said.code == 2
     assert 'likely: --text "says" --label "is"' in said.out
-    assert say("data", "odd.csv", "--text", "says", "--label", "is").code == 0
+    named = ("data", "odd.csv", "--text", "says", "--label", "is")
+    assert say(*named).code == 0
+    assert say(*named, "--picture", "odd.svg").code == 0
+    assert (tmp_path / "odd.svg").read_text().startswith("<svg ")
+    assert say(*named, "--picture", "odd.png").refused().startswith("--picture draws SVG")
+    assert "odd/a.svg cannot be written" in say(*named, "--picture", "odd/a.svg").err
 
 
 def test_config_prints_what_train_reads(say: Callable[..., Said], tmp_path: Path) -> None:

@@ -86,6 +86,26 @@ def test_where_nothing_is_likely_it_says_so(tmp_path):
     assert inspect(path, CONFIG).likely == {}
 
 
+def test_findings_are_told_with_rows_and_advice(tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [*((f"text {i}", "ab"[i % 2]) for i in range(100)), ("text 0", "b"), ("long " * 30, "a")]
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    config = DataConfig(tokenizer="byte")
+    report = inspect(path, config, longest=20)
+    assert [finding.kind for finding in report.findings] == ["conflicting labels", "long sequences"]
+    text = report.text()
+    for part in (
+        "findings:\n  conflicting labels: one text in 2 rows has more than one label\n",
+        f'    {path}, line 2: "a": text 0\n    {path}, line 102: "b": text 0\n    do: decide for one label',
+        f"the longest has 150\n    {path}, line 103: long long",
+    ):
+        assert part in text
+    assert json.loads(json.dumps(report.to_dict()))["findings"][0]["count"] == 2
+    assert sum(map(sum, report.lengths.counts.values())) == 102
+    assert report.picture() == inspect(path, config, longest=20).picture()
+    assert ">rows of each label</text>" in report.picture()
+
+
 def test_many_labels_are_cut():
     pairs = [(f"text {i}", f"label {i % 30:02}") for i in range(3000)]
     assert "… and 10 more labels" in inspect(pairs, CONFIG).text()

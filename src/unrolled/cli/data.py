@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import ConfigFile, DataName, DataSettings, resolve
+from unrolled.errors import ConfigError
 
 __all__ = ["command"]
 
 
-def command(data: DataName, /, *, config: ConfigFile = None, json: Json = False, settings: DataSettings = None) -> int:
-    """Say what is understood of the data: columns, counts, splits, lengths, labels, duplicates, three examples.
+def command(
+    data: DataName,
+    /,
+    *,
+    config: ConfigFile = None,
+    json: Json = False,
+    picture: Path | None = None,
+    settings: DataSettings = None,
+) -> int:
+    """Say what is understood of the data, and what a training would suffer from in silence.
+
+    That is columns, counts, splits, lengths, labels, examples; then findings, each with rows and what to do: texts with
+    more than one label, texts in two parts, classes too rare to learn, sequences that are too long, unknown tokens.
 
     unrolled data reviews.csv --text review --label stars
 
@@ -25,8 +39,12 @@ def command(data: DataName, /, *, config: ConfigFile = None, json: Json = False,
         TOML file with settings (see "unrolled config"); flags go before it.
     json
         Print JSON.
+    picture
+        Draw lengths and labels into this file, as SVG.
     """
     resolved = resolve(settings, config)
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise ConfigError(f"--picture draws SVG, so its name must end in .svg: got {picture}")
     from unrolled import api
 
     report = api.inspect(data, config=resolved)
@@ -34,4 +52,9 @@ def command(data: DataName, /, *, config: ConfigFile = None, json: Json = False,
         print_json(report.to_dict())
     else:
         print(report.text())
+    if picture is not None and not report.problem:
+        try:
+            picture.write_text(report.picture(), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{picture} cannot be written: {error.strerror}") from None
     return 2 if report.problem else 0

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.checks import Repeats, label_findings, length_findings, unknown_findings
+from unrolled.data.doctor import Finding, Report
 from unrolled.data.doors import Door, find_door
 from unrolled.data.examples import Counts, Examples, Skipped
+from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.rows import Row
 from unrolled.data.splits import fold, load_splits
 from unrolled.data.tokenizers import UNK, Tokenizer
@@ -23,6 +26,7 @@ __all__ = ["DataReport", "PartReport", "inspect"]
 GUESSED_FROM = 200  # rows
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
+AT_ONCE = 8_192  # texts that are cut into tokens together
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class PartReport:
 
 
 @dataclass(frozen=True)
-class DataReport:
+class DataReport(Report):
     """What is understood of a data set; where the columns that were asked for are missing, what to ask for instead."""
 
     source: str
@@ -52,21 +56,36 @@ class DataReport:
     tokenizer: str = ""
     vocabulary_size: int = 0
     majority: str = ""  # the most frequent label in training
+    lengths: Bins | None = None  # of rows, in tokens
     similar_labels: tuple[tuple[str, ...], ...] = ()  # that differ only in case or spaces
     duplicates: dict[str, int] = field(default_factory=dict)
     examples: tuple[dict[str, str], ...] = ()  # text, label, and the text decoded back from its ids
+    findings: tuple[Finding, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return asdict(self)
+    def lines(self) -> Iterator[str]:
+        """Yield the columns, the counts, the parts, the first examples; see `Report`."""
+        return _lines(self)
 
-    def text(self) -> str:
-        """Return the report as lines to print."""
-        return "\n".join(_lines(self))
+    def panels(self) -> list[Panel]:
+        """Return the lengths and the labels; see `Report`."""
+        if self.lengths is None:
+            return []
+        labels = _by_frequency(self)
+        bars = {
+            label: {name: part.labels[label] for name, part in self.parts.items()} for label in labels[:SHOWN_LABELS]
+        }
+        return [
+            Histogram(f"{self.source}: length of the rows", "tokens", self.lengths),
+            Bars("rows of each label", bars, len(labels) - len(bars)),
+        ]
 
 
-def inspect(data: object, config: DataConfig) -> DataReport:
+def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataReport:
     """Read, split and tokenise `data` as a training would, and say what comes of it.
+
+    Args:
+        data: see `load_examples`. config: how it is read.
+        longest: tokens of a row beyond which it is a finding.
 
     Raises:
         DataError: as `load_splits`, but for a column that a file does not have: then the report says which there are.
@@ -89,6 +108,11 @@ def inspect(data: object, config: DataConfig) -> DataReport:
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
+    parts = {name: part for name, part in splits.parts().items() if part}
+    cut = {name: _tokens(part, tokenizer) for name, part in parts.items()}
+    lengths = {name: lengths for name, (lengths, _) in cut.items()}
+    reports = {name: _part(part, splits.labels, majority, *cut[name]) for name, part in parts.items()}
+    similar, repeats = _similar(splits.labels), Repeats(parts, splits.labels)
     return DataReport(
         door.source,
         door.form,
@@ -96,17 +120,34 @@ def inspect(data: object, config: DataConfig) -> DataReport:
         how=splits.how,
         loaded={loaded.source: loaded.counts for loaded in splits.loaded},
         skipped=tuple((loaded.source, row) for loaded in splits.loaded for row in loaded.skipped),
-        parts={name: _part(part, splits.labels, majority, tokenizer) for name, part in splits.parts().items() if part},
+        parts=reports,
         tokenizer=config.tokenizer,
         vocabulary_size=tokenizer.vocabulary_size,
         majority=majority,
-        similar_labels=_similar(splits.labels),
-        duplicates=splits.duplicates(),
+        lengths=bins(lengths),
+        similar_labels=similar,
+        duplicates=repeats.counts(),
         examples=tuple(
             {"text": item.text, "label": str(item.label), "decoded": back}
             for item, back in zip(first, decoded, strict=True)
         ),
+        findings=(
+            *repeats.findings(),
+            *label_findings({name: part.labels for name, part in reports.items()}, similar),
+            *length_findings(parts, lengths, longest),
+            *unknown_findings({name: part.unknown_rate for name, part in reports.items()}),
+        ),
     )
+
+
+def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[NDArray[np.int64], int]:
+    """How many tokens each row has, (N,), and how many of all are <unk>."""
+    lengths, unknown, texts = [np.empty(0, dtype=np.int64)], 0, iter(part.texts())
+    while some := list(islice(texts, AT_ONCE)):
+        ids = tokenizer.encode(some)
+        lengths.append(np.fromiter(map(len, ids), np.int64, len(ids)))
+        unknown += sum(row.count(UNK) for row in ids)
+    return np.concatenate(lengths), unknown
 
 
 def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
@@ -132,11 +173,8 @@ def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
     return likely
 
 
-def _part(part: Examples, labels: Sequence[str], majority: str, tokenizer: Tokenizer) -> PartReport:
+def _part(part: Examples, labels: Sequence[str], majority: str, lengths: NDArray[np.int64], unknown: int) -> PartReport:
     found = Counter(part.labels())
-    ids = tokenizer.encode(part.texts())
-    lengths = np.array([len(row) for row in ids])
-    unknown = sum(row.count(UNK) for row in ids)
     return PartReport(
         rows=len(part),
         labels={label: found[label] for label in labels},
@@ -159,6 +197,11 @@ def _similar(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
+def _by_frequency(report: DataReport) -> list[str]:
+    train = next(iter(report.parts.values())).labels
+    return sorted(train, key=lambda label: -train[label])
+
+
 def _lines(report: DataReport) -> Iterator[str]:
     columns = ", ".join(f'"{excerpt(name, 40)}"' for name in report.columns)
     yield f"{report.source}: {report.format}" + (f" with the columns {columns}" if columns else "")
@@ -176,7 +219,7 @@ def _lines(report: DataReport) -> Iterator[str]:
     names = list(report.parts)
     parts = list(report.parts.values())
     rows = [["", *names], ["rows", *(f"{part.rows:,}" for part in parts)]]
-    labels = sorted(parts[0].labels, key=lambda label: -parts[0].labels[label])
+    labels = _by_frequency(report)
     for label in labels[:SHOWN_LABELS]:
         rows.append([f'  "{excerpt(label, 30)}"', *(f"{part.labels[label]:,}" for part in parts)])
     if len(labels) > SHOWN_LABELS:
@@ -191,8 +234,6 @@ def _lines(report: DataReport) -> Iterator[str]:
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
     doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
     yield f"duplicate texts: {doubled or 'none'}"
-    for group in report.similar_labels:
-        yield "labels that differ only in case or spaces: " + ", ".join(f'"{excerpt(label, 30)}"' for label in group)
     yield "the first examples, and what a model sees of them:"
     for example in report.examples:
         yield f"  {excerpt(example['label'], 30)}: {excerpt(example['text'])}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from unrolled import lineage
+from unrolled.data.doctor import Finding, Report
+from unrolled.data.picture import Bars, Panel
 from unrolled.data.rows import Row
-from unrolled.data.samples import PREFIX, named, read_sample
+from unrolled.data.samples import PARTS, PREFIX, named, read_sample
 from unrolled.errors import excerpt
 
 __all__ = ["SampleReport", "inspect_sample"]
@@ -18,7 +19,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class SampleReport:
+class SampleReport(Report):
     """A sample as it is, before a task reads it."""
 
     source: str
@@ -29,14 +30,15 @@ class SampleReport:
     parts: dict[str, int]  # rows of each
     examples: tuple[tuple[str, ...], ...]
     problem: str | None = None
+    findings: tuple[Finding, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return asdict(self)
+    def lines(self) -> Iterator[str]:
+        """Yield what it is, its parts, its first rows; see `Report`."""
+        return _lines(self)
 
-    def text(self) -> str:
-        """Return the report as lines to print."""
-        return "\n".join(_lines(self))
+    def panels(self) -> list[Panel]:
+        """Return the rows of each part; see `Report`."""
+        return [Bars(f"{self.source}: rows of each part", {part: {part: rows} for part, rows in self.parts.items()})]
 
 
 def inspect_sample(data: object) -> SampleReport | None:
@@ -51,13 +53,14 @@ def inspect_sample(data: object) -> SampleReport | None:
     if any(task.name == sample.task and task.kind for task in lineage.TASKS):
         return None
     rows = [row.values for row in read_sample(data, sample.columns) if isinstance(row, Row)]
+    found = Counter(part for *_, part in rows)
     return SampleReport(
         data,
         sample.what,
         sample.task,
         sample.licence,
         sample.columns,
-        dict(Counter(part for *_, part in rows)),
+        {part: found[part] for part in PARTS if part in found},
         tuple(tuple(values) for *values, _ in rows[:SHOWN]),
     )
 

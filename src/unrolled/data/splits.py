@@ -45,15 +45,6 @@ class Splits:
         """Return the parts by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
-    def duplicates(self) -> dict[str, int]:
-        """Count the rows whose text, but for case and spaces, stood before: in the same part, or in an earlier one."""
-        texts = {name: [fold(text) for text in part.texts()] for name, part in self.parts().items()}
-        found = {f"within {name}": len(these) - len(set(these)) for name, these in texts.items()}
-        for earlier, later in (("train", "valid"), ("train", "test"), ("valid", "test")):
-            known = set(texts[earlier])
-            found[f"{later} in {earlier}"] = sum(text in known for text in texts[later])
-        return found
-
 
 def load_splits(data: object, config: DataConfig) -> Splits:
     """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.

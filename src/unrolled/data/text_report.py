@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.checks import unknown_findings
 from unrolled.data.corpus import load_corpus
+from unrolled.data.doctor import SHOWN, Finding, Report, Witness
+from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
+from unrolled.data.texts import Text, find_texts, split, text_lines
 from unrolled.errors import excerpt
 
 __all__ = ["TextPartReport", "TextReport", "inspect_text"]
 
 SHOWN_TOKENS = 12
 SHOWN_CHARACTERS = 60
+LONG = 40  # characters of a line that hardly stands in two texts by chance
+MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ class TextPartReport:
 
 
 @dataclass(frozen=True)
-class TextReport:
+class TextReport(Report):
     """What is understood of a text."""
 
     source: str
@@ -37,15 +48,21 @@ class TextReport:
     vocabulary_size: int
     frequent: dict[str, float]  # the most frequent tokens of the training part, and their share of it
     parts: dict[str, TextPartReport]
+    lengths: Bins  # of lines, in characters
     problem: str | None = None  # nothing that is readable has one
+    findings: tuple[Finding, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return asdict(self)
+    def lines(self) -> Iterator[str]:
+        """Yield the parts, the most frequent tokens, how the parts begin; see `Report`."""
+        return _lines(self)
 
-    def text(self) -> str:
-        """Return the report as lines to print."""
-        return "\n".join(_lines(self))
+    def panels(self) -> list[Panel]:
+        """Return the lengths of lines and the most frequent tokens; see `Report`."""
+        often = {f'"{token}"': {"train": round(share * MILLION)} for token, share in self.frequent.items()}
+        return [
+            Histogram(f"{self.source}: length of the lines", "characters", self.lengths),
+            Bars("the most frequent tokens, in a million", often),
+        ]
 
 
 def inspect_text(data: object, config: DataConfig) -> TextReport:
@@ -55,6 +72,8 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
         DataError: as `load_corpus`.
     """
     corpus = load_corpus(data, config)
+    texts = {name: texts for name, texts in split(find_texts(data, config), config).parts.items() if texts}
+    lines = {name: Lines.read(some) for name, some in texts.items()}
     total = max(1, int(corpus.counts.sum()))
     order = [int(i) for i in (-corpus.counts).argsort(kind="stable")[:SHOWN_TOKENS] if corpus.counts[i]]
     return TextReport(
@@ -73,7 +92,52 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
             )
             for name, part in corpus.parts.items()
         },
+        bins({name: found.lengths for name, found in lines.items()}),
+        findings=(
+            *_repeated(texts, lines),
+            *unknown_findings({name: part.unknown / max(1, len(part)) for name, part in corpus.parts.items()}),
+        ),
     )
+
+
+class Lines(NamedTuple):
+    """The lines of one part: (N,) their lengths in characters, (N,) the first 64 bits of each one's SHA-256."""
+
+    lengths: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+
+    @classmethod
+    def read(cls, texts: Iterable[Text]) -> Lines:
+        """Read them, block by block."""
+        lengths, keys = array("q"), array("Q")
+        for _, _, line in text_lines(texts):
+            lengths.append(len(line))
+            keys.append(int.from_bytes(hashlib.sha256(line.encode()).digest()[:8]))
+        return cls(np.frombuffer(lengths, np.int64), np.frombuffer(keys, np.uint64))
+
+
+def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Finding]:
+    """Long lines that stand in two parts."""
+    for k, later in enumerate(parts):
+        for earlier in list(parts)[:k]:
+            long = lines[later].lengths >= LONG
+            found = np.flatnonzero(long & np.isin(lines[later].keys, lines[earlier].keys))
+            if len(found) == 0:
+                continue
+            wanted = set(found[:SHOWN].tolist())
+            shown = [
+                Witness(f"{source}, line {number}", excerpt(line))
+                for i, (source, number, line) in enumerate(text_lines(parts[later]))
+                if i in wanted
+            ]
+            yield Finding(
+                "leakage",
+                len(found),
+                f"{len(found):,} of the {int(long.sum()):,} lines of {later} with at least {LONG} characters stand in "
+                f"{earlier}, too",
+                tuple(shown),
+                f"take them out of one of the two, if they are no refrain: figures on {later} flatter the model",
+            )
 
 
 def _lines(report: TextReport) -> Iterator[str]:

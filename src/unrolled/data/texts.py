@@ -36,7 +36,7 @@ from unrolled.data.splits import assign, shares
 from unrolled.data.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
 
-__all__ = ["Text", "TextParts", "Texts", "blocks", "find_texts", "split"]
+__all__ = ["Text", "TextParts", "Texts", "blocks", "find_texts", "split", "text_lines"]
 
 EXTENSION = ".txt"
 BLOCK = 1 << 20  # bytes that are read at once
@@ -149,6 +149,25 @@ def blocks(text: Text) -> Iterator[str]:
             yield block[max(0, text.start - start) : end - start]
         if text.end is not None and position >= text.end:
             return
+
+
+def text_lines(texts: Iterable[Text]) -> Iterator[tuple[str, int, str]]:
+    """Yield the lines of texts, one text after the other: source, physical line from 1, the line without its end.
+
+    Raises:
+        DataError: as `blocks`.
+    """
+    for text in texts:
+        number, rest = 1, ""
+        if text.start:
+            number += sum(block.count("\n") for block in blocks(text._replace(start=0, end=text.start)))
+        for block in blocks(text):
+            *whole, rest = (rest + block).split("\n")
+            for line in whole:
+                yield text.source, number, line.removesuffix("\r")
+                number += 1
+        if rest:
+            yield text.source, number, rest
 
 
 def _whole(text: Text) -> Iterator[str]:

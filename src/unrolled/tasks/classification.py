@@ -175,7 +175,7 @@ class Classify(Task):
     @classmethod
     def inspect(cls, data: object, config: Config) -> DataReport:
         """Columns, counts, splits, lengths, labels; see `unrolled.data.report`."""
-        return inspect(data, config.data)
+        return inspect(data, config.data, longest=config.training.batch_tokens)
 
     def source(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationSource:
         """Batches of sequences of like length."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
+from unrolled.data.doctor import Report
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.models import Answer, Model
 from unrolled.training.loop import Source
@@ -57,8 +58,8 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def inspect(cls, data: object, config: Config) -> Any:
-        """Say what is understood of `data` before anything is trained: a report with `to_dict()` and `text()`."""
+    def inspect(cls, data: object, config: Config) -> Report:
+        """Say what is understood of `data` before anything is trained, and what a training would suffer from."""
 
     @classmethod
     def refuse_unused(cls, config: Config) -> None:

@@ -1,0 +1,33 @@
+import json
+from dataclasses import dataclass
+
+from unrolled.data.doctor import Finding, Report, Witness
+from unrolled.data.picture import Bars
+
+FINDING = Finding("odd rows", 2, "2 rows are odd", (Witness("a.csv, line 3", "odd"),), "mend them")
+
+
+@dataclass(frozen=True)
+class Small(Report):
+    findings: tuple[Finding, ...] = ()
+    problem: str | None = None
+
+    def lines(self):
+        yield "small data"
+
+    def panels(self):
+        return [Bars("rows", {"all": {"train": 2}})]
+
+
+def test_a_report_ends_with_its_findings():
+    assert Small((FINDING,)).text().splitlines() == [
+        "small data", "", "findings:", "  odd rows: 2 rows are odd", "    a.csv, line 3: odd", "    do: mend them",
+    ]  # fmt: skip
+    assert Small().text() == "small data\n\nfindings: none"
+    assert Small(problem="no column").text() == "small data"
+
+
+def test_a_report_is_json_and_a_picture():
+    values = json.loads(json.dumps(Small((FINDING,)).to_dict()))
+    assert values["findings"][0]["witnesses"] == [{"where": "a.csv, line 3", "row": "odd"}]
+    assert ">all</text>" in Small().picture()
