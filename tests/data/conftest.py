@@ -16,6 +16,9 @@ class Split:
             name: SimpleNamespace(**({"names": classes[name]} if name in classes else {})) for name in columns
         }
 
+    def __len__(self):
+        return len(self.rows)
+
     def select_columns(self, names):
         return ({name: row[name] for name in names} for row in self.rows)
 

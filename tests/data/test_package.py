@@ -10,7 +10,7 @@ def test_files_are_read_without_torch_or_tokenizers():
         from unrolled.config import DataConfig
         from unrolled.data import load_splits
         load_splits("sample:products", DataConfig())
-        assert not {"torch", "tokenizers", "numpy", "pandas"} & set(sys.modules)
+        assert not {"torch", "tokenizers", "numpy", "pandas", "pyarrow"} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", program], check=True)
 

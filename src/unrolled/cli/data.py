@@ -46,8 +46,10 @@ def command(
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture draws SVG, so its name must end in .svg: got {picture}")
     from unrolled import api
+    from unrolled.cli.progress import show_log
 
-    report = api.inspect(data, config=resolved)
+    with show_log():
+        report = api.inspect(data, config=resolved)
     if json:
         print_json(report.to_dict())
     else:

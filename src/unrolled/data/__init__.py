@@ -6,7 +6,8 @@ known before anything is trained. Import `Tokenizer`, `Sequences`, `Batches` and
 package itself imports neither torch nor tokenizers.
 """
 
-from unrolled.data.examples import Counts, Example, Examples, Skipped, load_examples, read_texts
+from unrolled.data.columns import Example
+from unrolled.data.examples import Counts, Examples, Skipped, load_examples, read_texts
 from unrolled.data.samples import SAMPLES, Sample
 from unrolled.data.splits import Splits, load_splits
 

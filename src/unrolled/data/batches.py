@@ -7,8 +7,8 @@ padding), cuts them, and shuffles the batches. No Python loop runs over rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from array import array
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -27,12 +27,15 @@ Indices = NDArray[np.int64]
 class Sequences:
     """N rows of ids of any length, flat in memory: 4 bytes a token."""
 
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self.lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)  # (N,)
+    def __init__(self, rows: Iterable[Sequence[int]]) -> None:
+        lengths, ids = array("q"), array("i")
+        for row in rows:
+            lengths.append(len(row))
+            ids.extend(row)
+        ids.append(PAD)
+        self.lengths = torch.from_numpy(np.asarray(lengths))  # (N,)
         self.starts = self.lengths.cumsum(0) - self.lengths  # (N,)
-        total = int(self.lengths.sum())
-        ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=total)
-        self.ids = torch.from_numpy(np.append(ids, np.int32(PAD)))  # (total + 1,): the last one is what padding reads
+        self.ids = torch.from_numpy(np.asarray(ids))  # (total + 1,): the last one is what padding reads
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,7 @@ __all__ = [
 FEW = 10  # rows; a class with fewer in training is hardly learned
 MOSTLY = 0.9  # share of one class from which accuracy says little
 MUCH_UNKNOWN = 0.1  # share of unknown tokens from which a tokeniser does not fit
+AT_ONCE = 1 << 20  # rows that are looked at together
 NAMED = 8  # labels that a sentence names
 
 
@@ -45,22 +45,35 @@ def witness(part: Examples, index: int, *, label: bool = False) -> Witness:
     return Witness(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
 
 
-@dataclass(frozen=True)
 class Repeats:
-    """Texts that stand in several rows of a data set.
+    """The rows of a data set whose text stands in other rows, too: in arrays, equal texts side by side, as they came.
 
     Args:
         parts: by name, train first. labels: all of them.
     """
 
-    parts: Mapping[str, Examples]
-    labels: Sequence[str]
+    def __init__(self, parts: Mapping[str, Examples], labels: Sequence[str]) -> None:
+        self.parts = parts
+        self._ends = np.cumsum([len(part) for part in parts.values()])
+        keys = np.fromiter(_keys(parts), np.uint64, int(self._ends[-1]))  # (N,), of all rows, part after part
+        rows = _repeated(keys)
+        self._rows = rows[np.argsort(keys[rows], kind="stable")]  # (R,)
+        keys = keys[self._rows]
+        new = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]
+        self._starts = np.flatnonzero(new)  # (G,), where each text begins
+        self._sizes = np.diff(np.append(self._starts, len(keys)))  # (G,)
+        self._group = np.cumsum(new) - 1  # (R,), of each row
+        self._part = np.searchsorted(self._ends, self._rows, side="right").astype(np.uint8)  # (R,)
+        self._classes = np.fromiter(_classes(parts, labels), np.int32, int(self._ends[-1]))[self._rows]  # (R,)
+        bits = np.left_shift(np.uint8(1), self._part)
+        self._seen = _by_group(np.bitwise_or, bits, self._starts)  # (G,), the parts in which it stands, a bit each
 
     def counts(self) -> dict[str, int]:
         """Count the rows whose text stood before: in the same part, or in an earlier one."""
         names = list(self.parts)
         found = {
-            f"within {name}": len(self.parts[name]) - int((self._seen >> k & 1).sum()) for k, name in enumerate(names)
+            f"within {name}": int((self._part == k).sum()) - int((self._seen >> k & 1).sum())
+            for k, name in enumerate(names)
         }
         for k, later in enumerate(names):
             found |= {f"{later} in {earlier}": len(self._leaked(k, j)) for j, earlier in enumerate(names[:k])}
@@ -71,105 +84,78 @@ class Repeats:
         yield from self._conflicts()
         for k, later in enumerate(self.parts):
             for j, earlier in enumerate(list(self.parts)[:k]):
-                places = self._leaked(k, j)
-                if len(places):
-                    pairs = [(self._first(self._group[place], j), place) for place in places[:SHOWN]]
+                leaked = self._leaked(k, j)
+                if len(leaked):
+                    pairs = [(self._first(self._group[i], j), int(i)) for i in leaked[:SHOWN]]
                     yield Finding(
                         "leakage",
-                        len(places),
-                        f"{_rows(len(places))} of {later} {_has(len(places))} a text that stands in {earlier}, too",
-                        tuple(self._witness(place) for pair in pairs for place in pair),
+                        len(leaked),
+                        f"{_rows(len(leaked))} of {later} {_has(len(leaked))} a text that stands in {earlier}, too",
+                        tuple(self._witness(i) for pair in pairs for i in pair),
                         f"take them out of {later}: its figures are about rows that were seen",
                     )
 
     def _conflicts(self) -> Iterator[Finding]:
-        lowest = np.minimum.reduceat(self._classes[self._order], self._starts)
-        highest = np.maximum.reduceat(self._classes[self._order], self._starts)
+        lowest = _by_group(np.minimum, self._classes, self._starts)
+        highest = _by_group(np.maximum, self._classes, self._starts)
         groups = np.flatnonzero(lowest != highest)
         if len(groups) == 0:
             return
-        rows = int(self._sizes[groups].sum())
-        first = groups[np.argsort(self._order[self._starts[groups]], kind="stable")][:SHOWN]
         shown = []
-        for group in first:
-            places = range(self._starts[group], self._starts[group] + self._sizes[group])
-            classes = self._classes[self._order[places.start : places.stop]]
-            other = int(np.flatnonzero(classes != classes[0])[0])
-            shown += [self._witness(places[0]), self._witness(places[other])]
-        texts = "one text" if len(groups) == 1 else f"{len(groups):,} texts"
+        for group in groups[np.argsort(self._rows[self._starts[groups]], kind="stable")][:SHOWN]:
+            first = int(self._starts[group])
+            classes = self._classes[first : first + int(self._sizes[group])]
+            shown += [first, first + int(np.flatnonzero(classes != classes[0])[0])]
+        rows, texts = int(self._sizes[groups].sum()), "one text" if len(groups) == 1 else f"{len(groups):,} texts"
         yield Finding(
             "conflicting labels",
             rows,
-            f"{texts} in {rows:,} rows {'has' if len(groups) == 1 else 'have'} more than one label",
-            tuple(shown),
+            f"{texts} in {rows:,} rows {_has(len(groups))} more than one label",
+            tuple(self._witness(i) for i in shown),
             "decide for one label each, or leave these rows out: no classifier gets all of them right",
         )
 
-    @cached_property
-    def _keys(self) -> NDArray[np.uint64]:
-        """(N,), of all rows, part after part."""
-        texts = (text for part in self.parts.values() for text in part.texts())
-        return np.fromiter((_key(text) for text in texts), np.uint64, sum(map(len, self.parts.values())))
-
-    @cached_property
-    def _classes(self) -> NDArray[np.int32]:
-        """(N,), of all rows."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        labels = (index[label] for part in self.parts.values() for label in part.labels())
-        return np.fromiter(labels, np.int32, len(self._keys))
-
-    @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        """(N,), the rows in the order of their keys; equal ones as they came."""
-        return np.argsort(self._keys, kind="stable")
-
-    @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        """(G,), where a group of equal texts begins in that order."""
-        keys = self._keys[self._order]
-        return np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-
-    @cached_property
-    def _sizes(self) -> NDArray[np.int64]:
-        """(G,), of the groups."""
-        return np.diff(np.append(self._starts, len(self._keys)))
-
-    @cached_property
-    def _group(self) -> NDArray[np.int64]:
-        """(N,), the group of each place in that order."""
-        return np.repeat(np.arange(len(self._starts)), self._sizes)
-
-    @cached_property
-    def _part(self) -> NDArray[np.uint8]:
-        """(N,), the part of each place in that order."""
-        return self._part_of(self._order)
-
-    @cached_property
-    def _seen(self) -> NDArray[np.uint8]:
-        """(G,), the parts in which each group stands, a bit each."""
-        return np.bitwise_or.reduceat(np.left_shift(np.uint8(1), self._part), self._starts)
-
-    def _part_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return np.searchsorted(self._ends, rows, side="right").astype(np.uint8)
-
-    @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum([len(part) for part in self.parts.values()])
-
     def _leaked(self, later: int, earlier: int) -> NDArray[np.int64]:
-        """The places of the rows of one part whose text stands in an earlier one, in the order of the rows."""
-        places = np.flatnonzero((self._part == later) & (self._seen[self._group] >> earlier & 1).astype(bool))
-        return places[np.argsort(self._order[places], kind="stable")]
+        """Where the rows of one part are whose text stands in an earlier one, in the order of the rows."""
+        found = np.flatnonzero((self._part == later) & (self._seen[self._group] >> earlier & 1).astype(bool))
+        return found[np.argsort(self._rows[found], kind="stable")]
 
     def _first(self, group: int, part: int) -> int:
-        """The first place of a group in a part."""
+        """Where a text first stands in a part."""
         start = int(self._starts[group])
         return start + int(np.flatnonzero(self._part[start : start + int(self._sizes[group])] == part)[0])
 
-    def _witness(self, place: int) -> Witness:
-        row, part = int(self._order[place]), int(self._part[place])
-        begin = int(self._ends[part - 1]) if part else 0
-        return witness(list(self.parts.values())[part], row - begin, label=True)
+    def _witness(self, i: int) -> Witness:
+        part = list(self.parts.values())[self._part[i]]
+        begin = int(self._ends[self._part[i]]) - len(part)
+        return witness(part, int(self._rows[i]) - begin, label=True)
+
+
+def _keys(parts: Mapping[str, Examples]) -> Iterator[int]:
+    """The first 64 bits of each text's SHA-256."""
+    for part in parts.values():
+        for text in part.texts():
+            yield int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
+
+
+def _classes(parts: Mapping[str, Examples], labels: Sequence[str]) -> Iterator[int]:
+    index = {label: k for k, label in enumerate(labels)}
+    for part in parts.values():
+        yield from (index[label] for label in part.labels())
+
+
+def _repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Where keys stand that stand more than once, in order; a copy of the keys is all the memory that it takes."""
+    ordered = np.sort(keys)
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    pieces = range(0, len(keys), AT_ONCE)
+    found = [k + np.flatnonzero(np.isin(keys[k : k + AT_ONCE], repeated)) for k in pieces]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _by_group(function: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
+    """What a function makes of the values of each group; (G,)."""
+    return function.reduceat(values, starts) if len(starts) else values[:0]
 
 
 def label_findings(counts: Mapping[str, Mapping[str, int]], similar: Iterable[Sequence[str]]) -> Iterator[Finding]:
@@ -248,10 +234,6 @@ def unknown_findings(rates: Mapping[str, float]) -> Iterator[Finding]:
                 (),
                 "try --tokenizer bpe, a lower --min-frequency or a larger --vocabulary-size",
             )
-
-
-def _key(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
 
 
 def _rows(count: int) -> str:

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
+from unrolled.data.columns import Example, Items, View
 from unrolled.data.doors import Door, find_door
 from unrolled.data.objects import PYTHON, kind_of
+from unrolled.data.progress import watched
 from unrolled.data.rows import BadRow, Row
 from unrolled.errors import DataError, excerpt
 
@@ -28,14 +30,6 @@ __all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_te
 
 UNKNOWN_LABEL = "unknown label"
 LISTED = 20  # skipped rows that are kept for listing
-
-
-class Example(NamedTuple):
-    """One text and its label."""
-
-    text: str
-    label: str | None
-    line: int | None = None  # see `Row.line`
 
 
 class Skipped(NamedTuple):
@@ -74,7 +68,7 @@ class Examples:
 
     name: str  # for run folders: the file's stem, the sample's name, or "data"
     source: str  # the path as given, an address like "sample:films", or "python objects"
-    items: Sequence[Example]
+    items: Items
     counts: Counts
     skipped: Sequence[Skipped] = ()  # the first 20 that were bad
     unit: str = "line"  # see `Place.unit`
@@ -82,13 +76,13 @@ class Examples:
     def __len__(self) -> int:
         return len(self.items)
 
-    def texts(self) -> list[str]:
+    def texts(self) -> View[str]:
         """Return the texts, in order."""
-        return [item.text for item in self.items]
+        return self.items.texts
 
-    def labels(self) -> list[str]:
-        """Return the labels, in order; those that are None are left out."""
-        return [item.label for item in self.items if item.label is not None]
+    def labels(self) -> View[str]:
+        """Return the labels, in order; empty where they were read without."""
+        return self.items.labels
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
         """Return an error about one of the items that names where it came from."""
@@ -145,16 +139,15 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
 
 
 def _collect(door: Door, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
-    items: list[Example] = []
+    items = Items()
     skipped: Counter[str] = Counter()
     listed: list[Skipped] = []
-    shared: dict[str, str] = {}  # one string for each label, however many rows have it
     read = 0
-    for row in door.rows(columns):
+    for row in watched(door.rows(columns), door.source):
         read += 1
-        made = row if isinstance(row, BadRow) else _example(row, known, shared)
+        made = row if isinstance(row, BadRow) else _example(row, known)
         if isinstance(made, Example):
-            items.append(made)
+            items.append(*made)
             continue
         if made.error and stop:
             raise made.error
@@ -168,7 +161,7 @@ def _collect(door: Door, columns: Sequence[str], *, stop: bool, known: Collectio
     return Examples(door.name, door.source, items, counts, listed, door.unit)
 
 
-def _example(row: Row, known: Collection[str] | None, shared: dict[str, str]) -> Example | BadRow:
+def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
     text, *rest = row.values
     if not isinstance(text, str):
         return row.bad("text is not text", f"text is expected, got {kind_of(text)}", 0)
@@ -185,7 +178,7 @@ def _example(row: Row, known: Collection[str] | None, shared: dict[str, str]) ->
         return fault
     if known is not None and label not in known:
         return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
-    return Example(str(text), shared.setdefault(label, str(label)), row.line)
+    return Example(str(text), str(label), row.line)
 
 
 def unknown_label(label: str, known: Collection[str]) -> str:

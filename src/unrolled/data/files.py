@@ -149,6 +149,9 @@ class _Transcoded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return self._rest.fileno()
+
     def readinto(self, buffer: Any) -> int:
         while not self._ready and not self._ended:
             data = self._rest.read(BUFFER)

@@ -86,7 +86,8 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
     """
     data, file = _split(address), str(address)
     pick(data.column_names, columns, file=file)
-    place = Place(file, tuple(columns), (None,) * len(columns), "row")
+    number = 0
+    place = Place(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
     classes = [getattr(data.features[name], "names", None) for name in columns]
     for number, record in enumerate(data.select_columns(list(columns)), start=1):
         values = tuple(

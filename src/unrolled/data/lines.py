@@ -6,6 +6,7 @@ is not UTF-8. A line ends with a line feed, with or without a carriage return be
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,11 @@ class Lines:
                 problem = "byte order mark inside the file"
                 self._blame("byte order mark", problem, text, f"look whether files were joined, header and all, {SKIP}")
         return text
+
+    def share(self) -> float:
+        """Return how much of the file has been read, from 0 to 1, as it is stored."""
+        descriptor = self._handle.fileno()
+        return os.lseek(descriptor, 0, os.SEEK_CUR) / max(1, os.fstat(descriptor).st_size)
 
     def bad(
         self, reason: str, problem: str, *, column: int | None = None, fix: str = f"correct the row, {SKIP}"

@@ -47,8 +47,10 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
                     column=i + 1,
                     fix="name a column of text or numbers, or write the nested values to columns of their own",
                 )
-        place = Place(file, tuple(columns), tuple(i + 1 for i in indices), "row")
         number = 0
+        place = Place(
+            file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
+        )
         for batch in table.iter_batches(AT_ONCE, columns=list(columns)):
             for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
                 number += 1

@@ -94,7 +94,7 @@ def _read_tsv(lines: Lines, wanted: Sequence[str]) -> Rows:
 
 
 def _read_jsonl(lines: Lines, wanted: Sequence[str]) -> Rows:
-    place = Place(lines.file, tuple(wanted), (None,) * len(wanted))
+    place = Place(lines.file, tuple(wanted), (None,) * len(wanted), share=lines.share)
     for record in _objects(lines):
         if isinstance(record, BadRow):
             yield record
@@ -117,7 +117,7 @@ def _table(lines: Lines, records: Iterator[list[str] | BadRow], wanted: Sequence
     """Rows of a format with a header: the same number of fields in each."""
     header, blanks = _header(records, lines)
     indices = pick(header, wanted, file=lines.file, line=lines.start)
-    place = Place(lines.file, tuple(wanted), tuple(i + 1 for i in indices))
+    place = Place(lines.file, tuple(wanted), tuple(i + 1 for i in indices), share=lines.share)
     yield from [BLANK] * blanks
     for record in records:
         if isinstance(record, BadRow):

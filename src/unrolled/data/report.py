@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ __all__ = ["DataReport", "PartReport", "inspect"]
 GUESSED_FROM = 200  # rows
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
-AT_ONCE = 8_192  # texts that are cut into tokens together
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,11 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
 
 def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[NDArray[np.int64], int]:
     """How many tokens each row has, (N,), and how many of all are <unk>."""
-    lengths, unknown, texts = [np.empty(0, dtype=np.int64)], 0, iter(part.texts())
-    while some := list(islice(texts, AT_ONCE)):
-        ids = tokenizer.encode(some)
-        lengths.append(np.fromiter(map(len, ids), np.int64, len(ids)))
-        unknown += sum(row.count(UNK) for row in ids)
-    return np.concatenate(lengths), unknown
+    lengths, unknown = array("q"), 0
+    for ids in tokenizer.encode_each(part.texts()):
+        lengths.append(len(ids))
+        unknown += ids.count(UNK)
+    return np.asarray(lengths), unknown
 
 
 def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from unrolled.errors import DataError, excerpt, nearest
@@ -29,6 +29,7 @@ class Place(NamedTuple):
     names: tuple[str, ...]  # of the wanted columns or keys
     numbers: tuple[int | None, ...]  # their column numbers, from 1; None where columns have no number
     unit: str = "line"  # what `Row.line` counts: "line", "row" where a file has none, "item" of Python objects
+    share: Callable[[], float] | None = None  # how much of all has been read, from 0 to 1; None where nobody knows
 
 
 class Row(NamedTuple):

@@ -16,13 +16,16 @@ gets the one whose u is next.
 from __future__ import annotations
 
 import hashlib
+from array import array
+from bisect import bisect
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from unrolled.config import DataConfig
 from unrolled.data.doors import find_door
-from unrolled.data.examples import UNKNOWN_LABEL, Counts, Example, Examples, Skipped, load_examples, unknown_label
+from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Examples, Skipped, load_examples, unknown_label
 from unrolled.data.rows import SKIP
 from unrolled.data.samples import PARTS
 from unrolled.errors import ConfigError, DataError, excerpt
@@ -129,20 +132,26 @@ def assign(keys: Collection[str], shares: Mapping[str, float], seed: int) -> dic
 
 
 def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
-    folded = [fold(item.text) for item in main.items]
-    different = set(folded)
-    part_of = assign(different, shares, config.split_seed)
-    if part_of is None:
-        raise DataError(
-            f"{len(different):,} different texts are too few for a training part beside the others",
-            file=main.source,
-            fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
-        )
-    rows: dict[str, list[Example]] = {name: [] for name in PARTS}
-    for text, item in zip(folded, main.items, strict=True):
-        rows[part_of.get(text, "train")].append(item)
-    whole = {name: Counts(len(items), len(items), {}) for name, items in rows.items()}
-    return {name: replace(main, items=rows[name], counts=whole[name], skipped=()) for name in PARTS}
+    """Cut by the number that each text makes, without keeping any; where that leaves a part empty, as `assign` does."""
+    order = [*(name for name, share in shares.items() if share > 0), "train"]
+    borders = list(accumulate(shares[name] * 2**64 for name in order[:-1]))
+    texts = main.texts()
+    part = array("B", (bisect(borders, _position(fold(text), config.split_seed)) for text in texts))
+    if any(part.count(k) == 0 for k in range(len(order))):
+        different = {fold(text) for text in texts}
+        part_of = assign(different, shares, config.split_seed)
+        if part_of is None:
+            raise DataError(
+                f"{len(different):,} different texts are too few for a training part beside the others",
+                file=main.source,
+                fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
+            )
+        part = array("B", (order.index(part_of.get(fold(text), "train")) for text in texts))
+    rows = {name: main.items.select(i for i, k in enumerate(part) if order[k] == name) for name in PARTS}
+    return {
+        name: replace(main, items=items, counts=Counts(len(items), len(items), {}), skipped=())
+        for name, items in rows.items()
+    }
 
 
 def _sentence(main: Examples, shares: dict[str, float], config: DataConfig) -> str:
@@ -168,14 +177,16 @@ def _labels(train: Examples, config: DataConfig) -> tuple[str, ...]:
 def _without_unknown(part: Examples, name: str, labels: Sequence[str], config: DataConfig) -> Examples:
     """Leave out the rows whose label never occurs in training, or stop at the first, as for any bad row."""
     known = set(labels)
-    bad = [item for item in part.items if item.label not in known]
+    bad = [i for i, label in enumerate(part.labels()) if label not in known]
     if not bad:
         return part
     if config.on_bad_row == "stop":
-        problem = f"{unknown_label(str(bad[0].label), labels)}, and this row fell into the {name} part"
-        raise part.error(bad[0], problem, f"give more rows with this label, try another --split-seed, {SKIP}")
-    listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text), part.unit) for item in bad[:20]]
-    items = [item for item in part.items if item.label in known]
+        first = part.items[bad[0]]
+        problem = f"{unknown_label(str(first.label), labels)}, and this row fell into the {name} part"
+        raise part.error(first, problem, f"give more rows with this label, try another --split-seed, {SKIP}")
+    shown = part.items.select(bad[:LISTED])
+    listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text), part.unit) for item in shown]
+    items = part.items.select(i for i, label in enumerate(part.labels()) if label in known)
     skipped = dict(Counter(part.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
     return replace(
         part, items=items, counts=Counts(part.counts.read, len(items), skipped), skipped=[*part.skipped, *listed]

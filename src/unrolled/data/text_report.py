@@ -113,7 +113,7 @@ class Lines(NamedTuple):
         for _, _, line in text_lines(texts):
             lengths.append(len(line))
             keys.append(int.from_bytes(hashlib.sha256(line.encode()).digest()[:8]))
-        return cls(np.frombuffer(lengths, np.int64), np.frombuffer(keys, np.uint64))
+        return cls(np.asarray(lengths), np.asarray(keys))
 
 
 def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Finding]:

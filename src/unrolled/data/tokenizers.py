@@ -21,6 +21,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal, get_args
 
 # Without this the library starts a thread pool that a forked worker would inherit dead, and warns on stderr about it.
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 Kind = Literal["character", "byte", "word", "bpe"]
 SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
 PAD, UNK, BOS, EOS, SEP = range(5)
+AT_ONCE = 8_192  # texts that are cut together
 MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more changes nothing that matters
 
 WORDS = r"""
@@ -153,6 +155,12 @@ class Tokenizer:
         except TypeError:
             raise _refusal(texts) from None
         return [encoding.ids or [UNK] for encoding in encodings]
+
+    def encode_each(self, texts: Iterable[str]) -> Iterator[list[int]]:
+        """Yield the ids of each text, as `encode`; few texts are in memory at a time."""
+        texts = iter(texts)
+        while some := list(islice(texts, AT_ONCE)):
+            yield from self.encode(some)
 
     def encode_blocks(self, blocks: Iterable[str]) -> Iterator[NDArray[np.integer[Any]]]:
         """Yield the ids of one long text that comes in blocks, cut anywhere: the same ids as of the whole.

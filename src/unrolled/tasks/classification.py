@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -63,7 +64,7 @@ class ClassificationRun(Run):
         """
         examples = read_texts(path, self._reading(text=text, on_bad_row=on_bad_row))
         log_read(examples)
-        return examples.texts()
+        return list(examples.texts())
 
     def evaluate(
         self, data: object = None, *, text: str | None = None, label: str | None = None, on_bad_row: str | None = None
@@ -95,7 +96,7 @@ class ClassificationRun(Run):
         index = {label: k for k, label in enumerate(self.labels)}
         return evaluate_classification(
             self.labels,
-            np.array([index[label] for label in examples.labels()], dtype=np.int64),
+            np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples)),
             probabilities(self.model, sequences),
             sequences.lengths.numpy(),
             majority=index[self.record["data"]["majority"]],
@@ -114,8 +115,8 @@ class ClassificationRun(Run):
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 
-    def _sequences(self, texts: Sequence[str]) -> Sequences:
-        return Sequences(self.tokenizer.encode(texts))
+    def _sequences(self, texts: Iterable[str]) -> Sequences:
+        return Sequences(self.tokenizer.encode_each(texts))
 
     def _reading(self, **settings: str | None) -> DataConfig:
         """How data are read: as in training, but for what is given."""
@@ -198,12 +199,12 @@ class Classify(Task):
 
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        splits, labels = self.splits, self.splits.train.labels()
+        splits, labels = self.splits, Counter(self.splits.train.labels())
         return {
             "name": self.name,
             "source": absolute(self.data) if isinstance(self.data, str | Path) else splits.train.source,
             "how": splits.how,
-            "majority": max(splits.labels, key=labels.count),
+            "majority": max(splits.labels, key=lambda label: labels[label]),
             "parts": {
                 name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
             },
@@ -217,8 +218,8 @@ class Classify(Task):
 
     def _ids_and_classes(self, part: Examples) -> tuple[Sequences, Tensor]:
         index = {label: k for k, label in enumerate(self.labels)}
-        classes = [index[label] for label in part.labels()]
-        return Sequences(self.tokenizer.encode(part.texts())), torch.tensor(classes, dtype=torch.long)
+        classes = np.fromiter((index[label] for label in part.labels()), np.int64, len(part))
+        return Sequences(self.tokenizer.encode_each(part.texts())), torch.from_numpy(classes)
 
 
 def log_read(examples: Examples) -> None:

@@ -1,0 +1,107 @@
+"""Ten million rows stream in at most 600 MB of memory: the highest resident set of each step, in JSON.
+
+    python benchmarks/large_rows.py [--rows 10000000]
+
+The file is a CSV of short texts, every one with a number of its own, in a temporary folder. A process of its own for
+each step says its highest resident set (ru_maxrss), the interpreter and all libraries included: reading the rows one by
+one (plain, and packed with gzip), their order and number checked; reading and splitting them as a training would, again
+checked; and `unrolled data`, which cuts all into tokens and looks for findings as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from record import save
+
+STEPS = ("read", "read packed", "split", "data")
+WORDS = ["the", "film", "was", "good", "bad", "warm", "thin", "plot", "a", "of", "and", "it", "story", "slow"]
+
+
+def lines(rows: int) -> Iterator[str]:
+    """The rows of the file, without the header."""
+    chance = random.Random(0)
+    endings = [" ".join(chance.choices(WORDS, k=k % 9 + 2)) for k in range(1_000)]
+    for i in range(rows):
+        yield f'"no {i}, {endings[i * 7919 % 1_000]}",{"pos" if i % 3 else "neg"}\n'
+
+
+def write(folder: Path, rows: int) -> Path:
+    """The file, and the same packed."""
+    path = folder / "large.csv"
+    with path.open("w", encoding="utf-8") as plain, gzip.open(f"{path}.gz", "wt", 1, encoding="utf-8") as packed:
+        for file in (plain, packed):
+            file.write("text,label\n")
+            file.writelines(lines(rows))
+    return path
+
+
+def step(name: str, path: Path, rows: int) -> None:
+    """One step, in a process of its own -> one line of JSON."""
+    began = time.perf_counter()
+    if name.startswith("read"):
+        from unrolled.data.readers import read_rows
+        from unrolled.data.rows import Row
+
+        number = 0
+        for row in read_rows(Path(f"{path}.gz") if "packed" in name else path, ("text", "label")):
+            assert isinstance(row, Row)
+            assert row.line == number + 2
+            assert row.values[0].startswith(f"no {number}, ")
+            number += 1
+        assert number == rows
+    elif name == "split":
+        from unrolled.config import DataConfig
+        from unrolled.data import load_splits
+
+        splits = load_splits(path, DataConfig())
+        parts = [iter(part.items) for part in splits.parts().values()]
+        heads = [next(part, None) for part in parts]
+        for number in range(rows):  # every row is the next one of its part
+            k = next(k for k, head in enumerate(heads) if head and head.line == number + 2)
+            assert heads[k].text.startswith(f"no {number}, ")
+            heads[k] = next(parts[k], None)
+        assert heads == [None] * 3
+    else:
+        from unrolled.api import inspect
+
+        report = inspect(path).to_dict()
+        assert sum(part["rows"] for part in report["parts"].values()) == rows
+    seconds = time.perf_counter() - began
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": round(seconds, 1), "rows_per_second": round(rows / seconds), "most_bytes": most}))
+
+
+def main() -> None:
+    """Write the file, run the steps, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--step", nargs=2, metavar=("STEP", "FILE"), help="one step only (used by itself)")
+    asked = parser.parse_args()
+    if asked.step:
+        step(asked.step[0], Path(asked.step[1]), asked.rows)
+        return
+    steps = {}
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
+        path = write(Path(folder), asked.rows)
+        size = path.stat().st_size
+        for name in STEPS:
+            command = [sys.executable, __file__, "--rows", str(asked.rows), "--step", name, str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            steps[name] = json.loads(done.stdout.splitlines()[-1])
+            print(name, steps[name], flush=True)
+    print(save("large_rows", {"rows": asked.rows, "file_bytes": size, "steps": steps}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Examples in columns: ten million of them in a few hundred MB, where Python objects would take ten times as much.
+
+Texts stand one after the other in a temporary file (in memory, while they are few). What is kept of each example is
+where its text ends, its line, and the number of its label; the example itself is made when it is asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from abc import abstractmethod
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar, cast, overload
+
+__all__ = ["Example", "Items", "View"]
+
+IN_MEMORY = 1 << 26  # bytes of texts; what is more goes to a temporary file
+BLOCK = 1 << 18  # bytes that are read of it at once
+T = TypeVar("T")
+
+
+class Example(NamedTuple):
+    """One text and its label."""
+
+    text: str
+    label: str | None
+    line: int  # see `Row.line`
+
+
+class View(Sequence[T]):
+    """A sequence whose values are made when they are asked for; equal to any sequence of equal values."""
+
+    @abstractmethod
+    def _values(self, rows: Sequence[int]) -> Iterator[T]:
+        """Yield the values of these rows."""
+
+    def __iter__(self) -> Iterator[T]:
+        return self._values(range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        rows = range(len(self))[index]
+        return list(self._values(rows)) if isinstance(rows, range) else next(self._values((rows,)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Items(View[Example]):
+    """N examples; a selection of them shares their columns.
+
+    Args:
+        columns: where they stand; new ones by default. rows: which of them, in this order; all by default.
+    """
+
+    def __init__(self, columns: _Columns | None = None, rows: Sequence[int] | None = None) -> None:
+        self._columns = columns or _Columns()
+        self._rows = rows
+
+    def append(self, text: str, label: str | None, line: int) -> None:
+        """Add an example to the columns."""
+        self._columns.append(text, label, line)
+
+    def select(self, rows: Iterable[int]) -> Items:
+        """Return the examples with these numbers, in this order."""
+        places = rows if self._rows is None else (self._rows[row] for row in rows)
+        return Items(self._columns, array("I", places))
+
+    @property
+    def texts(self) -> View[str]:
+        """The texts alone."""
+        return _Column(len(self), lambda rows: self._columns.texts(self._places(rows)))
+
+    @property
+    def labels(self) -> View[str]:
+        """The labels alone; empty where there are none."""
+        labelled = len(self) if self._columns.names else 0
+        return _Column(labelled, lambda rows: cast("Iterator[str]", self._columns.labels(self._places(rows))))
+
+    def __len__(self) -> int:
+        return len(self._columns.lines) if self._rows is None else len(self._rows)
+
+    def _values(self, rows: Sequence[int]) -> Iterator[Example]:
+        columns = self._columns
+        texts, labels = columns.texts(self._places(rows)), columns.labels(self._places(rows))
+        for text, label, place in zip(texts, labels, self._places(rows), strict=True):
+            yield Example(text, label, columns.lines[place])
+
+    def _places(self, rows: Sequence[int]) -> Iterable[int]:
+        return rows if self._rows is None else (self._rows[row] for row in rows)
+
+
+class _Column(View[T]):
+    def __init__(self, length: int, values: Callable[[Sequence[int]], Iterator[T]]) -> None:
+        self._length, self._make = length, values
+
+    def __len__(self) -> int:
+        return self._length
+
+    def _values(self, rows: Sequence[int]) -> Iterator[T]:
+        return self._make(rows)
+
+
+class _Columns:
+    def __init__(self) -> None:
+        self.lines = array("I")
+        self._classes = array("i")  # the number of the label in names, -1 for none
+        self.names: dict[str, int] = {}
+        self._ends = array("Q", (0,))  # of the texts, in bytes; the first one is where they begin
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the columns)
+        weakref.finalize(self, self._file.close)
+        self._waiting = bytearray()  # texts that are not in the file yet
+
+    def append(self, text: str, label: str | None, line: int) -> None:
+        self.lines.append(line)
+        self._classes.append(-1 if label is None else self.names.setdefault(label, len(self.names)))
+        data = text.encode()
+        self._waiting += data
+        self._ends.append(self._ends[-1] + len(data))
+        if len(self._waiting) >= BLOCK:
+            self._write()
+
+    def labels(self, rows: Iterable[int]) -> Iterator[str | None]:
+        names = [*self.names, None]  # so that -1 is None
+        return (names[self._classes[row]] for row in rows)
+
+    def texts(self, rows: Iterable[int]) -> Iterator[str]:
+        """Rows in ascending order are read block by block."""
+        self._write()
+        begin, block = 0, b""
+        for row in rows:
+            start, end = self._ends[row], self._ends[row + 1]
+            if start < begin or end > begin + len(block):
+                self._file.seek(start)
+                begin, block = start, self._file.read(max(end - start, BLOCK))
+            yield block[start - begin : end - begin].decode()
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._file.seek(0, 2)
+            self._file.write(self._waiting)
+            self._waiting.clear()
