@@ -175,9 +175,10 @@ class Call:
         narrow.ours, narrow.theirs = copy.deepcopy(self.ours).bfloat16(), copy.deepcopy(self.theirs).bfloat16()
         narrow.x = self.x.bfloat16()
         try:
-            for layer in narrow.ours.modules():
-                if isinstance(layer, Recurrent):
-                    choose("fused", layer.cell)
+            with torch.no_grad():
+                for layer in narrow.ours.modules():
+                    if isinstance(layer, Recurrent):
+                        choose("fused", layer.cell)
         except BackendError:
             return None
         exact.theirs, exact.x = copy.deepcopy(narrow.theirs).double(), narrow.x.double()
@@ -251,18 +252,19 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
     ours = statistics.median(times["ours"])
     found["infer"] = {"ms": 1e3 * ours, "torch": against(times, "torch"), "peak": call.flops() / ours / 1e9 / peak}
     if session is not None:  # apart, so that its threads do not spin beside torch's
-        found["infer"]["onnxruntime"] = against(
-            in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
-        )
         if shape.T == 1:
             with frozen(call.ours):
-                bursts = in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
                 times = in_turn(infer, seconds)
+                bursts = in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
             found["frozen"] = {
                 "ms": 1e3 * statistics.median(times["ours"]),
                 "torch": against(times, "torch"),
                 "onnxruntime": against(bursts, "onnx"),
             }
+        found["infer"]["onnxruntime"] = against(
+            in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
+        )
+        del session  # its threads end with it
     for label, with_dx in (("train", True), ("train, no dx", False)):
         train = {
             "ours": call.train(call.run_ours, call.ours, with_dx),
