@@ -101,8 +101,6 @@ def test_one_text_is_cut_into_contiguous_parts_at_line_ends(tmp_path: Path) -> N
     assert parts(tmp_path / "a.txt", valid_share=0.2, test_share=0) | {"test": ""} == parts(
         tmp_path / "a.txt", valid_share=0.2, test_share=0.0
     )
-    one_line = parts(write(tmp_path / "b.txt", "word " * 100))
-    assert one_line == {"train": "word " * 100, "valid": "", "test": ""}
 
 
 def test_several_files_are_split_by_file(tmp_path: Path) -> None:
@@ -131,6 +129,13 @@ def test_parts_of_their_own(tmp_path: Path) -> None:
     assert some["train"] + some["test"] == poem(100)
     assert parts("sample:shakespeare", valid=str(valid))["valid"] == "valid\n"
     assert parts("sample:shakespeare/test")["train"].startswith(" Macbeth")
+
+
+def test_a_text_of_one_line_is_cut_within_it(tmp_path: Path) -> None:
+    text = "".join(map(str, range(1000)))
+    found = parts(write(tmp_path / "a.txt", text))
+    assert "".join(found.values()) == text
+    assert [round(10 * len(part) / len(text), 2) for part in found.values()] == [8, 1, 1]
 
 
 def test_what_it_says_of_the_parts(tmp_path: Path) -> None:

@@ -278,17 +278,19 @@ def _contiguous(files: tuple[Text, ...], missing: dict[str, float], config: Data
     total = sum(map(len, blocks(text)))
     order = ["train", *(part for part in PARTS if part in missing)]
     sizes = [1 - sum(missing.values()), *(missing[part] for part in order[1:])]
-    borders = [0, *(_line_end(text, round(total * sum(sizes[:i]))) for i in range(1, len(sizes))), total]
+    starts = [round(total * sum(sizes[:i])) for i in range(1, len(sizes))]
+    most = round(total * min(filter(None, sizes)) / 2)  # a line that would take more of a part is cut
+    borders = [0, *(_line_end(text, start, most) for start in starts), total]
     return {part: (text._replace(start=borders[i], end=borders[i + 1]),) for i, part in enumerate(order)}
 
 
-def _line_end(text: Text, position: int) -> int:
-    """The first end of a line at or after the character `position`; the end of the text, if there is none."""
+def _line_end(text: Text, position: int, most: int) -> int:
+    """The first end of a line at or after the character `position`; `position`, if it is more than `most` away."""
     seen = 0
     for block in blocks(text):
         if seen + len(block) >= position:
             end = block.find("\n", max(0, position - 1 - seen))
             if end >= 0:
-                return seen + end + 1
+                return seen + end + 1 if seen + end + 1 <= position + most else position
         seen += len(block)
-    return seen
+    return position
