@@ -81,6 +81,18 @@ def test_what_has_no_kernels_runs_as_ever() -> None:
             assert torch.equal(stack(x)[0], free)
 
 
+def test_cells_that_share_their_recurrent_weights_run_as_ever() -> None:
+    cells = nn.ModuleList([ElmanCell(5, 7), ElmanCell(5, 7), GRUCell(5, 7)])
+    cells[1].weight_h = cells[0].weight_h
+    layers = [Recurrent(cell) for cell in cells]
+    x = torch.randn(2, 3, 5)
+    with torch.no_grad():
+        free = [layer(x)[0] for layer in layers]
+        with frozen(cells):
+            assert len(freeze._frozen) == 1
+            assert all(torch.equal(layer(x)[0], y) for layer, y in zip(layers, free, strict=True))
+
+
 def test_blocks_nest_and_copies_are_free() -> None:
     layer = Recurrent(GRUCell(5, 7))
     with torch.no_grad(), frozen(layer):

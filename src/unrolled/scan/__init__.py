@@ -23,7 +23,7 @@ from torch import float64 as FLOAT64
 from unrolled import shapes
 from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
-from unrolled.scan import fused, operators, reference, torch  # noqa: F401  (operators: what torch.compile knows)
+from unrolled.scan import freeze, fused, operators, reference, torch  # noqa: F401  (operators: what torch.compile knows)
 from unrolled.scan.freeze import frozen
 from unrolled.state import State, leaves, like
 
@@ -190,6 +190,10 @@ def scan(
         state = cell.initial(x)
     elif state.h.shape != (B, cell.hidden_size):
         shapes.check("state.h", state.h, "BH", B=B, H=cell.hidden_size)
+    kept = freeze.of(cell._parameters.get("weight_h")) if edit is None and backend in ("auto", "fused") else None
+    if kept is not None:  # it was chosen when it was packed
+        y, h, c = kept.run(reverse, x, lengths, mask, state.h, state.c if kept.lstm else None)
+        return y, cell.State(h) if c is None else cell.State(h, c)
     chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None)
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)

@@ -83,19 +83,21 @@ def of(weight_h: Tensor | None) -> Frozen | None:
 def frozen(module: nn.Module) -> Iterator[None]:
     """Pack the weights of every recurrence inside `module` once, for the calls without gradients in this block.
 
-    What our kernels do not compute (other devices and dtypes, cells of your own) runs as ever.
+    What our kernels do not compute (other devices and dtypes, cells of your own) and cells that share their recurrent
+    weights run as ever.
 
     Raises:
         BackendError: in a call, when an optimiser or a load has changed the weights inside the block. (Writing through
-            `weight.data` cannot be noticed.)
+            `weight.data`, or putting another parameter in a weight's place, cannot be noticed.)
     """
-    made = {}
+    found: dict[int, list[CellWeights]] = {}
     if kernels is not None:
         for part in module.modules():
             if type(part) in OWNERS and "parametrizations" not in part._modules:
                 for weights in OWNERS[type(part)](part):
                     if weights.weight_h.is_cpu and weights.weight_h.dtype is torch.float32:
-                        made[id(weights.weight_h)] = Frozen(weights)
+                        found.setdefault(id(weights.weight_h), []).append(weights)
+    made = {key: Frozen(owners[0]) for key, owners in found.items() if len(owners) == 1}
     for key, packed in made.items():
         _frozen.setdefault(key, []).append(packed)
     try:

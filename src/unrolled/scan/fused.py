@@ -40,9 +40,6 @@ def scan(
     """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
     weights = cell._parameters
     h0, c0 = state.h, state.c if isinstance(cell, LSTMCell) else None
-    if (kept := freeze.of(weights["weight_h"])) is not None:
-        y, h, c = kept.run(reverse, x, lengths, mask, h0, c0)
-        return y, cell.State(h) if c is None else cell.State(h, c)
     tensors = (
         x, lengths, weights["weight_x"], weights["weight_h"], weights["bias"], weights.get("bias_n"), mask, h0, c0,
     )  # fmt: skip
