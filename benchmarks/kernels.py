@@ -7,10 +7,10 @@ Inference under inference_mode; training is forward and backward of all outputs 
 without it ("train, no dx"). Ratios are medians over interleaved pairs: theirs / ours, above 1 where ours is faster.
 "peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. "kept" is what a
 forward pass leaves for its backward, in units of B·T·H float32 numbers, and "mb" by how much a training step lets the
-process grow at most. "frozen" is a single step with weights that were packed before (`unrolled.scan.frozen`), which is
-what decoding does, and what an ONNX Runtime session does always. "bf16" is inference with weights and inputs in
-bfloat16: its time, and ours in float32 and torch's in bfloat16 over it. First every shape's outputs and gradients are
-held to the error budget of the law *twin*; on a red one no speed is printed.
+process grow at most. "frozen" is a step of a stream, from a state, with weights that were packed before
+(`unrolled.scan.frozen`): what decoding does. An ONNX Runtime session packs once, and is always fed a state. "bf16" is
+inference with weights and inputs in bfloat16: its time, and ours in float32 and torch's in bfloat16 over it. First
+every shape's outputs and gradients are held to the error budget of the law *twin*; on a red one no speed is printed.
 
 A run of some --cells leaves what the file says of the others, where isa and threads are the same.
 To hold torch to AVX2: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with --isa avx2.
@@ -132,6 +132,11 @@ class Call:
             run(x).backward(self.dy)
 
         return call
+
+    def stream(self, module: nn.Module) -> Callable[[], object]:
+        """A call that goes on from a state."""
+        _, state = module(self.x)
+        return lambda: module(self.x, state)
 
     def flops(self) -> float:
         """Of the forward pass."""
@@ -258,9 +263,10 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
     found["infer"] = {"ms": 1e3 * ours, "torch": against(times, "torch"), "peak": call.flops() / ours / 1e9 / peak}
     if session is not None:  # apart, so that its threads do not spin beside torch's
         if shape.T == 1:
-            with frozen(call.ours):
-                times = in_turn(infer, seconds)
-                bursts = in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
+            with torch.inference_mode(), frozen(call.ours):
+                steps = {"ours": call.stream(call.ours), "torch": call.stream(call.theirs)}
+                times = in_turn(steps, seconds)
+                bursts = in_turn({"ours": steps["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
             found["frozen"] = {
                 "ms": 1e3 * statistics.median(times["ours"]),
                 "torch": against(times, "torch"),
