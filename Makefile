@@ -40,10 +40,16 @@ format: $(INSTALLED) ## format the code and sort the imports
 bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python benchmarks/films.py
+	$(BIN)/python benchmarks/films.py --search
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/training_speed.py
-	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/backends.py
+	for part in plain best rows; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
+	$(BIN)/python benchmarks/large_text.py
+	$(BIN)/python benchmarks/kernels.py
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+		$(BIN)/python benchmarks/kernels.py --isa avx2 --name kernels_avx2
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kernels.py --threads 1 --shapes quick --name kernels_one_thread
 	$(BIN)/python benchmarks/plot_kernels.py
 	$(BIN)/python benchmarks/readme.py
 

@@ -1,7 +1,7 @@
-"""Writes the figures of benchmarks/results/ into README.md, between its markers, so that no number is typed by hand.
+"""Writes the figures of benchmarks/results/ into the pages that show them, between markers: no number is typed by hand.
 
-python benchmarks/readme.py            rewrite README.md
-python benchmarks/readme.py --check    only say whether it is up to date (exit code 1: it is not)
+python benchmarks/readme.py            rewrite README.md and docs/measured.md
+python benchmarks/readme.py --check    only say whether they are up to date (exit code 1: one is not)
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,32 +143,62 @@ def large_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"films": films, "training_speed": training_speed, "kernels": kernels, "backends": backends}
+def steps(found: dict[str, Any]) -> str:
+    """A step of a stream beside torch.nn and ONNX Runtime."""
+    lines = ["| B, T, D, H | ours | torch.nn takes | ONNX Runtime takes |", "|---|---|---|---|"]
+    for row in found["rows"]:
+        if "frozen" in row:
+            step, shape = row["frozen"], ", ".join(map(str, row["shape"]))
+            lines.append(
+                f"| {row['cell']} {shape} | {1e3 * step['ms']:.1f} µs "
+                f"| {step['torch']:.2f} times that | {step['onnxruntime']:.2f} times that |"
+            )
+    return "\n".join(lines)
 
 
-def filled(text: str) -> str:
-    """README's text with every marked table made anew."""
-    for name, render in TABLES.items():
-        found = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> what fills it, from which JSON
+    "films": (films, "films"),
+    "training_speed": (training_speed, "training_speed"),
+    "kernels": (kernels, "kernels"),
+    "steps": (steps, "kernels"),
+    "kernels_avx2": (kernels, "kernels_avx2"),
+    "kernels_one_thread": (kernels, "kernels_one_thread"),
+    "backends": (backends, "backends"),
+    "shakespeare": (shakespeare, "shakespeare"),
+    "shakespeare_plain": (shakespeare_plain, "shakespeare_plain"),
+    "shakespeare_rows": (shakespeare_rows, "shakespeare_rows"),
+    "large_text": (large_text, "large_text"),
+}
+PAGES = (Path("README.md"), Path("docs") / "measured.md")
+
+
+def filled(page: Path) -> str:
+    """The page's text with every marked table made anew."""
+    text, results = (ROOT / page).read_text(encoding="utf-8"), Path("benchmarks") / "results"
+    for marker, (render, name) in TABLES.items():
+        if f"<!-- {marker} -->" not in text:
+            continue
+        found = json.loads((ROOT / results / f"{name}.json").read_text(encoding="utf-8"))
         stamp = found if "command" in found else list(found.values())[-1]  # of one run, or of the last part's
         machine = stamp["machine"]
+        link = "../" * (len(page.parts) - 1) + (results / f"{name}.json").as_posix()
         source = (
             f"`{stamp['command']}`, {stamp['date']}, torch {stamp['versions']['torch']}, {machine['processor']}, "
-            f"{machine['threads']} threads: [{name}.json](benchmarks/results/{name}.json)"
+            f"{machine['threads']} threads: [{name}.json]({link})"
         )
-        block = f"<!-- {name} -->\n{render(found)}\n\n{source}\n<!-- end -->"
-        text = re.sub(rf"<!-- {name} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
+        block = f"<!-- {marker} -->\n{render(found)}\n\n{source}\n<!-- end -->"
+        text = re.sub(rf"<!-- {marker} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 
 def main() -> None:
     """Rewrite, or check."""
-    readme = ROOT / "README.md"
-    old = readme.read_text(encoding="utf-8")
-    new = filled(old)
-    if "--check" in sys.argv[1:]:
-        sys.exit("README.md is not what benchmarks/results says: run python benchmarks/readme.py" if new != old else 0)
-    readme.write_text(new, encoding="utf-8")
+    for page in PAGES:
+        path, new = ROOT / page, filled(page)
+        if "--check" not in sys.argv[1:]:
+            path.write_text(new, encoding="utf-8")
+        elif new != path.read_text(encoding="utf-8"):
+            sys.exit(f"{page} is not what benchmarks/results says: run python benchmarks/readme.py")
 
 
 if __name__ == "__main__":
