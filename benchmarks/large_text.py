@@ -43,7 +43,10 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
     from unrolled.config import from_flat
     from unrolled.data.corpus import load_corpus
 
-    settings = {"task": "generate", "cache": cache, "updates": updates, "patience": 0, "evaluate_every": updates}
+    settings = {
+        "task": "generate", "cache": cache, "updates": updates, "patience": 0, "evaluate_every": updates,
+        "valid_share": 0.01, "test_share": 0.001,
+    }  # fmt: skip
     began = time.perf_counter()
     found = {}
     if name == "model":
@@ -52,7 +55,7 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
         corpus = load_corpus(text, from_flat(settings).data)
         found = {part: len(ids) for part, ids in corpus.parts.items()}
     else:
-        run = train(text, **settings | {"test_share": 0.001, "valid_share": 0.01})
+        run = train(text, **settings)
         found = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most, **found}))

@@ -437,6 +437,7 @@ class Frozen {
                nb::handle c0, nb::handle y, nb::handle h, nb::handle c) const {
     Forward<float> a;
     Checked<float> checked = check_sequence(a, recurrence, threads, reverse, H, x, lengths);
+    if (checked.narrow) throw nb::type_error("x must be float32, as the weights are");
     if (a.D != D)
       throw nb::value_error(
           ("x must have " + std::to_string(D) + " features, as the weights: got " + std::to_string(a.D)).c_str());

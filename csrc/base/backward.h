@@ -47,7 +47,6 @@ class BackwardScan {
     packed_h = take<T>(workspace, blocks * W * G * a.H);
     if (a.dx.data) {
       packed_x = take<T>(workspace, vectors_for<T>(a.D) * W * G * a.H);
-      dx_of = take<T*>(workspace, capacity);
       expect_large(a.dx.data, a.B * a.T_ * a.D * sizeof(T));
     }
     if (a.dweight_x) {
@@ -407,7 +406,6 @@ class BackwardScan {
   T* dc;                 // (B, h_stride)
   T* returned;           // (B, h_stride)
   T *packed_h, *packed_x = nullptr;
-  T** dx_of = nullptr;
   T *x_panels = nullptr, *h_panels = nullptr;  // of a chunk
   T* turned = nullptr;                         // (D, d_stride) dW_x transposed
 };

@@ -173,12 +173,14 @@ class ForwardScan {
       for (int turn = 0; turn < 2; ++turn) mine.seen[turn][i] = seen[turn] + place * h_stride;
       T* const first = keeps_h ? h + place * h_stride + j : mine.seen[0][i] + j;
       copy(first, a.h0 + b * a.H + j, units);
-      if (keeps_h) {
-        clear(first + units, (part.end - part.block) * W - units);  // what no unit is must not return as NaN
+      if (Cell::kCell) copy(c + place * h_stride + j, a.c0 + b * a.H + j, units);
+      if (keeps_h) {  // what no unit is must not return as NaN
+        const long rest = (part.end - part.block) * W - units;
+        clear(first + units, rest);
+        if (Cell::kCell) clear(c + place * h_stride + j + units, rest);
         for (long block = part.block; block < part.end; ++block)
           see(mine.seen[0][i], block, load(h + place * h_stride + block * W), b);
       }
-      if (Cell::kCell) copy(c + place * h_stride + j, a.c0 + b * a.H + j, units);
       if (schedule.length[place] == 0) {
         copy(a.h + b * a.H + j, a.h0 + b * a.H + j, units);
         if (Cell::kCell) copy(a.c + b * a.H + j, a.c0 + b * a.H + j, units);
@@ -309,10 +311,10 @@ class ForwardScan {
   const bool keeps_h;  // apart from what the gates see of it
   const Sequence<Out> y;
   const bool packs;                    // all weights, before the first step
-  const bool packed;                   // here or by the caller; else each block of weights as it is used
+  const bool packed;                   // here or by the caller; else weights are read where they stand
   T *const packed_x, *const packed_h;  // (blocks, D, G, lanes), (blocks, H, G, lanes)
   T* seen[2];                          // (B, h_stride) by turns: h as the gates see it, that is times mask
-  T* h;                                // (B, h_stride) h itself, where there is a mask
+  T* h;                                // (B, h_stride) h itself, where there is a mask, or pairs
   T* c;                                // (B, h_stride)
   Own* own;
 };

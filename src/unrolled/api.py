@@ -122,7 +122,8 @@ def resume(
         data: Python objects again, if it was they; what was read from a file is read again.
         finish: end after one more update, with the best network so far.
         report: called with the progress of the training.
-        settings: device, threads, backend and checkpoint_every may be others than before. No other may.
+        settings: device, threads, backend, checkpoint_every, tensorboard and cache may be others than before. No other
+            may.
 
     Raises:
         ConfigError: there is no such training, another process is at it, or a setting is not what it was.

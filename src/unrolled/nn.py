@@ -13,7 +13,7 @@ inside the reset product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from unrolled import cells
 from unrolled.errors import ConfigError
 from unrolled.scan import freeze, fused, scan
-from unrolled.scan.freeze import CellWeights
+from unrolled.scan.freeze import CellWeights, Recurrence
 from unrolled.scan.native import kernels
 from unrolled.scan.replay import replay
 
@@ -76,7 +76,7 @@ def _scan(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """One direction of a layer, or a cell: y and the state, (h,) or the LSTM's (h, c)."""
     h0, c0 = begun[0], begun[1] if len(begun) == 2 else None
-    if (kept := freeze.of(getattr(module, names[1]))) is not None:
+    if (kept := freeze.of(module, names[1])) is not None:
         y, h, c = kept.run(reverse, x, lengths, None, h0, c0)
     else:
         w = _weights(module, names)
@@ -198,15 +198,16 @@ class _Layers(nn.RNNBase):
         """Bring torch's forms of input and state into ours."""
         if isinstance(input, PackedSequence):
             x, lengths = pad_packed_sequence(input, batch_first=True)  # rows as they were before they were sorted
+            here = lengths.to(x.device)  # what packs wants them on the CPU
 
             def packed(y: Tensor) -> PackedSequence:
                 if input.sorted_indices is None:
                     return pack_padded_sequence(y, lengths, batch_first=True)
                 order = input.sorted_indices
-                data = pack_padded_sequence(y[order], lengths[order], batch_first=True).data
+                data = pack_padded_sequence(y[order], lengths[order.cpu()], batch_first=True).data
                 return PackedSequence(data, input.batch_sizes, order, input.unsorted_indices)
 
-            return _Form(x, hx, lengths, packed, lambda s: s)
+            return _Form(x, hx, here, packed, lambda s: s)
         if input.dim() == 2:
             begun = _map(hx, lambda s: s.unsqueeze(1))
             return _Form(input.unsqueeze(0), begun, None, lambda y: y.squeeze(0), lambda s: s.squeeze(1))
@@ -345,8 +346,17 @@ def _names(module: nn.RNNCellBase) -> tuple[str, ...]:
     return names if module.bias else names[:2]
 
 
-freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM), lambda layer: (_weights(layer, n) for n in layer._all_weights)))
-freeze.OWNERS.update(dict.fromkeys((RNNCell, GRUCell, LSTMCell), lambda cell: iter((_weights(cell, _names(cell)),))))
+def _recurrences(module: nn.Module) -> Iterator[Recurrence]:
+    """What `frozen` packs: of a layer each direction, of a cell itself."""
+    if getattr(module, "proj_size", 0) == 0:
+        directions: Any = [_names(module)] if isinstance(module, nn.RNNCellBase) else module._all_weights
+        for names in directions:
+            parameters = tuple(getattr(module, name) for name in names)
+            if all(isinstance(p, nn.Parameter) for p in parameters):
+                yield Recurrence(names[1], _weights(module, names), parameters)
+
+
+freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell), _recurrences))
 
 
 def convert(module: M) -> M:

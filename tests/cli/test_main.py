@@ -222,7 +222,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
         ("decode run x --temperature 1", "this run's task is classify, which has no use for temperature: leave it out"),
         ("decode run --prompt x", "this run's task is classify, which has no use for prompt: leave it out"),
-        ("decode writer x --temperature -1", "temperature must be 0 (greedy) or more, and finite: got -1.0"),
+        ("decode writer x --temperature -1", "temperature must be 0 (greedy), or from 1e-9 to 1e9: got -1.0"),
         ("decode writer x --top-p 0", "top_p must be above 0 and at most 1: got 0.0"),
         ("decode writer x --top-p 1.5", "top_p must be above 0 and at most 1: got 1.5"),
         ("decode writer x --top-k 0 --json", "top_k must be at least 1: got 0"),

@@ -79,6 +79,15 @@ def test_a_tokenizer_that_is_there(text: Path, tmp_path: Path) -> None:
     assert load_part("sample:shakespeare/test", config, tokenizer).characters == 215_894
 
 
+def test_ids_that_a_tokenizer_has_made_are_found_by_it(text: Path, tmp_path: Path) -> None:
+    made = load(text, cache=str(tmp_path / "c"))
+    config = DataConfig(tokenizer="character", min_frequency=1, lowercase=False, cache=str(tmp_path / "c"))
+    assert not load_corpus(text, config, made.tokenizer).built
+    other = Tokenizer.train([TEXT[::-1] + "ß"], kind="character", min_frequency=1)
+    assert load_corpus(text, config, other).built
+    assert load_corpus(text, config, other).tokenizer.to_json() == other.to_json()
+
+
 def test_the_cache_is_the_users(text: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder(DataConfig()) == tmp_path / "xdg" / "unrolled"
@@ -120,6 +129,12 @@ def test_damage_is_named(text: Path, tmp_path: Path) -> None:
     del manifest["counts"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match="damaged: 'counts'"):
+        load(text, **settings)
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"counts": []}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    other = Tokenizer.train([TEXT.upper()], kind="character", min_frequency=1)
+    (folder / "tokenizer.json").write_text(other.to_json())
+    with pytest.raises(DataError, match=r"damaged: tokenizer\.json is not the one that made the ids"):
         load(text, **settings)
 
 

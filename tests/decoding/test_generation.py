@@ -128,9 +128,10 @@ def test_what_is_chosen_from() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": -0.1}, "temperature must be 0 (greedy) or more, and finite: got -0.1"),
+        ({"temperature": -0.1}, "temperature must be 0 (greedy), or from 1e-9 to 1e9: got -0.1"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"temperature": float("inf")}, "temperature must be"),
+        ({"temperature": 1e-50}, "temperature must be"),
         ({"top_k": 0}, "top_k must be at least 1: got 0"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1: got 0.0"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1: got 1.1"),
@@ -177,7 +178,7 @@ def test_prompts_that_have_ended_are_not_computed_further() -> None:
     model = Counting()
     prompts = [(text, ids_of(text)) for text in ("a", "e", "h")]
     decode(model, TOKENIZER, prompts, Sampling(temperature=0), length=6, stop=["d"])
-    assert [shape[0] for shape in model.calls] == [3, 3, 3, 2, 1, 1][: len(model.calls)]
+    assert [shape[0] for shape in model.calls] == [3, 3, 3, 2, 1, 1]
 
 
 def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:

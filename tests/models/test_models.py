@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import product
 
 import pytest
 import torch
@@ -176,9 +177,10 @@ def test_two_requests_share_one_model() -> None:
 
 
 @pytest.mark.skipif(not fused.compiled(), reason="the order of torch's sums depends on the batch")
-@pytest.mark.parametrize("answer", ["once", "each"])
-@pytest.mark.parametrize("row", ["elman", "gru", "lstm"])
-def test_a_recurrent_answer_has_the_same_bits_in_any_company(row: str, answer: Answer) -> None:
+@pytest.mark.parametrize(
+    ("row", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
+)
+def test_a_recurrent_or_windows_answer_has_the_same_bits_in_any_company(row: str, answer: Answer) -> None:
     """At sizes where torch's own products of one row and of sixteen differ."""
     torch.manual_seed(0)
     model = build(row, Ids(90), 81, ModelConfig(embedding_size=48, hidden_size=64), answer=answer).eval()

@@ -132,3 +132,15 @@ def test_wrong_calls_of_the_kernel_name_the_argument() -> None:
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=name):
             native.kernels.forward(**{**good, "weight_h" if name == "weight" else name: wrong})
+
+
+def test_what_stands_in_memory_from_before_does_not_come_in() -> None:
+    """H is odd: its last pair is half empty, and what no unit is must not return."""
+    layer, _ = narrow(LSTMCell, 4, 13)
+    x = torch.randn(3, 5, 4).bfloat16()
+    y, _ = layer(x)
+    for size in (13, 31, 64):
+        not_a_number = Recurrent(LSTMCell(4, size)).requires_grad_(False)
+        not_a_number.cell.bias.fill_(torch.nan)
+        not_a_number(torch.randn(3, 5, 4))
+        assert torch.equal(layer(x)[0], y)

@@ -1,17 +1,19 @@
 """Weights packed once: the same bits, and no stale copy."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import parts
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
 from unrolled.layers import Bidirectional, Recurrent, Stacked
-from unrolled.scan import freeze, frozen, fused
+from unrolled.scan import choose, freeze, frozen, fused
 
 pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
 
@@ -27,12 +29,12 @@ def test_a_frozen_layer_gives_the_bits_of_a_free_one(cell: Cell, B: int, T: int)
         _, state = layer(torch.randn(B, 2, cell.input_size))
         free = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
         with frozen(layer):
-            assert freeze.of(cell.weight_h) is not None
+            assert freeze.of(cell) is not None
             kept = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
     for (y, after), (y_kept, after_kept) in zip(free, kept, strict=True):
         assert torch.equal(y, y_kept)
         assert all(torch.equal(a, b) for a, b in zip(after, after_kept, strict=True))
-    assert freeze.of(cell.weight_h) is None
+    assert freeze.of(cell) is None
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
@@ -58,6 +60,11 @@ def test_changed_weights_are_noticed() -> None:
         layer.cell.bias.add_(1)
         with pytest.raises(BackendError, match="have changed"):
             layer(x)
+    theirs = fast.GRU(5, 7)
+    with torch.no_grad(), frozen(theirs):
+        theirs.bias_hh_l0.add_(1)
+        with pytest.raises(BackendError, match="have changed"):
+            theirs(x)
     with torch.no_grad():
         layer(x)
 
@@ -81,41 +88,77 @@ def test_what_has_no_kernels_runs_as_ever() -> None:
             assert torch.equal(stack(x)[0], free)
 
 
-def test_cells_that_share_their_recurrent_weights_run_as_ever() -> None:
-    cells = nn.ModuleList([ElmanCell(5, 7), ElmanCell(5, 7), GRUCell(5, 7)])
-    cells[1].weight_h = cells[0].weight_h
+@pytest.mark.parametrize("how_many", [1, 2, 3])
+def test_cells_that_share_their_recurrent_weights_are_each_their_own(how_many: int) -> None:
+    cells = nn.ModuleList([ElmanCell(5, 7), ElmanCell(5, 7), ElmanCell(5, 7, nonlinearity="relu")])
+    cells[1].weight_h = cells[2].weight_h = cells[0].weight_h
     layers = [Recurrent(cell) for cell in cells]
     x = torch.randn(2, 3, 5)
     with torch.no_grad():
         free = [layer(x)[0] for layer in layers]
-        with frozen(cells):
-            assert len(freeze._frozen) == 1
+        with frozen(cells[:how_many]):
             assert all(torch.equal(layer(x)[0], y) for layer, y in zip(layers, free, strict=True))
+
+
+def test_layers_of_nn_that_torch_computes_run_as_ever() -> None:
+    layer, x = fast.LSTM(5, 7, proj_size=3), torch.randn(4, 2, 5)
+    with torch.no_grad():
+        free = layer(x)[0]
+        with frozen(layer):
+            assert torch.equal(layer(x)[0], free)
+
+
+def test_a_pruned_cell_runs_on_the_reference() -> None:
+    layer, x = Recurrent(GRUCell(5, 7)), torch.randn(2, 3, 5)
+    prune.l1_unstructured(layer.cell, "weight_h", amount=0.5)
+    assert choose("auto", layer.cell) == "reference"
+    with torch.no_grad():
+        free = layer(x)[0]
+        with frozen(layer):
+            assert torch.equal(layer(x)[0], free)
+
+
+def test_threads_that_share_a_layer_freeze_it_each_for_itself() -> None:
+    layer, x = Recurrent(GRUCell(5, 7)), torch.randn(1, 2, 5)
+    with torch.no_grad():
+        wanted = layer(x)[0]
+
+    def stream(turns: int) -> bool:
+        same = True
+        for _ in range(turns):
+            with torch.no_grad(), frozen(layer):
+                same &= torch.equal(layer(x)[0], wanted)
+        return same
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(stream, [300] * 4))
+    assert not freeze._frozen
 
 
 def test_blocks_nest_and_copies_are_free() -> None:
     layer = Recurrent(GRUCell(5, 7))
     with torch.no_grad(), frozen(layer):
-        outer = freeze.of(layer.cell.weight_h)
+        outer = freeze.of(layer.cell)
         with frozen(layer):
-            assert freeze.of(layer.cell.weight_h) is not outer
-        assert freeze.of(layer.cell.weight_h) is outer
+            assert freeze.of(layer.cell) is not outer
+        assert freeze.of(layer.cell) is outer
         twin = copy.deepcopy(layer)
-        assert freeze.of(twin.cell.weight_h) is None
+        assert freeze.of(twin.cell) is None
     assert not freeze._frozen
 
 
 def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
     cell = GRUCell(5, 7)
     with torch.no_grad(), frozen(cell):
-        kept = freeze.of(cell.weight_h)
+        kept = freeze.of(cell)
         assert kept is not None
         for name, x, h0, c0 in (
             ("x must have 5 features", torch.zeros(1, 1, 6), torch.zeros(1, 7), None),
             ("h0 must have shape", torch.zeros(1, 1, 5), torch.zeros(2, 7), None),
             ("c0 is not taken", torch.zeros(1, 1, 5), torch.zeros(1, 7), torch.zeros(1, 7)),
+            ("x must be float32", torch.zeros(1, 1, 10).bfloat16(), torch.zeros(1, 7), None),
         ):
-            with pytest.raises(ValueError, match=name):
+            with pytest.raises((ValueError, TypeError), match=name):
                 kept.run(False, x, None, None, h0, c0)
 
 
@@ -129,9 +172,9 @@ def test_blocks_that_overlap_end_in_any_order() -> None:
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
-        assert freeze.of(layer.cell.weight_h) is not None
+        assert freeze.of(layer.cell) is not None
         assert torch.equal(layer(x)[0], wanted)
         second.__exit__(None, None, None)
-        assert freeze.of(layer.cell.weight_h) is None
+        assert freeze.of(layer.cell) is None
         layer.cell.weight_h.add_(1.0)
         assert not torch.equal(layer(x)[0], wanted)

@@ -48,6 +48,12 @@ def test_threads_change_no_bit() -> None:
     assert torch.equal(found[0], found[2])
 
 
+def test_a_bias_that_learns_alone_has_its_gradient() -> None:
+    bias = torch.zeros(4, requires_grad=True)
+    fused.linear(torch.randn(2, 3), torch.randn(4, 3), bias).sum().backward()
+    assert bias.grad.tolist() == [2, 2, 2, 2]
+
+
 def test_gradients_float64_and_autocast_are_torchs() -> None:
     head = Head(5, 3)
     x = torch.randn(2, 5, requires_grad=True)

@@ -50,6 +50,15 @@ def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
     assert "text-generation" in card
 
 
+def test_what_goes_on_with_a_run_on_another_text_keeps_its_tokeniser(tmp_path: Path) -> None:
+    first = text_run("gru")
+    letters = "".join(sorted({c for c in "the catdogsn\n " if not first.tokenizer.unknown(c)}, reverse=True))
+    other = write_text(tmp_path / "other.txt", f"{letters}\n" * 100)
+    run = api.train(other, start=first, updates=2)
+    assert run.tokenizer.to_json() == first.tokenizer.to_json()
+    assert run.evaluate() == run.test == api.load(run.save(tmp_path / "run").path).evaluate()
+
+
 def test_its_figures_are_those_of_the_whole_test_part() -> None:
     """Each token once, in one stream, from <bos> on."""
     run = text_run("lstm")
@@ -90,7 +99,7 @@ def test_it_answers_for_many_and_for_none() -> None:
         (3, {}, "'int' object is not iterable"),
         ([3], {}, "prompt 0 is a int, not a string"),
         ("\udcff", {}, "prompt 0 holds half a character"),
-        ("a", {"temperature": -1}, "temperature must be 0 (greedy) or more"),
+        ("a", {"temperature": -1}, "temperature must be 0 .greedy., or from"),
         ("a", {"top_p": 0}, "top_p must be above 0"),
         ("a", {"top_k": 0}, "top_k must be at least 1"),
         ("a", {"length": -1}, "length must be at least 0: got -1"),

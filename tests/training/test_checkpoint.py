@@ -116,6 +116,16 @@ def test_of_200_damaged_ones_none_is_used_and_the_one_before_is(
     assert len(kinds) == 8
 
 
+def test_a_checkpoint_that_is_damaged_again_is_moved_aside_again(parent: Path) -> None:
+    whole = {path.name: path.read_bytes() for path in (parent / "update-20").iterdir()}
+    for _ in range(2):
+        (parent / "update-20").mkdir(exist_ok=True)
+        for name, content in whole.items():
+            (parent / "update-20" / name).write_bytes(content[:-1])
+        assert checkpoint.latest(parent).progress.update == 10
+    assert (parent / "update-20.damaged").is_dir()
+
+
 def test_where_all_are_damaged_nothing_is_used(parent: Path) -> None:
     for update in (10, 20):
         (parent / f"update-{update}" / "tensors.safetensors").write_bytes(b"")

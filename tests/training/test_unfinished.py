@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from small import SMALL, pairs, write_csv
+from small import SMALL, pairs, write_csv, write_text
 from unrolled import api, sealed
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted, TrainingError
 from unrolled.training import Run, Trainer, checkpoint
@@ -123,6 +123,25 @@ def test_resumed_it_ends_with_the_same_bits(
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "README.md", "SHA256SUMS", "config.json", "metrics.jsonl", "model.safetensors", "run.json", "tokenizer.json",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ["gru", "lstm", "feedforward"])
+@pytest.mark.parametrize("stop", [interrupt, kill], ids=["interrupted", "killed"])
+def test_a_language_model_resumed_ends_with_the_same_bits(
+    row: str, stop: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_text(tmp_path / "text.txt")
+    settings = SMALL | {"task": "generate", "row": row, "updates": UPDATES, "checkpoint_every": 5, "evaluate_every": 3}
+    settings |= {"streams": 3, "chunk": 8, "patience": 0}
+    alone = api.train(data, out=tmp_path / "alone", **settings)
+    stops_at(monkeypatch, 8, stop)
+    with pytest.raises((Interrupted, Killed)):
+        api.train(data, out=tmp_path / "run", **settings)
+    run = api.resume(tmp_path / "run")
+    assert bits(run) == bits(alone)
+    assert files(tmp_path / "run") == files(tmp_path / "alone")
+    assert run.test == alone.test == api.load(tmp_path / "run").evaluate()
+    assert run.decode("the ", length=30) == alone.decode("the ", length=30)
 
 
 def test_killed_before_its_first_checkpoint_it_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,6 +335,12 @@ def test_an_error_before_the_first_checkpoint_leaves_nothing(tmp_path: Path) -> 
 
     with pytest.raises(ZeroDivisionError):
         fails()
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_name_of_trainings_under_way_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has the name of a training under way: choose another --out"):
+        api.train(pairs(), out=tmp_path / "run.partial", **SMALL)
     assert not any(tmp_path.iterdir())
 
 

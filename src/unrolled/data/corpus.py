@@ -2,7 +2,8 @@
 
     <cache>/texts/<key>/train.ids, valid.ids, test.ids    the tokens of each part, one integer each, one after the other
     <cache>/texts/<key>/tokenizer.json                    what made them
-    <cache>/texts/<key>/manifest.json                     version, integer type, sources, and what is known of each part
+    <cache>/texts/<key>/manifest.json                     version, integer type, key, the tokeniser's SHA-256, sources,
+                                                          and what is known of each part
 
 The key is a hash of all that the ids depend on: the files' bytes, the split, the tokeniser (or how it is learned), this
 format's version. A folder is written aside and renamed when it is whole, under a lock, so that of two runs that start
@@ -38,8 +39,8 @@ except ImportError:  # Windows has no flock: two first runs at once would both b
 
 __all__ = ["Corpus", "Part", "cache_folder", "load_corpus", "load_part"]
 
-VERSION = 1
-SPLIT = ("valid_share", "test_share", "split_seed")
+VERSION = 2
+SPLIT = ("valid", "test", "valid_share", "test_share", "split_seed")
 LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase")
 MANIFEST = "manifest.json"
 COUNTED = 1 << 24  # ids that are counted at once
@@ -101,12 +102,14 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
         tokenizer: one that was learned before, which is taken as it is.
 
     Raises:
-        DataError: a text cannot be read, or is not UTF-8; the training part is empty; the cache cannot be written.
+        DataError: a text cannot be read, or is not UTF-8; the cache cannot be written.
         ConfigError: a vocabulary that is too small.
     """
     texts = find_texts(data, config)
-    key = {"files": texts.digests(), **{name: getattr(config, name) for name in SPLIT}}
-    key |= {"tokenizer": _digest(tokenizer)} if tokenizer else {name: getattr(config, name) for name in LEARNED}
+    split_key = {"files": texts.digests(), **{name: getattr(config, name) for name in SPLIT}}
+    key = split_key | {name: getattr(config, name) for name in LEARNED}
+    if tokenizer and not _was_made_by(tokenizer, _folder(config, key)):
+        key = split_key | {"tokenizer": _digest(tokenizer)}
 
     def build(folder: Path) -> None:
         cut = split(texts, config)
@@ -117,7 +120,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
             min_frequency=config.min_frequency,
             lowercase=config.lowercase,
         )
-        _write(folder, cut.parts, cut.how, learned)
+        _write(folder, key, cut.parts, cut.how, learned)
 
     folder, built = _kept(config, key, build)
     how, made_by, parts, counts = _open(folder)
@@ -133,7 +136,11 @@ def load_part(data: object, config: DataConfig, tokenizer: Tokenizer) -> Part:
     texts = find_texts(data, config.model_copy(update={"valid": None, "test": None}))
     files = tuple(chain(*texts.fixed.values(), texts.rest))
     key = {"files": texts.digests(), "tokenizer": _digest(tokenizer)}
-    folder, _ = _kept(config, key, lambda folder: _write(folder, {"all": files}, f"all of {texts.source}", tokenizer))
+
+    def build(folder: Path) -> None:
+        _write(folder, key, {"all": files}, f"all of {texts.source}", tokenizer)
+
+    folder, _ = _kept(config, key, build)
     return _open(folder)[2]["all"]
 
 
@@ -144,11 +151,21 @@ def cache_folder(config: DataConfig) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unrolled"
 
 
+def _folder(config: DataConfig, key: Mapping[str, Any]) -> Path:
+    """Where what has this key is kept."""
+    digest = hashlib.sha256(json.dumps({"version": VERSION, **key}, sort_keys=True).encode()).hexdigest()
+    return cache_folder(config) / "texts" / digest[:32]
+
+
+def _was_made_by(tokenizer: Tokenizer, folder: Path) -> bool:
+    """Whether the ids in this folder, if there are any, are this tokeniser's."""
+    return (folder / MANIFEST).is_file() and _digest(_open(folder)[1]) == _digest(tokenizer)
+
+
 def _kept(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], None]) -> tuple[Path, bool]:
     """Return the folder of what has this key, and whether `build` had to write it: aside, under a lock."""
-    home = cache_folder(config) / "texts"
-    digest = hashlib.sha256(json.dumps({"version": VERSION, **key}, sort_keys=True).encode()).hexdigest()
-    folder, partial = home / digest[:32], home / f"{digest[:32]}.partial"
+    folder = _folder(config, key)
+    home, partial = folder.parent, folder.with_name(f"{folder.name}.partial")
     if (folder / MANIFEST).is_file():
         return folder, False
     try:
@@ -175,7 +192,9 @@ def _kept(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], No
         ) from None
 
 
-def _write(folder: Path, parts: Mapping[str, tuple[Text, ...]], how: str, tokenizer: Tokenizer) -> None:
+def _write(
+    folder: Path, key: Mapping[str, Any], parts: Mapping[str, tuple[Text, ...]], how: str, tokenizer: Tokenizer
+) -> None:
     V = tokenizer.vocabulary_size
     kind = np.dtype(next(kind for kind in TYPES if np.iinfo(kind).max >= V - 1))
     found: dict[str, Any] = {}
@@ -212,6 +231,8 @@ def _write(folder: Path, parts: Mapping[str, tuple[Text, ...]], how: str, tokeni
     manifest = {
         "version": VERSION,
         "type": kind.str,
+        "key": key,
+        "tokenizer": _digest(tokenizer),
         "how": how,
         "sources": {
             name: [[str(text.path.resolve()), text.start, text.end] for text in texts] for name, texts in parts.items()
@@ -227,6 +248,8 @@ def _open(folder: Path) -> tuple[str, Tokenizer, dict[str, Part], NDArray[np.int
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        if _digest(tokenizer) != manifest["tokenizer"]:
+            raise ValueError("tokenizer.json is not the one that made the ids")
         parts = {
             name: Part(
                 _map(folder / f"{name}.ids", np.dtype(manifest["type"]), known["tokens"]),

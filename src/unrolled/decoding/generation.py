@@ -22,7 +22,7 @@ from unrolled.state import State, select
 
 __all__ = ["Continuation", "Generation", "Sampling", "Scored", "decode", "score_tokens", "stream"]
 
-CHUNK = 512  # tokens that a model reads in one call: what bounds the memory of prompts and of scoring
+CHUNK = 8192  # tokens that a model reads in one call, all rows counted: what bounds the memory of scoring
 AHEAD = 256  # random numbers that are drawn at once
 
 Integers = NDArray[np.integer[Any]]
@@ -50,8 +50,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ConfigError(f"temperature must be 0 (greedy) or more, and finite: got {self.temperature}")
+        if self.temperature != 0 and not 1e-9 <= self.temperature <= 1e9:  # beyond, float32 has no quotients
+            raise ConfigError(f"temperature must be 0 (greedy), or from 1e-9 to 1e9: got {self.temperature}")
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k must be at least 1: got {self.top_k}")
         if not 0 < self.top_p <= 1:
@@ -130,8 +130,9 @@ class Generation:
         for row, prompt in enumerate(prompts):
             ids[row, : lengths[row]] = torch.tensor([BOS, *prompt])
         found, state = torch.empty(len(prompts), self.model.num_outputs), None
-        for start in range(0, ids.shape[1], CHUNK):
-            part = ids[:, start : start + CHUNK].to(self.device)
+        step = max(1, CHUNK // max(1, len(prompts)))
+        for start in range(0, ids.shape[1], step):
+            part = ids[:, start : start + step].to(self.device)
             real = (lengths - start).clamp(0, part.shape[1])
             logits, state = self.model(part, state, real.to(self.device))
             here = ((lengths - start >= 1) & (lengths - start <= part.shape[1])).nonzero()[:, 0]
@@ -260,8 +261,9 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
     tokens: list[int] = []
     state: State = None
     before = np.full(B, BOS, dtype=np.int64)
-    for start in range(0, steps, CHUNK):
-        T = min(CHUNK, steps - start)
+    most = max(1, CHUNK // max(1, B))
+    for start in range(0, steps, most):
+        T = min(most, steps - start)
         targets = np.full((B, T), PAD, dtype=np.int64)
         for row in range(B):
             part = ids[starts[row] + start : min(starts[row] + start + T, starts[row + 1])]

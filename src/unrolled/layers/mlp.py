@@ -17,6 +17,14 @@ __all__ = ["MLP", "Head"]
 PHI = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
+class Linear(nn.Linear):
+    """y = W x + b. Without gradients through our own product: a row has the same bits whatever the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, D) -> (…, H)."""
+        return fused.linear(x, self.weight, self.bias)
+
+
 class MLP(nn.Module):
     """One pass from input to output, layer by layer:  x_l = φ(W_l x_{l−1} + b_l), each followed by dropout.
 
@@ -32,7 +40,7 @@ class MLP(nn.Module):
             raise ConfigError(f'nonlinearity must be "tanh" or "relu": got {nonlinearity!r}')
         steps: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            steps += [nn.Linear(before, after), PHI[nonlinearity](), Dropout(dropout)]
+            steps += [Linear(before, after), PHI[nonlinearity](), Dropout(dropout)]
         self.steps = nn.Sequential(*steps)
         self.output_size = sizes[-1]
 
@@ -42,12 +50,11 @@ class MLP(nn.Module):
         return y
 
 
-class Head(nn.Linear):
+class Head(Linear):
     """The last layer, from what the network has made of its input to logits.
 
     It starts without a bias and with torch's spread of weights: small enough that a fresh model's loss is within 5 % of
     ln V, large enough that what comes back through it tells the units below apart.
-    Without gradients it runs through our own product: a row's logits have the same bits whatever the batch.
     """
 
     def reset_parameters(self) -> None:
@@ -56,7 +63,3 @@ class Head(nn.Linear):
             bound = self.in_features**-0.5
             self.weight.uniform_(-bound, bound)
             self.bias.zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, D) -> (…, V)."""
-        return fused.linear(x, self.weight, self.bias)

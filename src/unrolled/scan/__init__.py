@@ -47,8 +47,9 @@ _Holds = Callable[[Cell[Any, Any], bool, bool, bool], bool]
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
-    """Whether the cell is exactly one of ours, unparametrised: an edited copy must not be computed by its twin."""
-    return type(cell) in torch.CELLS and "parametrizations" not in cell._modules
+    """Whether the cell is exactly one of ours, with its parameters: an edited copy must not be computed by its twin."""
+    parameters = torch.CELLS.get(type(cell))
+    return parameters is not None and cell._parameters.keys() >= parameters
 
 
 def _unmasked(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
@@ -190,7 +191,7 @@ def scan(
         state = cell.initial(x)
     elif state.h.shape != (B, cell.hidden_size):
         shapes.check("state.h", state.h, "BH", B=B, H=cell.hidden_size)
-    kept = freeze.of(cell._parameters.get("weight_h")) if edit is None and backend in ("auto", "fused") else None
+    kept = freeze.of(cell) if edit is None and backend in ("auto", "fused") else None
     if kept is not None:  # it was chosen when it was packed
         y, h, c = kept.run(reverse, x, lengths, mask, state.h, state.c if kept.lstm else None)
         return y, cell.State(h) if c is None else cell.State(h, c)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from unrolled.errors import BackendError
 from unrolled.scan.native import dense, index, kernels, rows, threads
 
-__all__ = ["OWNERS", "CellWeights", "Frozen", "frozen", "of"]
+__all__ = ["OWNERS", "CellWeights", "Frozen", "Recurrence", "frozen", "of"]
 
 
 class CellWeights(NamedTuple):
@@ -34,20 +35,29 @@ class CellWeights(NamedTuple):
     bias_n: Tensor | None
 
 
-OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[CellWeights]]] = {}
-"""The modules that can be frozen, each with the function that yields its weights."""
+class Recurrence(NamedTuple):
+    """A recurrence of a module: what its recurrent weights are called there, its weights, what they are made of."""
 
-_frozen: dict[int, list[Frozen]] = {}  # by the identity of weight_h, which lives as long as the block; the last counts
+    name: str
+    weights: CellWeights
+    parameters: tuple[Tensor, ...]
+
+
+OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Recurrence]]] = {}
+"""The modules that can be frozen, each with the function that yields its recurrences."""
+
+_frozen: dict[tuple[int, str], tuple[Frozen, ...]] = {}  # by a module that lives as long as the block; the last counts
+_turn = Lock()
 
 
 class Frozen:
     """One recurrence's weights, packed."""
 
-    def __init__(self, weights: CellWeights) -> None:
+    def __init__(self, weights: CellWeights, parameters: tuple[Tensor, ...]) -> None:
         assert kernels is not None
         # How often each has been written to; a tensor made under inference_mode does not count that.
-        self.owners = [w for w in weights[1:] if isinstance(w, Tensor) and not w.is_inference()]
-        self.versions = [w._version for w in self.owners]
+        self.parameters = [p for p in parameters if not p.is_inference()]
+        self.versions = [p._version for p in self.parameters]
         self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == kernels.LSTM
         dense = (w.detach().contiguous() if isinstance(w, Tensor) else w for w in weights[1:])
         self.packed = kernels.Frozen(weights.recurrence, index(torch.float32), *dense)
@@ -60,7 +70,7 @@ class Frozen:
         Raises:
             BackendError: the weights have changed since they were packed.
         """
-        if [w._version for w in self.owners] != self.versions:
+        if [p._version for p in self.parameters] != self.versions:
             raise BackendError("the weights of a frozen module have changed: change them outside of `frozen`")
         B, T, _ = x.shape
         if lengths is not None and lengths.dtype != torch.int64:
@@ -71,9 +81,9 @@ class Frozen:
         return y, h, c
 
 
-def of(weight_h: Tensor | None) -> Frozen | None:
-    """Return what `frozen` has packed for these weights, if this call may use it."""
-    found = _frozen.get(id(weight_h))
+def of(module: nn.Module, name: str = "weight_h") -> Frozen | None:
+    """Return what `frozen` has packed for this recurrence of the module, if this call may use it."""
+    found = _frozen.get((id(module), name))
     if not found or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
     return found[-1]
@@ -83,27 +93,26 @@ def of(weight_h: Tensor | None) -> Frozen | None:
 def frozen(module: nn.Module) -> Iterator[None]:
     """Pack the weights of every recurrence inside `module` once, for the calls without gradients in this block.
 
-    What our kernels do not compute (other devices and dtypes, cells of your own) and cells that share their recurrent
-    weights run as ever.
+    What our kernels do not compute (other devices and dtypes, cells of your own) runs as ever.
 
     Raises:
         BackendError: in a call, when an optimiser or a load has changed the weights inside the block. (Writing through
             `weight.data`, or putting another parameter in a weight's place, cannot be noticed.)
     """
-    found: dict[int, list[CellWeights]] = {}
-    if kernels is not None:
-        for part in module.modules():
-            if type(part) in OWNERS and "parametrizations" not in part._modules:
-                for weights in OWNERS[type(part)](part):
-                    if weights.weight_h.is_cpu and weights.weight_h.dtype is torch.float32:
-                        found.setdefault(id(weights.weight_h), []).append(weights)
-    made = {key: Frozen(owners[0]) for key, owners in found.items() if len(owners) == 1}
-    for key, packed in made.items():
-        _frozen.setdefault(key, []).append(packed)
+    made = {
+        (id(part), found.name): Frozen(found.weights, found.parameters)
+        for part in (module.modules() if kernels is not None else ())
+        if type(part) in OWNERS
+        for found in OWNERS[type(part)](part)
+        if found.weights.weight_h.is_cpu and found.weights.weight_h.dtype is torch.float32
+    }
+    with _turn:
+        for key, packed in made.items():
+            _frozen[key] = (*_frozen.get(key, ()), packed)
     try:
         yield
     finally:  # blocks of two streams may end in any order: each takes away its own
-        for key, packed in made.items():
-            _frozen[key].remove(packed)
-            if not _frozen[key]:
-                del _frozen[key]
+        with _turn:
+            for key, packed in made.items():
+                if rest := tuple(other for other in _frozen.pop(key) if other is not packed):
+                    _frozen[key] = rest

@@ -21,17 +21,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.cells import Cell, ElmanCell, LSTMCell
 from unrolled.errors import BackendError
 from unrolled.scan import freeze
-from unrolled.scan.freeze import CellWeights
+from unrolled.scan.freeze import CellWeights, Recurrence
 from unrolled.scan.native import compiled, dense, index, isa, isas, multiplies_bfloat16, rows, threads, use_isa
 from unrolled.scan.native import kernels as _kernels
+from unrolled.scan.torch import CELLS
 from unrolled.state import State
 
-__all__ = ["CELLS", "compiled", "isa", "isas", "linear", "scan", "use_isa"]
-
-CELLS = (ElmanCell, LSTMCell, GRUCell)
+__all__ = ["compiled", "isa", "isas", "linear", "scan", "use_isa"]
 
 
 def scan(
@@ -59,14 +58,16 @@ def _recurrence(cell: Cell[Any, Any]) -> int:
     return int(_kernels.LSTM if isinstance(cell, LSTMCell) else _kernels.GRU)
 
 
-def _weights(cell: Cell[Any, Any]) -> Iterator[CellWeights]:
-    weights: dict[str, Any] = cell._parameters
-    yield CellWeights(
-        _recurrence(cell), weights["weight_x"], weights["weight_h"], weights["bias"], weights.get("bias_n")
-    )
+def _recurrences(cell: Cell[Any, Any]) -> Iterator[Recurrence]:
+    found: dict[str, Any] = cell._parameters
+    if found.keys() >= CELLS[type(cell)]:
+        weights = CellWeights(
+            _recurrence(cell), found["weight_x"], found["weight_h"], found["bias"], found.get("bias_n")
+        )
+        yield Recurrence("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
 
 
-freeze.OWNERS.update(dict.fromkeys(CELLS, _weights))
+freeze.OWNERS.update(dict.fromkeys(CELLS, _recurrences))
 
 
 def run(
@@ -141,16 +142,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if (
         _kernels is None
         or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
-        or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad))
+        or (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)))
         or torch.is_autocast_enabled("cpu")
         or torch.compiler.is_compiling()
     ):
         return F.linear(x, weight, bias)
     y = x.new_empty(*x.shape[:-1], weight.shape[0])
     flat = dense(x.reshape(-1, x.shape[-1]) if x.dim() != 2 else x)
-    _kernels.linear(
-        index(torch.float32), threads(), flat, dense(weight), dense(bias), y if y.dim() == 2 else y.flatten(0, -2)
-    )
+    _kernels.linear(index(torch.float32), threads(), flat, dense(weight), dense(bias), y.view(-1, y.shape[-1]))
     return y
 
 

@@ -23,7 +23,12 @@ from unrolled.state import State
 
 __all__ = ["CELLS", "copy_from_torch", "copy_to_torch", "scan"]
 
-CELLS = (ElmanCell, LSTMCell, GRUCell)
+CELLS: dict[type[Cell[Any, Any]], frozenset[str]] = {
+    ElmanCell: frozenset({"weight_x", "weight_h", "bias"}),
+    LSTMCell: frozenset({"weight_x", "weight_h", "bias"}),
+    GRUCell: frozenset({"weight_x", "weight_h", "bias", "bias_n"}),
+}
+"""The plain cells and their parameters. A cell whose own stand elsewhere (pruned, parametrised) is not plain."""
 
 SHUT = 1e4  # in a gate's sum: sigmoid(−1e4) is 0 and sigmoid(1e4) is 1, exactly, in every precision
 
@@ -110,7 +115,7 @@ def _theirs(module: torch.nn.RNNBase | torch.nn.RNNCellBase, layer: int, reverse
 
 def _weights(cell: Cell[Any, Any]) -> list[Tensor]:
     """Our weights in torch's order: weight_ih, weight_hh, bias_ih, bias_hh."""
-    if not isinstance(cell, CELLS):
+    if not isinstance(cell, ElmanCell | LSTMCell | GRUCell):
         raise TypeError(f"{type(cell).__name__} has no twin in torch; scan/__init__.py knows who has")
     if isinstance(cell, GRUCell):
         second = torch.cat([cell.bias_n.new_zeros(2 * cell.hidden_size), cell.bias_n])

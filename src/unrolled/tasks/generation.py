@@ -111,7 +111,7 @@ class GenerationRun(Run):
         if not recorded["characters"]:
             raise DataError("this run was trained without a test part", fix=self.GIVE_DATA)
         refuse_gone(source, config, fix=self.GIVE_DATA)
-        part = load_corpus(source, config).parts["test"]
+        part = load_corpus(source, config, self.tokenizer).parts["test"]
         if part.fingerprint != recorded["fingerprint"]:
             raise DataError(
                 "the test part is not the one of the training: the data have changed since",

@@ -116,7 +116,10 @@ def latest(parent: Path) -> Checkpoint | None:
             continue
         for other, _ in damaged:
             log.warning("%s, the one before, is used instead", folder.name)
-            other.rename(other.with_name(f"{other.name}.damaged"))  # so that it does not count as one of two
+            aside = other.with_name(f"{other.name}.damaged")  # so that it does not count as one of two
+            with sealed.saying(aside):
+                shutil.rmtree(aside, ignore_errors=True)
+                other.rename(aside)
         return found
     if damaged:
         raise CheckpointError(

@@ -215,7 +215,7 @@ def _size(tensors: Mapping[str, Tensor]) -> int:
 
 @cache
 def probed(updates: int) -> frozenset[int]:
-    """The updates after which weights are kept: ten of them (or all, if there are fewer), the same factor apart."""
+    """The updates after which weights are kept: ten, the same factor apart (fewer, where two fall on the same one)."""
     return frozenset(round(updates ** (i / (PROBES - 1))) for i in range(PROBES))
 
 
@@ -248,6 +248,8 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     Raises:
         ConfigError: says what to do.
     """
+    if of_training(run) == run:
+        raise ConfigError(f"{run} has the name of a training under way: choose another --out")
     if run.exists():
         if not run.is_dir():
             raise ConfigError(f"{run} is a file: choose another --out")
