@@ -99,7 +99,7 @@ def test_it_answers_for_many_and_for_none() -> None:
         (3, {}, "'int' object is not iterable"),
         ([3], {}, "prompt 0 is a int, not a string"),
         ("\udcff", {}, "prompt 0 holds half a character"),
-        ("a", {"temperature": -1}, "temperature must be 0 .greedy., or from"),
+        ("a", {"temperature": -1}, "temperature must be 0 (greedy), or from"),
         ("a", {"top_p": 0}, "top_p must be above 0"),
         ("a", {"top_k": 0}, "top_k must be at least 1"),
         ("a", {"length": -1}, "length must be at least 0: got -1"),
