@@ -251,6 +251,11 @@ def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] 
     return lambda: session.run(None, feed)
 
 
+def beside(session: Callable[[], object], ours: Callable[[], object], seconds: float) -> float:
+    """ONNX Runtime's time over ours: in bursts, so that its threads do not spin beside ours."""
+    return against(in_turn({"ours": ours, "onnx": session}, seconds, burst=8, pause=0.02), "onnx")
+
+
 def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) -> dict[str, Any]:
     """All figures of one cell and shape."""
     call = Call(name, shape)
@@ -261,20 +266,15 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
     times = in_turn(infer, seconds)
     ours = statistics.median(times["ours"])
     found["infer"] = {"ms": 1e3 * ours, "torch": against(times, "torch"), "peak": call.flops() / ours / 1e9 / peak}
-    if session is not None:  # apart, so that its threads do not spin beside torch's
-        if shape.T == 1:
-            with torch.inference_mode(), frozen(call.ours):
-                steps = {"ours": call.stream(call.ours), "torch": call.stream(call.theirs)}
-                times = in_turn(steps, seconds)
-                bursts = in_turn({"ours": steps["ours"], "onnx": session}, seconds, burst=8, pause=0.02)
-            found["frozen"] = {
-                "ms": 1e3 * statistics.median(times["ours"]),
-                "torch": against(times, "torch"),
-                "onnxruntime": against(bursts, "onnx"),
-            }
-        found["infer"]["onnxruntime"] = against(
-            in_turn({"ours": infer["ours"], "onnx": session}, seconds, burst=8, pause=0.02), "onnx"
-        )
+    if shape.T == 1:
+        with torch.inference_mode(), frozen(call.ours):
+            steps = {"ours": call.stream(call.ours), "torch": call.stream(call.theirs)}
+            times = in_turn(steps, seconds)
+            found["frozen"] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
+            if session is not None:
+                found["frozen"]["onnxruntime"] = beside(session, steps["ours"], seconds)
+    if session is not None:
+        found["infer"]["onnxruntime"] = beside(session, infer["ours"], seconds)
         del session  # its threads end with it
     for label, with_dx in (("train", True), ("train, no dx", False)):
         train = {
@@ -313,7 +313,8 @@ def row(found: dict[str, Any]) -> str:
         f"x{found['bf16']['float32']:.2f} (torch x{found['bf16']['torch']:.2f})" if "bf16" in found else "not supported"
     )
     step = found.get("frozen")
-    frozen_step = f" | frozen {step['ms']:.4f} ms x{step['torch']:.2f} onnx x{step['onnxruntime']:.2f}" if step else ""
+    frozen_step = f" | frozen {step['ms']:.4f} ms x{step['torch']:.2f}" if step else ""
+    frozen_step += f" onnx x{step['onnxruntime']:.2f}" if step and "onnxruntime" in step else ""
     return (
         f"{found['cell']:6}{shape:36} {infer['ms']:9.3f} ms x{infer['torch']:5.2f} onnx x{onnx} "
         f"peak {infer['peak']:4.0%}"
@@ -350,6 +351,8 @@ def main() -> None:
     parser.add_argument("--isa", default=native.isa())
     parser.add_argument("--name", default="kernels")
     options = parser.parse_args()
+    if options.shapes != "all" and options.name == parser.get_default("name"):
+        parser.error("some of the shapes go into a file of their own: give a --name")
     torch.set_num_threads(options.threads)
     shapes = {"all": SHAPES, "quick": QUICK}.get(options.shapes) or (Shape(*map(int, options.shapes.split(","))),)
     cells = options.cells.split(",")

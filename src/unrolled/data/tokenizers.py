@@ -21,6 +21,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -169,9 +170,8 @@ class Tokenizer:
         reach across. (In a text without any such line end, a token may be cut every 16 MB.)
         """
         if self.kind in ("byte", "character"):
-            table = self._table()
             for block in blocks:
-                yield table[_codes(block, self.kind)]
+                yield self._table[_codes(block, self.kind)]
             return
         for piece in _at_line_ends(blocks):
             yield np.array(self._inner.encode(piece, add_special_tokens=False).ids, dtype=np.int64)
@@ -271,6 +271,7 @@ class Tokenizer:
                 raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{part}" is not ours')
         return tokenizer
 
+    @cached_property
     def _table(self) -> NDArray[np.integer[Any]]:
         """The id of every byte, or of every character."""
         ids = np.full(256 if self.kind == "byte" else sys.maxunicode + 1, UNK, dtype=np.int32)
