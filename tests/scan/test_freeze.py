@@ -100,6 +100,7 @@ def test_cells_that_share_their_recurrent_weights_are_each_their_own(how_many: i
             assert all(torch.equal(layer(x)[0], y) for layer, y in zip(layers, free, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch says that oneDNN has none
 def test_layers_of_nn_that_torch_computes_run_as_ever() -> None:
     layer, x = fast.LSTM(5, 7, proj_size=3), torch.randn(4, 2, 5)
     with torch.no_grad():
