@@ -179,12 +179,14 @@ def filled(page: Path) -> str:
         if f"<!-- {marker} -->" not in text:
             continue
         found = json.loads((ROOT / results / f"{name}.json").read_text(encoding="utf-8"))
-        stamp = found if "command" in found else list(found.values())[-1]  # of one run, or of the last part's
-        machine = stamp["machine"]
+        parts = [part for part in found.get("runs", found).values() if isinstance(part, dict) and "command" in part]
+        stamp, *_ = stamps = parts or [found]  # of each part's run, or of the one run
+        commands = ", ".join(f"`{command}`" for command in dict.fromkeys(one["command"] for one in stamps))
+        machine, threads = stamp["machine"], stamp["machine"]["threads"]
         link = "../" * (len(page.parts) - 1) + (results / f"{name}.json").as_posix()
         source = (
-            f"`{stamp['command']}`, {stamp['date']}, torch {stamp['versions']['torch']}, {machine['processor']}, "
-            f"{machine['threads']} threads: [{name}.json]({link})"
+            f"{commands}, {stamp['date']}, torch {stamp['versions']['torch']}, {machine['processor']}, "
+            f"{threads} thread{'s' if threads > 1 else ''}: [{name}.json]({link})"
         )
         block = f"<!-- {marker} -->\n{render(found)}\n\n{source}\n<!-- end -->"
         text = re.sub(rf"<!-- {marker} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.DOTALL)

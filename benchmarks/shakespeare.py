@@ -216,7 +216,7 @@ def draw(found: list[dict[str, Any]]) -> None:
             f"{name} {end:.2f}", (row["curve"][-1][0], height), xytext=(6, 0), textcoords="offset points",
             color=colours[name], va="center", annotation_clip=False,
         )  # fmt: skip
-    axes.set(xlabel="updates", ylabel="nats a character, valid part", ylim=(1.4, 2.6))
+    axes.set(xlabel="updates", ylabel="nats a character, valid part", ylim=(1.4, 2.2))
     axes.set_title("Four rows on Shakespeare, about 556,000 parameters each", fontsize=11)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
