@@ -68,7 +68,8 @@ class ModelCase(NamedTuple):
     options: dict[str, object]
 
     def make(self, **more: object) -> nn.Module:
-        config = ModelConfig(**{"embedding_size": 6, "hidden_size": 5, **self.options, **more})
+        small = {"hidden_size": 5} | ({"embedding_size": 6} if self.inputs == "ids" else {})
+        config = ModelConfig(**{**small, **self.options, **more})
         return build(self.row, INPUTS[self.inputs], 4, config, answer=self.answer)
 
     def __str__(self) -> str:

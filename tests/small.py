@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import gzip
 import random
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 import unrolled
 from unrolled import lineage
@@ -64,3 +68,36 @@ def text_run(row: str = "gru", **settings: Any) -> Run:
     own = {"window": 3} if row == "feedforward" else {}
     small = {"embedding_size": 6, "hidden_size": 8, "updates": 4, "evaluate_every": 2, "streams": 2, "chunk": 16}
     return unrolled.train(path, task="generate", row=row, **small | own | settings)
+
+
+def pictures(n: int = 60, *, seed: int = 0, height: int = 6, width: int = 5) -> tuple[NDArray[np.uint8], list[str]]:
+    """Images (N, H, W) that are brighter above or below, as their label says; no two are equal."""
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 120, (n, height, width), dtype=np.uint8)
+    labels = random.choice(["above", "below"], n).tolist()
+    for image, label in zip(images, labels, strict=True):
+        image[: height // 2] += np.uint8(130 * (label == "above"))
+        image[height // 2 :] += np.uint8(130 * (label == "below"))
+    return images, labels
+
+
+def write_idx(path: Path, array: NDArray[np.uint8]) -> Path:
+    """Write bytes as IDX, gzipped if the name says so, and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def write_images(folder: Path, part: str = "train", n: int = 60, *, seed: int = 0) -> Path:
+    """Write pictures and their labels (0 below, 1 above) as two IDX files; return that of the images."""
+    images, labels = pictures(n, seed=seed)
+    write_idx(folder / f"{part}-labels-idx1-ubyte", np.array([label == "above" for label in labels], np.uint8))
+    return write_idx(folder / f"{part}-images-idx3-ubyte", images)
+
+
+@cache
+def image_run(row: str = "gru", **settings: Any) -> Run:
+    """A classifier of images after a few updates; the same one for all who ask for the same."""
+    small = {"hidden_size": 5, "updates": 4, "evaluate_every": 2, "batch_images": 16}
+    return unrolled.train(pictures(), row=row, **small | settings)

@@ -8,7 +8,7 @@ unrolled.load("runs/reviews").evaluate("more.csv").accuracy
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data.doctor import Report
 from unrolled.data.sample_report import inspect_sample
-from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import CheckpointError, ConfigError
-from unrolled.models import Ids
+from unrolled.models import Features
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
 from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
 from unrolled.training.plan import Plan, PlannedData
+from unrolled.training.preprocessor import FILES, inputs_of
 from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
 from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
@@ -50,8 +50,9 @@ def train(
     Args:
         data: for task classify a CSV, TSV, JSONL or Parquet file, "-" (standard input), a sample's name
             ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
-            mapping of two lists, a data frame. For task generate a text file, a folder of them, a list of these, "-",
-            or "sample:shakespeare".
+            mapping of two lists, a data frame; or images: an IDX file or a folder of these, a folder of image files by
+            class, "sample:fashion", a pair of arrays (images, labels). For task generate a text file, a folder of them,
+            a list of these, "-", or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<row>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is whole.
@@ -78,14 +79,17 @@ def train(
     """
     began = time.perf_counter()
     first = None if start is None else Start(_run(start))
-    config = first.settings(settings, config) if first else from_flat(settings, base=config)
+    if first:
+        config = first.settings(settings, config)
+    else:
+        config = from_flat(tasks.understood(data, settings, config), base=config)
     device = _device(config.training.device)
-    kind = tasks.find(config.task)
+    kind = tasks.of(config)
     refuse_unfit(kind, config, device, kept=out is not None or runs is not None)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with computing(config.training, device):
-        task = kind.read(data, config, first.run.tokenizer if first else None)
+        task = kind.read(data, config, first.run.preprocessor if first else None)
         if first:
             first.refuse_other_labels(task.labels, task.record()["source"])
         prepared = prepare(task, config, device, first)
@@ -99,7 +103,7 @@ def train(
                 if prepared.start or config.training.time_limit:  # which a resume could not do again
                     unfinished.save(prepared.trainer)
                 plan = Plan(config=kept_config(config), data=PlannedData(**task.record()), start=prepared.start)
-                unfinished.write_plan(plan, task.tokenizer.to_json())
+                unfinished.write_plan(plan, task.preprocessor)
                 run = fit(prepared, began, report, interrupted, unfinished)
                 unfinished.finish(run.files())
     return replace(run, path=Path(out))
@@ -132,16 +136,16 @@ def resume(
     """
     began = time.perf_counter()
     with go_on(Path(folder)) as unfinished:
-        plan, tokenizer = unfinished.read_plan()
+        plan, preprocessor = unfinished.read_plan()
         config = plan.settings(settings)
         device = _device(config.training.device)
-        kind = tasks.find(config.task)
+        kind = tasks.of(config)
         refuse_unfit(kind, config, device, kept=True)
         if data is None:
             data = plan.data.source
             refuse_gone(data, config.data, fix="give them again: `unrolled.resume(folder, data)`")
         with computing(config.training, device):
-            task = kind.read(data, config, Tokenizer.from_json(tokenizer))
+            task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
             prepared = replace(prepare(task, config, device, resumed=True), start=plan.start)
             unfinished.attend(config.training, build_facts(prepared.model))
@@ -161,12 +165,12 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format.
     """
     folder = Path(path)
-    kept, weights, tokenizer_json, config, record = read(folder)
+    kept, weights, file, text, config, record = read(folder)
     try:
         with torch.device("meta"):  # without memory: what is built takes the weights that are there, or does not fit
-            task = tasks.find(kept.task)
-            V = kept.inputs.vocabulary_size
-            model = build(kept.row, Ids(V), len(kept.labels) or V, kept.model, answer=task.answer)
+            inputs = kept.inputs.inputs()
+            task = tasks.find(kept.task, images=isinstance(inputs, Features))
+            model = build(kept.row, inputs, len(kept.labels) or inputs[0], kept.model, answer=task.answer)
         for name, value in model.state_dict().items():
             if name in weights and weights[name].dtype != value.dtype:
                 raise ValueError(f"{name} is {weights[name].dtype}, not {value.dtype}")
@@ -174,20 +178,19 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder} does not hold a run that this unrolled can rebuild: {error}") from error
     try:
-        tokenizer = Tokenizer.from_json(tokenizer_json)
+        preprocessor = FILES[file].from_json(text)
     except CheckpointError as error:
-        raise CheckpointError(f"{folder / 'tokenizer.json'}: {error}") from None
-    if tokenizer.vocabulary_size != kept.inputs.vocabulary_size or kept.special_ids != SPECIAL_IDS:
+        raise CheckpointError(f"{folder / file}: {error}") from None
+    if inputs_of(preprocessor) != inputs or kept.special_ids != SPECIAL_IDS:
         raise CheckpointError(
-            f"{folder / 'tokenizer.json'} has {tokenizer.vocabulary_size} tokens, and the model "
-            f"{kept.inputs.vocabulary_size}: it belongs to another run"
+            f"{folder / file} makes {inputs_of(preprocessor)}, and the model reads {inputs}: it belongs to another run"
         )
-    return task.run(config, model.to(_device(device)).eval(), tokenizer, tuple(kept.labels), record, folder)
+    return task.run(config, model.to(_device(device)).eval(), preprocessor, tuple(kept.labels), record, folder)
 
 
-def decode(run: Run | str | Path, texts: str | Iterable[str], **options: Any) -> list[Any]:
-    """Answer for one text or many, in their order. `run` is a Run or its folder; the options are its task's."""
-    return _run(run).decode(texts, **options)
+def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
+    """Answer for one text or image or many, in order. `run` is a Run or its folder; the options are its task's."""
+    return _run(run).decode(inputs, **options)
 
 
 def evaluate(run: Run | str | Path, data: object = None) -> Any:
@@ -204,9 +207,10 @@ def inspect(data: object, *, config: Config | None = None, **settings: Any) -> R
     Raises:
         DataError: the data cannot be read as asked; names file and line.
     """
-    config = from_flat(settings, base=config)
-    sample = inspect_sample(data)
-    return sample or tasks.find(config.task).inspect(data, config)
+    if sample := inspect_sample(data):
+        return sample
+    config = from_flat(tasks.understood(data, settings, config), base=config)
+    return tasks.of(config).inspect(data, config)
 
 
 def backends() -> dict[str, Any]:

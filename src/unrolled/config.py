@@ -59,6 +59,14 @@ class DataConfig(_Section):
     vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
     min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
     lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
+    by: Literal["image", "row", "column", "pixel"] | None = Field(
+        None,
+        description="how images are read: at once, or in steps of a row, a column or a pixel; default, where the data "
+        "are images: image in row feedforward, else row",
+    )
+    permutation_seed: int | None = Field(
+        None, ge=0, description="seed of another order of the pixels, the same for all images (permuted MNIST)"
+    )
     cache: str | None = Field(
         None, description="folder for the ids of a text, made once (task generate); default: the user's cache folder"
     )
@@ -102,6 +110,7 @@ class TrainingConfig(_Section):
         None, description="time for training, as 90s, 10m or 1.5h; becomes a number of updates, goes before all others"
     )
     batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
+    batch_images: int = Field(128, ge=1, description="images in a batch")
     checkpoint_every: int | None = Field(
         None, ge=1, description="updates between checkpoints; default: every 10 seconds, or less often: 2 % of the time"
     )
@@ -167,6 +176,11 @@ def seconds(time: str) -> float:
 
 TASK = "classify"
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by another default than the schema's
+    "images": {  # task classify, where `by` says that the data are images
+        "hidden_size": 256,
+        "dropout": 0.2,
+        "learning_rate": 1e-3,
+    },
     "generate": {
         "tokenizer": "character",
         "min_frequency": 1,
@@ -198,7 +212,7 @@ class Config(_Section):
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)
-        for section, defaults in task_defaults(str(filled.get("task", TASK))).items():
+        for section, defaults in _defaults_for(filled).items():
             given = filled.get(section, {})
             if isinstance(given, _Section):
                 given = given.model_dump(exclude_unset=True)
@@ -232,9 +246,12 @@ class Config(_Section):
 SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
 
 
-def task_defaults(task: str) -> dict[str, dict[str, Any]]:
-    """Return a task's own defaults by section."""
-    own = TASK_DEFAULTS.get(task, {})
+def _defaults_for(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The own defaults, by section, of the task that nested settings (valid or not) are for."""
+    data = values.get("data", {})
+    by = data.get("by") if isinstance(data, Mapping) else getattr(data, "by", None)
+    task = str(values.get("task", TASK))
+    own = TASK_DEFAULTS.get("images" if task == TASK and by is not None else task, {})
     return {
         section: {name: own[name] for name in schema.model_fields if name in own}
         for section, schema in SECTIONS.items()
@@ -254,7 +271,8 @@ def fields() -> Iterator[tuple[str | None, str, FieldInfo]]:
 def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     """Build a Config from flat settings (`{"row": "lstm", "hidden_size": 256}`) over `base` or the defaults.
 
-    Where the settings change the task of `base`, what stands at its task's default goes to the other task's.
+    Where the settings change the task of `base`, or make it one of images, what stands at the default of its task goes
+    to the other one's.
 
     Raises:
         ConfigError: an unknown name (the nearest is named) or a value out of range.
@@ -262,10 +280,12 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     sections = {name: section for section, name, _ in fields()}
     base = base or Config()
     nested: dict[str, Any] = base.model_dump()
-    if settings.get("task", base.task) != base.task:
+    before = _defaults_for(nested)
+    after = _defaults_for({"task": settings.get("task", base.task), "data": {"by": settings.get("by", base.data.by)}})
+    if after != before:
         for section, schema in SECTIONS.items():
-            before = schema(**task_defaults(base.task)[section]).model_dump()
-            nested[section] = {name: v for name, v in nested[section].items() if v != before[name]}
+            default = schema(**before[section]).model_dump()
+            nested[section] = {name: v for name, v in nested[section].items() if v != default[name]}
     for name, value in settings.items():
         if name not in sections:
             raise ConfigError(f'unknown setting "{name}"{nearest(name, sections)}; `unrolled config` lists all')
@@ -310,7 +330,8 @@ def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
     Raises:
         ConfigError: names the setting and what was got.
     """
-    defaults, values = from_flat({"task": config.task}).flat(), config.flat()
+    defaults = from_flat({"task": config.task, "by": config.data.by}).flat() | {"by": None}
+    values = config.flat()
     for name in sorted(unused):
         if values[name] != defaults[name]:
             raise ConfigError(f"{who} has no use for {name}: leave it out (got {values[name]!r})")

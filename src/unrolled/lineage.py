@@ -25,6 +25,7 @@ class Row(NamedTuple):
     tasks: tuple[str, ...]  # the tasks it serves, once built
     model: str | None = None  # "module:class", or None while it is not built
     cell: str | None = None  # the cell its recurrent layers run, where the row fixes one
+    whole: bool = False  # whether it sees an image at once, not step by step
 
 
 class Task(NamedTuple):
@@ -33,10 +34,16 @@ class Task(NamedTuple):
     name: str
     data: str
     kind: str | None = None  # "module:class", or None while it is not built
+    images: str | None = None  # the same, where its data may be images
 
 
 TASKS = (
-    Task("classify", "a text or image and its label", "unrolled.tasks.classification:Classify"),
+    Task(
+        "classify",
+        "a text or image and its label",
+        "unrolled.tasks.classification:Classify",
+        images="unrolled.tasks.images:ClassifyImages",
+    ),
     Task("tag", "tokens and a label each"),
     Task("translate", "a source and a target sequence"),
     Task("generate", "plain text", "unrolled.tasks.generation:Generate"),
@@ -51,6 +58,7 @@ LINEAGE = (
         "Rumelhart, Hinton & Williams 1986",
         ("classify", "tag", "generate"),
         "unrolled.models.feedforward:FeedforwardModel",
+        whole=True,
     ),
     Row(
         "elman",

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from small import pairs, text_run, trained, write_csv, write_text
+from small import pairs, pictures, text_run, trained, write_csv, write_images, write_text
 from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
@@ -110,6 +111,32 @@ def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> No
     assert "characters  " in say("data", "text.txt", "--task", "generate").out
     assert json.loads(say("data", "text.txt", "--task", "generate", "--json").out)["vocabulary_size"] > 5
     assert "60 characters" in say("evaluate", run, write_text(tmp_path / "more.txt", "the cat at" * 6)).out
+
+
+def test_the_whole_way_of_images(say: Callable[..., Said], tmp_path: Path) -> None:
+    write_images(tmp_path / "set", "train", 60)
+    write_images(tmp_path / "set", "t10k", 20, seed=1)
+    tiny = ["--hidden-size", "4", "--updates", "2"]
+    said = say("train", "set", "--row", "lstm", "--by", "column", *tiny)
+    assert said.code == 0
+    assert "60 images read = 60 used + 0 skipped" in said.err
+    assert "images of 5 × 6 pixels, 1 channel, read by column" in said.err
+    assert "try:   unrolled decode runs/set-lstm-1 IMAGE.png" in said.out
+    record = json.loads(say("train", "set", "--row", "feedforward", "--dropout", "0.4", "--json", *tiny).out)
+    assert (record["config"]["data"]["by"], record["config"]["model"]["dropout"]) == ("image", 0.4)
+    assert json.loads(say("evaluate", record["run"], "--json").out) == record["result"]
+    Image.fromarray(pictures(1)[0][0]).save(tmp_path / "one.png")
+    label, probability, name = say("decode", "runs/set-lstm-1", "one.png").out.rstrip().split("\t")
+    assert (label in "01", 0 < float(probability) < 1, name) == (True, True, "one.png")
+    lines = say("decode", "runs/set-lstm-1", "--file", "set/t10k-images-idx3-ubyte", "--json").out.splitlines()
+    assert len(lines) == 20
+    assert json.loads(lines[7])["image"] == "set/t10k-images-idx3-ubyte, image 7"
+    assert "read by row: 6 steps of 5 numbers" in say("data", "set").out
+    assert say("data", "set", "--json").code == 0
+    (tmp_path / "one.png").write_bytes(b"")
+    assert say("decode", "runs/set-lstm-1", "one.png").refused().startswith("one.png: is empty")
+    assert say("decode", "runs/set-lstm-1", "--file", "set", "--text", "x").refused().startswith("this run's task is")
+    assert say("train", "set", "--text", "x").refused().startswith("task classify of images has no use for text")
 
 
 def test_prompts_come_from_a_pipe(say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +243,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("train --resume run --out x", "a training that is resumed has its folder and weights: leave --out, --over"),
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
-        ("decode mine x", "mine is not a finished run: config.json, model.safetensors, tokenizer.json, run.json, SHA"),
+        ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
         ("decode run x --file data.csv", "texts and --file are both given: give one of them"),
         ("decode run x --text y", "text is about --file, and none is given: leave it out"),
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),

@@ -2,7 +2,7 @@ import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data import load_examples, load_splits
-from unrolled.data.checks import Repeats, label_findings, length_findings, unknown_findings
+from unrolled.data.checks import TextRepeats, label_findings, length_findings, unknown_findings
 
 CONFIG = DataConfig()
 
@@ -21,7 +21,7 @@ def test_repeats_are_counted_by_part():
         valid=[("c", "y"), ("d", "x"), ("C ", "y")],
         test=[("d", "x"), ("e", "y")],
     )
-    repeats = Repeats(data, ("x", "y"))
+    repeats = TextRepeats(data, ("x", "y"))
     assert repeats.counts() == {
         "within train": 2, "within valid": 1, "within test": 0,
         "valid in train": 2, "test in train": 0, "test in valid": 1,
@@ -40,7 +40,7 @@ def test_it_counts_what_a_plain_loop_counts():
         name: [(f"t{chance.integers(40)}", "xy"[chance.integers(2)]) for _ in range(60)]
         for name in ("train", "valid", "test")
     }
-    repeats = Repeats(parts(**rows), ("x", "y"))
+    repeats = TextRepeats(parts(**rows), ("x", "y"))
     texts = {name: [text for text, _ in some] for name, some in rows.items()}
     for name, some in texts.items():
         assert repeats.counts()[f"within {name}"] == len(some) - len(set(some))
@@ -57,7 +57,7 @@ def test_conflicting_labels_name_both_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(40)) + "TEXT  3,a\n")
     splits = load_splits(path, CONFIG)
-    (finding,) = Repeats(splits.parts(), splits.labels).findings()
+    (finding,) = TextRepeats(splits.parts(), splits.labels).findings()
     assert finding.sentence == "one text in 2 rows has more than one label"
     assert [w.where for w in finding.witnesses] == [f"{path}, line 5", f"{path}, line 42"]
     assert [w.row for w in finding.witnesses] == ['"b": text 3', '"a": TEXT  3']
@@ -65,7 +65,7 @@ def test_conflicting_labels_name_both_rows(tmp_path):
 
 
 def test_nothing_repeated_nothing_found():
-    repeats = Repeats(parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")]), ("x", "y"))
+    repeats = TextRepeats(parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")]), ("x", "y"))
     assert not list(repeats.findings())
     assert not any(repeats.counts().values())
 

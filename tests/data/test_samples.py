@@ -10,7 +10,8 @@ import pytest
 from unrolled import lineage
 from unrolled.config import DataConfig
 from unrolled.data import SAMPLES, load_examples
-from unrolled.data.samples import FOLDER, PARTS, find, read_sample, text_file
+from unrolled.data.images import load_images
+from unrolled.data.samples import FOLDER, PARTS, find, image_folder, read_sample, text_file
 from unrolled.data.splits import fold
 from unrolled.errors import DataError
 
@@ -31,7 +32,9 @@ def test_the_counts_are_the_documented_ones(part):
     assert (examples.name, examples.source) == (part.split("/")[0], f"sample:{part}")
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.task == "classify"], ids=lambda sample: sample.name)
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.task == "classify" and not s.images], ids=lambda sample: sample.name
+)
 def test_the_parts_follow_from_the_hash_and_the_labels_from_the_rating(sample):
     rows = [row.values for row in read_sample(f"sample:{sample.name}", ("id", "label", "rating", "text"))]
     assert len(rows) == sample.size
@@ -127,6 +130,29 @@ def test_a_sample_of_another_task_is_refused():
         find("sample:shakespeare", "classify")
     with pytest.raises(DataError, match="take sample:shakespeare"):
         find("sample:films", "generate")
+
+
+def test_the_clothes_are_as_many_of_each_kind_and_those_of_the_script(tmp_path):
+    parts = {part: load_images(f"sample:fashion/{part}", DataConfig()) for part in PARTS}
+    for part, images in parts.items():
+        each = {"train": 450, "valid": 50, "test": 100}[part]
+        assert images.shape == (28, 28, 1)
+        assert Counter(images.labels[k] for k in images.classes) == dict.fromkeys(sorted(script().CLOTHES), each)
+    assert sum(map(len, parts.values())) == next(s.size for s in SAMPLES if s.name == "fashion")
+    made = script()
+    folder = image_folder("fashion")
+    for part in ("images-idx3", "labels-idx1"):
+        array = made.idx(folder / f"t10k-{part}-ubyte.gz")
+        made.pack_idx(tmp_path / "again.gz", array)
+        assert (tmp_path / "again.gz").read_bytes() == (folder / f"t10k-{part}-ubyte.gz").read_bytes()
+    assert "Zalando" in (folder / "LICENSE").read_text()
+
+
+def test_texts_and_images_are_not_confused():
+    with pytest.raises(DataError, match="sample:fashion is a sample of images, not texts"):
+        load_examples("sample:fashion", DataConfig())
+    with pytest.raises(DataError, match="sample:films is a sample of texts, not images"):
+        load_images("sample:films/test", DataConfig())
 
 
 def test_an_unknown_sample_or_part_names_the_nearest():

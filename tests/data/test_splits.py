@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from unrolled.config import DataConfig
 from unrolled.data import load_splits
-from unrolled.data.checks import Repeats
+from unrolled.data.checks import TextRepeats
 from unrolled.data.splits import fold
 from unrolled.errors import ConfigError, DataError
 
@@ -63,7 +63,9 @@ def test_equal_texts_never_straddle(texts, seed):
     assert not folded[0] & folded[2]
     assert not folded[1] & folded[2]
     assert all(folded)
-    assert not any(count for where, count in Repeats(splits.parts(), splits.labels).counts().items() if " in " in where)
+    assert not any(
+        count for where, count in TextRepeats(splits.parts(), splits.labels).counts().items() if " in " in where
+    )
 
 
 def test_a_handful_of_rows_leaves_no_part_empty():
@@ -97,7 +99,7 @@ def test_parts_from_files(files):
     splits = load_splits(paths["main"], DataConfig(**given))
     assert [len(part) for part in splits.parts().values()] == [2000, 2, 1]
     assert splits.how == f"train is all of {paths['main']}; valid is {given['valid']}, test is {given['test']}"
-    assert Repeats(splits.parts(), splits.labels).counts()["valid in train"] == 1
+    assert TextRepeats(splits.parts(), splits.labels).counts()["valid in train"] == 1
     assert [loaded.source for loaded in splits.loaded] == [str(path) for path in paths.values()]
     splits = load_splits(paths["main"], DataConfig(test=given["test"]))
     assert len(splits.test) == 1
@@ -111,7 +113,7 @@ def test_a_sample_keeps_its_parts():
     assert splits.labels == ("negative", "positive")
     assert splits.how == "the fixed parts of sample:products"
     assert splits.train.name == "products"
-    assert Repeats(splits.parts(), splits.labels).counts()["within train"] == 7
+    assert TextRepeats(splits.parts(), splits.labels).counts()["within train"] == 7
     splits = load_splits("sample:products", DataConfig(test="sample:films/test"))
     assert len(splits.test) == 495
     assert len(load_splits("sample:products/train", CONFIG).train) < 2553

@@ -104,5 +104,7 @@ def test_a_pipe(tmp_path):
     data = "text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(50))
     done = subprocess.run([sys.executable, "-c", program], input=data.encode(), capture_output=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["loaded"] == {"standard input": {"read": 50, "used": 50, "skipped": {}}}
+    assert json.loads(done.stdout)["loaded"] == {
+        "standard input": {"read": 50, "used": 50, "skipped": {}, "what": "rows"}
+    }
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,8 @@ import torch
 
 from small import ROWS, pairs, trained
 from unrolled.data.batches import Sequences
+from unrolled.decoding import Classification, ImageClassification, classify, probabilities
 from unrolled.decoding import classification as module
-from unrolled.decoding import classify, probabilities
 
 
 def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
@@ -37,8 +37,14 @@ def test_it_is_the_softmax_of_the_logits_and_keeps_no_gradient() -> None:
 
 
 def test_answers() -> None:
-    first, second = classify(["a", "b"], ("no", "yes"), np.array([[0.25, 0.75], [0.5, 0.5]]))
+    first, second = classify(["a", "b"], ("no", "yes"), np.array([[0.25, 0.75], [0.5, 0.5]]), Classification)
     assert first.to_dict() == {
         "text": "a", "label": "yes", "probability": 0.75, "probabilities": {"no": 0.25, "yes": 0.75},
     }  # fmt: skip
     assert second.label == "no", "of equals the first"
+    assert first.shown() == "yes\t0.750\ta"
+    (image,) = classify(["a.png"], ("no", "yes"), np.array([[0.25, 0.75]]), ImageClassification)
+    assert image.to_dict() == {
+        "image": "a.png", "label": "yes", "probability": 0.75, "probabilities": {"no": 0.25, "yes": 0.75},
+    }  # fmt: skip
+    assert image.shown() == "yes\t0.750\ta.png"

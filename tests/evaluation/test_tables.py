@@ -43,7 +43,7 @@ def test_no_line_is_wider_than_a_terminal_whatever_the_labels(labels):
 def test_two_classes_in_full():
     truth = [0] * 30 + [1] * 30
     answer = np.array([0] * 27 + [1] * 33)
-    shown = evaluate_classification(["bad", "good"], truth, np.eye(2)[answer], [5] * 60, majority=1)
+    shown = evaluate_classification(["bad", "good"], truth, np.eye(2)[answer], [5, 6] * 30, majority=1)
     lines = shown.text().splitlines()
     assert lines[0] == "60 examples, 2 classes"
     assert lines[2].startswith("accuracy   95.0 %  (")
@@ -55,7 +55,9 @@ def test_two_classes_in_full():
         "bad    27     3",
         "good    0    30",
     ]
-    assert lines[-1] == "5             60      95.0  (86.3 to 98.3)"
+    assert lines[-2] == "5             30      96.7  (83.3 to 99.4)"
+    alike = evaluate_classification(["bad", "good"], truth, np.eye(2)[answer], [5] * 60, majority=1)
+    assert "by length" not in alike.text()
 
 
 def test_the_matrix_takes_labels_then_numbers_then_a_list():

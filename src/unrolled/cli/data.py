@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import ConfigFile, DataName, DataSettings, resolve
+from unrolled.cli.settings import ConfigFile, DataName, DataSettings, given, resolve
+from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -27,14 +28,17 @@ def command(
 
     unrolled data reviews.csv --text review --label stars
 
+    unrolled data photos/
+
     unrolled data novel.txt --task generate
 
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet; for task generate a .txt file or a folder of them (all but Parquet also .gz,
-        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:shakespeare; or
-        hub:NAME for a data set of the Hugging Face Hub.
+        CSV, TSV, JSON lines or Parquet; images as an IDX file, a folder of these or a folder with a folder for each
+        class; for task generate a .txt file or a folder of them (all but Parquet also .gz, .xz or .bz2); - for standard
+        input; a sample's name: sample:films, sample:products, sample:fashion, sample:shakespeare; or hub:NAME for a
+        data set of the Hugging Face Hub.
     config
         TOML file with settings (see "unrolled config"); flags go before it.
     json
@@ -42,14 +46,14 @@ def command(
     picture
         Draw lengths and labels into this file, as SVG.
     """
-    resolved = resolve(settings, config)
+    resolve(settings, config)  # what is wrong is said before torch is loaded
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture draws SVG, so its name must end in .svg: got {picture}")
     from unrolled import api
     from unrolled.cli.progress import show_log
 
     with show_log():
-        report = api.inspect(data, config=resolved)
+        report = api.inspect(data, config=from_toml(config) if config else None, **given(settings))
     if json:
         print_json(report.to_dict())
     else:

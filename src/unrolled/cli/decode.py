@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag, TextSettings, given
+from unrolled.cli.settings import DeviceFlag, TextSettings, given, refuse_given
 from unrolled.errors import ConfigError, DataError, printable
 
 __all__ = ["command"]
@@ -38,24 +38,28 @@ def command(
     seed: Annotated[int | None, Parameter(group=WRITING)] = None,
     stop: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
 ) -> None:
-    """Ask a trained network: a label for each text, or what comes after it, in the order given.
+    """Ask a trained network: a label for each text or image, or what comes after a text, in the order given.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
+    unrolled decode runs/digits-lstm-1 three.png four.png
+
     unrolled decode runs/shakespeare-gru-1 --prompt "ROMEO:" --length 300 --temperature 0.8
 
-    Without texts, prompts and --file, standard input is read, one text a line. Texts with a - in front stand after --.
+    Without texts, prompts and --file, standard input is read, one text (or image's name) a line. Texts with a - in
+    front stand after --.
 
     Parameters
     ----------
     run
         Folder of a run.
     texts
-        Texts to answer for, or to continue.
+        Texts to answer for, or to continue; or image files.
     file
-        CSV, TSV or JSON lines with the run's text column; it needs no labels (task classify).
+        CSV, TSV or JSON lines with the run's text column, or an IDX file or folder of images; it needs no labels (task
+        classify).
     json
         Print one JSON object a line, with all that is known of the answer.
     device
@@ -82,7 +86,7 @@ def command(
         raise ConfigError("texts and --file are both given: give one of them")
     if settings is not None and not file:
         raise ConfigError(f"{', '.join(given(settings))} is about --file, and none is given: leave it out")
-    from unrolled import api
+    from unrolled import api, tasks
     from unrolled.cli.progress import show_log
 
     with show_log():
@@ -91,7 +95,11 @@ def command(
         foreign = [*options, *(["prompt"] if prompt else [])] if task == "classify" else ["file"] if file else []
         if foreign:
             raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
-        if file:
+        refuse_given(settings, tasks.of(loaded.config).unused, task)
+        chunks: Iterator[Any]
+        if file and loaded.config.data.by:  # images, which decode reads itself
+            chunks, options = iter([file]), given(settings)
+        elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **given(settings))))
         else:
             chunks = iter([asked]) if asked else _standard_input()
@@ -102,8 +110,8 @@ def command(
             elif task == "generate":
                 _write(loaded, chunk, options)
             else:
-                for answer in loaded.decode(chunk):
-                    print(f"{printable(answer.label)}\t{answer.probability:.3f}\t{printable(answer.text)}")
+                for answer in loaded.decode(chunk, **options):
+                    print(answer.shown())
             sys.stdout.flush()
 
 

@@ -30,8 +30,8 @@ def command(
     run
         Folder of a run.
     data
-        CSV, TSV, JSON lines or Parquet, plain text for task generate, - for standard input, a sample's name, or
-        hub:NAME; default: the test part that the run was trained beside.
+        CSV, TSV, JSON lines or Parquet, an IDX file or a folder of images by class, plain text for task generate, - for
+        standard input, a sample's name, or hub:NAME; default: the test part that the run was trained beside.
     json
         Print JSON.
     device
@@ -42,7 +42,7 @@ def command(
 
     with show_log():
         loaded = api.load(run, device=device)
-        refuse_given(settings, tasks.find(loaded.config.task).unused, loaded.config.task)
+        refuse_given(settings, tasks.of(loaded.config).unused, loaded.config.task)
         result = loaded.evaluate(data, **given(settings))
     if json:
         print_json(result.to_dict())

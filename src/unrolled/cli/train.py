@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.settings import ConfigFile, DataName, Settings, asked, resolve
+from unrolled.cli.settings import ConfigFile, DataName, Settings, asked, given, resolve
+from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -34,6 +35,8 @@ def command(
 
     unrolled train reviews.csv --row lstm --text review --label stars --out runs/reviews
 
+    unrolled train sample:fashion --row lstm --by row
+
     unrolled train sample:shakespeare --task generate
 
     unrolled train --resume runs/reviews
@@ -41,9 +44,10 @@ def command(
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet; for task generate a .txt file or a folder of them (all but Parquet also .gz,
-        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:shakespeare; or
-        hub:NAME for a data set of the Hugging Face Hub.
+        CSV, TSV, JSON lines or Parquet; images as an IDX file, a folder of these or a folder with a folder for each
+        class; for task generate a .txt file or a folder of them (all but Parquet also .gz, .xz or .bz2); - for standard
+        input; a sample's name: sample:films, sample:products, sample:fashion, sample:shakespeare; or hub:NAME for a
+        data set of the Hugging Face Hub.
     out
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite
@@ -68,17 +72,18 @@ def command(
             raise ConfigError("--finish ends a training that was interrupted: give it with --resume RUN")
     elif out is not None or overwrite or start is not None:
         raise ConfigError("a training that is resumed has its folder and weights: leave --out, --overwrite, --from out")
-    resolved, given = resolve(settings, config), asked(settings, config)  # what is wrong is said before torch is loaded
+    resolve(settings, config)  # what is wrong is said before torch is loaded
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
     with show_log(quiet), Progress() as progress:
+        where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
         if resume is not None:
-            run = api.resume(resume, data, finish=finish, report=progress, **given)
+            run = api.resume(resume, data, finish=finish, report=progress, **asked(settings, config))
         elif start is not None:
-            run = api.train(data, out=out, runs="runs", overwrite=overwrite, start=start, report=progress, **given)
+            run = api.train(data, start=start, **where, **asked(settings, config))
         else:
-            run = api.train(data, out=out, runs="runs", overwrite=overwrite, config=resolved, report=progress)
+            run = api.train(data, config=from_toml(config) if config else None, **where, **given(settings))
     training = run.record["training"]
     if json:
         print_json({"run": str(run.path), **run.record})

@@ -7,8 +7,9 @@ that no text has to be kept: among ten million different ones the chance of a si
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ __all__ = [
     "MOSTLY",
     "MUCH_UNKNOWN",
     "Repeats",
+    "TextRepeats",
     "label_findings",
     "length_findings",
     "unknown_findings",
@@ -45,17 +47,37 @@ def witness(part: Examples, index: int, *, label: bool = False) -> Witness:
     return Witness(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
 
 
-class Repeats:
-    """The rows of a data set whose text stands in other rows, too: in arrays, equal texts side by side, as they came.
+P = TypeVar("P", bound=Sized)
+
+
+class Repeats(ABC, Generic[P]):
+    """The rows of a data set whose text (or image) stands in other rows, too: in arrays, equal ones side by side.
 
     Args:
         parts: by name, train first. labels: all of them.
     """
 
-    def __init__(self, parts: Mapping[str, Examples], labels: Sequence[str]) -> None:
-        self.parts = parts
+    ONE: ClassVar[str]  # of what it is
+    MANY: ClassVar[str]
+
+    @abstractmethod
+    def keys(self, part: P) -> Iterator[int]:
+        """Yield 64 bits for each row, the same for those that count as equal."""
+
+    @abstractmethod
+    def classes(self, part: P) -> Iterable[int]:
+        """Return the label of each row, as an index into `labels`."""
+
+    @abstractmethod
+    def witness(self, part: P, index: int) -> Witness:
+        """Return a row with its label."""
+
+    def __init__(self, parts: Mapping[str, P], labels: Sequence[str]) -> None:
+        self.parts, self.labels = parts, labels
         self._ends = np.cumsum([len(part) for part in parts.values()])
-        keys = np.fromiter(_keys(parts), np.uint64, int(self._ends[-1]))  # (N,), of all rows, part after part
+        keys = np.fromiter(  # (N,), of all rows, part after part
+            (key for part in parts.values() for key in self.keys(part)), np.uint64, int(self._ends[-1])
+        )
         rows = _repeated(keys)
         self._rows = rows[np.argsort(keys[rows], kind="stable")]  # (R,)
         keys = keys[self._rows]
@@ -64,7 +86,8 @@ class Repeats:
         self._sizes = np.diff(np.append(self._starts, len(keys)))  # (G,)
         self._group = np.cumsum(new) - 1  # (R,), of each row
         self._part = np.searchsorted(self._ends, self._rows, side="right").astype(np.uint8)  # (R,)
-        self._classes = np.fromiter(_classes(parts, labels), np.int32, int(self._ends[-1]))[self._rows]  # (R,)
+        classes = (k for part in parts.values() for k in self.classes(part))
+        self._classes = np.fromiter(classes, np.int32, int(self._ends[-1]))[self._rows]  # (R,)
         bits = np.left_shift(np.uint8(1), self._part)
         self._seen = _by_group(np.bitwise_or, bits, self._starts)  # (G,), the parts in which it stands, a bit each
 
@@ -90,7 +113,7 @@ class Repeats:
                     yield Finding(
                         "leakage",
                         len(leaked),
-                        f"{_rows(len(leaked))} of {later} {_has(len(leaked))} a text that stands in {earlier}, too",
+                        f"{_rows(len(leaked))} of {later} {_has(len(leaked))} {self.ONE} that stands in {earlier}, too",
                         tuple(self._witness(i) for pair in pairs for i in pair),
                         f"take them out of {later}: its figures are about rows that were seen",
                     )
@@ -106,7 +129,8 @@ class Repeats:
             first = int(self._starts[group])
             classes = self._classes[first : first + int(self._sizes[group])]
             shown += [first, first + int(np.flatnonzero(classes != classes[0])[0])]
-        rows, texts = int(self._sizes[groups].sum()), "one text" if len(groups) == 1 else f"{len(groups):,} texts"
+        rows = int(self._sizes[groups].sum())
+        texts = f"one {self.MANY[:-1]}" if len(groups) == 1 else f"{len(groups):,} {self.MANY}"
         yield Finding(
             "conflicting labels",
             rows,
@@ -128,20 +152,27 @@ class Repeats:
     def _witness(self, i: int) -> Witness:
         part = list(self.parts.values())[self._part[i]]
         begin = int(self._ends[self._part[i]]) - len(part)
-        return witness(part, int(self._rows[i]) - begin, label=True)
+        return self.witness(part, int(self._rows[i]) - begin)
 
 
-def _keys(parts: Mapping[str, Examples]) -> Iterator[int]:
-    """The first 64 bits of each text's SHA-256."""
-    for part in parts.values():
+class TextRepeats(Repeats[Examples]):
+    """Texts that stand in several rows."""
+
+    ONE, MANY = "a text", "texts"
+
+    def keys(self, part: Examples) -> Iterator[int]:
+        """The first 64 bits of each text's SHA-256."""
         for text in part.texts():
             yield int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
 
-
-def _classes(parts: Mapping[str, Examples], labels: Sequence[str]) -> Iterator[int]:
-    index = {label: k for k, label in enumerate(labels)}
-    for part in parts.values():
+    def classes(self, part: Examples) -> Iterator[int]:
+        """As indices."""
+        index = {label: k for k, label in enumerate(self.labels)}
         yield from (index[label] for label in part.labels())
+
+    def witness(self, part: Examples, index: int) -> Witness:
+        """With its text."""
+        return witness(part, index, label=True)
 
 
 def _repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:

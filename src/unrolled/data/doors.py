@@ -15,6 +15,7 @@ from unrolled.data.objects import PYTHON, read_objects
 from unrolled.data.readers import columns_of, format_of, read_rows
 from unrolled.data.rows import Rows
 from unrolled.data.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.errors import DataError
 
 __all__ = ["NOT_KEPT", "Door", "find_door", "is_file"]
 
@@ -57,6 +58,8 @@ def find_door(data: object, task: str) -> Door:
     """
     if isinstance(data, str) and data.startswith(samples.PREFIX):
         sample, part = samples.find(data, task)
+        if sample.images:
+            raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="take sample:films")
         parts = {} if part else {name: f"{data}/{name}" for name in samples.PARTS}
         return Door(
             sample.name,

@@ -51,13 +51,14 @@ class Counts:
     read: int
     used: int
     skipped: Mapping[str, int]
+    what: str = "rows"
 
     def __post_init__(self) -> None:
         if self.read != self.used + sum(self.skipped.values()):
             raise AssertionError(f"rows were lost: {self}")
 
     def __str__(self) -> str:
-        text = f"{self.read:,} rows read = {self.used:,} used + {self.read - self.used:,} skipped"
+        text = f"{self.read:,} {self.what} read = {self.used:,} used + {self.read - self.used:,} skipped"
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
         return f"{text} ({reasons})" if reasons else text
 

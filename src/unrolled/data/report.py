@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.checks import Repeats, label_findings, length_findings, unknown_findings
+from unrolled.data.checks import TextRepeats, label_findings, length_findings, unknown_findings
 from unrolled.data.doctor import Finding, Report
 from unrolled.data.doors import Door, find_door
 from unrolled.data.examples import Counts, Examples, Skipped
@@ -112,7 +112,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     cut = {name: _tokens(part, tokenizer) for name, part in parts.items()}
     lengths = {name: lengths for name, (lengths, _) in cut.items()}
     reports = {name: _part(part, splits.labels, majority, *cut[name]) for name, part in parts.items()}
-    similar, repeats = _similar(splits.labels), Repeats(parts, splits.labels)
+    similar, repeats = _similar(splits.labels), TextRepeats(parts, splits.labels)
     return DataReport(
         door.source,
         door.form,

@@ -1,4 +1,4 @@
-"""The sample data sets that come with the package: real text, small enough to train on at once.
+"""The sample data sets that come with the package: real data, small enough to train on at once.
 
 `sample:films` names a whole sample, `sample:films/test` one part of it. The parts are fixed, so that everyone's figures
 are about the same data.
@@ -10,6 +10,10 @@ films      10,605 sentences read, 562 neutral ones left out, 10,043 kept
            train 4,555 negative + 4,473 positive, valid 261 + 259, test 245 + 250; split by the text
 products   3,708 sentences read, 765 neutral ones left out, 2,943 kept
            train 1,018 negative + 1,535 positive, valid 152 + 85, test 48 + 105; split by the review
+
+Fashion is ten kinds of clothes as images of 28 × 28 grey pixels, the first ones of Fashion-MNIST, as many of each kind.
+
+fashion    train 4,500, valid 500 (both from its training part), test 1,000
 
 Shakespeare is 38 plays, one file a part, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
 and *Twelfth Night* test.
@@ -36,11 +40,12 @@ from unrolled.data.readers import read_rows
 from unrolled.data.rows import BadRow, Rows
 from unrolled.errors import DataError, nearest
 
-__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "named", "read_sample", "text_file"]
+__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "image_folder", "named", "read_sample", "text_file"]
 
 PREFIX = "sample:"
 PARTS = ("train", "valid", "test")
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
+ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"
 STEWART = "text in the public domain; this edition MIT, Sean Stewart 2019 (LICENSE-shakespeare)"
 CMU = "Carnegie Mellon University 1993-2015, as BSD with two clauses (LICENSE-letters)"
 PUBLIC = "public domain (LICENSE-verses)"
@@ -55,7 +60,8 @@ class Sample(NamedTuple):
     what: str
     size: int  # rows, or characters of plain text
     licence: str
-    columns: tuple[str, ...] = ()  # that the task reads, in its order; none of plain text
+    columns: tuple[str, ...] = ()  # that the task reads, in its order; none of plain text and images
+    images: bool = False  # whether it is of images
 
 
 SAMPLES = (
@@ -63,6 +69,7 @@ SAMPLES = (
     Sample(
         "products", "classify", "sentences from product reviews, positive or negative", 2_943, HUTTO, ("text", "label")
     ),
+    Sample("fashion", "classify", "clothes in 28 × 28 grey pixels, ten kinds", 6_000, ZALANDO, images=True),
     Sample("shakespeare", "generate", "38 plays by Shakespeare", 4_988_764, STEWART),
     Sample(
         "letters",
@@ -112,6 +119,11 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
 def text_file(name: str, part: str) -> Path:
     """Return the file with one part of a sample of plain text."""
     return FOLDER / f"{name}.{part}.txt.xz"
+
+
+def image_folder(name: str) -> Path:
+    """Return the folder with the IDX files of a sample of images."""
+    return FOLDER / name
 
 
 def read_sample(address: str, columns: Sequence[str]) -> Rows:

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 # Without this the library starts a thread pool that a forked worker would inherit dead, and warns on stderr about it.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -63,6 +63,8 @@ BYTE_OF = {character: byte for byte, character in enumerate(BYTES)}
 
 class Tokenizer:
     """A fixed vocabulary and the rule that cuts a text into its tokens."""
+
+    FILE: ClassVar[str] = "tokenizer.json"
 
     def __init__(
         self, kind: Kind, tokens: Sequence[str], *, merges: Sequence[tuple[str, str]] = (), lowercase: bool = False

@@ -23,7 +23,9 @@ NARROWEST_LABEL = 20  # columns kept for a label before a matrix counts as too w
 
 def classification_text(result: ClassificationResult) -> str:
     """Return the summary, the classes, the confusion matrix and the accuracy by length, as lines of at most 80."""
-    blocks = [_summary(result), _classes(result), _confusion(result), _by_length(result)]
+    blocks = [_summary(result), _classes(result), _confusion(result)]
+    if len(result.by_length) > 1:
+        blocks.append(_by_length(result))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 

@@ -1,10 +1,11 @@
-"""The feedforward row on text: word vectors through an MLP, in one pass.
+"""The feedforward row: word vectors, or an image as one vector, through an MLP, in one pass.
 
     x_t = E[id_t]
     asked once:          pooled = mean_t x_t  (or max_t);         logits = W MLP(pooled) + b         the bag
     asked at each step:  y_t = [x_{t−n+1}, …, x_t];               logits_t = W MLP(y_t) + b          the window
 
-It sees its input whole and only once: all of it without its order, or a fixed number of tokens in their order.
+It sees its input whole and only once: all of it without its order, or a fixed number of tokens in their order. An image
+is one step, x_1, with all its pixels in their places, and so its own bag.
 Rumelhart, Hinton & Williams 1986; the bag as a text classifier: Iyyer et al., "Deep unordered composition rivals
 syntactic methods for text classification", 2015; the window as a language model: Bengio et al., "A neural probabilistic
 language model", 2003.
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import MLP, Bag, Dropout, Head, Window
+from unrolled.layers import MLP, Bag, Head, Window
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
@@ -28,19 +29,18 @@ class FeedforwardModel(Model):
 
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, hidden_size,
-            num_layers, dropout, variational and nonlinearity (ReLU by default); where it answers once, read ("mean",
-            the default, or "max"); where it answers at each step, window.
+            num_layers, dropout, variational (of ids) and nonlinearity (ReLU by default); where it answers once, read
+            ("mean", the default, or "max"); where it answers at each step, window.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
         super().__init__(inputs, num_outputs, config, answer)
         own = "read" if answer == "once" else "window"
-        uses = {"hidden_size", "num_layers", "dropout", "variational", "nonlinearity", own}
-        self.refuse_unused(config, "row feedforward", uses)
+        uses = {"hidden_size", "num_layers", "dropout", "nonlinearity", own}
+        self.refuse_unused("row feedforward", uses | ({"variational"} if self.embedding is not None else set()))
         read = config.read or "mean"
         if read == "last":
             raise ConfigError('read "last" needs an order, and a bag has none: row feedforward reads "mean" or "max"')
-        self.dropout = Dropout(config.dropout, variational=config.variational)
         self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
         self.window = Window(self.input_size, config.window) if answer == "each" else None
         self.reach = config.window if answer == "each" else None
@@ -51,7 +51,7 @@ class FeedforwardModel(Model):
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) and the bag, or (B, T, V) and the window."""
-        x = self.dropout(self.vectors(inputs))
+        x = self.vectors(inputs)
         before = ModelState(None, None) if state is None else state
         if self.window is not None:
             y, window = self.window(x, before.layers, lengths)

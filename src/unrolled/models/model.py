@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from unrolled import shapes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import Embedding
+from unrolled.layers import Dropout, Embedding
 from unrolled.state import State
 
 __all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState"]
@@ -75,6 +75,7 @@ class Model(nn.Module):
             self.input_size = config.embedding_size
         else:
             self.embedding, self.input_size = None, inputs.size
+        self.dropout = Dropout(config.dropout, variational=config.variational)
 
     def begin(self, source: Tensor, lengths: Tensor | None = None) -> State:
         """Read a source and return the state in which decoding begins. Only rows with an encoder have one."""
@@ -85,20 +86,20 @@ class Model(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define forward(inputs, state, lengths)")
 
     def vectors(self, inputs: Tensor) -> Tensor:
-        """Return the inputs as vectors, (B, T, input_size)."""
+        """Return the inputs as vectors, (B, T, input_size): embeddings with dropout, features as they are."""
         if self.embedding is None:
             shapes.check("inputs", inputs, "BTD", D=self.input_size)
             return inputs
-        x: Tensor = self.embedding(inputs)
+        x: Tensor = self.dropout(self.embedding(inputs))
         return x
 
-    @classmethod
-    def refuse_unused(cls, config: ModelConfig, name: str, uses: Collection[str]) -> None:
-        """Refuse options that differ from their default though `name` has no use for them; all models embed ids.
+    def refuse_unused(self, name: str, uses: Collection[str]) -> None:
+        """Refuse options that differ from their default though `name` has no use for them; ids have embeddings.
 
         Raises:
             ConfigError: names the option and what would use it.
         """
+        used = {*uses, *(("embedding_size", "embedding_std") if self.embedding is not None else ())}
         for option, field in ModelConfig.model_fields.items():
-            if option not in (*uses, "embedding_size", "embedding_std") and getattr(config, option) != field.default:
-                raise ConfigError(f"{name} has no use for {option}: leave it out (got {getattr(config, option)!r})")
+            if option not in used and (got := getattr(self.config, option)) != field.default:
+                raise ConfigError(f"{name} has no use for {option}: leave it out (got {got!r})")

@@ -1,4 +1,4 @@
-"""The recurrent rows, elman, lstm and gru: embeddings, a stack of recurrent layers, a head.
+"""The recurrent rows, elman, lstm and gru: embeddings or features, a stack of recurrent layers, a head.
 
     x = E[ids];  y, state = layers(x);  logits = W read(y) + b
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, nearest
-from unrolled.layers import Bag, Bidirectional, Dropout, Head, Layer, Recurrent, Stacked
+from unrolled.layers import Bag, Bidirectional, Head, Layer, Recurrent, Stacked
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
@@ -51,7 +51,7 @@ class RecurrentModel(Model):
             *CELLS[cell][1],
             *({"read"} if answer == "once" else ()),
         }
-        self.refuse_unused(config, f"row {cell}", uses)
+        self.refuse_unused(f"row {cell}", uses)
 
         def direction(size: int, *, reverse: bool = False) -> Recurrent:
             made = make_cell(cell, size, config)
@@ -65,7 +65,6 @@ class RecurrentModel(Model):
                 layer = Bidirectional(direction(size), direction(size, reverse=True))
             layers.append(layer)
             size = layer.output_size
-        self.dropout = Dropout(config.dropout, variational=config.variational)
         self.layers = Stacked(layers, dropout=config.dropout, variational=config.variational)
         self.read = config.read or "last"
         self.pool = None if answer == "each" or self.read == "last" else Bag(size, pool=self.read)
@@ -74,7 +73,7 @@ class RecurrentModel(Model):
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) or (B, T, V), and the state of the layers and of the pool."""
         before, pool = ModelState(None, None) if state is None else state
-        y, after = self.layers(self.dropout(self.vectors(inputs)), before, lengths)
+        y, after = self.layers(self.vectors(inputs), before, lengths)
         if self.answer == "each":
             pool = ()
         elif self.pool is None:

@@ -1,43 +1,118 @@
-"""The task classify: a text in, one of the labels that were seen in training out."""
+"""The task classify: a text (or image, see `images`) in, one of the labels that were seen in training out."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import Config, DataConfig, from_flat
 from unrolled.data.batches import Sequences
-from unrolled.data.examples import Examples, load_examples, read_texts
+from unrolled.data.examples import Counts, Examples, Skipped, load_examples, read_texts
 from unrolled.data.report import DataReport, inspect
 from unrolled.data.splits import Splits, load_splits
 from unrolled.data.tokenizers import Tokenizer
-from unrolled.decoding import Classification, classify, probabilities
+from unrolled.decoding import Classification, Readable, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.models import Model
 from unrolled.training import classification
 from unrolled.training.card import code
+from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
 from unrolled.training.run import Run, absolute, refuse_gone
 from unrolled.training.task import Task
 
-__all__ = ["ClassificationRun", "Classify"]
+__all__ = ["ClassificationRun", "Classified", "Classifier", "Classify", "log_read"]
 
 log = logging.getLogger("unrolled")
 
 
-class ClassificationRun(Run):
-    """A trained classifier: class k is `labels[k]`."""
+class Part(Protocol):
+    """A part of a data set, as it was read."""
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many rows were read and used."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """The first that were not."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that is in it."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+class Classifier(Run):
+    """A trained classifier, of texts or images: class k is `labels[k]`."""
+
+    PIPELINE: ClassVar[str]
+    """What the Hugging Face hub calls its task."""
+
+    def figures(self, sequences: Readable, classes: NDArray[np.int64]) -> ClassificationResult:
+        """Compare its answers for N sequences with their classes (N,)."""
+        return evaluate_classification(
+            self.labels,
+            classes,
+            probabilities(self.model, sequences),
+            sequences.lengths.numpy(),
+            majority=self.labels.index(self.record["data"]["majority"]),
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
+        parts = self.record["data"]["parts"].items()
+        return {
+            "pipeline": self.PIPELINE,
+            "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            + " examples. Labels come from that data and no better than it.",
+            "result": _result(self.record["result"]) if self.record["result"] else "",
+        }
+
+    def own_test(self, test: Callable[[str], P]) -> P:
+        """Return the test part of the training data, read again by `test` and found unchanged.
+
+        Raises:
+            DataError: there was none, or the data are gone or have changed.
+        """
+        source, part = self.record["data"]["source"], self.record["data"]["parts"]["test"]
+        if not part["rows"]:
+            raise DataError("this run was trained without a test part", fix=self.GIVE_DATA)
+        refuse_gone(source, self.config.data, fix=self.GIVE_DATA)
+        found = test(source)
+        if found.fingerprint != part["fingerprint"]:
+            raise DataError(
+                "the test part is not the one of the training: the data have changed since",
+                file=source,
+                fix=self.GIVE_DATA,
+            )
+        return found
+
+
+class ClassificationRun(Classifier):
+    """A trained classifier of texts."""
 
     ASK = '"a text of your own"'
+    PIPELINE = "text-classification"
 
     def decode(self, texts: str | Iterable[str]) -> list[Classification]:
         """Answer for one text or many, in their order.
@@ -49,7 +124,7 @@ class ClassificationRun(Run):
         for number, text in enumerate(texts):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)))
+        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
 
     def read_texts(self, path: str | Path, *, text: str | None = None, on_bad_row: str | None = None) -> list[str]:
         """Read the texts of a file that may have no labels, to decode them.
@@ -87,33 +162,14 @@ class ClassificationRun(Run):
         elif settings != self.config.data:
             raise ConfigError("the run's own test part is read as in training: leave text, label and on_bad_row out")
         else:
-            examples = self._own_test()
+            examples = self.own_test(lambda source: load_splits(source, self.config.data).test)
         return self.result(examples)
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are read already."""
-        sequences = self._sequences(examples.texts())
         index = {label: k for k, label in enumerate(self.labels)}
-        return evaluate_classification(
-            self.labels,
-            np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples)),
-            probabilities(self.model, sequences),
-            sequences.lengths.numpy(),
-            majority=index[self.record["data"]["majority"]],
-        )
-
-    def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
-        shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
-        parts = self.record["data"]["parts"].items()
-        return {
-            "pipeline": "text-classification",
-            "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
-            + " examples. Labels come from that data and no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
-        }
+        classes = np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples))
+        return self.figures(self._sequences(examples.texts()), classes)
 
     def _sequences(self, texts: Iterable[str]) -> Sequences:
         return Sequences(self.tokenizer.encode_each(texts))
@@ -122,67 +178,27 @@ class ClassificationRun(Run):
         """How data are read: as in training, but for what is given."""
         return from_flat({name: value for name, value in settings.items() if value is not None}, base=self.config).data
 
-    def _own_test(self) -> Examples:
-        """The test part of the training data, read again and found unchanged."""
-        source, part = self.record["data"]["source"], self.record["data"]["parts"]["test"]
-        if not part["rows"]:
-            raise DataError("this run was trained without a test part", fix=self.GIVE_DATA)
-        refuse_gone(source, self.config.data, fix=self.GIVE_DATA)
-        test = load_splits(source, self.config.data).test
-        if test.fingerprint != part["fingerprint"]:
-            raise DataError(
-                "the test part is not the one of the training: the data have changed since",
-                file=source,
-                fix=self.GIVE_DATA,
-            )
-        return test
 
-
-class Classify(Task):
-    """Texts with a label each, in three parts.
+class Classified(Task):
+    """Texts or images with a label each: what the task classify is for both.
 
     Args:
-        data: what the splits were read from. splits: the parts. tokenizer: learned from the training part.
+        train, valid: the sequences of two parts, with the class of each.
     """
 
     answer = "once"
-    run = ClassificationRun
-    unused = frozenset({"cache", "streams", "chunk"})
 
-    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
-        self.name, self.labels, self.tokenizer = splits.train.name, splits.labels, tokenizer
-        self.data, self.splits = data, splits
-        self._train, self._valid = self._ids_and_classes(splits.train), self._ids_and_classes(splits.valid)
+    def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
+        self._train, self._valid = train, valid
 
-    @classmethod
-    def read(cls, data: object, config: Config, tokenizer: Tokenizer | None = None) -> Self:
-        """Read examples and split them; see `Task.read`."""
-        splits = load_splits(data, config.data)
-        for loaded in splits.loaded:
-            log_read(loaded)
-        for part in splits.parts().values():
-            if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
-                log_read(part)
-        log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
-        tokenizer = tokenizer or Tokenizer.train(
-            splits.train.texts(),
-            kind=config.data.tokenizer,
-            vocabulary_size=config.data.vocabulary_size,
-            min_frequency=config.data.min_frequency,
-            lowercase=config.data.lowercase,
-        )
-        return cls(data, splits, tokenizer)
-
-    @classmethod
-    def inspect(cls, data: object, config: Config) -> DataReport:
-        """Columns, counts, splits, lengths, labels; see `unrolled.data.report`."""
-        return inspect(data, config.data, longest=config.training.batch_tokens)
+    @abstractmethod
+    def batch_tokens(self, config: Config) -> int:
+        """Most tokens in a batch."""
 
     def source(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationSource:
         """Batches of sequences of like length."""
-        training = config.training
         return classification.ClassificationSource(
-            *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
+            *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
@@ -197,14 +213,70 @@ class Classify(Task):
         """Mean loss and accuracy on the validation part."""
         return classification.score(model, *self._valid)
 
+    @property
+    def majority(self) -> str:
+        """The most frequent label of the training part; of several the first."""
+        return self.labels[int(np.bincount(self._train[1].numpy()).argmax())]
+
+
+class Classify(Classified):
+    """Texts with a label each, in three parts.
+
+    Args:
+        data: what the splits were read from. splits: the parts. tokenizer: learned from the training part.
+    """
+
+    run = ClassificationRun
+    unused = frozenset({"cache", "streams", "chunk", "by", "permutation_seed", "batch_images"})
+
+    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
+        self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
+        self.data, self.splits = data, splits
+
+        def sequences(part: Examples) -> tuple[Sequences, Tensor]:
+            index = {label: k for k, label in enumerate(splits.labels)}
+            classes = np.fromiter((index[label] for label in part.labels()), np.int64, len(part))
+            return Sequences(tokenizer.encode_each(part.texts())), torch.from_numpy(classes)
+
+        super().__init__(sequences(splits.train), sequences(splits.valid))
+
+    @classmethod
+    def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
+        """Read examples and split them; see `Task.read`."""
+        splits = load_splits(data, config.data)
+        for loaded in splits.loaded:
+            log_read(loaded)
+        for part in splits.parts().values():
+            if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
+                log_read(part)
+        log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
+        assert preprocessor is None or isinstance(preprocessor, Tokenizer)
+        tokenizer = preprocessor or Tokenizer.train(
+            splits.train.texts(),
+            kind=config.data.tokenizer,
+            vocabulary_size=config.data.vocabulary_size,
+            min_frequency=config.data.min_frequency,
+            lowercase=config.data.lowercase,
+        )
+        return cls(data, splits, tokenizer)
+
+    @classmethod
+    def inspect(cls, data: object, config: Config) -> DataReport:
+        """Columns, counts, splits, lengths, labels; see `unrolled.data.report`."""
+        return inspect(data, config.data, longest=config.training.batch_tokens)
+
+    def batch_tokens(self, config: Config) -> int:
+        """As configured."""
+        return config.training.batch_tokens
+
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        splits, labels = self.splits, Counter(self.splits.train.labels())
+        splits = self.splits
         return {
             "name": self.name,
             "source": absolute(self.data) if isinstance(self.data, str | Path) else splits.train.source,
             "how": splits.how,
-            "majority": max(splits.labels, key=lambda label: labels[label]),
+            "majority": self.majority,
             "parts": {
                 name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
             },
@@ -216,16 +288,11 @@ class Classify(Task):
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
 
-    def _ids_and_classes(self, part: Examples) -> tuple[Sequences, Tensor]:
-        index = {label: k for k, label in enumerate(self.labels)}
-        classes = np.fromiter((index[label] for label in part.labels()), np.int64, len(part))
-        return Sequences(self.tokenizer.encode_each(part.texts())), torch.from_numpy(classes)
 
-
-def log_read(examples: Examples) -> None:
+def log_read(part: Part) -> None:
     """Log how many rows were read and used, and list those that were skipped."""
-    log.info("%s: %s", examples.source, examples.counts)
-    for row in examples.skipped:
+    log.info("%s: %s", part.source, part.counts)
+    for row in part.skipped:
         log.info("  skipped: %s", row)
 
 

@@ -22,6 +22,7 @@ from unrolled.evaluation import GenerationResult, evaluate_generation
 from unrolled.models import Model
 from unrolled.training import generation
 from unrolled.training.loop import Source
+from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
 from unrolled.training.run import Run, absolute, refuse_gone
 from unrolled.training.task import Task
@@ -174,20 +175,24 @@ class Generate(Task):
 
     answer = "each"
     run = GenerationRun
-    unused = frozenset({"text", "label", "on_bad_row", "batch_tokens", "class_weights", "bidirectional"})
+    unused = frozenset(
+        {"text", "label", "on_bad_row", "by", "permutation_seed"}
+        | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
+    )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
-        self.name, self.tokenizer, self.labels = corpus.name, corpus.tokenizer, ()
+        self.name, self.preprocessor, self.labels = corpus.name, corpus.tokenizer, ()
         self.data, self.corpus = data, corpus
 
     @classmethod
-    def read(cls, data: object, config: Config, tokenizer: Tokenizer | None = None) -> Self:
+    def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read a text, cut it, turn it into ids or find these; see `Task.read`.
 
         Raises:
             DataError: the training part is shorter than a chunk, or the validation part is empty.
         """
-        corpus = load_corpus(data, config.data, tokenizer)
+        assert preprocessor is None or isinstance(preprocessor, Tokenizer)
+        corpus = load_corpus(data, config.data, preprocessor)
         sizes = ", ".join(f"{name} {part.characters:,}" for name, part in corpus.parts.items())
         log.info("%s: %s characters; %s", corpus.how, sizes, "ids made" if corpus.built else "ids found in the cache")
         train, valid = corpus.parts["train"], corpus.parts["valid"]

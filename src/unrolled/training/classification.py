@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.data.batches import Batches, Sequences
-from unrolled.decoding import probabilities
+from unrolled.data.batches import Batches
+from unrolled.decoding import Readable, probabilities
 from unrolled.models import Model
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
@@ -19,12 +19,12 @@ class ClassificationSource:
     """Batches of sequences of like length, with a class each.
 
     Args:
-        sequences: N token sequences. targets: (N,) class indices.
+        sequences: N sequences of tokens, or of an image's steps. targets: (N,) class indices.
         batch_tokens: most tokens in a batch, padding included. seed: of the order. device: where batches go.
     """
 
     def __init__(
-        self, sequences: Sequences, targets: Tensor, *, batch_tokens: int, seed: int, device: torch.device
+        self, sequences: Readable, targets: Tensor, *, batch_tokens: int, seed: int, device: torch.device
     ) -> None:
         self.sequences, self.targets, self.device = sequences, targets, device
         self.batches = Batches(sequences.lengths, batch_tokens, seed)
@@ -36,8 +36,10 @@ class ClassificationSource:
     def batch(self, epoch: int, index: int) -> Batch:
         """One of them: a pure function of (seed, epoch, index)."""
         rows = self.batches.rows(epoch, index)
-        ids, lengths = self.sequences.pad(rows)
-        inputs, targets = ids.to(self.device), self.targets[rows].to(self.device)
+        inputs, lengths = self.sequences.pad(rows)
+        inputs, targets = inputs.to(self.device), self.targets[rows].to(self.device)
+        if lengths is None:
+            return Batch(inputs, None, targets, len(rows), inputs.shape[0] * inputs.shape[1])
         return Batch(inputs, lengths.to(self.device), targets, len(rows), int(lengths.sum()))
 
 
@@ -59,7 +61,7 @@ def balanced(targets: Tensor, num_classes: int) -> Tensor:
     return len(targets) / (num_classes * torch.bincount(targets, minlength=num_classes))
 
 
-def score(model: Model, sequences: Sequences, targets: Tensor) -> Score:
+def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
     """Return mean loss and accuracy of the model on N sequences and their classes (N,)."""
     probability = torch.from_numpy(probabilities(model, sequences))
     right = probability.argmax(dim=1) == targets

@@ -22,6 +22,7 @@ from unrolled.scan import fused
 from unrolled.training import tensorboard
 from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer, seed_of
+from unrolled.training.preprocessor import inputs_of
 from unrolled.training.progress import Event, Outcome
 from unrolled.training.run import Run, absolute
 from unrolled.training.start import Start
@@ -61,9 +62,9 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, kept
         raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
     if config.training.tensorboard:
         tensorboard.refuse_missing()
-    smallest = config.model.model_copy(update={"embedding_size": 1, "hidden_size": 1})
+    smallest = config.model.model_copy(update={"hidden_size": 1})
     with torch.device("meta"):  # no random number is drawn
-        model = build(config.row, Ids(1), 1, smallest, answer=task.answer)
+        model = build(config.row, task.smallest, 1, smallest, answer=task.answer)
     layers = _recurrent(model.to_empty(device=device))
     if not layers and config.training.backend != "auto":
         raise ConfigError(f'row "{config.row}" has no recurrent layer, so no use for backend: leave it out')
@@ -105,10 +106,11 @@ def prepare(
         resumed: it is going to be restored, so a time limit is a number of updates already.
     """
     torch.manual_seed(seed_of(config.training.seed, -1))
-    V = task.tokenizer.vocabulary_size
-    model = build(config.row, Ids(V), task.num_outputs, config.model, answer=task.answer).to(device)
+    inputs = inputs_of(task.preprocessor)
+    model = build(config.row, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
-    log.info("row %s: %s parameters, vocabulary %s", config.row, f"{_parameters(model):,}", f"{V:,}")
+    reads = f"vocabulary {inputs.vocabulary_size:,}" if isinstance(inputs, Ids) else f"steps of {inputs.size:,}"
+    log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", reads)
     if start is not None:
         model.load_state_dict(start.weights)
     source = task.source(model, config, device)
@@ -158,7 +160,7 @@ def fit(
         except TrainingError as error:
             raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
     record = _record(prepared, outcome)
-    run = task.run(config, model, task.tokenizer, task.labels, record, metrics=tuple(metrics))
+    run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
     result = task.test(run)
     if result is not None:
         record["result"] = result.to_dict()

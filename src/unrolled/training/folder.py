@@ -2,7 +2,7 @@
 
 config.json          rebuilds the model: format_version, task, row, inputs, labels, special ids, options
 model.safetensors    its weights
-tokenizer.json       its tokeniser, as the `tokenizers` library reads it
+tokenizer.json       its tokeniser, as the `tokenizers` library reads it; of images pixels.json, how they are read
 metrics.jsonl        one line an event of the training
 run.json             resolved settings, seed, versions, backend, machine, data, how training ended, result
 README.md            the model card
@@ -24,13 +24,18 @@ from torch import Tensor
 from unrolled import sealed
 from unrolled.config import Config, ModelConfig, sentences
 from unrolled.errors import CheckpointError
+from unrolled.models import Features, Ids, Inputs
+from unrolled.training.preprocessor import FILES, Preprocessor
 
 __all__ = [
     "FORMAT_VERSION",
     "Files",
-    "Inputs",
     "Kept",
+    "KeptFeatures",
+    "KeptIds",
     "is_run",
+    "kept_in",
+    "kept_inputs",
     "of_training",
     "pack",
     "read",
@@ -40,16 +45,37 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "run.json")
+NEEDED = ("config.json", "model.safetensors", "run.json")  # and the preprocessor
 M = TypeVar("M", bound=BaseModel)
 
 
-class Inputs(BaseModel):
-    """What config.json says of the model's inputs."""
+class KeptIds(BaseModel):
+    """What config.json says of a model that reads ids."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vocabulary_size: int
+
+    def inputs(self) -> Inputs:
+        """As a model takes it."""
+        return Ids(self.vocabulary_size)
+
+
+class KeptFeatures(BaseModel):
+    """What config.json says of a model that reads vectors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    size: int
+
+    def inputs(self) -> Inputs:
+        """As a model takes it."""
+        return Features(self.size)
+
+
+def kept_inputs(inputs: Inputs) -> KeptIds | KeptFeatures:
+    """Return a model's inputs as config.json keeps them."""
+    return KeptIds(**inputs._asdict()) if isinstance(inputs, Ids) else KeptFeatures(**inputs._asdict())
 
 
 class Kept(BaseModel):
@@ -61,7 +87,7 @@ class Kept(BaseModel):
     format_version: int = FORMAT_VERSION
     task: str
     row: str
-    inputs: Inputs
+    inputs: KeptIds | KeptFeatures
     labels: list[str]
     special_ids: dict[str, int]
     model: ModelConfig
@@ -89,7 +115,8 @@ class Files(NamedTuple):
 
     kept: Kept
     weights: dict[str, Tensor]
-    tokenizer: str
+    preprocessor: str
+    text: str  # of that file
     config: Config
     record: dict[str, Any]
 
@@ -98,7 +125,7 @@ def pack(
     *,
     kept: Kept,
     weights: Mapping[str, Tensor],
-    tokenizer: str,
+    preprocessor: Preprocessor,
     metrics: Iterable[Mapping[str, Any]],
     record: Mapping[str, Any],
     card: str,
@@ -111,7 +138,7 @@ def pack(
         "metrics.jsonl": b"".join(to_json(event, indent=None) for event in metrics),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         "run.json": to_json(record),
-        "tokenizer.json": tokenizer.encode(),
+        preprocessor.FILE: preprocessor.to_json().encode(),
     }
 
 
@@ -129,14 +156,15 @@ def read(folder: Path) -> Files:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise CheckpointError(f"{folder} {what}: give the folder of a finished run (see `unrolled train --help`)")
-    missing = [name for name in (*NEEDED, sealed.SUMS) if not (folder / name).is_file()]
+    preprocessor = kept_in(folder)
+    missing = [name for name in (*NEEDED, preprocessor, sealed.SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
             f"{folder} is not a finished run: {', '.join(missing)} is missing; train again, or copy it"
         )
     with sealed.reading(folder / "config.json"):
         refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
-    files = sealed.read(folder, NEEDED)
+    files = sealed.read(folder, (*NEEDED, preprocessor))
     kept = valid(Kept, folder / "config.json", files["config.json"])
     record = valid(_Record, folder / "run.json", files["run.json"])
     if kept.labels and record.data.majority not in kept.labels:
@@ -145,7 +173,13 @@ def read(folder: Path) -> Files:
         weights = safetensors.torch.load(files["model.safetensors"])
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
-    return Files(kept, weights, files["tokenizer.json"].decode(), record.config, json.loads(files["run.json"]))
+    text = files[preprocessor].decode()
+    return Files(kept, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
+
+
+def kept_in(folder: Path) -> str:
+    """Return the file of a folder that holds a preprocessor; the first there may be, where there is none."""
+    return next((name for name in FILES if (folder / name).is_file()), next(iter(FILES)))
 
 
 def refuse_newer(path: Path, data: bytes, newest: int) -> None:

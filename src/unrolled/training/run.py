@@ -14,7 +14,8 @@ from unrolled.data.tokenizers import SPECIAL, Tokenizer
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.training.card import model_card
-from unrolled.training.folder import Inputs, Kept, pack
+from unrolled.training.folder import Kept, kept_inputs, pack
+from unrolled.training.preprocessor import Preprocessor, inputs_of
 from unrolled.training.unfinished import refuse_existing
 
 __all__ = ["SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
@@ -29,7 +30,7 @@ class Run(ABC):
     Args:
         config: the resolved settings.
         model: in eval mode, on its device.
-        tokenizer: text to ids.
+        preprocessor: what turns data into the model's inputs.
         labels: what each output of the model means; empty where they are the tokens themselves.
         record: what run.json keeps: versions, machine, data, how training ended, the result on the test part.
         path: where it was loaded from or saved to, if anywhere.
@@ -43,16 +44,29 @@ class Run(ABC):
 
     config: Config
     model: Model
-    tokenizer: Tokenizer
+    preprocessor: Preprocessor
     labels: tuple[str, ...]
     record: dict[str, Any]
     path: Path | None = None
     test: Any = None
     metrics: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids.
+
+        Raises:
+            AttributeError: this run reads no text.
+        """
+        if not isinstance(self.preprocessor, Tokenizer):
+            raise AttributeError(
+                f"this run reads no text, so it has no tokenizer: see preprocessor, {self.preprocessor!r}"
+            )
+        return self.preprocessor
+
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
-        """Answer for one text or many, in their order."""
+        """Answer for one text or image or many, in their order."""
 
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
@@ -79,13 +93,13 @@ class Run(ABC):
             kept=Kept(
                 task=self.config.task,
                 row=self.config.row,
-                inputs=Inputs(vocabulary_size=self.tokenizer.vocabulary_size),
+                inputs=kept_inputs(inputs_of(self.preprocessor)),
                 labels=list(self.labels),
                 special_ids=SPECIAL_IDS,
                 model=self.config.model,
             ),
             weights=self.model.state_dict(),
-            tokenizer=self.tokenizer.to_json(),
+            preprocessor=self.preprocessor,
             record=self.record,
             metrics=self.metrics,
             card=model_card(self.config, self.record, **self.card()),

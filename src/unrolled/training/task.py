@@ -14,9 +14,9 @@ from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
 from unrolled.data.doctor import Report
-from unrolled.data.tokenizers import Tokenizer
-from unrolled.models import Answer, Model
+from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.training.loop import Source
+from unrolled.training.preprocessor import Preprocessor, inputs_of
 from unrolled.training.progress import Score
 from unrolled.training.run import Run
 
@@ -24,11 +24,11 @@ __all__ = ["Task"]
 
 
 class Task(ABC):
-    """A task with its data, read and turned into ids: made by `read`.
+    """A task with its data, read and made ready for a model: made by `read`.
 
     Args:
         name: of the data, for run folders.
-        tokenizer: text to ids.
+        preprocessor: what makes them ready.
         labels: what each of the model's outputs means; empty where they are the tokens themselves.
     """
 
@@ -38,19 +38,21 @@ class Task(ABC):
     """What its finished run is."""
     unused: ClassVar[frozenset[str]] = frozenset()
     """The settings that it has no use for: they must stay at their default."""
+    smallest: ClassVar[Inputs] = Ids(1)
+    """The smallest inputs of its kind, to see whether a model can be built."""
 
     name: str
-    tokenizer: Tokenizer
+    preprocessor: Preprocessor
     labels: tuple[str, ...]
 
     @classmethod
     @abstractmethod
-    def read(cls, data: object, config: Config, tokenizer: Tokenizer | None = None) -> Self:
-        """Read `data`, cut it into parts, learn the tokeniser from the training part; log what was understood.
+    def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
+        """Read `data`, cut it into parts, learn the preprocessor from the training part; log what was understood.
 
         Args:
             data: what the user gave. config: says how it is read.
-            tokenizer: one that was learned before, which is taken as it is.
+            preprocessor: one that was learned before, which is taken as it is.
 
         Raises:
             DataError: the data cannot be read as asked; names file and line.
@@ -68,12 +70,13 @@ class Task(ABC):
         Raises:
             ConfigError: names the setting.
         """
-        refuse_unused(config, f"task {config.task}", cls.unused)
+        refuse_unused(config, f"task {config.task}{' of images' if config.data.by else ''}", cls.unused)
 
     @property
     def num_outputs(self) -> int:
         """V of the model's logits: a number for each label, or for each token."""
-        return len(self.labels) or self.tokenizer.vocabulary_size
+        inputs = inputs_of(self.preprocessor)
+        return len(self.labels) or (inputs.vocabulary_size if isinstance(inputs, Ids) else inputs.size)
 
     @abstractmethod
     def source(self, model: Model, config: Config, device: torch.device) -> Source:

@@ -33,9 +33,10 @@ from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
-from unrolled.training.folder import is_run, of_training, refuse_newer, to_json, valid
+from unrolled.training.folder import is_run, kept_in, of_training, refuse_newer, to_json, valid
 from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
+from unrolled.training.preprocessor import FILES, Preprocessor
 from unrolled.training.progress import Event
 
 __all__ = ["Unfinished", "begin", "go_on", "next_run", "refuse_existing"]
@@ -73,22 +74,23 @@ class Unfinished:
         """Keep a training with these settings, computed by this build."""
         self.config, self.build = config, build
 
-    def write_plan(self, plan: Plan, tokenizer: str) -> None:
+    def write_plan(self, plan: Plan, preprocessor: Preprocessor) -> None:
         """Write what was asked: from now on the training can be resumed."""
-        files = {"plan.json": to_json(plan.model_dump()), "tokenizer.json": tokenizer.encode()}
+        files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
         sealed.write(self.folder / "plan", files)
 
-    def read_plan(self) -> tuple[Plan, str]:
-        """Return what was asked, and the tokeniser's JSON.
+    def read_plan(self) -> tuple[Plan, Preprocessor]:
+        """Return what was asked, and the preprocessor.
 
         Raises:
             CheckpointError: it is missing, damaged, or not ours.
         """
-        files = sealed.read(self.folder / "plan", ("plan.json", "tokenizer.json"))
+        preprocessor = kept_in(self.folder / "plan")
+        files = sealed.read(self.folder / "plan", ("plan.json", preprocessor))
         path = self.folder / "plan" / "plan.json"
         refuse_newer(path, files["plan.json"], FORMAT_VERSION)
         plan = valid(Plan, path, files["plan.json"])
-        return plan, files["tokenizer.json"].decode()
+        return plan, FILES[preprocessor].from_json(files[preprocessor].decode())
 
     def add(self, event: Event) -> None:
         """Keep an event."""

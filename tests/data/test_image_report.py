@@ -1,0 +1,47 @@
+"""What `unrolled data` says of images."""
+
+import json
+
+import numpy as np
+
+from small import pictures
+from unrolled import api
+
+
+def test_what_it_says_of_images() -> None:
+    pixels, labels = pictures(40)
+    pixels[1], labels[1] = pixels[0], "below" if labels[0] == "above" else "above"
+    report = api.inspect((pixels, labels), row="lstm", by="column", test_share=0.2)
+    assert (report.shape, report.dtype, report.by, report.steps) == ((6, 5, 1), "uint8", "column", (5, 6))
+    assert sum(part.images for part in report.parts.values()) == 40
+    assert sum(part.labels["above"] for part in report.parts.values()) == labels.count("above")
+    assert sum(report.duplicates.values()) == 1
+    assert report.majority in ("above", "below")
+    train = report.parts["train"]
+    assert train.majority_rate == train.labels[report.majority] / train.images
+    finding = next(finding for finding in report.findings if finding.kind == "conflicting labels")
+    assert [witness.where for witness in finding.witnesses] == ["python objects, image 0", "python objects, image 1"]
+    assert "one image in 2 rows has more than one label" in report.text()
+    assert "images of each label" in report.picture()
+    text = report.text()
+    assert "python objects: 40 images read = 40 used + 0 skipped" in text
+    assert "images of 5 × 6 pixels, 1 channel, uint8" in text
+    assert "read by column: 5 steps of 6 numbers" in text
+    assert json.loads(json.dumps(report.to_dict()))["steps"] == [5, 6]
+
+
+def test_the_first_image_is_drawn() -> None:
+    image = np.zeros((4, 60), np.uint8)
+    image[:, 30:] = 255
+    images = np.stack([image] * 40)
+    images[:, 1, 59] = np.arange(40)  # no two are equal, and this pixel is not drawn: every third one is
+    label, lines = api.inspect((images, ["a", "b"] * 20), by="row").first
+    assert lines == (" " * 20 + "@" * 20,) * 2
+    assert label in ("a", "b")
+
+
+def test_floats_are_told_in_their_own_unit() -> None:
+    pixels, labels = pictures(20)
+    report = api.inspect(((pixels / 255).astype(np.float32), labels))
+    assert report.dtype == "float32"
+    assert "mean and standard deviation of training: 0." in report.text()
