@@ -1,7 +1,7 @@
 """Make the sample data sets that the package carries.
 
     python experiments/make_samples.py --snippets SNIPPETS --plays PLAYS --words WORDS --verses VERSES \
-        --fashion FASHION src/unrolled/data/samples
+        --fashion FASHION --treebank TREEBANK src/unrolled/data/samples
 
 SNIPPETS makes films.tsv.xz and products.tsv.xz. It is a folder with `movieReviewSnippets_GroundTruth.txt`,
 `amazonReviewSnippets_GroundTruth.txt` (each line an id, a mean rating from −4 to 4 and a sentence, separated by tabs)
@@ -26,6 +26,10 @@ part is decided by the chapter's number, modulo 20: 7 is valid, 13 is test.
 FASHION makes the folder fashion. It is a folder with Fashion-MNIST as it is published: four gzipped IDX files, and its
 LICENSE. Of each of the ten classes the first 450 training images are train, the next 50 valid; the first 100 test
 images are test. They keep their order, and no pixel is changed.
+
+TREEBANK makes tags.train.conllu.xz, tags.valid.conllu.xz and tags.test.conllu.xz. It is a folder with
+`turkish-web.conllu`, `turkish-wiki.conllu` and their `LICENSE`. Each part is its sentences, unchanged, in their order,
+web first. SHA-256 of a sentence's sent_id, first byte modulo 10: 0 is valid, 1 is test, the rest train.
 
 The same source gives the same bytes.
 """
@@ -54,12 +58,13 @@ CLOTHES = (
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
 IMAGES = {"train": ("train", 0, 450), "valid": ("train", 450, 500), "t10k": ("t10k", 0, 100)}  # of each class
+TREEBANK = ("turkish-web.conllu", "turkish-wiki.conllu")
 NEUTRAL = 0.5  # a mean rating this near to zero says neither
 
 
-def part_of(key: str) -> str:
-    """Return the part that a text or review number falls into."""
-    return {0: "valid", 1: "test"}.get(hashlib.sha256(key.encode()).digest()[0] % 20, "train")
+def part_of(key: str, of: int = 20) -> str:
+    """Return the part that a text, a review number or a sentence's id falls into: one in `of` is valid, one test."""
+    return {0: "valid", 1: "test"}.get(hashlib.sha256(key.encode()).digest()[0] % of, "train")
 
 
 def make(name: str, source: str) -> tuple[str, Counter[str]]:
@@ -124,6 +129,15 @@ def verses(source: str) -> tuple[str, Counter[str]]:
     return "\n".join(rows) + "\n", counts
 
 
+def sentences(treebank: str) -> dict[str, str]:
+    """Return the CoNLL-U of each part."""
+    parts = {"train": "", "valid": "", "test": ""}
+    for sentence in treebank.strip("\n").split("\n\n"):
+        (identity,) = (line.removeprefix("# sent_id = ") for line in sentence.split("\n") if "# sent_id = " in line)
+        parts[part_of(identity, 10)] += f"{sentence}\n\n"
+    return parts
+
+
 def pack(path: Path, text: str) -> int:
     """Write a text as .xz, as small as it gets; return its bytes."""
     packed = lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME)
@@ -175,6 +189,7 @@ def main() -> None:
     parser.add_argument("--words", type=Path, help="folder with cmudict.dict and its LICENSE")
     parser.add_argument("--verses", type=Path, help="folder with en-fr.tsv and its LICENSE")
     parser.add_argument("--fashion", type=Path, help="folder with Fashion-MNIST's four files and its LICENSE")
+    parser.add_argument("--treebank", type=Path, help="folder with the two CoNLL-U files and their LICENSE")
     parser.add_argument("target", type=Path, help="folder to write into")
     asked = parser.parse_args()
     if asked.snippets:
@@ -196,6 +211,12 @@ def main() -> None:
             shutil.copyfile(folder / "LICENSE", asked.target / f"LICENSE-{name}")
     if asked.fashion:
         sys.stdout.write(fashion(asked.fashion, asked.target / "fashion"))
+    if asked.treebank:
+        whole = "".join((asked.treebank / file).read_text(encoding="utf-8").strip("\n") + "\n\n" for file in TREEBANK)
+        for part, text in sentences(whole).items():
+            size = pack(asked.target / f"tags.{part}.conllu.xz", text)
+            sys.stdout.write(f"tags {part}: {size:,} bytes, {text.count(chr(10) * 2):,} sentences\n")
+        shutil.copyfile(asked.treebank / "LICENSE", asked.target / "LICENSE-tags")
 
 
 if __name__ == "__main__":

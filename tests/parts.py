@@ -36,6 +36,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "bag-max": lambda: Bag(D, pool="max"),
     "window-1": lambda: Window(D, 1),
     "window-4": lambda: Window(D, 4),
+    "window-ahead": lambda: Window(D, 4, ahead=1),
+    "window-all-ahead": lambda: Window(D, 3, ahead=2),
 }
 for _name, _make in CELLS.items():
     LAYERS |= {
@@ -49,7 +51,11 @@ LAYERS["mixed-stack"] = lambda: Stacked([both(GRUCell), Recurrent(LSTMCell(2 * H
 INPUTS = {"ids": Ids(11), "features": Features(3)}
 OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
     ("feedforward", "once"): [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
-    ("feedforward", "each"): [{"window": 3}, {"window": 1, "num_layers": 2}],
+    ("feedforward", "each"): [
+        {"window": 3},
+        {"window": 1, "num_layers": 2},
+        {"window": 3, "bidirectional": True},
+    ],
     ("recurrent", "once"): [
         {},
         {"read": "mean"},

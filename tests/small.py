@@ -101,3 +101,40 @@ def image_run(row: str = "gru", **settings: Any) -> Run:
     """A classifier of images after a few updates; the same one for all who ask for the same."""
     small = {"hidden_size": 5, "updates": 4, "evaluate_every": 2, "batch_images": 16}
     return unrolled.train(pictures(), row=row, **small | settings)
+
+
+TAGS = {"fine": "ADJ", "dull": "ADJ", "the": "DET", "a": "DET", "film": "NOUN", "plot": "NOUN", "is": "VERB"}
+
+
+def sentences(n: int = 40, *, seed: int = 0) -> list[tuple[list[str], list[str]]]:
+    """Sentences of 4 to 9 words with their tags; "no7" is a NOUN after a DET, else an ADJ. No two are equal."""
+    draw = random.Random(seed)
+    made = []
+    for i in range(n):
+        words = draw.choices(list(TAGS), k=draw.randint(3, 8))
+        words.insert(draw.randint(0, len(words)), f"no{i % 7}")
+        words.append(f"x{i}")
+        tags = [TAGS.get(word, "NOUN" if k and words[k - 1] in ("the", "a") else "ADJ") for k, word in enumerate(words)]
+        made.append((words, tags))
+    return made
+
+
+def write_conllu(path: Path, made: list[tuple[list[str], list[str]]] | None = None) -> Path:
+    """Write sentences as CoNLL-U and return the path."""
+    blocks = []
+    for number, (words, tags) in enumerate(sentences() if made is None else made):
+        rows = []
+        for k, (word, tag) in enumerate(zip(words, tags, strict=True), start=1):
+            xpos = "closed" if tag == "DET" else "open"
+            rows.append(f"{k}\t{word}\t_\t{tag}\t{xpos}\t_\t_\tdep\t_\t_")
+        blocks.append("\n".join([f"# sent_id = {number}", *rows]) + "\n\n")
+    path.write_text("".join(blocks), encoding="utf-8")
+    return path
+
+
+@cache
+def tag_run(row: str = "gru", **settings: Any) -> Run:
+    """A tagger of a few updates; the same one for all who ask for the same."""
+    own = {"window": 3} if row == "feedforward" else {}
+    small = {**SMALL, "tokenizer": "character", "dropout": 0.0}
+    return unrolled.train(sentences(), task="tag", row=row, **small | own | settings)

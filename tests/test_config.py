@@ -75,7 +75,7 @@ def test_whatever_a_setting_holds_is_read_back(text: str, rate: float, seed: int
         ({"device": "gpu"}, "device should be 'auto', 'cpu', 'cuda' or 'mps': got 'gpu'"),
         ({"row": "grux"}, 'row "grux" is not in the lineage (did you mean "gru"?)'),
         ({"row": "gpt"}, 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
-        ({"task": "tag"}, 'task "tag" (tokens and a label each) is not built yet'),
+        ({"task": "translate"}, 'task "translate" (a source and a target sequence) is not built yet'),
         ({"row": 3}, "row should be a valid string: got 3"),
         ({"seed": None}, "seed should be a valid integer: got None"),
         ({"text": ["x" * 200]}, "text should be a valid string: got ['xxxxx"),

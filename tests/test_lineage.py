@@ -42,8 +42,8 @@ def test_what_is_unknown_names_the_nearest() -> None:
         row("ltsm")
     with pytest.raises(ConfigError, match=r'task "clasify" is unknown \(did you mean "classify"\?\); tasks are'):
         task("clasify")
-    with pytest.raises(ConfigError, match=r'task "tag" \(.*\) is not built yet; built are classify'):
-        task("tag")
+    with pytest.raises(ConfigError, match=r'task "translate" \(.*\) is not built yet; built are classify'):
+        task("translate")
 
 
 def test_rows_of_a_task() -> None:

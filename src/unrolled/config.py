@@ -48,7 +48,7 @@ class DataConfig(_Section):
     """What is read, how it is split, and how text becomes ids."""
 
     text: str = Field("text", description="column (or JSON key) that holds the text")
-    label: str = Field("label", description="column (or JSON key) that holds the label")
+    label: str = Field("label", description="column (or JSON key) that holds the label; of CoNLL-U the tag")
     valid: str | None = Field(None, description="file with the validation examples, instead of a split")
     test: str | None = Field(None, description="file with the test examples, instead of a split")
     valid_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation part")
@@ -57,6 +57,7 @@ class DataConfig(_Section):
     on_bad_row: Literal["stop", "skip"] = Field("stop", description="stop at a bad row, or skip, count and list it")
     tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="what one token is")
     vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
+    whole_words: int = Field(0, ge=0, description="most words that stand behind their pieces, whole (task tag)")
     min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
     lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
     by: Literal["image", "row", "column", "pixel"] | None = Field(
@@ -83,7 +84,7 @@ class ModelConfig(_Section):
     )
     hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
     num_layers: int = Field(1, ge=1, le=1_000, description="layers on top of each other")
-    bidirectional: bool = Field(False, description="read from both ends (recurrent rows)")
+    bidirectional: bool = Field(False, description="read from both ends; row feedforward: a window around each step")
     read: Literal["last", "mean", "max"] | None = Field(
         None, description="what the one answer is read from; default: last, in row feedforward mean"
     )
@@ -132,7 +133,7 @@ class TrainingConfig(_Section):
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all outputs")
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: rare classes count for more, so that all weigh the same (classify only)"
+        "none", description="balanced: rare classes count for more, so that all weigh the same (classify, tag)"
     )
     average: float = Field(
         0.0, ge=0, lt=1, description="decay of the average of the weights that is evaluated and kept, as 0.999; 0: none"
@@ -193,13 +194,24 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by
         "learning_rate": 4e-3,
         "warmup": 0.03,
     },
+    "tag": {
+        "label": "UPOS",
+        "tokenizer": "bpe",
+        "vocabulary_size": 600,
+        "whole_words": 20_000,
+        "lowercase": False,
+        "hidden_size": 192,
+        "bidirectional": True,
+        "epochs": 25,
+        "label_smoothing": 0.1,
+    },
 }
 
 
 class Config(_Section):
     """A whole run: the task, the row, and the three sections."""
 
-    task: str = Field(TASK, description="the job: classify or generate (tag and translate are to come)")
+    task: str = Field(TASK, description="the job: classify, tag or generate (translate is to come)")
     row: str = Field("gru", description="the architecture, a row of the lineage")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)

@@ -44,7 +44,7 @@ TASKS = (
         "unrolled.tasks.classification:Classify",
         images="unrolled.tasks.images:ClassifyImages",
     ),
-    Task("tag", "tokens and a label each"),
+    Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag"),
     Task("translate", "a source and a target sequence"),
     Task("generate", "plain text", "unrolled.tasks.generation:Generate"),
 )

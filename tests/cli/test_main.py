@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from small import pairs, pictures, text_run, trained, write_csv, write_images, write_text
+from small import pairs, pictures, text_run, trained, write_conllu, write_csv, write_images, write_text
 from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
@@ -139,6 +139,30 @@ def test_the_whole_way_of_images(say: Callable[..., Said], tmp_path: Path) -> No
     assert say("train", "set", "--text", "x").refused().startswith("task classify of images has no use for text")
 
 
+def test_the_whole_way_of_tags(say: Callable[..., Said], tmp_path: Path) -> None:
+    data = write_conllu(tmp_path / "data.conllu")
+    said = say("train", "data.conllu", "--task", "tag", "--row", "lstm", *TINY)
+    assert said.code == 0
+    assert "40 sentences read = 40 used + 0 skipped" in said.err
+    assert "unseen words" in said.out
+    run = "runs/data-lstm-1"
+    assert f'decode {run} "a sentence of your own"' in said.out
+    lines = say("decode", run, "the film is", "a no3").out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["the", "film", "is", "", "a", "no3", ""]
+    (answer,) = say("decode", run, "the film", "--json").out.splitlines()
+    assert [word["word"] for word in json.loads(answer)["words"]] == ["the", "film"]
+    assert len(say("decode", run, "--file", data, "--json").out.splitlines()) == 40
+    assert json.loads(say("evaluate", run, "--json").out)["words"] > 0
+    assert "40 sentences" in say("evaluate", run, data).out
+    assert "task is tag, which has no use for text" in say("evaluate", run, data, "--text", "x").refused()
+    assert "task is tag, which has no use for length" in say("decode", run, "x", "--length", "3").refused()
+    assert "duplicate sentences: none" in say("data", data, "--task", "tag").out
+    assert json.loads(say("data", data, "--task", "tag", "--json").out)["parts"]["train"]["sentences"] > 20
+    data.write_text(data.read_text() + "1\tx\n")
+    refused = say("data", data, "--task", "tag").refused()
+    assert f"line {len(data.read_text().splitlines())}" in refused
+
+
 def test_prompts_come_from_a_pipe(say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = text_run().save(tmp_path / "writer").path
     for _ in standard_input(monkeypatch, b"the cat\nfilm\n"):
@@ -217,7 +241,9 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("train data.csv --learning-rate nan", "learning_rate should be"),
         ("train data.csv --row grux", 'Invalid value "grux" for --row. Choose from: "feedforward", "elman"'),
         ("train data.csv --row gpt", 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
-        ("train data.csv --task tag", 'task "tag" (tokens and a label each) is not built yet'),
+        ("train data.csv --task translate", 'task "translate" (a source and a target sequence) is not built yet'),
+        ("train data.csv --task tag", 'data.csv: cannot tell the format from ".csv"'),
+        ("train data.tsv --task tag --text x", "task tag has no use for text: leave it out (got 'x')"),
         ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
         ("train data.csv --backend torch --row feedforward", 'row "feedforward" has no recurrent layer'),

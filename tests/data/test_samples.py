@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import lzma
+import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from unrolled import lineage
-from unrolled.config import DataConfig
+from unrolled.config import DataConfig, from_flat
 from unrolled.data import SAMPLES, load_examples
 from unrolled.data.images import load_images
-from unrolled.data.samples import FOLDER, PARTS, find, image_folder, read_sample, text_file
+from unrolled.data.samples import FOLDER, PARTS, find, image_folder, part_file, read_sample
 from unrolled.data.splits import fold
+from unrolled.data.tagged_splits import split_sentences
 from unrolled.errors import DataError
 
 COUNTS = {
@@ -72,10 +74,35 @@ def test_the_licence_comes_with_the_samples():
     assert "free of charge" in (folder / "LICENSE-shakespeare").read_text()
     assert "Carnegie Mellon University" in (folder / "LICENSE-letters").read_text()
     assert "public domain" in (folder / "LICENSE-verses").read_text()
+    assert "Apache License" in (folder / "LICENSE-tags").read_text()
+
+
+def test_the_sentences_are_where_the_hash_of_their_id_puts_them():
+    found = {part: lzma.decompress(part_file("tags", part, ".conllu").read_bytes()).decode() for part in PARTS}
+    ids = {part: re.findall(r"^# sent_id = (.*)$", text, re.M) for part, text in found.items()}
+    assert {part: len(these) for part, these in ids.items()} == {"train": 3865, "valid": 491, "test": 495}
+    for part, these in ids.items():
+        hashes = (hashlib.sha256(identity.encode()).digest()[0] % 10 for identity in these)
+        assert {{0: "valid", 1: "test"}.get(number, "train") for number in hashes} == {part}
+    splits = split_sentences("sample:tags", from_flat({"task": "tag"}).data)
+    assert {name: len(part.tags()) for name, part in splits.parts().items()} == {
+        "train": 64954, "valid": 8172, "test": 8244,
+    }  # fmt: skip
+    assert len(splits.labels) == 14
+    assert splits.how == "the fixed parts of sample:tags"
+
+
+def test_the_script_that_cut_the_treebank():
+    made = script()
+    treebank = "".join(f"# sent_id = {i}\n1\tword {i}\n\n" for i in range(40))
+    parts = made.sentences(treebank)
+    assert sorted(part.count("word") for part in parts.values()) != [0, 0, 40]
+    assert sorted("".join(parts.values()).split("\n\n")) == sorted(treebank.split("\n\n"))
+    assert "# sent_id = 7\n1\tword 7\n\n" in parts[made.part_of("7", 10)]
 
 
 def test_the_plays_are_whole_and_each_in_one_part():
-    texts = {part: lzma.decompress(text_file("shakespeare", part).read_bytes()).decode() for part in PARTS}
+    texts = {part: lzma.decompress(part_file("shakespeare", part, ".txt").read_bytes()).decode() for part in PARTS}
     assert {part: len(text) for part, text in texts.items()} == {"train": 4498519, "valid": 274351, "test": 215894}
     assert sum(map(len, texts.values())) == {sample.name: sample.size for sample in SAMPLES}["shakespeare"]
     assert len(set("".join(texts.values()))) == 81

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unrolled.data import tokenizers as module
 from unrolled.data.samples import read_sample
-from unrolled.data.tokenizers import SPECIAL, UNK, Tokenizer
+from unrolled.data.tokenizers import SPECIAL, UNK, Tokenizer, marked
 from unrolled.errors import CheckpointError, ConfigError, DataError
 
 KINDS = ["character", "byte", "word", "bpe"]
@@ -294,3 +294,30 @@ def test_what_is_unknown_is_named_with_its_place():
     words = Tokenizer.train(["to be"], kind="word", min_frequency=1)
     assert words.unknown("To be, or") == [(5, ","), (7, "or")]
     assert Tokenizer.train(["abc"], kind="byte").unknown("äöü") == []
+
+
+@pytest.mark.parametrize("kind", ["character", "byte", "word", "bpe"])
+def test_whole_words_stand_behind_their_pieces(kind):
+    words = ["the", "film", "the", "don't", "film", "the", "rare", "aa"]
+    plain = Tokenizer.train(marked(words), kind=kind, vocabulary_size=280, min_frequency=2, lowercase=False)
+    whole = Tokenizer.train(
+        marked(words), kind=kind, vocabulary_size=280, min_frequency=2, lowercase=False, whole_words=2
+    )
+    V = plain.vocabulary_size
+    assert whole.vocabulary_size == V + 2
+    assert whole.tokens([V, V + 1]) == [" the", " film"], "the most frequent ones"
+    asked = ["film", "rare", "the", "☃"]
+    own = [V + 1, UNK, V, UNK]
+    assert whole.encode_words(asked) == [[*ids, i] for ids, i in zip(plain.encode(marked(asked)), own, strict=True)]
+    assert plain.encode_words(asked) == plain.encode(marked(asked))
+    assert whole.encode([" the film"]) == plain.encode([" the film"]), "in a text there are only pieces"
+    again = Tokenizer.from_json(whole.to_json())
+    assert again.encode_words(asked) == whole.encode_words(asked)
+    assert again.to_json() == whole.to_json()
+
+
+def test_a_rare_word_is_not_kept_whole():
+    words = marked(["a", "b", "b"])
+    for least, kept in ((1, 2), (2, 1), (3, 0)):
+        found = Tokenizer.train(words, kind="byte", min_frequency=least, whole_words=9)
+        assert found.vocabulary_size == 261 + kept

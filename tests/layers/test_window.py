@@ -18,6 +18,21 @@ def test_it_shows_the_last_inputs_in_their_order() -> None:
     assert y[0].tolist() == [x3 + x4 + x1]
 
 
+def test_it_looks_ahead_to_the_last_real_step() -> None:
+    x = torch.arange(1.0, 9).view(1, 4, 2)
+    zero = [0.0, 0.0]
+    x1, x2, x3, x4 = x[0].tolist()
+    y, state = Window(2, 3, ahead=1)(x)
+    assert y[0].tolist() == [zero + x1 + x2, x1 + x2 + x3, x2 + x3 + x4, x3 + x4 + zero]
+    assert state.inputs[0].tolist() == [x4]
+    y, state = Window(2, 3, ahead=1)(x, lengths=torch.tensor([2]))
+    assert y[0].tolist() == [zero + x1 + x2, x1 + x2 + zero, zero * 3, zero * 3]
+    assert state.inputs[0].tolist() == [x2]
+    y, _ = Window(2, 3, ahead=1)(x[:, 2:3], state)
+    assert y[0].tolist() == [x2 + x3 + zero]
+    assert not Window(2, 3, ahead=1).causal
+
+
 def test_a_row_keeps_the_inputs_before_its_padding() -> None:
     x = torch.randn(3, 4, 2)
     y, state = Window(2, 3)(x, lengths=torch.tensor([4, 1, 0]))
@@ -36,6 +51,8 @@ def test_gradients_reach_every_place_of_the_window() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ConfigError, match="a window holds at least 1 input: got 0"):
         Window(2, 0)
+    with pytest.raises(ConfigError, match="a window of 3 looks at most 2 inputs ahead: got 3"):
+        Window(2, 3, ahead=3)
     with pytest.raises(ShapeError, match=r"x must have shape \(B, T, D=2\)"):
         Window(2, 3)(torch.zeros(1, 4, 3))
-    assert repr(Window(2, 3)) == "Window(2, length=3)"
+    assert repr(Window(2, 3)) == "Window(2, length=3, ahead=0)"

@@ -71,6 +71,7 @@ OPTIONS = [
     laws.Option("num_layers", 2, RECURRENT),
     laws.Option("num_layers", 2, {"row": "feedforward"}),
     laws.Option("bidirectional", True, RECURRENT),
+    laws.Option("bidirectional", True, {"row": "feedforward", "answer": "each"}),
     laws.Option("read", "mean", RECURRENT),
     laws.Option("read", "max", {"row": "lstm", "read": "mean"}),
     laws.Option("read", "max", {"row": "feedforward"}),
@@ -161,6 +162,19 @@ def test_what_a_window_reaches_and_what_it_does_not() -> None:
         same = torch.equal(model(ids)[0][0, -1], model(changed)[0][0, -1])
         assert same == (place < 1), "only the last 3 of 4 are seen"
     assert build("gru", Ids(11), 4, ModelConfig(), answer="each").reach is None
+
+
+@pytest.mark.parametrize(("window", "seen"), [(1, [2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
+def test_a_window_in_both_directions_has_its_step_in_the_middle(window: int, seen: list[int]) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(embedding_size=6, window=window, bidirectional=True)
+    model = build("feedforward", Ids(11), 4, config, answer="each").eval()
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    for place in range(5):
+        changed = ids.clone()
+        changed[0, place] = 10
+        same = torch.equal(model(ids)[0][0, 2], model(changed)[0][0, 2])
+        assert same == (place not in seen)
 
 
 def test_two_requests_share_one_model() -> None:

@@ -32,5 +32,5 @@ def test_what_it_has_no_use_for_is_a_setting_and_refused(name: str, monkeypatch:
 
 
 def test_a_task_that_is_not_built_says_so() -> None:
-    with pytest.raises(ConfigError, match=r'task "tag" \(tokens and a label each\) is not built yet'):
-        tasks.find("tag")
+    with pytest.raises(ConfigError, match=r'task "translate" \(a source and a target sequence\) is not built yet'):
+        tasks.find("translate")

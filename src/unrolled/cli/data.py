@@ -36,9 +36,10 @@ def command(
     ----------
     data
         CSV, TSV, JSON lines or Parquet; images as an IDX file, a folder of these or a folder with a folder for each
-        class; for task generate a .txt file or a folder of them (all but Parquet also .gz, .xz or .bz2); - for standard
-        input; a sample's name: sample:films, sample:products, sample:fashion, sample:shakespeare; or hub:NAME for a
-        data set of the Hugging Face Hub.
+        class; for task tag CoNLL-U (.conllu) or a word, a tab and a tag a line (.tsv, .txt); for task generate a .txt
+        file or a folder of them (all but Parquet also .gz, .xz or .bz2); - for standard input; a sample's name:
+        sample:films, sample:products, sample:fashion, sample:tags, sample:shakespeare; or hub:NAME for a data set of
+        the Hugging Face Hub.
     config
         TOML file with settings (see "unrolled config"); flags go before it.
     json

@@ -38,7 +38,7 @@ def command(
     seed: Annotated[int | None, Parameter(group=WRITING)] = None,
     stop: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
 ) -> None:
-    """Ask a trained network: a label for each text or image, or what comes after a text, in the order given.
+    """Ask a trained network: a label for each text, word or image, or what comes after a text, in order.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
@@ -58,8 +58,8 @@ def command(
     texts
         Texts to answer for, or to continue; or image files.
     file
-        CSV, TSV or JSON lines with the run's text column, or an IDX file or folder of images; it needs no labels (task
-        classify).
+        CSV, TSV or JSON lines with the run's text column, CoNLL-U or a word a line (task tag), or an IDX file or
+        folder of images; it needs no labels.
     json
         Print one JSON object a line, with all that is known of the answer.
     device
@@ -92,7 +92,8 @@ def command(
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
-        foreign = [*options, *(["prompt"] if prompt else [])] if task == "classify" else ["file"] if file else []
+        writing = [*options, *(["prompt"] if prompt else [])]
+        foreign = (["file"] if file else []) if task == "generate" else writing
         if foreign:
             raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
         refuse_given(settings, tasks.of(loaded.config).unused, task)

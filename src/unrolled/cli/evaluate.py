@@ -30,8 +30,9 @@ def command(
     run
         Folder of a run.
     data
-        CSV, TSV, JSON lines or Parquet, an IDX file or a folder of images by class, plain text for task generate, - for
-        standard input, a sample's name, or hub:NAME; default: the test part that the run was trained beside.
+        CSV, TSV, JSON lines or Parquet, an IDX file or a folder of images by class, CoNLL-U or two columns for task
+        tag, plain text for task generate, - for standard input, a sample's name, or hub:NAME; default: the test part
+        that the run was trained beside.
     json
         Print JSON.
     device

@@ -42,11 +42,16 @@ class Sequences:
 
     def pad(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows (B,) as ids (B, T), padded on the right with <pad>, and their lengths (B,), all int64."""
+        places, lengths = self.places(rows)
+        return self.ids[places].long(), lengths
+
+    def places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the tokens of the rows (B,) stand in `ids`, (B, T), padding at its end, and the lengths (B,)."""
         lengths = self.lengths[rows]
         steps = torch.arange(int(lengths.max()) if len(rows) else 0)  # (T,)
-        positions = self.starts[rows, None] + steps  # (B, T)
-        positions[steps >= lengths[:, None]] = len(self.ids) - 1
-        return self.ids[positions].long(), lengths
+        places = self.starts[rows, None] + steps  # (B, T)
+        places[steps >= lengths[:, None]] = len(self.ids) - 1
+        return places, lengths
 
 
 class Batches:

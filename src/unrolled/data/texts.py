@@ -31,7 +31,7 @@ from unrolled.data.files import (
     unpacked_name,
     unreadable,
 )
-from unrolled.data.samples import PARTS, PREFIX, find, text_file
+from unrolled.data.samples import PARTS, PREFIX, find, part_file
 from unrolled.data.splits import assign, shares
 from unrolled.data.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
@@ -218,7 +218,8 @@ def _files(named: object) -> tuple[Text, ...]:
     """The text files that a path or a sample's part names, in the order of their names."""
     if isinstance(named, str) and named.startswith(PREFIX):
         sample, part = find(named, TASK)
-        return tuple(Text(text_file(sample.name, p), f"{PREFIX}{sample.name}/{p}") for p in ([part] if part else PARTS))
+        wanted = [part] if part else PARTS
+        return tuple(Text(part_file(sample.name, p, ".txt"), f"{PREFIX}{sample.name}/{p}") for p in wanted)
     if named == STDIN:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(named))

@@ -8,6 +8,9 @@
                character by character. Scripts without spaces beyond these (Thai, Khmer, …) are better served by bpe
 - `bpe`        byte pairs learned from the training part, on bytes: nothing is ever <unk>, texts come back exactly
 
+Where words come one by one (task tag), a vocabulary may also hold *whole words*: tokens that stand behind the pieces of
+their word. They begin with a space and are longer than it, which no other token of any kind is.
+
 The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are no "added tokens", which the library would look for in
 every text: whoever writes "<pad>" gets the tokens of these five characters.
 """
@@ -20,6 +23,7 @@ import logging
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -35,7 +39,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from unrolled.errors import CheckpointError, ConfigError, DataError
 
-__all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer"]
+__all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class Tokenizer:
         self.lowercase = lowercase
         self._tokens = tuple(tokens)  # by id
         self._merges = tuple(merges)  # of bpe, in order
+        self._whole = {token: i for i, token in enumerate(self._tokens) if _is_whole(token)}
         self._inner = library.Tokenizer(self._model())
         if kind == "word":
             steps = [
@@ -98,6 +103,7 @@ class Tokenizer:
         vocabulary_size: int = 20_000,
         min_frequency: int = 2,
         lowercase: bool = True,
+        whole_words: int = 0,
     ) -> Tokenizer:
         """Learn a vocabulary: the same texts give the same one, to the byte of its JSON.
 
@@ -108,10 +114,19 @@ class Tokenizer:
             vocabulary_size: most tokens to keep, the 5 special ones included (a byte vocabulary always has 261).
             min_frequency: a token, or for bpe a pair, seen less often is not kept.
             lowercase: fold upper case away (kind word only).
+            whole_words: most whole words to keep beside, of texts that are words (see `encode_words`).
 
         Raises:
             ConfigError: an unknown kind, or a vocabulary too small to hold what it must.
         """
+        if whole_words:
+            counts = Counter(texts := list(texts))
+            often = sorted((text for text in counts if counts[text] >= min_frequency), key=lambda text: -counts[text])
+            pieces = cls.train(
+                texts, kind=kind, vocabulary_size=vocabulary_size, min_frequency=min_frequency, lowercase=lowercase
+            )
+            tokens = (*pieces._tokens, *often[:whole_words])
+            return cls(kind, tokens, merges=pieces._merges, lowercase=pieces.lowercase)
         if kind not in get_args(Kind):
             raise ConfigError(f'tokenizer "{kind}" is unknown; tokenizers are {", ".join(get_args(Kind))}')
         smallest = len(SPECIAL) + (len(BYTES) if kind == "bpe" else 1)
@@ -165,6 +180,20 @@ class Tokenizer:
         while some := list(islice(texts, AT_ONCE)):
             yield from self.encode(some)
 
+    def encode_words(self, words: Sequence[str]) -> list[list[int]]:
+        """Return the ids of words, each by itself: those of its pieces, and its own, where whole words are kept.
+
+        A space stands before each, which marks where a word begins (but for kind word, which drops it). The own id of a
+        word that is not kept is <unk>.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        pieces = self.encode(texts := marked(words))
+        if not self._whole:
+            return pieces
+        return [[*ids, self._whole.get(text, UNK)] for ids, text in zip(pieces, texts, strict=True)]
+
     def encode_blocks(self, blocks: Iterable[str]) -> Iterator[NDArray[np.integer[Any]]]:
         """Yield the ids of one long text that comes in blocks, cut anywhere: the same ids as of the whole.
 
@@ -199,7 +228,8 @@ class Tokenizer:
         tokens = [self._tokens[i] for i in ids]
         if self.kind in ("character", "word"):
             return tokens
-        return [token if token in SPECIAL else _bytes([token]).decode("utf-8", "backslashreplace") for token in tokens]
+        whole = {*SPECIAL, *self._whole}
+        return [t if t in whole else _bytes([t]).decode("utf-8", "backslashreplace") for t in tokens]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text that ids stand for: words with a space between them, all others as they were.
@@ -264,7 +294,8 @@ class Tokenizer:
             raise CheckpointError("the tokenizer is damaged: its ids are not 0, 1, 2, … without gaps")
         if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
             raise CheckpointError(f"the tokenizer is damaged: its first ids are not {' '.join(SPECIAL)}")
-        if kind in ("byte", "bpe") and tokens != _pieces(merges if kind == "bpe" else ()):
+        pieces = [token for token in tokens if not _is_whole(token)]
+        if kind in ("byte", "bpe") and pieces != _pieces(merges if kind == "bpe" else ()):
             raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
         tokenizer = cls(kind, tokens, merges=merges, lowercase=lowercase)
         written = json.loads(tokenizer.to_json())
@@ -286,6 +317,15 @@ class Tokenizer:
         if self.kind in ("byte", "bpe"):
             return models.BPE(vocabulary, list(self._merges))
         return models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
+
+
+def marked(words: Iterable[str]) -> list[str]:
+    """Return words as `encode_words` cuts them, and as a vocabulary for it is learned."""
+    return [f" {word}" for word in words]
+
+
+def _is_whole(token: str) -> bool:
+    return len(token) > 1 and token.startswith(" ")
 
 
 def _pieces(merges: Sequence[tuple[str, str]]) -> list[str]:

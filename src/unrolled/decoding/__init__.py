@@ -2,6 +2,7 @@
 
 from unrolled.decoding.classification import Classification, ImageClassification, Readable, classify, probabilities
 from unrolled.decoding.generation import Continuation, Generation, Sampling, score_tokens
+from unrolled.decoding.tagging import TaggedSentence, TaggedWord, tag, word_probabilities
 
 __all__ = [
     "Classification",
@@ -10,7 +11,11 @@ __all__ = [
     "ImageClassification",
     "Readable",
     "Sampling",
+    "TaggedSentence",
+    "TaggedWord",
     "classify",
     "probabilities",
     "score_tokens",
+    "tag",
+    "word_probabilities",
 ]

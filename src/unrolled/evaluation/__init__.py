@@ -8,6 +8,7 @@ from unrolled.evaluation.classification import (
 )
 from unrolled.evaluation.generation import GenerationResult, evaluate_generation
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.tagging import TaggingResult, evaluate_tagging
 
 __all__ = [
     "ClassScores",
@@ -15,8 +16,10 @@ __all__ = [
     "GenerationResult",
     "Interval",
     "LengthBin",
+    "TaggingResult",
     "bootstrap",
     "evaluate_classification",
     "evaluate_generation",
+    "evaluate_tagging",
     "wilson",
 ]

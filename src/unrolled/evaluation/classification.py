@@ -80,7 +80,7 @@ class ClassificationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every figure under its field's name, ready for JSON; an interval is a list of low and high."""
-        figures: dict[str, Any] = _plain(asdict(self))
+        figures: dict[str, Any] = plain(asdict(self))
         return figures
 
     def text(self) -> str:
@@ -113,29 +113,41 @@ def evaluate_classification(
     answers = probabilities.argmax(axis=1)  # (N,)
     right = answers == truth  # (N,)
     confusion = np.bincount(truth.astype(np.int64) * K + answers, minlength=K * K).reshape(K, K)
-    hits, support, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)  # (K,) each
-    correct = int(hits.sum())
+    correct = int(confusion.trace())
 
     # Accuracy and macro-F1 see the examples only through the confusion matrix, so resampling its cells is enough;
     # a cell that is empty stays so in every resample.
     cells = np.nonzero(confusion)  # (M,), (M,)
     f1_interval = bootstrap(confusion[cells], lambda counts: macro_f1(counts, *cells))
-    columns = _ratio(hits, answered), _ratio(hits, support), _ratio(2 * hits, answered + support)
-    given = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
-    logs = np.log(np.maximum(given, np.finfo(given.dtype).tiny), dtype=np.float64)  # (N,)
     return ClassificationResult(
         n=N,
         accuracy=correct / N,
         accuracy_interval=bootstrap([correct, N - correct], lambda counts: counts[:, 0] / N),
         macro_f1=float(macro_f1(confusion[cells][np.newaxis], *cells)[0]),
         macro_f1_interval=f1_interval,
-        loss_nats=max(0.0, -float(logs.mean())),  # a probability may exceed 1 by rounding, and 0 has no sign
+        loss_nats=loss_of(probabilities, truth),
         majority_label=labels[majority],
         majority_accuracy=float((truth == majority).mean()),
-        classes=tuple(ClassScores(*scores) for scores in zip(labels, *columns, support.tolist(), strict=True)),
+        classes=class_scores(labels, truth, answers),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         by_length=_by_length(lengths, right),
     )
+
+
+def class_scores(labels: Sequence[str], truth: Integers, answers: Integers) -> tuple[ClassScores, ...]:
+    """Return precision, recall and F1 of each of the K classes, from the right ones (N,) and the answers (N,)."""
+    K = len(labels)
+    confusion = np.bincount(truth.astype(np.int64) * K + answers, minlength=K * K).reshape(K, K)
+    hits, support, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)  # (K,) each
+    columns = _ratio(hits, answered), _ratio(hits, support), _ratio(2 * hits, answered + support)
+    return tuple(ClassScores(*scores) for scores in zip(labels, *columns, support.tolist(), strict=True))
+
+
+def loss_of(probabilities: Floats, truth: Integers) -> float:
+    """Return the mean nats of the right classes (N,), given the probabilities (N, K)."""
+    given = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
+    logs = np.log(np.maximum(given, np.finfo(given.dtype).tiny), dtype=np.float64)  # (N,)
+    return max(0.0, -float(logs.mean()))  # a probability may exceed 1 by rounding, and 0 has no sign
 
 
 def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
@@ -160,27 +172,38 @@ def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
 
 def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, majority: int) -> None:
     """Refuse what cannot be measured; one sentence each."""
+    check_answers(K, truth, probabilities)
+    if lengths.shape != truth.shape:
+        raise ShapeError(f"lengths must have shape (N={len(truth)},), as probabilities has rows: got {lengths.shape}")
+    if lengths.dtype.kind not in "iu":
+        raise ShapeError(f"lengths must be integers: got {lengths.dtype}")
+    if not 0 <= majority < K:
+        raise DataError(f"majority must be a class index from 0 to {K - 1}: got {majority}")
+    if lengths.min() < 0:
+        raise DataError(f"lengths must not be negative: got {lengths.min()}")
+
+
+def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
+    """Refuse right classes (N,) and probabilities (N, K) that cannot be; one sentence each.
+
+    Raises:
+        ShapeError: a wrong shape or dtype. DataError: there is no example, or a value that cannot be.
+    """
     if probabilities.ndim != 2 or probabilities.shape[1] != K or K == 0:
         raise ShapeError(
             f"probabilities must have shape (N, K={K}), one column for each of {K} labels: got {probabilities.shape}"
         )
     N = len(probabilities)
-    for name, values in (("truth", truth), ("lengths", lengths)):
-        if values.shape != (N,):
-            raise ShapeError(f"{name} must have shape (N={N},), as probabilities has rows: got {values.shape}")
+    if truth.shape != (N,):
+        raise ShapeError(f"truth must have shape (N={N},), as probabilities has rows: got {truth.shape}")
     if N == 0:
         raise DataError("there is no example to evaluate on", fix="pass a test part with at least one example")
-    for name, values in (("truth", truth), ("lengths", lengths)):
-        if values.dtype.kind not in "iu":
-            raise ShapeError(f"{name} must be integers: got {values.dtype}")
+    if truth.dtype.kind not in "iu":
+        raise ShapeError(f"truth must be integers: got {truth.dtype}")
     if probabilities.dtype.kind != "f":
         raise ShapeError(f"probabilities must be floats: got {probabilities.dtype}")
-    if not 0 <= majority < K:
-        raise DataError(f"majority must be a class index from 0 to {K - 1}: got {majority}")
     if not 0 <= truth.min() <= truth.max() < K:
         raise DataError(f"truth must hold class indices from 0 to {K - 1}: got {truth.min()} to {truth.max()}")
-    if lengths.min() < 0:
-        raise DataError(f"lengths must not be negative: got {lengths.min()}")
     sums = probabilities.sum(axis=1, dtype=np.float64)  # (N,)
     # 1e-3: a softmax in half precision over thousands of classes is off by less; logits are off by far more.
     off = ~(np.abs(sums - 1) <= 1e-3)  # NaN is off too
@@ -224,10 +247,10 @@ def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> tuple[LengthBin, 
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` with tuples as lists, as JSON has them."""
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from unrolled.errors import excerpt
 
 if TYPE_CHECKING:
-    from unrolled.evaluation.classification import ClassificationResult
+    from unrolled.evaluation.classification import ClassificationResult, ClassScores
 
-__all__ = ["classification_text"]
+__all__ = ["class_table", "classification_text"]
 
 WIDTH = 80
 MOST_CLASSES = 40  # rows of the table of classes
@@ -23,7 +23,7 @@ NARROWEST_LABEL = 20  # columns kept for a label before a matrix counts as too w
 
 def classification_text(result: ClassificationResult) -> str:
     """Return the summary, the classes, the confusion matrix and the accuracy by length, as lines of at most 80."""
-    blocks = [_summary(result), _classes(result), _confusion(result)]
+    blocks = [_summary(result), class_table(result.classes, "class", "examples"), _confusion(result)]
     if len(result.by_length) > 1:
         blocks.append(_by_length(result))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -72,18 +72,20 @@ def _summary(result: ClassificationResult) -> Iterator[str]:
     yield "In brackets: 95 % intervals, bootstrap over the examples"
 
 
-def _classes(result: ClassificationResult) -> Iterator[str]:
-    shown = result.classes
+def class_table(classes: Sequence[ClassScores], what: str, units: str) -> Iterator[str]:
+    """Yield a table of the classes, each a `what` of so many `units`, as lines of at most 80."""
+    shown = tuple(classes)
     if len(shown) > MOST_CLASSES:
         shown = tuple(sorted(shown, key=lambda scores: -scores.support)[:MOST_CLASSES])
-    head = ["class", "precision", "recall", "F1", "examples"]
+    head = [what, "precision", "recall", "F1", units]
     yield from table(
         [head, *([_safe(s.label), *map(_percent, (s.precision, s.recall, s.f1)), f"{s.support:,}"] for s in shown)]
     )
-    if len(shown) < len(result.classes):
-        yield f"… and {len(result.classes) - len(shown):,} classes with fewer examples"
-    if absent := sum(scores.support == 0 for scores in result.classes):
-        yield f"{_count(absent, 'class has', 'classes have')} no example here: what is undefined is shown as 0.0"
+    if len(shown) < len(classes):
+        yield f"… and {len(classes) - len(shown):,} {_plural(what)} with fewer {units}"
+    if absent := sum(scores.support == 0 for scores in classes):
+        named = _count(absent, f"{what} has", f"{_plural(what)} have")
+        yield f"{named} no {units.removesuffix('s')} here: what is undefined is shown as 0.0"
 
 
 def _confusion(result: ClassificationResult) -> Iterator[str]:
@@ -130,6 +132,10 @@ def _safe(label: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
+
+
+def _plural(what: str) -> str:
+    return what + ("es" if what.endswith("s") else "s")
 
 
 def _count(number: int, one: str, many: str) -> str:

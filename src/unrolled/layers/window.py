@@ -1,9 +1,11 @@
-"""The window: the last n inputs, side by side, in their order.
+"""The window: n inputs side by side, in their order, of which the step's own one is the last, or has others after it.
 
-    y_t = [x_{t−n+1}, …, x_{t−1}, x_t]           x is 0 before the beginning
+    y_t = [x_{t−n+1}, …, x_{t−1}, x_t]                  x is 0 before the beginning
+    y_t = [x_{t−n+1+a}, …, x_t, …, x_{t+a}]             with a inputs ahead; x is 0 after the end, too
 
-It keeps the order that a bag loses, and knows nothing of what is further back. Bengio, Ducharme, Vincent & Jauvin,
-"A neural probabilistic language model", 2003.
+It keeps the order that a bag loses, and knows nothing of what is further away. Bengio, Ducharme, Vincent & Jauvin,
+"A neural probabilistic language model", 2003; with words ahead: Collobert et al., "Natural language processing (almost)
+from scratch", 2011.
 """
 
 from __future__ import annotations
@@ -22,40 +24,46 @@ __all__ = ["Window", "WindowState"]
 
 
 class WindowState(NamedTuple):
-    """What a window carries: its last n − 1 inputs, (B, n − 1, D), the oldest first."""
+    """What a window carries: the inputs that the next step looks back to, (B, n − 1 − a, D), the oldest first."""
 
     inputs: Tensor
 
 
 class Window(Layer):
-    """Show each step the last `length` inputs.
+    """Show each step n inputs around it.
 
     Args:
         size: D.
         length: n, the step's own input included.
+        ahead: a, how many of them come after it. What is ahead of a call's end is 0: a window that looks ahead is not
+            causal.
     """
 
-    def __init__(self, size: int, length: int) -> None:
+    def __init__(self, size: int, length: int, *, ahead: int = 0) -> None:
         if length < 1:
             raise ConfigError(f"a window holds at least 1 input: got {length}")
-        super().__init__(size, length * size, causal=True)
-        self.length = length
+        if not 0 <= ahead < length:
+            raise ConfigError(f"a window of {length} looks at most {length - 1} inputs ahead: got {ahead}")
+        super().__init__(size, length * size, causal=ahead == 0)
+        self.length, self.ahead = length, ahead
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, n·D)."""
         shapes.check("x", x, "BTD", D=self.input_size)
         B, T, D = x.shape
         shapes.check_lengths(lengths, B, T)
-        n = self.length
-        before = x.new_zeros(B, n - 1, D) if state is None else state.inputs
-        seen = torch.cat([before, x], dim=1)  # (B, n − 1 + T, D)
+        n, a = self.length, self.ahead
+        if a and lengths is not None:  # a real step must not see padding
+            x = x.masked_fill(~shapes.real(lengths, T).unsqueeze(2), 0)
+        back = x.new_zeros(B, n - 1 - a, D) if state is None else state.inputs
+        seen = torch.cat([back, x, x.new_zeros(B, a, D)], dim=1)  # (B, n − 1 + T, D)
         y = seen.flatten(1).unfold(1, n * D, D) if T else x.new_empty(B, 0, n * D)
         if lengths is None:
-            return y, WindowState(seen[:, T:])
-        last = lengths.unsqueeze(1) + torch.arange(n - 1, device=x.device)  # (B, n − 1)
+            return y, WindowState(seen[:, T : T + n - 1 - a])
+        last = lengths.unsqueeze(1) + torch.arange(n - 1 - a, device=x.device)  # (B, n − 1 − a)
         after = seen.gather(1, last.unsqueeze(2).expand(-1, -1, D))
         return y.masked_fill(~shapes.real(lengths, T).unsqueeze(2), 0), WindowState(after)
 
     def extra_repr(self) -> str:
-        """Size and length, for repr()."""
-        return f"{self.input_size}, length={self.length}"
+        """Size, length and what is ahead, for repr()."""
+        return f"{self.input_size}, length={self.length}, ahead={self.ahead}"

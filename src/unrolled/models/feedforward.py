@@ -4,6 +4,8 @@
     asked once:          pooled = mean_t x_t  (or max_t);         logits = W MLP(pooled) + b         the bag
     asked at each step:  y_t = [x_{t−n+1}, …, x_t];               logits_t = W MLP(y_t) + b          the window
 
+Where it looks in both directions, the step stands in the middle of its window: y_t = [x_{t−n//2}, …, x_{t+(n−1)//2}].
+
 It sees its input whole and only once: all of it without its order, or a fixed number of tokens in their order. An image
 is one step, x_1, with all its pixels in their places, and so its own bag.
 Rumelhart, Hinton & Williams 1986; the bag as a text classifier: Iyyer et al., "Deep unordered composition rivals
@@ -30,19 +32,20 @@ class FeedforwardModel(Model):
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, hidden_size,
             num_layers, dropout, variational (of ids) and nonlinearity (ReLU by default); where it answers once, read
-            ("mean", the default, or "max"); where it answers at each step, window.
+            ("mean", the default, or "max"); where it answers at each step, window and bidirectional.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
-        super().__init__(inputs, num_outputs, config, answer)
-        own = "read" if answer == "once" else "window"
-        uses = {"hidden_size", "num_layers", "dropout", "nonlinearity", own}
+        super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
+        own = {"read"} if answer == "once" else {"window", "bidirectional"}
+        uses = {"hidden_size", "num_layers", "dropout", "nonlinearity", *own}
         self.refuse_unused("row feedforward", uses | ({"variational"} if self.embedding is not None else set()))
         read = config.read or "mean"
         if read == "last":
             raise ConfigError('read "last" needs an order, and a bag has none: row feedforward reads "mean" or "max"')
         self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
-        self.window = Window(self.input_size, config.window) if answer == "each" else None
+        ahead = (config.window - 1) // 2 if config.bidirectional else 0
+        self.window = Window(self.input_size, config.window, ahead=ahead) if answer == "each" else None
         self.reach = config.window if answer == "each" else None
         size = self.input_size if self.window is None else self.window.output_size
         sizes = [size, *[config.hidden_size] * config.num_layers]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.config import Config, DataConfig, from_flat
+from unrolled.config import Config
 from unrolled.data.batches import Sequences
-from unrolled.data.examples import Counts, Examples, Skipped, load_examples, read_texts
+from unrolled.data.examples import Examples, load_examples, read_texts
 from unrolled.data.report import DataReport, inspect
 from unrolled.data.splits import Splits, load_splits
 from unrolled.data.tokenizers import Tokenizer
@@ -24,39 +23,15 @@ from unrolled.decoding import Classification, Readable, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.models import Model
+from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
 from unrolled.training import classification
 from unrolled.training.card import code
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
-from unrolled.training.run import Run, absolute, refuse_gone
+from unrolled.training.run import Run
 from unrolled.training.task import Task
 
-__all__ = ["ClassificationRun", "Classified", "Classifier", "Classify", "log_read"]
-
-log = logging.getLogger("unrolled")
-
-
-class Part(Protocol):
-    """A part of a data set, as it was read."""
-
-    @property
-    def source(self) -> str:
-        """Where."""
-
-    @property
-    def counts(self) -> Counts:
-        """How many rows were read and used."""
-
-    @property
-    def skipped(self) -> Sequence[Skipped]:
-        """The first that were not."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of all that is in it."""
-
-
-P = TypeVar("P", bound=Part)
+__all__ = ["ClassificationRun", "Classified", "Classifier", "Classify"]
 
 
 class Classifier(Run):
@@ -88,25 +63,6 @@ class Classifier(Run):
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 
-    def own_test(self, test: Callable[[str], P]) -> P:
-        """Return the test part of the training data, read again by `test` and found unchanged.
-
-        Raises:
-            DataError: there was none, or the data are gone or have changed.
-        """
-        source, part = self.record["data"]["source"], self.record["data"]["parts"]["test"]
-        if not part["rows"]:
-            raise DataError("this run was trained without a test part", fix=self.GIVE_DATA)
-        refuse_gone(source, self.config.data, fix=self.GIVE_DATA)
-        found = test(source)
-        if found.fingerprint != part["fingerprint"]:
-            raise DataError(
-                "the test part is not the one of the training: the data have changed since",
-                file=source,
-                fix=self.GIVE_DATA,
-            )
-        return found
-
 
 class ClassificationRun(Classifier):
     """A trained classifier of texts."""
@@ -137,7 +93,7 @@ class ClassificationRun(Classifier):
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        examples = read_texts(path, self._reading(text=text, on_bad_row=on_bad_row))
+        examples = read_texts(path, reading(self, text=text, on_bad_row=on_bad_row))
         log_read(examples)
         return list(examples.texts())
 
@@ -155,14 +111,14 @@ class ClassificationRun(Classifier):
             DataError: a bad row, an unknown label, or (with None) training data that are gone or have changed.
             ConfigError: columns are named without data.
         """
-        settings = self._reading(text=text, label=label, on_bad_row=on_bad_row)
+        settings = reading(self, text=text, label=label, on_bad_row=on_bad_row)
         if data is not None:
             examples = load_examples(data, settings, labels=self.labels)
             log_read(examples)
         elif settings != self.config.data:
             raise ConfigError("the run's own test part is read as in training: leave text, label and on_bad_row out")
         else:
-            examples = self.own_test(lambda source: load_splits(source, self.config.data).test)
+            examples = own_test(self, lambda source: load_splits(source, self.config.data).test)
         return self.result(examples)
 
     def result(self, examples: Examples) -> ClassificationResult:
@@ -173,10 +129,6 @@ class ClassificationRun(Classifier):
 
     def _sequences(self, texts: Iterable[str]) -> Sequences:
         return Sequences(self.tokenizer.encode_each(texts))
-
-    def _reading(self, **settings: str | None) -> DataConfig:
-        """How data are read: as in training, but for what is given."""
-        return from_flat({name: value for name, value in settings.items() if value is not None}, base=self.config).data
 
 
 class Classified(Task):
@@ -227,7 +179,7 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = frozenset({"cache", "streams", "chunk", "by", "permutation_seed", "batch_images"})
+    unused = frozenset({"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"})
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
@@ -244,12 +196,7 @@ class Classify(Classified):
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read examples and split them; see `Task.read`."""
         splits = load_splits(data, config.data)
-        for loaded in splits.loaded:
-            log_read(loaded)
-        for part in splits.parts().values():
-            if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
-                log_read(part)
-        log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
+        log_splits(splits)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or Tokenizer.train(
             splits.train.texts(),
@@ -271,29 +218,12 @@ class Classify(Classified):
 
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        splits = self.splits
-        return {
-            "name": self.name,
-            "source": absolute(self.data) if isinstance(self.data, str | Path) else splits.train.source,
-            "how": splits.how,
-            "majority": self.majority,
-            "parts": {
-                name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
-            },
-            "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
-        }
+        return described(self.data, self.splits, self.majority)
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Accuracy and all else on the test part."""
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
-
-
-def log_read(part: Part) -> None:
-    """Log how many rows were read and used, and list those that were skipped."""
-    log.info("%s: %s", part.source, part.counts)
-    for row in part.skipped:
-        log.info("  skipped: %s", row)
 
 
 def _result(result: dict[str, Any]) -> str:

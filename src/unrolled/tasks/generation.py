@@ -176,7 +176,7 @@ class Generate(Task):
     answer = "each"
     run = GenerationRun
     unused = frozenset(
-        {"text", "label", "on_bad_row", "by", "permutation_seed"}
+        {"text", "label", "on_bad_row", "by", "permutation_seed", "whole_words"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )
 

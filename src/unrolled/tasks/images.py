@@ -18,7 +18,8 @@ from unrolled.decoding import ImageClassification, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Features
-from unrolled.tasks.classification import Classified, Classifier, log_read
+from unrolled.tasks.classification import Classified, Classifier
+from unrolled.tasks.labelled import log_read, own_test
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.run import Run, absolute
 
@@ -74,7 +75,7 @@ class ImageRun(Classifier):
         if data is None:
             if on_bad_row is not None:
                 raise ConfigError("the run's own test part is read as in training: leave on_bad_row out")
-            return self.result(self.own_test(lambda source: load_image_splits(source, self.config.data).test))
+            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test))
         images = load_images(data, self._reading(on_bad_row), labels=self.labels)
         log_read(images)
         return self.result(images)
@@ -102,8 +103,8 @@ class ClassifyImages(Classified):
     run = ImageRun
     smallest = Features(1)
     unused = frozenset(
-        {"text", "label", "tokenizer", "vocabulary_size", "min_frequency", "lowercase", "cache"}
-        | {"batch_tokens", "streams", "chunk"}
+        {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
+        | {"cache", "batch_tokens", "streams", "chunk"}
     )
 
     def __init__(self, data: object, splits: ImageSplits, pixels: Pixels) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,7 +14,7 @@ from unrolled.models import Model
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["ClassificationSource", "balanced", "loss_nats", "score"]
+__all__ = ["ClassificationSource", "balanced", "loss_nats", "score", "score_of"]
 
 
 class ClassificationSource:
@@ -63,7 +65,12 @@ def balanced(targets: Tensor, num_classes: int) -> Tensor:
 
 def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
     """Return mean loss and accuracy of the model on N sequences and their classes (N,)."""
-    probability = torch.from_numpy(probabilities(model, sequences))
+    return score_of(probabilities(model, sequences), targets)
+
+
+def score_of(found: NDArray[np.float64], targets: Tensor) -> Score:
+    """Return mean loss and accuracy of the probabilities (N, K) for the classes (N,)."""
+    probability = torch.from_numpy(found)
     right = probability.argmax(dim=1) == targets
     nats = -probability.gather(1, targets.unsqueeze(1)).clamp(min=torch.finfo(torch.float64).tiny).log()
     return Score(loss_nats=float(nats.mean()), accuracy=float(right.double().mean()))

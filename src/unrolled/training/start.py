@@ -16,7 +16,8 @@ __all__ = ["Start"]
 
 MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no weight and no answer depends on them
 MUST_STAY = (
-    *("task", "row", "tokenizer", "vocabulary_size", "min_frequency", "lowercase", "by", "permutation_seed"),
+    *("task", "row", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
+    *("by", "permutation_seed"),
     *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE),
 )
 

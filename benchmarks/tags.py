@@ -1,0 +1,90 @@
+"""Turkish tags in two minutes of two cores: one row over three seeds, beside the most frequent tag of each word.
+
+    python benchmarks/tags.py lstm             a row of the README's table; also feedforward, elman, gru
+    python benchmarks/tags.py lstm --search    the trials that found the settings, judged on the valid part
+
+Settings are the defaults of the task but for what stands here. All figures are of the test part (495 sentences, 8,244
+words, a fifth of them not in the training part) unless they say valid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from typing import Any
+
+from record import save_part
+
+import unrolled
+from unrolled.lineage import rows_for
+
+SEEDS = (0, 1, 2)
+RECIPES: dict[str, dict[str, Any]] = {"feedforward": {"window": 24}, "elman": {}, "lstm": {}, "gru": {}}
+CUTS: list[dict[str, Any]] = [  # one seed each
+    {},
+    {"whole_words": 0},
+    {"tokenizer": "character"},
+    {"vocabulary_size": 2_000},
+    {"tokenizer": "word", "vocabulary_size": 20_000, "whole_words": 0},
+    {"label_smoothing": 0.0},
+    {"bidirectional": False},
+]
+
+
+def figures(row: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
+    """One row over the seeds."""
+    runs = [unrolled.train("sample:tags", task="tag", row=row, seed=seed, **settings) for seed in seeds]
+    valid = [run.evaluate("sample:tags/valid") for run in runs]
+    tests = [run.test for run in runs]
+    records = [run.record for run in runs]
+    return {
+        "row": row,
+        "settings": settings,
+        "seeds": seeds,
+        "accuracy": statistics.mean(result.accuracy for result in tests),
+        "accuracy_by_seed": [result.accuracy for result in tests],
+        "interval_of_first": list(tests[0].accuracy_interval),
+        "unseen_accuracy": statistics.mean(result.unseen_accuracy for result in tests),
+        "unseen_accuracy_by_seed": [result.unseen_accuracy for result in tests],
+        "unseen_interval_of_first": list(tests[0].unseen_interval),
+        "baseline_accuracy": tests[0].baseline_accuracy,
+        "baseline_unseen_accuracy": tests[0].baseline_unseen_accuracy,
+        "valid_accuracy": statistics.mean(result.accuracy for result in valid),
+        "valid_unseen_accuracy": statistics.mean(result.unseen_accuracy for result in valid),
+        "parameters": records[0]["parameters"],
+        "seconds_by_seed": [round(record["training"]["total_seconds"], 1) for record in records],
+        "tokens_per_second": round(statistics.median(record["training"]["tokens_per_second"] for record in records)),
+    }
+
+
+def show(found: dict[str, Any], *, held_out: bool) -> None:
+    """One line."""
+    part = "" if held_out else "valid_"
+    print(
+        f"{found['row']:<12} {part}accuracy {found[f'{part}accuracy']:.2%}, unseen words "
+        f"{found[f'{part}unseen_accuracy']:.2%}, seconds {found['seconds_by_seed']}, {found['settings']}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Run, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row", choices=[row.name for row in rows_for("tag")])
+    parser.add_argument("--search", action="store_true", help="the trials that found the settings")
+    asked = parser.parse_args()
+    recipe = RECIPES[asked.row]
+    if not asked.search:
+        found = figures(asked.row, recipe, SEEDS)
+        show(found, held_out=True)
+        print(save_part("tags", asked.row, found))
+        return
+    trials = []
+    for cut in CUTS:
+        trials.append(figures(asked.row, recipe | cut, SEEDS[:1]))
+        show(trials[-1], held_out=False)
+        print(save_part("tags_search", asked.row, {"trials": trials}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""How good a tagger is on held-out sentences: what `unrolled evaluate` shows for the task tag.
+
+Numbers in, numbers out: class indices and probabilities of words, no model. Accuracy is the share of the words that are
+tagged rightly, over all of them and over those that training never saw; precision, recall and F1 of a tag are those of
+the task classify. The intervals resample sentences, since the words of a sentence are right or wrong together.
+
+The simplest rival knows no context: it gives each word the tag it had most often in training, and a word that it never
+saw the most frequent tag of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from unrolled.errors import DataError, ShapeError
+from unrolled.evaluation.classification import ClassScores, check_answers, class_scores, loss_of, plain
+from unrolled.evaluation.intervals import Interval, bootstrap
+from unrolled.evaluation.tables import class_table
+
+__all__ = ["TaggingResult", "evaluate_tagging"]
+
+
+@dataclass(frozen=True)
+class TaggingResult:
+    """Every figure of a tagger on one test part. Shares are of 1, intervals cover 95 %.
+
+    `unseen` counts the words that are not in the training part; where there are none, their figures are None.
+    `whole_sentences` is the share of the sentences without any mistake. The `baseline` is the simplest rival.
+    """
+
+    sentences: int
+    words: int
+    unseen: int
+    accuracy: float
+    accuracy_interval: Interval
+    unseen_accuracy: float | None
+    unseen_interval: Interval | None
+    whole_sentences: float
+    loss_nats: float
+    baseline_accuracy: float
+    baseline_unseen_accuracy: float | None
+    tags: tuple[ClassScores, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every figure under its field's name, ready for JSON; an interval is a list of low and high."""
+        figures: dict[str, Any] = plain(asdict(self))
+        return figures
+
+    def text(self) -> str:
+        """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
+        return "\n".join([*_summary(self), "", *class_table(self.tags, "tag", "words")]) + "\n"
+
+
+def evaluate_tagging(
+    labels: Sequence[str],
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    lengths: ArrayLike,
+    *,
+    seen: ArrayLike,
+    baseline: ArrayLike,
+) -> TaggingResult:
+    """Measure a tagger's answers.
+
+    Args:
+        labels: the K tags, in the order of their indices.
+        truth: (W,) integers, the right tag of each word.
+        probabilities: (W, K) floats, what the tagger gave each tag; each word's sum to 1.
+        lengths: (N,) integers above 0, the words of each sentence, W in all.
+        seen: (W,) bool, whether the training part has the word.
+        baseline: (W,) integers, the simplest rival's answers.
+
+    Raises:
+        ShapeError: an argument has the wrong shape or dtype; the message names it.
+        DataError: there is no word, or a value that cannot be.
+    """
+    truth, probabilities, lengths = np.asarray(truth), np.asarray(probabilities), np.asarray(lengths)
+    seen, baseline = np.asarray(seen), np.asarray(baseline)
+    check_answers(len(labels), truth, probabilities)
+    W = len(truth)
+    for name, values, kinds in (("seen", seen, "b"), ("baseline", baseline, "iu")):
+        if values.shape != (W,) or values.dtype.kind not in kinds:
+            what = "booleans" if kinds == "b" else "integers"
+            raise ShapeError(f"{name} must be (W={W},) {what}, as truth: got {values.dtype} of shape {values.shape}")
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.sum() != W:
+        raise DataError(f"lengths must be integers above 0 that sum to the {W} words: got {lengths.tolist()[:10]} …")
+    starts = np.cumsum(lengths) - lengths  # (N,)
+    answers = probabilities.argmax(axis=1)  # (W,)
+    right = answers == truth  # (W,)
+    in_sentence = np.add.reduceat(right, starts, dtype=np.int64)  # (N,)
+    unseen = np.add.reduceat(~seen, starts, dtype=np.int64)  # (N,)
+    unseen_right = np.add.reduceat(right & ~seen, starts, dtype=np.int64)  # (N,)
+    strange = bool(unseen.any())
+    return TaggingResult(
+        sentences=len(lengths),
+        words=W,
+        unseen=int(unseen.sum()),
+        accuracy=float(right.mean()),
+        accuracy_interval=_interval(in_sentence, lengths),
+        unseen_accuracy=float(right[~seen].mean()) if strange else None,
+        unseen_interval=_interval(unseen_right, unseen) if strange else None,
+        whole_sentences=float((in_sentence == lengths).mean()),
+        loss_nats=loss_of(probabilities, truth),
+        baseline_accuracy=float((baseline == truth).mean()),
+        baseline_unseen_accuracy=float((baseline == truth)[~seen].mean()) if strange else None,
+        tags=class_scores(labels, truth, answers),
+    )
+
+
+def _interval(right: NDArray[np.int64], words: NDArray[np.int64]) -> Interval:
+    """Of the share right / words, (N,) each, over the sentences; a resample without any such word counts as 0."""
+    return bootstrap(np.ones(len(words), dtype=np.int64), lambda drawn: (drawn @ right) / np.maximum(drawn @ words, 1))
+
+
+def _summary(result: TaggingResult) -> Iterator[str]:
+    yield f"{result.sentences:,} sentences, {result.words:,} words, {result.unseen:,} of them not seen in training"
+    yield ""
+    low, high = result.accuracy_interval
+    yield f"accuracy          {result.accuracy:>6.1%}  ({low:.1%} to {high:.1%})"
+    if result.unseen_accuracy is not None and result.unseen_interval is not None:
+        low, high = result.unseen_interval
+        yield f"  unseen words    {result.unseen_accuracy:>6.1%}  ({low:.1%} to {high:.1%})"
+    yield f"whole sentences   {result.whole_sentences:>6.1%}"
+    yield f"most frequent tag {result.baseline_accuracy:>6.1%}  of each word in training"
+    if result.baseline_unseen_accuracy is not None:
+        yield f"  unseen words    {result.baseline_unseen_accuracy:>6.1%}  the most frequent tag of all"
+    yield f"loss              {result.loss_nats:>6.3f}  nats a word"
+    yield "In brackets: 95 % intervals, bootstrap over the sentences"

@@ -1,0 +1,114 @@
+"""What tasks share whose data have labels and are split into three parts: texts, images, sentences."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from unrolled.config import DataConfig, from_flat
+from unrolled.data.examples import Counts, Skipped
+from unrolled.errors import DataError
+from unrolled.training.run import Run, absolute, refuse_gone
+
+__all__ = ["Part", "described", "log_read", "log_splits", "own_test", "reading"]
+
+log = logging.getLogger("unrolled")
+
+
+class Part(Protocol):
+    """A part of a data set, as it was read."""
+
+    @property
+    def name(self) -> str:
+        """For run folders."""
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many rows were read and used."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """The first that were not."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that is in it."""
+
+    def __len__(self) -> int: ...
+
+
+class Parts(Protocol):
+    """A data set in three parts."""
+
+    @property
+    def how(self) -> str:
+        """What the parts are and why, in a sentence."""
+
+    @property
+    def loaded(self) -> Sequence[Part]:
+        """What was read, file by file, before the split."""
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+def log_read(part: Part) -> None:
+    """Log how many rows were read and used, and list those that were skipped."""
+    log.info("%s: %s", part.source, part.counts)
+    for row in part.skipped:
+        log.info("  skipped: %s", row)
+
+
+def log_splits(splits: Parts) -> None:
+    """Log what was read, file by file, what a split left out, and what the parts are."""
+    for loaded in splits.loaded:
+        log_read(loaded)
+    for part in splits.parts().values():
+        if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
+            log_read(part)
+    log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
+
+
+def described(data: object, splits: Parts, majority: str) -> dict[str, Any]:
+    """Return what run.json says of the data: where they came from, and what tells each part from any other."""
+    train = splits.parts()["train"]
+    return {
+        "name": train.name,
+        "source": absolute(data) if isinstance(data, str | Path) else train.source,
+        "how": splits.how,
+        "majority": majority,
+        "parts": {name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()},
+        "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
+    }
+
+
+def reading(run: Run, **settings: str | None) -> DataConfig:
+    """How a run's data are read: as in training, but for what is given."""
+    return from_flat({name: value for name, value in settings.items() if value is not None}, base=run.config).data
+
+
+def own_test(run: Run, test: Callable[[str], P]) -> P:
+    """Return the test part of a run's training data, read again by `test` and found unchanged.
+
+    Raises:
+        DataError: there was none, or the data are gone or have changed.
+    """
+    source, part = run.record["data"]["source"], run.record["data"]["parts"]["test"]
+    if not part["rows"]:
+        raise DataError("this run was trained without a test part", fix=run.GIVE_DATA)
+    refuse_gone(source, run.config.data, fix=run.GIVE_DATA)
+    found = test(source)
+    if found.fingerprint != part["fingerprint"]:
+        raise DataError(
+            "the test part is not the one of the training: the data have changed since", file=source, fix=run.GIVE_DATA
+        )
+    return found

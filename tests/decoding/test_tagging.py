@@ -1,0 +1,44 @@
+"""Answers of a tagger: each word read at its last piece, whatever the sentence is batched with."""
+
+import numpy as np
+import pytest
+import torch
+
+from unrolled.api import build
+from unrolled.config import ModelConfig
+from unrolled.data.pieces import Pieces
+from unrolled.data.tokenizers import Tokenizer
+from unrolled.decoding import tag, word_probabilities
+from unrolled.models import Ids, Model
+
+SENTENCES = [("the", "film"), ("a",), ("fine", "a", "plot", "the")]
+TOKENIZER = Tokenizer.train([" the film a fine plot"], kind="character", min_frequency=1)
+
+
+def model(row: str) -> Model:
+    torch.manual_seed(0)
+    config = ModelConfig(embedding_size=6, hidden_size=5, bidirectional=True)
+    return build(row, Ids(TOKENIZER.vocabulary_size), 3, config, answer="each").eval()
+
+
+@pytest.mark.parametrize("row", ["feedforward", "lstm"])
+def test_a_word_is_read_at_its_last_piece(row: str) -> None:
+    found = word_probabilities(model(row), Pieces(TOKENIZER, SENTENCES))
+    assert found.shape == (7, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    word = 0
+    for sentence in SENTENCES:
+        (ids,) = TOKENIZER.encode(["".join(f" {w}" for w in sentence)])
+        logits = model(row)(torch.tensor([ids]))[0][0]
+        ends = np.cumsum([1 + len(w) for w in sentence]) - 1
+        expected = logits[ends].double().softmax(dim=1).detach().numpy()
+        np.testing.assert_allclose(found[word : word + len(sentence)], expected, atol=1e-6)
+        word += len(sentence)
+
+
+def test_the_answer_is_the_most_probable_tag() -> None:
+    first, second = tag([("a", "b\n"), ("c",)], ("X", "Y"), np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]))
+    assert [(found.word, found.tag, found.probability) for found in first.words] == [("a", "X", 0.9), ("b\n", "Y", 0.8)]
+    assert first.shown() == "a\tX\t0.900\nb\\n\tY\t0.800\n"
+    assert second.to_dict() == {"words": ({"word": "c", "tag": "X", "probability": 0.5},)}
+    assert tag([], ("X",), np.empty((0, 1))) == []

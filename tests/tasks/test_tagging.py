@@ -1,0 +1,248 @@
+"""A trained tagger: what it answers, how it is measured, what it says when it cannot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from small import sentences, tag_run, write_conllu
+from unrolled import api, laws, lineage
+from unrolled.config import DataConfig, TrainingConfig
+from unrolled.errors import ConfigError, DataError
+from unrolled.laws import Option
+from unrolled.tasks.tagging import Tag, TaggingRun
+
+ROWS = [row.name for row in lineage.rows_for("tag")]
+SMALL: dict[str, object] = {
+    "task": "tag", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5, "updates": 4,
+    "evaluate_every": 2, "dropout": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_learns_to_tag(row: str) -> None:
+    """Words that have one tag wherever they stand, and words whose tag the word before decides."""
+    own = {"window": 16} if row == "feedforward" else {}
+    settings = {"hidden_size": 24, "embedding_size": 12, "updates": 150, "learning_rate": 0.02, **own}
+    run = api.train(sentences(200), row=row, **SMALL | settings)
+    assert run.test.accuracy > 0.97 > 0.93 > run.test.baseline_accuracy
+    (answer,) = run.decode("the no3 is no3")
+    assert [word.tag for word in answer.words] == ["DET", "NOUN", "VERB", "ADJ"]
+
+
+def test_reading_in_both_directions_sees_what_comes_after() -> None:
+    """A word whose tag the word after it decides."""
+    made = [([f"w{i}", mark], [mark.upper(), "END"]) for i in range(60) for mark in ("x", "y")]
+    settings = SMALL | {"hidden_size": 16, "updates": 120, "learning_rate": 0.03}
+    assert api.train(made, **settings).test.accuracy == 1
+    assert api.train(made, bidirectional=False, **settings).test.accuracy < 0.9
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
+    run = tag_run(row)
+    loaded = api.load(run.save(tmp_path / "run").path)
+    assert isinstance(loaded, TaggingRun)
+    made = sentences(10, seed=1)
+    assert loaded.evaluate(made) == run.evaluate(made)
+    assert loaded.decode([words for words, _ in made]) == run.decode([words for words, _ in made])
+    assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "token-classification" in card
+    assert f"{run.test.unseen_accuracy:.1%} on the {run.test.unseen} that training never saw" in card
+
+
+def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:
+    path = write_conllu(tmp_path / "a.conllu", sentences(30, seed=2))
+    run = tag_run("lstm")
+    result = run.evaluate(path)
+    made = sentences(30, seed=2)
+    answers = [word.tag for answer in run.decode([words for words, _ in made]) for word in answer.words]
+    truth = [tag for _, tags in made for tag in tags]
+    words = [word for words, _ in made for word in words]
+    right = np.array(answers) == np.array(truth)
+    assert result.accuracy == right.mean()
+    task = Tag.read(sentences(), run.config)
+    known = {word for sentence in task.splits.train.items for word in sentence.words}
+    unseen = np.array([word not in known for word in words])
+    assert (result.unseen, result.unseen_accuracy) == (unseen.sum(), right[unseen].mean())
+    assert run.record["data"]["majority"] == max(task.labels, key=task.splits.train.tags().count)
+
+
+def test_a_sentence_is_text_or_words() -> None:
+    run = tag_run("gru")
+    text, words = run.decode("the  film\tis no1"), run.decode([["the", "film", "is", "no1"]])
+    assert text == words == run.decode(iter(["the film is no1"]))
+    assert [word.word for word in text[0].words] == ["the", "film", "is", "no1"]
+    both = run.decode(["the film", ("New York", "is")])
+    assert [len(answer.words) for answer in both] == [2, 2]
+    assert run.decode([]) == []
+    assert text[0].shown().count("\n") == 4
+    for word in text[0].words:
+        assert 0.25 < word.probability <= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("", "sentence 0 is empty"),
+        (["fine", " \n"], "sentence 1 is empty"),
+        ([[]], "sentence 0 is empty"),
+        ([3], "sentence 0 is a int"),
+        ([["a", ""]], "word 1 of sentence 0 is empty"),
+        ([["a", None]], "word 1 of sentence 0 is a NoneType, not a string"),
+        ([["a\tb"]], "word 0 of sentence 0 holds a tab"),
+        (["a \udcff"], "word 1 of sentence 0 holds half a character"),
+    ],
+)
+def test_what_cannot_be_tagged_is_named(given: object, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        tag_run("gru").decode(given)
+
+
+def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> None:
+    path = write_conllu(tmp_path / "a.conllu")
+    run = api.train(path, out=tmp_path / "run", **SMALL)
+    assert run.evaluate() == run.test == api.load(tmp_path / "run").evaluate()
+    assert run.evaluate(path).sentences == 40
+    with pytest.raises(ConfigError, match="leave label and on_bad_row out"):
+        run.evaluate(label="XPOS")
+    with pytest.raises(DataError, match=r'"(open|closed)" is not one of the 4 labels seen in training'):
+        run.evaluate(path, label="XPOS")
+    write_conllu(path, sentences(40, seed=5))
+    with pytest.raises(DataError, match=r"(?s)a\.conllu: .*have changed since"):
+        run.evaluate()
+    assert run.read_texts(path)[0] == tuple(sentences(40, seed=5)[0][0])
+    alone = api.train(sentences(), **SMALL | {"test_share": 0.0})
+    assert alone.test is None
+    with pytest.raises(DataError, match="trained without a test part"):
+        alone.evaluate()
+
+
+def test_what_is_no_word_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_conllu(tmp_path / "a.conllu")
+    path.write_text(path.read_text().replace("\n1\t", "\n0.1\tx" + "\t_" * 8 + "\n1\t"))
+    with caplog.at_level("INFO", "unrolled"):
+        api.train(path, **SMALL)
+    assert "40 sentences read = 40 used + 0 skipped" in caplog.text
+    assert "left out, being no words: 0 multiword tokens, 40 empty nodes" in caplog.text
+
+
+def test_a_long_lag_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+    path = write_conllu(tmp_path / "a.conllu")
+    whole = api.train(path, out=tmp_path / "whole", **SMALL)
+    seen = []
+
+    def stop(event: object) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.train(path, out=tmp_path / "cut", report=stop, checkpoint_every=1, **SMALL)
+    resumed = api.resume(tmp_path / "cut")
+    assert resumed.test == whole.test
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text": "x"}, "task tag has no use for text"),
+        ({"chunk": 9}, "task tag has no use for chunk"),
+        ({"read": "mean"}, "row gru has no use for read"),
+        ({"row": "lstm", "window": 3}, "row lstm has no use for window"),
+        ({"task": "classify", "whole_words": 9, "bidirectional": False}, "task classify has no use for whole_words"),
+    ],
+)
+def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        api.train(sentences(), **SMALL | settings)
+
+
+ROUNDING = 1e-5  # as in tests/training/test_options.py
+WILD: dict[str, object] = {"updates": 8, "evaluate_every": 1, "learning_rate": 3.0}  # some evaluations are worse
+OPTIONS = [
+    Option("label", "XPOS"),
+    Option("valid", "valid.conllu"),
+    Option("test", "test.conllu"),
+    Option("valid_share", 0.3),
+    Option("test_share", 0.3),
+    Option("split_seed", 1),
+    Option("on_bad_row", "skip", {"data": "bad.conllu"}),
+    Option("tokenizer", "byte"),
+    Option("vocabulary_size", 9),
+    Option("whole_words", 3),
+    Option("whole_words", 0, {"tokenizer": "bpe", "vocabulary_size": 270}),
+    Option("min_frequency", 3),
+    Option("lowercase", True, {"tokenizer": "word", "data": "upper.conllu"}),
+    Option("updates", 3),
+    Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
+    Option("time_limit", "0.001s"),
+    Option("batch_tokens", 80),
+    Option("accumulate", 2, {"batch_tokens": 200}),
+    Option("learning_rate", 1e-3),
+    Option("warmup", 0.5),
+    Option("schedule", "constant"),
+    Option("plateau_patience", 3, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("plateau_factor", 0.1, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("weight_decay", 0.5),
+    Option("label_smoothing", 0.2),
+    Option("class_weights", "balanced"),
+    Option("average", 0.9),
+    Option("precision", "bf16"),
+    Option("clip", 1e-3),
+    Option("evaluate_every", 1),
+    Option("patience", 1, WILD),
+    Option("keep", "probes"),
+    Option("tensorboard", True),
+    Option("seed", 1),
+    Option("checkpoint_every", 1, changes=False),
+    Option("device", "cpu", changes=False),
+    Option("threads", 1, {"updates": 1}, changes=False, within=ROUNDING),
+    Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_conllu(tmp_path / "data.conllu")
+    (tmp_path / "bad.conllu").write_text(path.read_text() + "1\tbroken\n")
+    write_conllu(tmp_path / "upper.conllu", [([words[0].upper(), *words[1:]], tags) for words, tags in sentences()])
+    for number, name in enumerate(("valid", "test"), start=1):
+        write_conllu(tmp_path / f"{name}.conllu", sentences(6, seed=number))
+
+
+def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
+    """A tiny training: its weights, its events, its result; or that it was refused."""
+    settings = dict(settings)
+    data = settings.pop("data", "data.conllu")
+    try:
+        run = api.train(data, runs="runs", **SMALL | settings)
+    except DataError:
+        return {"refused": torch.ones(1)}
+    events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
+    return {
+        **run.model.state_dict(),
+        "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "folders": torch.tensor([sum(1 for path in run.path.iterdir() if path.is_dir())]),
+        "result": torch.tensor([run.test.words, run.test.loss_nats], dtype=torch.float64),
+    }
+
+
+def test_the_table_has_every_option() -> None:
+    """The model's stand in tests/models."""
+    names = {option.name for option in OPTIONS}
+    assert names == {*DataConfig.model_fields, *TrainingConfig.model_fields} - Tag.unused
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_matters(option: Option) -> None:
+    assert laws.options_matter(build, [option]).compared == 1
