@@ -119,6 +119,26 @@ def sentences(n: int = 40, *, seed: int = 0) -> list[tuple[list[str], list[str]]
     return made
 
 
+def word(identity: object, form: str, upos: str = "NOUN", **more: str) -> str:
+    """A line of CoNLL-U."""
+    fields = {"lemma": "_", "upos": upos, "xpos": "_", "feats": "_", "head": "_", "deprel": "dep", "deps": "_"} | more
+    return "\t".join([str(identity), form, *fields.values(), "_"]) + "\n"
+
+
+def bare(identity: str, form: str) -> str:
+    """A line of a multiword token or an empty node: nothing but its form."""
+    return "\t".join([identity, form, *["_"] * 8]) + "\n"
+
+
+FINE = word(1, "fine", "ADJ") + "\n"  # a whole sentence, in two lines
+
+
+def written(path: Path, data: str | bytes) -> Path:
+    """A file with these bytes, or this text in UTF-8."""
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
 def write_conllu(path: Path, made: list[tuple[list[str], list[str]]] | None = None) -> Path:
     """Write sentences as CoNLL-U and return the path."""
     blocks = []

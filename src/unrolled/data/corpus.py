@@ -113,13 +113,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     def build(folder: Path) -> None:
         cut = split(texts, config)
-        learned = tokenizer or Tokenizer.train(
-            chain.from_iterable(blocks(text) for text in cut.parts["train"]),
-            kind=config.tokenizer,
-            vocabulary_size=config.vocabulary_size,
-            min_frequency=config.min_frequency,
-            lowercase=config.lowercase,
-        )
+        learned = tokenizer or Tokenizer.learn(chain.from_iterable(blocks(text) for text in cut.parts["train"]), config)
         _write(folder, key, cut.parts, cut.how, learned)
 
     folder, built = _kept(config, key, build)

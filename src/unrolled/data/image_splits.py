@@ -15,8 +15,7 @@ import numpy as np
 from unrolled.config import DataConfig
 from unrolled.data.images import Images, load_images, parts_of, without_unknown
 from unrolled.data.objects import PYTHON
-from unrolled.data.samples import PARTS
-from unrolled.data.splits import assign, shares
+from unrolled.data.splits import assign, how_split, shares
 from unrolled.errors import DataError
 
 __all__ = ["ImageSplits", "load_image_splits"]
@@ -106,10 +105,6 @@ def _sentence(
     """How the parts came about."""
     source = str(data) if isinstance(data, (str, Path)) else PYTHON
     said = [f"the parts {', '.join(fixed)} of {source}"] if fixed else []
-    if any(wanted.values()):
-        shares = {"train": 1 - sum(wanted.values()), **wanted}
-        percent = ", ".join(f"{name} {100 * shares[name]:g} %" for name in PARTS if shares.get(name))
-        said.append(f"{'train' if fixed else source} split by image: {percent}, seed {config.split_seed}")
-    elif not fixed:
-        said.append(f"train is all of {source}")
+    if any(wanted.values()) or not fixed:
+        said.append(how_split("train" if fixed else source, "image", wanted, config.split_seed))
     return "; ".join([*said, *(f"{name} is {file}" for name, file in files.items())])

@@ -33,9 +33,7 @@ class Pieces(Sequences):
         super().__init__([list(chain.from_iterable(ids[word] for word in sentence)) for sentence in sentences])
         sizes = [len(ids[word]) for sentence in sentences for word in sentence]
         ends = torch.from_numpy(np.cumsum(sizes, dtype=np.int64)) - 1
-        self.words_at = torch.full(
-            (len(self.ids),), NO_WORD
-        )  # (total + 1,): the word that ends at each id, if one does
+        self.words_at = torch.full((len(self.ids),), NO_WORD)  # (total + 1,), the word that ends at each id
         self.words_at[ends] = torch.arange(len(sizes))
         self.num_words = len(sizes)
 

@@ -97,13 +97,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         problem = " and ".join(f'no column "{name}"' for name in missing)
         return DataReport(door.source, door.form, columns, problem, _likely(door, columns))
     splits = load_splits(data, config)
-    tokenizer = Tokenizer.train(
-        splits.train.texts(),
-        kind=config.tokenizer,
-        vocabulary_size=config.vocabulary_size,
-        min_frequency=config.min_frequency,
-        lowercase=config.lowercase,
-    )
+    tokenizer = Tokenizer.learn(splits.train.texts(), config)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]

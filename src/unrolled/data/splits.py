@@ -30,7 +30,7 @@ from unrolled.data.rows import SKIP
 from unrolled.data.samples import PARTS
 from unrolled.errors import ConfigError, DataError, excerpt
 
-__all__ = ["Splits", "assign", "fold", "load_splits", "shares"]
+__all__ = ["Splits", "assign", "fold", "how_split", "load_splits", "shares"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def load_splits(data: object, config: DataConfig) -> Splits:
     else:
         parts = _split(loaded["train"], missing, config) | {name: loaded[name] for name in loaded if name != "train"}
         named = [f"{name} is {part.source}" for name, part in loaded.items() if name != "train"]
-        how = "; ".join([_sentence(loaded["train"], missing, config), *named])
+        how = "; ".join([how_split(loaded["train"].source, "text", missing, config.split_seed), *named])
     seen = sorted(set(parts["train"].labels()))
     for name, file in files.items():
         parts[name] = loaded[name] = load_examples(file, config, labels=seen)
@@ -131,6 +131,15 @@ def assign(keys: Collection[str], shares: Mapping[str, float], seed: int) -> dic
     return part_of
 
 
+def how_split(source: str, by: str, shares: Mapping[str, float], seed: int) -> str:
+    """Return in words how the shares were cut off a source: by text, by image, …"""
+    if not any(shares.values()):
+        return f"train is all of {source}"
+    parts = {"train": 1 - sum(shares.values()), **shares}
+    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in PARTS if parts.get(name))
+    return f"{source} split by {by}: {percent}, seed {seed}"
+
+
 def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
     """Cut by the number that each text makes, without keeping any; where that leaves a part empty, as `assign` does."""
     order = [*(name for name, share in shares.items() if share > 0), "train"]
@@ -152,14 +161,6 @@ def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict
         name: replace(main, items=items, counts=Counts(len(items), len(items), {}), skipped=())
         for name, items in rows.items()
     }
-
-
-def _sentence(main: Examples, shares: dict[str, float], config: DataConfig) -> str:
-    if not any(shares.values()):
-        return f"train is all of {main.source}"
-    parts = {"train": 1 - sum(shares.values()), **shares}
-    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in PARTS if parts.get(name))
-    return f"{main.source} split by text: {percent}, seed {config.split_seed}"
 
 
 def _labels(train: Examples, config: DataConfig) -> tuple[str, ...]:

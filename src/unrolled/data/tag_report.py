@@ -19,7 +19,8 @@ from unrolled.data.objects import PYTHON
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.pieces import Pieces
 from unrolled.data.splits import fold
-from unrolled.data.tagged import Sentence, Sentences
+from unrolled.data.tagged import Sentences
+from unrolled.data.tagged_lines import Sentence
 from unrolled.data.tagged_splits import split_sentences
 from unrolled.data.tokenizers import UNK, Tokenizer, marked
 from unrolled.errors import excerpt
@@ -90,14 +91,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     """
     splits = split_sentences(data, config)
     words = chain.from_iterable(map(marked, splits.train.words()))
-    tokenizer = Tokenizer.train(
-        words,
-        kind=config.tokenizer,
-        vocabulary_size=config.vocabulary_size,
-        min_frequency=config.min_frequency,
-        lowercase=config.lowercase,
-        whole_words=config.whole_words,
-    )
+    tokenizer = Tokenizer.learn(words, config)
     usual = splits.train.usual_tags()
     counts = Counter(splits.train.tags())
     majority = max(splits.labels, key=lambda label: counts[label])

@@ -15,8 +15,9 @@ from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Skipped, unkno
 from unrolled.data.objects import PYTHON
 from unrolled.data.rows import SKIP
 from unrolled.data.samples import PARTS, PREFIX, find
-from unrolled.data.splits import assign, fold, shares
-from unrolled.data.tagged import SENTENCES, TASK, Sentence, Sentences, load_sentences
+from unrolled.data.splits import assign, fold, how_split, shares
+from unrolled.data.tagged import SENTENCES, TASK, Sentences, load_sentences
+from unrolled.data.tagged_lines import Sentence
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["TagSplits", "split_sentences"]
@@ -68,7 +69,7 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
             file=train.source,
             fix="give a file with --valid, or a --valid-share above 0",
         )
-    how = [f"the fixed parts of {data}"] if fixed else [_sentence(train, wanted, config)]
+    how = [f"the fixed parts of {data}"] if fixed else [how_split(train.source, "sentence", wanted, config.split_seed)]
     how += [f"{name} is {parts[name].source}" for name in files]
     return TagSplits(parts["train"], parts["valid"], parts["test"], labels, "; ".join(how), tuple(loaded.values()))
 
@@ -92,15 +93,6 @@ def _split(main: Sentences, wanted: Mapping[str, float], config: DataConfig) -> 
         name: replace(main, items=these, counts=Counts(len(these), len(these), {}, SENTENCES), skipped=())
         for name, these in items.items()
     }
-
-
-def _sentence(main: Sentences, wanted: Mapping[str, float], config: DataConfig) -> str:
-    """How the parts came about."""
-    if not any(wanted.values()):
-        return f"train is all of {main.source}"
-    parts = {"train": 1 - sum(wanted.values()), **wanted}
-    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in PARTS if parts.get(name))
-    return f"{main.source} split by sentence: {percent}, seed {config.split_seed}"
 
 
 def _without_unknown(part: Sentences, name: str, labels: Sequence[str], config: DataConfig) -> Sentences:

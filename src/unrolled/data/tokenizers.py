@@ -37,6 +37,7 @@ import tokenizers as library
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from unrolled.config import DataConfig
 from unrolled.errors import CheckpointError, ConfigError, DataError
 
 __all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
@@ -154,6 +155,18 @@ class Tokenizer:
         learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
         vocabulary = learner.get_vocab()
         return cls(kind, sorted(vocabulary, key=lambda token: vocabulary[token]), lowercase=lowercase)
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
+        """Learn a vocabulary as the settings ask; see `train`."""
+        return cls.train(
+            texts,
+            kind=config.tokenizer,
+            vocabulary_size=config.vocabulary_size,
+            min_frequency=config.min_frequency,
+            lowercase=config.lowercase,
+            whole_words=config.whole_words,
+        )
 
     @property
     def vocabulary_size(self) -> int:

@@ -198,13 +198,7 @@ class Classify(Classified):
         splits = load_splits(data, config.data)
         log_splits(splits)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.train(
-            splits.train.texts(),
-            kind=config.data.tokenizer,
-            vocabulary_size=config.data.vocabulary_size,
-            min_frequency=config.data.min_frequency,
-            lowercase=config.data.lowercase,
-        )
+        tokenizer = preprocessor or Tokenizer.learn(splits.train.texts(), config.data)
         return cls(data, splits, tokenizer)
 
     @classmethod

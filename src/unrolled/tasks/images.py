@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from unrolled import lineage
-from unrolled.config import Config, DataConfig, from_flat
+from unrolled.config import Config
 from unrolled.data.image_report import ImageReport, inspect_images
 from unrolled.data.image_splits import ImageSplits, load_image_splits
 from unrolled.data.images import Images, load_images, read_images
@@ -19,9 +18,9 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Features
 from unrolled.tasks.classification import Classified, Classifier
-from unrolled.tasks.labelled import log_read, own_test
+from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
 from unrolled.training.preprocessor import Preprocessor
-from unrolled.training.run import Run, absolute
+from unrolled.training.run import Run
 
 __all__ = ["ClassifyImages", "ImageRun"]
 
@@ -54,7 +53,7 @@ class ImageRun(Classifier):
         H, W, C = self.pixels.shape
         if tuple(getattr(images, "shape", ())) in ((H, W, C), (H, W) if C == 1 else (H, W, C)):
             images = images.reshape(1, H, W, C)
-        found = read_images(images, self._reading(on_bad_row))
+        found = read_images(images, reading(self, on_bad_row=on_bad_row))
         if found.counts.skipped:
             log_read(found)
         places = [found.at(index) for index in range(len(found))]
@@ -76,7 +75,7 @@ class ImageRun(Classifier):
             if on_bad_row is not None:
                 raise ConfigError("the run's own test part is read as in training: leave on_bad_row out")
             return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test))
-        images = load_images(data, self._reading(on_bad_row), labels=self.labels)
+        images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=self.labels)
         log_read(images)
         return self.result(images)
 
@@ -87,10 +86,6 @@ class ImageRun(Classifier):
     def _steps(self, images: Images) -> ImageSteps:
         """The images as steps, if they are like those of training."""
         return _steps(images, self.pixels)
-
-    def _reading(self, on_bad_row: str | None) -> DataConfig:
-        """How data are read: as in training, but for what is given."""
-        return from_flat({"on_bad_row": on_bad_row} if on_bad_row else {}, base=self.config).data
 
 
 class ClassifyImages(Classified):
@@ -120,10 +115,7 @@ class ClassifyImages(Classified):
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read images, split them, measure mean and standard deviation of the training part; see `Task.read`."""
         splits = load_image_splits(data, config.data)
-        for loaded in splits.loaded:
-            log_read(loaded)
-        sizes = ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items())
-        log.info("%s: %s", splits.how, sizes)
+        log_splits(splits)
         assert config.data.by is not None
         assert preprocessor is None or isinstance(preprocessor, Pixels)
         pixels = preprocessor or Pixels.learn(
@@ -158,17 +150,7 @@ class ClassifyImages(Classified):
 
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        splits = self.splits
-        return {
-            "name": self.name,
-            "source": absolute(self.data) if isinstance(self.data, str | Path) else splits.train.source,
-            "how": splits.how,
-            "majority": self.majority,
-            "parts": {
-                name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()
-            },
-            "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
-        }
+        return described(self.data, self.splits, self.majority)
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Accuracy and all else on the test part."""

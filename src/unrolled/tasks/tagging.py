@@ -157,14 +157,7 @@ class Tag(Task):
         for loaded in splits.loaded:
             _log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.train(
-            chain.from_iterable(map(marked, splits.train.words())),
-            kind=config.data.tokenizer,
-            vocabulary_size=config.data.vocabulary_size,
-            min_frequency=config.data.min_frequency,
-            lowercase=config.data.lowercase,
-            whole_words=config.data.whole_words,
-        )
+        tokenizer = preprocessor or Tokenizer.learn(chain.from_iterable(map(marked, splits.train.words())), config.data)
         return cls(data, splits, tokenizer)
 
     @classmethod
