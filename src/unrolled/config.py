@@ -200,9 +200,11 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by
         "vocabulary_size": 600,
         "whole_words": 20_000,
         "lowercase": False,
+        "embedding_std": 1.0,
         "hidden_size": 192,
         "bidirectional": True,
-        "epochs": 25,
+        "epochs": 16,
+        "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
 }

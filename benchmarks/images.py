@@ -1,0 +1,174 @@
+"""Images: Fashion-MNIST and MNIST at once, by row and pixel by pixel; each part of the table is one command.
+
+    python benchmarks/images.py fashion FOLDER           feedforward on Fashion-MNIST, the image at once
+    python benchmarks/images.py mnist FOLDER             the same on MNIST
+    python benchmarks/images.py lstm-by-row FOLDER       28 steps on MNIST; also gru-by-row
+    python benchmarks/images.py lstm-by-pixel FOLDER     one pass over MNIST in 784 steps, beside torch.nn; also gru-…
+    python benchmarks/images.py fashion FOLDER --search  the trials that found a part's settings
+
+FOLDER has the four IDX files as they are published. A tenth of the 60,000 training images, chosen by their hash, is the
+validation part: settings and the best evaluation are chosen on it; the 10,000 test images are looked at at the end.
+
+The rival of the pixels is torch.nn's layer and a Linear on its last h, in a plain loop over the same batches with the
+same loss, clipping and fused AdamW; both are timed in turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from record import save_part
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import unrolled
+from unrolled.config import Config, from_flat
+from unrolled.tasks.images import ClassifyImages
+from unrolled.training import Event, Run, Score, Trainer
+from unrolled.training.fit import prepare
+
+AT_ONCE = {
+    "row": "feedforward",
+    "hidden_size": 512,
+    "num_layers": 2,
+    "dropout": 0.3,
+    "learning_rate": 2e-3,
+    "batch_images": 256,
+    "patience": 0,
+}
+BY_ROW = {"by": "row", "hidden_size": 128, "learning_rate": 3e-3, "epochs": 8, "patience": 0}
+BY_PIXEL = {"by": "pixel", "hidden_size": 128, "learning_rate": 2e-3, "dropout": 0.0, "epochs": 1}
+PARTS: dict[str, dict[str, Any]] = {
+    "fashion": {**AT_ONCE, "epochs": 24},
+    "mnist": {**AT_ONCE, "epochs": 15},
+    "lstm-by-row": {"row": "lstm", **BY_ROW},
+    "gru-by-row": {"row": "gru", **BY_ROW},
+    "lstm-by-pixel": {"row": "lstm", **BY_PIXEL},
+    "gru-by-pixel": {"row": "gru", **BY_PIXEL},
+}
+SEEDS = (0, 1, 2)  # of pixels the first only
+TRIALS: dict[str, list[dict[str, Any]]] = {  # over the part's settings, one seed each
+    "fashion": [{}, {"dropout": 0.4, "hidden_size": 768}, {"learning_rate": 1e-3, "batch_images": 128}],
+    "lstm-by-row": [{}, {"dropout": 0.0}, {"read": "mean"}],
+}
+TURNS, UPDATES = 4, 6  # of a comparison: so many turns each, of so many updates
+
+
+def train(folder: str, settings: dict[str, Any]) -> tuple[Run, Score]:
+    """Train once -> the run, and its best score on the valid part."""
+    best: list[Score] = []
+
+    def report(event: Event) -> None:
+        if event.valid:
+            best.extend([event.valid] if event.best else [])
+            print(f"  epoch {event.epoch:.1f}  {event.valid.loss_nats:.4f} nats {event.valid.accuracy:.2%}", flush=True)
+
+    return unrolled.train(folder, report=report, **settings), best[-1]
+
+
+def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
+    """One part over the seeds."""
+    trained = [train(folder, {**settings, "seed": seed}) for seed in seeds]
+    runs = [run for run, _ in trained]
+    spent = [run.record["training"] for run in runs]
+    first = runs[0]
+    return {
+        "row": first.config.row,
+        "by": first.config.data.by,
+        "settings": settings,
+        "seeds": seeds,
+        "backend": first.record["backend"],
+        "parameters": first.record["parameters"],
+        "accuracy": statistics.mean(run.test.accuracy for run in runs),
+        "accuracy_by_seed": [run.test.accuracy for run in runs],
+        "interval_of_first": list(first.test.accuracy_interval),
+        "valid_accuracy": statistics.mean(score.accuracy for _, score in trained),
+        "valid_loss_nats": statistics.mean(score.loss_nats for _, score in trained),
+        "seconds_by_seed": [round(training["total_seconds"], 1) for training in spent],
+        "updates": spent[0]["updates"],
+        "steps_per_second": round(statistics.median(training["tokens_per_second"] for training in spent)),
+    }
+
+
+class Plain(nn.Module):
+    """torch.nn's layer over the pixels, and a Linear on its last h."""
+
+    def __init__(self, row: str, hidden_size: int) -> None:
+        super().__init__()
+        self.layer = {"lstm": nn.LSTM, "gru": nn.GRU}[row](1, hidden_size, batch_first=True)
+        self.head = nn.Linear(hidden_size, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, 1) -> (B, 10)."""
+        return self.head(self.layer(x)[0][:, -1])
+
+
+def plain_update(trainer: Trainer, config: Config) -> Callable[[], None]:
+    """A plain loop over the trainer's batches: what does its next update."""
+    model = Plain(config.row, config.model.hidden_size)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.training.learning_rate, fused=True)
+    index = iter(range(10**6))
+
+    def update() -> None:
+        batch = trainer.source.batch(0, next(index))
+        loss = F.cross_entropy(model(batch.inputs), batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
+        optimizer.step()
+        loss.item()
+
+    return update
+
+
+def beside_torch(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Steps a second of our loop and of the plain one, in turns; the median of the turns."""
+    config = from_flat(settings)
+    task = ClassifyImages.read(folder, config)
+    trainer = prepare(task, config, torch.device("cpu")).trainer
+    trainer.model.train()
+    updates = {"unrolled": trainer.update, "torch": plain_update(trainer, config)}
+    speeds: dict[str, list[float]] = {name: [] for name in updates}
+    steps = UPDATES * config.training.batch_images * task.pixels.num_steps
+    for turn in range(TURNS + 1):
+        for name, update in updates.items():
+            began = time.perf_counter()
+            for _ in range(UPDATES):
+                update()
+            if turn:  # the first one warms up
+                speeds[name].append(steps / (time.perf_counter() - began))
+    ours, rival = (statistics.median(speeds[name]) for name in updates)
+    return {"in_turns": {"unrolled": round(ours), "torch": round(rival)}, "times_as_fast": ours / rival}
+
+
+def main() -> None:
+    """Run, print, keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("folder", help="with train- and t10k-images and labels")
+    parser.add_argument("--search", action="store_true", help="the trials that found the settings")
+    asked = parser.parse_args()
+    settings = PARTS[asked.part]
+    if not asked.search:
+        pixels = settings.get("by") == "pixel"
+        found = figures(asked.folder, settings, SEEDS[:1] if pixels else SEEDS)
+        found |= beside_torch(asked.folder, settings) if pixels else {}
+        print(found)
+        print(save_part("images", asked.part, found))
+        return
+    trials = []
+    for trial in TRIALS.get(asked.part, [{}]):
+        trials.append(figures(asked.folder, settings | trial, SEEDS[:1]))
+        for unseen in ("accuracy", "accuracy_by_seed", "interval_of_first"):  # the test part chooses nothing
+            del trials[-1][unseen]
+        print(trials[-1], flush=True)
+        print(save_part("images_search", asked.part, {"trials": trials}))
+
+
+if __name__ == "__main__":
+    main()
