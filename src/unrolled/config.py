@@ -49,6 +49,8 @@ class DataConfig(_Section):
 
     text: str = Field("text", description="column (or JSON key) that holds the text")
     label: str = Field("label", description="column (or JSON key) that holds the label; of CoNLL-U the tag")
+    source: str = Field("source", description="column (or JSON key) that holds the source (task translate)")
+    target: str = Field("target", description="column (or JSON key) that holds the target (task translate)")
     valid: str | None = Field(None, description="file with the validation examples, instead of a split")
     test: str | None = Field(None, description="file with the test examples, instead of a split")
     valid_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation part")
@@ -56,10 +58,16 @@ class DataConfig(_Section):
     split_seed: int = Field(0, ge=0, description="seed of the split (equal texts always stay together)")
     on_bad_row: Literal["stop", "skip"] = Field("stop", description="stop at a bad row, or skip, count and list it")
     tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="what one token is")
+    source_tokenizer: Literal["character", "byte", "word", "bpe"] | None = Field(
+        None, description="what one token of a source is (task translate); default: as of the target, --tokenizer"
+    )
+    shared_vocabulary: bool = Field(False, description="one vocabulary for sources and targets (task translate)")
     vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
     whole_words: int = Field(0, ge=0, description="most words that stand behind their pieces, whole (task tag)")
     min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
     lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
+    max_length: int = Field(512, ge=1, description="most tokens of a source or target (task translate)")
+    cut: bool = Field(False, description="cut what is longer than that, instead of refusing it (task translate)")
     by: Literal["image", "row", "column", "pixel"] | None = Field(
         None,
         description="how images are read: at once, or in steps of a row, a column or a pixel; default, where the data "
@@ -71,6 +79,15 @@ class DataConfig(_Section):
     cache: str | None = Field(
         None, description="folder for the ids of a text, made once (task generate); default: the user's cache folder"
     )
+
+    @model_validator(mode="after")
+    def _one_vocabulary_has_one_tokenizer(self) -> Self:
+        if self.shared_vocabulary and self.source_tokenizer not in (None, self.tokenizer):
+            raise ValueError(
+                f"shared_vocabulary needs one tokenizer for both sides: got {self.source_tokenizer} for sources and "
+                f"{self.tokenizer} for targets"
+            )
+        return self
 
 
 class ModelConfig(_Section):

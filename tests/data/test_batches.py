@@ -51,6 +51,25 @@ def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch)
     check_plan(by_length(lengths, budget), lengths, budget)
 
 
+@given(LENGTHS, st.integers(1, 300), st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_rows_of_two_sequences_have_both_in_the_budget(lengths, budget, seed):
+    both = torch.stack([lengths, lengths.flip(0) // 2], dim=1)
+    batches = Batches(both, budget, seed)
+    for found in ([batches.rows(0, i) for i in range(batches.count(0))], by_length(both, budget)):
+        assert torch.cat([*found, torch.tensor([], dtype=torch.int64)]).sort().values.tolist() == list(range(len(both)))
+        for rows in found:
+            assert len(rows) * int(both[rows].max(dim=0).values.sum()) <= budget or len(rows) == 1
+
+
+def test_little_of_two_sequences_is_padding():
+    other = (MANY * 1.1 + torch.randint(0, 9, MANY.shape, generator=torch.Generator().manual_seed(1))).long()
+    both = torch.stack([MANY, other], dim=1)
+    batches = Batches(both, 4096, 0)
+    rows = [batches.rows(0, i) for i in range(batches.count(0))]
+    assert sum(len(some) * int(both[some].max(dim=0).values.sum()) for some in rows) < 1.12 * int(both.sum())
+
+
 def plan(batches, epoch):
     return [batches.rows(epoch, i).tolist() for i in range(batches.count(epoch))]
 

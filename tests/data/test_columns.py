@@ -3,7 +3,7 @@ import random
 import pytest
 
 from unrolled.data import columns as module
-from unrolled.data.columns import Example, Items
+from unrolled.data.columns import Example, Items, Pair, PairItems
 
 ROWS = [(f"text {i} " + "ä€😀" * (i % 5), ("a", "b", "c")[i % 3], 2 * i) for i in range(200)]
 
@@ -70,3 +70,17 @@ def test_many_rows_take_little_memory():
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held / 50_000 < 80  # bytes; of which 36 are text
+
+
+@pytest.mark.parametrize("block", [16, 1 << 18])
+def test_pairs_have_two_texts(monkeypatch, block):
+    monkeypatch.setattr(module, "IN_MEMORY", 10)
+    monkeypatch.setattr(module, "BLOCK", block)
+    rows = [(f"source {i}", "ü" * (i % 9), i) for i in range(50)]
+    items = PairItems()
+    for row in rows:
+        items.append(*row)
+    assert items == [Pair(*row) for row in rows]
+    some = items.select([7, 3, 40])
+    assert (some.sources, some.targets) == (["source 7", "source 3", "source 40"], ["ü" * 7, "ü" * 3, "ü" * 4])
+    assert some[1] == Pair("source 3", "üüü", 3)

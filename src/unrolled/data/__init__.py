@@ -7,7 +7,8 @@ package itself imports neither torch nor tokenizers.
 """
 
 from unrolled.data.columns import Example
-from unrolled.data.examples import Counts, Examples, Skipped, load_examples, read_texts
+from unrolled.data.counts import Counts, Skipped
+from unrolled.data.examples import Examples, load_examples, read_texts
 from unrolled.data.samples import SAMPLES, Sample
 from unrolled.data.splits import Splits, load_splits
 

@@ -58,7 +58,7 @@ class Batches:
     """Batches of at most `batch_tokens` tokens, padding included; a row that is longer is a batch of its own.
 
     Args:
-        lengths: (N,) the rows' lengths.
+        lengths: (N,) the rows' lengths; or (N, K), where a row is K sequences that are padded each for itself.
         batch_tokens: the budget.
         seed: of the order. Another epoch has another order, and so may have another number of batches.
     """
@@ -66,7 +66,7 @@ class Batches:
     def __init__(self, lengths: Tensor, batch_tokens: int, seed: int) -> None:
         self.batch_tokens = batch_tokens
         self.seed = seed
-        self._lengths: Indices = lengths.numpy()
+        self._lengths = _of_rows(lengths)
         self._plan: tuple[int, list[Tensor]] | None = None  # of the epoch asked for last
 
     def count(self, epoch: int) -> int:
@@ -86,7 +86,8 @@ class Batches:
     def _make(self, epoch: int) -> list[Tensor]:
         random = np.random.default_rng((self.seed, epoch))
         order = random.permutation(len(self._lengths))
-        in_batch = max(1, self.batch_tokens // max(1, int(self._lengths.mean()))) if len(order) else 1
+        mean = self._lengths.sum(axis=1).mean() if len(order) else 1
+        in_batch = max(1, self.batch_tokens // max(1, int(mean)))
         batches: list[Tensor] = []
         for start in range(0, len(order), WINDOW * in_batch):
             batches += _cut(order[start : start + WINDOW * in_batch], self._lengths, self.batch_tokens)
@@ -94,18 +95,31 @@ class Batches:
 
 
 def by_length(lengths: Tensor, batch_tokens: int) -> list[Tensor]:
-    """Return all rows (N,) in batches (B,) within the budget, the longest first: a plan without chance, to evaluate."""
-    every = lengths.numpy()
+    """Return all rows in batches (B,) within the budget, the longest first: a plan without chance, to evaluate.
+
+    lengths: (N,) or (N, K), see `Batches`.
+    """
+    every = _of_rows(lengths)
     return _cut(np.arange(len(every)), every, batch_tokens)
 
 
+def _of_rows(lengths: Tensor) -> Indices:
+    """Lengths as (N, K)."""
+    every: Indices = lengths.numpy()
+    return every[:, None] if every.ndim == 1 else every
+
+
 def _cut(rows: Indices, lengths: Indices, budget: int) -> list[Tensor]:
-    """Sort rows from long to short, equal ones as they came, and cut them: a batch's first row says how many fit."""
-    order = rows[np.argsort(-lengths[rows], kind="stable")]
-    longest = lengths[order]
+    """Sort rows from long to short, equal ones as they came, and cut them where the padded tokens exceed the budget."""
+    total = lengths[rows].sum(axis=1)
+    order = rows[np.argsort(-total, kind="stable")]
+    longest = np.sort(total)[::-1]
     batches, start = [], 0
     while start < len(order):
-        end = start + max(1, budget // max(1, int(longest[start])))
+        most = max(1, budget // max(1, int(longest[start])))  # a batch is never smaller than its first row, repeated
+        some = lengths[order[start : start + most]]
+        padded = np.maximum.accumulate(some, axis=0).sum(axis=1) * np.arange(1, len(some) + 1)
+        end = start + max(1, int(np.searchsorted(padded, budget, side="right")))
         batches.append(torch.from_numpy(order[start:end]))
         start = end
     return batches

@@ -1,7 +1,7 @@
-"""Examples in columns: ten million of them in a few hundred MB, where Python objects would take ten times as much.
+"""Rows in columns: ten million of them in a few hundred MB, where Python objects would take ten times as much.
 
-Texts stand one after the other in a temporary file (in memory, while they are few). What is kept of each example is
-where its text ends, its line, and the number of its label; the example itself is made when it is asked for.
+Texts stand one after the other in a temporary file (in memory, while they are few). What is kept of each row is where
+its texts end, its line, and the number of its label; the row itself is made when it is asked for.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import weakref
 from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar, cast, overload
+from typing import ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
-__all__ = ["Example", "Items", "View"]
+__all__ = ["Example", "Items", "Pair", "PairItems", "View"]
 
 IN_MEMORY = 1 << 26  # bytes of texts; what is more goes to a temporary file
 BLOCK = 1 << 18  # bytes that are read of it at once
@@ -25,6 +25,14 @@ class Example(NamedTuple):
 
     text: str
     label: str | None
+    line: int  # see `Row.line`
+
+
+class Pair(NamedTuple):
+    """A source and its target: two texts."""
+
+    source: str
+    target: str
     line: int  # see `Row.line`
 
 
@@ -56,30 +64,46 @@ class View(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Items(View[Example]):
-    """N examples; a selection of them shares their columns.
+class _Rows(View[T]):
+    """N rows; a selection of them shares their columns.
 
     Args:
         columns: where they stand; new ones by default. rows: which of them, in this order; all by default.
     """
 
+    TEXTS: ClassVar[int]  # how many a row has
+
     def __init__(self, columns: _Columns | None = None, rows: Sequence[int] | None = None) -> None:
-        self._columns = columns or _Columns()
+        self._columns = columns or _Columns(self.TEXTS)
         self._rows = rows
+
+    def select(self, rows: Iterable[int]) -> Self:
+        """Return the rows with these numbers, in this order."""
+        return type(self)(self._columns, array("I", self._places(rows)))
+
+    def __len__(self) -> int:
+        return len(self._columns.lines) if self._rows is None else len(self._rows)
+
+    def _places(self, rows: Iterable[int]) -> Iterable[int]:
+        return rows if self._rows is None else (self._rows[row] for row in rows)
+
+    def _texts(self, which: int) -> View[str]:
+        return _Column(len(self), lambda rows: self._columns.texts[which].read(self._places(rows)))
+
+
+class Items(_Rows[Example]):
+    """Texts with labels."""
+
+    TEXTS = 1
 
     def append(self, text: str, label: str | None, line: int) -> None:
         """Add an example to the columns."""
-        self._columns.append(text, label, line)
-
-    def select(self, rows: Iterable[int]) -> Items:
-        """Return the examples with these numbers, in this order."""
-        places = rows if self._rows is None else (self._rows[row] for row in rows)
-        return Items(self._columns, array("I", places))
+        self._columns.append((text,), label, line)
 
     @property
     def texts(self) -> View[str]:
         """The texts alone."""
-        return _Column(len(self), lambda rows: self._columns.texts(self._places(rows)))
+        return self._texts(0)
 
     @property
     def labels(self) -> View[str]:
@@ -87,17 +111,36 @@ class Items(View[Example]):
         labelled = len(self) if self._columns.names else 0
         return _Column(labelled, lambda rows: cast("Iterator[str]", self._columns.labels(self._places(rows))))
 
-    def __len__(self) -> int:
-        return len(self._columns.lines) if self._rows is None else len(self._rows)
-
     def _values(self, rows: Sequence[int]) -> Iterator[Example]:
         columns = self._columns
-        texts, labels = columns.texts(self._places(rows)), columns.labels(self._places(rows))
+        texts, labels = columns.texts[0].read(self._places(rows)), columns.labels(self._places(rows))
         for text, label, place in zip(texts, labels, self._places(rows), strict=True):
             yield Example(text, label, columns.lines[place])
 
-    def _places(self, rows: Sequence[int]) -> Iterable[int]:
-        return rows if self._rows is None else (self._rows[row] for row in rows)
+
+class PairItems(_Rows[Pair]):
+    """Sources with targets."""
+
+    TEXTS = 2
+
+    def append(self, source: str, target: str, line: int) -> None:
+        """Add a pair to the columns."""
+        self._columns.append((source, target), None, line)
+
+    @property
+    def sources(self) -> View[str]:
+        """The sources alone."""
+        return self._texts(0)
+
+    @property
+    def targets(self) -> View[str]:
+        """The targets alone."""
+        return self._texts(1)
+
+    def _values(self, rows: Sequence[int]) -> Iterator[Pair]:
+        sources, targets = (texts.read(self._places(rows)) for texts in self._columns.texts)
+        for source, target, place in zip(sources, targets, self._places(rows), strict=True):
+            yield Pair(source, target, self._columns.lines[place])
 
 
 class _Column(View[T]):
@@ -112,29 +155,38 @@ class _Column(View[T]):
 
 
 class _Columns:
-    def __init__(self) -> None:
+    def __init__(self, texts: int) -> None:
+        self.texts = [_Texts() for _ in range(texts)]
         self.lines = array("I")
         self._classes = array("i")  # the number of the label in names, -1 for none
         self.names: dict[str, int] = {}
-        self._ends = array("Q", (0,))  # of the texts, in bytes; the first one is where they begin
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the columns)
+
+    def append(self, texts: Sequence[str], label: str | None, line: int) -> None:
+        for column, text in zip(self.texts, texts, strict=True):
+            column.append(text)
+        self.lines.append(line)
+        self._classes.append(-1 if label is None else self.names.setdefault(label, len(self.names)))
+
+    def labels(self, rows: Iterable[int]) -> Iterator[str | None]:
+        names = [*self.names, None]  # so that -1 is None
+        return (names[self._classes[row]] for row in rows)
+
+
+class _Texts:
+    def __init__(self) -> None:
+        self._ends = array("Q", (0,))  # in bytes; the first one is where they begin
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the texts)
         weakref.finalize(self, self._file.close)
         self._waiting = bytearray()  # texts that are not in the file yet
 
-    def append(self, text: str, label: str | None, line: int) -> None:
-        self.lines.append(line)
-        self._classes.append(-1 if label is None else self.names.setdefault(label, len(self.names)))
+    def append(self, text: str) -> None:
         data = text.encode()
         self._waiting += data
         self._ends.append(self._ends[-1] + len(data))
         if len(self._waiting) >= BLOCK:
             self._write()
 
-    def labels(self, rows: Iterable[int]) -> Iterator[str | None]:
-        names = [*self.names, None]  # so that -1 is None
-        return (names[self._classes[row]] for row in rows)
-
-    def texts(self, rows: Iterable[int]) -> Iterator[str]:
+    def read(self, rows: Iterable[int]) -> Iterator[str]:
         """Rows in ascending order are read block by block."""
         self._write()
         begin, block = 0, b""

@@ -7,13 +7,16 @@ finding is, a thing in the data that a training would suffer from in silence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.data.picture import Panel, draw
 
-__all__ = ["SHOWN", "Finding", "Report", "Witness"]
+__all__ = ["SHOWN", "Finding", "Report", "Witness", "spread", "table"]
 
 SHOWN = 3
 """How many rows a finding shows."""
@@ -42,6 +45,23 @@ class Finding:
         yield f"  {self.kind}: {self.sentence}"
         yield from (f"    {witness.where}: {witness.row}" for witness in self.witnesses)
         yield f"    do: {self.advice}"
+
+
+def spread(lengths: NDArray[np.int64]) -> dict[str, float]:
+    """Return what a table says of N lengths."""
+    return {
+        "min": int(lengths.min()),
+        "median": float(np.median(lengths)),
+        "mean": float(lengths.mean()),
+        "95 %": float(np.percentile(lengths, 95)),
+        "max": int(lengths.max()),
+    }
+
+
+def table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield rows as lines: a name, and a number for each part."""
+    for name, *cells in rows:
+        yield f"{name:<34}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 class Report(ABC):

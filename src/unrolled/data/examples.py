@@ -10,57 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import numbers
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from unrolled.config import DataConfig
 from unrolled.data.columns import Example, Items, View
+from unrolled.data.counts import Counts, Skipped, sift
 from unrolled.data.doors import Door, find_door
 from unrolled.data.objects import PYTHON, kind_of
 from unrolled.data.progress import watched
 from unrolled.data.rows import BadRow, Row
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts"]
+__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault"]
 
 UNKNOWN_LABEL = "unknown label"
-LISTED = 20  # skipped rows that are kept for listing
-
-
-class Skipped(NamedTuple):
-    """A row that was not used, for listing."""
-
-    line: int | None
-    reason: str
-    row: str
-    unit: str = "line"
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.line}: {self.reason}: {self.row}"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What became of every row: `read` = `used` + what was skipped, by reason."""
-
-    read: int
-    used: int
-    skipped: Mapping[str, int]
-    what: str = "rows"
-
-    def __post_init__(self) -> None:
-        if self.read != self.used + sum(self.skipped.values()):
-            raise AssertionError(f"rows were lost: {self}")
-
-    def __str__(self) -> str:
-        text = f"{self.read:,} {self.what} read = {self.used:,} used + {self.read - self.used:,} skipped"
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
-        return f"{text} ({reasons})" if reasons else text
 
 
 @dataclass(frozen=True)
@@ -84,6 +51,11 @@ class Examples:
     def labels(self) -> View[str]:
         """Return the labels, in order; empty where they were read without."""
         return self.items.labels
+
+    def select(self, rows: Iterable[int]) -> Examples:
+        """Return the examples with these numbers, in this order, all of them used."""
+        items = self.items.select(rows)
+        return replace(self, items=items, counts=Counts(len(items), len(items), {}), skipped=())
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
         """Return an error about one of the items that names where it came from."""
@@ -141,32 +113,18 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
 
 def _collect(door: Door, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
     items = Items()
-    skipped: Counter[str] = Counter()
-    listed: list[Skipped] = []
-    read = 0
-    for row in watched(door.rows(columns), door.source):
-        read += 1
-        made = row if isinstance(row, BadRow) else _example(row, known)
-        if isinstance(made, Example):
-            items.append(*made)
-            continue
-        if made.error and stop:
-            raise made.error
-        skipped[made.reason] += 1
-        if made.error and len(listed) < LISTED:
-            listed.append(Skipped(made.error.line, made.reason, excerpt(made.error.row or ""), made.error.unit))
-    counts = Counts(read, len(items), dict(skipped))
-    if not items:
-        problem = f"none of its rows can be used: {counts}" if read else "there are no rows"
-        raise DataError(problem, file=door.source, fix="check that the right data and the right columns were named")
-    return Examples(door.name, door.source, items, counts, listed, door.unit)
+
+    def make(row: Row | BadRow) -> Example | BadRow:
+        return row if isinstance(row, BadRow) else _example(row, known)
+
+    rows = watched(door.rows(columns), door.source)
+    counts, skipped = sift(rows, make, lambda made: items.append(*made), stop=stop, source=door.source)
+    return Examples(door.name, door.source, items, counts, skipped, door.unit)
 
 
 def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
     text, *rest = row.values
-    if not isinstance(text, str):
-        return row.bad("text is not text", f"text is expected, got {kind_of(text)}", 0)
-    if fault := _string_fault(row, text, 0):
+    if fault := text_fault(row, 0, "text"):
         return fault
     if not rest:
         return Example(text, None, row.line)
@@ -175,7 +133,7 @@ def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
         label = json.dumps(label if isinstance(label, bool) else int(label))
     if not isinstance(label, str):
         return row.bad("label is not text", f"a label is text, a whole number, true or false; got {kind_of(label)}", 1)
-    if fault := _string_fault(row, label, 1):
+    if fault := _string_fault(row, label, 1, "label"):
         return fault
     if known is not None and label not in known:
         return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
@@ -188,8 +146,15 @@ def unknown_label(label: str, known: Collection[str]) -> str:
     return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names})'
 
 
-def _string_fault(row: Row, text: str, which: int) -> BadRow | None:
-    what = ("text", "label")[which]
+def text_fault(row: Row, which: int, what: str) -> BadRow | None:
+    """Say why value `which` of a row can be no text, if so; it is called `what`."""
+    value = row.values[which]
+    if not isinstance(value, str):
+        return row.bad(f"{what} is not text", f"text is expected, got {kind_of(value)}", which)
+    return _string_fault(row, value, which, what)
+
+
+def _string_fault(row: Row, text: str, which: int, what: str) -> BadRow | None:
     if not text.strip():
         return row.bad(f"empty {what}", f"the {what} is empty", which)
     try:

@@ -10,8 +10,8 @@ import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.checks import Repeats, label_findings
-from unrolled.data.doctor import Finding, Report, Witness
-from unrolled.data.examples import Counts, Skipped
+from unrolled.data.counts import Counts, Skipped
+from unrolled.data.doctor import Finding, Report, Witness, table
 from unrolled.data.image_splits import load_image_splits
 from unrolled.data.images import Images
 from unrolled.data.objects import PYTHON
@@ -163,8 +163,7 @@ def _lines(report: ImageReport) -> Iterator[str]:
     if more := len(parts[0].labels) - len(labels):
         rows.append([f"  … and {more:,} more labels"])
     rows.append([f'always "{excerpt(report.majority, 20)}"', *(f"{part.majority_rate:.1%}" for part in parts)])
-    for cells in rows:
-        yield f"{cells[0]:<34}" + "".join(f"{cell:>12}" for cell in cells[1:])
+    yield from table(rows)
     yield ""
     doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
     yield f"duplicate images: {doubled or 'none'}"

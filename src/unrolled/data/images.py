@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
 from unrolled.data import idx
-from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Skipped, unknown_label
+from unrolled.data.counts import LISTED, Counts, Skipped
+from unrolled.data.examples import UNKNOWN_LABEL, unknown_label
 from unrolled.data.image_files import files_below, is_image_file, read_image
 from unrolled.data.objects import PYTHON
 from unrolled.data.rows import SKIP, BadRow

@@ -36,7 +36,7 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
             raise DataError(
                 f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
                 file=PYTHON,
-                fix="give as many labels as texts",
+                fix="give as many of one as of the other",
             )
         records: Iterable[Any] = zip(*values, strict=True)
     elif isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
@@ -44,7 +44,7 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
     else:
         raise DataError(
             f"examples cannot be read from a Python {type(data).__name__}",
-            fix="give a path, a sample, (text, label) pairs, dictionaries, two lists or a data frame",
+            fix="give a path, a sample, pairs of two texts, dictionaries, two lists or a data frame",
         )
     for number, record in enumerate(records):
         if isinstance(record, BadRow):
@@ -67,6 +67,6 @@ def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | B
     elif isinstance(item, (tuple, list)) and len(item) == 2:
         return tuple(item[: len(columns)])
     else:
-        wanted = "a text" if len(columns) == 1 else "a pair (text, label)"
+        wanted = "a text" if len(columns) == 1 else f"a pair ({', '.join(columns)})"
         problem, reason = f"{wanted} or a dictionary is expected, got {kind_of(item)}", "not an example"
     return BadRow(reason, DataError(problem, line=number, unit="item", fix="correct the item, or skip bad rows"))

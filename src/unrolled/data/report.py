@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
 from unrolled.data.checks import TextRepeats, label_findings, length_findings, unknown_findings
-from unrolled.data.doctor import Finding, Report
+from unrolled.data.counts import Counts, Skipped
+from unrolled.data.doctor import Finding, Report, spread, table
 from unrolled.data.doors import Door, find_door
-from unrolled.data.examples import Counts, Examples, Skipped
+from unrolled.data.examples import Examples
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.rows import Row
 from unrolled.data.splits import fold, load_splits
@@ -171,13 +172,7 @@ def _part(part: Examples, labels: Sequence[str], majority: str, lengths: NDArray
     return PartReport(
         rows=len(part),
         labels={label: found[label] for label in labels},
-        tokens={
-            "min": int(lengths.min()),
-            "median": float(np.median(lengths)),
-            "mean": float(lengths.mean()),
-            "95 %": float(np.percentile(lengths, 95)),
-            "max": int(lengths.max()),
-        },
+        tokens=spread(lengths),
         unknown_rate=unknown / int(lengths.sum()),
         majority_rate=found[majority] / len(part),
     )
@@ -221,8 +216,7 @@ def _lines(report: DataReport) -> Iterator[str]:
         rows.append([f"tokens, {name}", *(f"{part.tokens[name]:,.4g}" for part in parts)])
     rows.append(["unknown tokens", *(f"{part.unknown_rate:.1%}" for part in parts)])
     rows.append([f'always "{excerpt(report.majority, 20)}"', *(f"{part.majority_rate:.1%}" for part in parts)])
-    for cells in rows:
-        yield f"{cells[0]:<34}" + "".join(f"{cell:>12}" for cell in cells[1:])
+    yield from table(rows)
     yield ""
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
     doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)

@@ -74,7 +74,8 @@ def pick(names: Sequence[str], wanted: Sequence[str], *, file: str | None = None
                 f'no column "{name}"{nearest(name, names)}; the columns are {shown}',
                 file=file,
                 line=line,
-                fix="say which columns to read with --text and --label; the first row must name the columns",
+                fix="say which columns to read, with --text and --label or with --source and --target; the first row "
+                "must name the columns",
             )
         if names.count(name) > 1:
             raise DataError(

@@ -19,18 +19,20 @@ import hashlib
 from array import array
 from bisect import bisect
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Protocol, Self, TypeVar
 
 from unrolled.config import DataConfig
+from unrolled.data.counts import LISTED, Skipped
 from unrolled.data.doors import find_door
-from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Examples, Skipped, load_examples, unknown_label
+from unrolled.data.examples import UNKNOWN_LABEL, Examples, load_examples, unknown_label
 from unrolled.data.rows import SKIP
 from unrolled.data.samples import PARTS
 from unrolled.errors import ConfigError, DataError, excerpt
 
-__all__ = ["Splits", "assign", "fold", "how_split", "load_splits", "shares"]
+__all__ = ["Splits", "assign", "fold", "how_split", "load_splits", "read_parts", "refuse_empty", "shares"]
 
 
 @dataclass(frozen=True)
@@ -56,32 +58,88 @@ def load_splits(data: object, config: DataConfig) -> Splits:
         DataError: as `load_examples`; or a part that is needed has no rows, the training part has one class only, or
             a label of the other parts never occurs in training.
     """
+
+    def load(given: object, train: Examples | None) -> Examples:
+        return load_examples(given, config, labels=None if train is None else sorted(set(train.labels())))
+
+    parts, loaded, how = read_parts(data, config, "classify", load, Examples.texts)
+    labels = _labels(parts["train"], config)
+    for name in ("valid", "test"):
+        parts[name] = _without_unknown(parts[name], name, labels, config)
+    refuse_empty(parts)
+    return Splits(parts["train"], parts["valid"], parts["test"], labels, how, loaded)
+
+
+class Table(Protocol):
+    """Rows that were read, and can be selected."""
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, rows: Iterable[int]) -> Self:
+        """Return the rows with these numbers, in this order."""
+
+
+P = TypeVar("P", bound=Table)
+
+
+def read_parts(
+    data: object,
+    config: DataConfig,
+    task: str,
+    load: Callable[[object, P | None], P],
+    texts: Callable[[P], Collection[str]],
+    *,
+    by: str = "text",
+) -> tuple[dict[str, P], tuple[P, ...], str]:
+    """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
+
+    Args:
+        data: what the user gave. config: says how it is split. task: that it is for.
+        load: (what to read, the training part where that is known) -> what was read.
+        texts: -> the text of each row, which decides its part. by: what that is called.
+
+    Returns:
+        the parts by name; what was read, file by file; what the parts are and why, in a sentence.
+
+    Raises:
+        DataError: as `load`; or there are too few texts for the parts.
+    """
     files = {name: given for name, given in (("valid", config.valid), ("test", config.test)) if given is not None}
-    door = find_door(data, "classify")
+    door = find_door(data, task)
     given = {"train": data, **door.parts}
-    loaded = {name: load_examples(part, config) for name, part in given.items() if name not in files}
+    loaded = {name: load(part, None) for name, part in given.items() if name not in files}
     missing = {name: share for name, share in shares(config).items() if name not in {*files, *loaded}}
     if door.parts and not missing:
         parts, how = dict(loaded), f"the fixed parts of {door.source}"
     else:
-        parts = _split(loaded["train"], missing, config) | {name: loaded[name] for name in loaded if name != "train"}
+        main = loaded["train"]
+        parts = _split(main, texts(main), missing, config.split_seed)
+        parts |= {name: loaded[name] for name in loaded if name != "train"}
         named = [f"{name} is {part.source}" for name, part in loaded.items() if name != "train"]
-        how = "; ".join([how_split(loaded["train"].source, "text", missing, config.split_seed), *named])
-    seen = sorted(set(parts["train"].labels()))
+        how = "; ".join([how_split(main.source, by, missing, config.split_seed), *named])
     for name, file in files.items():
-        parts[name] = loaded[name] = load_examples(file, config, labels=seen)
+        parts[name] = loaded[name] = load(file, parts["train"])
     if files:
         how += "; " + ", ".join(f"{name} is {parts[name].source}" for name in files)
-    labels = _labels(parts["train"], config)
-    for name in ("valid", "test"):
-        parts[name] = _without_unknown(parts[name], name, labels, config)
-    if not parts["valid"]:
+    return parts, tuple(loaded.values()), how
+
+
+def refuse_empty(parts: Mapping[str, Table]) -> None:
+    """Refuse to train without a validation part.
+
+    Raises:
+        DataError: it has no rows.
+    """
+    if not len(parts["valid"]):
         raise DataError(
             "the validation part has no rows",
             file=parts["train"].source,
             fix="give a file with --valid, or a --valid-share above 0",
         )
-    return Splits(parts["train"], parts["valid"], parts["test"], labels, how, tuple(loaded.values()))
 
 
 def fold(text: str) -> str:
@@ -140,15 +198,14 @@ def how_split(source: str, by: str, shares: Mapping[str, float], seed: int) -> s
     return f"{source} split by {by}: {percent}, seed {seed}"
 
 
-def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict[str, Examples]:
+def _split(main: P, texts: Collection[str], shares: Mapping[str, float], seed: int) -> dict[str, P]:
     """Cut by the number that each text makes, without keeping any; where that leaves a part empty, as `assign` does."""
     order = [*(name for name, share in shares.items() if share > 0), "train"]
     borders = list(accumulate(shares[name] * 2**64 for name in order[:-1]))
-    texts = main.texts()
-    part = array("B", (bisect(borders, _position(fold(text), config.split_seed)) for text in texts))
+    part = array("B", (bisect(borders, _position(fold(text), seed)) for text in texts))
     if any(part.count(k) == 0 for k in range(len(order))):
         different = {fold(text) for text in texts}
-        part_of = assign(different, shares, config.split_seed)
+        part_of = assign(different, shares, seed)
         if part_of is None:
             raise DataError(
                 f"{len(different):,} different texts are too few for a training part beside the others",
@@ -156,11 +213,7 @@ def _split(main: Examples, shares: dict[str, float], config: DataConfig) -> dict
                 fix="give more rows, smaller shares, or the other parts as files with --valid and --test",
             )
         part = array("B", (order.index(part_of.get(fold(text), "train")) for text in texts))
-    rows = {name: main.items.select(i for i, k in enumerate(part) if order[k] == name) for name in PARTS}
-    return {
-        name: replace(main, items=items, counts=Counts(len(items), len(items), {}), skipped=())
-        for name, items in rows.items()
-    }
+    return {name: main.select(i for i, k in enumerate(part) if order[k] == name) for name in PARTS}
 
 
 def _labels(train: Examples, config: DataConfig) -> tuple[str, ...]:
@@ -188,7 +241,5 @@ def _without_unknown(part: Examples, name: str, labels: Sequence[str], config: D
     shown = part.items.select(bad[:LISTED])
     listed = [Skipped(item.line, UNKNOWN_LABEL, excerpt(item.text), part.unit) for item in shown]
     items = part.items.select(i for i, label in enumerate(part.labels()) if label in known)
-    skipped = dict(Counter(part.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
-    return replace(
-        part, items=items, counts=Counts(part.counts.read, len(items), skipped), skipped=[*part.skipped, *listed]
-    )
+    counts = part.counts.without({UNKNOWN_LABEL: len(bad)})
+    return replace(part, items=items, counts=counts, skipped=[*part.skipped, *listed])

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
 from unrolled.data.checks import label_findings, unknown_findings
-from unrolled.data.doctor import SHOWN, Finding, Report, Witness
-from unrolled.data.examples import Counts, Skipped
+from unrolled.data.counts import Counts, Skipped
+from unrolled.data.doctor import SHOWN, Finding, Report, Witness, spread, table
 from unrolled.data.objects import PYTHON
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.pieces import Pieces
@@ -143,13 +143,7 @@ def _part(
         words=len(words),
         tags={label: found[label] for label in labels},
         left_out=part.left_out(),
-        lengths={
-            "min": int(lengths.min()),
-            "median": float(np.median(lengths)),
-            "mean": float(lengths.mean()),
-            "95 %": float(np.percentile(lengths, 95)),
-            "max": int(lengths.max()),
-        },
+        lengths=spread(lengths),
         pieces=len(ids),
         unknown_rate=float((ids == UNK).double().mean()),
         unseen_rate=sum(word not in usual for word in words) / len(words),
@@ -233,8 +227,7 @@ def _lines(report: TagReport) -> Iterator[str]:
     rows.append(["unknown pieces", *(f"{part.unknown_rate:.1%}" for part in parts)])
     rows.append(["words not seen in training", *(f"{part.unseen_rate:.1%}" for part in parts)])
     rows.append(["each word's most frequent tag", *(f"{part.baseline_rate:.1%}" for part in parts)])
-    for cells in rows:
-        yield f"{cells[0]:<34}" + "".join(f"{cell:>12}" for cell in cells[1:])
+    yield from table(rows)
     yield ""
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
     yield f"{report.ambiguous_words:,} of the {report.different_words:,} different words of training have several tags"

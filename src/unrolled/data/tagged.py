@@ -12,15 +12,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Skipped, unknown_label
+from unrolled.data.counts import Counts, Skipped, sift
+from unrolled.data.examples import UNKNOWN_LABEL, unknown_label
 from unrolled.data.files import unpacked_name
 from unrolled.data.lines import open_lines
 from unrolled.data.objects import PYTHON
@@ -28,7 +29,7 @@ from unrolled.data.rows import SKIP, BadRow
 from unrolled.data.samples import PARTS, PREFIX, find, part_file
 from unrolled.data.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.data.tagged_lines import COLUMNS, Block, Sentence, sentence_of, tag_column
-from unrolled.errors import DataError, excerpt
+from unrolled.errors import DataError
 
 __all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
 
@@ -101,10 +102,14 @@ def load_sentences(
     column = tag_column(config.label) if need_labels else None
     stop = config.on_bad_row == "stop"
     name, source, files = _files(data)
+    items: list[Sentence] = []
     if files is None:
-        return _collect(name, source, _python(data), partial(_pair, known=known), stop=stop, unit="item")
+        made = sift(_python(data), partial(_pair, known=known), items.append, stop=stop, source=source, what=SENTENCES)
+        return Sentences(name, source, items, *made, "item")
     blocks = (block for file, path in files.items() for block in _blocks(path, file))
-    return _collect(name, source, blocks, partial(sentence_of, column=column, known=known), stop=stop)
+    make = partial(sentence_of, column=column, known=known)
+    made = sift(blocks, make, items.append, stop=stop, source=source, what=SENTENCES)
+    return Sentences(name, source, items, *made)
 
 
 def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
@@ -114,40 +119,6 @@ def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
         DataError: as `load_sentences`.
     """
     return load_sentences(path, config, need_labels=False)
-
-
-R = TypeVar("R")
-
-
-def _collect(
-    name: str,
-    source: str,
-    rows: Iterable[R],
-    make: Callable[[R], Sentence | BadRow],
-    *,
-    stop: bool,
-    unit: str = "line",
-) -> Sentences:
-    """Make a sentence of every row, and count what became of each."""
-    items: list[Sentence] = []
-    skipped: Counter[str] = Counter()
-    listed: list[Skipped] = []
-    for row in rows:
-        made = make(row)
-        if isinstance(made, Sentence):
-            items.append(made)
-            continue
-        assert made.error is not None
-        if stop:
-            raise made.error
-        skipped[made.reason] += 1
-        if len(listed) < LISTED:
-            listed.append(Skipped(made.error.line, made.reason, excerpt(made.error.row or ""), unit))
-    counts = Counts(len(items) + skipped.total(), len(items), dict(skipped), SENTENCES)
-    if not items:
-        problem = f"none of its sentences can be used: {counts}" if counts.read else "there are no sentences"
-        raise DataError(problem, file=source, fix="check that the right data and the right column were named")
-    return Sentences(name, source, items, counts, listed, unit)
 
 
 def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:

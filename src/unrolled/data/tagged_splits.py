@@ -6,12 +6,12 @@ words, folded, and the seed decide, so equal sentences never stand in two parts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unrolled.config import DataConfig
-from unrolled.data.examples import LISTED, UNKNOWN_LABEL, Counts, Skipped, unknown_label
+from unrolled.data.counts import LISTED, Counts, Skipped
+from unrolled.data.examples import UNKNOWN_LABEL, unknown_label
 from unrolled.data.objects import PYTHON
 from unrolled.data.rows import SKIP
 from unrolled.data.samples import PARTS, PREFIX, find
@@ -113,6 +113,5 @@ def _without_unknown(part: Sentences, name: str, labels: Sequence[str], config: 
         )
     listed = [Skipped(sentence.lines[0], UNKNOWN_LABEL, excerpt(sentence.text), part.unit) for sentence in bad[:LISTED]]
     items = [sentence for sentence in part.items if known.issuperset(sentence.tags or ())]
-    skipped = dict(Counter(part.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
-    counts = replace(part.counts, used=len(items), skipped=skipped)
+    counts = part.counts.without({UNKNOWN_LABEL: len(bad)})
     return replace(part, items=items, counts=counts, skipped=[*part.skipped, *listed])

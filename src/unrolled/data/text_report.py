@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unrolled.config import DataConfig
 from unrolled.data.checks import unknown_findings
 from unrolled.data.corpus import load_corpus
-from unrolled.data.doctor import SHOWN, Finding, Report, Witness
+from unrolled.data.doctor import SHOWN, Finding, Report, Witness, table
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.texts import Text, find_texts, split, text_lines
 from unrolled.errors import excerpt
@@ -149,8 +149,7 @@ def _lines(report: TextReport) -> Iterator[str]:
     rows += [[what, *(f"{getattr(part, what):,}" for part in parts)] for what in ("files", "characters", "tokens")]
     rows.append(["unknown tokens", *(f"{part.unknown:,}" for part in parts)])
     rows.append(["characters a token", *(f"{part.characters / max(1, part.tokens):.2f}" for part in parts)])
-    for cells in rows:
-        yield f"{cells[0]:<34}" + "".join(f"{cell:>12}" for cell in cells[1:])
+    yield from table(rows)
     yield ""
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
     often = ", ".join(f'"{excerpt(token, 20)}" {share:.1%}' for token, share in report.frequent.items())

@@ -29,7 +29,7 @@ from unrolled.training.card import code
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
 from unrolled.training.run import Run
-from unrolled.training.task import Task
+from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["ClassificationRun", "Classified", "Classifier", "Classify"]
 
@@ -179,7 +179,7 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = frozenset({"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"})
+    unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

@@ -25,7 +25,7 @@ from unrolled.training.loop import Source
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
 from unrolled.training.run import Run, absolute, refuse_gone
-from unrolled.training.task import Task
+from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["Generate", "GenerationRun"]
 
@@ -175,8 +175,9 @@ class Generate(Task):
 
     answer = "each"
     run = GenerationRun
-    unused = frozenset(
-        {"text", "label", "on_bad_row", "by", "permutation_seed", "whole_words"}
+    unused = (
+        OF_PAIRS
+        | {"text", "label", "on_bad_row", "by", "permutation_seed", "whole_words"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )
 

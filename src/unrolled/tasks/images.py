@@ -21,6 +21,7 @@ from unrolled.tasks.classification import Classified, Classifier
 from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.run import Run
+from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages", "ImageRun"]
 
@@ -97,8 +98,9 @@ class ClassifyImages(Classified):
 
     run = ImageRun
     smallest = Features(1)
-    unused = frozenset(
-        {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
+    unused = (
+        OF_PAIRS
+        | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from unrolled.config import DataConfig, from_flat
-from unrolled.data.examples import Counts, Skipped
+from unrolled.data.counts import Counts, Skipped
 from unrolled.errors import DataError
 from unrolled.training.run import Run, absolute, refuse_gone
 

@@ -30,7 +30,7 @@ from unrolled.training.classification import balanced
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
 from unrolled.training.run import Run
-from unrolled.training.task import Task
+from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["Tag", "TaggingRun"]
 
@@ -135,7 +135,7 @@ class Tag(Task):
 
     answer = "each"
     run = TaggingRun
-    unused = frozenset({"text", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"})
+    unused = OF_PAIRS | {"text", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

@@ -20,7 +20,10 @@ from unrolled.training.preprocessor import Preprocessor, inputs_of
 from unrolled.training.progress import Score
 from unrolled.training.run import Run
 
-__all__ = ["Task"]
+__all__ = ["OF_PAIRS", "Task"]
+
+OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "cut"})
+"""Settings that only data with a source and a target have a use for."""
 
 
 class Task(ABC):
