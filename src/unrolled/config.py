@@ -117,6 +117,21 @@ class ModelConfig(_Section):
         None, description="of row elman (default tanh) and row feedforward (default relu)"
     )
     forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
+    cell: Literal["elman", "lstm", "gru"] | None = Field(
+        None, description="what the recurrent layers of rows encoder_decoder and attention are made of; default: gru"
+    )
+    reverse_source: bool = Field(
+        False, description="read the source from its end, so that its first tokens are the freshest (task translate)"
+    )
+    score: Literal["additive", "dot", "general"] | None = Field(
+        None, description="how row attention compares the decoder's state with the source; default: additive"
+    )
+    input_feeding: bool = Field(
+        False, description="show each step what the one before it made of the source (score dot or general)"
+    )
+    tied: bool = Field(
+        False, description="the head's weights are the tokens' vectors; the source's, too, of a shared vocabulary"
+    )
 
 
 class TrainingConfig(_Section):

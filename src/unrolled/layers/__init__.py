@@ -1,26 +1,37 @@
 """Layers: (x, state, lengths) -> (y, state), interchangeable."""
 
+from unrolled.layers.attending import AttentionCarry, Bahdanau, Luong, Memory
 from unrolled.layers.bag import Bag, BagState
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
-from unrolled.layers.mlp import MLP, Head
+from unrolled.layers.mlp import MLP, Head, TiedHead
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
+from unrolled.layers.scores import Additive, Dot, General, Score
 from unrolled.layers.torch import from_torch, to_torch
 from unrolled.layers.window import Window, WindowState
 
 __all__ = [
     "MLP",
+    "Additive",
+    "AttentionCarry",
     "Bag",
     "BagState",
+    "Bahdanau",
     "Bidirectional",
     "BothStates",
+    "Dot",
     "Dropout",
     "Embedding",
+    "General",
     "Head",
     "Layer",
+    "Luong",
+    "Memory",
     "Recurrent",
+    "Score",
     "Stacked",
+    "TiedHead",
     "Window",
     "WindowState",
     "from_torch",

@@ -12,7 +12,7 @@ from unrolled.errors import ConfigError
 from unrolled.layers.dropout import Dropout
 from unrolled.scan import fused
 
-__all__ = ["MLP", "Head"]
+__all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
 PHI = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -63,3 +63,22 @@ class Head(Linear):
             bound = self.in_features**-0.5
             self.weight.uniform_(-bound, bound)
             self.bias.zero_()
+
+
+class TiedHead(nn.Module):
+    """A head whose weights are the tokens' own vectors E:  logits = E P y + b  (Press & Wolf 2017).
+
+    So a token's vector learns whenever the token might have been said, not only where it was read.
+
+    Args:
+        size: of y. embedding_size: D, of E; where it is the same, there is no P. num_outputs: V.
+    """
+
+    def __init__(self, size: int, embedding_size: int, num_outputs: int) -> None:
+        super().__init__()
+        self.project = nn.Identity() if size == embedding_size else Linear(size, embedding_size, bias=False)
+        self.bias = nn.Parameter(torch.zeros(num_outputs))
+
+    def forward(self, y: Tensor, vectors: Tensor) -> Tensor:
+        """(…, size) and E (V, D) -> (…, V)."""
+        return fused.linear(self.project(y), vectors, self.bias)

@@ -3,7 +3,11 @@
     logits, state = model(inputs, state, lengths)
 
 inputs are ids (B, T) or features (B, T, D); logits are (B, T, V) from a model that answers at each step, (B, V) from
-one that answers once, about everything it has read so far. Decoding, evaluation and the laws need nothing else.
+one that answers once, about everything it has read so far. A model with an encoder has a beginning that is not None:
+
+    state = model.begin(source, lengths)
+
+Decoding, evaluation and the laws need nothing else.
 """
 
 from __future__ import annotations
@@ -16,10 +20,10 @@ from torch import Tensor, nn
 from unrolled import shapes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import Dropout, Embedding
+from unrolled.layers import Dropout, Embedding, Head, TiedHead
 from unrolled.state import State
 
-__all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState"]
+__all__ = ["Answer", "EncoderDecoderState", "Features", "Ids", "Inputs", "Model", "ModelState", "Pairs"]
 
 Answer = Literal["once", "each"]
 
@@ -36,7 +40,18 @@ class Features(NamedTuple):
     size: int
 
 
-Inputs = Ids | Features
+class Pairs(NamedTuple):
+    """Inputs are a source and a target, both of token ids: (B, S) to begin with, then (B, T).
+
+    source_size, vocabulary_size: how many tokens each side has. shared: they are the same tokens, one vocabulary.
+    """
+
+    source_size: int
+    vocabulary_size: int
+    shared: bool = False
+
+
+Inputs = Ids | Features | Pairs
 
 
 class ModelState(NamedTuple):
@@ -46,11 +61,22 @@ class ModelState(NamedTuple):
     pool: Any
 
 
+class EncoderDecoderState(NamedTuple):
+    """What a model with an encoder carries.
+
+    memory: what the encoder left of the source (a Memory); it never changes. carry: what the decoder carries; beams of
+    one source reorder this alone.
+    """
+
+    memory: Any
+    carry: Any
+
+
 class Model(nn.Module):
     """Base of every row's model.
 
     Args:
-        inputs: Ids(vocabulary_size) or Features(size).
+        inputs: Ids(vocabulary_size), Features(size) or Pairs(source_size, vocabulary_size).
         num_outputs: V, the number of classes or tokens.
         config: sizes and options.
         answer: "once" for the whole sequence, or "each" for every step.
@@ -68,13 +94,15 @@ class Model(nn.Module):
             raise ConfigError(f"num_outputs must be at least 1: got {num_outputs}")
         self.inputs, self.num_outputs, self.config = inputs, num_outputs, config
         self.answer, self.causal = answer, causal
-        if isinstance(inputs, Ids):
-            self.embedding: Embedding | None = Embedding(
-                inputs.vocabulary_size, config.embedding_size, std=config.embedding_std
-            )
-            self.input_size = config.embedding_size
+        self.embedding: Embedding | None = None
+        self.source_embedding: Embedding | None = None  # where the source's vectors are not the target's
+        if isinstance(inputs, Features):
+            self.input_size = inputs.size
         else:
-            self.embedding, self.input_size = None, inputs.size
+            self.input_size = config.embedding_size
+            self.embedding = Embedding(inputs.vocabulary_size, config.embedding_size, std=config.embedding_std)
+            if isinstance(inputs, Pairs) and not (inputs.shared and config.tied):
+                self.source_embedding = Embedding(inputs.source_size, config.embedding_size, std=config.embedding_std)
         self.dropout = Dropout(config.dropout, variational=config.variational)
 
     def begin(self, source: Tensor, lengths: Tensor | None = None) -> State:
@@ -92,6 +120,25 @@ class Model(nn.Module):
             return inputs
         x: Tensor = self.dropout(self.embedding(inputs))
         return x
+
+    def source_vectors(self, source: Tensor) -> Tensor:
+        """Return a source's ids (B, S) as vectors (B, S, D), with dropout."""
+        embedding = self.source_embedding or self.embedding
+        assert embedding is not None
+        x: Tensor = self.dropout(embedding(source))
+        return x
+
+    def make_head(self, size: int) -> Head | TiedHead:
+        """Build what turns y (…, size) into logits: weights of its own or, where the config says tied, the tokens'."""
+        if not self.config.tied:
+            return Head(size, self.num_outputs)
+        return TiedHead(size, self.config.embedding_size, self.num_outputs)
+
+    def logits(self, y: Tensor) -> Tensor:
+        """Return what `self.head` makes of y, with dropout: (…, size) -> (…, V)."""
+        y, head = self.dropout(y), self.head
+        logits: Tensor = head(y, self.embedding.weight) if isinstance(head, TiedHead) else head(y)  # type: ignore
+        return logits
 
     def refuse_unused(self, name: str, uses: Collection[str]) -> None:
         """Refuse options that differ from their default though `name` has no use for them; ids have embeddings.

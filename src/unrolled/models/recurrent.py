@@ -19,7 +19,7 @@ from unrolled.layers import Bag, Bidirectional, Head, Layer, Recurrent, Stacked
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
-__all__ = ["CELLS", "RecurrentModel", "make_cell"]
+__all__ = ["CELLS", "RecurrentModel", "make_cell", "make_layers"]
 
 CELLS: dict[str, tuple[type[Cell[Any, Any]], frozenset[str]]] = {  # name -> the cell and its own options
     "elman": (ElmanCell, frozenset({"nonlinearity"})),
@@ -53,19 +53,8 @@ class RecurrentModel(Model):
         }
         self.refuse_unused(f"row {cell}", uses)
 
-        def direction(size: int, *, reverse: bool = False) -> Recurrent:
-            made = make_cell(cell, size, config)
-            return Recurrent(made, reverse=reverse, recurrent_dropout=config.recurrent_dropout)
-
-        layers: list[Layer] = []
-        size = self.input_size
-        for _ in range(config.num_layers):
-            layer: Layer = direction(size)
-            if config.bidirectional:
-                layer = Bidirectional(direction(size), direction(size, reverse=True))
-            layers.append(layer)
-            size = layer.output_size
-        self.layers = Stacked(layers, dropout=config.dropout, variational=config.variational)
+        self.layers = make_layers(cell, self.input_size, config, bidirectional=config.bidirectional)
+        size = self.layers.output_size
         self.read = config.read or "last"
         self.pool = None if answer == "each" or self.read == "last" else Bag(size, pool=self.read)
         self.head = Head(size, num_outputs)
@@ -83,6 +72,31 @@ class RecurrentModel(Model):
             y = self.pool.summary(pool)
         logits: Tensor = self.head(self.dropout(y))
         return logits, ModelState(after, pool)
+
+
+def make_layers(
+    cell: str, input_size: int, config: ModelConfig, *, bidirectional: bool = False, reverse: bool = False
+) -> Stacked:
+    """Build `config.num_layers` recurrent layers on top of each other, with the config's dropouts.
+
+    Args:
+        cell: a key of CELLS. input_size: D of the lowest. bidirectional: two directions in each layer. reverse: all of
+            them read from the last real step to the first.
+    """
+
+    def direction(size: int, *, reverse: bool) -> Recurrent:
+        made = make_cell(cell, size, config)
+        return Recurrent(made, reverse=reverse, recurrent_dropout=config.recurrent_dropout)
+
+    layers: list[Layer] = []
+    size = input_size
+    for _ in range(config.num_layers):
+        layer: Layer = direction(size, reverse=reverse)
+        if bidirectional:
+            layer = Bidirectional(direction(size, reverse=False), direction(size, reverse=True))
+        layers.append(layer)
+        size = layer.output_size
+    return Stacked(layers, dropout=config.dropout, variational=config.variational)
 
 
 def make_cell(name: str, input_size: int, config: ModelConfig) -> Cell[Any, Any]:

@@ -1,0 +1,116 @@
+"""Scores: how well what a decoder asks for fits each of the encoder's outputs, and what it then gets to see.
+
+    score_tj = v · tanh(W_q query_t + W_k o_j + b)        additive        Bahdanau, Cho & Bengio 2015
+    score_tj = query_t · o_j                              dot             Luong, Pham & Manning 2015
+    score_tj = query_t · W_k o_j                          general         the same
+
+    weights_t = softmax_j score_tj                        over the real j
+    context_t = Σ_j weights_tj o_j
+
+What does not depend on the query, W_k o_j + b, is a source's `keys`, computed once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import ConfigError
+from unrolled.layers.mlp import Linear
+
+__all__ = ["Additive", "Dot", "General", "Score", "look", "softmax"]
+
+
+class Score(nn.Module):
+    """Base of the scores.
+
+    Args:
+        query_size: H. memory_size: D of the encoder's outputs.
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query_size, self.memory_size = query_size, memory_size
+
+    def keys(self, outputs: Tensor) -> Tensor:
+        """What of the score depends on the source alone: outputs (B, S, D) -> (B, S, A)."""
+        raise NotImplementedError(f"{type(self).__name__} must define keys(outputs)")
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Query (B, T, H) and keys (B, S, A) -> scores (B, T, S)."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(query, keys)")
+
+
+class Additive(Score):
+    """A fully connected layer with one output.
+
+    Args:
+        query_size: H. memory_size: D. size: A, its hidden units.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, size: int) -> None:
+        super().__init__(query_size, memory_size)
+        self.key = Linear(memory_size, size)
+        self.query = Linear(query_size, size, bias=False)
+        self.v = nn.Parameter(torch.empty(size).uniform_(-(size**-0.5), size**-0.5))
+
+    def keys(self, outputs: Tensor) -> Tensor:
+        """W_k o_j + b."""
+        keys: Tensor = self.key(outputs)
+        return keys
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """v · tanh(W_q query_t + key_j)."""
+        return (self.query(query).unsqueeze(2) + keys.unsqueeze(1)).tanh() @ self.v  # (B, T, S, A) -> (B, T, S)
+
+
+class Dot(Score):
+    """The inner product of query and output, which have one size."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        if query_size != memory_size:
+            raise ConfigError(
+                f'score "dot" multiplies a state of {query_size} numbers with an encoder\'s output of {memory_size}: '
+                'they must be equal; use score "general" (or no bidirectional encoder)'
+            )
+        super().__init__(query_size, memory_size)
+
+    def keys(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves."""
+        return outputs
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """query_t · o_j."""
+        return query @ keys.transpose(1, 2)
+
+
+class General(Score):
+    """The inner product of the query and a learned map of the output."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__(query_size, memory_size)
+        self.key = Linear(memory_size, query_size, bias=False)
+
+    def keys(self, outputs: Tensor) -> Tensor:
+        """W_k o_j."""
+        keys: Tensor = self.key(outputs)
+        return keys
+
+    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+        """query_t · key_j."""
+        return query @ keys.transpose(1, 2)
+
+
+def softmax(scores: Tensor, real: Tensor) -> Tensor:
+    """Scores (B, T, S) -> weights (B, T, S): they sum to 1 over the real (B, S), and are 0 elsewhere."""
+    return scores.masked_fill(~real.unsqueeze(1), -torch.inf).softmax(dim=2)
+
+
+def look(score: Score, query: Tensor, keys: Tensor, outputs: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights (B, T, S) and context (B, T, D).
+
+    Args:
+        query: (B, T, H). keys: (B, S, A), of `score`. outputs: (B, S, D). real: (B, S), at least one a row.
+    """
+    weights = softmax(score(query, keys), real)
+    return weights, weights @ outputs

@@ -1,0 +1,166 @@
+"""From one sequence to another: the rows encoder_decoder and attention.
+
+    outputs, states = encoder(E_s[source])                                the whole source
+    h_l = tanh(W_lh [→h_l; ←h_l] + b_lh),  c_l = tanh(W_lc [→c_l; ←c_l] + b_lc)        the bridge, layer by layer
+    y, s = decoder(E[ids], s),  s begins with (h, c);  logits = W y + b
+
+→h is the encoder's state after the last real step of the source; read in both directions, ←h is that after the first.
+In row encoder_decoder the decoder is a stack of recurrent layers: what it knows of the source has passed the bridge. In
+row attention it looks at all outputs at each step, see layers/attending.py.
+
+Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014; Sutskever, Vinyals & Le, "Sequence to
+sequence learning with neural networks", 2014 (who read the source from its end); Bahdanau, Cho & Bengio 2015.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled import shapes
+from unrolled.config import ModelConfig
+from unrolled.errors import ConfigError, ShapeError
+from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory
+from unrolled.layers.mlp import Linear
+from unrolled.models.model import Answer, EncoderDecoderState, Inputs, Model, Pairs
+from unrolled.models.recurrent import CELLS, make_layers
+from unrolled.state import State
+
+__all__ = ["AttentionModel", "EncoderDecoderModel"]
+
+
+class EncoderDecoderModel(Model):
+    """Encoder, bridge, decoder, head; one fixed vector a layer between the two.
+
+    Args:
+        inputs: Pairs(source_size, vocabulary_size).
+        num_outputs: V, the target's tokens.
+        config: see Model. Used are the embeddings' options, cell and its own options, hidden_size, num_layers (of both
+            sides), bidirectional and reverse_source (of the encoder), the dropouts and tied.
+        answer: "each".
+    """
+
+    row = "encoder_decoder"
+    uses = frozenset({"hidden_size", "num_layers", "bidirectional", "reverse_source", "cell", "tied"}) | frozenset(
+        {"dropout", "variational", "recurrent_dropout"}
+    )
+
+    def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
+        super().__init__(inputs, num_outputs, config, answer)
+        if not isinstance(inputs, Pairs) or answer != "each":
+            raise ConfigError(f"row {self.row} writes a target from a source: it takes Pairs and answers at each step")
+        cell = config.cell or "gru"
+        self.refuse_unused(f"row {self.row}", self.uses | CELLS[cell][1])
+        if config.bidirectional and config.reverse_source:
+            raise ConfigError("a bidirectional encoder reads from both ends: leave reverse_source out")
+        self.encoder = make_layers(
+            cell, self.input_size, config, bidirectional=config.bidirectional, reverse=config.reverse_source
+        )
+        kind = CELLS[cell][0].State
+        self.bridge = nn.ModuleList(
+            Bridge(kind, self.encoder.output_size, config.hidden_size) for _ in range(config.num_layers)
+        )
+        self.decoder: Any = self.make_decoder(cell)
+        self.head = self.make_head(self.decoder.output_size)
+
+    def make_decoder(self, cell: str) -> nn.Module:
+        """Build what writes: (B, T, D) -> (B, T, output_size)."""
+        return make_layers(cell, self.input_size, self.config)
+
+    def begin(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
+        """Read the source, ids (B, S), of which lengths (B,) are real, and return the state in which decoding begins.
+
+        Raises:
+            ShapeError: a source without any token.
+        """
+        x = self.source_vectors(source)
+        B, S, _ = x.shape
+        shapes.check_lengths(lengths, B, S)
+        if lengths is None:
+            lengths = torch.full((B,), S, device=x.device)
+        if x.device.type == "cpu" and B and int(lengths.min()) < 1:
+            raise ShapeError(f"a source has at least one token: row {int(lengths.argmin())} has none")
+        outputs, states = self.encoder(x, None, lengths)
+        if self.config.bidirectional:
+            states = tuple(_side_by_side(both) for both in states)
+        first = tuple(bridge(state) for bridge, state in zip(self.bridge, states, strict=True))
+        return self.first(Memory(outputs, (), lengths, states), first)
+
+    def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
+        """Return the state in which decoding begins, from what the encoder has left and its layers' first states."""
+        return EncoderDecoderState(memory._replace(outputs=()), layers)
+
+    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """Ids of the target (B, T), <bos> first -> logits (B, T, V) of what comes next, and the state.
+
+        Raises:
+            ConfigError: no state: `begin` comes first.
+        """
+        if state is None:
+            raise ConfigError(f"row {self.row} has an encoder: call begin(source, lengths) first and pass its state")
+        y, carry = self.decode(self.vectors(inputs), state, lengths)
+        return self.logits(y), EncoderDecoderState(state.memory, carry)
+
+    def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
+        y, carry = self.decoder(x, state.carry, lengths)
+        return y, carry
+
+
+class AttentionModel(EncoderDecoderModel):
+    """Encoder, bridge, a decoder that looks at all of the encoder's outputs at each step, head.
+
+    Args:
+        inputs, num_outputs, config, answer: see EncoderDecoderModel. Used are, beside its options, score ("additive",
+            the default, "dot" or "general") and, with the latter two, input_feeding.
+    """
+
+    row = "attention"
+    uses = EncoderDecoderModel.uses | {"score", "input_feeding"}
+
+    def make_decoder(self, cell: str) -> nn.Module:
+        """Build a decoder that looks before it moves (additive) or after (dot, general)."""
+        config = self.config
+        score, size, seen = config.score or "additive", config.hidden_size, self.encoder.output_size
+        if score == "additive":
+            if config.input_feeding:
+                raise ConfigError('input_feeding is for score "dot" or "general": "additive" looks before it moves')
+            layers = make_layers(cell, self.input_size + seen, config)
+            return Bahdanau(layers, Additive(size, seen, size))
+        layers = make_layers(cell, self.input_size + (size if config.input_feeding else 0), config)
+        kind = Dot if score == "dot" else General
+        return Luong(layers, kind(size, seen), input_feeding=config.input_feeding)
+
+    def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
+        """As above; the keys are computed here, once."""
+        memory = memory._replace(keys=self.decoder.score.keys(memory.outputs))
+        return EncoderDecoderState(memory, self.decoder.begin(layers, memory))
+
+    def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
+        y, carry = self.decoder(x, state.memory, state.carry, lengths)
+        return y, carry
+
+
+class Bridge(nn.Module):
+    """From a layer's final state to its decoder's first: a Linear and tanh for each field.
+
+    Args:
+        kind: the cell's State. size: of a field of the encoder's, both directions of it. hidden_size: H.
+    """
+
+    def __init__(self, kind: type[Any], size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.fields = nn.ModuleDict({name: Linear(size, hidden_size) for name in kind._fields})
+
+    def forward(self, state: State) -> State:
+        """Fields (B, size) -> fields (B, H)."""
+        return self.kind(*(self.fields[name](getattr(state, name)).tanh() for name in self.fields))
+
+
+def _side_by_side(both: Any) -> State:
+    """The states of two directions as one: each field (B, 2H)."""
+    return type(both.forward)(*(torch.cat(pair, dim=1) for pair in zip(both.forward, both.backward, strict=True)))
