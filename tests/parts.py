@@ -12,7 +12,7 @@ from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
 from unrolled.layers import Bag, Bidirectional, Recurrent, Stacked, Window
 from unrolled.lineage import LINEAGE
-from unrolled.models import Features, Ids
+from unrolled.models import AttentionModel, EncoderDecoderModel, Features, Ids, Pairs
 
 D, H = 3, 5
 
@@ -82,13 +82,43 @@ class ModelCase(NamedTuple):
         return "-".join([self.row, self.inputs, self.answer, *(f"{k}={v}" for k, v in self.options.items())])
 
 
-BUILT = [row for row in LINEAGE if row.model is not None]
+BUILT = [row for row in LINEAGE if row.model is not None and row.tasks != ("translate",)]
 MODELS = [
     ModelCase(row.name, inputs, answer, options)
     for row in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
     for options in OPTIONS["recurrent" if row.cell else "feedforward", answer]
+]
+
+
+SEQ2SEQ = {"encoder_decoder": EncoderDecoderModel, "attention": AttentionModel}
+PAIRS = Pairs(9, 11)
+
+
+class PairsCase(NamedTuple):
+    row: str
+    options: dict[str, object]
+
+    def make(self, inputs: Pairs = PAIRS, **more: object) -> nn.Module:
+        config = ModelConfig(**{"embedding_size": 6, "hidden_size": 5, **self.options, **more})
+        return SEQ2SEQ[self.row](inputs, inputs.vocabulary_size, config)
+
+    def __str__(self) -> str:
+        return "-".join([self.row, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+PAIRS_MODELS = [
+    PairsCase("encoder_decoder", {}),
+    PairsCase("encoder_decoder", {"cell": "lstm", "num_layers": 2, "bidirectional": True}),
+    PairsCase("encoder_decoder", {"cell": "elman", "reverse_source": True, "tied": True}),
+    PairsCase("attention", {}),
+    PairsCase("attention", {"cell": "lstm", "num_layers": 2, "bidirectional": True}),
+    PairsCase("attention", {"cell": "elman", "reverse_source": True, "tied": True}),
+    PairsCase("attention", {"score": "dot", "cell": "lstm"}),
+    PairsCase("attention", {"score": "general", "bidirectional": True, "num_layers": 2}),
+    PairsCase("attention", {"score": "dot", "input_feeding": True}),
+    PairsCase("attention", {"score": "general", "input_feeding": True, "cell": "lstm", "num_layers": 2}),
 ]
 
 

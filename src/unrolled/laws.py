@@ -7,14 +7,15 @@
     round_trip      saved and loaded, a part gives the same bits
     options_matter  each option changes something in a context where it applies, or is held to change nothing
 
-`part` is a cell (one of ours or yours), a layer or a model. It is never changed: the laws run on a copy, in eval mode,
+`part` is a cell (one of ours or yours), a layer or a model; a model with an encoder begins with a source, of which each
+row has one of its own. It is never changed: the laws run on a copy, in eval mode,
 in float64 where they compare numbers. A broken law raises LawError, which names the tensor and the difference.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import safetensors.torch
@@ -24,8 +25,8 @@ from torch import Tensor, nn
 from unrolled import scan
 from unrolled.cells import Cell
 from unrolled.errors import LawError
-from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend
-from unrolled.models import Ids, Model
+from unrolled.layers import Bidirectional, Layer, Recurrent, Score, Stacked, set_backend
+from unrolled.models import Features, Model, Pairs
 from unrolled.state import State, leaves, select
 
 __all__ = ["LAWS", "Finding", "Option", "causal", "check", "options_matter", "round_trip", "row", "split", "twin"]
@@ -125,12 +126,14 @@ def _row(law: _Law, subject: _Subject) -> None:
     if subject.each and not isinstance(subject.part, Model):
         padding = torch.arange(T) >= lengths.unsqueeze(1)
         law.same_bits("y at padded steps (must be 0)", y[padding], torch.zeros_like(y[padding]))
-    garbage, garbage_state = subject.run(subject.with_garbage(x, lengths), lengths=lengths)
+    garbage, garbage_state = subject.run(
+        subject.with_garbage(x, lengths), subject.begin(range(B), garbage=True), lengths
+    )
     how, exact = subject.how, subject.exact
     law.close(f"y, other padding{how}", subject.seen(garbage, lengths), subject.seen(y, lengths), exact)
     law.close_states(f"state, other padding{how}", garbage_state, state, exact)
     order = torch.tensor([4, 2, 0, 3, 1])
-    moved, _ = subject.run(x[order], lengths=lengths[order])
+    moved, _ = subject.run(x[order], subject.begin(order.tolist()), lengths[order])
     law.close(
         f"y, rows in another order{how}",
         subject.seen(moved, lengths[order]),
@@ -138,10 +141,13 @@ def _row(law: _Law, subject: _Subject) -> None:
         exact,
     )
     for i, length in enumerate(lengths.tolist()):
-        alone, alone_state = subject.run(x[i : i + 1, :length])
+        alone, alone_state = subject.run(x[i : i + 1, :length], subject.begin([i]))
         together = y[i : i + 1, :length] if subject.each else y[i : i + 1]
         law.close(f"y, row {i} of length {length} alone{how}", alone, together, exact)
         law.close_states(f"state, row {i} of length {length} alone{how}", alone_state, select(state, [i]), exact)
+        if subject.sources is not None:
+            alone, _ = subject.run(x[i : i + 1, :length], subject.begin([i], cut=True))
+            law.close(f"y, row {i} with a source alone{how}", alone, together, exact)
 
 
 def twin(part: nn.Module, *, seed: int = 0) -> Finding:
@@ -289,11 +295,29 @@ class _Subject:
         self.generator = torch.Generator().manual_seed(seed)
         self.causal: bool = self.part.causal
         self.each = not isinstance(self.part, Model) or self.part.answer == "each"
+        self.sources: Tensor | None = None
+        if isinstance(self.part, Model) and isinstance(self.part.inputs, Pairs):
+            self.source_lengths = torch.tensor([3, 5, 1, 4, 2])
+            self.sources = torch.randint(1, self.part.inputs.source_size, (5, 5), generator=self.generator)
+
+    @torch.no_grad()
+    def begin(self, rows: Sequence[int], *, garbage: bool = False, cut: bool = False) -> State:
+        """The state in which these rows begin: None or, where the part reads a source, what is left of theirs.
+
+        garbage: with other padding. cut: without padding.
+        """
+        if self.sources is None:
+            return None
+        assert isinstance(self.part, Model)
+        source, lengths = self.sources[list(rows)], self.source_lengths[list(rows)]
+        if garbage:
+            source = self.with_garbage(source, lengths)
+        return self.part.begin(source[:, : int(lengths.max())] if cut else source, lengths)
 
     def inputs(self, B: int, T: int) -> Tensor:
         """Random ids (B, T), or features (B, T, D)."""
         if isinstance(self.part, Model):
-            if isinstance(self.part.inputs, Ids):
+            if not isinstance(self.part.inputs, Features):
                 return torch.randint(1, self.part.inputs.vocabulary_size, (B, T), generator=self.generator)
             size = self.part.inputs.size
         else:
@@ -309,7 +333,7 @@ class _Subject:
 
     @torch.no_grad()
     def run(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        y, state = self.part(x, state, lengths)
+        y, state = self.part(x, self.begin(range(len(x))) if state is None else state, lengths)
         return y, state
 
     def seen(self, y: Tensor, lengths: Tensor | None, order: Tensor | None = None) -> Tensor:
@@ -323,7 +347,7 @@ class _Subject:
 
 def _alike(part: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
     """The subject in float64 and, where its layers are all recurrent and the fused scan runs them, that in float32."""
-    layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer)]
+    layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer | Score)]
     if not all(type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers):
         return [subject]
     fused = _Subject(part, torch.float32, seed, exact=True)
@@ -350,8 +374,13 @@ def _gradients(
     subject = _Subject(part, dtype, seed)
     set_backend(subject.part, backend)
     before, x = subject.inputs(B, 2), subject.inputs(B, T)
-    _, state = subject.run(before)
-    entered = [leaf.requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
+    entered: list[Tensor] = []
+    if subject.sources is not None:  # gradients reach the encoder through the state
+        assert isinstance(subject.part, Model)
+        state = subject.part.begin(subject.sources[:B], subject.source_lengths[:B])
+    else:
+        _, state = subject.run(before)
+        entered = [leaf.requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
     if x.is_floating_point():
         entered.append(x.requires_grad_())
     y, after = subject.part(x, state, lengths)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from parts import CELLS, LAYERS, MODELS, D, H, ModelCase, shaken
+from parts import CELLS, LAYERS, MODELS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
 from unrolled import laws
 from unrolled.cells import Cell, GRUCell, LSTMCell
 from unrolled.errors import LawError
@@ -41,6 +41,12 @@ def test_every_row_obeys_the_laws_that_bind_it(case: ModelCase) -> None:
     expected |= {"causal"} if part.causal and case.answer == "each" else set()
     expected |= set() if case.row == "feedforward" else {"twin"}
     assert held(part).keys() == expected
+
+
+@pytest.mark.parametrize("case", PAIRS_MODELS, ids=str)
+def test_every_row_that_reads_a_source_obeys_every_law(case: PairsCase) -> None:
+    torch.manual_seed(0)
+    assert held(shaken(case.make())).keys() == {"split", "causal", "row", "twin", "round_trip"}
 
 
 def test_the_part_is_not_changed() -> None:

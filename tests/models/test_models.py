@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from parts import BUILT, MODELS, ModelCase
+from parts import BUILT, MODELS, PAIRS, SEQ2SEQ, ModelCase
 from unrolled import laws
 from unrolled.api import build
 from unrolled.config import ModelConfig
@@ -20,6 +20,7 @@ from unrolled.scan import fused
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
 LENGTHS = torch.tensor([4, 2, 3])
+SOURCE, SOURCE_LENGTHS = torch.tensor([[5, 6, 0], [7, 8, 5], [8, 0, 0]]), torch.tensor([2, 3, 1])
 
 
 @pytest.mark.parametrize("case", MODELS, ids=str)
@@ -61,7 +62,7 @@ def test_the_bag_forgets_order_and_the_recurrent_rows_do_not() -> None:
 
 
 # Every option of ModelConfig, its other value, and a context where it applies.
-RECURRENT, STACK = {"row": "gru"}, {"row": "gru", "num_layers": 2}
+RECURRENT, FIXED, ATTENTION = {"row": "gru"}, {"row": "encoder_decoder"}, {"row": "attention"}
 OPTIONS = [
     laws.Option("embedding_size", 7, RECURRENT),
     laws.Option("embedding_std", 0.5, RECURRENT),
@@ -89,6 +90,32 @@ OPTIONS = [
     laws.Option("nonlinearity", "tanh", {"row": "feedforward"}),
     laws.Option("forget_bias", 2.0, {"row": "lstm"}),
     laws.Option("forget_bias", 1.0, {"row": "lstm"}, changes=False),  # its default
+    *(
+        laws.Option(name, value, {**context, **more})
+        for context in (FIXED, ATTENTION)
+        for name, value, more in [
+            ("embedding_size", 7, {}),
+            ("embedding_std", 0.5, {}),
+            ("hidden_size", 6, {}),
+            ("num_layers", 2, {}),
+            ("bidirectional", True, {}),
+            ("dropout", 0.5, {}),
+            ("variational", True, {"dropout": 0.5}),
+            ("recurrent_dropout", 0.5, {}),
+            ("nonlinearity", "relu", {"cell": "elman"}),
+            ("forget_bias", 2.0, {"cell": "lstm"}),
+            ("cell", "lstm", {}),
+            ("cell", "elman", {}),
+            ("reverse_source", True, {}),
+            ("tied", True, {}),
+            ("tied", True, {"embedding_size": 5, "shared": True}),
+        ]
+    ),
+    laws.Option("cell", "gru", FIXED, changes=False),  # its default
+    laws.Option("score", "dot", ATTENTION),
+    laws.Option("score", "general", {**ATTENTION, "score": "dot"}),
+    laws.Option("score", "additive", ATTENTION, changes=False),  # its default
+    laws.Option("input_feeding", True, {**ATTENTION, "score": "dot"}),
 ]
 
 
@@ -96,10 +123,15 @@ def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
     """Parameters, the logits in training mode and all gradients of a small model."""
     settings = {"embedding_size": 6, "hidden_size": 5, "dropout": 0.0, **settings}
     row, answer = str(settings.pop("row")), settings.pop("answer", "once")
+    inputs = PAIRS._replace(source_size=11, shared=bool(settings.pop("shared", False)))
+    config = ModelConfig(**settings)
     torch.manual_seed(0)
-    model = build(row, Ids(11), 4, ModelConfig(**settings), answer=answer)
+    if row in SEQ2SEQ:
+        model, answer = SEQ2SEQ[row](inputs, 11, config), "each"
+    else:
+        model = build(row, Ids(11), 4, config, answer=answer)
     torch.manual_seed(1)
-    logits, _ = model(IDS, None, LENGTHS)
+    logits, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS) if row in SEQ2SEQ else None, LENGTHS)
     F.cross_entropy(logits if answer == "once" else logits[:, -1], torch.tensor([0, 1, 2])).backward()
     return {
         "logits": logits.detach(),

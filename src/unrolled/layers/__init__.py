@@ -1,10 +1,12 @@
 """Layers: (x, state, lengths) -> (y, state), interchangeable."""
 
-from unrolled.layers.attending import AttentionCarry, Bahdanau, Luong, Memory
 from unrolled.layers.bag import Bag, BagState
+from unrolled.layers.bahdanau import Bahdanau
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
+from unrolled.layers.luong import Luong
+from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.mlp import MLP, Head, TiedHead
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
 from unrolled.layers.scores import Additive, Dot, General, Score

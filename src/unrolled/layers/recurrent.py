@@ -38,9 +38,16 @@ class Recurrent(Layer):
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, H)."""
-        mask = None
-        if self.training and self.recurrent_dropout > 0:
-            mask = keep_mask(x, (x.shape[0], self.cell.hidden_size), self.recurrent_dropout)
+        return self.run(x, state, lengths, self.mask(x))
+
+    def mask(self, x: Tensor) -> Tensor | None:
+        """Draw what h is multiplied with on its way back in, for all steps of one call: (B, H), or None."""
+        if not self.training or self.recurrent_dropout == 0:
+            return None
+        return keep_mask(x, (x.shape[0], self.cell.hidden_size), self.recurrent_dropout)
+
+    def run(self, x: Tensor, state: State, lengths: Tensor | None, mask: Tensor | None) -> tuple[Tensor, State]:
+        """As forward, with a mask that was drawn before: for a loop over steps."""
         return scan(self.cell, x, state, lengths, reverse=self.reverse, mask=mask, backend=self.backend)
 
     def summary(self, state: State) -> Tensor:
@@ -103,11 +110,17 @@ class Stacked(Layer):
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, output_size)."""
         states = [None] * len(self.layers) if state is None else state
+        y, lowest = self.layers[0](x, states[0], lengths)
+        y, others = self.above(y, states[1:], lengths)
+        return y, (lowest, *others)
+
+    def above(self, y: Tensor, states: Sequence[State], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
+        """What all layers but the lowest make of its y; their states."""
         after = []
-        for i, (layer, layer_state) in enumerate(zip(self.layers, states, strict=True)):
-            x, layer_state = layer(x if i == 0 else self.dropout(x), layer_state, lengths)
-            after.append(layer_state)
-        return x, tuple(after)
+        for layer, state in zip(list(self.layers)[1:], states, strict=True):
+            y, state = layer(self.dropout(y), state, lengths)
+            after.append(state)
+        return y, tuple(after)
 
     def summary(self, state: State) -> Tensor:
         """The top layer's."""

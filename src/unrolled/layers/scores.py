@@ -61,7 +61,8 @@ class Additive(Score):
 
     def forward(self, query: Tensor, keys: Tensor) -> Tensor:
         """v · tanh(W_q query_t + key_j)."""
-        return (self.query(query).unsqueeze(2) + keys.unsqueeze(1)).tanh() @ self.v  # (B, T, S, A) -> (B, T, S)
+        a: Tensor = (self.query(query).unsqueeze(2) + keys.unsqueeze(1)).tanh()  # (B, T, S, A)
+        return a @ self.v
 
 
 class Dot(Score):

@@ -6,7 +6,7 @@
 
 →h is the encoder's state after the last real step of the source; read in both directions, ←h is that after the first.
 In row encoder_decoder the decoder is a stack of recurrent layers: what it knows of the source has passed the bridge. In
-row attention it looks at all outputs at each step, see layers/attending.py.
+row attention it looks at all outputs at each step, see layers/bahdanau.py and layers/luong.py.
 
 Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014; Sutskever, Vinyals & Le, "Sequence to
 sequence learning with neural networks", 2014 (who read the source from its end); Bahdanau, Cho & Bengio 2015.
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from unrolled import shapes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
-from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory
+from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory, Stacked
 from unrolled.layers.mlp import Linear
 from unrolled.models.model import Answer, EncoderDecoderState, Inputs, Model, Pairs
 from unrolled.models.recurrent import CELLS, make_layers
@@ -62,10 +62,10 @@ class EncoderDecoderModel(Model):
         self.bridge = nn.ModuleList(
             Bridge(kind, self.encoder.output_size, config.hidden_size) for _ in range(config.num_layers)
         )
-        self.decoder: Any = self.make_decoder(cell)
+        self.decoder: Stacked | Bahdanau | Luong = self.make_decoder(cell)
         self.head = self.make_head(self.decoder.output_size)
 
-    def make_decoder(self, cell: str) -> nn.Module:
+    def make_decoder(self, cell: str) -> Stacked | Bahdanau | Luong:
         """Build what writes: (B, T, D) -> (B, T, output_size)."""
         return make_layers(cell, self.input_size, self.config)
 
@@ -117,10 +117,11 @@ class AttentionModel(EncoderDecoderModel):
             the default, "dot" or "general") and, with the latter two, input_feeding.
     """
 
+    decoder: Bahdanau | Luong
     row = "attention"
     uses = EncoderDecoderModel.uses | {"score", "input_feeding"}
 
-    def make_decoder(self, cell: str) -> nn.Module:
+    def make_decoder(self, cell: str) -> Bahdanau | Luong:
         """Build a decoder that looks before it moves (additive) or after (dot, general)."""
         config = self.config
         score, size, seen = config.score or "additive", config.hidden_size, self.encoder.output_size
@@ -129,6 +130,11 @@ class AttentionModel(EncoderDecoderModel):
                 raise ConfigError('input_feeding is for score "dot" or "general": "additive" looks before it moves')
             layers = make_layers(cell, self.input_size + seen, config)
             return Bahdanau(layers, Additive(size, seen, size))
+        if config.input_feeding and (config.variational or config.recurrent_dropout):
+            raise ConfigError(
+                "input_feeding takes one step at a time, each with a mask of its own: leave variational and "
+                "recurrent_dropout out"
+            )
         layers = make_layers(cell, self.input_size + (size if config.input_feeding else 0), config)
         kind = Dot if score == "dot" else General
         return Luong(layers, kind(size, seen), input_feeding=config.input_feeding)

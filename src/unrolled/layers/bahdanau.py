@@ -1,0 +1,77 @@
+"""Bahdanau's decoder: looks at all of the encoder's outputs, then moves.
+
+    weights_t, context_t = look(s_{t−1})            see layers/scores.py; s is the lowest layer's h
+    s_t = lowest([x_t; context_t], s_{t−1})
+    y_t = the layers above(s_t)
+
+The lowest layer asks and gets the answer, so what is above it runs as one scan. In training the steps themselves are
+those of layers/additive_scan.py, the twin of the loop here.
+
+Bahdanau, Cho & Bengio, "Neural machine translation by jointly learning to align and translate", 2015.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.layers import additive_scan
+from unrolled.layers.memory import AttentionCarry, Memory
+from unrolled.layers.recurrent import Recurrent, Stacked
+from unrolled.layers.scores import Additive, look
+from unrolled.shapes import check_lengths, real
+from unrolled.state import State, hold
+
+__all__ = ["Bahdanau"]
+
+
+class Bahdanau(nn.Module):
+    """A stack of recurrent layers whose lowest looks at a memory before each step.
+
+    Args:
+        layers: recurrent; the lowest takes [x; context].
+        score: between the lowest layer's h and the encoder's outputs.
+    """
+
+    def __init__(self, layers: Stacked, score: Additive) -> None:
+        super().__init__()
+        self.layers, self.score, self.output_size = layers, score, layers.output_size
+
+    def begin(self, layers: State, memory: Memory) -> AttentionCarry:
+        """Return what it carries into the first step, from its layers' states."""
+        return AttentionCarry.begin(layers, memory)
+
+    def forward(
+        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None = None
+    ) -> tuple[Tensor, AttentionCarry]:
+        """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
+        B, T, _ = x.shape
+        check_lengths(lengths, B, T)
+        lowest = self.layers.layers[0]
+        assert isinstance(lowest, Recurrent)
+        own = carry._replace(layers=carry.layers[0])
+        if T == 0:
+            y = x.new_zeros(B, 0, lowest.output_size)
+        elif additive_scan.serves(lowest, x):
+            y, own = additive_scan.scan(lowest, self.score, x, memory, own, lengths)
+        else:
+            y, own = self.loop(lowest, x, memory, own, lengths)
+        y, above = self.layers.above(y, carry.layers[1:], lengths)
+        return y, own._replace(layers=(own.layers, *above))
+
+    def loop(
+        self, lowest: Recurrent, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None
+    ) -> tuple[Tensor, AttentionCarry]:
+        """The lowest layer's steps, one after the other; `carry.layers` is its state alone."""
+        here, mask = memory.real, lowest.mask(x)
+        is_real = None if lengths is None else real(lengths, x.shape[1]).unbind(1)
+        ys = []
+        for t, x_t in enumerate(torch.split(x, 1, dim=1)):
+            weights, context = look(self.score, carry.layers.h.unsqueeze(1), memory.keys, memory.outputs, here)
+            y, state = lowest.run(torch.cat([x_t, context], dim=2), carry.layers, None, mask)
+            after = AttentionCarry(state, weights.squeeze(1), context.squeeze(1), ())
+            if is_real is not None:
+                y, after = y.masked_fill(~is_real[t].view(-1, 1, 1), 0), hold(is_real[t], after, carry)
+            carry = after
+            ys.append(y)
+        return torch.cat(ys, dim=1), carry

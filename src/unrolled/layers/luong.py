@@ -1,0 +1,89 @@
+"""Luong's decoder: moves, then looks at all of the encoder's outputs.
+
+    s_t = layers(x_t, s_{t−1})                      with input feeding: layers([x_t; y_{t−1}], s_{t−1})
+    weights_t, context_t = look(s_t)                see layers/scores.py
+    y_t = tanh(W [context_t; s_t] + b)
+
+Without input feeding nothing that was looked at returns, and so all steps go through the layers in one scan, and
+through the attention in one product.
+
+Luong, Pham & Manning, "Effective approaches to attention-based neural machine translation", 2015.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.layers.memory import AttentionCarry, Memory
+from unrolled.layers.mlp import Linear
+from unrolled.layers.recurrent import Stacked
+from unrolled.layers.scores import Score, look
+from unrolled.shapes import real
+from unrolled.state import State, hold
+
+__all__ = ["Luong"]
+
+
+class Luong(nn.Module):
+    """A stack of recurrent layers, and a look at a memory after each step.
+
+    Args:
+        layers: recurrent; with input feeding, the lowest takes [x; y].
+        score: between the highest layer's h and the encoder's outputs.
+        input_feeding: whether a step sees the y of the one before.
+    """
+
+    def __init__(self, layers: Stacked, score: Score, *, input_feeding: bool = False) -> None:
+        super().__init__()
+        self.layers, self.score, self.input_feeding = layers, score, input_feeding
+        self.output_size = layers.output_size
+        self.combine = Linear(score.memory_size + self.output_size, self.output_size)
+
+    def begin(self, layers: State, memory: Memory) -> AttentionCarry:
+        """Return what it carries into the first step, from its layers' states."""
+        B = len(memory.outputs)
+        fed = memory.outputs.new_zeros(B, self.output_size) if self.input_feeding else ()
+        return AttentionCarry.begin(layers, memory, fed)
+
+    def forward(
+        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None = None
+    ) -> tuple[Tensor, AttentionCarry]:
+        """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
+        if not self.input_feeding:
+            return self._scan(x, memory, carry, lengths)
+        B, T, _ = x.shape
+        if T == 0:
+            return x.new_zeros(B, 0, self.output_size), carry
+        counts = [None] * T if lengths is None else real(lengths, T).long().unbind(1)
+        ys = []
+        for x_t, count in zip(torch.split(x, 1, dim=1), counts, strict=True):
+            y, carry = self._scan(torch.cat([x_t, carry.fed.unsqueeze(1)], dim=2), memory, carry, count)
+            ys.append(y)
+        return torch.cat(ys, dim=1), carry
+
+    def _scan(
+        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None
+    ) -> tuple[Tensor, AttentionCarry]:
+        """All steps of x, which has what is fed in already."""
+        s, layers = self.layers(x, carry.layers, lengths)
+        keys = memory.keys if isinstance(memory.keys, Tensor) else memory.outputs
+        weights, context = look(self.score, s, keys, memory.outputs, memory.real)
+        y: Tensor = self.combine(torch.cat([context, s], dim=2)).tanh()
+        found = (weights, context, y) if self.input_feeding else (weights, context)
+        return y, AttentionCarry(layers, *_last(found, carry[1:], lengths))
+
+
+def _last(steps: tuple[Tensor, ...], before: tuple[Any, ...], lengths: Tensor | None) -> tuple[Any, ...]:
+    """Of each of `steps`, (B, T, …), what stands at a row's last real step; of rows without one what was `before`."""
+    B, T = steps[0].shape[:2]
+    if T == 0:
+        return before
+    rest = before[len(steps) :]
+    if lengths is None:
+        return (*(value[:, -1] for value in steps), *rest)
+    last = (lengths - 1).clamp(min=0)
+    found = tuple(value[torch.arange(B, device=value.device), last] for value in steps)
+    return (*hold(lengths > 0, found, before[: len(found)]), *rest)
