@@ -9,21 +9,52 @@ that anyone does with one without knowing whose it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["State", "detach", "hold", "join", "leaves", "like", "nbytes", "select"]
+__all__ = [
+    "EncoderDecoderState",
+    "State",
+    "detach",
+    "hold",
+    "join",
+    "leaves",
+    "like",
+    "nbytes",
+    "reorder",
+    "select",
+]
 
 State = Any  # a NamedTuple or tuple (of such) of tensors, or None; recursive types are beyond NamedTuple's reach
 S = TypeVar("S")
+
+
+class EncoderDecoderState(NamedTuple):
+    """What a model with an encoder carries.
+
+    memory: what the encoder left of the source; it never changes. carry: what the decoder carries from step to step.
+    """
+
+    memory: Any
+    carry: Any
 
 
 def select(state: S, rows: Tensor | Sequence[int]) -> S:
     """Return the state of the given rows, in the given order (a row may be asked for twice). rows: (B',) integers."""
     index = torch.as_tensor(rows, dtype=torch.long)
     return _map(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
+
+
+def reorder(state: S, rows: Tensor | Sequence[int]) -> S:
+    """Return `select(state, rows)` where each row takes the place of one that has read the same source: beams do.
+
+    What an encoder left is the same in all of them, and stays where it is. rows: (B,) integers.
+    """
+    if isinstance(state, EncoderDecoderState):
+        return state._replace(carry=select(state.carry, rows))
+    return select(state, rows)
 
 
 def join(states: Sequence[S]) -> S:

@@ -1,7 +1,7 @@
 """Models: one file an architecture, all behind (inputs, state, lengths) -> (logits, state)."""
 
 from unrolled.models.feedforward import FeedforwardModel
-from unrolled.models.model import Answer, EncoderDecoderState, Features, Ids, Inputs, Model, ModelState, Pairs
+from unrolled.models.model import Answer, Features, Ids, Inputs, Model, ModelState, Pairs
 from unrolled.models.recurrent import RecurrentModel
 from unrolled.models.seq2seq import AttentionModel, EncoderDecoderModel
 
@@ -9,7 +9,6 @@ __all__ = [
     "Answer",
     "AttentionModel",
     "EncoderDecoderModel",
-    "EncoderDecoderState",
     "Features",
     "FeedforwardModel",
     "Ids",

@@ -23,7 +23,7 @@ from unrolled.errors import ConfigError
 from unrolled.layers import Dropout, Embedding, Head, TiedHead
 from unrolled.state import State
 
-__all__ = ["Answer", "EncoderDecoderState", "Features", "Ids", "Inputs", "Model", "ModelState", "Pairs"]
+__all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState", "Pairs"]
 
 Answer = Literal["once", "each"]
 
@@ -59,17 +59,6 @@ class ModelState(NamedTuple):
 
     layers: Any
     pool: Any
-
-
-class EncoderDecoderState(NamedTuple):
-    """What a model with an encoder carries.
-
-    memory: what the encoder left of the source (a Memory); it never changes. carry: what the decoder carries; beams of
-    one source reorder this alone.
-    """
-
-    memory: Any
-    carry: Any
 
 
 class Model(nn.Module):

@@ -24,9 +24,9 @@ from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory, Stacked
 from unrolled.layers.mlp import Linear
-from unrolled.models.model import Answer, EncoderDecoderState, Inputs, Model, Pairs
+from unrolled.models.model import Answer, Inputs, Model, Pairs
 from unrolled.models.recurrent import CELLS, make_layers
-from unrolled.state import State
+from unrolled.state import EncoderDecoderState, State
 
 __all__ = ["AttentionModel", "EncoderDecoderModel"]
 
