@@ -123,8 +123,8 @@ class ModelConfig(_Section):
     reverse_source: bool = Field(
         False, description="read the source from its end, so that its first tokens are the freshest (task translate)"
     )
-    score: Literal["additive", "dot", "general"] | None = Field(
-        None, description="how row attention compares the decoder's state with the source; default: additive"
+    score: Literal["additive", "dot", "general"] = Field(
+        "additive", description="how row attention compares the decoder's state with the source"
     )
     input_feeding: bool = Field(
         False, description="show each step what the one before it made of the source (score dot or general)"

@@ -8,11 +8,17 @@ from torch import Tensor
 
 from tolerances import FLOAT64
 from unrolled.errors import ConfigError
-from unrolled.layers import Additive, Dot, General, Score
+from unrolled.layers import Additive, Dot, General, Memory, Score
 from unrolled.layers.scores import look
 
 B, T, S, H, D, A = 2, 3, 4, 5, 6, 7
-REAL = torch.tensor([[True, True, True, False], [True, False, False, False]])
+LENGTHS = torch.tensor([3, 1])
+REAL = torch.arange(S) < LENGTHS.unsqueeze(1)
+
+
+def see(score: Score, query: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    memory = Memory(outputs, score.keys(outputs), LENGTHS, ())
+    return look(score, query, memory, memory.real)
 
 
 def naive(score: Score, query: list[float], output: list[float]) -> float:
@@ -39,7 +45,7 @@ def test_a_score_is_its_formula(make) -> None:
     torch.manual_seed(0)
     score = make().double()
     query, outputs = torch.randn(B, T, H).double(), torch.randn(B, S, score.memory_size).double()
-    weights, context = look(score, query, score.keys(outputs), outputs, REAL)
+    weights, context = see(score, query, outputs)
     for b in range(B):
         for t in range(T):
             real = [j for j in range(S) if REAL[b, j]]
@@ -55,7 +61,7 @@ def test_weights_sum_to_one_over_the_source_and_are_zero_on_padding(make) -> Non
     torch.manual_seed(0)
     score = make()
     query, outputs = torch.randn(B, T, H) * 30, torch.randn(B, S, score.memory_size) * 30
-    weights, _ = look(score, query, score.keys(outputs), outputs, REAL)
+    weights, _ = see(score, query, outputs)
     torch.testing.assert_close(weights.sum(2), torch.ones(B, T))
     assert not weights.masked_select(~REAL.unsqueeze(1)).any()
     assert torch.equal(weights[1, :, 0], torch.ones(T)), "a source of one token gets all of it"
@@ -67,7 +73,7 @@ def test_gradients() -> None:
         score = make().double()
         query = torch.randn(B, T, H).double().requires_grad_()
         outputs = torch.randn(B, S, score.memory_size).double().requires_grad_()
-        assert torch.autograd.gradcheck(lambda q, o, s=score: look(s, q, s.keys(o), o, REAL), (query, outputs))
+        assert torch.autograd.gradcheck(lambda q, o, s=score: see(s, q, o), (query, outputs))
 
 
 def test_dot_compares_equals_only() -> None:
@@ -79,4 +85,4 @@ def test_a_score_says_what_it_must_define() -> None:
     with pytest.raises(NotImplementedError, match="keys"):
         Score(H, D).keys(torch.zeros(B, S, D))
     with pytest.raises(NotImplementedError, match="forward"):
-        Score(H, D)(torch.zeros(B, T, H), torch.zeros(B, S, A))
+        Score(H, D)(torch.zeros(B, T, H), Memory(torch.zeros(B, S, D), (), LENGTHS, ()))

@@ -40,10 +40,10 @@ __all__ = ["scan", "serves"]
 
 
 def serves(layer: Recurrent, x: Tensor) -> bool:
-    """Whether the steps of `layer` can be taken here: a gradient is wanted, and its cell's projection is W_x x + b."""
+    """Whether the steps of `layer` are taken here: a gradient is wanted, no backend is named, W_x projects."""
     return (
         torch.is_grad_enabled()
-        and layer.backend != "reference"
+        and layer.backend == "auto"
         and type(layer.cell) in CELLS
         and not torch.is_autocast_enabled(x.device.type)
         and not torch.compiler.is_compiling()

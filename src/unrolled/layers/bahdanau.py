@@ -67,7 +67,7 @@ class Bahdanau(nn.Module):
         is_real = None if lengths is None else real(lengths, x.shape[1]).unbind(1)
         ys = []
         for t, x_t in enumerate(torch.split(x, 1, dim=1)):
-            weights, context = look(self.score, carry.layers.h.unsqueeze(1), memory.keys, memory.outputs, here)
+            weights, context = look(self.score, carry.layers.h.unsqueeze(1), memory, here)
             y, state = lowest.run(torch.cat([x_t, context], dim=2), carry.layers, None, mask)
             after = AttentionCarry(state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:

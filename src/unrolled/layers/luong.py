@@ -52,25 +52,25 @@ class Luong(nn.Module):
         self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None = None
     ) -> tuple[Tensor, AttentionCarry]:
         """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
+        here = memory.real
         if not self.input_feeding:
-            return self._scan(x, memory, carry, lengths)
+            return self._scan(x, memory, here, carry, lengths)
         B, T, _ = x.shape
         if T == 0:
             return x.new_zeros(B, 0, self.output_size), carry
         counts = [None] * T if lengths is None else real(lengths, T).long().unbind(1)
         ys = []
         for x_t, count in zip(torch.split(x, 1, dim=1), counts, strict=True):
-            y, carry = self._scan(torch.cat([x_t, carry.fed.unsqueeze(1)], dim=2), memory, carry, count)
+            y, carry = self._scan(torch.cat([x_t, carry.fed.unsqueeze(1)], dim=2), memory, here, carry, count)
             ys.append(y)
         return torch.cat(ys, dim=1), carry
 
     def _scan(
-        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None
+        self, x: Tensor, memory: Memory, here: Tensor, carry: AttentionCarry, lengths: Tensor | None
     ) -> tuple[Tensor, AttentionCarry]:
-        """All steps of x, which has what is fed in already."""
+        """All steps of x, which has what is fed in already; `here` is memory.real."""
         s, layers = self.layers(x, carry.layers, lengths)
-        keys = memory.keys if isinstance(memory.keys, Tensor) else memory.outputs
-        weights, context = look(self.score, s, keys, memory.outputs, memory.real)
+        weights, context = look(self.score, s, memory, here)
         y: Tensor = self.combine(torch.cat([context, s], dim=2)).tanh()
         found = (weights, context, y) if self.input_feeding else (weights, context)
         return y, AttentionCarry(layers, *_last(found, carry[1:], lengths))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
+from unrolled.layers.memory import Memory
 from unrolled.layers.mlp import Linear
 
 __all__ = ["Additive", "Dot", "General", "Score", "look", "softmax"]
@@ -32,13 +33,13 @@ class Score(nn.Module):
         super().__init__()
         self.query_size, self.memory_size = query_size, memory_size
 
-    def keys(self, outputs: Tensor) -> Tensor:
-        """What of the score depends on the source alone: outputs (B, S, D) -> (B, S, A)."""
+    def keys(self, outputs: Tensor) -> Tensor | tuple[()]:
+        """What of the score depends on the source alone: outputs (B, S, D) -> (B, S, A), or () where nothing does."""
         raise NotImplementedError(f"{type(self).__name__} must define keys(outputs)")
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Query (B, T, H) and keys (B, S, A) -> scores (B, T, S)."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(query, keys)")
+    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+        """Query (B, T, H) and a memory with its keys -> scores (B, T, S)."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(query, memory)")
 
 
 class Additive(Score):
@@ -59,9 +60,9 @@ class Additive(Score):
         keys: Tensor = self.key(outputs)
         return keys
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, memory: Memory) -> Tensor:
         """v · tanh(W_q query_t + key_j)."""
-        a: Tensor = (self.query(query).unsqueeze(2) + keys.unsqueeze(1)).tanh()  # (B, T, S, A)
+        a: Tensor = (self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)).tanh()  # (B, T, S, A)
         return a @ self.v
 
 
@@ -76,13 +77,14 @@ class Dot(Score):
             )
         super().__init__(query_size, memory_size)
 
-    def keys(self, outputs: Tensor) -> Tensor:
-        """The outputs themselves."""
-        return outputs
+    def keys(self, outputs: Tensor) -> tuple[()]:
+        """None: the query is compared with the outputs themselves."""
+        return ()
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, memory: Memory) -> Tensor:
         """query_t · o_j."""
-        return query @ keys.transpose(1, 2)
+        scores: Tensor = query @ memory.outputs.transpose(1, 2)
+        return scores
 
 
 class General(Score):
@@ -97,9 +99,10 @@ class General(Score):
         keys: Tensor = self.key(outputs)
         return keys
 
-    def forward(self, query: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, query: Tensor, memory: Memory) -> Tensor:
         """query_t · key_j."""
-        return query @ keys.transpose(1, 2)
+        scores: Tensor = query @ memory.keys.transpose(1, 2)
+        return scores
 
 
 def softmax(scores: Tensor, real: Tensor) -> Tensor:
@@ -107,11 +110,11 @@ def softmax(scores: Tensor, real: Tensor) -> Tensor:
     return scores.masked_fill(~real.unsqueeze(1), -torch.inf).softmax(dim=2)
 
 
-def look(score: Score, query: Tensor, keys: Tensor, outputs: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def look(score: Score, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
     """Return weights (B, T, S) and context (B, T, D).
 
     Args:
-        query: (B, T, H). keys: (B, S, A), of `score`. outputs: (B, S, D). real: (B, S), at least one a row.
+        query: (B, T, H). memory: with the keys of `score`. real: (B, S), `memory.real`, at least one a row.
     """
-    weights = softmax(score(query, keys), real)
-    return weights, weights @ outputs
+    weights = softmax(score(query, memory), real)
+    return weights, weights @ memory.outputs

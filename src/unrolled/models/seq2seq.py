@@ -124,8 +124,8 @@ class AttentionModel(EncoderDecoderModel):
     def make_decoder(self, cell: str) -> Bahdanau | Luong:
         """Build a decoder that looks before it moves (additive) or after (dot, general)."""
         config = self.config
-        score, size, seen = config.score or "additive", config.hidden_size, self.encoder.output_size
-        if score == "additive":
+        size, seen = config.hidden_size, self.encoder.output_size
+        if config.score == "additive":
             if config.input_feeding:
                 raise ConfigError('input_feeding is for score "dot" or "general": "additive" looks before it moves')
             layers = make_layers(cell, self.input_size + seen, config)
@@ -136,7 +136,7 @@ class AttentionModel(EncoderDecoderModel):
                 "recurrent_dropout out"
             )
         layers = make_layers(cell, self.input_size + (size if config.input_feeding else 0), config)
-        kind = Dot if score == "dot" else General
+        kind = Dot if config.score == "dot" else General
         return Luong(layers, kind(size, seen), input_feeding=config.input_feeding)
 
     def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
