@@ -2,10 +2,11 @@
 
     python benchmarks/attention.py [--seconds 20]
 
-`plain` is what a careful person writes in torch's own modules: nn.GRU over a packed source, keys projected once, nn.GRUCell
-on [embedding; context] step by step, all logits at once. `loop` is our layers/bahdanau.py step by step, `scan` what training
-uses, layers/additive_scan.py; `general` and `fixed` are Luong's attention and the row encoder_decoder, of the same sizes.
-All read the same batch, in both directions, and take fused AdamW updates. Ratios are medians over the turns.
+`plain` is what a careful person writes in torch's own modules: nn.GRU over a packed source, keys projected once,
+nn.GRUCell on [embedding; context] step by step, all logits at once. `loop` is ours step by step, layers/bahdanau.py;
+`scan` is what training uses, layers/additive_scan.py; `general` and `fixed` are Luong's attention and the row
+encoder_decoder, of the same sizes. All read the same batch, the source in both directions, and take fused AdamW
+updates. Ratios are medians over the turns.
 """
 
 from __future__ import annotations

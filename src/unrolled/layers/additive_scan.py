@@ -40,7 +40,10 @@ __all__ = ["scan", "serves"]
 
 
 def serves(layer: Recurrent, x: Tensor) -> bool:
-    """Whether the steps of `layer` are taken here: a gradient is wanted, no backend is named, W_x projects."""
+    """Whether the steps of `layer` are taken here.
+
+    A gradient is wanted, no backend is asked for by name, and the cell is one of ours, whose W_x can be cut in two.
+    """
     return (
         torch.is_grad_enabled()
         and layer.backend == "auto"
