@@ -85,3 +85,14 @@ def test_frozen_weights_and_a_second_backward() -> None:
     first = torch.autograd.grad(y.sum(), x, retain_graph=True)
     assert torch.equal(first[0], torch.autograd.grad(y.sum(), x)[0])
     assert part.layers.layers[0].cell.weight_h.grad is None
+
+
+def test_the_gradient_that_comes_in_is_left_as_it_is() -> None:
+    part, memory, carry = decoder("gru")
+    memory = memory._replace(outputs=memory.outputs[:1], keys=memory.keys[:1], lengths=memory.lengths[:1])
+    state = carry.layers[0]._replace(h=carry.layers[0].h[:1])
+    x, beside = torch.randn(1, T, D).double(), torch.randn(1, T, H).double().requires_grad_()
+    y, _ = part(x, memory, part.begin((state,), memory))
+    weights = torch.randn(1, T, H).double()
+    ((y + beside) * weights).sum().backward()
+    assert torch.equal(beside.grad, weights)

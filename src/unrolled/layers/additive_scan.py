@@ -91,10 +91,10 @@ class _Steps(torch.autograd.Function):
         g = x_gates.transpose(0, 1).unsqueeze(2).contiguous()  # (T, B, 1, G·H): what is looked at is added to it
         a, alpha = keys.new_empty(T, B, S, A), keys.new_empty(T, B, S)
         state = cell.State(*rest[: len(cell.State._fields)])
-        states, ctx.steps = [state], []
+        states, ctx.steps, nowhere = [state], [], ~here
         for t in range(T):
             torch.add(keys, F.linear(state.h, weight_q).unsqueeze(1), out=a[t]).tanh_()
-            torch.softmax((a[t] @ v).masked_fill_(~here, -torch.inf), dim=1, out=alpha[t])
+            torch.softmax((a[t] @ v).masked_fill_(nowhere, -torch.inf), dim=1, out=alpha[t])
             g[t].baddbmm_(alpha[t].unsqueeze(1), values)
             entered = (g[t].squeeze(1).detach(), *(field.detach() for field in state))
             with torch.enable_grad():
@@ -112,7 +112,7 @@ class _Steps(torch.autograd.Function):
     def backward(ctx: Any, dalpha: Tensor, *dfields: Tensor) -> tuple[Any, ...]:
         values, keys, weight_q, v, a, alpha = ctx.saved_tensors
         T, B, _, A = a.shape
-        ds = [field.transpose(0, 1).contiguous() for field in dfields]  # (T, B, H), of each field after step t
+        ds = [torch.stack(field.unbind(1)) for field in dfields]  # (T, B, H), of each field after step t; a copy always
         dg, dq, de = torch.empty_like(ctx.g), keys.new_empty(T, B, A), torch.empty_like(alpha)
         summed, dv = torch.zeros_like(keys), torch.zeros_like(v)
         before = tuple(torch.zeros_like(field[0]) for field in ds)
