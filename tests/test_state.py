@@ -32,6 +32,17 @@ def test_select_keeps_the_structure_and_the_order_asked_for() -> None:
     assert torch.equal(state.select(whole, torch.tensor([1])).layers[0].h, whole.layers[0].h[1:2])
 
 
+def test_reorder_leaves_what_an_encoder_left_where_it_is() -> None:
+    memory = made(3)
+    both = state.EncoderDecoderState(memory, made(3))
+    after = state.reorder(both, torch.tensor([1, 0, 0]))
+    assert after.memory is memory
+    wanted = state.select(both.carry, [1, 0, 0])
+    assert all(torch.equal(a, b) for a, b in zip(state.leaves(after.carry), state.leaves(wanted), strict=True))
+    assert torch.equal(state.reorder(memory, [2, 1, 0]).layers[0].h, memory.layers[0].h.flip(0))
+    assert state.reorder(None, [0]) is None
+
+
 def test_join_is_the_inverse_of_select() -> None:
     whole = made(4)
     back = state.join([state.select(whole, [0, 1]), state.select(whole, [2]), state.select(whole, [3])])

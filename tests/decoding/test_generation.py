@@ -13,10 +13,8 @@ from unrolled import lineage
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.tokenizers import BOS, SPECIAL, UNK, Tokenizer
-from unrolled.decoding import Generation, Sampling, score_tokens
-from unrolled.decoding import generation as module
+from unrolled.decoding import Generation, Sampling, cursor, generation, score_tokens
 from unrolled.decoding.generation import decode, stream
-from unrolled.errors import ConfigError
 from unrolled.models import Ids, Model
 from unrolled.state import leaves
 
@@ -93,58 +91,6 @@ def test_a_prompts_answer_does_not_depend_on_its_neighbours(row: str) -> None:
     assert write(model, [], Sampling(), length=3) == []
 
 
-def test_tokens_are_chosen_as_often_as_they_are_probable(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits = np.linspace(-2, 1, V, dtype=np.float32)[None]
-    sampling = Sampling(temperature=0.8)
-    generation = Generation(model_of("gru"), [[]], sampling)
-    n = 20_000
-    found = np.bincount([int(generation._choose(logits.copy())[0]) for _ in range(n)], minlength=V) / n
-    wanted = np.exp(logits[0] / 0.8)
-    wanted[: len(SPECIAL)] = 0
-    wanted /= wanted.sum()
-    assert not found[: len(SPECIAL)].any(), "special tokens are never chosen"
-    # 5 standard deviations of a share of n draws
-    assert np.all(np.abs(found - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / n))
-
-
-def test_what_is_chosen_from() -> None:
-    p = np.array([[0.1, 0.4, 0.2, 0.3]], dtype=np.float32)
-    logits = np.log(p)
-
-    def left(**options: object) -> list[int]:
-        return np.flatnonzero(Sampling(**options).probabilities(logits)[0]).tolist()
-
-    assert left() == left(top_k=4) == left(top_k=9) == [0, 1, 2, 3]
-    assert left(top_k=2) == [1, 3]
-    assert left(top_p=0.39) == [1], "at least one"
-    assert left(top_p=0.5) == [1, 3]
-    assert left(top_p=0.75) == [1, 2, 3]
-    assert left(top_k=3, top_p=0.6) == [1, 3], "of the three that are left"
-    scaled = Sampling(temperature=0.5).probabilities(logits)[0]
-    np.testing.assert_allclose(scaled / scaled.sum(), p[0] ** 2 / (p**2).sum(), rtol=1e-5)
-    assert Sampling(temperature=1e-9).probabilities(logits)[0].tolist() == [0, 1, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"temperature": -0.1}, "temperature must be 0 (greedy), or from 1e-9 to 1e9: got -0.1"),
-        ({"temperature": float("nan")}, "temperature must be"),
-        ({"temperature": float("inf")}, "temperature must be"),
-        ({"temperature": 1e-50}, "temperature must be"),
-        ({"top_k": 0}, "top_k must be at least 1: got 0"),
-        ({"top_p": 0.0}, "top_p must be above 0 and at most 1: got 0.0"),
-        ({"top_p": 1.1}, "top_p must be above 0 and at most 1: got 1.1"),
-        ({"top_p": float("nan")}, "top_p must be"),
-        ({"seed": -1}, "seed must be at least 0: got -1"),
-    ],
-)
-def test_settings_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        Sampling(**options)
-    assert str(refused.value).startswith(message)
-
-
 def test_a_text_ends_before_the_first_stop() -> None:
     model = Counting()
     for stop, text, ended in [
@@ -187,17 +133,17 @@ def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
         whole = write(model, prompts, Sampling(), length=9)
         for chunk in (1, 4, 8, 25):
             with monkeypatch.context() as patch:
-                patch.setattr(module, "CHUNK", chunk)
+                patch.setattr(cursor, "CHUNK", chunk)
                 assert write(model, prompts, Sampling(), length=9) == whole
 
 
 @pytest.mark.parametrize("row", ["elman", "lstm", "gru", "feedforward"])
 def test_the_state_does_not_grow(row: str) -> None:
-    generation = Generation(model_of(row), [ids_of("ab")], Sampling())
+    made = Generation(model_of(row), [ids_of("ab")], Sampling())
     sizes = []
     for _ in range(50):
-        generation.step()
-        sizes.append(sum(leaf.numel() for leaf in leaves(generation.state)))
+        made.step()
+        sizes.append(sum(leaf.numel() for leaf in leaves(made.cursor.state)))
     assert len(set(sizes)) == 1
 
 
@@ -211,7 +157,7 @@ def nats_by_hand(model: Model, ids: Sequence[int]) -> list[float]:
 def test_one_stream_scores_each_token_given_all_before_it(
     row: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(generation, "CHUNK", chunk)
     model = model_of(row)
     ids = np.random.default_rng(0).integers(5, V, size=50).astype(np.uint8)
     scored = score_tokens(model, ids)
@@ -224,7 +170,7 @@ def test_one_stream_scores_each_token_given_all_before_it(
 
 @pytest.mark.parametrize("streams", [2, 3, 50])
 def test_streams_score_each_token_once_and_begin_anew(streams: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(generation, "CHUNK", 4)
     model = model_of("gru")
     ids = np.random.default_rng(0).integers(5, V, size=50)
     borders = [row * 50 // streams for row in range(streams + 1)]

@@ -1,13 +1,17 @@
 """Decoding: from a model's logits to an answer, over the contract of models alone."""
 
 from unrolled.decoding.classification import Classification, ImageClassification, Readable, classify, probabilities
-from unrolled.decoding.generation import Continuation, Generation, Sampling, score_tokens
+from unrolled.decoding.generation import Continuation, score_tokens
+from unrolled.decoding.sampling import Generation, Sampling
+from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
 from unrolled.decoding.tagging import TaggedSentence, TaggedWord, tag, word_probabilities
 
 __all__ = [
+    "Beam",
     "Classification",
     "Continuation",
     "Generation",
+    "Hypothesis",
     "ImageClassification",
     "Readable",
     "Sampling",
@@ -16,6 +20,8 @@ __all__ = [
     "classify",
     "probabilities",
     "score_tokens",
+    "search",
+    "stream_tokens",
     "tag",
     "word_probabilities",
 ]

@@ -1,6 +1,6 @@
 """Decoding for the task generate, over model(ids, state) alone: what comes next, and how probable what came was.
 
-A text begins with <bos> and the empty state. The special tokens are never chosen: they stand for no text.
+A text begins with <bos> and the empty state.
 """
 
 from __future__ import annotations
@@ -14,63 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from unrolled.data.tokenizers import BOS, PAD, SPECIAL, Tokenizer
-from unrolled.errors import ConfigError
+from unrolled.data.tokenizers import BOS, PAD, Tokenizer
+from unrolled.decoding.cursor import CHUNK
+from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.models import Model
 from unrolled.scan import frozen
-from unrolled.state import State, select
+from unrolled.state import State
 
-__all__ = ["Continuation", "Generation", "Sampling", "Scored", "decode", "score_tokens", "stream"]
-
-CHUNK = 8192  # tokens that a model reads in one call, all rows counted: what bounds the memory of scoring
-AHEAD = 256  # random numbers that are drawn at once
+__all__ = ["Continuation", "Scored", "decode", "score_tokens", "stream"]
 
 Integers = NDArray[np.integer[Any]]
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Args:
-        temperature: what logits are divided by; 0 takes the most probable token (greedy).
-        top_k: choose among the k most probable tokens only.
-        top_p: choose among the most probable tokens that together have this probability (Holtzman et al. 2020).
-        seed: of the choices. Every prompt has a generator of its own that begins with this seed, so that its answer
-            does not depend on the prompts beside it.
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.temperature != 0 and not 1e-9 <= self.temperature <= 1e9:  # beyond, float32 has no quotients
-            raise ConfigError(f"temperature must be 0 (greedy), or from 1e-9 to 1e9: got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k must be at least 1: got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be above 0 and at most 1: got {self.top_p}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0: got {self.seed}")
-
-    def probabilities(self, logits: Floats) -> Floats:
-        """Logits (B, V) -> what is chosen from, (B, V), not normalised: 0 for what is left out. temperature > 0."""
-        p: Floats = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(self.temperature))
-        if self.top_k is not None and self.top_k < p.shape[1]:
-            p[p < np.partition(p, -self.top_k, axis=1)[:, [-self.top_k]]] = 0
-        if self.top_p < 1:
-            order = np.argsort(-p, axis=1, kind="stable")
-            ranked = np.take_along_axis(p, order, axis=1)
-            before = ranked.cumsum(axis=1) - ranked
-            ranked[before >= self.top_p * ranked.sum(axis=1, keepdims=True)] = 0
-            np.put_along_axis(p, order, ranked, axis=1)
-        return p
 
 
 @dataclass(frozen=True)
@@ -85,70 +38,6 @@ class Continuation:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self)
-
-
-class Generation:
-    """Prompts that are being continued, a token at a time: a model's state and what it makes of it.
-
-    Args:
-        model: answers at each step, in eval mode.
-        prompts: B rows of ids, of any length, without <bos>.
-        sampling: how tokens are chosen.
-    """
-
-    @torch.inference_mode()
-    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], sampling: Sampling) -> None:
-        self.model, self.sampling = model, sampling
-        self.device = next(model.parameters()).device
-        self.generators = [np.random.default_rng(sampling.seed) for _ in prompts]
-        self.drawn = np.empty((len(prompts), 0), dtype=np.float32)
-        self.logits, self.state = self._read(prompts)
-        self.chosen: Integers | None = None  # what the model has not read yet
-
-    @torch.inference_mode()
-    def step(self) -> Integers:
-        """Choose the next token of every prompt, (B,)."""
-        if self.chosen is not None:
-            ids = torch.from_numpy(self.chosen).unsqueeze(1).to(self.device)
-            logits, self.state = self.model(ids, self.state)
-            self.logits = logits[:, 0].float().cpu().numpy()
-        self.chosen = self._choose(self.logits)
-        return self.chosen
-
-    @torch.inference_mode()
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some of the prompts only, in the given order."""
-        self.state = select(self.state, rows)
-        self.logits, self.drawn = self.logits[rows], self.drawn[rows]
-        self.generators = [self.generators[row] for row in rows]
-        self.chosen = None if self.chosen is None else self.chosen[rows]
-
-    def _read(self, prompts: Sequence[Sequence[int]]) -> tuple[Floats, State]:
-        """Read the prompts, <bos> first, in chunks -> the logits after each, (B, V), and the state."""
-        lengths = torch.tensor([1 + len(prompt) for prompt in prompts])
-        ids = torch.full((len(prompts), int(lengths.max())), PAD)
-        for row, prompt in enumerate(prompts):
-            ids[row, : lengths[row]] = torch.tensor([BOS, *prompt])
-        found, state = torch.empty(len(prompts), self.model.num_outputs), None
-        step = max(1, CHUNK // max(1, len(prompts)))
-        for start in range(0, ids.shape[1], step):
-            part = ids[:, start : start + step].to(self.device)
-            real = (lengths - start).clamp(0, part.shape[1])
-            logits, state = self.model(part, state, real.to(self.device))
-            here = ((lengths - start >= 1) & (lengths - start <= part.shape[1])).nonzero()[:, 0]
-            found[here] = logits[here.to(self.device), (real[here] - 1).to(self.device)].float().cpu()
-        return found.numpy(), state
-
-    def _choose(self, logits: Floats) -> Integers:
-        logits[:, : len(SPECIAL)] = -np.inf
-        if self.sampling.temperature == 0:
-            return np.asarray(logits.argmax(axis=1))
-        if not self.drawn.shape[1]:
-            self.drawn = np.stack([generator.random(AHEAD, dtype=np.float32) for generator in self.generators])
-        u, self.drawn = self.drawn[:, :1], self.drawn[:, 1:]
-        below = self.sampling.probabilities(logits).cumsum(axis=1)  # (B, V)
-        chosen = (below <= u * below[:, -1:]).sum(axis=1)
-        return np.asarray(np.minimum(chosen, below.argmax(axis=1)))  # where rounding makes u · sum the sum itself
 
 
 def stream(

@@ -16,7 +16,8 @@ from unrolled.config import Config, from_flat
 from unrolled.data.corpus import Corpus, Part, load_corpus, load_part
 from unrolled.data.text_report import TextReport, inspect_text
 from unrolled.data.tokenizers import Tokenizer
-from unrolled.decoding.generation import Continuation, Sampling, decode, score_tokens, stream
+from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
+from unrolled.decoding.sampling import Sampling
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
 from unrolled.models import Model
