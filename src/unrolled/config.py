@@ -154,9 +154,10 @@ class TrainingConfig(_Section):
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
     warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs")
-    schedule: Literal["cosine", "plateau", "constant"] = Field(
+    schedule: Literal["cosine", "inverse_sqrt", "plateau", "constant"] = Field(
         "cosine",
-        description="the rate after the warm-up: down to 0, reduced when the validation loss stands, or as it is",
+        description="the rate after the warm-up: down to 0, falling as 1 / √updates, reduced when the validation loss "
+        "stands, or as it is",
     )
     plateau_patience: int = Field(
         2, ge=1, description="evaluations without a better one before plateau reduces the rate"

@@ -1,12 +1,14 @@
 """The learning rate as a function of the update and of how often it was reduced, and of nothing else.
 
-    climb:     rate(u) = peak · (u + 1) / W                                    u < W, the warm-up
-    cosine:    rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))               W ≤ u < U, all updates
-    constant:  rate(u) = peak
-    plateau:   rate(u) = peak · factor^k                                       k: how often it was reduced
+    climb:         rate(u) = peak · (u + 1) / W                                u < W, the warm-up
+    cosine:        rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))           W ≤ u < U, all updates
+    inverse_sqrt:  rate(u) = peak · √(W / (u + 1))                             W ≤ u, W at least 1
+    constant:      rate(u) = peak
+    plateau:       rate(u) = peak · factor^k                                   k: how often it was reduced
 
 The plateau schedule reduces the rate whenever the validation loss has stood still for some evaluations.
-Cosine: Loshchilov & Hutter, "SGDR", 2017, without restarts.
+Cosine: Loshchilov & Hutter, "SGDR", 2017, without restarts. Inverse square root: Vaswani et al., "Attention is all you
+need", 2017, equation 3, where the peak is 1 / √(D W) and the climb has 4,000 updates.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Literal
 
 __all__ = ["Schedule", "learning_rate"]
 
-Schedule = Literal["cosine", "plateau", "constant"]
+Schedule = Literal["cosine", "inverse_sqrt", "plateau", "constant"]
 
 
 def learning_rate(
@@ -33,4 +35,6 @@ def learning_rate(
         return reduced * peak * (update + 1) / W
     if schedule == "cosine":
         return reduced * peak * 0.5 * (1 + math.cos(math.pi * (update - W) / max(1, updates - W)))
+    if schedule == "inverse_sqrt":
+        return reduced * peak * math.sqrt(max(1, W) / (update + 1))
     return reduced * peak
