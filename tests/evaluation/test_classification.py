@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import evaluate_classification, wilson
-from unrolled.evaluation.classification import SMALLEST_BIN, macro_f1
+from unrolled.evaluation.classification import macro_f1
 
 LABELS = ("cat", "dog", "eel")
 
@@ -157,41 +156,6 @@ def test_lengths_fall_into_fifths_and_no_length_is_split():
     found = [(b.shortest, b.longest, b.n, b.accuracy) for b in result.by_length]
     assert found == [(1, 10, 200, 1), (11, 20, 200, 1), (21, 30, 200, 0.5), (31, 40, 200, 0), (41, 50, 200, 0)]
     assert result.by_length[2].accuracy_interval == wilson(100, 200)
-
-
-@pytest.mark.parametrize(
-    ("counts", "found"),
-    [
-        ([100, 200, 700], [(1, 1, 100), (2, 2, 200), (3, 3, 700)]),  # their middles at 5, 20 and 65 %
-        ([395, 20, 585], [(1, 2, 415), (3, 3, 585)]),  # 20 are too few, and join the smaller neighbour
-        ([585, 20, 395], [(1, 1, 585), (2, 3, 415)]),
-        ([390, 390, 15, 205], [(1, 1, 390), (2, 2, 390), (3, 4, 220)]),
-        ([10, 10], [(1, 2, 20)]),
-    ],
-)
-def test_a_length_lies_where_its_middle_lies_and_a_tiny_bin_joins_the_smaller_neighbour(counts, found):
-    lengths = np.repeat(np.arange(1, len(counts) + 1), counts)
-    probabilities = np.full((len(lengths), 1), 1.0)
-    bins = evaluate_classification(["a"], lengths * 0, probabilities, lengths, majority=0).by_length
-    assert [(b.shortest, b.longest, b.n) for b in bins] == found
-
-
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 60)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
-def test_bins_hold_every_example_once_and_none_is_tiny(runs):
-    lengths = np.concatenate([np.full(count, length) for length, count in runs])
-    truth = np.arange(len(lengths)) % 2
-    bins = evaluate_classification(["a", "b"], truth, np.eye(2)[truth * 0], lengths, majority=0).by_length
-    assert sum(b.n for b in bins) == len(lengths)
-    assert 1 <= len(bins) <= 5
-    assert bins[0].shortest == lengths.min()
-    assert bins[-1].longest == lengths.max()
-    assert all(before.longest < after.shortest for before, after in pairwise(bins))
-    assert all(b.n >= SMALLEST_BIN for b in bins) or len(bins) == 1
-    for b in bins:
-        inside = (lengths >= b.shortest) & (lengths <= b.longest)
-        assert b.n == inside.sum()
-        assert b.accuracy == pytest.approx((truth[inside] == 0).mean())
 
 
 def test_to_dict_survives_json_and_its_keys_are_stable():

@@ -8,7 +8,7 @@ import pytest
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import intervals
 from unrolled.evaluation.classification import macro_f1
-from unrolled.evaluation.intervals import RESAMPLES, bootstrap, wilson
+from unrolled.evaluation.intervals import RESAMPLES, bootstrap, resample, spread, wilson
 
 
 def share(counts):
@@ -145,3 +145,32 @@ def test_counts_without_examples(counts):
 def test_wilson_of_what_is_no_share(right, n):
     with pytest.raises(DataError, match=f"got right = {right} and n = {n}"):
         wilson(right, n)
+
+
+def test_resampled_sums_vary_as_sums_of_draws_do():
+    values = np.column_stack([np.ones(500), np.arange(500), np.arange(500) % 7])
+    sums = resample(values)
+    assert sums.shape == (RESAMPLES, 3)
+    assert set(sums[:, 0]) == {500}, "N of N"
+    # a sum of N draws has mean Σ and standard deviation √N · σ; 2,000 of them tell the mean to within 4 / √2000 of it
+    # and the deviation to within 4 / √4000
+    for column in (1, 2):
+        mean, deviation = values[:, column].sum(), np.sqrt(500) * values[:, column].std()
+        assert abs(sums[:, column].mean() - mean) < 4 * deviation / np.sqrt(2000)
+        assert sums[:, column].std() == pytest.approx(deviation, rel=4 / np.sqrt(4000))
+    both = np.corrcoef(sums[:, 1:].T)[0, 1]
+    assert both == pytest.approx(np.corrcoef(values[:, 1:].T)[0, 1], abs=0.1), "the columns of an example stay together"
+    assert np.array_equal(sums, resample(values)), "the same arguments give the same sums"
+    assert not np.array_equal(sums, resample(values, seed=1))
+
+
+def test_a_spread_leaves_as_much_out_on_either_side():
+    assert spread(np.arange(1001) / 1000) == pytest.approx((0.025, 0.975))
+    assert spread(np.arange(1001) / 1000, level=0.5) == pytest.approx((0.25, 0.75))
+
+
+def test_resampling_nothing_is_refused():
+    with pytest.raises(DataError, match="there is none"):
+        resample(np.empty((0, 3)))
+    with pytest.raises(ShapeError, match=r"\(N, M\): got shape \(3,\)"):
+        resample([1, 2, 3])

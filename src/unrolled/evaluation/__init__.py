@@ -9,6 +9,7 @@ from unrolled.evaluation.classification import (
 from unrolled.evaluation.generation import GenerationResult, evaluate_generation
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 from unrolled.evaluation.tagging import TaggingResult, evaluate_tagging
+from unrolled.evaluation.translation import TranslationResult, evaluate_translation
 
 __all__ = [
     "ClassScores",
@@ -17,9 +18,11 @@ __all__ = [
     "Interval",
     "LengthBin",
     "TaggingResult",
+    "TranslationResult",
     "bootstrap",
     "evaluate_classification",
     "evaluate_generation",
     "evaluate_tagging",
+    "evaluate_translation",
     "wilson",
 ]

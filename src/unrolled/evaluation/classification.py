@@ -16,7 +16,7 @@ of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figure
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,12 +25,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.lengths import by_length
 from unrolled.evaluation.tables import classification_text
 
 __all__ = ["ClassScores", "ClassificationResult", "LengthBin", "evaluate_classification", "macro_f1"]
-
-LENGTH_BINS = 5
-SMALLEST_BIN = 25  # examples; with fewer, a 95 % interval can be 0.37 wide and more, and says little
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -130,7 +128,7 @@ def evaluate_classification(
         majority_accuracy=float((truth == majority).mean()),
         classes=class_scores(labels, truth, answers),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        by_length=_by_length(lengths, right),
+        by_length=tuple(_by_length(lengths, right)),
     )
 
 
@@ -222,29 +220,10 @@ def _ratio(part: Integers, whole: Integers) -> list[float]:
     return ratio
 
 
-def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> tuple[LengthBin, ...]:
-    """Cut the examples into about LENGTH_BINS bins of like size, by length; a length is never split over two bins.
-
-    Each length goes to the fifth of the examples in which its middle lies; a bin of fewer than SMALLEST_BIN
-    examples then joins the smaller of its neighbours.
-    """
-    values, which, counts = np.unique(lengths, return_inverse=True, return_counts=True)
-    middles = (counts.cumsum() - counts / 2) / len(lengths)
-    hits = np.bincount(which, weights=right, minlength=len(values))
-    fifth = (middles * LENGTH_BINS).astype(np.int64)
-    firsts = np.flatnonzero(np.diff(fifth, prepend=-1)).tolist()  # where a bin begins, as index into values
-    sizes = np.add.reduceat(counts, firsts).tolist()
-    while len(sizes) > 1 and min(sizes) < SMALLEST_BIN:
-        small = sizes.index(min(sizes))
-        neighbours = [other for other in (small - 1, small + 1) if 0 <= other < len(sizes)]
-        left = min(small, min(neighbours, key=lambda other: sizes[other]))
-        sizes[left : left + 2] = [sizes[left] + sizes[left + 1]]
-        del firsts[left + 1]
-    lasts = [*(first - 1 for first in firsts[1:]), len(values) - 1]
-    return tuple(
-        LengthBin(int(values[first]), int(values[last]), n, found / n, wilson(int(found), n))
-        for first, last, n, found in zip(firsts, lasts, sizes, np.add.reduceat(hits, firsts).tolist(), strict=True)
-    )
+def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> Iterator[LengthBin]:
+    for rows in by_length(lengths):
+        n, found = len(rows), int(right[rows].sum())
+        yield LengthBin(int(lengths[rows[0]]), int(lengths[rows[-1]]), n, found / n, wilson(found, n))
 
 
 def plain(value: Any) -> Any:

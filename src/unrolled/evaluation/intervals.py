@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError, ShapeError
 
-__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "wilson"]
+__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "resample", "spread", "wilson"]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -76,7 +76,31 @@ def bootstrap(
         statistic(generator.multinomial(total, counts / total, size=min(chunk, resamples - start)))
         for start in range(0, resamples, chunk)
     ]
-    low, high = np.quantile(np.concatenate(figures), [(1 - level) / 2, (1 + level) / 2])
+    return spread(np.concatenate(figures), level=level)
+
+
+def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
+    """Draw N of N examples with replacement, R times over, and return the sums of each draw, (R, M).
+
+    For figures that depend on the examples through sums: of (N, M) `values`, M numbers an example.
+
+    Raises:
+        ShapeError: `values` is not (N, M). DataError: there is no example.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2:
+        raise ShapeError(f"values must be numbers of shape (N, M): got shape {values.shape}")
+    N = len(values)
+    if N == 0:
+        raise DataError("an interval needs examples: there is none", fix="pass values of at least one example")
+    generator = np.random.default_rng(seed)
+    draws = (np.bincount(generator.integers(N, size=N), minlength=N) for _ in range(resamples))
+    return np.stack([drawn @ values for drawn in draws])
+
+
+def spread(figures: NDArray[np.floating[Any]], *, level: float = LEVEL) -> Interval:
+    """Return the interval that covers `level` of the resampled figures (R,)."""
+    low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 
