@@ -244,6 +244,15 @@ def test_a_length_penalty_prefers_what_is_longer() -> None:
     assert len(search(model, [[]], Beam(10, 3.0), max_length=9)[0][0].tokens) > 0
 
 
+def test_a_search_goes_on_while_the_best_has_not_ended() -> None:
+    table = np.zeros((9, 9))
+    for token, following in [(BOS, 5), (5, 6), (6, 7), (7, 8), (8, EOS)]:
+        table[token, following] = 9.0  # what is improbable ends improbably, again and again, before 5 6 7 8 does
+    for alpha in (0.0, 0.6, 2.0):
+        (best,) = search(Table(table.tolist()), [[]], Beam(2, alpha), max_length=20)[0]
+        assert best.tokens == (5, 6, 7, 8)
+
+
 def test_what_did_not_end_goes_last() -> None:
     table = np.full((V, V), -30.0)
     table[:, 5], table[:, EOS] = math.log(0.99), math.log(0.01)

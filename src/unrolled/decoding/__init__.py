@@ -5,6 +5,7 @@ from unrolled.decoding.generation import Continuation, score_tokens
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
 from unrolled.decoding.tagging import TaggedSentence, TaggedWord, tag, word_probabilities
+from unrolled.decoding.translation import Target, Translation, translate, translations
 
 __all__ = [
     "Beam",
@@ -17,11 +18,15 @@ __all__ = [
     "Sampling",
     "TaggedSentence",
     "TaggedWord",
+    "Target",
+    "Translation",
     "classify",
     "probabilities",
     "score_tokens",
     "search",
     "stream_tokens",
     "tag",
+    "translate",
+    "translations",
     "word_probabilities",
 ]

@@ -4,9 +4,9 @@
     score(y) = ln p(y) / ((5 + |y|) / 6)^α                      Wu et al. 2016, equation 14
 
 Greedy and sampling write one hypothesis a source. A beam keeps the `size` most probable beginnings y_1 … y_t of each
-source. A hypothesis ends where <eos> is among the `size` best of all that could come next; a source is done when `size`
-hypotheses have ended, or when none of its beginnings can come before the `n_best` that have. Among equals the smaller
-token goes first, and what continues the better beginning.
+source. A hypothesis ends where <eos> is among the `size` best of all that could come next. A source is done when none
+of its beginnings can come before the `n_best` that have ended: whatever may follow them, or, when `size` have ended, as
+they stand. Among equals the smaller token goes first, and what continues the better beginning.
 
 Wu et al., "Google's neural machine translation system", 2016; Sutskever, Vinyals & Le, "Sequence to sequence learning
 with neural networks", 2014, section 3.2.
@@ -201,8 +201,7 @@ class _Beams:
             written = torch.cat([self.tokens[rows], tokens.unsqueeze(2)], dim=2)  # (B, W', t)
             cut = self.longest == step
             self._cut(cut, log_p, written)
-            hope = log_p[:, 0] / self.beam.penalty(self.longest)  # no continuation can score more
-            left = ~cut & (self.best[:, -1] == -torch.inf) & (self.best[:, self.beam.n_best - 1] < hope)
+            left = ~cut & ~self._done(step, log_p[:, 0])
             if left.all():
                 move = self.cursor.reorder if rows.shape == self.log_p.shape else self.cursor.select
                 self.log_p = log_p
@@ -244,6 +243,12 @@ class _Beams:
             scores = (ends / self.beam.penalty(torch.tensor(step))).masked_fill(~ended, -torch.inf)
             self.best = torch.cat([self.best, scores], dim=1).topk(self.beam.size, dim=1).values
             self._keep(ended, self.tokens.view(*ends.shape, -1), ends, scores, "eos")
+
+    def _done(self, step: int, first: Tensor) -> Tensor:
+        """Whether no beginning can come before the best that have ended, (B,). first: ln p of the best one, (B,)."""
+        worst = self.best[:, self.beam.n_best - 1]
+        hope, now = (first / self.beam.penalty(length) for length in (self.longest, torch.tensor(step)))
+        return (worst >= hope) | ((self.best[:, -1] > -torch.inf) & (worst >= now))
 
     def _cut(self, cut: Tensor, log_p: Tensor, written: Tensor) -> None:
         """Keep the continuations of the sources (B,) that have reached their length."""
