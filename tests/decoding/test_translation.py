@@ -13,7 +13,7 @@ from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.batches import Sequences
 from unrolled.data.tokenizers import EOS, SEP, Tokenizer
-from unrolled.decoding import Beam, Hypothesis, Sampling, search, translate, translations
+from unrolled.decoding import Beam, Sampling, Target, Translation, search, translate
 from unrolled.decoding import translation as module
 from unrolled.decoding.translation import stream
 from unrolled.errors import ConfigError
@@ -54,14 +54,12 @@ class Copier(nn.Module):
         return nn.functional.one_hot(wanted, V) * 9.0, EncoderDecoderState(state.memory, state.carry + read)
 
 
-def sequences(texts: Sequence[str], tokenizer: Tokenizer = TOKENIZER) -> Sequences:
-    return Sequences(tokenizer.encode(texts))
+def answers(model: nn.Module, texts: Sequence[str], how: Sampling | Beam, **options: Any) -> list[Translation]:
+    return translate(model, TOKENIZER, texts, Sequences(TOKENIZER.encode(texts)), how, **options)
 
 
-def answered(model: nn.Module, how: Sampling | Beam, prefix: str = "", **options: Any) -> list[str]:
-    ids = TOKENIZER.encode([prefix])[0] if prefix else []
-    found = translate(model, sequences(SOURCES), how, prefix=ids, **options)
-    return [answer.text for answer in translations(SOURCES, found, TOKENIZER, ids)]
+def answered(model: nn.Module, how: Sampling | Beam, **options: Any) -> list[str]:
+    return [answer.text for answer in answers(model, SOURCES, how, **options)]
 
 
 @pytest.mark.parametrize("how", [GREEDY, Beam(3), Sampling(top_k=1)])
@@ -76,21 +74,18 @@ def test_every_source_has_its_own_answer_in_its_place(how: Sampling | Beam, monk
 
 def test_a_target_begins_with_its_prefix() -> None:
     assert answered(Copier(), GREEDY, prefix="dd")[:2] == ["ddc", "dd"], "two tokens of the source have been passed"
-    (some,) = translate(Copier(), sequences(["abc"]), Beam(2, n_best=2), prefix=TOKENIZER.encode(["d"])[0])
-    (answer,) = translations(["abc"], [some], TOKENIZER, TOKENIZER.encode(["d"])[0])
-    assert answer.targets[0].text == "dbc"
-    assert answer.targets[0].tokens == 3
+    (answer,) = answers(Copier(), ["abc"], Beam(2, n_best=2), prefix="d")
+    assert (answer.targets[0].text, answer.targets[0].tokens, len(answer.targets)) == ("dbc", 3, 2)
 
 
 def test_lengths_depend_on_the_source_unless_they_are_given() -> None:
-    found = translate(Copier(times=50), sequences(SOURCES), GREEDY)
-    for text, (one,) in zip(SOURCES, found, strict=True):
-        assert len(one.tokens) == 2 * len(text) + 10
-        assert one.ended == "length"
+    for text, answer in zip(SOURCES, answers(Copier(times=50), SOURCES, GREEDY), strict=True):
+        assert answer.targets[0].tokens == len(answer.text) == 2 * len(text) + 10
+        assert answer.targets[0].ended == "length"
     assert answered(Copier(), GREEDY, max_length=2)[0] == "ab"
     assert all(len(text) >= 9 for text in answered(Copier(), GREEDY, min_length=9))
     with pytest.raises(ConfigError, match="max_length must be at least 1"):
-        translate(Copier(), sequences(["a"]), GREEDY, max_length=-1)
+        answers(Copier(), ["a"], GREEDY, max_length=0)
 
 
 @pytest.mark.parametrize("how", [GREEDY, Sampling(seed=3), Beam(3, n_best=2)])
@@ -98,31 +93,33 @@ def test_without_an_encoder_source_and_target_are_one_sequence(how: Sampling | B
     torch.manual_seed(1)
     model = build("gru", Ids(V), V, ModelConfig(embedding_size=6, hidden_size=8), answer="each").eval()
     (prefix,) = TOKENIZER.encode(["a"])
-    found = translate(model, sequences(SOURCES), how, prefix=prefix, max_length=7)
-    for ids, some in zip(TOKENIZER.encode(SOURCES), found, strict=True):
-        assert [some] == search(model, [[*ids, SEP, *prefix]], how, max_length=7)
+    found = answers(model, SOURCES, how, prefix="a", max_length=7)
+    for text, ids, answer in zip(SOURCES, TOKENIZER.encode(SOURCES), found, strict=True):
+        (wanted,) = search(model, [[*ids, SEP, *prefix]], how, max_length=7)
+        assert answer.source == text
+        assert [(t.text, t.score, t.log_probability, t.ended) for t in answer.targets] == [
+            (TOKENIZER.decode([*prefix, *one.tokens]), one.score, one.log_probability, one.ended) for one in wanted
+        ]
 
 
 def test_a_stream_is_the_text_that_greedy_finds() -> None:
-    for tokenizer, text in [(TOKENIZER, "abcdefgh"), (WORDS, "d a c h")]:
+    for tokenizer, text, prefix in [(TOKENIZER, "abcdefgh", "ab"), (WORDS, "d a c h", "d a")]:
         (source,) = tokenizer.encode([text])
-        for prefix in ([], source[:2]):
-            pieces = list(stream(Copier(), tokenizer, source, GREEDY, prefix=prefix))
+        for begun in ("", prefix):
+            pieces = list(stream(Copier(), tokenizer, source, GREEDY, prefix=begun))
             assert "".join(pieces) == text
-            assert all(pieces)
-            assert len(pieces) == len(source) - max(0, len(prefix) - 1)
+            assert len(pieces) == len(source)
+    assert list(stream(Copier(), TOKENIZER, source, GREEDY, max_length=1)) == ["d"]
 
 
 def test_an_answer_goes_into_json_and_onto_a_terminal() -> None:
-    (a, b, c) = TOKENIZER.encode(["abc"])[0]
-    found = [[Hypothesis((a, b), -1.0, -0.75, "eos"), Hypothesis((c, c, c), -2.5, -1.25, "length")]]
-    (answer,) = translations(["so\turce"], found, TOKENIZER)
+    answer = Translation("so\turce", (Target("ab", 2, -0.75, -1.0, "eos"), Target("c\nc", 3, -1.25, -2.5, "length")))
     assert answer.text == "ab"
     assert json.loads(json.dumps(answer.to_dict())) == {
         "source": "so\turce",
         "targets": [
             {"text": "ab", "tokens": 2, "score": -0.75, "log_probability": -1.0, "ended": "eos"},
-            {"text": "ccc", "tokens": 3, "score": -1.25, "log_probability": -2.5, "ended": "length"},
+            {"text": "c\nc", "tokens": 3, "score": -1.25, "log_probability": -2.5, "ended": "length"},
         ],
     }
-    assert answer.shown() == "ab\t-0.750\tso\\turce\nccc\t-1.250\tso\\turce\tcut at 3 tokens"
+    assert answer.shown() == "ab\t-0.750\tso\\turce\nc\\nc\t-1.250\tso\\turce\tcut at 3 tokens"

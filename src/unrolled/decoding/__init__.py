@@ -5,7 +5,7 @@ from unrolled.decoding.generation import Continuation, score_tokens
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
 from unrolled.decoding.tagging import TaggedSentence, TaggedWord, tag, word_probabilities
-from unrolled.decoding.translation import Target, Translation, translate, translations
+from unrolled.decoding.translation import Target, Translation, translate
 
 __all__ = [
     "Beam",
@@ -27,6 +27,5 @@ __all__ = [
     "stream_tokens",
     "tag",
     "translate",
-    "translations",
     "word_probabilities",
 ]

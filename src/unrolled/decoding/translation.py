@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from unrolled.errors import printable
 from unrolled.models import Ids, Model
 from unrolled.state import State
 
-__all__ = ["Target", "Translation", "stream", "translate", "translations"]
+__all__ = ["Target", "Translation", "stream", "translate"]
 
 BATCH_TOKENS = 16_384  # of the sources, padding included, and as often as a beam is wide
 
@@ -34,6 +35,11 @@ class Target:
     score: float
     log_probability: float
     ended: Ended
+
+    @property
+    def cut(self) -> str:
+        """What a line says of it behind all else."""
+        return f"\tcut at {self.tokens} tokens" if self.ended == "length" else ""
 
 
 @dataclass(frozen=True)
@@ -53,76 +59,48 @@ class Translation:
         return asdict(self)
 
     def shown(self) -> str:
-        """As lines: a target, its score and its source, with tabs between them; what was cut says so."""
+        """As lines: each target, its score and the source, with tabs between them; one that was cut says so."""
         source = printable(self.source)
-        return "\n".join(
-            "\t".join(
-                [
-                    printable(target.text),
-                    f"{target.score:.3f}",
-                    source,
-                    *([f"cut at {target.tokens} tokens"] if target.ended == "length" else []),
-                ]
-            )
-            for target in self.targets
-        )
+        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.cut}" for t in self.targets)
 
 
 def translate(
     model: Model,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
     sources: Sequences,
     how: Sampling | Beam,
     *,
-    prefix: Sequence[int] = (),
+    prefix: str = "",
     min_length: int = 0,
     max_length: int | None = None,
-) -> list[list[Hypothesis]]:
-    """Search for the targets of N sources; sources of like length share a batch. Return them in the sources' order.
+) -> list[Translation]:
+    """Return what a model finds for N sources, in their order; sources of like length share a batch.
 
     Args:
-        model: of a kind that answers at each step, in eval mode.
-        sources: their ids, at least one each.
+        model: answers at each step, in eval mode.
+        tokenizer: of the targets.
+        texts: the sources, to be named in the answers. sources: their ids, at least one each.
         how: greedy, sampling or a beam, see `search`.
-        prefix: ids that every target begins with; the hypotheses do not repeat them.
+        prefix: what every target begins with.
         min_length: fewest tokens of a target, the prefix not counted.
-        max_length: most tokens, <eos> included; None: twice as many as the source has, and ten.
+        max_length: most, <eos> counted too; None: twice as many as the source has, and ten.
 
     Raises:
         ConfigError: a length out of range.
     """
-    found: list[list[Hypothesis]] = [[] for _ in range(len(sources))]
+    begun = _ids(tokenizer, prefix)
+    found: list[list[Hypothesis]] = [[] for _ in texts]
     width = how.size if isinstance(how, Beam) else 1
     for rows in by_length(sources.lengths, BATCH_TOKENS // width):
         ids, lengths = sources.pad(rows)
-        prompts, state = _begin(model, ids, lengths, prefix)
-        longest = [max_length or longest_of(S) for S in lengths.tolist()]
+        prompts, state = _begin(model, ids, lengths, begun)
+        longest = [_longest(S, max_length) for S in lengths.tolist()]
         some = search(model, prompts, how, state=state, min_length=min_length, max_length=longest)
         for row, hypotheses in zip(rows.tolist(), some, strict=True):
             found[row] = hypotheses
-    return found
-
-
-def translations(
-    texts: Sequence[str], found: Sequence[Sequence[Hypothesis]], tokenizer: Tokenizer, prefix: Sequence[int] = ()
-) -> list[Translation]:
-    """Return the answers for N sources, in their order, from the hypotheses that `translate` found.
-
-    tokenizer: of the targets. prefix: the same that was forced.
-    """
     return [
-        Translation(
-            text,
-            tuple(
-                Target(
-                    tokenizer.decode([*prefix, *one.tokens]),
-                    len(prefix) + len(one.tokens),
-                    one.score,
-                    one.log_probability,
-                    one.ended,
-                )
-                for one in some
-            ),
-        )
+        Translation(text, tuple(_target(tokenizer, begun, one) for one in some))
         for text, some in zip(texts, found, strict=True)
     ]
 
@@ -133,25 +111,31 @@ def stream(
     source: Sequence[int],
     sampling: Sampling,
     *,
-    prefix: Sequence[int] = (),
+    prefix: str = "",
     min_length: int = 0,
     max_length: int | None = None,
 ) -> Iterator[str]:
-    """Yield the text of one source's target, the prefix first, piece by piece as it is certain. See `translate`."""
-    prompts, state = _begin(model, torch.tensor([source]), torch.tensor([len(source)]), prefix)
-    longest = max_length or longest_of(len(source))
-    read = tokenizer.reader()
-    options: dict[str, Any] = {"state": state, "min_length": min_length, "max_length": longest}
-    if begun := "".join(map(read, prefix)):
-        yield begun
-    for token in stream_tokens(model, prompts[0], sampling, **options):
+    """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`."""
+    begun, read = _ids(tokenizer, prefix), tokenizer.reader()
+    (prompt,), state = _begin(model, torch.tensor([source]), torch.tensor([len(source)]), begun)
+    longest = _longest(len(source), max_length)
+    tokens = stream_tokens(model, prompt, sampling, state=state, min_length=min_length, max_length=longest)
+    for token in chain(begun, tokens):
         if piece := read(token):
             yield piece
 
 
-def longest_of(source_length: int) -> int:
-    """Return how many tokens, <eos> included, a target may have where nothing else is said."""
-    return 2 * source_length + 10
+def _longest(source_length: int, given: int | None) -> int:
+    return 2 * source_length + 10 if given is None else given
+
+
+def _ids(tokenizer: Tokenizer, prefix: str) -> list[int]:
+    return tokenizer.encode([prefix])[0] if prefix else []
+
+
+def _target(tokenizer: Tokenizer, prefix: Sequence[int], found: Hypothesis) -> Target:
+    tokens = [*prefix, *found.tokens]
+    return Target(tokenizer.decode(tokens), len(tokens), found.score, found.log_probability, found.ended)
 
 
 @torch.inference_mode()
