@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(CSRC)
 
 install: $(INSTALLED) ## create .venv with the package, its pinned dependencies and the development tools
 
-demo: $(INSTALLED) ## train a GRU and its rivals on film sentences, compare them, ask for an answer
+demo: $(INSTALLED) ## films: a GRU and its rivals; letters to phonemes: a fixed vector and attention
 	$(BIN)/unrolled demo
 
 test: $(INSTALLED) ## all tests

@@ -158,3 +158,22 @@ def tag_run(row: str = "gru", **settings: Any) -> Run:
     own = {"window": 3} if row == "feedforward" else {}
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0}
     return unrolled.train(sentences(), task="tag", row=row, **small | own | settings)
+
+
+def translations(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
+    """Words of 2 to 6 letters, and the same letters backwards in upper case; no two are equal."""
+    draw = random.Random(seed)
+    words = dict.fromkeys("".join(draw.choices("abcdefgh", k=draw.randint(2, 6))) for _ in range(20 * n))
+    return [(word, word[::-1].upper()) for word in list(words)[:n]]
+
+
+@cache
+def translation_run(row: str = "attention", **settings: Any) -> Run:
+    """A translator of a few updates; the same one for all who ask for the same."""
+    small = {**SMALL, "tokenizer": "character", "dropout": 0.0, "batch_tokens": 400}
+    return unrolled.train(translations(), task="translate", row=row, **small | settings)
+
+
+def write_pairs(path: Path, made: list[tuple[str, str]] | None = None) -> Path:
+    """Write pairs of a source and a target as CSV and return the path."""
+    return write_csv(path, made or translations(), header="source,target")

@@ -18,7 +18,6 @@ import torch
 from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data.doctor import Report
-from unrolled.data.sample_report import inspect_sample
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.models import Features
 from unrolled.training import Event, Run
@@ -26,7 +25,7 @@ from unrolled.training.fit import build, build_facts, computing, fit, kept_confi
 from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
 from unrolled.training.plan import Plan, PlannedData
-from unrolled.training.preprocessor import FILES, inputs_of
+from unrolled.training.preprocessor import FILES, inputs_of, num_outputs_of
 from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
 from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
@@ -52,8 +51,9 @@ def train(
             ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
             mapping of two lists, a data frame; or images: an IDX file or a folder of these, a folder of image files by
             class, "sample:fashion", a pair of arrays (images, labels). For task tag a CoNLL-U file, one of two
-            columns, "sample:tags", or (words, tags) pairs. For task generate a text file, a folder of them, a list of
-            these, "-", or "sample:shakespeare".
+            columns, "sample:tags", or (words, tags) pairs. For task translate (source, target) pairs, from all
+            that labelled texts may come from, "sample:letters" or "sample:verses". For task generate a text file, a
+            folder of them, a list of these, "-", or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<row>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is whole.
@@ -171,7 +171,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         with torch.device("meta"):  # without memory: what is built takes the weights that are there, or does not fit
             inputs = kept.inputs.inputs()
             task = tasks.find(kept.task, images=isinstance(inputs, Features))
-            model = build(kept.row, inputs, len(kept.labels) or inputs[0], kept.model, answer=task.answer)
+            model = build(kept.row, inputs, num_outputs_of(inputs, kept.labels), kept.model, answer=task.answer)
         for name, value in model.state_dict().items():
             if name in weights and weights[name].dtype != value.dtype:
                 raise ValueError(f"{name} is {weights[name].dtype}, not {value.dtype}")
@@ -208,8 +208,6 @@ def inspect(data: object, *, config: Config | None = None, **settings: Any) -> R
     Raises:
         DataError: the data cannot be read as asked; names file and line.
     """
-    if sample := inspect_sample(data):
-        return sample
     config = from_flat(tasks.understood(data, settings, config), base=config)
     return tasks.of(config).inspect(data, config)
 

@@ -209,7 +209,8 @@ def seconds(time: str) -> float:
 
 
 TASK = "classify"
-TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by another default than the schema's
+ROW = "gru"
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task, or a row of it, needs another default than the schema's
     "images": {  # task classify, where `by` says that the data are images
         "hidden_size": 256,
         "dropout": 0.2,
@@ -240,14 +241,27 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task is served better by
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
+    "translate": {
+        "row": "attention",
+        "tokenizer": "bpe",
+        "vocabulary_size": 8_000,
+        "lowercase": False,
+        "embedding_size": 256,
+        "embedding_std": 1.0,
+        "hidden_size": 256,
+        "bidirectional": True,
+        "dropout": 0.2,
+        "batch_tokens": 4_096,
+        "label_smoothing": 0.1,
+    },
 }
 
 
 class Config(_Section):
     """A whole run: the task, the row, and the three sections."""
 
-    task: str = Field(TASK, description="the job: classify, tag or generate (translate is to come)")
-    row: str = Field("gru", description="the architecture, a row of the lineage")
+    task: str = Field(TASK, description="the job: classify, tag, translate or generate")
+    row: str = Field(ROW, description="the architecture, a row of the lineage")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -258,8 +272,9 @@ class Config(_Section):
         """Fill in what the task does not leave to the schema. What is no mapping is refused later, in words."""
         if not isinstance(values, Mapping):
             return values
-        filled = dict(values)
-        for section, defaults in _defaults_for(filled).items():
+        own = _own_defaults(values)
+        filled = {"row": own["row"], **values}
+        for section, defaults in _by_section(own).items():
             given = filled.get(section, {})
             if isinstance(given, _Section):
                 given = given.model_dump(exclude_unset=True)
@@ -293,12 +308,16 @@ class Config(_Section):
 SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
 
 
-def _defaults_for(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The own defaults, by section, of the task that nested settings (valid or not) are for."""
+def _own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, and the own defaults of the task and the row, that nested settings (valid or not) are for; flat."""
     data = values.get("data", {})
     by = data.get("by") if isinstance(data, Mapping) else getattr(data, "by", None)
     task = str(values.get("task", TASK))
-    own = TASK_DEFAULTS.get("images" if task == TASK and by is not None else task, {})
+    own = {"row": ROW, **TASK_DEFAULTS.get("images" if task == TASK and by is not None else task, {})}
+    return own | TASK_DEFAULTS.get(f"{task} {values.get('row', own['row'])}", {})
+
+
+def _by_section(own: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         section: {name: own[name] for name in schema.model_fields if name in own}
         for section, schema in SECTIONS.items()
@@ -327,11 +346,14 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     sections = {name: section for section, name, _ in fields()}
     base = base or Config()
     nested: dict[str, Any] = base.model_dump()
-    before = _defaults_for(nested)
-    after = _defaults_for({"task": settings.get("task", base.task), "data": {"by": settings.get("by", base.data.by)}})
+    before = _own_defaults(nested)
+    if nested["row"] == before["row"]:
+        del nested["row"]
+    asked = {name: settings[name] for name in ("task", "row") if name in settings}
+    after = _own_defaults({**nested, **asked, "data": {"by": settings.get("by", base.data.by)}})
     if after != before:
         for section, schema in SECTIONS.items():
-            default = schema(**before[section]).model_dump()
+            default = schema(**_by_section(before)[section]).model_dump()
             nested[section] = {name: v for name, v in nested[section].items() if v != default[name]}
     for name, value in settings.items():
         if name not in sections:

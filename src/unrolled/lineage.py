@@ -45,7 +45,7 @@ TASKS = (
         images="unrolled.tasks.images:ClassifyImages",
     ),
     Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag"),
-    Task("translate", "a source and a target sequence"),
+    Task("translate", "a source and a target sequence", "unrolled.tasks.translation:Translate"),
     Task("generate", "plain text", "unrolled.tasks.generation:Generate"),
 )
 
@@ -97,6 +97,7 @@ LINEAGE = (
         "the whole source must fit into that vector, and it is biased to the last words",
         "Cho et al. 2014; Sutskever et al. 2014",
         ("translate",),
+        "unrolled.models.seq2seq:EncoderDecoderModel",
     ),
     Row(
         "attention",
@@ -105,6 +106,7 @@ LINEAGE = (
         "still one step after another",
         "Bahdanau et al. 2015; Luong et al. 2015",
         ("translate",),
+        "unrolled.models.seq2seq:AttentionModel",
     ),
     Row(
         "transformer",

@@ -12,14 +12,16 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag, TextSettings, given, refuse_given
+from unrolled.cli.settings import DeviceFlag, TextSettings, given, refuse_foreign, refuse_given
 from unrolled.errors import ConfigError, DataError, printable
 
 __all__ = ["command"]
 
 CHUNK = 512  # texts that are answered together
 READ = 1 << 16  # bytes of standard input that are asked for at once
-WRITING = Group("Runs of task generate", sort_key=5)
+WRITING = Group("Runs of task generate and translate", sort_key=5)
+GENERATING = Group("Runs of task generate", sort_key=6)
+TRANSLATING = Group("Runs of task translate", sort_key=7)
 
 
 def command(
@@ -30,21 +32,29 @@ def command(
     json: Json = False,
     device: DeviceFlag = "auto",
     settings: TextSettings = None,
-    prompt: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
     length: Annotated[int | None, Parameter(group=WRITING)] = None,
     temperature: Annotated[float | None, Parameter(group=WRITING)] = None,
     top_k: Annotated[int | None, Parameter(group=WRITING)] = None,
     top_p: Annotated[float | None, Parameter(group=WRITING)] = None,
     seed: Annotated[int | None, Parameter(group=WRITING)] = None,
-    stop: Annotated[list[str] | None, Parameter(group=WRITING, negative="")] = None,
+    prompt: Annotated[list[str] | None, Parameter(group=GENERATING, negative="")] = None,
+    stop: Annotated[list[str] | None, Parameter(group=GENERATING, negative="")] = None,
+    beam: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
+    length_penalty: Annotated[float | None, Parameter(group=TRANSLATING)] = None,
+    n_best: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
+    min_length: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
+    prefix: Annotated[str | None, Parameter(group=TRANSLATING)] = None,
+    cut: Annotated[bool | None, Parameter(group=TRANSLATING)] = None,
 ) -> None:
-    """Ask a trained network: a label for each text, word or image, or what comes after a text, in order.
+    """Ask a trained network: a label for each text, word or image, a translation, or what comes after a text, in order.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
     unrolled decode runs/digits-lstm-1 three.png four.png
+
+    unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3
 
     unrolled decode runs/shakespeare-gru-1 --prompt "ROMEO:" --length 300 --temperature 0.8
 
@@ -56,30 +66,46 @@ def command(
     run
         Folder of a run.
     texts
-        Texts to answer for, or to continue; or image files.
+        Texts to answer for, to translate or to continue; or image files.
     file
-        CSV, TSV or JSON lines with the run's text column, CoNLL-U or a word a line (task tag), or an IDX file or
-        folder of images; it needs no labels.
+        CSV, TSV or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), or an IDX
+        file or folder of images; it needs no labels.
     json
         Print one JSON object a line, with all that is known of the answer.
     device
         Where to compute.
-    prompt
-        Text to continue, as often as you like; "" begins one.
     length
-        Most tokens to write. [default: 500]
+        Most tokens to write. [default: generate: 500; translate: as the longest target of training]
     temperature
-        Below 1 bolder in what is probable, above 1 wilder; 0 always takes the most probable token. [default: 1.0]
+        Below 1 bolder in what is probable, above 1 wilder; 0 always takes the most probable token. [default: generate:
+        1.0; translate: 0.0]
     top_k
         Choose among the k most probable tokens only.
     top_p
         Choose among the most probable tokens that together have this probability. [default: 1.0]
     seed
         Of the choices. [default: 0]
+    prompt
+        Text to continue, as often as you like; "" begins one.
     stop
         End before this text, as often as you like.
+    beam
+        How many beginnings are kept and continued. [default: 1]
+    length_penalty
+        With a beam: 0 ranks by probability, which prefers what is short; larger ones prefer what is longer.
+        [default: 0.6]
+    n_best
+        With a beam: how many answers to print for each text, the best first. [default: 1]
+    min_length
+        Fewest tokens to write. [default: 0]
+    prefix
+        What each answer begins with.
+    cut
+        Cut sources that are longer than the run's limit.
     """
-    flags = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed, "stop": stop}
+    flags: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    flags |= {"stop": stop, "beam": beam, "length_penalty": length_penalty, "n_best": n_best, "min_length": min_length}
+    flags |= {"prefix": prefix, "cut": cut}
     options = {name: value for name, value in flags.items() if value is not None}
     asked = [*texts, *(prompt or ())]
     if asked and file:
@@ -92,10 +118,8 @@ def command(
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
-        writing = [*options, *(["prompt"] if prompt else [])]
-        foreign = (["file"] if file else []) if task == "generate" else writing
-        if foreign:
-            raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
+        where = ["file"] if file and task == "generate" else ["prompt"] if prompt and task != "generate" else []
+        refuse_foreign([*options, *where], loaded.decode, task)
         refuse_given(settings, tasks.of(loaded.config).unused, task)
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself

@@ -1,4 +1,8 @@
-"""`unrolled demo`: the main job in a minute: a GRU and its rivals on film sentences, one table, three answers."""
+"""`unrolled demo`: the main jobs in three minutes.
+
+A GRU and its rivals on film sentences, one table, three answers; then letters to phonemes through one fixed vector and
+with attention, one table, a few words pronounced by both.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unrolled.cli.output import Json, decode_command, print_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from unrolled.training import Run
@@ -17,6 +22,7 @@ __all__ = ["command"]
 
 log = logging.getLogger("unrolled.cli")
 
+FILMS, LETTERS = "sample:films", "sample:letters"
 BOTH_ENDS = {"bidirectional": True, "read": "max"}
 RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.py --search`, by loss on the valid part
     "feedforward": {"read": "max", "epochs": 8},
@@ -24,68 +30,108 @@ RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.p
     "lstm": {"bidirectional": True, "epochs": 4},
     "gru": {**BOTH_ENDS, "epochs": 4, "dropout": 0.6},
 }
-NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # what the demo trains
+NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # what the demo trains on films
+SAME: dict[str, Any] = {"task": "translate", "time_limit": "45s", "hidden_size": 160, "embedding_size": 96}
+PRONOUNCING = {"encoder_decoder": SAME, "attention": SAME}
+"""What the demo trains on letters: the same time and sizes for both."""
+SPOKEN = {"encoder_decoder": "fixed vector", "attention": "attention"}
 SENTENCES = (
     "A warm, funny and wonderfully acted film.",
     "The plot is thin and the jokes fall flat.",
     "It is not the masterpiece we were promised, but I was never bored.",
 )
+WORDS = ("perceptron", "backpropagation", "bahdanau", "schmidhuber")
+"""To pronounce: the dictionary has none of them."""
 
 
 def command(*, json: Json = False) -> None:
-    """Train a GRU on film sentences beside its rivals, compare them on held-out sentences, and ask it three.
+    """Train a GRU on film sentences beside its rivals; then letters to phonemes, by a fixed vector and with attention.
 
     Parameters
     ----------
     json
         Print JSON.
     """
+    films = {row: _trained(FILMS, row, RECIPES[row], NAMES[row], quiet=json) for row in NAMES}
+    answers = films["gru"].decode(list(SENTENCES))
+    if not json:
+        console = _console()
+        console.print(_films(films))
+        for answer in answers:
+            _say(console, f"{answer.label:>9} {answer.probability:.0%}  {answer.text}")
+    letters = {row: _trained(LETTERS, row, PRONOUNCING[row], SPOKEN[row], quiet=json) for row in SPOKEN}
+    spoken = {row: run.decode(list(WORDS)) for row, run in letters.items()}
+    if json:
+        found = {row: run.record for row, run in {**films, **letters}.items()}
+        said = [answer.to_dict() for answer in answers]
+        print_json({"runs": found, "answers": said, "words": {r: [w.to_dict() for w in spoken[r]] for r in spoken}})
+        return
+    console.print(_letters(letters))
+    for number, word in enumerate(WORDS):
+        _say(console, f"\n{word}")
+        for row, name in SPOKEN.items():
+            _say(console, f"{name:>14}  {spoken[row][number].text}")
+    _say(console, f"\nAsk them yourself:  {decode_command(films['gru'].path, films['gru'].ASK)}")
+    _say(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
+
+
+def _trained(data: str, row: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:
+    """A run, in the folder runs/demo-ROW."""
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
-    runs: dict[str, Run] = {}
-    for row in NAMES:
-        with show_log(quiet=json, name="unrolled.cli"), Progress(row) as progress:
-            log.info("training %s", NAMES[row])
-            out = Path("runs") / f"demo-{row}"
-            runs[row] = api.train("sample:films", row=row, out=out, overwrite=True, report=progress, **RECIPES[row])
-    answers = runs["gru"].decode(list(SENTENCES))
-    if json:
-        found = {row: run.record for row, run in runs.items()}
-        print_json({"runs": found, "answers": [answer.to_dict() for answer in answers]})
-        return
+    with show_log(quiet=quiet, name="unrolled.cli"), Progress(row) as progress:
+        log.info("training %s", name)
+        return api.train(data, row=row, out=Path("runs") / f"demo-{row}", overwrite=True, report=progress, **recipe)
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    console = Console(highlight=False)
-    console.print(_table(runs))
-    for answer in answers:
-        console.print(f"{answer.label:>9} {answer.probability:.0%}  {answer.text}", markup=False, soft_wrap=True)
-    console.print(
-        f"\nAsk it yourself:  {decode_command(runs['gru'].path, runs['gru'].ASK)}", markup=False, soft_wrap=True
-    )
+    return Console(highlight=False)
 
 
-def _table(runs: dict[str, Run]) -> Table:
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def _films(runs: dict[str, Run]) -> Table:
     """Held-out accuracy and what it cost, the majority class first."""
     first = next(iter(runs.values())).test
-    assert first is not None
-    from rich.table import Table
-
-    table = Table(title=f"Film sentences, {first.n:,} held out", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("row", no_wrap=True)
-    for column in ("accuracy", "95 % interval", "macro-F1", "parameters", "seconds", "tokens/s"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table(f"Film sentences, {first.n:,} held out", "accuracy", "95 % interval", "macro-F1")
     table.add_row("majority class", f"{first.majority_accuracy:.1%}")
     for row, run in runs.items():
-        result, training = run.test, run.record["training"]
-        assert result is not None
-        table.add_row(
-            NAMES[row],
-            f"{result.accuracy:.1%}",
-            f"{result.accuracy_interval.low:.0%} to {result.accuracy_interval.high:.0%}",
-            f"{result.macro_f1:.3f}",
-            f"{run.record['parameters']:,}",
-            f"{training['total_seconds']:.1f}",
-            f"{training['tokens_per_second']:,.0f}",
-        )
+        result = run.test
+        low, high = result.accuracy_interval
+        shown = f"{result.accuracy:.1%}", f"{low:.0%} to {high:.0%}", f"{result.macro_f1:.3f}"
+        table.add_row(NAMES[row], *shown, *_cost(run))
     return table
+
+
+def _letters(runs: dict[str, Run]) -> Table:
+    """Held-out error rates and what they cost."""
+    first = next(iter(runs.values())).test
+    table = _table(f"\nLetters to phonemes, errors on {first.n:,} words held out", "words", "95 % interval", "phonemes")
+    for row, run in runs.items():
+        result = run.test
+        low, high = result.exact_match_interval
+        shown = f"{1 - result.exact_match:.1%}", f"{1 - high:.0%} to {1 - low:.0%}", f"{result.word_edit_rate:.1%}"
+        table.add_row(SPOKEN[row], *shown, *_cost(run))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("row", no_wrap=True)
+    for column in (*columns, "parameters", "seconds", "tokens/s"):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _cost(run: Run) -> tuple[str, str, str]:
+    """Parameters, seconds, tokens a second."""
+    training = run.record["training"]
+    seconds, speed = training["total_seconds"], training["tokens_per_second"]
+    return f"{run.record['parameters']:,}", f"{seconds:.1f}", f"{speed:,.0f}"

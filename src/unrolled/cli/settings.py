@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ __all__ = [
     "TextSettings",
     "asked",
     "given",
+    "refuse_foreign",
     "refuse_given",
     "resolve",
 ]
@@ -38,6 +40,7 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
+READ = ("text", "source", "on_bad_row", "label", "target", "cache", "cut")  # of a run's data; the first to decode
 CHOICES = {"task": tuple(task.name for task in TASKS), "row": tuple(row.name for row in LINEAGE)}
 
 
@@ -68,8 +71,8 @@ def _no_flag(_: Any, name: str | None) -> None:
 
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
-_ReadFlags = _flags("ReadFlags", lambda section, name: name in ("text", "label", "on_bad_row", "cache"), defaults=False)
-_TextFlags = _flags("TextFlags", lambda section, name: name in ("text", "on_bad_row"), defaults=False)
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ, defaults=False)
+_TextFlags = _flags("TextFlags", lambda section, name: name in READ[:3], defaults=False)
 
 Settings = Annotated[_AllFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 DataSettings = Annotated[_DataFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
@@ -101,6 +104,17 @@ def refuse_given(flags: Any, unused: Collection[str], task: str) -> None:
         ConfigError: names it.
     """
     foreign = [name for name in given(flags) if name in unused]
+    if foreign:
+        raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
+
+
+def refuse_foreign(options: Collection[str], answer: Callable[..., Any], task: str) -> None:
+    """Refuse options that a run's method does not take.
+
+    Raises:
+        ConfigError: names them.
+    """
+    foreign = [name for name in options if name not in signature(answer).parameters]
     if foreign:
         raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
 

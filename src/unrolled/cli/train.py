@@ -41,16 +41,18 @@ def command(
 
     unrolled train treebank.conllu --task tag --row lstm
 
+    unrolled train pairs.csv --task translate --row attention --source english --target french
+
     unrolled train --resume runs/reviews
 
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet; images as an IDX file, a folder of these or a folder with a folder for each
-        class; for task tag CoNLL-U (.conllu) or a word, a tab and a tag a line (.tsv, .txt); for task generate a .txt
-        file or a folder of them (all but Parquet also .gz, .xz or .bz2); - for standard input; a sample's name:
-        sample:films, sample:products, sample:fashion, sample:tags, sample:shakespeare; or hub:NAME for a data set of
-        the Hugging Face Hub.
+        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; images as an IDX
+        file, a folder of these or a folder with a folder for each class; for task tag CoNLL-U (.conllu) or a word, a
+        tab and a tag a line (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also .gz,
+        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion, sample:tags,
+        sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face Hub.
     out
         Folder of the run; default: the first free runs/DATA-ROW-N.
     overwrite

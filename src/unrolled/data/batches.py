@@ -45,6 +45,11 @@ class Sequences:
         places, lengths = self.places(rows)
         return self.ids[places].long(), lengths
 
+    def select(self, rows: Iterable[int]) -> Sequences:
+        """Return the rows with these numbers, in this order."""
+        spans = ((int(self.starts[row]), int(self.lengths[row])) for row in rows)
+        return Sequences(self.ids[start : start + length].tolist() for start, length in spans)
+
     def places(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return where the tokens of the rows (B,) stand in `ids`, (B, T), padding at its end, and the lengths (B,)."""
         lengths = self.lengths[rows]

@@ -60,9 +60,6 @@ class PairTokenizers:
         """Whether both sides have one vocabulary."""
         return self.source is self.target
 
-    def __str__(self) -> str:
-        return f"{self.source.vocabulary_size:,} to {self.target.vocabulary_size:,}"
-
     def to_json(self) -> str:
         """Return both as JSON, each as the `tokenizers` library reads it."""
         sides = {"both": self.source} if self.shared else {"source": self.source, "target": self.target}
@@ -94,6 +91,10 @@ class PairBatch(NamedTuple):
     ids: Tensor  # (B, T), from <bos> on
     targets: Tensor  # (B, T), to <eos>
     lengths: Tensor  # (B,), of ids and targets
+
+    def to(self, device: torch.device) -> PairBatch:
+        """Return the batch on a device."""
+        return PairBatch(*(each.to(device) for each in self))
 
 
 class PairSequences:

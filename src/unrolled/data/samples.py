@@ -36,7 +36,7 @@ tags       4,851 sentences, 81,370 words: train 3,865 sentences, valid 491, test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,7 @@ class Sample(NamedTuple):
     licence: str
     columns: tuple[str, ...] = ()  # that the task reads, in its order; none where there is no table
     images: bool = False  # whether it is of images
+    settings: Mapping[str, str] = {}  # that suit it better than its task's defaults
 
 
 SAMPLES = (
@@ -84,6 +85,7 @@ SAMPLES = (
         133_667,
         CMU,
         ("word", "phonemes"),
+        settings={"source_tokenizer": "character", "tokenizer": "word"},
     ),
     Sample("verses", "translate", "verses of the Bible in English and French", 30_957, PUBLIC, ("en", "fr")),
 )

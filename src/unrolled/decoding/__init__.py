@@ -1,6 +1,7 @@
 """Decoding: from a model's logits to an answer, over the contract of models alone."""
 
 from unrolled.decoding.classification import Classification, ImageClassification, Readable, classify, probabilities
+from unrolled.decoding.forced import score_targets
 from unrolled.decoding.generation import Continuation, score_tokens
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
@@ -22,6 +23,7 @@ __all__ = [
     "Translation",
     "classify",
     "probabilities",
+    "score_targets",
     "score_tokens",
     "search",
     "stream_tokens",

@@ -33,11 +33,17 @@ class Ids(NamedTuple):
 
     vocabulary_size: int
 
+    def __str__(self) -> str:
+        return f"vocabulary {self.vocabulary_size:,}"
+
 
 class Features(NamedTuple):
     """Inputs are vectors, (B, T, size): the rows of an image, a sensor's readings."""
 
     size: int
+
+    def __str__(self) -> str:
+        return f"steps of {self.size:,}"
 
 
 class Pairs(NamedTuple):
@@ -49,6 +55,11 @@ class Pairs(NamedTuple):
     source_size: int
     vocabulary_size: int
     shared: bool = False
+
+    def __str__(self) -> str:
+        if self.shared:
+            return f"vocabulary {self.vocabulary_size:,} of both sides"
+        return f"vocabularies {self.source_size:,} and {self.vocabulary_size:,}"
 
 
 Inputs = Ids | Features | Pairs

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from unrolled import lineage
-from unrolled.config import Config
+from unrolled.config import Config, from_flat
 from unrolled.data.images import are_images
+from unrolled.data.samples import PREFIX, named
 from unrolled.training.task import Task
 
 __all__ = ["find", "of", "understood"]
@@ -30,7 +31,7 @@ def of(config: Config) -> type[Task]:
 
 
 def understood(data: object, settings: Mapping[str, Any], config: Config | None) -> dict[str, Any]:
-    """Return the settings with what the data themselves say: images are read as the row sees them, unless told.
+    """Return the settings with what the data themselves say, unless told: how a row sees images, what suits a sample.
 
     Args:
         data: what the user gave. settings: flat, over `config`.
@@ -42,4 +43,16 @@ def understood(data: object, settings: Mapping[str, Any], config: Config | None)
     by = settings.get("by", base.data.by)
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         by = "image" if lineage.row(settings.get("row", base.row)).whole else "row"
-    return {**settings, "by": by}
+    return {**_of_sample(data, settings, base), **settings, "by": by}
+
+
+def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
+    """What suits a sample better than the task's defaults, where `base` is at these."""
+    if not isinstance(data, str) or not data.startswith(PREFIX):
+        return {}
+    sample, _ = named(data)
+    ours = from_flat({name: settings[name] for name in ("task", "row") if name in settings}, base=base).flat()
+    if sample.task != ours["task"]:
+        return {}
+    default = from_flat({"task": ours["task"], "row": ours["row"]}).flat()
+    return {name: value for name, value in sample.settings.items() if ours[name] == default[name]}

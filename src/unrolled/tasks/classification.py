@@ -23,7 +23,7 @@ from unrolled.decoding import Classification, Readable, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.models import Model
-from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
 from unrolled.training import classification
 from unrolled.training.card import code
 from unrolled.training.preprocessor import Preprocessor
@@ -212,7 +212,7 @@ class Classify(Classified):
 
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        return described(self.data, self.splits, self.majority)
+        return {**described(self.data, self.splits), "majority": self.majority}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Accuracy and all else on the test part."""

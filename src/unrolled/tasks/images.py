@@ -18,7 +18,7 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Features
 from unrolled.tasks.classification import Classified, Classifier
-from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.run import Run
 from unrolled.training.task import OF_PAIRS
@@ -152,7 +152,7 @@ class ClassifyImages(Classified):
 
     def record(self) -> dict[str, Any]:
         """The parts, and the most frequent label."""
-        return described(self.data, self.splits, self.majority)
+        return {**described(self.data, self.splits), "majority": self.majority}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Accuracy and all else on the test part."""

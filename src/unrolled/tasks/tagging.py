@@ -23,7 +23,7 @@ from unrolled.decoding import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.models import Model
-from unrolled.tasks.labelled import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
 from unrolled.training import tagging
 from unrolled.training.card import code
 from unrolled.training.classification import balanced
@@ -190,7 +190,7 @@ class Tag(Task):
             words[label].append(word)
         majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
         kept = {label: BETWEEN.join(these) for label, these in words.items() if these}
-        return {**described(self.data, self.splits, majority), "words": kept}
+        return {**described(self.data, self.splits), "majority": majority, "words": kept}
 
     def test(self, run: Run) -> TaggingResult | None:
         """Accuracy and all else on the test part."""

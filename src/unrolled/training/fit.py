@@ -17,7 +17,7 @@ from unrolled import lineage, machine, scan
 from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
 from unrolled.errors import ConfigError, TrainingError
 from unrolled.layers import Recurrent, set_backend
-from unrolled.models import Answer, Features, Inputs, Model
+from unrolled.models import Answer, Inputs, Model
 from unrolled.scan import fused
 from unrolled.training import tensorboard
 from unrolled.training.limit import updates_within
@@ -109,8 +109,7 @@ def prepare(
     inputs = inputs_of(task.preprocessor)
     model = build(config.row, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
-    reads = f"steps of {inputs.size:,}" if isinstance(inputs, Features) else f"vocabulary {inputs.vocabulary_size:,}"
-    log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", reads)
+    log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", inputs)
     if start is not None:
         model.load_state_dict(start.weights)
     source = task.source(model, config, device)

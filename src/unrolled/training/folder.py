@@ -2,7 +2,8 @@
 
 config.json          rebuilds the model: format_version, task, row, inputs, labels, special ids, options
 model.safetensors    its weights
-tokenizer.json       its tokeniser, as the `tokenizers` library reads it; of images pixels.json, how they are read
+tokenizer.json       its tokeniser, as the `tokenizers` library reads it; of pairs tokenizers.json, one for each side or
+                     for both; of images pixels.json, how they are read
 metrics.jsonl        one line an event of the training
 run.json             resolved settings, seed, versions, backend, machine, data, how training ended, result
 README.md            the model card
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -24,7 +25,7 @@ from torch import Tensor
 from unrolled import sealed
 from unrolled.config import Config, ModelConfig, sentences
 from unrolled.errors import CheckpointError
-from unrolled.models import Features, Ids, Inputs
+from unrolled.models import Features, Ids, Inputs, Pairs
 from unrolled.training.preprocessor import FILES, Preprocessor
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Kept",
     "KeptFeatures",
     "KeptIds",
+    "KeptPairs",
     "is_run",
     "kept_in",
     "kept_inputs",
@@ -73,9 +75,27 @@ class KeptFeatures(BaseModel):
         return Features(self.size)
 
 
-def kept_inputs(inputs: Inputs) -> KeptIds | KeptFeatures:
+class KeptPairs(BaseModel):
+    """What config.json says of a model that reads a source and a target."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    source_size: int
+    vocabulary_size: int
+    shared: bool
+
+    def inputs(self) -> Inputs:
+        """As a model takes it."""
+        return Pairs(**self.model_dump())
+
+
+KeptInputs: TypeAlias = KeptIds | KeptFeatures | KeptPairs
+
+
+def kept_inputs(inputs: Inputs) -> KeptInputs:
     """Return a model's inputs as config.json keeps them."""
-    return KeptIds(**inputs._asdict()) if isinstance(inputs, Ids) else KeptFeatures(**inputs._asdict())
+    kinds: dict[type[Inputs], type[KeptInputs]] = {Ids: KeptIds, Features: KeptFeatures, Pairs: KeptPairs}
+    return kinds[type(inputs)](**inputs._asdict())
 
 
 class Kept(BaseModel):
@@ -87,7 +107,7 @@ class Kept(BaseModel):
     format_version: int = FORMAT_VERSION
     task: str
     row: str
-    inputs: KeptIds | KeptFeatures
+    inputs: KeptInputs
     labels: list[str]
     special_ids: dict[str, int]
     model: ModelConfig

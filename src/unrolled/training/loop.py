@@ -43,6 +43,8 @@ class Batch:
         inputs: (B, T) ids or (B, T, D) features.
         lengths: (B,) real steps; None where all are.
         targets: what the loss takes beside the logits: (B,) classes, or (B, T) tokens.
+        source, source_lengths: (B, S) ids and how many of them are real (B,), which the model reads before it begins;
+            None where it has no encoder.
         num_targets, num_tokens: how many of them are real.
         continues: its rows go on where those of the batch before it ended. They begin with the state that batch left,
             and no gradient flows back into it (truncated backpropagation).
@@ -54,6 +56,8 @@ class Batch:
     num_targets: int
     num_tokens: int
     continues: bool = False
+    source: Tensor | None = None
+    source_lengths: Tensor | None = None
 
 
 class Source(Protocol):
@@ -196,7 +200,7 @@ class Trainer:
         nats = 0.0
         for batch in batches:
             with self._clock("forward"), self._precision():
-                logits, state = self.model(batch.inputs, self.state if batch.continues else None, batch.lengths)
+                logits, state = self.model(batch.inputs, self._begin(batch), batch.lengths)
                 self.state = detach(state)
                 if logits.dtype == torch.bfloat16:
                     logits = logits.float()
@@ -292,6 +296,12 @@ class Trainer:
         if self.average is not None:
             self.average.restore(groups["average"])
         self.state = self._carried([carried[str(i)] for i in range(len(carried))]) if carried else None
+
+    def _begin(self, batch: Batch) -> State:
+        """The state that a batch begins with."""
+        if batch.source is not None:
+            return self.model.begin(batch.source, batch.source_lengths)
+        return self.state if batch.continues else None
 
     def _carried(self, tensors: list[Tensor]) -> State:
         """The state that a stream carries, built as this model builds one."""

@@ -1,17 +1,19 @@
-"""What turns data into a model's inputs, and is kept with every run: a tokeniser for texts, an order for pixels."""
+"""What turns data into a model's inputs, and is kept with every run: tokenisers for texts, an order for pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeAlias
 
+from unrolled.data.pair_ids import PairTokenizers
 from unrolled.data.pixels import Pixels
 from unrolled.data.tokenizers import Tokenizer
-from unrolled.models import Features, Ids, Inputs
+from unrolled.models import Features, Ids, Inputs, Pairs
 
-__all__ = ["FILES", "Preprocessor", "inputs_of"]
+__all__ = ["FILES", "Preprocessor", "inputs_of", "num_outputs_of"]
 
-Preprocessor: TypeAlias = Tokenizer | Pixels
-FILES: dict[str, type[Preprocessor]] = {kind.FILE: kind for kind in (Tokenizer, Pixels)}
+Preprocessor: TypeAlias = Tokenizer | Pixels | PairTokenizers
+FILES: dict[str, type[Preprocessor]] = {kind.FILE: kind for kind in (Tokenizer, Pixels, PairTokenizers)}
 """The file that each is kept in."""
 
 
@@ -19,4 +21,12 @@ def inputs_of(preprocessor: Preprocessor) -> Inputs:
     """Return what the model reads."""
     if isinstance(preprocessor, Tokenizer):
         return Ids(preprocessor.vocabulary_size)
+    if isinstance(preprocessor, PairTokenizers):
+        sizes = preprocessor.source.vocabulary_size, preprocessor.target.vocabulary_size
+        return Pairs(*sizes, shared=preprocessor.shared)
     return Features(preprocessor.step_size)
+
+
+def num_outputs_of(inputs: Inputs, labels: Collection[str]) -> int:
+    """Return V of a model's logits: a number for each label or, where there are none, for each token it reads."""
+    return len(labels) or (inputs.size if isinstance(inputs, Features) else inputs.vocabulary_size)

@@ -60,7 +60,8 @@ class Run(ABC):
         """
         if not isinstance(self.preprocessor, Tokenizer):
             raise AttributeError(
-                f"this run reads no text, so it has no tokenizer: see preprocessor, {self.preprocessor!r}"
+                f"this run does not read texts of one kind, so it has no one tokenizer: see preprocessor, "
+                f"{self.preprocessor!r}"
             )
         return self.preprocessor
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
 from unrolled.data.doctor import Report
-from unrolled.models import Answer, Features, Ids, Inputs, Model
+from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.training.loop import Source
-from unrolled.training.preprocessor import Preprocessor, inputs_of
+from unrolled.training.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.training.progress import Score
 from unrolled.training.run import Run
 
@@ -78,8 +78,7 @@ class Task(ABC):
     @property
     def num_outputs(self) -> int:
         """V of the model's logits: a number for each label, or for each token."""
-        inputs = inputs_of(self.preprocessor)
-        return len(self.labels) or (inputs.size if isinstance(inputs, Features) else inputs.vocabulary_size)
+        return num_outputs_of(inputs_of(self.preprocessor), self.labels)
 
     @abstractmethod
     def source(self, model: Model, config: Config, device: torch.device) -> Source:

@@ -1,4 +1,4 @@
-"""What tasks share whose data have labels and are split into three parts: texts, images, sentences."""
+"""What tasks share whose data are rows in three parts: labelled texts and images, sentences, pairs."""
 
 from __future__ import annotations
 
@@ -78,20 +78,19 @@ def log_splits(splits: Parts) -> None:
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
 
 
-def described(data: object, splits: Parts, majority: str) -> dict[str, Any]:
+def described(data: object, splits: Parts) -> dict[str, Any]:
     """Return what run.json says of the data: where they came from, and what tells each part from any other."""
     train = splits.parts()["train"]
     return {
         "name": train.name,
         "source": absolute(data) if isinstance(data, str | Path) else train.source,
         "how": splits.how,
-        "majority": majority,
         "parts": {name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()},
         "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
     }
 
 
-def reading(run: Run, **settings: str | None) -> DataConfig:
+def reading(run: Run, **settings: Any) -> DataConfig:
     """How a run's data are read: as in training, but for what is given."""
     return from_flat({name: value for name, value in settings.items() if value is not None}, base=run.config).data
 

@@ -1,0 +1,37 @@
+"""Teacher forcing: how probable a model finds each token of targets that it is shown, given their sources."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from unrolled.data.batches import by_length
+from unrolled.data.pair_ids import PairSequences
+from unrolled.data.tokenizers import PAD
+from unrolled.decoding.generation import Scored
+from unrolled.models import Model
+
+__all__ = ["score_targets"]
+
+BATCH_TOKENS = 8_192  # of both sides, padding included
+
+
+@torch.inference_mode()
+def score_targets(model: Model, pairs: PairSequences) -> Scored:
+    """Return −ln p of each of the N targets given its source, how many of its tokens were the first guess, and of all.
+
+    Each token is given the ones before it as they stand in the target; <eos> is one of them.
+
+    Args:
+        model: begins with a source, in eval mode. pairs: N of them.
+    """
+    device = next(model.parameters()).device
+    nats, right = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)
+    for rows in by_length(pairs.lengths, BATCH_TOKENS):
+        batch = pairs.pad(rows).to(device)
+        logits, _ = model(batch.ids, model.begin(batch.source, batch.source_lengths), batch.lengths)
+        lost = F.cross_entropy(logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=PAD)
+        nats[rows] = lost.double().sum(dim=1).cpu()
+        right[rows] = ((logits.argmax(dim=2) == batch.targets) & (batch.targets != PAD)).sum(dim=1).cpu()
+    return Scored(nats, right, pairs.lengths[:, 1].numpy())

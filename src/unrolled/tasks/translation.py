@@ -1,0 +1,317 @@
+"""The task translate: a sequence in, another sequence out, of any length and in any order; both are texts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.config import Config, DataConfig
+from unrolled.data.batches import Sequences
+from unrolled.data.pair_ids import PairSequences, PairTokenizers, encode, fault
+from unrolled.data.pair_report import PairReport, inspect_pairs
+from unrolled.data.pair_splits import PairSplits, split_pairs
+from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
+from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
+from unrolled.decoding.translation import stream
+from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.evaluation import TranslationResult, evaluate_translation
+from unrolled.models import Model, Pairs
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
+from unrolled.training import generation, translation
+from unrolled.training.preprocessor import Preprocessor
+from unrolled.training.progress import Score
+from unrolled.training.run import Run
+from unrolled.training.task import Task
+
+__all__ = ["Translate", "TranslationRun"]
+
+log = logging.getLogger("unrolled")
+
+
+class TranslationRun(Run):
+    """A trained translator."""
+
+    ASK = '"a source of your own"'
+
+    @property
+    def tokenizers(self) -> PairTokenizers:
+        """Sources to ids, and ids to targets."""
+        assert isinstance(self.preprocessor, PairTokenizers)
+        return self.preprocessor
+
+    def decode(
+        self,
+        sources: str | Iterable[str],
+        *,
+        beam: int = 1,
+        length_penalty: float = 0.6,
+        n_best: int = 1,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+        prefix: str = "",
+        min_length: int = 0,
+        length: int | None = None,
+        cut: bool | None = None,
+    ) -> list[Translation]:
+        """Write the target of one source or many, in their order. An answer does not depend on its neighbours.
+
+        Args:
+            sources: one text, or several.
+            beam, length_penalty, n_best: see `unrolled.decoding.Beam`; a beam of 1 takes the most probable token.
+            temperature, top_k, top_p, seed: above 0 tokens are drawn instead, see `unrolled.decoding.Sampling`.
+            prefix: what each answer begins with.
+            min_length, length: fewest and most tokens to write, the end that it finds itself being one of them; by
+                default as many as the longest target of training has.
+            cut: whether a source beyond the limit is cut; default: as in training.
+
+        Raises:
+            DataError: a source is not a string, is empty, beyond the limit, or has nothing that the run knows.
+            ConfigError: a setting out of range.
+        """
+        how = _how(Beam(beam, length_penalty, n_best), temperature, top_k, top_p, seed)
+        texts = [sources] if isinstance(sources, str) else list(sources)
+        read = Sequences(self._ids(text, number, cut=cut) for number, text in enumerate(texts))
+        self._refuse_unknown(prefix)
+        longest, target = self._longest(length), self.tokenizers.target
+        return translate(self.model, target, texts, read, how, prefix=prefix, min_length=min_length, max_length=longest)
+
+    def stream(
+        self,
+        source: str,
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+        prefix: str = "",
+        min_length: int = 0,
+        length: int | None = None,
+        cut: bool | None = None,
+    ) -> Iterator[str]:
+        """Yield what `decode` would write without a beam, piece by piece; arguments and errors are its, at once."""
+        ids, how = self._ids(source, 0, cut=cut), Sampling(temperature, top_k, top_p, seed)
+        self._refuse_unknown(prefix)
+        longest, target = self._longest(length), self.tokenizers.target
+        return stream(self.model, target, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+
+    def read_texts(self, path: str | Path, *, source: str | None = None, on_bad_row: str | None = None) -> list[str]:
+        """Read the sources of a file that may have no targets, to decode them.
+
+        Args:
+            path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
+            source: the column; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad row, or a file that cannot be read.
+        """
+        part = read_sources(path, reading(self, source=source, on_bad_row=on_bad_row))
+        log_read(part)
+        return list(part.sources())
+
+    def evaluate(
+        self,
+        data: object = None,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        on_bad_row: str | None = None,
+        cut: bool | None = None,
+        beam: int = 1,
+        length_penalty: float = 0.6,
+    ) -> TranslationResult:
+        """Compare the model's answers with the targets of `data`, or of the test part it was trained beside.
+
+        A source that stands there with several targets is answered once; each of them is a reference.
+
+        Args:
+            data: a path, a sample's name or Python objects; None: the run's own test part.
+            source, target: the columns; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+            cut: whether what is beyond the limit is cut; default: as in training.
+            beam, length_penalty: see `decode`.
+
+        Raises:
+            DataError: a bad row, a pair that the model cannot take, or (with None) training data that are gone or have
+                changed.
+            ConfigError: columns are named without data, or a beam out of range.
+        """
+        how = _how(Beam(beam, length_penalty))
+        settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, cut=cut)
+        if data is not None:
+            part = load_pairs(data, settings)
+            log_read(part)
+        elif settings != self.config.data:
+            raise ConfigError(
+                "the run's own test part is read as in training: leave source, target, on_bad_row, cut out"
+            )
+        else:
+            part = own_test(self, lambda given: self._encode(split_pairs(given, settings).test, settings)[0])
+        return self.result(*self._encode(part, settings), how)
+
+    def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling | None = None) -> TranslationResult:
+        """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
+        references = part.references()
+        place = {source: number for number, source in enumerate(references)}
+        which = np.array([place[source] for source in part.sources()])  # (N,), the source of each pair
+        sources = pairs.sources.select(np.unique(which, return_index=True)[1])  # M different ones
+        greedy, longest = Sampling(temperature=0), self._longest(None)
+        answers = translate(
+            self.model, self.tokenizers.target, list(references), sources, how or greedy, max_length=longest
+        )
+        scored = score_targets(self.model, pairs)
+        return evaluate_translation(
+            [answer.text for answer in answers],
+            list(references.values()),
+            sources.lengths.numpy(),
+            nats=np.bincount(which, scored.nats),
+            tokens=np.bincount(which, scored.tokens).astype(np.int64),
+            cut=sum(answer.targets[0].ended == "length" for answer in answers),
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        parts, config = self.record["data"]["parts"].items(), self.config.data
+        kinds = f"{config.source_tokenizer or config.tokenizer} by {config.source_tokenizer or config.tokenizer}"
+        return {
+            "pipeline": "translation",
+            "answers": f"It reads a source {kinds} and writes a target {config.tokenizer} by {config.tokenizer}.",
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            + " pairs. What it writes comes from that data and is no truer.",
+            "result": _result(self.record["result"]) if self.record["result"] else "",
+        }
+
+    def _encode(self, part: PairedTexts, settings: DataConfig) -> tuple[PairedTexts, PairSequences]:
+        left, pairs = encode(part, self.tokenizers, settings)
+        if left is not part:
+            log_read(left)
+        return left, pairs
+
+    def _ids(self, text: object, number: int, *, cut: bool | None) -> list[int]:
+        """A source's ids."""
+        fix = "give strings with at least one character that is no space"
+        if not isinstance(text, str):
+            raise DataError(f"source {number} is a {type(text).__name__}, not a string", fix=fix)
+        if not text.strip():
+            raise DataError(f"source {number} is empty", fix=fix)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise DataError(f"source {number} holds half a character, which is not Unicode", fix="give whole ones")
+        settings = reading(self, cut=cut)
+        (ids,) = self.tokenizers.source.encode([text])
+        ids = ids[: settings.max_length] if settings.cut else ids
+        if found := fault("source", ids, settings.max_length):
+            raise DataError(f"source {number}: {found.problem}", row=text, fix=found.fix)
+        return ids
+
+    def _refuse_unknown(self, prefix: str) -> None:
+        """Refuse a prefix that cannot be written."""
+        if unknown := self.tokenizers.target.unknown(prefix):
+            raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
+
+    def _longest(self, length: int | None) -> int:
+        """Most tokens to write, <eos> included."""
+        if length is None:
+            return 1 + int(self.record["data"]["longest_target"])
+        if length < 1:
+            raise ConfigError(f"length must be at least 1: got {length}")
+        return length
+
+
+class Translate(Task):
+    """Pairs of a source and a target, in three parts.
+
+    Args:
+        data: what the splits were read from. splits: the parts, each but for what a model cannot take. tokenizers:
+            learned from the training part. pairs: the parts as ids.
+    """
+
+    answer = "each"
+    run = TranslationRun
+    labels = ()
+    smallest = Pairs(1, 1)
+    unused = frozenset(
+        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
+        | {"cache", "streams", "chunk", "class_weights"}
+    )
+
+    def __init__(
+        self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]
+    ) -> None:
+        self.name, self.preprocessor = splits.train.name, tokenizers
+        self.data, self.splits, self.pairs = data, splits, pairs
+
+    @classmethod
+    def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
+        """Read pairs, split them and turn them into ids; see `Task.read`."""
+        splits = split_pairs(data, config.data)
+        assert preprocessor is None or isinstance(preprocessor, PairTokenizers)
+        tokenizers = preprocessor or PairTokenizers.learn(splits.train, config.data)
+        made = {name: encode(part, tokenizers, config.data) for name, part in splits.parts().items()}
+        train, valid, test = (part for part, _ in made.values())
+        splits = replace(splits, train=train, valid=valid, test=test)
+        log_splits(splits)
+        return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in made.items()})
+
+    @classmethod
+    def inspect(cls, data: object, config: Config) -> PairReport:
+        """Pairs, lengths and vocabulary of both sides; see `unrolled.data.pair_report`."""
+        return inspect_pairs(data, config.data)
+
+    def source(self, model: Model, config: Config, device: torch.device) -> translation.TranslationSource:
+        """Batches of pairs of like length."""
+        training = config.training
+        return translation.TranslationSource(
+            self.pairs["train"], batch_tokens=training.batch_tokens, seed=training.seed, device=device
+        )
+
+    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+        """Nats of the right tokens, smoothed as asked."""
+        return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
+
+    def score(self, model: Model) -> Score:
+        """Mean loss on the target tokens of the validation part, and the share that were the first guess."""
+        return translation.score(model, self.pairs["valid"])
+
+    def record(self) -> dict[str, Any]:
+        """The parts, and how many tokens the longest target has."""
+        longest = int(self.pairs["train"].tokens[:, 1].max())
+        return {**described(self.data, self.splits), "longest_target": longest}
+
+    def test(self, run: Run) -> TranslationResult | None:
+        """BLEU, edit rates and all else on the test part, by the most probable token at each step."""
+        assert isinstance(run, TranslationRun)
+        return run.result(self.splits.test, self.pairs["test"]) if len(self.splits.test) else None
+
+
+def _how(
+    beam: Beam, temperature: float = 0.0, top_k: int | None = None, top_p: float = 1.0, seed: int = 0
+) -> Beam | Sampling:
+    """How answers are found: by a beam, by drawing, or, with neither, by the most probable token."""
+    drawing = Sampling(temperature, top_k, top_p, seed)
+    if beam.size == 1:
+        return drawing
+    if drawing != Sampling(temperature=0, seed=seed):
+        raise ConfigError(
+            f"a beam of {beam.size} searches; temperature, top_k and top_p are for drawing: leave one out"
+        )
+    return beam
+
+
+def _result(result: dict[str, Any]) -> str:
+    low, high = result["exact_match_interval"]
+    return (
+        f"On {result['n']:,} held-out sources, taking the most probable token each time: {result['exact_match']:.1%} "
+        f"answered as a reference (95 % interval {low:.1%} to {high:.1%}), word edits {result['word_edit_rate']:.1%}, "
+        f"BLEU {result['bleu']:.1f}, chrF {result['chrf']:.1f}; {result['loss_nats']:.3f} nats a token."
+    )

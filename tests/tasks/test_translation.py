@@ -1,0 +1,352 @@
+"""A trained translator: what it answers, how it is measured, what it says when it cannot."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from small import translation_run, translations, write_pairs
+from unrolled import api, laws, lineage
+from unrolled.config import DataConfig, TrainingConfig, from_flat
+from unrolled.data.pairs import load_pairs
+from unrolled.decoding import score_targets
+from unrolled.errors import CheckpointError, ConfigError, DataError
+from unrolled.laws import Option
+from unrolled.tasks import understood
+from unrolled.tasks.translation import Translate, TranslationRun
+
+ROWS = [row.name for row in lineage.rows_for("translate")]
+SMALL: dict[str, Any] = {
+    "task": "translate", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5,
+    "updates": 4, "evaluate_every": 2, "dropout": 0.0, "batch_tokens": 400,
+}  # fmt: skip
+LEARNS: dict[str, Any] = {
+    "hidden_size": 48,
+    "embedding_size": 24,
+    "updates": 300,
+    "learning_rate": 0.01,
+    "label_smoothing": 0.0,
+}
+
+
+@pytest.mark.parametrize(("row", "least"), [("encoder_decoder", 0.25), ("attention", 0.6)])
+def test_it_learns_to_turn_words_around(row: str, least: float) -> None:
+    made = translations(600)
+    run = api.train(made, row=row, **SMALL | LEARNS | {"evaluate_every": 100})
+    assert isinstance(run, TranslationRun)
+    assert run.test.exact_match > least
+    assert run.test.loss_nats < 0.7
+    answers = run.decode([source for source, _ in made[:20]], beam=4)
+    assert sum(answer.text == target for answer, (_, target) in zip(answers, made, strict=False)) > 20 * least
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
+    run = translation_run(row)
+    loaded = api.load(run.save(tmp_path / "run").path)
+    assert isinstance(loaded, TranslationRun)
+    assert (tmp_path / "run" / "tokenizers.json").is_file()
+    made = translations(10, seed=1)
+    assert loaded.evaluate(made) == run.evaluate(made)
+    sources = [source for source, _ in made]
+    assert loaded.decode(sources, beam=3, n_best=2) == run.decode(sources, beam=3, n_best=2)
+    assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "pipeline_tag: translation" in card
+    assert f"{run.test.exact_match:.1%} answered as a reference" in card
+    with pytest.raises(AttributeError, match="no one tokenizer: see preprocessor"):
+        _ = run.tokenizer
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_training_is_resumed_to_the_same_bits(row: str, tmp_path: Path) -> None:
+    path = write_pairs(tmp_path / "a.csv")
+    settings = SMALL | {"dropout": 0.2, "average": 0.9}
+    whole = api.train(path, row=row, out=tmp_path / "whole", **settings)
+    seen = []
+
+    def stop(event: object) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.train(path, row=row, out=tmp_path / "cut", report=stop, checkpoint_every=1, **settings)
+    resumed = api.resume(tmp_path / "cut")
+    assert resumed.test == whole.test
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name])
+
+
+def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:
+    made = translations(30, seed=2)
+    made += [(made[0][0], "ZZ"), (made[1][0], "Y")]  # of two sources a second reference
+    path = write_pairs(tmp_path / "a.csv", made)
+    run = translation_run()
+    result = run.evaluate(path)
+    assert (result.n, result.references) == (30, 32)
+    references = load_pairs(path, run.config.data).references()
+    answers = [answer.text for answer in run.decode(list(references))]
+    assert result.exact_match == np.mean([a in some for a, some in zip(answers, references.values(), strict=True)])
+    part, pairs = run._encode(load_pairs(path, run.config.data), run.config.data)
+    scored = score_targets(run.model, pairs)
+    assert result.loss_nats == pytest.approx(scored.nats.sum() / scored.tokens.sum())
+    assert len(part) == 32
+    assert run.evaluate(path, beam=2) != result
+
+
+def test_an_answer_does_not_depend_on_its_neighbours() -> None:
+    run = translation_run()
+    sources = [source for source, _ in translations(12, seed=3)]
+    for options in ({}, {"beam": 3, "n_best": 3}, {"temperature": 1.0, "seed": 4}):
+        together = run.decode(sources, **options)
+        apart = [run.decode(source, **options)[0] for source in sources]
+        assert [answer.text for answer in together] == [answer.text for answer in apart]
+        assert [len(answer.targets) for answer in together] == [options.get("n_best", 1)] * 12
+    assert run.decode(iter(sources)) == run.decode(sources, beam=1)
+    assert run.decode([]) == []
+
+
+def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
+    run = translation_run()
+    for beam in (1, 3):
+        (answer,) = run.decode("abc", prefix="HA", beam=beam)
+        assert answer.text.startswith("HA")
+        (answer,) = run.decode("abc", length=3, min_length=3, beam=beam)
+        assert len(answer.text) == 3
+    (cut,) = run.decode("abc", length=1, min_length=1)
+    assert (cut.targets[0].ended, cut.targets[0].tokens) == ("length", 1)
+    assert "cut at 1 tokens" in cut.shown()
+    longest = max(len(target) for _, target in translations())
+    assert run.record["data"]["longest_target"] == longest
+    (answer,) = run.decode("abc", min_length=longest)
+    assert len(answer.text) in (longest, longest + 1)
+    assert run.decode("abc", temperature=2.0, seed=1) != run.decode("abc", temperature=2.0, seed=2)
+    assert "".join(run.stream("abc")) == run.decode("abc")[0].text
+    assert "".join(run.stream("abc", prefix="HA", length=4, min_length=4)).startswith("HA")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("", "source 0 is empty"),
+        (["abc", " \n"], "source 1 is empty"),
+        ([3], "source 0 is a int, not a string"),
+        (["a \udcff"], "source 0 holds half a character"),
+        ("?!", "source 0: the source has nothing but tokens that the training part does not know"),
+        (["abc", "abcdefgh" * 65], "source 1: the source has 520 tokens, more than the limit of 512"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        translation_run().decode(given)
+    if isinstance(given, str):
+        with pytest.raises(DataError, match=problem):
+            translation_run().stream(given)
+
+
+def test_a_source_beyond_the_limit_is_cut_on_request() -> None:
+    run = translation_run()
+    assert run.decode("ab" * 300, cut=True)[0].targets == run.decode("ab" * 256)[0].targets
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"beam": 0}, "beam must be at least 1: got 0"),
+        ({"n_best": 2}, "n_best must be from 1 to the beam's size, 1: got 2"),
+        ({"beam": 2, "length_penalty": -1.0}, "length_penalty must be at least 0"),
+        ({"beam": 2, "temperature": 0.5}, "are for drawing: leave one out"),
+        ({"beam": 2, "top_k": 3}, "are for drawing"),
+        ({"temperature": -1.0}, "temperature must be"),
+        ({"length": 0}, "length must be at least 1: got 0"),
+        ({"min_length": 9, "length": 3}, "at least min_length"),
+    ],
+)
+def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        translation_run().decode("abc", **options)
+
+
+def test_a_prefix_must_be_known() -> None:
+    with pytest.raises(DataError, match='the prefix holds what the run has never seen: "x"'):
+        translation_run().decode("abc", prefix="HxA")
+
+
+def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> None:
+    path = write_pairs(tmp_path / "a.csv")
+    run = api.train(path, out=tmp_path / "run", **SMALL)
+    assert run.evaluate() == run.test == api.load(tmp_path / "run").evaluate()
+    assert run.evaluate(path).n == 60
+    with pytest.raises(ConfigError, match="read as in training"):
+        run.evaluate(target="x")
+    assert run.read_texts(path)[0] == translations()[0][0]
+    write_pairs(path, translations(60, seed=5))
+    with pytest.raises(DataError, match=r"(?s)a\.csv: .*have changed since"):
+        run.evaluate()
+    alone = api.train(translations(), **SMALL | {"test_share": 0.0})
+    assert alone.test is None
+    with pytest.raises(DataError, match="trained without a test part"):
+        alone.evaluate()
+
+
+def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = [*translations(), ("abcdefghabcdefgh", "AB")]
+    path = write_pairs(tmp_path / "a.csv", made)
+    settings = SMALL | {"max_length": 10, "valid_share": 0.2}
+    with pytest.raises(DataError, match=r"a\.csv, line 62: the source has 16 tokens, more than the limit of 10"):
+        api.train(path, **settings)
+    with caplog.at_level("INFO", "unrolled"):
+        run = api.train(path, on_bad_row="skip", **settings)
+    assert "1 skipped (1 source too long)" in caplog.text
+    assert sum(part["rows"] for part in run.record["data"]["parts"].values()) == 60
+    assert run.evaluate() == run.test
+    cut = api.train(path, cut=True, **settings)
+    assert sum(part["rows"] for part in cut.record["data"]["parts"].values()) == 61
+    with pytest.raises(DataError, match=r"item 0: the source has nothing but tokens"):
+        run.evaluate([("???", "AB")], on_bad_row="stop")
+
+
+def test_the_tokenisers_belong_to_the_network(tmp_path: Path) -> None:
+    """A vocabulary of another run is noticed, even with sums that fit."""
+    from unrolled import sealed
+
+    run, other = translation_run(), translation_run(tokenizer="byte")
+    files = run.files() | {"tokenizers.json": other.files()["tokenizers.json"]}
+    sealed.write(tmp_path / "run", files)
+    with pytest.raises(CheckpointError, match=r"tokenizers\.json makes vocabularies 261 and 261, and the model reads"):
+        api.load(tmp_path / "run")
+
+
+def test_a_training_may_begin_with_a_run() -> None:
+    run = translation_run()
+    on = api.train(translations(60, seed=1), start=run, updates=2)
+    assert on.tokenizers is run.tokenizers
+    with pytest.raises(ConfigError, match="keeps its network and tokeniser: shared_vocabulary is False"):
+        api.train(translations(), start=run, shared_vocabulary=True)
+
+
+def test_one_vocabulary_for_both_sides() -> None:
+    run = api.train([(source, source[::-1]) for source, _ in translations()], **SMALL | {"shared_vocabulary": True})
+    assert run.tokenizers.shared
+    assert run.tokenizers.source.vocabulary_size == 5 + 8
+    tied = api.train(translations(), **SMALL | {"shared_vocabulary": True, "tied": True})
+    assert tied.record["parameters"] < api.train(translations(), **SMALL).record["parameters"]
+
+
+def test_a_sample_brings_what_suits_it() -> None:
+    said = understood("sample:letters", {"task": "translate"}, None)
+    assert (said["tokenizer"], said["source_tokenizer"]) == ("word", "character")
+    assert understood("sample:letters", {"task": "translate", "tokenizer": "bpe"}, None)["tokenizer"] == "bpe"
+    base = from_flat({"task": "translate", "tokenizer": "character"})
+    assert "tokenizer" not in understood("sample:letters", {}, base)
+    assert "tokenizer" not in understood("sample:verses", {"task": "translate"}, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"text": "x"}, "task translate has no use for text"),
+        ({"class_weights": "balanced"}, "task translate has no use for class_weights"),
+        ({"read": "mean"}, "row attention has no use for read"),
+        ({"row": "encoder_decoder", "score": "dot"}, "row encoder_decoder has no use for score"),
+        ({"row": "gru"}, 'row "gru" does not serve task "translate"; encoder_decoder, attention'),
+        ({"task": "classify", "row": "gru", "max_length": 9}, "task classify has no use for max_length"),
+    ],
+)
+def test_what_it_has_no_use_for_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        api.train(translations(), **SMALL | settings)
+
+
+ROUNDING = 1e-5  # as in tests/training/test_options.py
+WILD: dict[str, Any] = {"updates": 8, "evaluate_every": 1, "learning_rate": 3.0}  # some evaluations are worse
+OPTIONS = [
+    Option("source", "target", {"target": "more"}),
+    Option("target", "more"),
+    Option("valid", "valid.csv"),
+    Option("test", "test.csv"),
+    Option("valid_share", 0.3),
+    Option("test_share", 0.3),
+    Option("split_seed", 1),
+    Option("on_bad_row", "skip", {"data": "bad.csv"}),
+    Option("tokenizer", "byte"),
+    Option("source_tokenizer", "byte"),
+    Option("shared_vocabulary", True),
+    Option("vocabulary_size", 9),
+    Option("min_frequency", 30),
+    Option("lowercase", True, {"tokenizer": "word", "data": "phrases.csv"}),
+    Option("max_length", 4, {"on_bad_row": "skip"}),
+    Option("cut", True, {"max_length": 4, "on_bad_row": "skip"}),
+    Option("updates", 3),
+    Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
+    Option("time_limit", "0.001s"),
+    Option("batch_tokens", 80),
+    Option("accumulate", 2, {"batch_tokens": 200}),
+    Option("learning_rate", 1e-3),
+    Option("warmup", 0.5),
+    Option("schedule", "constant"),
+    Option("plateau_patience", 3, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("plateau_factor", 0.1, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("weight_decay", 0.5),
+    Option("label_smoothing", 0.2),
+    Option("average", 0.9),
+    Option("precision", "bf16"),
+    Option("clip", 1e-3),
+    Option("evaluate_every", 1),
+    Option("patience", 1, WILD),
+    Option("keep", "probes"),
+    Option("tensorboard", True),
+    Option("seed", 1),
+    Option("checkpoint_every", 1, changes=False),
+    Option("device", "cpu", changes=False),
+    Option("threads", 1, {"updates": 1}, changes=False, within=ROUNDING),
+    Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = translations()
+    rows = [f"{source},{target},{source.upper()}\n" for source, target in made]
+    (tmp_path / "data.csv").write_text("source,target,more\n" + "".join(rows))
+    (tmp_path / "bad.csv").write_text("source,target\n" + "".join(f"{s},{t}\n" for s, t in made) + "x,\n")
+    phrases = [(f"The {source}", f"the {target} The") for source, target in made]
+    write_pairs(tmp_path / "phrases.csv", phrases)
+    for number, name in enumerate(("valid", "test"), start=1):
+        write_pairs(tmp_path / f"{name}.csv", translations(6, seed=number))
+
+
+def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
+    """A tiny training: its weights, its events, its result; or that it was refused."""
+    settings = dict(settings)
+    data = settings.pop("data", "data.csv")
+    try:
+        run = api.train(data, runs="runs", **SMALL | settings)
+    except DataError:
+        return {"refused": torch.ones(1)}
+    events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
+    return {
+        **run.model.state_dict(),
+        "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "folders": torch.tensor([sum(1 for path in run.path.iterdir() if path.is_dir())]),
+        "result": torch.tensor([run.test.n, run.test.loss_nats], dtype=torch.float64),
+    }
+
+
+def test_the_table_has_every_option() -> None:
+    """The model's stand in tests/models."""
+    names = {option.name for option in OPTIONS}
+    assert names == {*DataConfig.model_fields, *TrainingConfig.model_fields} - Translate.unused
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_every_option_matters(option: Option) -> None:
+    assert laws.options_matter(build, [option]).compared == 1
