@@ -1,5 +1,6 @@
 """The command line as a stranger uses it: what every verb says, and how it says no."""
 
+import io
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -27,6 +29,7 @@ from small import (
 from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
+from unrolled.data import stdin
 
 MAIN = "from unrolled.cli.main import main; main()"
 TINY = ["--updates", "2", "--hidden-size", "4", "--embedding-size", "4"]
@@ -426,6 +429,21 @@ def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Calla
     assert (tmp_path / "odd.svg").read_text().startswith("<svg ")
     assert say(*named, "--picture", "odd.png").refused().startswith("--picture draws SVG")
     assert "odd/a.svg cannot be written" in say(*named, "--picture", "odd/a.svg").err
+
+
+def test_standard_input_trains_and_is_not_found_again(
+    say: Callable[..., Said], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stdin.standard_input.cache_clear()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data.read_bytes()), isatty=lambda: False))
+    said = say("train", "-", *TINY)
+    assert said.code == 0
+    assert "standard input: 60 rows read = 60 used + 0 skipped" in said.err
+    stdin.standard_input.cache_clear()
+    run = re.search(r"saved: (\S+)", said.out)[1]
+    assert run == "runs/input-gru-1"
+    assert say("evaluate", run).refused().startswith("this run was trained on standard input, which is not kept")
+    assert say("evaluate", run, data).code == 0
 
 
 def test_config_prints_what_train_reads(say: Callable[..., Said], tmp_path: Path) -> None:

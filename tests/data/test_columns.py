@@ -4,6 +4,7 @@ import pytest
 
 from unrolled.data import columns as module
 from unrolled.data.columns import Example, Items, Pair, PairItems
+from unrolled.errors import DataError
 
 ROWS = [(f"text {i} " + "ä€😀" * (i % 5), ("a", "b", "c")[i % 3], 2 * i) for i in range(200)]
 
@@ -58,6 +59,21 @@ def test_without_labels():
     items.append("text", None, 1)
     assert items == [("text", None, 1)]
     assert list(items.labels) == []
+
+
+def test_a_full_disk_is_said(monkeypatch):
+    monkeypatch.setattr(module, "IN_MEMORY", 10)
+    items = Items()
+    items.append("text " * 10, "a", 1)
+    items.texts[0]
+    items.append("more", "a", 2)
+
+    def full(data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(items._columns.texts[0]._file, "write", full)
+    with pytest.raises(DataError, match=r"cannot be kept in a temporary file: No space left on device\n.*TMPDIR"):
+        items.texts[1]
 
 
 def test_many_rows_take_little_memory():

@@ -6,12 +6,14 @@ its texts end, its line, and the number of its label; the row itself is made whe
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from tempfile import SpooledTemporaryFile
 from typing import ClassVar, NamedTuple, Self, TypeVar, cast, overload
+
+from unrolled.data.files import no_room
 
 __all__ = ["Example", "Items", "Pair", "PairItems", "View"]
 
@@ -175,7 +177,7 @@ class _Columns:
 class _Texts:
     def __init__(self) -> None:
         self._ends = array("Q", (0,))  # in bytes; the first one is where they begin
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the texts)
+        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the texts)
         weakref.finalize(self, self._file.close)
         self._waiting = bytearray()  # texts that are not in the file yet
 
@@ -199,6 +201,10 @@ class _Texts:
 
     def _write(self) -> None:
         if self._waiting:
-            self._file.seek(0, 2)
-            self._file.write(self._waiting)
+            try:
+                self._file.seek(0, 2)
+                self._file.write(self._waiting)
+                self._file.flush()
+            except OSError as error:
+                raise no_room(error) from None
             self._waiting.clear()

@@ -12,6 +12,7 @@ import codecs
 import gzip
 import io
 import lzma
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ __all__ = [
     "UTF8",
     "Encoding",
     "encoding_of",
+    "no_room",
     "open_bytes",
     "transcoded",
     "undecodable",
@@ -110,6 +112,12 @@ def unreadable(error: Exception, file: str, lines: int) -> DataError:
     # Unpackers read ahead, so the line at which the damage lies is not known.
     problem = f"the compressed data is damaged or cut off, some way after line {lines}: {error}"
     return DataError(problem, file=file, fix="fetch or compress the file again")
+
+
+def no_room(error: OSError) -> DataError:
+    """Return what to say where a temporary file cannot be written."""
+    problem = f"data cannot be kept in a temporary file: {error.strerror or error}"
+    return DataError(problem, file=tempfile.gettempdir(), fix="make room, or name another folder in TMPDIR")
 
 
 def encoding_of(first: bytes, file: str) -> Encoding:

@@ -13,6 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from unrolled.data.files import no_room
 from unrolled.data.lines import open_lines
 from unrolled.errors import DataError
 
@@ -31,15 +32,18 @@ def standard_input(*, plain: bool = False) -> Path:
         plain: whether it is plain text, and not rows.
 
     Raises:
-        DataError: nobody has connected anything to it.
+        DataError: nobody has connected anything to it, or there is no room to keep it.
     """
     if sys.stdin.isatty():
         raise DataError("nothing comes in", file=STDIN_NAME, fix="pipe data into the command, or name a file")
-    folder = Path(tempfile.mkdtemp(prefix="unrolled-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / "input"
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="unrolled-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        path = folder / "input"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    except OSError as error:
+        raise no_room(error) from None
     with path.open("rb") as file:
         first = file.read(8)
     packing = next((suffix for signature, suffix in SIGNATURES.items() if first.startswith(signature)), "")
