@@ -86,7 +86,7 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
         DataError: there is no such file, it is a folder, or it may not be read.
     """
     try:
-        handle = path.open("rb", buffering=BUFFER)
+        handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
         folder = path.parent
         near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
@@ -99,6 +99,8 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
         unpack = PACKINGS.get(path.suffix.lower())
         if unpack is None:
             yield handle
+        elif not handle.peek(1):  # which gzip would take for nothing packed
+            raise unreadable(EOFError("it has no bytes"), file, 0)
         else:
             with unpack(handle) as unpacked:
                 yield io.BufferedReader(unpacked, BUFFER)
