@@ -1,7 +1,9 @@
 import json
 from dataclasses import dataclass
 
-from unrolled.data.doctor import Finding, Report, Witness
+import numpy as np
+
+from unrolled.data.doctor import Finding, Report, Witness, spread, table
 from unrolled.data.picture import Bars
 
 FINDING = Finding("odd rows", 2, "2 rows are odd", (Witness("a.csv, line 3", "odd"),), "mend them")
@@ -31,3 +33,9 @@ def test_a_report_is_json_and_a_picture():
     values = json.loads(json.dumps(Small((FINDING,)).to_dict()))
     assert values["findings"][0]["witnesses"] == [{"where": "a.csv, line 3", "row": "odd"}]
     assert ">all</text>" in Small().picture()
+
+
+def test_what_reports_share():
+    assert spread(np.arange(21)) == {"min": 0, "median": 10, "mean": 10, "95 %": 19, "max": 20}
+    lines = list(table([["", "train", "test"], ["rows", "1,000", "20"]]))
+    assert lines == [" " * 41 + "train" + " " * 8 + "test", "rows" + " " * 37 + "1,000" + " " * 10 + "20"]

@@ -53,6 +53,18 @@ def test_skipped_rows_are_counted_and_listed(tmp_path):
         inspect(path, CONFIG)
 
 
+def test_rows_that_a_split_leaves_out_are_counted_too(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"text {i},{'xy'[i % 2] if i % 9 else i}\n" for i in range(200)))
+    report = inspect(path, DataConfig(on_bad_row="skip"))
+    left = {name: counts for name, counts in report.loaded.items() if name != str(path)}
+    assert list(left) == [f"the valid part of {path}", f"the test part of {path}"]
+    assert all(set(counts.skipped) == {"unknown label"} for counts in left.values())
+    used = sum(part.rows for part in report.parts.values())
+    assert used + sum(sum(counts.skipped.values()) for counts in left.values()) == 200
+    assert f"skipped: the valid part of {path}, line " in report.text()
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_before_the_columns_are_named_it_says_which_are_likely(tmp_path, form):
     path = tmp_path / f"a.{form}"

@@ -52,8 +52,11 @@ def test_it_says_what_a_training_would_suffer_from() -> None:
     made = [*sentences(60), (["the", "film"], ["DET", "NOUN"]), (["The", "film"], ["DET", "ODD"])]
     report = inspect_sentences(made, CONFIG, longest=10)
     kinds = {finding.kind: finding for finding in report.findings}
-    assert kinds["conflicting labels"].count == 1
-    assert "item 60" in kinds["conflicting labels"].witnesses[0].where
+    assert kinds["conflicting labels"].sentence == "one sentence in 2 rows has more than one label"
+    assert [(witness.where, witness.row) for witness in kinds["conflicting labels"].witnesses] == [
+        ("item 60", "the/DET film/NOUN"),
+        ("item 61", "The/DET film/ODD"),
+    ]
     assert kinds["long sequences"].count > 30
     assert "ODD" in kinds["rare classes"].sentence
     assert report.picture().startswith("<svg")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -26,8 +26,10 @@ __all__ = [
     "MUCH_UNKNOWN",
     "Repeats",
     "TextRepeats",
+    "key_of",
     "label_findings",
     "length_findings",
+    "similar",
     "unknown_findings",
     "witness",
 ]
@@ -38,6 +40,8 @@ MUCH_UNKNOWN = 0.1  # share of unknown tokens from which a tokeniser does not fi
 AT_ONCE = 1 << 20  # rows that are looked at together
 NAMED = 8  # labels that a sentence names
 
+Lengths = NDArray[np.integer[Any]]
+
 
 def witness(part: Examples, index: int, *, label: bool = False) -> Witness:
     """Return row `index` of a part, with its label if asked for."""
@@ -45,6 +49,11 @@ def witness(part: Examples, index: int, *, label: bool = False) -> Witness:
     file = "" if part.source == PYTHON else f"{part.source}, "
     said = f'"{excerpt(str(item.label), 30)}": ' if label else ""
     return Witness(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
+
+
+def key_of(text: str) -> int:
+    """Return the first 64 bits of a text's SHA-256, the same for those that count as equal."""
+    return int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
 
 
 P = TypeVar("P", bound=Sized)
@@ -136,7 +145,7 @@ class Repeats(ABC, Generic[P]):
             rows,
             f"{texts} in {rows:,} rows {_has(len(groups))} more than one label",
             tuple(self._witness(i) for i in shown),
-            "decide for one label each, or leave these rows out: no classifier gets all of them right",
+            "decide for one label each, or leave these rows out: no model gets all of them right",
         )
 
     def _leaked(self, later: int, earlier: int) -> NDArray[np.int64]:
@@ -162,13 +171,12 @@ class TextRepeats(Repeats[Examples]):
 
     def keys(self, part: Examples) -> Iterator[int]:
         """The first 64 bits of each text's SHA-256."""
-        for text in part.texts():
-            yield int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
+        return map(key_of, part.texts())
 
     def classes(self, part: Examples) -> Iterator[int]:
         """As indices."""
         index = {label: k for k, label in enumerate(self.labels)}
-        yield from (index[label] for label in part.labels())
+        return (index[label] for label in part.labels())
 
     def witness(self, part: Examples, index: int) -> Witness:
         """With its text."""
@@ -176,7 +184,16 @@ class TextRepeats(Repeats[Examples]):
 
 
 def _repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where keys stand that stand more than once, in order; a copy of the keys is all the memory that it takes."""
+    """Where keys stand that stand more than once, in order.
+
+    Half of each key tells nearly all that stand alone, and takes half the memory to sort.
+    """
+    likely = _twice(keys.view(np.uint32)[::2])
+    return likely[_twice(keys[likely])]
+
+
+def _twice(keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Where keys stand that stand more than once, in order."""
     ordered = np.sort(keys)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     pieces = range(0, len(keys), AT_ONCE)
@@ -189,11 +206,19 @@ def _by_group(function: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64
     return function.reduceat(values, starts) if len(starts) else values[:0]
 
 
-def label_findings(counts: Mapping[str, Mapping[str, int]], similar: Iterable[Sequence[str]]) -> Iterator[Finding]:
+def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of labels that differ only in case or spaces."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(fold(label), []).append(label)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
     """Yield what is wrong with the labels: too rare, missing from a part, nearly all the same, alike.
 
     Args:
-        counts: by part, train first, rows of each label. similar: groups of labels that differ only in case or spaces.
+        counts: by part, train first, rows of each label.
     """
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
@@ -226,7 +251,7 @@ def label_findings(counts: Mapping[str, Mapping[str, int]], similar: Iterable[Se
             (),
             "look at macro-F1 and not at accuracy, and try --class-weights balanced",
         )
-    for group in similar:
+    for group in similar(train):
         yield Finding(
             "similar labels",
             len(group),
@@ -237,9 +262,13 @@ def label_findings(counts: Mapping[str, Mapping[str, int]], similar: Iterable[Se
 
 
 def length_findings(
-    parts: Mapping[str, Examples], lengths: Mapping[str, NDArray[np.int64]], most: int
+    parts: Mapping[str, P], lengths: Mapping[str, Lengths], most: int, witness: Callable[[P, int], Witness]
 ) -> Iterator[Finding]:
-    """Yield rows with more than `most` tokens; `lengths` has those of every part's rows."""
+    """Yield rows with more than `most` tokens.
+
+    Args:
+        parts, lengths: by name, the rows of a part and their lengths (N,). witness: shows a row of a part.
+    """
     long = {name: np.flatnonzero(lengths[name] > most) for name in parts}
     count = sum(map(len, long.values()))
     if count:
@@ -250,7 +279,8 @@ def length_findings(
             count,
             f"{_rows(count)} {_has(count)} more tokens than a batch ({most:,}); the longest has {longest:,}",
             tuple(shown),
-            "cut them, or give batches more room with --batch-tokens: each is a batch of its own, slow and large",
+            "look for ends of rows that are missing, cut them, or give batches more room with --batch-tokens: each is "
+            "a batch of its own, slow and large",
         )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from unrolled.data.rows import BadRow
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["LISTED", "Counts", "Skipped", "sift"]
+__all__ = ["LISTED", "Counts", "Read", "Skipped", "accounts", "sift"]
 
 LISTED = 20  # skipped rows that are kept for listing
 
@@ -51,8 +51,38 @@ class Counts:
         return Counts(self.read, self.used - sum(bad.values()), skipped, self.what)
 
 
+class Read(Protocol):
+    """What was read, or a part of it."""
+
+    @property
+    def source(self) -> str:
+        """Where."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many rows were read and used."""
+
+    @property
+    def skipped(self) -> Sequence[Skipped]:
+        """The first that were not."""
+
+
 R = TypeVar("R")
+ReadT = TypeVar("ReadT", bound=Read)
 T = TypeVar("T", bound=tuple[object, ...])
+
+
+def accounts(loaded: Sequence[ReadT], parts: Mapping[str, ReadT]) -> dict[str, ReadT]:
+    """Return by name all that says what became of rows: what was read, file by file, and parts that lost some later.
+
+    Args:
+        loaded: what was read. parts: what a split made of it, by name.
+    """
+    found = {one.source: one for one in loaded}
+    for name, part in parts.items():
+        if part.counts.skipped and all(part is not one for one in loaded):
+            found[f"the {name} part of {part.source}"] = part
+    return found
 
 
 def sift(

@@ -7,16 +7,17 @@ finding is, a thing in the data that a training would suffer from in silence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.counts import Counts, Skipped
 from unrolled.data.picture import Panel, draw
 
-__all__ = ["SHOWN", "Finding", "Report", "Witness", "spread", "table"]
+__all__ = ["SHOWN", "Finding", "Report", "Witness", "loads", "spread", "table"]
 
 SHOWN = 3
 """How many rows a finding shows."""
@@ -45,23 +46,6 @@ class Finding:
         yield f"  {self.kind}: {self.sentence}"
         yield from (f"    {witness.where}: {witness.row}" for witness in self.witnesses)
         yield f"    do: {self.advice}"
-
-
-def spread(lengths: NDArray[np.int64]) -> dict[str, float]:
-    """Return what a table says of N lengths."""
-    return {
-        "min": int(lengths.min()),
-        "median": float(np.median(lengths)),
-        "mean": float(lengths.mean()),
-        "95 %": float(np.percentile(lengths, 95)),
-        "max": int(lengths.max()),
-    }
-
-
-def table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield rows as lines: a name, and a number for each part."""
-    for name, *cells in rows:
-        yield f"{name:<34}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 class Report(ABC):
@@ -96,3 +80,28 @@ class Report(ABC):
         yield "findings:" if self.findings else "findings: none"
         for finding in self.findings:
             yield from finding.lines()
+
+
+def spread(lengths: NDArray[np.integer[Any]]) -> dict[str, float]:
+    """Return what a report says of the lengths (N,) of a part's rows."""
+    return {
+        "min": int(lengths.min()),
+        "median": float(np.median(lengths)),
+        "mean": float(lengths.mean()),
+        "95 %": float(np.percentile(lengths, 95)),
+        "max": int(lengths.max()),
+    }
+
+
+def table(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield rows of cells as lines: what it is, then a column a part."""
+    for cells in rows:
+        yield f"{cells[0]:<34}" + "".join(f"{cell:>12}" for cell in cells[1:])
+
+
+def loads(loaded: Mapping[str, Counts], skipped: Iterable[tuple[str, Skipped]]) -> Iterator[str]:
+    """Yield what became of all rows, and the first that were skipped, each with where it was."""
+    for source, counts in loaded.items():
+        yield f"{source}: {counts}"
+    for source, row in skipped:
+        yield f"  skipped: {source}, {row}"

@@ -10,8 +10,8 @@ import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.checks import Repeats, label_findings
-from unrolled.data.counts import Counts, Skipped
-from unrolled.data.doctor import Finding, Report, Witness, table
+from unrolled.data.counts import Counts, Skipped, accounts
+from unrolled.data.doctor import Finding, Report, Witness, loads, table
 from unrolled.data.image_splits import load_image_splits
 from unrolled.data.images import Images
 from unrolled.data.objects import PYTHON
@@ -48,8 +48,8 @@ class ImageReport(Report):
     mean: tuple[float, ...]  # of each channel in the training part, in the images' unit
     std: tuple[float, ...]
     how: str  # the split, in a sentence
-    loaded: dict[str, Counts]  # by file
-    skipped: tuple[tuple[str, Skipped], ...]  # (file, image), the first of each file
+    loaded: dict[str, Counts]  # see `accounts`
+    skipped: tuple[tuple[str, Skipped], ...]  # (file, image), the first of each
     parts: dict[str, ImagePartReport]
     majority: str  # the most frequent label in training
     duplicates: dict[str, int]
@@ -99,6 +99,7 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         DataError: as `load_image_splits`.
     """
     splits = load_image_splits(data, config)
+    reads = accounts(splits.loaded, splits.parts())
     assert config.by is not None
     pixels = Pixels.learn(splits.train.pixels, by=config.by, permutation_seed=config.permutation_seed)
     train = splits.train
@@ -116,13 +117,13 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         pixels.mean,
         pixels.std,
         splits.how,
-        {loaded.source: loaded.counts for loaded in splits.loaded},
-        tuple((loaded.source, image) for loaded in splits.loaded for image in loaded.skipped),
+        {name: read.counts for name, read in reads.items()},
+        tuple((name, image) for name, read in reads.items() for image in read.skipped),
         parts,
         majority,
         repeats.counts(),
         (train.labels[train.classes[0]], _drawn(train)),
-        findings=(*repeats.findings(), *label_findings({name: part.labels for name, part in parts.items()}, ())),
+        findings=(*repeats.findings(), *label_findings({name: part.labels for name, part in parts.items()})),
     )
 
 
@@ -148,10 +149,7 @@ def _lines(report: ImageReport) -> Iterator[str]:
     )
     T, D = report.steps
     yield f"{report.source}: images of {report.size}, {report.dtype}"
-    for source, counts in report.loaded.items():
-        yield f"{source}: {counts}"
-    for source, image in report.skipped:
-        yield f"  skipped: {source}, {image}"
+    yield from loads(report.loaded, report.skipped)
     yield f"split: {report.how}"
     yield f"read by {report.by}: {T:,} step{'s'[: T > 1]} of {D:,} number{'s'[: D > 1]}"
     yield f"mean and standard deviation of training{' (of 1)' if unit > 1 else ''}: {means}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unicodedata import east_asian_width
 
 import numpy as np
@@ -26,6 +26,7 @@ UNIT = 7.2  # pixels, of a character that is not wide
 COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")
 GREY = "#808080"
 MOST_BINS = 40
+AT_ONCE = 1 << 20  # lengths that are counted together
 
 
 @dataclass(frozen=True)
@@ -56,22 +57,28 @@ class Histogram(NamedTuple):
 Panel = Bars | Histogram
 
 
-def bins(lengths: Mapping[str, NDArray[np.int64]]) -> Bins:
+def bins(lengths: Mapping[str, NDArray[np.integer[Any]]]) -> Bins:
     """Count lengths in at most 40 bins of a round width; a long tail goes into the last one.
 
     Args:
         lengths: (N,) by part, whole numbers from 0.
     """
-    every = np.concatenate([np.zeros(1, np.int64), *lengths.values()])
-    longest = int(every.max())
-    end = min(longest, max(2 * int(np.percentile(every, 95)), MOST_BINS)) + 1
+    filled = [some for some in lengths.values() if len(some)]
+    longest = max((int(some.max()) for some in filled), default=0)
+    usual = max((int(np.percentile(some, 95)) for some in filled), default=0)
+    end = min(longest, max(2 * usual, MOST_BINS)) + 1
     width = next(w for k in range(20) for w in (10**k, 2 * 10**k, 5 * 10**k) if w * MOST_BINS >= end)
     number = -(-end // width)
-    counts = {
-        part: tuple(np.bincount(np.minimum(some // width, number - 1), minlength=number).tolist())
-        for part, some in lengths.items()
-    }
+    counts = {part: tuple(_counted(some, width, number).tolist()) for part, some in lengths.items()}
     return Bins(width, counts, longest >= number * width)
+
+
+def _counted(lengths: NDArray[np.integer[Any]], width: int, number: int) -> NDArray[np.int64]:
+    """How many lengths fall into each bin; some are looked at a time, since each step of it copies them."""
+    counts = np.zeros(number, np.int64)
+    for k in range(0, len(lengths), AT_ONCE):
+        counts += np.bincount(np.minimum(lengths[k : k + AT_ONCE] // width, number - 1), minlength=number)
+    return counts
 
 
 def draw(panels: Sequence[Panel]) -> str:

@@ -9,17 +9,24 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.checks import TextRepeats, label_findings, length_findings, unknown_findings
-from unrolled.data.counts import Counts, Skipped
-from unrolled.data.doctor import Finding, Report, spread, table
+from unrolled.data.checks import (
+    Lengths,
+    TextRepeats,
+    label_findings,
+    length_findings,
+    similar,
+    unknown_findings,
+    witness,
+)
+from unrolled.data.counts import Counts, Skipped, accounts
+from unrolled.data.doctor import Finding, Report, loads, spread, table
 from unrolled.data.doors import Door, find_door
 from unrolled.data.examples import Examples
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.rows import Row
-from unrolled.data.splits import fold, load_splits
+from unrolled.data.splits import load_splits
 from unrolled.data.tokenizers import UNK, Tokenizer
 from unrolled.errors import DataError, excerpt
 
@@ -51,8 +58,8 @@ class DataReport(Report):
     problem: str | None = None  # why the rest is empty
     likely: dict[str, str] = field(default_factory=dict)  # {"text": column, "label": column}, a guess
     how: str = ""  # the split, in a sentence
-    loaded: dict[str, Counts] = field(default_factory=dict)  # by file
-    skipped: tuple[tuple[str, Skipped], ...] = ()  # (file, row), the first of each file
+    loaded: dict[str, Counts] = field(default_factory=dict)  # see `accounts`
+    skipped: tuple[tuple[str, Skipped], ...] = ()  # (file, row), the first of each
     parts: dict[str, PartReport] = field(default_factory=dict)
     tokenizer: str = ""
     vocabulary_size: int = 0
@@ -98,29 +105,30 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         problem = " and ".join(f'no column "{name}"' for name in missing)
         return DataReport(door.source, door.form, columns, problem, _likely(door, columns))
     splits = load_splits(data, config)
+    reads = accounts(splits.loaded, splits.parts())
+    parts = {name: part for name, part in splits.parts().items() if part}
+    repeats = TextRepeats(parts, splits.labels)
     tokenizer = Tokenizer.learn(splits.train.texts(), config)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
-    parts = {name: part for name, part in splits.parts().items() if part}
     cut = {name: _tokens(part, tokenizer) for name, part in parts.items()}
     lengths = {name: lengths for name, (lengths, _) in cut.items()}
     reports = {name: _part(part, splits.labels, majority, *cut[name]) for name, part in parts.items()}
-    similar, repeats = _similar(splits.labels), TextRepeats(parts, splits.labels)
     return DataReport(
         door.source,
         door.form,
         columns,
         how=splits.how,
-        loaded={loaded.source: loaded.counts for loaded in splits.loaded},
-        skipped=tuple((loaded.source, row) for loaded in splits.loaded for row in loaded.skipped),
+        loaded={name: read.counts for name, read in reads.items()},
+        skipped=tuple((name, row) for name, read in reads.items() for row in read.skipped),
         parts=reports,
         tokenizer=config.tokenizer,
         vocabulary_size=tokenizer.vocabulary_size,
         majority=majority,
         lengths=bins(lengths),
-        similar_labels=similar,
+        similar_labels=similar(splits.labels),
         duplicates=repeats.counts(),
         examples=tuple(
             {"text": item.text, "label": str(item.label), "decoded": back}
@@ -128,16 +136,16 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         ),
         findings=(
             *repeats.findings(),
-            *label_findings({name: part.labels for name, part in reports.items()}, similar),
-            *length_findings(parts, lengths, longest),
+            *label_findings({name: part.labels for name, part in reports.items()}),
+            *length_findings(parts, lengths, longest, witness),
             *unknown_findings({name: part.unknown_rate for name, part in reports.items()}),
         ),
     )
 
 
-def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[NDArray[np.int64], int]:
+def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     """How many tokens each row has, (N,), and how many of all are <unk>."""
-    lengths, unknown = array("q"), 0
+    lengths, unknown = array("i"), 0
     for ids in tokenizer.encode_each(part.texts()):
         lengths.append(len(ids))
         unknown += ids.count(UNK)
@@ -167,7 +175,7 @@ def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
     return likely
 
 
-def _part(part: Examples, labels: Sequence[str], majority: str, lengths: NDArray[np.int64], unknown: int) -> PartReport:
+def _part(part: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> PartReport:
     found = Counter(part.labels())
     return PartReport(
         rows=len(part),
@@ -176,13 +184,6 @@ def _part(part: Examples, labels: Sequence[str], majority: str, lengths: NDArray
         unknown_rate=unknown / int(lengths.sum()),
         majority_rate=found[majority] / len(part),
     )
-
-
-def _similar(labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    groups: dict[str, list[str]] = {}
-    for label in labels:
-        groups.setdefault(fold(label), []).append(label)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _by_frequency(report: DataReport) -> list[str]:
@@ -198,10 +199,7 @@ def _lines(report: DataReport) -> Iterator[str]:
         options = " ".join(f'--{role} "{excerpt(name, 40)}"' for role, name in report.likely.items())
         yield f"likely: {options}" if options else "say which columns to read with --text and --label"
         return
-    for source, counts in report.loaded.items():
-        yield f"{source}: {counts}"
-    for source, row in report.skipped:
-        yield f"  skipped: {source}, {row}"
+    yield from loads(report.loaded, report.skipped)
     yield f"split: {report.how}"
     yield ""
     names = list(report.parts)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.checks import label_findings, unknown_findings
-from unrolled.data.counts import Counts, Skipped
-from unrolled.data.doctor import SHOWN, Finding, Report, Witness, spread, table
+from unrolled.data.checks import Repeats, key_of, label_findings, length_findings, unknown_findings
+from unrolled.data.counts import Counts, Skipped, accounts
+from unrolled.data.doctor import Finding, Report, Witness, loads, spread, table
 from unrolled.data.objects import PYTHON
 from unrolled.data.picture import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.pieces import Pieces
-from unrolled.data.splits import fold
+from unrolled.data.samples import PREFIX
 from unrolled.data.tagged import Sentences
 from unrolled.data.tagged_lines import Sentence
 from unrolled.data.tagged_splits import split_sentences
@@ -52,8 +51,8 @@ class TagReport(Report):
 
     source: str
     how: str  # the split, in a sentence
-    loaded: dict[str, Counts]  # by file
-    skipped: tuple[tuple[str, Skipped], ...]  # (file, sentence), the first of each file
+    loaded: dict[str, Counts]  # see `accounts`
+    skipped: tuple[tuple[str, Skipped], ...]  # (file, sentence), the first of each
     parts: dict[str, TagPartReport]
     tokenizer: str
     vocabulary_size: int
@@ -90,6 +89,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         DataError: as `split_sentences`.
     """
     splits = split_sentences(data, config)
+    reads = accounts(splits.loaded, splits.parts())
     words = chain.from_iterable(map(marked, splits.train.words()))
     tokenizer = Tokenizer.learn(words, config)
     usual = splits.train.usual_tags()
@@ -98,20 +98,22 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     pairs = {pair for sentence in splits.train.items for pair in zip(sentence.words, sentence.tags or (), strict=True)}
     first = splits.train.items[:SHOWN_EXAMPLES]
     parts = {name: part for name, part in splits.parts().items() if part}
+    taggings = dict.fromkeys(_tagging(sentence) for part in parts.values() for sentence in part.items)
+    repeats = SentenceRepeats(parts, tuple(taggings))
     pieces = {name: Pieces(tokenizer, part.words()) for name, part in parts.items()}
     lengths = {name: found.lengths.numpy() for name, found in pieces.items()}
     reports = {name: _part(part, splits.labels, usual, majority, pieces[name]) for name, part in parts.items()}
     return TagReport(
-        splits.train.source,
+        data if isinstance(data, str) and data.startswith(PREFIX) else splits.train.source,
         splits.how,
-        {loaded.source: loaded.counts for loaded in splits.loaded},
-        tuple((loaded.source, row) for loaded in splits.loaded for row in loaded.skipped),
+        {name: read.counts for name, read in reads.items()},
+        tuple((name, row) for name, read in reads.items() for row in read.skipped),
         reports,
         config.tokenizer,
         tokenizer.vocabulary_size,
         ambiguous_words=sum(count > 1 for count in Counter(word for word, _ in pairs).values()),
         different_words=len(usual),
-        duplicates=_duplicates(parts),
+        duplicates=repeats.counts(),
         examples=tuple(
             {
                 "words": list(sentence.words),
@@ -122,9 +124,9 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         ),
         lengths=bins(lengths),
         findings=(
-            *_repeat_findings(parts),
-            *label_findings({name: part.tags for name, part in reports.items()}, ()),
-            *_length_findings(parts, lengths, longest),
+            *repeats.findings(),
+            *label_findings({name: part.tags for name, part in reports.items()}),
+            *length_findings(parts, lengths, longest, _witness),
             *unknown_findings({name: part.unknown_rate for name, part in reports.items()}),
         ),
     )
@@ -151,63 +153,40 @@ def _part(
     )
 
 
-def _duplicates(parts: Mapping[str, Sentences]) -> dict[str, int]:
-    """Count the sentences that stood before, but for case: in the same part, or in an earlier one."""
-    texts = {name: [fold(sentence.text) for sentence in part.items] for name, part in parts.items()}
-    found = {f"within {name}": len(these) - len(set(these)) for name, these in texts.items()}
-    for earlier, later in combinations(texts, 2):
-        known = set(texts[earlier])
-        found[f"{later} in {earlier}"] = sum(text in known for text in texts[later])
-    return found
+class SentenceRepeats(Repeats[Sentences]):
+    """Sentences that stand several times; the label of one is the tags of all its words."""
+
+    ONE, MANY = "a sentence", "sentences"
+
+    def keys(self, part: Sentences) -> Iterator[int]:
+        """The first 64 bits of each sentence's SHA-256."""
+        return (key_of(sentence.text) for sentence in part.items)
+
+    def classes(self, part: Sentences) -> Iterator[int]:
+        """As indices."""
+        index = {label: k for k, label in enumerate(self.labels)}
+        return (index[_tagging(sentence)] for sentence in part.items)
+
+    def witness(self, part: Sentences, index: int) -> Witness:
+        """With its tags."""
+        return _witness(part, index)
 
 
-def _repeat_findings(parts: Mapping[str, Sentences]) -> Iterator[Finding]:
-    """Yield equal sentences with other tags, and sentences that stand in two parts."""
-    first: dict[str, tuple[str, Sentence]] = {}
-    other: list[Witness] = []
-    leaked: list[Witness] = []
-    for name, part in parts.items():
-        for sentence in part.items:
-            where, before = first.setdefault(fold(sentence.text), (name, sentence))
-            if before.tags != sentence.tags:
-                other += [_witness(parts[where], before), _witness(part, sentence)]
-            if where != name:
-                leaked += [_witness(parts[where], before), _witness(part, sentence)]
-    for kind, found, what, advice in (
-        ("conflicting labels", other, "have other tags than before", "decide for one tag each, or leave them out"),
-        ("leakage", leaked, "stand in an earlier part, too", "take them out of the later part: they were seen"),
-    ):
-        if found:
-            count = len(found) // 2
-            yield Finding(kind, count, f"{count:,} sentences {what}", tuple(found[: 2 * SHOWN]), advice)
+def _tagging(sentence: Sentence) -> str:
+    return " ".join(sentence.tags or ())
 
 
-def _length_findings(
-    parts: Mapping[str, Sentences], lengths: Mapping[str, NDArray[np.int64]], most: int
-) -> Iterator[Finding]:
-    """Yield sentences with more than `most` ids."""
-    long = [(part, int(i)) for name, part in parts.items() for i in np.flatnonzero(lengths[name] > most)]
-    if long:
-        yield Finding(
-            "long sequences",
-            len(long),
-            f"{len(long):,} sentences have more pieces than a batch ({most:,})",
-            tuple(_witness(part, part.items[i]) for part, i in long[:SHOWN]),
-            "look for an empty line that is missing, or give batches more room with --batch-tokens",
-        )
-
-
-def _witness(part: Sentences, sentence: Sentence) -> Witness:
+def _witness(part: Sentences, index: int) -> Witness:
+    """A sentence with its tags."""
+    sentence = part.items[index]
     file = "" if part.source == PYTHON else f"{part.source}, "
-    return Witness(f"{file}{part.unit} {sentence.lines[0]}", excerpt(sentence.text))
+    words = (f"{word}/{tag}" for word, tag in zip(sentence.words, sentence.tags or (), strict=True))
+    return Witness(f"{file}{part.unit} {sentence.lines[0]}", excerpt(" ".join(words)))
 
 
 def _lines(report: TagReport) -> Iterator[str]:
     yield f"{report.source}: sentences with tags"
-    for source, counts in report.loaded.items():
-        yield f"{source}: {counts}"
-    for source, row in report.skipped:
-        yield f"  skipped: {source}, line {row.line}: {row.reason}: {row.row}"
+    yield from loads(report.loaded, report.skipped)
     yield f"split: {report.how}"
     yield ""
     parts = list(report.parts.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from unrolled.config import DataConfig, from_flat
-from unrolled.data.counts import Counts, Skipped
+from unrolled.data.counts import Read, accounts
 from unrolled.errors import DataError
 from unrolled.training.run import Run, absolute, refuse_gone
 
@@ -17,24 +17,12 @@ __all__ = ["Part", "described", "log_read", "log_splits", "own_test", "reading"]
 log = logging.getLogger("unrolled")
 
 
-class Part(Protocol):
+class Part(Read, Protocol):
     """A part of a data set, as it was read."""
 
     @property
     def name(self) -> str:
         """For run folders."""
-
-    @property
-    def source(self) -> str:
-        """Where."""
-
-    @property
-    def counts(self) -> Counts:
-        """How many rows were read and used."""
-
-    @property
-    def skipped(self) -> Sequence[Skipped]:
-        """The first that were not."""
 
     @property
     def fingerprint(self) -> str:
@@ -61,20 +49,17 @@ class Parts(Protocol):
 P = TypeVar("P", bound=Part)
 
 
-def log_read(part: Part) -> None:
-    """Log how many rows were read and used, and list those that were skipped."""
-    log.info("%s: %s", part.source, part.counts)
-    for row in part.skipped:
+def log_read(read: Read, name: str | None = None) -> None:
+    """Log how many rows were read and used, and list those that were skipped; `name` is by default their source."""
+    log.info("%s: %s", name or read.source, read.counts)
+    for row in read.skipped:
         log.info("  skipped: %s", row)
 
 
 def log_splits(splits: Parts) -> None:
-    """Log what was read, file by file, what a split left out, and what the parts are."""
-    for loaded in splits.loaded:
-        log_read(loaded)
-    for part in splits.parts().values():
-        if part.counts.skipped and all(part is not loaded for loaded in splits.loaded):
-            log_read(part)
+    """Log what became of all rows, and what the parts are."""
+    for name, read in accounts(splits.loaded, splits.parts()).items():
+        log_read(read, name)
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(part):,}" for name, part in splits.parts().items()))
 
 
@@ -86,7 +71,10 @@ def described(data: object, splits: Parts) -> dict[str, Any]:
         "source": absolute(data) if isinstance(data, str | Path) else train.source,
         "how": splits.how,
         "parts": {name: {"rows": len(part), "fingerprint": part.fingerprint} for name, part in splits.parts().items()},
-        "read": [{"source": loaded.source, "counts": str(loaded.counts)} for loaded in splits.loaded],
+        "read": [
+            {"source": name, "counts": str(read.counts)}
+            for name, read in accounts(splits.loaded, splits.parts()).items()
+        ],
     }
 
 
