@@ -3,7 +3,7 @@
     python benchmarks/large_text.py [--gigabytes 1] [--updates 300]
 
 The text is Shakespeare over and over, every line with a number of its own, in a temporary folder. A process of its own
-for each step says its highest resident set (ru_maxrss), which counts what it has mapped of the ids as well: importing
+for each step says its highest resident set, which counts what it has mapped of the ids as well: importing
 and building the model alone; making the ids; training, on ids that are found.
 """
 
@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from record import save
+from record import most_bytes, save
 
 STEPS = ("model", "ids", "training")
 
@@ -57,8 +56,7 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
     else:
         run = train(text, **settings)
         found = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most, **found}))
+    print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most_bytes(), **found}))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Writes the figures of benchmarks/results/ into the pages that show them, between markers: no number is typed by hand.
 
-python benchmarks/readme.py            rewrite README.md and docs/measured.md
+python benchmarks/readme.py            rewrite README.md, docs/measured.md and docs/data.md
 python benchmarks/readme.py --check    only say whether they are up to date (exit code 1: one is not)
 """
 
@@ -143,6 +143,44 @@ def large_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def large_rows(found: dict[str, Any]) -> str:
+    """What ten million rows take."""
+    steps = found["steps"]
+    rows = (
+        ("read", "reading them one by one"),
+        ("read packed", "the same from .gz"),
+        ("split", "reading and splitting them, torch loaded"),
+        ("data", "`unrolled data`: splitting, cutting into tokens, findings"),
+        ("model", "the model and training alone, on a small sample"),
+        ("training", "the same training on these rows"),
+    )
+    size = f"{found['rows']:,} rows, {found['file_bytes'] / 1e6:,.0f} MB"
+    lines = [f"| {size} | highest memory | seconds |", "|---|---|---|"]
+    lines += [
+        f"| {what} | {steps[name]['most_bytes'] / 1e6:,.0f} MB | {steps[name]['seconds']:.0f} |" for name, what in rows
+    ]
+    return "\n".join(lines)
+
+
+def bad_files(found: dict[str, Any]) -> str:
+    """What the readers were held to."""
+    bad, changed, valid = found["bad"], found["mutations"], found["valid"]
+    ends = {end: sum(form[end] for form in changed["by_format"].values() if end in form) for end in ENDS}
+    became = ", ".join(f"{count:,} {ENDS[end]}" for end, count in ends.items())
+    return "\n".join(
+        [
+            "| files | how many | what became of them |",
+            "|---|---|---|",
+            f"| bad, made by hand, of {bad['kinds']} kinds | {bad['files']} | refused, naming file and line |",
+            f"| good ones, changed at random | {changed['files']:,} | {became}; no row or character lost |",
+            f"| valid ones, made at random | {sum(valid.values()):,} | read as by Python's own `csv` and `json` |",
+        ]
+    )
+
+
+ENDS = {"refused": "refused as a whole", "skipped": "read but for bad rows, which are counted", "whole": "still good"}
+
+
 def steps(found: dict[str, Any]) -> str:
     """A step of a stream beside torch.nn and ONNX Runtime."""
     lines = ["| B, T, D, H | ours | torch.nn takes | ONNX Runtime takes |", "|---|---|---|---|"]
@@ -168,8 +206,10 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "shakespeare_plain": (shakespeare_plain, "shakespeare_plain"),
     "shakespeare_rows": (shakespeare_rows, "shakespeare_rows"),
     "large_text": (large_text, "large_text"),
+    "large_rows": (large_rows, "large_rows"),
+    "bad_files": (bad_files, "bad_files"),
 }
-PAGES = (Path("README.md"), Path("docs") / "measured.md")
+PAGES = (Path("README.md"), Path("docs") / "measured.md", Path("docs") / "data.md")
 
 
 def filled(page: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,16 @@ def save_part(name: str, part: str, figures: dict[str, Any], *packages: str) -> 
     path = RESULTS / f"{name}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return _write(name, {**kept, part: {**stamp(*packages), **figures}})
+
+
+def most_bytes() -> int:
+    """Return the highest resident set of this process so far, all libraries included (Linux).
+
+    `ru_maxrss` would begin with that of the process that started this one.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found
+    return int(found[1]) * 1024
 
 
 def _write(name: str, kept: dict[str, Any]) -> Path:
