@@ -1,6 +1,6 @@
 """Ten million rows stream in at most 600 MB of memory: the highest resident set of each step, in JSON.
 
-    python benchmarks/large_rows.py [--rows 10000000]
+    python benchmarks/large_rows.py [--rows 10000000] [--steps read data]
 
 The file is a CSV of short texts, every one with a number of its own, in a temporary folder. A process of its own for
 each step says its highest resident set, the interpreter and all libraries included: reading the rows one by
@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from record import most_bytes, save
+from record import most_bytes, save_part
 
 STEPS = ("read", "read packed", "split", "data", "model", "training")
 WORDS = ["the", "film", "was", "good", "bad", "warm", "thin", "plot", "a", "of", "and", "it", "story", "slow"]
@@ -89,20 +89,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--step", nargs=2, metavar=("STEP", "FILE"), help="one step only (used by itself)")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     asked = parser.parse_args()
     if asked.step:
         step(asked.step[0], Path(asked.step[1]), asked.rows)
         return
-    steps = {}
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         path = write(Path(folder), asked.rows)
-        size = path.stat().st_size
-        for name in STEPS:
+        of = {"rows": asked.rows, "file_bytes": path.stat().st_size}
+        for name in asked.steps:
             command = [sys.executable, __file__, "--rows", str(asked.rows), "--step", name, str(path)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            steps[name] = json.loads(done.stdout.splitlines()[-1])
-            print(name, steps[name], flush=True)
-    print(save("large_rows", {"rows": asked.rows, "file_bytes": size, "steps": steps}))
+            figures = json.loads(done.stdout.splitlines()[-1])
+            print(name, figures, save_part("large_rows", name, of | figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,6 @@ def large_text(found: dict[str, Any]) -> str:
 
 def large_rows(found: dict[str, Any]) -> str:
     """What ten million rows take."""
-    steps = found["steps"]
     rows = (
         ("read", "reading them one by one"),
         ("read packed", "the same from .gz"),
@@ -154,10 +153,10 @@ def large_rows(found: dict[str, Any]) -> str:
         ("model", "the model and training alone, on a small sample"),
         ("training", "the same training on these rows"),
     )
-    size = f"{found['rows']:,} rows, {found['file_bytes'] / 1e6:,.0f} MB"
+    size = f"{found['data']['rows']:,} rows, {found['data']['file_bytes'] / 1e6:,.0f} MB"
     lines = [f"| {size} | highest memory | seconds |", "|---|---|---|"]
     lines += [
-        f"| {what} | {steps[name]['most_bytes'] / 1e6:,.0f} MB | {steps[name]['seconds']:.0f} |" for name, what in rows
+        f"| {what} | {found[name]['most_bytes'] / 1e6:,.0f} MB | {found[name]['seconds']:.0f} |" for name, what in rows
     ]
     return "\n".join(lines)
 

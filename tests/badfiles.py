@@ -361,6 +361,11 @@ TEXTS: Cases = {
         for end, pack in PACKINGS.items()
     ],
     "packed text unsaid": [("a.txt", pack(b"text"), 1, f"does not end in {end}") for end, pack in PACKINGS.items()],
+    "empty text file": [
+        ("a.txt", b"", 1, "the file is empty"),
+        ("a.txt", b"\xef\xbb\xbf", 1, "the file is empty"),
+        ("a.txt.gz", gzip.compress(b""), 1, "the file is empty"),
+    ],
     "no text": [(name, b"text", None, "is not a text file by its name") for name in ("a.md", "a.csv", "text")],
 }
 

@@ -61,6 +61,16 @@ def test_without_labels():
     assert list(items.labels) == []
 
 
+def test_more_texts_than_four_bytes_can_count(monkeypatch):
+    monkeypatch.setattr(module, "SPAN", 7)
+    items = Items()
+    texts = ["", "ab", "c" * 30, "", "dä" * 4, "e" * 7, "f", ""] * 3
+    for i, text in enumerate(texts):
+        items.append(text, None, i)
+    assert list(items.texts) == texts
+    assert [items[i].text for i in reversed(range(len(texts)))] == texts[::-1]
+
+
 def test_a_full_disk_is_said(monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 10)
     items = Items()

@@ -1,9 +1,11 @@
 import io
+import os
+from pathlib import Path
 
 import pytest
 
 from unrolled.data import files
-from unrolled.data.files import encoding_of, transcoded, unpacked_name
+from unrolled.data.files import encoding_of, open_bytes, transcoded, unpacked_name
 from unrolled.errors import DataError
 
 TEXT = "a\r\nÄ€😀\u2028\n" * 50
@@ -41,3 +43,13 @@ def test_utf8_needs_no_mark():
 @pytest.mark.parametrize("name", ["A.CSV", "a.csv.gz", "a.csv.XZ", "a.csv.bz2"])
 def test_a_name_without_its_packing(name):
     assert unpacked_name(name) == "a.csv"
+
+
+def test_a_pipe_or_a_device_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    for path in (tmp_path / "a.csv", Path("/dev/null")):
+        with (
+            pytest.raises(DataError, match=f"^{path}: is a pipe or a device.*\n.*name - instead"),
+            open_bytes(path, str(path)),
+        ):
+            pass

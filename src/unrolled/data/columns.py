@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from array import array
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import ClassVar, NamedTuple, Self, TypeVar, cast, overload
@@ -19,6 +20,7 @@ __all__ = ["Example", "Items", "Pair", "PairItems", "View"]
 
 IN_MEMORY = 1 << 26  # bytes of texts; what is more goes to a temporary file
 BLOCK = 1 << 18  # bytes that are read of it at once
+SPAN = 1 << 32  # bytes that four bytes can count
 T = TypeVar("T")
 
 
@@ -176,7 +178,9 @@ class _Columns:
 
 class _Texts:
     def __init__(self) -> None:
-        self._ends = array("Q", (0,))  # in bytes; the first one is where they begin
+        self._ends = array("I", (0,))  # in bytes, modulo SPAN; the first one is where they begin
+        self._spans: list[int] = []  # where in _ends another SPAN has been passed
+        self._size = 0  # of the texts so far
         self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the texts)
         weakref.finalize(self, self._file.close)
         self._waiting = bytearray()  # texts that are not in the file yet
@@ -184,7 +188,9 @@ class _Texts:
     def append(self, text: str) -> None:
         data = text.encode()
         self._waiting += data
-        self._ends.append(self._ends[-1] + len(data))
+        self._size += len(data)
+        self._spans += [len(self._ends)] * (self._size // SPAN - len(self._spans))
+        self._ends.append(self._size % SPAN)
         if len(self._waiting) >= BLOCK:
             self._write()
 
@@ -193,11 +199,14 @@ class _Texts:
         self._write()
         begin, block = 0, b""
         for row in rows:
-            start, end = self._ends[row], self._ends[row + 1]
+            start, end = self._end(row), self._end(row + 1)
             if start < begin or end > begin + len(block):
                 self._file.seek(start)
                 begin, block = start, self._file.read(max(end - start, BLOCK))
             yield block[start - begin : end - begin].decode()
+
+    def _end(self, i: int) -> int:
+        return self._ends[i] + SPAN * bisect(self._spans, i)
 
     def _write(self) -> None:
         if self._waiting:

@@ -83,9 +83,12 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
     """Open `path`, unpacking .gz, .xz and .bz2; `file` is its name in messages.
 
     Raises:
-        DataError: there is no such file, it is a folder, or it may not be read.
+        DataError: there is no such file, it is a folder, a pipe or a device, or it may not be read.
     """
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            problem = "is a pipe or a device, not a file: it cannot be read more than once, as data are"
+            raise DataError(problem, file=file, fix="send it to standard input, and name - instead")
         handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
         folder = path.parent
@@ -112,7 +115,8 @@ def unreadable(error: Exception, file: str, lines: int) -> DataError:
         problem, fix = f"cannot be read: {error.strerror or error}", "check the disk, or copy the file again"
         return DataError(problem, file=file, line=lines + 1, fix=fix)
     # Unpackers read ahead, so the line at which the damage lies is not known.
-    problem = f"the compressed data is damaged or cut off, some way after line {lines}: {error}"
+    where = f", some way after line {lines}" if lines else ""
+    problem = f"the compressed data is damaged or cut off{where}: {error}"
     return DataError(problem, file=file, fix="fetch or compress the file again")
 
 

@@ -277,6 +277,8 @@ def _by_file(files: tuple[Text, ...], missing: dict[str, float], config: DataCon
 def _contiguous(files: tuple[Text, ...], missing: dict[str, float], config: DataConfig) -> dict[str, tuple[Text, ...]]:
     (text,) = files
     total = sum(map(len, blocks(text)))
+    if not total:
+        raise DataError("the file is empty", file=text.source, line=1, fix="check that the right file was named")
     order = ["train", *(part for part in PARTS if part in missing)]
     sizes = [1 - sum(missing.values()), *(missing[part] for part in order[1:])]
     starts = [round(total * sum(sizes[:i])) for i in range(1, len(sizes))]
