@@ -180,6 +180,77 @@ def bad_files(found: dict[str, Any]) -> str:
 ENDS = {"refused": "refused as a whole", "skipped": "read but for bad rows, which are counted", "whole": "still good"}
 
 
+def tags(found: dict[str, Any]) -> str:
+    """The rows as taggers, and the most frequent tag of each word."""
+    first = next(iter(found.values()))
+    lines = [
+        "| row | accuracy, mean of 3 seeds | by seed | interval of the first | unseen words | parameters | seconds |",
+        "|---|---|---|---|---|---|---|",
+        f"| the most frequent tag of each word | {first['baseline_accuracy']:.1%} | | "
+        f"| {first['baseline_unseen_accuracy']:.1%} | | |",
+    ]
+    for row in found.values():
+        low, high = row["interval_of_first"]
+        lines.append(
+            f"| {row['row']} | {row['accuracy']:.1%} | {_by_seed(row)} | {low:.1%} to {high:.1%} "
+            f"| {row['unseen_accuracy']:.1%} | {row['parameters']:,} | {max(row['seconds_by_seed']):.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def tags_search(found: dict[str, Any]) -> str:
+    """What the parts of the recipe are worth, on the validation part."""
+    trials = found["lstm"]["trials"]
+    lines = ["| lstm, one seed, valid | accuracy | unseen words | seconds |", "|---|---|---|---|"]
+    for trial in trials:
+        changed = " ".join(
+            f"--{'no-' if value is False else ''}{name.replace('_', '-')}{'' if value is False else f' {value}'}"
+            for name, value in trial["settings"].items()
+        )
+        name = f"`{changed}`" if changed else "as it comes"
+        accuracy, unseen = trial["valid_accuracy"], trial["valid_unseen_accuracy"]
+        lines.append(f"| {name} | {accuracy:.1%} | {unseen:.1%} | {trial['seconds_by_seed'][0]:.0f} |")
+    return "\n".join(lines)
+
+
+def images(found: dict[str, Any]) -> str:
+    """Fashion-MNIST and MNIST at once and by row."""
+    lines = [
+        "| data | row | by | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | parameters | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for part, row in found.items():
+        if row["by"] != "pixel":
+            low, high = row["interval_of_first"]
+            lines.append(
+                f"| {'Fashion-MNIST' if part == 'fashion' else 'MNIST'} | {row['row']} | {row['by']} "
+                f"| {row['accuracy']:.2%} | {_by_seed(row, 2)} | {low:.2%} to {high:.2%} "
+                f"| {row['parameters']:,} | {max(row['seconds_by_seed']):.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def pixels(found: dict[str, Any]) -> str:
+    """One pass over MNIST in 784 steps."""
+    lines = [
+        "| row | seconds of the pass | pixels/s in it | in turns: ours | torch.nn | ours is | test accuracy after it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found.values():
+        if row["by"] == "pixel":
+            turns = row["in_turns"]
+            lines.append(
+                f"| {row['row']} | {row['seconds_by_seed'][0]:.0f} | {row['steps_per_second']:,} "
+                f"| {turns['unrolled']:,} | {turns['torch']:,} | {row['times_as_fast']:.2f} times as fast "
+                f"| {row['accuracy']:.1%} |"
+            )
+    return "\n".join(lines)
+
+
+def _by_seed(row: dict[str, Any], digits: int = 1) -> str:
+    return ", ".join(f"{accuracy:.{digits}%}" for accuracy in row["accuracy_by_seed"])
+
+
 def steps(found: dict[str, Any]) -> str:
     """A step of a stream beside torch.nn and ONNX Runtime."""
     lines = ["| B, T, D, H | ours | torch.nn takes | ONNX Runtime takes |", "|---|---|---|---|"]
@@ -207,6 +278,10 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
     "bad_files": (bad_files, "bad_files"),
+    "tags": (tags, "tags"),
+    "tags_search": (tags_search, "tags_search"),
+    "images": (images, "images"),
+    "pixels": (pixels, "images"),
 }
 PAGES = (Path("README.md"), Path("docs") / "measured.md", Path("docs") / "data.md")
 

@@ -83,6 +83,13 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
         "train": "train-images.idx3-ubyte",
         "test": "t10k-images-idx3-ubyte.gz",
     }
+    (tmp_path / "valid-labels-idx1-ubyte.gz").touch()
+    with pytest.raises(
+        DataError,
+        match=r"valid-labels-idx1-ubyte.gz: these labels have no images .*\n  fix:  put valid-images-idx3-ubyte.gz",
+    ):
+        idx.parts_of(tmp_path)
+    (tmp_path / "valid-labels-idx1-ubyte.gz").unlink()
     (tmp_path / "test-images-idx3-ubyte").touch()
     with pytest.raises(DataError, match="test-images-idx3-ubyte: is the test part, and so is t10k-images"):
         idx.parts_of(tmp_path)

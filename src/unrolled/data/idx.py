@@ -1,4 +1,4 @@
-"""IDX, the files of MNIST and its relatives: a header, then the numbers of one array, also packed as .gz or .xz.
+"""IDX, the files of MNIST and its relatives: a header, then the numbers of one array, also packed as .gz, .xz or .bz2.
 
     00 00 TT NN   type of the numbers, how many axes     08 = unsigned bytes, the only type that images and labels have
     NN × u32      the size of each axis, big-endian      (N, H, W) or (N, H, W, C): images; (N,): labels
@@ -20,17 +20,20 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.files import UNREADABLE, open_bytes
+from unrolled.data.files import PACKINGS, UNREADABLE, open_bytes
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["MOST_PIXELS", "PARTS", "is_idx", "labels_beside", "parts_of", "read_images", "read_labels"]
 
-NAME = re.compile(r"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[13][-._]ubyte)(?P<packed>(\.gz|\.xz)?)", re.I)
-EXTENSION = re.compile(r".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)(\.gz|\.xz)?", re.I)
+PACKING = "|".join(map(re.escape, PACKINGS))
+NAME = re.compile(
+    rf"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[134][-._]ubyte)(?P<packed>({PACKING})?)", re.I
+)
+EXTENSION = re.compile(rf".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)({PACKING})?", re.I)
 PARTS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("t10k", "test")}  # as files call them
 MOST_PIXELS = 50_000_000  # of one image: more is no input of a network, but a mistake or an attack
 BLOCK = 1 << 20  # bytes that are unpacked at once
-PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz"}
+PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}
 TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit integers", 0x0C: "32-bit integers"}
 TYPES |= {0x0D: "32-bit floats", 0x0E: "64-bit floats"}
 FETCH = "fetch the file again"
@@ -70,7 +73,7 @@ def labels_beside(path: Path) -> Path:
             fix="name the two files as in train-images-idx3-ubyte and train-labels-idx1-ubyte (.gz)",
         )
     name = found["stem"] + "labels" + re.sub("idx[34]", "idx1", found["rest"])
-    for packed in (found["packed"], "", ".gz", ".xz"):
+    for packed in (found["packed"], "", *PACKINGS):
         if (beside := path.with_name(name + packed)).is_file():
             return beside
     raise DataError(
@@ -84,13 +87,21 @@ def parts_of(folder: Path) -> dict[str, Path]:
     """Return the files of images in a folder by part: train-images-… is train, t10k-images-… and test-images-… test.
 
     Raises:
-        DataError: two files are the same part, or a file is none.
+        DataError: two files are the same part, a file is none, or labels stand without images.
     """
-    files = sorted(path for path in folder.iterdir() if (m := NAME.fullmatch(path.name)) and m["kind"] == "images")
+    names = {path: match for path in sorted(folder.iterdir()) if (match := NAME.fullmatch(path.name))}
+    images = {path: match["stem"] for path, match in names.items() if match["kind"].lower() == "images"}
+    for path, match in names.items():
+        if path not in images and match["stem"] not in images.values():
+            name = match["stem"] + "images" + match["rest"].replace("idx1", "idx3") + match["packed"]
+            raise DataError(
+                "these labels have no images beside them",
+                file=str(path),
+                fix=f"put {name} into the same folder, or take the labels away",
+            )
     found: dict[str, Path] = {}
-    for path in files:
-        stem = path.name.partition("images")[0].strip("-._").lower()
-        part = next((part for part, names in PARTS.items() if stem in names), None)
+    for path, stem in images.items():
+        part = next((part for part, called in PARTS.items() if stem.strip("-._").lower() in called), None)
         if part is None or part in found:
             problem = f"is the {part} part, and so is {found[part].name}" if part else "is none of the parts we know"
             raise DataError(problem, file=str(path), fix="name one file, or keep one of train-, valid- and t10k- each")

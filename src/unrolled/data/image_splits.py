@@ -104,7 +104,7 @@ def _sentence(
 ) -> str:
     """How the parts came about."""
     source = str(data) if isinstance(data, (str, Path)) else PYTHON
-    said = [f"the parts {', '.join(fixed)} of {source}"] if fixed else []
+    said = [f"the part{'s'[: len(fixed) > 1]} {', '.join(fixed)} of {source}"] if fixed else []
     if any(wanted.values()) or not fixed:
         said.append(how_split("train" if fixed else source, "image", wanted, config.split_seed))
     return "; ".join([*said, *(f"{name} is {file}" for name, file in files.items())])

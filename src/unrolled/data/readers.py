@@ -56,7 +56,7 @@ def format_of(path: Path) -> str:
             f"cannot tell the format from {got}",
             file=str(path),
             fix=f"files end in {', '.join(EXTENSIONS)}, all but the last also with {', '.join(PACKINGS)}"
-            + ("; plain text is for --task generate" if extension == ".txt" else ""),
+            + OTHER_TASKS.get(extension, ""),
         )
     form = EXTENSIONS[extension]
     if form == "parquet" and path.suffix.lower() in PACKINGS:
@@ -110,6 +110,7 @@ def _read_jsonl(lines: Lines, wanted: Sequence[str]) -> Rows:
 
 
 FORMATS: dict[str, Callable[[Lines, Sequence[str]], Rows]] = {"csv": _read_csv, "tsv": _read_tsv, "jsonl": _read_jsonl}
+OTHER_TASKS = {".txt": "; plain text is for --task generate", ".conllu": "; CoNLL-U is for --task tag"}
 EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 

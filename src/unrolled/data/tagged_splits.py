@@ -60,7 +60,7 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
             f'the training part has one tag only: "{excerpt(labels[0], 40)}" ({len(parts["train"]):,} sentences); a '
             "tagger needs two",
             file=train.source,
-            fix=f'check that "{config.label}" is the column with the tags',
+            fix="check that the column with the tags was named (--label, of CoNLL-U) and that the file holds all tags",
         )
     parts |= {name: _without_unknown(parts[name], name, labels, config) for name in ("valid", "test")}
     if not parts["valid"]:
