@@ -132,7 +132,7 @@ def test_what_is_no_word_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "left out, being no words: 0 multiword tokens, 40 empty nodes" in caplog.text
 
 
-def test_a_long_lag_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_training_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
     path = write_conllu(tmp_path / "a.conllu")
     whole = api.train(path, out=tmp_path / "whole", **SMALL)
     seen = []
