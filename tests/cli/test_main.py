@@ -237,6 +237,7 @@ def test_decode_from_a_file_in_its_order(say: Callable[..., Said], folder: Path,
     (data.parent / "new.jsonl").write_text('{"says": "tab\\tand\\nline"}\n')
     said = say("decode", folder, "-f", "new.jsonl", "--text", "says")
     assert said.out.endswith("\ttab\\tand\\nline\n"), "an answer is one line"
+    assert say("decode", folder, "--file", "sample:films/test").out.count("\n") == 495
 
 
 def standard_input(monkeypatch: pytest.MonkeyPatch, given: bytes) -> Iterator[None]:

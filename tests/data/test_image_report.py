@@ -33,8 +33,9 @@ def test_what_it_says_of_images() -> None:
 def test_the_first_image_is_drawn() -> None:
     image = np.zeros((4, 60), np.uint8)
     image[:, 30:] = 255
+    image = np.vstack([np.zeros((3, 60), np.uint8), image])
     images = np.stack([image] * 40)
-    images[:, 1, 59] = np.arange(40)  # no two are equal, and this pixel is not drawn: every third one is
+    images[:, 4, 59] = np.arange(40)  # no two are equal, and this pixel is not drawn: every third one is
     label, lines = api.inspect((images, ["a", "b"] * 20), by="row").first
     assert lines == (" " * 20 + "@" * 20,) * 2
     assert label in ("a", "b")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag, TextSettings, given, refuse_foreign, refuse_given
+from unrolled.cli.settings import DataName, DeviceFlag, TextSettings, given, refuse_foreign, refuse_given
 from unrolled.errors import ConfigError, DataError, printable
 
 __all__ = ["command"]
@@ -28,7 +28,7 @@ def command(
     run: Path,
     /,
     *texts: str,
-    file: Annotated[Path | None, Parameter(name=["--file", "-f"])] = None,
+    file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
     settings: TextSettings = None,
@@ -68,8 +68,8 @@ def command(
     texts
         Texts to answer for, to translate or to continue; or image files.
     file
-        CSV, TSV or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), or an IDX
-        file or folder of images; it needs no labels.
+        CSV, TSV or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), an IDX
+        file or folder of images, or a sample's name; it needs no labels.
     json
         Print one JSON object a line, with all that is known of the answer.
     device

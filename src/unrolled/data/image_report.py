@@ -134,12 +134,14 @@ def _part(part: Images, labels: tuple[str, ...], majority: str) -> ImagePartRepo
 
 
 def _drawn(images: Images) -> tuple[str, ...]:
-    """The first image with a character for a pixel, or for every n-th one where it is large."""
+    """The first image with a character for a pixel, or for every n-th one where it is large; without a dark rim."""
     every = -(-images.shape[1] // DRAWN)
     grey = images.pixels[0, ::every, ::every].mean(axis=-1)
     least, most = float(grey.min()), float(grey.max())
     shades = ((grey - least) / ((most - least) or 1.0) * (len(SHADES) - 1)).round().astype(int)
-    return tuple("".join(2 * SHADES[shade] for shade in line).rstrip() for line in shades)
+    lines = ["".join(2 * SHADES[shade] for shade in line).rstrip() for line in shades]
+    drawn = [number for number, line in enumerate(lines) if line] or [0]
+    return tuple(lines[drawn[0] : drawn[-1] + 1])
 
 
 def _lines(report: ImageReport) -> Iterator[str]:
