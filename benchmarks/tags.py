@@ -24,7 +24,6 @@ CUTS: list[dict[str, Any]] = [
     {"whole_words": 0},
     {"tokenizer": "character"},
     {"tokenizer": "word", "vocabulary_size": 20_000, "whole_words": 0},
-    {"label_smoothing": 0.0},
     {"bidirectional": False},
 ]
 
