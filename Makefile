@@ -45,6 +45,7 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	for part in plain best rows; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
+	for row in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$row || exit; done
 	$(BIN)/python benchmarks/large_text.py
 	$(BIN)/python benchmarks/kernels.py
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \

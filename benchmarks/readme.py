@@ -198,21 +198,6 @@ def tags(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def tags_search(found: dict[str, Any]) -> str:
-    """What the parts of the recipe are worth, on the validation part."""
-    trials = found["lstm"]["trials"]
-    lines = ["| lstm, one seed, valid | accuracy | unseen words | seconds |", "|---|---|---|---|"]
-    for trial in trials:
-        changed = " ".join(
-            f"--{'no-' if value is False else ''}{name.replace('_', '-')}{'' if value is False else f' {value}'}"
-            for name, value in trial["settings"].items()
-        )
-        name = f"`{changed}`" if changed else "as it comes"
-        accuracy, unseen = trial["valid_accuracy"], trial["valid_unseen_accuracy"]
-        lines.append(f"| {name} | {accuracy:.1%} | {unseen:.1%} | {trial['seconds_by_seed'][0]:.0f} |")
-    return "\n".join(lines)
-
-
 def images(found: dict[str, Any]) -> str:
     """Fashion-MNIST and MNIST at once and by row."""
     lines = [
@@ -279,7 +264,6 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "large_rows": (large_rows, "large_rows"),
     "bad_files": (bad_files, "bad_files"),
     "tags": (tags, "tags"),
-    "tags_search": (tags_search, "tags_search"),
     "images": (images, "images"),
     "pixels": (pixels, "images"),
 }
