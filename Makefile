@@ -42,6 +42,7 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/films.py --search
 	$(BIN)/python benchmarks/dropout.py
+	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	for part in plain best rows; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done

@@ -1,12 +1,11 @@
-"""Training updates of a GRU with additive attention: ours beside a plain torch loop, in turn, in one process.
+"""Training updates of a GRU that looks at its source: ours beside a plain torch loop, in turn, in one process.
 
     python benchmarks/attention.py [--seconds 20]
 
 `plain` is what a careful person writes in torch's own modules: nn.GRU over a packed source, keys projected once,
-nn.GRUCell on [embedding; context] step by step, all logits at once. `loop` is ours step by step, layers/bahdanau.py;
-`scan` is what training uses, layers/additive_scan.py; `general` and `fixed` are Luong's attention and the row
-encoder_decoder, of the same sizes. All read the same batch, the source in both directions, and take fused AdamW
-updates. Ratios are medians over the turns.
+nn.GRUCell on [embedding; context] step by step, all logits at once. `additive` is ours; `general` and `fixed` are
+Luong's attention and the row encoder_decoder, of the same sizes. All read the same batch, the source in both
+directions, and take fused AdamW updates. Ratios are medians over the turns.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import argparse
 import statistics
 from collections.abc import Callable
 from typing import NamedTuple
-from unittest.mock import patch
 
 import torch
 from record import save
@@ -99,17 +97,10 @@ def rivals(shape: Shape) -> dict[str, Callable[[], None]]:
     def ours(model: EncoderDecoderModel) -> Callable[[], None]:
         return update(model, lambda: model(ids, model.begin(source, lengths), target_lengths)[0])
 
-    loop = ours(AttentionModel(inputs, V, config))
-
-    def stepwise() -> None:
-        with patch("unrolled.layers.additive_scan.serves", return_value=False):
-            loop()
-
     plain = Plain(shape)
     return {
         "plain": update(plain, lambda: plain(source, lengths, ids)),
-        "loop": stepwise,
-        "scan": ours(AttentionModel(inputs, V, config)),
+        "additive": ours(AttentionModel(inputs, V, config)),
         "general": ours(AttentionModel(inputs, V, config.model_copy(update={"score": "general"}))),
         "fixed": ours(EncoderDecoderModel(inputs, V, config)),
     }

@@ -167,8 +167,6 @@ def twin(part: nn.Module, *, seed: int = 0) -> Finding:
     ]
     if not backends:
         return Finding("twin", 0, 0.0, "no backend but the reference can run its cells")
-    if any(isinstance(module, Score) for module in whole.modules()):
-        backends.append("auto")  # a scan with attention in it has a twin of its own
     law = _Law("twin")
     for B, T, lengths in [(4, 7, None), (4, 7, torch.tensor([3, 7, 0, 1])), (1, 1, None), (1, 5, None), (3, 0, None)]:
         exact = _gradients(whole, "reference", torch.float64, B, T, lengths, seed)

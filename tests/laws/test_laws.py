@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from parts import CELLS, LAYERS, MODELS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
+from parts import CELLS, LAYERS, MODELS, PAIRS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
 from unrolled import laws
 from unrolled.cells import Cell, GRUCell, LSTMCell
+from unrolled.config import ModelConfig
 from unrolled.errors import LawError
 from unrolled.layers import Bag, Layer, Recurrent
+from unrolled.models import EncoderDecoderModel
 
 
 def held(part: nn.Module) -> dict[str, int]:
@@ -133,6 +135,14 @@ class WrongGates(LSTMCell):
         return gates._replace(i=gates.f, f=gates.i)
 
 
+class ReadsSourcePadding(EncoderDecoderModel):
+    """Encodes padding too."""
+
+    def begin(self, source, lengths=None):
+        state = super().begin(source)
+        return state if lengths is None else state._replace(memory=state.memory._replace(lengths=lengths))
+
+
 class Hides(Recurrent):
     """A weight that no state_dict has."""
 
@@ -158,6 +168,7 @@ class Hides(Recurrent):
         (laws.row, lambda: Mixes(D, D, causal=True)),
         (laws.row, lambda: ReadsPadding(D)),
         (laws.row, lambda: LeavesPadding(GRUCell(D, H))),
+        (laws.row, lambda: ReadsSourcePadding(PAIRS, 11, ModelConfig(hidden_size=5))),
         (laws.round_trip, lambda: Hides(GRUCell(D, H))),
     ],
 )

@@ -88,12 +88,10 @@ def test_additive_attention_looks_with_the_state_before_the_step() -> None:
         x_gates = cell.project(torch.cat([model.embedding.weight[IDS[:, t]], context], dim=1))
         y, s = cell.advance(cell.gates(x_gates, s), s)
         expected.append(model.head(y))
-    for context_of_gradients in (torch.enable_grad, torch.no_grad):  # the scan for training, the loop for decoding
-        with context_of_gradients():
-            logits, after = model(IDS, state)
-        close(logits, torch.stack(expected, dim=1))
-        close(after.carry.weights, weights)
-        close(after.carry.context, context)
+    logits, after = model(IDS, state)
+    close(logits, torch.stack(expected, dim=1))
+    close(after.carry.weights, weights)
+    close(after.carry.context, context)
 
 
 @pytest.mark.parametrize("feeding", [False, True])

@@ -4,8 +4,7 @@
     s_t = lowest([x_t; context_t], s_{t−1})
     y_t = the layers above(s_t)
 
-The lowest layer asks and gets the answer, so what is above it runs as one scan. In training the steps themselves are
-those of layers/additive_scan.py, the twin of the loop here.
+The lowest layer asks and gets the answer, so it alone takes one step at a time; what is above it runs as one scan.
 
 Bahdanau, Cho & Bengio, "Neural machine translation by jointly learning to align and translate", 2015.
 """
@@ -15,7 +14,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unrolled.layers import additive_scan
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
 from unrolled.layers.scores import Additive, look
@@ -49,29 +47,16 @@ class Bahdanau(nn.Module):
         check_lengths(lengths, B, T)
         lowest = self.layers.layers[0]
         assert isinstance(lowest, Recurrent)
-        own = carry._replace(layers=carry.layers[0])
-        if T == 0:
-            y = x.new_zeros(B, 0, lowest.output_size)
-        elif additive_scan.serves(lowest, x):
-            y, own = additive_scan.scan(lowest, self.score, x, memory, own, lengths)
-        else:
-            y, own = self.loop(lowest, x, memory, own, lengths)
-        y, above = self.layers.above(y, carry.layers[1:], lengths)
-        return y, own._replace(layers=(own.layers, *above))
-
-    def loop(
-        self, lowest: Recurrent, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None
-    ) -> tuple[Tensor, AttentionCarry]:
-        """The lowest layer's steps, one after the other; `carry.layers` is its state alone."""
         here, mask = memory.real, lowest.mask(x)
-        is_real = None if lengths is None else real(lengths, x.shape[1]).unbind(1)
-        ys = []
-        for t, x_t in enumerate(torch.split(x, 1, dim=1)):
-            weights, context = look(self.score, carry.layers.h.unsqueeze(1), memory, here)
-            y, state = lowest.run(torch.cat([x_t, context], dim=2), carry.layers, None, mask)
+        is_real = None if lengths is None else real(lengths, T).unbind(1)
+        own, ys = carry._replace(layers=carry.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
+        for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
+            weights, context = look(self.score, own.layers.h.unsqueeze(1), memory, here)
+            y, state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
             after = AttentionCarry(state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:
-                y, after = y.masked_fill(~is_real[t].view(-1, 1, 1), 0), hold(is_real[t], after, carry)
-            carry = after
+                y, after = y.masked_fill(~is_real[t].view(-1, 1, 1), 0), hold(is_real[t], after, own)
+            own = after
             ys.append(y)
-        return torch.cat(ys, dim=1), carry
+        y, above = self.layers.above(torch.cat(ys, dim=1), carry.layers[1:], lengths)
+        return y, own._replace(layers=(own.layers, *above))
