@@ -10,7 +10,7 @@ from unrolled import scan
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
-from unrolled.layers import Bag, Bidirectional, Recurrent, Stacked, Window
+from unrolled.layers import Bag, Bidirectional, Block, Blocks, Recurrent, SelfAttention, Stacked, Window
 from unrolled.lineage import LINEAGE
 from unrolled.models import AttentionModel, EncoderDecoderModel, Features, Ids, Pairs
 
@@ -48,6 +48,16 @@ for _name, _make in CELLS.items():
     }
 LAYERS["mixed-stack"] = lambda: Stacked([both(GRUCell), Recurrent(LSTMCell(2 * H, 4)), Recurrent(ElmanCell(4, 2))])
 
+LAYERS |= {
+    "attention-causal": lambda: SelfAttention(4, 2, causal=True),
+    "attention-all": lambda: SelfAttention(4, 2, causal=False),
+    "block-pre": lambda: Block(4, 2, 8, causal=True),
+    "block-post": lambda: Block(4, 2, 8, causal=True, norm="post", nonlinearity="gelu"),
+    "block-all": lambda: Block(4, 1, 8, causal=False),
+    "blocks": lambda: Blocks(D, 4, 2, num_heads=2, inner_size=8, causal=True, limit=9),
+    "blocks-learned": lambda: Blocks(4, 4, 1, num_heads=2, inner_size=8, causal=True, limit=9, position="learned"),
+}
+
 INPUTS = {"ids": Ids(11), "features": Features(3)}
 OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
     ("feedforward", "once"): [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
@@ -64,7 +74,13 @@ OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
         {"bidirectional": True, "read": "mean", "num_layers": 2},
     ],
     ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}],
+    ("transformer", "once"): [{}, {"read": "max", "num_layers": 2}, {"norm": "post", "position": "learned"}],
+    ("transformer", "each"): [{}, {"num_layers": 2, "norm": "post", "nonlinearity": "gelu"}],
+    ("gpt", "each"): [{}, {"num_layers": 2}, {"norm": "post", "position": "learned"}, {"num_heads": 1}],
 }
+
+
+ATTENTIVE = ("transformer", "gpt")
 
 
 class ModelCase(NamedTuple):
@@ -74,7 +90,9 @@ class ModelCase(NamedTuple):
     options: dict[str, object]
 
     def make(self, **more: object) -> nn.Module:
-        small = {"hidden_size": 5} | ({"embedding_size": 6} if self.inputs == "ids" else {})
+        small = {"hidden_size": 8 if self.row in ATTENTIVE else 5} | (
+            {"embedding_size": 6} if self.inputs == "ids" else {}
+        )
         config = ModelConfig(**{**small, **self.options, **more})
         return build(self.row, INPUTS[self.inputs], 4, config, answer=self.answer)
 
@@ -88,7 +106,7 @@ MODELS = [
     for row in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
-    for options in OPTIONS["recurrent" if row.cell else "feedforward", answer]
+    for options in OPTIONS.get(("recurrent" if row.cell else row.name, answer), [])
 ]
 
 

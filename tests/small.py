@@ -19,6 +19,7 @@ from unrolled import lineage
 from unrolled.training import Run
 
 ROWS = tuple(row.name for row in lineage.rows_for("classify"))
+OWN: dict[str, dict[str, Any]] = {"transformer": {"num_heads": 1}}  # what a row needs at sizes that are not even
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 5, "updates": 4, "evaluate_every": 2, "min_frequency": 1}
 GOOD, BAD = ("fine", "warm", "funny", "superb"), ("dull", "thin", "flat", "boring")
 FILLER = ("the", "film", "a", "plot", "Film", "scene", "it", "story")
@@ -46,7 +47,7 @@ def write_csv(path: Path, rows: list[tuple[str, str]] | None = None, *, header: 
 @cache
 def trained(row: str = "gru", **settings: Any) -> Run:
     """A run of a few updates; the same one for all who ask for the same."""
-    return unrolled.train(pairs(), row=row, **SMALL | settings)
+    return unrolled.train(pairs(), row=row, **SMALL | OWN.get(row, {}) | settings)
 
 
 def write_text(path: Path, text: str | None = None) -> Path:
@@ -100,7 +101,7 @@ def write_images(folder: Path, part: str = "train", n: int = 60, *, seed: int = 
 def image_run(row: str = "gru", **settings: Any) -> Run:
     """A classifier of images after a few updates; the same one for all who ask for the same."""
     small = {"hidden_size": 5, "updates": 4, "evaluate_every": 2, "batch_images": 16}
-    return unrolled.train(pictures(), row=row, **small | settings)
+    return unrolled.train(pictures(), row=row, **small | OWN.get(row, {}) | settings)
 
 
 TAGS = {"fine": "ADJ", "dull": "ADJ", "the": "DET", "a": "DET", "film": "NOUN", "plot": "NOUN", "is": "VERB"}
@@ -155,7 +156,7 @@ def write_conllu(path: Path, made: list[tuple[list[str], list[str]]] | None = No
 @cache
 def tag_run(row: str = "gru", **settings: Any) -> Run:
     """A tagger of a few updates; the same one for all who ask for the same."""
-    own = {"window": 3} if row == "feedforward" else {}
+    own = {"window": 3} if row == "feedforward" else OWN.get(row, {})
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0}
     return unrolled.train(sentences(), task="tag", row=row, **small | own | settings)
 

@@ -111,7 +111,7 @@ def test_a_forced_backend_is_the_one_that_trains(row: str, backend: str) -> None
     ("settings", "error", "message"),
     [
         ({"hiden_size": 4}, ConfigError, 'unknown setting "hiden_size" (did you mean "hidden_size"?)'),
-        ({"row": "gpt"}, ConfigError, 'row "gpt" (Radford'),
+        ({"row": "gpt"}, ConfigError, 'row "gpt" does not serve task "classify"'),
         ({"row": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
         ({"row": "feedforward", "backend": "torch"}, ConfigError, 'row "feedforward" has no recurrent layer'),
         ({"row": "lstm", "nonlinearity": "relu"}, ConfigError, "row lstm has no use for nonlinearity"),

@@ -74,7 +74,7 @@ def test_whatever_a_setting_holds_is_read_back(text: str, rate: float, seed: int
         ({"read": "first"}, "read should be 'last', 'mean' or 'max': got 'first'"),
         ({"device": "gpu"}, "device should be 'auto', 'cpu', 'cuda' or 'mps': got 'gpu'"),
         ({"row": "grux"}, 'row "grux" is not in the lineage (did you mean "gru"?)'),
-        ({"row": "gpt"}, 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
+        ({"row": "gpt"}, 'row "gpt" does not serve task "classify"; feedforward, elman, lstm, gru, transformer do'),
         ({"task": "translate", "row": "gru"}, 'row "gru" does not serve task "translate"; encoder_decoder, attention'),
         ({"shared_vocabulary": True, "source_tokenizer": "byte"}, "shared_vocabulary needs one tokenizer for both sid"),
         ({"row": 3}, "row should be a valid string: got 3"),

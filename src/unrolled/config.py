@@ -105,16 +105,28 @@ class ModelConfig(_Section):
     read: Literal["last", "mean", "max"] | None = Field(
         None, description="what the one answer is read from; default: last, in row feedforward mean"
     )
-    window: int = Field(
-        16, ge=1, le=65_536, description="tokens that row feedforward sees at a time where it answers at each step"
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="tokens seen at a time: by row feedforward where it answers at each step (default: 16), by row gpt "
+        "(64); in row transformer the longest sequence (any; 1024 where places are learned)",
+    )
+    num_heads: int = Field(4, ge=1, le=1_000, description="heads N of attention (rows transformer, gpt)")
+    feedforward_size: int | None = Field(
+        None, ge=1, le=1_000_000, description="inner size of a block's feedforward network; default: 4 hidden_size"
+    )
+    norm: Literal["pre", "post"] = Field("pre", description="where a block's norms stand: before its parts or after")
+    position: Literal["sinusoidal", "learned"] = Field(
+        "sinusoidal", description="what says a step's place to attention"
     )
     dropout: float = Field(0.4, ge=0, lt=1, description="share of embeddings and layer outputs dropped in training")
     variational: bool = Field(False, description="one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)")
     recurrent_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of h dropped on its way back in, one mask a call"
     )
-    nonlinearity: Literal["tanh", "relu"] | None = Field(
-        None, description="of row elman (default tanh) and row feedforward (default relu)"
+    nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
+        None, description="of row elman (default tanh; no gelu), feedforward and transformer (relu), gpt (gelu)"
     )
     forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
     cell: Literal["elman", "lstm", "gru"] | None = Field(
@@ -149,7 +161,10 @@ class TrainingConfig(_Section):
     )
     streams: int = Field(16, ge=1, description="places of the text that are read side by side (task generate)")
     chunk: int = Field(
-        64, ge=1, description="tokens of a stream in one batch; the gradient reaches no further back (task generate)"
+        64,
+        ge=1,
+        description="tokens of a stream in one batch; the gradient reaches no further back (task generate; row gpt "
+        "reads whole windows)",
     )
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")

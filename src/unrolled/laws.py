@@ -278,7 +278,10 @@ class _Law:
         self.worst = max(self.worst, worst)
 
     def close_states(self, what: str, got: State, wanted: State, exact: bool = False) -> None:
+        """The leaves, one by one. A cache is as wide as the longest row of its batch, and 0 behind the others."""
         for i, (a, b) in enumerate(zip(leaves(got), leaves(wanted), strict=True)):
+            most = [max(sizes) for sizes in zip(a.shape[1:], b.shape[1:], strict=True)]
+            a, b = (leaf if [*leaf.shape[1:]] == most else _widened(leaf, most) for leaf in (a, b))
             self.close(f"{what}, tensor {i}", a, b, exact)
 
     def finding(self) -> Finding:
@@ -399,6 +402,12 @@ def _gradients(
         for (name, p), gradient in zip(named.items(), gradients, strict=True)
     }
     return {name: value.detach() for name, value in tensors.items()}
+
+
+def _widened(leaf: Tensor, sizes: list[int]) -> Tensor:
+    wide = leaf.new_zeros(leaf.shape[0], *sizes)
+    wide[tuple(slice(size) for size in leaf.shape)] = leaf
+    return wide
 
 
 def _largest(tensor: Tensor) -> float:

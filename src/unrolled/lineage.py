@@ -114,7 +114,8 @@ LINEAGE = (
         "attention only: no recurrence, no convolution",
         "its state grows with the sequence",
         "Vaswani et al. 2017",
-        ("classify", "tag", "translate"),
+        ("classify", "tag"),
+        "unrolled.models.transformer:TransformerModel",
     ),
     Row(
         "gpt",
@@ -122,7 +123,8 @@ LINEAGE = (
         "the decoder alone, predicting the next token",
         "its state grows with the sequence",
         "Radford et al. 2018; Brown et al. 2020",
-        ("translate", "generate"),
+        ("generate",),
+        "unrolled.models.gpt:GPTModel",
     ),
 )
 

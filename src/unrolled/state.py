@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = [
     "EncoderDecoderState",
@@ -58,13 +59,16 @@ def reorder(state: S, rows: Tensor | Sequence[int]) -> S:
 
 
 def join(states: Sequence[S]) -> S:
-    """Return one state that holds the rows of all `states`, in order. The inverse of `select`."""
+    """Return one state that holds the rows of all `states`, in order. The inverse of `select`.
+
+    Where leaves grow with the sequence, the shorter ones are filled up with 0, as they are in one batch.
+    """
     first = states[0]
     if all(state is None for state in states):
         return first
     if any(state is None for state in states):
         raise ValueError("join: some states are None (the beginning) and some are not; begin all of them first")
-    return _map(lambda *parts: torch.cat(parts, dim=0), *states)
+    return _map(_cat, *states)
 
 
 def detach(state: S) -> S:
@@ -99,6 +103,15 @@ def like(state: S, tensors: Sequence[Tensor]) -> S:
     if len(tensors) != sum(1 for _ in leaves(state)):
         raise ValueError(f"a state of {sum(1 for _ in leaves(state))} tensors is not made of {len(tensors)}")
     return _map(lambda _: next(rest), state)
+
+
+def _cat(*parts: Tensor) -> Tensor:
+    most = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    room = [
+        [side for m, n in zip(reversed(most), reversed(part.shape[1:]), strict=True) for side in (0, m - n)]
+        for part in parts
+    ]
+    return torch.cat([F.pad(part, pad) if any(pad) else part for part, pad in zip(parts, room, strict=True)], dim=0)
 
 
 def _map(change: Callable[..., Tensor], state: S, *others: S) -> S:

@@ -286,7 +286,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
         ("train data.csv --epochs inf", "epochs should be a finite number"),
         ("train data.csv --learning-rate nan", "learning_rate should be"),
         ("train data.csv --row grux", 'Invalid value "grux" for --row. Choose from: "feedforward", "elman"'),
-        ("train data.csv --row gpt", 'row "gpt" (Radford et al. 2018; Brown et al. 2020) is not built yet'),
+        ("train data.csv --row gpt", 'row "gpt" does not serve task "classify"'),
         ("train data.csv --task translate --row gru", 'row "gru" does not serve task "translate"; encoder_decoder, '),
         ("train data.csv --task translate", 'data.csv, line 1: no column "source"; the columns are "text", "label"'),
         ("train sample:letters", "sample:letters is a sample for task translate, not classify"),

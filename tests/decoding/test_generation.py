@@ -26,7 +26,8 @@ ROWS = [row.name for row in lineage.rows_for("generate")]
 def model_of(row: str, **options: object) -> Model:
     torch.manual_seed(1)
     own = {"window": 3} if row == "feedforward" else {}
-    model = build(row, Ids(V), V, ModelConfig(embedding_size=6, hidden_size=8, dropout=0.5, **own), answer="each")
+    config = ModelConfig(embedding_size=6, hidden_size=8, dropout=0.5, **own | options)
+    model = build(row, Ids(V), V, config, answer="each")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.7)
@@ -36,7 +37,7 @@ def model_of(row: str, **options: object) -> Model:
 class Counting(nn.Module):
     """Answers the next letter of the alphabet, round and round, with certainty 1 − 2⁻⁶ or so; its state is empty."""
 
-    num_outputs = V
+    num_outputs, limit = V, None
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ def nats_by_hand(model: Model, ids: Sequence[int]) -> list[float]:
     return [-float(logits[t, i]) for t, i in enumerate(ids)]
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", ["feedforward", "elman", "lstm", "gru"])
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 def test_one_stream_scores_each_token_given_all_before_it(
     row: str, chunk: int, monkeypatch: pytest.MonkeyPatch
@@ -184,3 +185,41 @@ def test_the_first_guess_is_counted() -> None:
     ids = np.array([*ids_of("abcdefgh"), UNK, *ids_of("ad")])
     scored = score_tokens(Counting(), ids)
     assert scored.right.sum() == 8 + 1, "a follows what is special; d does not follow a"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 8, 64])
+@pytest.mark.parametrize("chunk", [1, 20, 512])
+def test_what_has_a_limit_scores_each_token_given_half_of_it_or_more(
+    limit: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "CHUNK", chunk)
+    model = model_of("gpt", window=limit)
+    ids = np.random.default_rng(0).integers(5, V, size=50).astype(np.uint8)
+    read = [BOS, *ids.tolist()]
+    new, wanted = max(1, limit // 2), []
+    for t in range(50):
+        window = max(0, t - limit + new) // new * new  # the first one that has the target in its new half
+        logits = model(torch.tensor([read[window : t + 1]]))[0][0, -1].detach().double().log_softmax(0)
+        wanted.append(-float(logits[ids[t]]))
+        assert t + 1 - window >= min(t + 1, max(1, limit - new + 1) if t >= limit else 1)
+    scored = score_tokens(model, ids)
+    assert scored.tokens.sum() == 50
+    assert scored.nats.sum() == pytest.approx(sum(wanted), rel=1e-5)
+
+
+def test_what_has_a_limit_goes_on_with_the_last_half() -> None:
+    """The prompts reach the limit at different times; each goes on as it would alone, and as by hand."""
+    model = model_of("gpt", window=8)
+    prompts = ["abc", "", "abcdefghabcdefgh", "gg"]
+    together = write(model, prompts, Sampling(temperature=0), length=20)
+    for prompt, text in zip(prompts, together, strict=True):
+        context, written = [BOS, *ids_of(prompt)][-8:], []
+        for _ in range(20):
+            if len(context) > 8:
+                context = context[-4:]
+            logits = model(torch.tensor([context]))[0][0, -1].detach()
+            logits[: len(SPECIAL)] = -math.inf
+            written.append(int(logits.argmax()))
+            context.append(written[-1])
+        assert text == TOKENIZER.decode(written)
+        assert write(model, [prompt], Sampling(temperature=0), length=20) == [text]

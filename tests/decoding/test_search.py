@@ -42,6 +42,7 @@ class Translator(nn.Module):
 
     def __init__(self, seed: int = 3, vocabulary_size: int = V) -> None:
         super().__init__()
+        self.limit = None
         generator = torch.Generator().manual_seed(seed)
         self.num_outputs = vocabulary_size
         self.E = nn.Parameter(torch.randn(vocabulary_size, 6, generator=generator) * 2)
@@ -217,7 +218,7 @@ class Table(nn.Module):
     def __init__(self, table: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.tensor(table))
-        self.num_outputs = len(table)
+        self.num_outputs, self.limit = len(table), None
 
     def forward(self, ids: Tensor, state: object = None, lengths: Tensor | None = None) -> tuple[Tensor, object]:
         return self.table[ids], ()

@@ -17,7 +17,7 @@ TOKENIZER = Tokenizer.train([" the film a fine plot"], kind="character", min_fre
 
 def model(row: str) -> Model:
     torch.manual_seed(0)
-    config = ModelConfig(embedding_size=6, hidden_size=5, bidirectional=True)
+    config = ModelConfig(embedding_size=6, hidden_size=8, bidirectional=True)
     return build(row, Ids(TOKENIZER.vocabulary_size), 3, config, answer="each").eval()
 
 

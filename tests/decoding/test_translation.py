@@ -31,7 +31,7 @@ class Copier(nn.Module):
     """Writes the source, token by token, and then <eos>; its carry is how many tokens were written."""
 
     inputs = "a source and a target"
-    num_outputs = V
+    num_outputs, limit = V, None
 
     def __init__(self, times: int = 1) -> None:
         super().__init__()

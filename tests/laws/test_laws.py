@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from parts import CELLS, LAYERS, MODELS, PAIRS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
+from parts import ATTENTIVE, CELLS, LAYERS, MODELS, PAIRS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
 from unrolled import laws
 from unrolled.cells import Cell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
@@ -30,7 +30,7 @@ def test_every_layer_obeys_the_laws_that_bind_it(name: str) -> None:
     part = shaken(LAYERS[name]())
     expected = {"row", "round_trip"}
     expected |= {"split", "causal"} if part.causal else set()
-    expected |= set() if name.startswith(("bag", "window")) else {"twin"}
+    expected |= set() if name.startswith(("bag", "window", "attention", "block")) else {"twin"}
     assert held(part).keys() == expected
 
 
@@ -41,7 +41,7 @@ def test_every_row_obeys_the_laws_that_bind_it(case: ModelCase) -> None:
     expected = {"row", "round_trip"}
     expected |= {"split"} if part.causal else set()
     expected |= {"causal"} if part.causal and case.answer == "each" else set()
-    expected |= set() if case.row == "feedforward" else {"twin"}
+    expected |= set() if case.row in ("feedforward", *ATTENTIVE) else {"twin"}
     assert held(part).keys() == expected
 
 

@@ -25,8 +25,8 @@ def test_dropout_follows_every_layer_in_training() -> None:
 
 
 def test_an_unknown_nonlinearity_is_refused() -> None:
-    with pytest.raises(ConfigError, match="got 'gelu'"):
-        MLP([3, 5], nonlinearity="gelu")
+    with pytest.raises(ConfigError, match="one of tanh, relu, gelu: got 'gulp'"):
+        MLP([3, 5], nonlinearity="gulp")
 
 
 def test_a_head_starts_as_torch_does_and_without_bias() -> None:

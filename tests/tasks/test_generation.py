@@ -25,10 +25,10 @@ ROWS = [row.name for row in lineage.rows_for("generate")]
 def test_every_row_learns_to_continue(row: str, tmp_path: Path) -> None:
     """A text that repeats itself, every 6 characters: who sees that many can know the next one."""
     text = write_text(tmp_path / "a.txt", "abacad\n" * 400)
-    own = {"window": 6} if row == "feedforward" else {}
+    own = {"feedforward": {"window": 6}, "gpt": {"window": 16, "learning_rate": 0.01}}.get(row, {})
+    settings = {"learning_rate": 0.02, "valid_share": 0.05, "test_share": 0.05} | own
     run = api.train(
-        text, task="generate", row=row, hidden_size=24, embedding_size=8, updates=150, streams=4, chunk=16,
-        learning_rate=0.02, valid_share=0.05, test_share=0.05, **own,
+        text, task="generate", row=row, hidden_size=24, embedding_size=8, updates=150, streams=4, chunk=16, **settings
     )  # fmt: skip
     assert run.test.bits_per_character < 0.4
     assert run.test.frequency_bits_per_character > 1.5

@@ -23,7 +23,7 @@ SMALL: dict[str, object] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [row for row in ROWS if row != "transformer"])
 def test_every_row_learns_to_tag(row: str) -> None:
     """Words that have one tag wherever they stand, and words whose tag the word before decides."""
     own = {"window": 16} if row == "feedforward" else {}
@@ -32,6 +32,22 @@ def test_every_row_learns_to_tag(row: str) -> None:
     assert run.test.accuracy > 0.97 > 0.93 > run.test.baseline_accuracy
     (answer,) = run.decode("the no3 is no3")
     assert [word.tag for word in answer.words] == ["DET", "NOUN", "VERB", "ADJ"]
+
+
+def test_the_transformer_learns_to_tag() -> None:
+    """A word whose tag the word at the other end of the sentence decides: every word is as near as any other."""
+    made = [
+        ([first, *[f"w{i}" for i in range(k)], "end"], [first.upper(), *["W"] * k, f"END-{first}".upper()])
+        for first in ("x", "y") for k in range(2, 40)
+    ]  # fmt: skip
+    settings = {"hidden_size": 32, "updates": 250, "learning_rate": 0.01, "tokenizer": "word", "label_smoothing": 0}
+    assert api.train(made, row="transformer", **SMALL | settings).test.accuracy == 1
+
+
+def test_a_sentence_with_more_pieces_than_places_is_refused_before_training() -> None:
+    settings = SMALL | {"row": "transformer", "position": "learned", "window": 9, "num_heads": 1}
+    with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and row transformer sees 9"):
+        api.train(sentences(), **settings)
 
 
 def test_reading_in_both_directions_sees_what_comes_after() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import ROWS, SMALL, pairs
+from small import OWN, ROWS, SMALL, pairs
 from unrolled import api
 from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.batches import Sequences
@@ -54,7 +54,8 @@ def batch(B: int, T: int, *, classes: int = 2, seed: int = 0) -> Batch:
 
 def model_of(row: str, *, classes: int = 2, hidden: int = 5, **options: object) -> Model:
     torch.manual_seed(3)
-    return api.build(row, Ids(V), classes, ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **options))
+    config = ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **OWN.get(row, {}) | options)
+    return api.build(row, Ids(V), classes, config)
 
 
 def trainer_of(
@@ -358,7 +359,7 @@ def test_plateau_reduces_the_rate_when_the_validation_loss_stands() -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_in_bf16_states_gradients_and_loss_stay_in_float32(row: str, backend: str) -> None:
     """bfloat16 has 8 bits: a product of it is wrong by 2^-9, a few of them in a row by some 2^-7."""
-    if row != "feedforward" and not all(condition.holds for condition in conditions(backend)):
+    if row not in ("feedforward", "transformer") and not all(condition.holds for condition in conditions(backend)):
         pytest.skip("no kernels were compiled")
     found = {}
     for precision in ("float32", "bf16"):
@@ -409,7 +410,7 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
         Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
         for index, ids in enumerate(whole.split(4, dim=1))
     ]
-    for row in ROWS:
+    for row in (row for row in ROWS if row != "transformer"):  # which reads whole sequences
         alone = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
         alone.run()
         for stop in (3, 10, 12):  # in the first epoch, between both, in the second

@@ -420,7 +420,7 @@ def test_a_disk_that_is_full_elsewhere_loses_nothing(
         if what == "metrics.jsonl":
             as_ever = Path.open
             patch.setattr(
-                Path, "open", lambda path, mode="r", **o: full() if mode == "ab" else as_ever(path, mode, **o)
+                Path, "open", lambda path, mode="r", *a, **o: full() if mode == "ab" else as_ever(path, mode, *a, **o)
             )
         else:
             patch.setattr("unrolled.sealed.replace", full)

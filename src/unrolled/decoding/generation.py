@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.data.tokenizers import BOS, PAD, Tokenizer
@@ -137,10 +138,14 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
 
     With one stream that is exact. With more, the text is cut into that many stretches that are read side by side, and
     each begins anew with <bos>: it is faster, and the first tokens of streams − 1 stretches lack what stood before.
+    A model whose sequences have a limit is given all that it can see for the first so many tokens, and half as many at
+    least for each other one.
 
     Args:
         model: answers at each step, in eval mode. ids: (N,) integers, read a chunk at a time. streams: at most N.
     """
+    if model.limit:
+        return _score_windows(model, ids, model.limit)
     device = next(model.parameters()).device
     N, B = len(ids), streams
     steps = -(-N // B)  # of the longest stream
@@ -161,8 +166,35 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
         before = targets[:, -1]
         logits, state = model(torch.from_numpy(inputs).to(device), state)
         wanted = torch.from_numpy(targets).to(device)
-        lost = F.cross_entropy(logits.flatten(0, 1).float(), wanted.flatten(), reduction="none", ignore_index=PAD)
-        nats += lost.view(B, T).double().sum(1).tolist()
-        right += ((logits.argmax(2) == wanted) & (wanted != PAD)).sum(1).tolist()
-        tokens += (targets != PAD).sum(1).tolist()
+        found = _compared(logits, wanted)
+        nats += found.nats.tolist()
+        right += found.right.tolist()
+        tokens += found.tokens.tolist()
     return Scored(np.array(nats), np.array(right), np.array(tokens))
+
+
+def _score_windows(model: Model, ids: Integers, limit: int) -> Scored:
+    """Score in windows of `limit` tokens, each half a window after the one before it, of which the new half counts."""
+    device = next(model.parameters()).device
+    N, new = len(ids), max(1, limit // 2)
+    starts = np.arange(0, max(1, N - limit + new), new)  # of the windows; the last one may end behind the text
+    most = max(1, CHUNK // limit)
+    found = []
+    for first in range(0, len(starts), most):
+        places = starts[first : first + most, None] + np.arange(limit)  # (B, T), of the targets
+        targets = np.where(places < N, np.asarray(ids[places.clip(max=N - 1)], dtype=np.int64), PAD)
+        inputs = np.where(places > 0, np.asarray(ids[(places - 1).clip(0, N - 1)], dtype=np.int64), BOS)
+        logits, _ = model(torch.from_numpy(inputs).to(device))
+        targets[(1 if first == 0 else 0) :, : limit - new] = PAD  # they were scored in the window before
+        found.append(_compared(logits, torch.from_numpy(targets).to(device)))
+    return Scored(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def _compared(logits: Tensor, targets: Tensor) -> Scored:
+    """Logits (B, T, V) and targets (B, T), <pad> where there is none -> the sums of every row."""
+    lost = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=PAD)
+    real = targets != PAD
+    right = ((logits.argmax(2) == targets) & real).sum(1)
+    return Scored(
+        lost.view(targets.shape).double().sum(1).cpu().numpy(), right.cpu().numpy(), real.sum(1).cpu().numpy()
+    )

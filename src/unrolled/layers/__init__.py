@@ -1,13 +1,16 @@
 """Layers: (x, state, lengths) -> (y, state), interchangeable."""
 
+from unrolled.layers.attention import AttentionState, CrossAttention, SelfAttention
 from unrolled.layers.bag import Bag, BagState
 from unrolled.layers.bahdanau import Bahdanau
+from unrolled.layers.block import Block, Blocks
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
 from unrolled.layers.luong import Luong
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.mlp import MLP, Head, TiedHead
+from unrolled.layers.position import Position
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
 from unrolled.layers.scores import Additive, Dot, General, Score
 from unrolled.layers.torch import from_torch, to_torch
@@ -17,11 +20,15 @@ __all__ = [
     "MLP",
     "Additive",
     "AttentionCarry",
+    "AttentionState",
     "Bag",
     "BagState",
     "Bahdanau",
     "Bidirectional",
+    "Block",
+    "Blocks",
     "BothStates",
+    "CrossAttention",
     "Dot",
     "Dropout",
     "Embedding",
@@ -30,8 +37,10 @@ __all__ = [
     "Layer",
     "Luong",
     "Memory",
+    "Position",
     "Recurrent",
     "Score",
+    "SelfAttention",
     "Stacked",
     "TiedHead",
     "Window",

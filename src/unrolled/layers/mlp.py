@@ -14,7 +14,7 @@ from unrolled.scan import fused
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
-PHI = {"tanh": nn.Tanh, "relu": nn.ReLU}
+PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class Linear(nn.Linear):
@@ -30,14 +30,14 @@ class MLP(nn.Module):
 
     Args:
         sizes: D, H, …, H: the input and every layer.
-        nonlinearity: φ, "tanh" or "relu".
+        nonlinearity: φ, a key of PHI.
         dropout: share of each layer's output that is dropped in training.
     """
 
     def __init__(self, sizes: Sequence[int], *, nonlinearity: str = "relu", dropout: float = 0.0) -> None:
         super().__init__()
         if nonlinearity not in PHI:
-            raise ConfigError(f'nonlinearity must be "tanh" or "relu": got {nonlinearity!r}')
+            raise ConfigError(f"nonlinearity must be one of {', '.join(PHI)}: got {nonlinearity!r}")
         steps: list[nn.Module] = []
         for before, after in pairwise(sizes):
             steps += [Linear(before, after), PHI[nonlinearity](), Dropout(dropout)]
@@ -55,12 +55,20 @@ class Head(Linear):
 
     It starts without a bias and with torch's spread of weights: small enough that a fresh model's loss is within 5 % of
     ln V, large enough that what comes back through it tells the units below apart.
+
+    Args:
+        size: D. num_outputs: V.
+        spread: what the weights are multiplied with: less than 1 where the network's outputs are larger than a gate's.
     """
 
+    def __init__(self, size: int, num_outputs: int, *, spread: float = 1.0) -> None:
+        self.spread = spread
+        super().__init__(size, num_outputs)
+
     def reset_parameters(self) -> None:
-        """Weights uniform within ±1 / √D, no bias."""
+        """Weights uniform within ±spread / √D, no bias."""
         with torch.no_grad():
-            bound = self.in_features**-0.5
+            bound = self.spread * self.in_features**-0.5
             self.weight.uniform_(-bound, bound)
             self.bias.zero_()
 

@@ -1,9 +1,11 @@
 """Models: one file an architecture, all behind (inputs, state, lengths) -> (logits, state)."""
 
 from unrolled.models.feedforward import FeedforwardModel
+from unrolled.models.gpt import GPTModel
 from unrolled.models.model import Answer, Features, Ids, Inputs, Model, ModelState, Pairs
 from unrolled.models.recurrent import RecurrentModel
 from unrolled.models.seq2seq import AttentionModel, EncoderDecoderModel
+from unrolled.models.transformer import TransformerModel
 
 __all__ = [
     "Answer",
@@ -11,10 +13,12 @@ __all__ = [
     "EncoderDecoderModel",
     "Features",
     "FeedforwardModel",
+    "GPTModel",
     "Ids",
     "Inputs",
     "Model",
     "ModelState",
     "Pairs",
     "RecurrentModel",
+    "TransformerModel",
 ]

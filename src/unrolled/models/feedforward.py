@@ -25,6 +25,9 @@ from unrolled.state import State
 
 __all__ = ["FeedforwardModel"]
 
+WINDOW = 16
+"""Tokens that it sees at a time where it answers at each step, unless told."""
+
 
 class FeedforwardModel(Model):
     """Embedding, bag or window, MLP, head.
@@ -44,9 +47,10 @@ class FeedforwardModel(Model):
         if read == "last":
             raise ConfigError('read "last" needs an order, and a bag has none: row feedforward reads "mean" or "max"')
         self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
-        ahead = (config.window - 1) // 2 if config.bidirectional else 0
-        self.window = Window(self.input_size, config.window, ahead=ahead) if answer == "each" else None
-        self.reach = config.window if answer == "each" else None
+        window = config.window or WINDOW
+        ahead = (window - 1) // 2 if config.bidirectional else 0
+        self.window = Window(self.input_size, window, ahead=ahead) if answer == "each" else None
+        self.reach = window if answer == "each" else None
         size = self.input_size if self.window is None else self.window.output_size
         sizes = [size, *[config.hidden_size] * config.num_layers]
         self.mlp = MLP(sizes, nonlinearity=config.nonlinearity or "relu", dropout=config.dropout)

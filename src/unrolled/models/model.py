@@ -85,6 +85,8 @@ class Model(nn.Module):
 
     reach: int | None = None
     """How many inputs back an answer can see, the last one included; None: as far as its state carries."""
+    limit: int | None = None
+    """How many inputs a sequence may have, those in its state included; None: any number."""
 
     def __init__(
         self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, causal: bool = True

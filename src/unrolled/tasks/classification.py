@@ -147,6 +147,13 @@ class Classified(Task):
     def batch_tokens(self, config: Config) -> int:
         """Most tokens in a batch."""
 
+    @property
+    def longest(self) -> int:
+        """Steps of its longest sequence."""
+        return max(
+            int(sequences.lengths.max()) for sequences in (self._train[0], self._valid[0]) if len(sequences.lengths)
+        )
+
     def source(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationSource:
         """Batches of sequences of like length."""
         return classification.ClassificationSource(

@@ -218,15 +218,18 @@ class Generate(Task):
         return inspect_text(data, config.data)
 
     def source(self, model: Model, config: Config, device: torch.device) -> Source:
-        """Streams for a model whose state carries on, windows for one that sees so many tokens and no more."""
+        """Streams for a model whose state carries on, windows for one that sees so many tokens and no more.
+
+        Where sequences have a limit, a window is a sequence: each token is predicted from those before it there.
+        """
         ids, training = self.corpus.parts["train"].ids, config.training
-        if model.reach is None:
+        if model.reach is None and model.limit is None:
             return generation.Streams(ids, streams=training.streams, chunk=training.chunk, device=device)
         return generation.Windows(
             ids,
-            reach=model.reach,
+            reach=model.reach or 1,
             streams=training.streams,
-            chunk=training.chunk,
+            chunk=model.limit or training.chunk,
             seed=training.seed,
             device=device,
         )

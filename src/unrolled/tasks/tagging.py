@@ -165,6 +165,11 @@ class Tag(Task):
         """Sentences, words, pieces, tags of every part; see `unrolled.data.tag_report`."""
         return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
 
+    @property
+    def longest(self) -> int:
+        """Pieces of the longest sentence."""
+        return max(int(pieces.lengths.max()) for pieces in (self._train[0], self._valid[0]) if len(pieces.lengths))
+
     def source(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingSource:
         """Batches of sentences of like length."""
         training = config.training

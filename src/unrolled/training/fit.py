@@ -15,7 +15,7 @@ import torch
 
 from unrolled import lineage, machine, scan
 from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
-from unrolled.errors import ConfigError, TrainingError
+from unrolled.errors import ConfigError, DataError, TrainingError
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Inputs, Model
 from unrolled.scan import fused
@@ -64,8 +64,11 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, kept
         tensorboard.refuse_missing()
     smallest = config.model.model_copy(update={"hidden_size": 1})
     with torch.device("meta"):  # no random number is drawn
-        model = build(config.row, task.smallest, 1, smallest, answer=task.answer)
-    layers = _recurrent(model.to_empty(device=device))
+        layers = _recurrent(build(config.row, task.smallest, 1, config.model, answer=task.answer))
+        if layers:
+            layers = _recurrent(
+                build(config.row, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
+            )
     if not layers and config.training.backend != "auto":
         raise ConfigError(f'row "{config.row}" has no recurrent layer, so no use for backend: leave it out')
     for layer in layers:
@@ -104,11 +107,19 @@ def prepare(
         task, config, device: of the training.
         start: gives the weights to begin with; None: those of the seed.
         resumed: it is going to be restored, so a time limit is a number of updates already.
+
+    Raises:
+        DataError: a sequence is longer than the model's limit.
     """
     torch.manual_seed(seed_of(config.training.seed, -1))
     inputs = inputs_of(task.preprocessor)
     model = build(config.row, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
+    if model.limit is not None and task.longest > model.limit:
+        raise DataError(
+            f"the longest sequence has {task.longest:,} tokens, and row {config.row} sees {model.limit:,}",
+            fix=f"give shorter ones, or --window {task.longest}",
+        )
     log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", inputs)
     if start is not None:
         model.load_state_dict(start.weights)

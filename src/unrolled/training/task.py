@@ -80,6 +80,11 @@ class Task(ABC):
         """V of the model's logits: a number for each label, or for each token."""
         return num_outputs_of(inputs_of(self.preprocessor), self.labels)
 
+    @property
+    def longest(self) -> int:
+        """Steps of its longest sequence; 0 where none needs to be read whole."""
+        return 0
+
     @abstractmethod
     def source(self, model: Model, config: Config, device: torch.device) -> Source:
         """The training part, in batches for this model."""

@@ -1,0 +1,245 @@
+"""Attention: a step looks at a weighted sum of values, each weighted by how well its key fits the step's query.
+
+    q_t = W_q x_t + b_q;  k_s = W_k m_s + b_k;  v_s = W_v m_s + b_v      cut into N heads of K = D / N numbers each
+    weights_ts = softmax_s(q_t · k_s / √K)                               in each head, over the s that t may see
+    context_t = Σ_s weights_ts v_s
+    y_t = W_y [context_t of every head] + b_y
+
+Self-attention looks at its own input, m = x: at all of it, or, where it is causal, at steps s ≤ t. Then its state holds
+the keys and values of all steps so far (the key-value cache). Cross-attention looks at what an encoder left.
+
+Vaswani et al., "Attention is all you need", 2017, equation 1 and section 3.2. No weight is dropped out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unrolled import shapes
+from unrolled.errors import ConfigError
+from unrolled.layers.layer import Layer
+from unrolled.layers.mlp import Linear
+from unrolled.state import State
+
+__all__ = ["AttentionState", "CrossAttention", "SelfAttention", "attend", "weights"]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    """Return the context of every query, (B, N, T, K), by torch's fused attention.
+
+    Args:
+        query: (B, N, T, K). key, value: (B, N, S, K).
+        mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query may look; each may look somewhere. None: everywhere.
+        causal: instead of a mask, each of T = S queries looks at its own step and those before it.
+    """
+    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal)
+
+
+def weights(query: Tensor, key: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    """Return what `attend` weighs the values with, (B, N, T, S): by the definition, for those who watch."""
+    scores: Tensor = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    if causal:
+        mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril()
+    return (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(dim=3)
+
+
+class _Cache(NamedTuple):
+    key: Tensor
+    value: Tensor
+    length: Tensor
+
+
+class AttentionState(_Cache):
+    """What causal self-attention carries: keys and values of all steps so far.
+
+    key, value: (B, N, P, K); the first `length` (B,) steps of a row are its own, what comes after them in a longer
+    row's time is 0.
+    """
+
+    room: _Room | None = None
+    """Where the tensors stand, with room for steps to come; None: in a place of their own."""
+
+
+class _Room:
+    """Buffers (B, N, C, K) that grow by doubling. Whoever holds the newest state of them may write behind it."""
+
+    def __init__(self, state: AttentionState, capacity: int) -> None:
+        B, N, P, K = state.key.shape
+        own = shapes.real(state.length, P)[:, None, :, None]  # what another continuation wrote is none of ours
+        self.key, self.value = (leaf.new_zeros(B, N, capacity, K) for leaf in (state.key, state.value))
+        self.key[:, :, :P], self.value[:, :, :P] = state.key * own, state.value * own
+        self.newest = state.length
+
+    @staticmethod
+    def of(state: AttentionState, needed: int) -> _Room:
+        """The state's own room, if it may write there and `needed` steps fit; else a new one, with a copy."""
+        room = state.room
+        if room is None or room.newest is not state.length or room.key.shape[2] < needed:
+            return _Room(state, max(needed, 2 * state.key.shape[2]))
+        if room.key.is_inference() and not torch.is_inference_mode_enabled():  # which must not be written now
+            return _Room(state, room.key.shape[2])
+        return room
+
+
+class SelfAttention(Layer):
+    """Every step looks at every step, or at those up to itself.
+
+    Args:
+        size: D of x and y. num_heads: N.
+        causal: whether a step sees only itself and those before it.
+
+    State: AttentionState; () where it is not causal, because then a call is a whole sequence.
+    """
+
+    def __init__(self, size: int, num_heads: int, *, causal: bool) -> None:
+        super().__init__(size, size, causal=causal)
+        self.num_heads = num_heads
+        refuse_uneven(size, num_heads)
+        self.project = Linear(size, 3 * size)  # W_q, W_k and W_v, one above the other
+        self.output = Linear(size, size)
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, D) -> queries, keys and values, (B, N, T, K) each."""
+        query, key, value = split(self.project(x), 3 * self.num_heads).chunk(3, dim=1)
+        return query, key, value
+
+    def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T, D) -> (B, T, D)."""
+        shapes.check("x", x, "BTD", D=self.input_size)
+        B, T, _ = x.shape
+        shapes.check_lengths(lengths, B, T)
+        query, key, value = self.heads(x)
+        after, key, value, mask, causal = self._looks(key, value, state, lengths)
+        context = attend(query, key, value, mask, causal=causal) if key.shape[2] else torch.zeros_like(query)
+        y: Tensor = self.output(joined(context))
+        return y if lengths is None else y.masked_fill(~shapes.real(lengths, T).unsqueeze(2), 0), after
+
+    def weights(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> Tensor:
+        """Return the weights that `forward` uses, (B, N, T, P), over P steps in all; at padded ones, anything."""
+        query, key, value = self.heads(x)
+        _, key, _, mask, causal = self._looks(key, value, state, lengths)
+        return weights(query, key, mask, causal=causal)
+
+    def _looks(
+        self, key: Tensor, value: Tensor, state: State, lengths: Tensor | None
+    ) -> tuple[State, Tensor, Tensor, Tensor | None, bool]:
+        """The state after new keys and values (B, N, T, K); all keys and values to look at, and what may be seen."""
+        T = key.shape[2]
+        if not self.causal:
+            return (), key, value, None if lengths is None else seen(lengths, T), False
+        if state is None:  # padding stands right, where no real step looks
+            return _begun(key, value, lengths), key, value, None, True
+        after, even = _continued(state, key, value, lengths)
+        if T == 1 and even:
+            return after, after.key, after.value, None, False
+        last = state.length[:, None] + torch.arange(T, device=key.device)  # (B, T): the last step each may see
+        steps = torch.arange(after.key.shape[2], device=key.device)
+        return after, after.key, after.value, (steps <= last[:, :, None]).unsqueeze(1), False
+
+    def extra_repr(self) -> str:
+        """Size, heads and direction, for repr()."""
+        return f"{self.input_size}, num_heads={self.num_heads}, causal={self.causal}"
+
+
+class CrossAttention(nn.Module):
+    """Every step looks at what an encoder left.
+
+    Args:
+        size: D of x and y. source_size: D of the encoder's outputs. num_heads: N.
+    """
+
+    def __init__(self, size: int, source_size: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        refuse_uneven(size, num_heads)
+        self.query = Linear(size, size)
+        self.project = Linear(source_size, 2 * size)  # W_k above W_v
+        self.output = Linear(size, size)
+
+    def keys(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """An encoder's outputs (B, S, D) -> keys and values, (B, N, S, K) each: once for a source."""
+        key, value = split(self.project(outputs), 2 * self.num_heads).chunk(2, dim=1)
+        return key, value
+
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, lengths: Tensor) -> Tensor:
+        """x (B, T, D), keys and values (B, N, S, K) of sources of lengths (B,) -> (B, T, D)."""
+        query = split(self.query(x), self.num_heads)
+        y: Tensor = self.output(joined(attend(query, key, value, seen(lengths, key.shape[2]))))
+        return y
+
+    def weights(self, x: Tensor, key: Tensor, lengths: Tensor) -> Tensor:
+        """Return the weights that `forward` uses, (B, N, T, S)."""
+        return weights(split(self.query(x), self.num_heads), key, seen(lengths, key.shape[2]))
+
+
+def refuse_uneven(size: int, num_heads: int) -> None:
+    """Refuse heads of different sizes.
+
+    Raises:
+        ConfigError: names the nearest sizes that are even.
+    """
+    if size % num_heads:
+        less = size // num_heads * num_heads
+        near = " or ".join(str(even) for even in (less, less + num_heads) if even)
+        raise ConfigError(f"hidden_size must be divisible by num_heads: got {size} and {num_heads}; try {near}")
+
+
+def split(x: Tensor, heads: int) -> Tensor:
+    """(B, T, heads · K) -> (B, heads, T, K)."""
+    B, T, size = x.shape
+    return x.view(B, T, heads, size // heads).transpose(1, 2)
+
+
+def joined(context: Tensor) -> Tensor:
+    """(B, N, T, K) -> (B, T, N · K)."""
+    return context.transpose(1, 2).flatten(2)
+
+
+def seen(lengths: Tensor, S: int) -> Tensor:
+    """Lengths (B,) -> the mask of what may be looked at, (B, 1, 1, S). Of nothing, the first step, as it is: no answer
+    depends on it, and there is a softmax of something."""
+    return shapes.real(lengths.clamp(min=1), S)[:, None, None]
+
+
+def _begun(key: Tensor, value: Tensor, lengths: Tensor | None) -> AttentionState:
+    """The state after a first call."""
+    B, _, T, _ = key.shape
+    if lengths is None:
+        return AttentionState(key, value, torch.full((B,), T, device=key.device))
+    P = int(lengths.max()) if B else 0
+    padding = ~shapes.real(lengths, P)[:, None, :, None]
+    return AttentionState(
+        key[:, :, :P].masked_fill(padding, 0), value[:, :, :P].masked_fill(padding, 0), lengths.long()
+    )
+
+
+def _continued(
+    state: AttentionState, key: Tensor, value: Tensor, lengths: Tensor | None
+) -> tuple[AttentionState, bool]:
+    """The state with new keys and values (B, N, T, K) behind each row's own, and whether all rows are equally long."""
+    B, _, T, _ = key.shape
+    P = state.key.shape[2]
+    if lengths is None and bool((state.length == P).all()):
+        length = state.length + T
+        if torch.is_grad_enabled() and (key.requires_grad or state.key.requires_grad):
+            new = AttentionState(torch.cat([state.key, key], 2), torch.cat([state.value, value], 2), length)
+            return new, True
+        room = _Room.of(state, P + T)
+        room.key[:, :, P : P + T], room.value[:, :, P : P + T] = key, value
+        P += T
+    else:
+        length = state.length + (T if lengths is None else lengths)
+        P = int(length.max()) if B else 0
+        room = _Room(state, P) if torch.is_grad_enabled() else _Room.of(state, P)
+        real = torch.ones(B, T, dtype=torch.bool) if lengths is None else shapes.real(lengths, T)
+        row, step = real.to(key.device).nonzero(as_tuple=True)
+        place = state.length[row] + step
+        room.key[row, :, place], room.value[row, :, place] = key[row, :, step], value[row, :, step]
+    room.newest = length
+    after = AttentionState(room.key[:, :, :P], room.value[:, :, :P], length)
+    after.room = room
+    return after, lengths is None and int(length.min() if B else 0) == P

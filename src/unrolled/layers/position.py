@@ -1,0 +1,78 @@
+"""Where a step stands: attention sees a set, so each step's vector says its place.
+
+    sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t
+    learned:     p_t = P[t]                                                               for t below a limit
+
+Vaswani et al., "Attention is all you need", 2017, section 3.5.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import ConfigError, ShapeError
+
+__all__ = ["Position"]
+
+
+class Position(nn.Module):
+    """A vector for each place in a sequence.
+
+    Args:
+        size: D. kind: "sinusoidal" or "learned". limit: places there are; learned ones need one, being parameters;
+            None: as many as asked for. std: spread of fresh learned vectors.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        kind: Literal["sinusoidal", "learned"] = "sinusoidal",
+        *,
+        limit: int | None = None,
+        std: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if kind not in ("sinusoidal", "learned"):
+            raise ConfigError(f'position must be "sinusoidal" or "learned": got {kind!r}')
+        self.size, self.kind, self.limit = size, kind, limit
+        if kind == "learned":
+            if limit is None:
+                raise ConfigError("learned places are parameters: say how many there are, with window")
+            self.weight = nn.Parameter(torch.randn(limit, size) * std)
+        self.table: Tensor | None = None  # of sinusoids, kept because they take longer to make than to add
+
+    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+        """Return x (B, T, D) with its places added: row b begins at place before[b]; None: all begin at 0.
+
+        Raises:
+            ShapeError: it is longer than the limit.
+        """
+        T = x.shape[1]
+        end = T + (0 if before is None or not len(before) else int(before.max()))
+        if self.limit is not None and end > self.limit:
+            raise ShapeError(f"a sequence may have at most {self.limit:,} steps here (window): got {end:,}")
+        table = self.weight if self.kind == "learned" else self._sinusoids(end, x)
+        if before is None:
+            return x + table[:T]
+        return x + table[before[:, None] + torch.arange(T, device=x.device)]
+
+    def _sinusoids(self, end: int, like: Tensor) -> Tensor:
+        """The vectors of places 0 to `end`, or further."""
+        table = self.table
+        if table is None or len(table) < end or (table.dtype, table.device) != (like.dtype, like.device):
+            table = self.table = sinusoidal(2 * end, self.size).to(like)
+        return table
+
+    def extra_repr(self) -> str:
+        """Size, kind and limit, for repr()."""
+        return f"{self.size}, {self.kind!r}, limit={self.limit}"
+
+
+def sinusoidal(places: int, size: int) -> Tensor:
+    """Return the vectors of the first places, (places, size), in float64."""
+    t = torch.arange(places, dtype=torch.float64).unsqueeze(1)
+    angle = t / 10_000 ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :size]

@@ -1,0 +1,83 @@
+"""A block is its formula, and torch's own Transformer layers, with their weights, say the same."""
+
+import pytest
+import torch
+from torch import nn
+
+from unrolled.errors import ConfigError
+from unrolled.layers import Block, Blocks
+
+B, T, S, D, N = 3, 5, 4, 8, 2
+
+
+@torch.no_grad()
+def take(ours: Block, theirs: nn.Module) -> None:
+    """Give torch's layer the weights of ours."""
+    theirs.self_attn.in_proj_weight.copy_(ours.attention.project.weight)
+    theirs.self_attn.in_proj_bias.copy_(ours.attention.project.bias)
+    pairs = [(theirs.self_attn.out_proj, ours.attention.output), (theirs.norm1, ours.norms[0])]
+    pairs += [
+        (theirs.linear1, ours.feedforward[0]),
+        (theirs.linear2, ours.feedforward[3]),
+        (theirs.norm2, ours.norms[1]),
+    ]
+    if ours.cross is not None:
+        for whole, part in (("in_proj_weight", "weight"), ("in_proj_bias", "bias")):
+            mine = [getattr(ours.cross.query, part), getattr(ours.cross.project, part)]
+            getattr(theirs.multihead_attn, whole).copy_(torch.cat(mine))
+        pairs += [(theirs.multihead_attn.out_proj, ours.cross.output), (theirs.norm3, ours.norms[2])]
+    for their_part, our_part in pairs:
+        their_part.weight.copy_(our_part.weight)
+        their_part.bias.copy_(our_part.bias)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_block_equals_torchs_encoder_layer(norm: str, causal: bool) -> None:
+    torch.manual_seed(0)
+    ours = Block(D, N, 16, causal=causal, norm=norm, nonlinearity="gelu").double()
+    theirs = nn.TransformerEncoderLayer(
+        D, N, 16, 0.0, nn.GELU(), batch_first=True, norm_first=norm == "pre", dtype=torch.float64
+    )
+    take(ours, theirs)
+    x, lengths = torch.randn(B, T, D, dtype=torch.float64), torch.tensor([5, 2, 4])
+    padding = torch.arange(T) >= lengths[:, None]
+    mask = ~torch.ones(T, T, dtype=torch.bool).tril() if causal else None
+    expected = theirs(x, src_mask=mask, src_key_padding_mask=padding)
+    y, _ = ours(x, None, lengths)
+    torch.testing.assert_close(y, expected.masked_fill(padding.unsqueeze(2), 0))
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
+    torch.manual_seed(0)
+    ours = Block(D, N, 16, causal=True, source_size=D, norm=norm).double()
+    theirs = nn.TransformerDecoderLayer(D, N, 16, 0.0, batch_first=True, norm_first=norm == "pre", dtype=torch.float64)
+    take(ours, theirs)
+    x, outputs = torch.randn(B, T, D, dtype=torch.float64), torch.randn(B, S, D, dtype=torch.float64)
+    lengths = torch.tensor([4, 1, 3])
+    expected = theirs(
+        x,
+        outputs,
+        tgt_mask=~torch.ones(T, T, dtype=torch.bool).tril(),
+        memory_key_padding_mask=torch.arange(S) >= lengths[:, None],
+    )
+    y, _ = ours(x, None, None, (*ours.cross.keys(outputs), lengths))
+    torch.testing.assert_close(y, expected)
+
+
+def test_blocks_go_on_behind_each_rows_own_steps() -> None:
+    torch.manual_seed(0)
+    blocks = Blocks(3, D, 2, num_heads=N, inner_size=16, causal=True, limit=20).double().eval()
+    x, more = torch.randn(B, T, 3, dtype=torch.float64), torch.randn(B, 2, 3, dtype=torch.float64)
+    lengths = torch.tensor([5, 2, 1])
+    _, state = blocks(x, None, lengths)
+    y, _ = blocks(more, state)
+    for b, length in enumerate(lengths.tolist()):
+        whole, _ = blocks(torch.cat([x[b : b + 1, :length], more[b : b + 1]], dim=1))
+        torch.testing.assert_close(y[b : b + 1], whole[:, length:])
+
+
+def test_an_unknown_norm_is_refused() -> None:
+    with pytest.raises(ConfigError, match='norm must be "pre" or "post": got \'rms\''):
+        Block(D, N, 16, causal=True, norm="rms")

@@ -1,0 +1,41 @@
+"""Places: the sinusoids are the formula's, rows begin where they stand, and the limit is named."""
+
+import math
+
+import pytest
+import torch
+
+from unrolled.errors import ConfigError, ShapeError
+from unrolled.layers import Position
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_sinusoids_are_those_of_the_paper(size: int) -> None:
+    places = Position(size, limit=100)(torch.zeros(1, 40, size, dtype=torch.float64))
+    for t in (0, 1, 39):
+        for d in range(size):
+            angle = t / 10_000 ** (2 * (d // 2) / size)
+            assert float(places[0, t, d]) == pytest.approx(math.cos(angle) if d % 2 else math.sin(angle), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_rows_begin_where_they_stand(kind: str) -> None:
+    position, x = Position(6, kind, limit=9), torch.randn(3, 4, 6)
+    from_start = position(torch.zeros(1, 9, 6))[0]
+    y = position(x, torch.tensor([0, 5, 2]))
+    for b, begin in enumerate((0, 5, 2)):
+        torch.testing.assert_close(y[b], x[b] + from_start[begin : begin + 4])
+
+
+def test_a_sequence_beyond_the_limit_is_refused() -> None:
+    position = Position(6, "learned", limit=9)
+    position(torch.zeros(1, 9, 6))
+    with pytest.raises(ShapeError, match=r"at most 9 steps here \(window\): got 10"):
+        position(torch.zeros(1, 10, 6))
+    with pytest.raises(ShapeError, match="got 11"):
+        position(torch.zeros(2, 1, 6), torch.tensor([3, 10]))
+    with pytest.raises(ConfigError, match="position must be"):
+        Position(6, "rotary", limit=9)
+    with pytest.raises(ConfigError, match="say how many"):
+        Position(6, "learned")
+    assert Position(6)(torch.zeros(1, 5_000, 6)).shape == (1, 5_000, 6)
