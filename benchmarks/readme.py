@@ -121,9 +121,8 @@ def shakespeare(found: dict[str, Any]) -> str:
     lines = [
         f"{found['seconds']:.0f} seconds of training, {size}, {settings['streams']} × {settings['chunk']} characters",
         f"an update: **{found['valid_nats']:.3f} nats** a character on the valid plays. The test plays need {bits:.3f}",
-        f"bits a character ({low:.3f} to {high:.3f}), by the frequency of each character alone {rival:.3f}. It writes",
-        f"{found['decode_tokens_per_second']:,} characters a second; at temperature {sample['temperature']}, "
-        f"seed {sample['seed']}:",
+        f"bits a character ({low:.3f} to {high:.3f}), by the frequency of each character alone {rival:.3f}.",
+        f"At temperature {sample['temperature']}, seed {sample['seed']}, it writes:",
         "",
         "```",
         f"{sample['prompt']}{sample['text']}",

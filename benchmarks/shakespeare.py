@@ -175,11 +175,12 @@ def best() -> None:
     (sample,) = run.decode(PROMPT, length=500, temperature=0.7)
     began = time.perf_counter()
     run.decode(PROMPT, length=5_000)
+    decoding = time.perf_counter() - began
     figures = {
         **described(run, corpus),
         "settings": BEST,
         "test_frequency_bits_per_character": round(run.test.frequency_bits_per_character, 4),
-        "decode_tokens_per_second": round(5_000 / (time.perf_counter() - began)),
+        "decode_tokens_per_second": round(5_000 / decoding),
         "sample": {"prompt": PROMPT, "temperature": 0.7, "seed": 0, "text": sample.text},
     }
     print(sample.prompt + sample.text)
