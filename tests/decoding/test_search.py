@@ -14,7 +14,7 @@ from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.tokenizers import BOS, EOS, SPECIAL
 from unrolled.decoding import Beam, Hypothesis, Sampling, search, stream_tokens
-from unrolled.errors import ConfigError
+from unrolled.errors import ConfigError, DataError
 from unrolled.models import Ids, Model
 from unrolled.state import EncoderDecoderState, select
 
@@ -23,10 +23,10 @@ V = 8
 GREEDY = Sampling(temperature=0)
 
 
-def language_model(seed: int = 1, vocabulary_size: int = V) -> Model:
+def language_model(seed: int = 1, vocabulary_size: int = V, row: str = "gru", **options: object) -> Model:
     torch.manual_seed(seed)
-    config = ModelConfig(embedding_size=6, hidden_size=8)
-    model = build("gru", Ids(vocabulary_size), vocabulary_size, config, answer="each")
+    config = ModelConfig(embedding_size=6, hidden_size=8, **options)
+    model = build(row, Ids(vocabulary_size), vocabulary_size, config, answer="each")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.7)
@@ -39,6 +39,8 @@ class Carry(NamedTuple):
 
 class Translator(nn.Module):
     """A little encoder-decoder: h' = tanh(A h + E[id] + memory), W h' + b. It counts the rows it was called with."""
+
+    limit = None
 
     def __init__(self, seed: int = 3, vocabulary_size: int = V) -> None:
         super().__init__()
@@ -215,6 +217,8 @@ def test_only_what_is_carried_is_reordered(monkeypatch: pytest.MonkeyPatch) -> N
 class Table(nn.Module):
     """What comes next depends on the last token alone: logits = table[token]."""
 
+    limit = None
+
     def __init__(self, table: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.tensor(table))
@@ -268,6 +272,20 @@ def test_special_tokens_are_never_written() -> None:
     for how in (GREEDY, Sampling(), Beam(3, n_best=3)):
         for one in search(Table(table.tolist()), [[]], how, max_length=4)[0]:
             assert all(token >= len(SPECIAL) for token in one.tokens)
+
+
+@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Beam(3, 0.0, 3)])
+def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Beam) -> None:
+    model = language_model(1, 40, "gpt", window=9, num_heads=2)
+    prompts = [[5] * n for n in (0, 3, 8)]
+    found = search(model, prompts, how, min_length=20, max_length=30)
+    for prompt, some in zip(prompts, found, strict=True):
+        for one in some:
+            assert (len(one.tokens), one.ended) == (9 - len(prompt), "length")
+            assert one.log_probability == pytest.approx(recomputed(model, prompt, one), rel=1e-5)
+    assert len(list(stream_tokens(model, [5], GREEDY, min_length=20, max_length=30))) == 8
+    with pytest.raises(DataError, match="9 tokens are given to go on from, and the model reads at most 9, <bos> coun"):
+        search(model, [[5] * 9], how, max_length=3)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(seed=4)])

@@ -1,4 +1,4 @@
-"""What a translator answers, over models with an encoder and without."""
+"""What a translator answers."""
 
 import json
 from collections.abc import Sequence
@@ -9,15 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unrolled.api import build
-from unrolled.config import ModelConfig
 from unrolled.data.batches import Sequences
-from unrolled.data.tokenizers import EOS, SEP, Tokenizer
-from unrolled.decoding import Beam, Sampling, Target, Translation, search, translate
+from unrolled.data.tokenizers import EOS, Tokenizer
+from unrolled.decoding import Beam, Sampling, Target, Translation, translate
 from unrolled.decoding import translation as module
 from unrolled.decoding.translation import stream
 from unrolled.errors import ConfigError
-from unrolled.models import Ids
 from unrolled.state import EncoderDecoderState
 
 TOKENIZER = Tokenizer.train(["abcdefgh"], kind="character", min_frequency=1)
@@ -30,7 +27,6 @@ SOURCES = ["abc", "h", "ggggggg", "abcdefgh", "cab"]
 class Copier(nn.Module):
     """Writes the source, token by token, and then <eos>; its carry is how many tokens were written."""
 
-    inputs = "a source and a target"
     num_outputs, limit = V, None
 
     def __init__(self, times: int = 1) -> None:
@@ -86,20 +82,6 @@ def test_lengths_depend_on_the_source_unless_they_are_given() -> None:
     assert all(len(text) >= 9 for text in answered(Copier(), GREEDY, min_length=9))
     with pytest.raises(ConfigError, match="max_length must be at least 1"):
         answers(Copier(), ["a"], GREEDY, max_length=0)
-
-
-@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=3), Beam(3, n_best=2)])
-def test_without_an_encoder_source_and_target_are_one_sequence(how: Sampling | Beam) -> None:
-    torch.manual_seed(1)
-    model = build("gru", Ids(V), V, ModelConfig(embedding_size=6, hidden_size=8), answer="each").eval()
-    (prefix,) = TOKENIZER.encode(["a"])
-    found = answers(model, SOURCES, how, prefix="a", max_length=7)
-    for text, ids, answer in zip(SOURCES, TOKENIZER.encode(SOURCES), found, strict=True):
-        (wanted,) = search(model, [[*ids, SEP, *prefix]], how, max_length=7)
-        assert answer.source == text
-        assert [(t.text, t.score, t.log_probability, t.ended) for t in answer.targets] == [
-            (TOKENIZER.decode([*prefix, *one.tokens]), one.score, one.log_probability, one.ended) for one in wanted
-        ]
 
 
 def test_a_stream_is_the_text_that_greedy_finds() -> None:

@@ -26,7 +26,7 @@ from torch import Tensor
 from unrolled.data.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.sampling import Generation, Sampling
-from unrolled.errors import ConfigError
+from unrolled.errors import ConfigError, DataError
 from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
@@ -98,23 +98,25 @@ def search(
 
     Args:
         model: answers at each step, in eval mode.
-        prompts: B rows of ids, of any length, without <bos>: what each hypothesis continues (a forced prefix; without
-            an encoder the source too). Neither tokens nor scores have it.
+        prompts: B rows of ids, of any length, without <bos>: what each hypothesis continues (behind a source: a forced
+            prefix). Neither tokens nor scores have it.
         how: `Sampling(temperature=0)` is greedy.
-        state: of B rows, what `model.begin` returned; None where there is no encoder.
+        state: of B rows, what `model.begin` returned; None where there is no source.
         min_length: fewest tokens before <eos>.
-        max_length: most tokens, <eos> included, of all or of each prompt.
+        max_length: most tokens, <eos> included, of all or of each prompt. Where the model's sequences have a limit, no
+            more than fit behind the prompt are written.
 
     Raises:
-        ConfigError: a length out of range.
+        ConfigError: a length out of range. DataError: a prompt that leaves no room in the model's limit.
     """
     longest = np.broadcast_to(np.asarray(max_length, dtype=np.int64), len(prompts))
     if not len(prompts):
         return []
     _check(min_length, int(longest.min()))
+    longest = np.minimum(longest, _room(model, prompts))
     with frozen(model):
         if isinstance(how, Beam):
-            return _Beams(Cursor(model, prompts, state), how, torch.from_numpy(longest.copy())).run(min_length)
+            return _Beams(Cursor(model, prompts, state), how, torch.from_numpy(longest)).run(min_length)
         return _written(Generation(model, prompts, how, state), min_length, longest)
 
 
@@ -132,9 +134,10 @@ def stream_tokens(
     Arguments and errors are those of `search`; the errors are raised at the first token.
     """
     _check(min_length, max_length)
+    longest = min(max_length, int(_room(model, [prompt])[0]))
     with frozen(model):
         generation = Generation(model, [prompt], sampling, state)
-        for step in range(max_length):
+        for step in range(longest):
             token = int(generation.step(end=step >= min_length)[0])
             yield token
             if token == EOS:
@@ -146,6 +149,19 @@ def _check(min_length: int, max_length: int) -> None:
         raise ConfigError(f"min_length must be at least 0: got {min_length}")
     if max_length < max(1, min_length):
         raise ConfigError(f"max_length must be at least 1, and at least min_length, {min_length}: got {max_length}")
+
+
+def _room(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:
+    """How many tokens may follow each prompt, (B,): the model reads <bos>, the prompt, and all of them but the last."""
+    lengths = np.array([len(prompt) for prompt in prompts])
+    if model.limit is None:
+        return np.full(len(prompts), np.iinfo(np.int64).max)
+    if lengths.max() >= model.limit:
+        raise DataError(
+            f"{lengths.max()} tokens are given to go on from, and the model reads at most {model.limit}, <bos> counted",
+            fix="give fewer, or train with a larger --window",
+        )
+    return model.limit - lengths
 
 
 def _written(generation: Generation, min_length: int, longest: Integers) -> list[list[Hypothesis]]:

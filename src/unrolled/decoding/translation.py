@@ -1,7 +1,4 @@
-"""Decoding for the task translate: from a source to the targets that a model finds for it.
-
-With an encoder, the model reads the source and begins; without one (row gpt) source, <sep> and target are one sequence.
-"""
+"""Decoding for the task translate: from a source, with which a model begins, to the targets that it finds for it."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ import torch
 from torch import Tensor
 
 from unrolled.data.batches import Sequences, by_length
-from unrolled.data.tokenizers import SEP, Tokenizer
+from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tokens
 from unrolled.errors import printable
-from unrolled.models import Ids, Model
+from unrolled.models import Model
 from unrolled.state import State
 
 __all__ = ["Target", "Translation", "stream", "translate"]
@@ -78,7 +75,7 @@ def translate(
     """Return what a model finds for N sources, in their order; sources of like length share a batch.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: begins with a source, in eval mode.
         tokenizer: of the targets.
         texts: the sources, to be named in the answers. sources: their ids, at least one each.
         how: greedy, sampling or a beam, see `search`.
@@ -94,9 +91,9 @@ def translate(
     width = how.size if isinstance(how, Beam) else 1
     for rows in by_length(sources.lengths, BATCH_TOKENS // width):
         ids, lengths = sources.pad(rows)
-        prompts, state = _begin(model, ids, lengths, begun)
         longest = [_longest(S, max_length) for S in lengths.tolist()]
-        some = search(model, prompts, how, state=state, min_length=min_length, max_length=longest)
+        state = _begin(model, ids, lengths)
+        some = search(model, [begun] * len(rows), how, state=state, min_length=min_length, max_length=longest)
         for row, hypotheses in zip(rows.tolist(), some, strict=True):
             found[row] = hypotheses
     return [
@@ -117,9 +114,9 @@ def stream(
 ) -> Iterator[str]:
     """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`."""
     begun, read = _ids(tokenizer, prefix), tokenizer.reader()
-    (prompt,), state = _begin(model, torch.tensor([source]), torch.tensor([len(source)]), begun)
+    state = _begin(model, torch.tensor([source]), torch.tensor([len(source)]))
     longest = _longest(len(source), max_length)
-    tokens = stream_tokens(model, prompt, sampling, state=state, min_length=min_length, max_length=longest)
+    tokens = stream_tokens(model, begun, sampling, state=state, min_length=min_length, max_length=longest)
     for token in chain(begun, tokens):
         if piece := read(token):
             yield piece
@@ -139,10 +136,7 @@ def _target(tokenizer: Tokenizer, prefix: Sequence[int], found: Hypothesis) -> T
 
 
 @torch.inference_mode()
-def _begin(model: Model, source: Tensor, lengths: Tensor, prefix: Sequence[int]) -> tuple[list[list[int]], State]:
-    """The prompts and the state in which a search begins, of sources (B, S) of lengths (B,)."""
-    if isinstance(model.inputs, Ids):
-        rows = zip(source.tolist(), lengths.tolist(), strict=True)
-        return [[*ids[:length], SEP, *prefix] for ids, length in rows], None
+def _begin(model: Model, source: Tensor, lengths: Tensor) -> State:
+    """The state in which a search begins, of sources (B, S) of lengths (B,)."""
     device = next(model.parameters()).device
-    return [list(prefix)] * len(source), model.begin(source.to(device), lengths.to(device))
+    return model.begin(source.to(device), lengths.to(device))
