@@ -416,7 +416,7 @@ def test_a_damaged_run_is_refused(say: Callable[..., Said], folder: Path) -> Non
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-1])
     assert "model.safetensors (" in say("decode", folder, "x").refused()
     (folder / "config.json").write_text('{"format_version": 9}')
-    assert "has format_version 9, and this unrolled reads up to 1: install a newer" in say("evaluate", folder).refused()
+    assert "has format_version 9, and this unrolled reads up to 2: install a newer" in say("evaluate", folder).refused()
 
 
 def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Callable[..., Said], tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_a_folder_in_the_place_of_a_file(folder: Path) -> None:
 
 
 def test_a_newer_format_is_refused_before_anything_else(folder: Path) -> None:
-    (folder / "config.json").write_text('{"format_version": 2, "new": "thing"}')
-    with pytest.raises(CheckpointError, match=r"config\.json has format_version 2, .* install a newer unrolled"):
+    (folder / "config.json").write_text('{"format_version": 3, "new": "thing"}')
+    with pytest.raises(CheckpointError, match=r"config\.json has format_version 3, .* install a newer unrolled"):
         api.load(folder)
 
 
@@ -318,3 +318,18 @@ def test_probabilities_are_in_the_order_asked(folder: Path) -> None:
     answers = [answer.probabilities["pos"] for answer in run.decode(TEXTS)]
     assert np.allclose([run.decode(text)[0].probabilities["pos"] for text in TEXTS], answers, atol=1e-6)
     assert len(set(answers)) > 1
+
+
+def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
+    """There a window that nobody had asked for was 16, in every row."""
+    before = api.load(folder).decode("a fine film")
+    config, record = (json.loads((folder / name).read_text()) for name in ("config.json", "run.json"))
+    config["format_version"] = 1
+    for model in (config["model"], record["config"]["model"]):
+        model["window"] = 16
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "run.json").write_text(json.dumps(record))
+    sign(folder)
+    run = api.load(folder)
+    assert run.decode("a fine film") == before
+    assert run.config.model.window is None

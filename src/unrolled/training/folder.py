@@ -46,7 +46,7 @@ __all__ = [
     "valid",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 NEEDED = ("config.json", "model.safetensors", "run.json")  # and the preprocessor
 M = TypeVar("M", bound=BaseModel)
 
@@ -184,7 +184,7 @@ def read(folder: Path) -> Files:
         )
     with sealed.reading(folder / "config.json"):
         refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
-    files = sealed.read(folder, (*NEEDED, preprocessor))
+    files = _current(folder, sealed.read(folder, (*NEEDED, preprocessor)))
     kept = valid(Kept, folder / "config.json", files["config.json"])
     record = valid(_Record, folder / "run.json", files["run.json"])
     if kept.labels and record.data.majority not in kept.labels:
@@ -195,6 +195,17 @@ def read(folder: Path) -> Files:
         raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
     text = files[preprocessor].decode()
     return Files(kept, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
+
+
+def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files as this version writes them: in version 1 a window that was not asked for was 16, now it is None."""
+    kept, record = (_object(folder / name, files[name]) for name in ("config.json", "run.json"))
+    if kept["format_version"] > 1:
+        return files
+    for values in (kept.get("model"), record.get("config", {}).get("model")):
+        if isinstance(values, dict) and values.get("window") == 16:
+            values["window"] = None
+    return files | {"config.json": to_json(kept), "run.json": to_json(record)}
 
 
 def kept_in(folder: Path) -> str:
