@@ -12,7 +12,15 @@ from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
 from unrolled.layers import Bag, Bidirectional, Block, Blocks, Recurrent, SelfAttention, Stacked, Window
 from unrolled.lineage import LINEAGE
-from unrolled.models import AttentionModel, EncoderDecoderModel, Features, Ids, Pairs
+from unrolled.models import (
+    AttentionModel,
+    EncoderDecoderModel,
+    Features,
+    GPTModel,
+    Ids,
+    Pairs,
+    TransformerModel,
+)
 
 D, H = 3, 5
 
@@ -110,7 +118,12 @@ MODELS = [
 ]
 
 
-SEQ2SEQ = {"encoder_decoder": EncoderDecoderModel, "attention": AttentionModel}
+SEQ2SEQ = {
+    "encoder_decoder": EncoderDecoderModel,
+    "attention": AttentionModel,
+    "transformer": TransformerModel,
+    "gpt": GPTModel,
+}
 PAIRS = Pairs(9, 11)
 
 
@@ -119,8 +132,9 @@ class PairsCase(NamedTuple):
     options: dict[str, object]
 
     def make(self, inputs: Pairs = PAIRS, **more: object) -> nn.Module:
-        config = ModelConfig(**{"embedding_size": 6, "hidden_size": 5, **self.options, **more})
-        return SEQ2SEQ[self.row](inputs, inputs.vocabulary_size, config)
+        hidden_size = 8 if self.row in ATTENTIVE else 5
+        config = ModelConfig(**{"embedding_size": 6, "hidden_size": hidden_size, **self.options, **more})
+        return SEQ2SEQ[self.row](inputs, inputs.vocabulary_size, config, answer="each")
 
     def __str__(self) -> str:
         return "-".join([self.row, *(f"{k}={v}" for k, v in self.options.items())])
@@ -137,6 +151,13 @@ PAIRS_MODELS = [
     PairsCase("attention", {"score": "general", "bidirectional": True, "num_layers": 2}),
     PairsCase("attention", {"score": "dot", "input_feeding": True}),
     PairsCase("attention", {"score": "general", "input_feeding": True, "cell": "lstm", "num_layers": 2}),
+]
+ATTENTIVE_PAIRS_MODELS = [
+    PairsCase("transformer", {}),
+    PairsCase("transformer", {"num_layers": 2, "norm": "post", "tied": True}),
+    PairsCase("transformer", {"position": "learned"}),
+    PairsCase("gpt", {}),
+    PairsCase("gpt", {"num_layers": 2, "position": "learned", "tied": True}),
 ]
 
 

@@ -19,7 +19,10 @@ from unrolled import lineage
 from unrolled.training import Run
 
 ROWS = tuple(row.name for row in lineage.rows_for("classify"))
-OWN: dict[str, dict[str, Any]] = {"transformer": {"num_heads": 1}}  # what a row needs at sizes that are not even
+OWN: dict[str, dict[str, Any]] = {
+    "transformer": {"num_heads": 1},
+    "gpt": {"num_heads": 1},
+}  # what a row needs at sizes that are not even
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 5, "updates": 4, "evaluate_every": 2, "min_frequency": 1}
 GOOD, BAD = ("fine", "warm", "funny", "superb"), ("dull", "thin", "flat", "boring")
 FILLER = ("the", "film", "a", "plot", "Film", "scene", "it", "story")
@@ -172,7 +175,7 @@ def translations(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
 def translation_run(row: str = "attention", **settings: Any) -> Run:
     """A translator of a few updates; the same one for all who ask for the same."""
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0, "batch_tokens": 400}
-    return unrolled.train(translations(), task="translate", row=row, **small | settings)
+    return unrolled.train(translations(), task="translate", row=row, **small | OWN.get(row, {}) | settings)
 
 
 def write_pairs(path: Path, made: list[tuple[str, str]] | None = None) -> Path:

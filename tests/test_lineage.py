@@ -53,7 +53,7 @@ def test_a_task_that_is_not_built_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_rows_of_a_task() -> None:
     assert [r.name for r in rows_for("classify")] == ["feedforward", "elman", "lstm", "gru", "transformer"]
-    assert [r.name for r in rows_for("translate")] == ["encoder_decoder", "attention"]
+    assert [r.name for r in rows_for("translate")] == ["encoder_decoder", "attention", "transformer", "gpt"]
     for r in rows_for("classify"):
         check("classify", r.name)
 

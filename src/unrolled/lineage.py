@@ -114,7 +114,7 @@ LINEAGE = (
         "attention only: no recurrence, no convolution",
         "its state grows with the sequence",
         "Vaswani et al. 2017",
-        ("classify", "tag"),
+        ("classify", "tag", "translate"),
         "unrolled.models.transformer:TransformerModel",
     ),
     Row(
@@ -123,7 +123,7 @@ LINEAGE = (
         "the decoder alone, predicting the next token",
         "its state grows with the sequence",
         "Radford et al. 2018; Brown et al. 2020",
-        ("generate",),
+        ("translate", "generate"),
         "unrolled.models.gpt:GPTModel",
     ),
 )

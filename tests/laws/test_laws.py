@@ -4,7 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from parts import ATTENTIVE, CELLS, LAYERS, MODELS, PAIRS, PAIRS_MODELS, D, H, ModelCase, PairsCase, shaken
+from parts import (
+    ATTENTIVE,
+    ATTENTIVE_PAIRS_MODELS,
+    CELLS,
+    LAYERS,
+    MODELS,
+    PAIRS,
+    PAIRS_MODELS,
+    D,
+    H,
+    ModelCase,
+    PairsCase,
+    shaken,
+)
 from unrolled import laws
 from unrolled.cells import Cell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
@@ -49,6 +62,12 @@ def test_every_row_obeys_the_laws_that_bind_it(case: ModelCase) -> None:
 def test_every_row_that_reads_a_source_obeys_every_law(case: PairsCase) -> None:
     torch.manual_seed(0)
     assert held(shaken(case.make())).keys() == {"split", "causal", "row", "twin", "round_trip"}
+
+
+@pytest.mark.parametrize("case", ATTENTIVE_PAIRS_MODELS, ids=str)
+def test_every_row_without_recurrence_that_reads_a_source_obeys_the_laws(case: PairsCase) -> None:
+    torch.manual_seed(0)
+    assert held(shaken(case.make())).keys() == {"split", "causal", "row", "round_trip"}
 
 
 def test_the_part_is_not_changed() -> None:

@@ -104,6 +104,8 @@ OPTIONS = [
     laws.Option("read", "max", {"row": "transformer"}),
     laws.Option("window", 9, {**GPT, "position": "learned"}),
     laws.Option("window", 9, GPT, changes=False),  # a limit, not a number of parameters
+    laws.Option("tied", True, {**GPT, "pairs": True}),
+    laws.Option("tied", True, {"row": "transformer", "pairs": True}),
     laws.Option("forget_bias", 2.0, {"row": "lstm"}),
     laws.Option("forget_bias", 1.0, {"row": "lstm"}, changes=False),  # its default
     *(
@@ -141,14 +143,15 @@ def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
     settings = {"embedding_size": 6, "hidden_size": hidden_size, "dropout": 0.0, **settings}
     row, answer = str(settings.pop("row")), settings.pop("answer", "once")
     inputs = PAIRS._replace(source_size=11, shared=bool(settings.pop("shared", False)))
+    pairs = (row in SEQ2SEQ and row not in ATTENTIVE) or bool(settings.pop("pairs", False))
     config = ModelConfig(**settings)
     torch.manual_seed(0)
-    if row in SEQ2SEQ:
-        model, answer = SEQ2SEQ[row](inputs, 11, config), "each"
+    if pairs:
+        model, answer = SEQ2SEQ[row](inputs, 11, config, answer="each"), "each"
     else:
         model = build(row, Ids(11), 4, config, answer=answer)
     torch.manual_seed(1)
-    logits, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS) if row in SEQ2SEQ else None, LENGTHS)
+    logits, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS) if pairs else None, LENGTHS)
     F.cross_entropy(logits if answer == "once" else logits[:, -1], torch.tensor([0, 1, 2])).backward()
     return {
         "logits": logits.detach(),

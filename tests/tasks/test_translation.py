@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import translation_run, translations, write_pairs
+from small import OWN, translation_run, translations, write_pairs
 from unrolled import api, laws, lineage
 from unrolled.config import DataConfig, TrainingConfig, from_flat
 from unrolled.data.pairs import load_pairs
@@ -34,10 +34,13 @@ LEARNS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(("row", "least"), [("encoder_decoder", 0.25), ("attention", 0.6)])
+@pytest.mark.parametrize(
+    ("row", "least"), [("encoder_decoder", 0.25), ("attention", 0.6), ("transformer", 0.25), ("gpt", 0.25)]
+)
 def test_it_learns_to_turn_words_around(row: str, least: float) -> None:
     made = translations(600)
-    run = api.train(made, row=row, **SMALL | LEARNS | {"evaluate_every": 100})
+    own = {"num_layers": 2, "learning_rate": 0.004} if row in OWN else {}
+    run = api.train(made, row=row, **SMALL | LEARNS | {"evaluate_every": 100} | own)
     assert isinstance(run, TranslationRun)
     assert run.test.exact_match > least
     assert run.test.loss_nats < 0.7
@@ -66,7 +69,7 @@ def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_training_is_resumed_to_the_same_bits(row: str, tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv")
-    settings = SMALL | {"dropout": 0.2, "average": 0.9}
+    settings = SMALL | OWN.get(row, {}) | {"dropout": 0.2, "average": 0.9}
     whole = api.train(path, row=row, out=tmp_path / "whole", **settings)
     seen = []
 

@@ -2,7 +2,8 @@
 
     x = enter(E[ids]) + places;  x = blocks(x), in which step t looks at steps 0 … t;  logits = W x + b
 
-Its state is the keys and values of every block: it grows with the sequence, up to the window.
+Its state is the keys and values of every block: it grows with the sequence, up to the window. From one sequence to
+another it reads the source and <sep>, and goes on with the target: the loss is on the target alone.
 Radford et al., "Improving language understanding by generative pre-training", 2018; with norms before the parts and
 GELU: Radford et al., "Language models are unsupervised multitask learners", 2019.
 """
@@ -10,18 +11,21 @@ GELU: Radford et al., "Language models are unsupervised multitask learners", 201
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
+from unrolled import shapes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import Head
-from unrolled.models.model import Answer, Inputs, Model, ModelState
-from unrolled.models.transformer import SPREAD, USES, blocks
+from unrolled.models.model import Answer, Features, Inputs, Model, ModelState, Pairs, source_lengths
+from unrolled.models.transformer import PLACES, USES, blocks, head
 from unrolled.state import State
 
 __all__ = ["GPTModel"]
 
 WINDOW = 64
 """The longest sequence, unless told."""
+SEP = 4
+"""The id of <sep>, which stands between a source and its target."""
 
 
 class GPTModel(Model):
@@ -29,20 +33,43 @@ class GPTModel(Model):
 
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses what TransformerModel uses; by default
-            the window is 64, the nonlinearity GELU. It answers at each step.
+            the window is 64 (with Pairs: any), the nonlinearity GELU; and, where it writes the tokens that
+            it reads, tied. It answers at each step.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
         super().__init__(inputs, num_outputs, config, answer, causal=True)
         if answer == "once":
             raise ConfigError("row gpt predicts what comes next, at each step: it gives no one answer")
-        self.refuse_unused("row gpt", USES)
-        self.blocks = blocks(self.input_size, config, causal=True, window=WINDOW, nonlinearity="gelu")
-        self.limit = self.blocks.position.limit
-        self.head = Head(config.hidden_size, num_outputs, spread=SPREAD)
+        speaks = not isinstance(inputs, Features) and inputs.vocabulary_size == num_outputs  # the tokens that it reads
+        self.refuse_unused("row gpt", USES | ({"tied"} if speaks else set()))
+        pairs = isinstance(inputs, Pairs)
+        window = (PLACES if config.position == "learned" else None) if pairs else WINDOW
+        self.blocks = blocks(self.input_size, config, causal=True, window=window, nonlinearity="gelu")
+        self.limit = None if pairs else self.blocks.position.limit
+        self.head = head(self)
+
+    def begin(self, source: Tensor, lengths: Tensor | None = None) -> ModelState:
+        """Read the source, ids (B, S), of which lengths (B,) are real, and <sep> -> the state in which decoding begins.
+
+        Raises:
+            ConfigError: it was not built with Pairs. ShapeError: a source without any token.
+        """
+        if not isinstance(self.inputs, Pairs):
+            raise ConfigError("row gpt has no source, unless it is built with Pairs: it begins with None")
+        shapes.check("source", source, "BS")
+        lengths = source_lengths(source, lengths)
+        ended = F.pad(source, (0, 1)).scatter(1, lengths.unsqueeze(1), SEP)  # (B, S + 1)
+        _, after = self.blocks(self.source_vectors(ended), None, lengths + 1)
+        return ModelState(after, ())
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, T, V), and the keys and values of all steps so far."""
+        """(B, T) or (B, T, D) -> logits (B, T, V), and the keys and values of all steps so far.
+
+        Raises:
+            ConfigError: no state with Pairs: `begin` comes first.
+        """
+        if state is None and isinstance(self.inputs, Pairs):
+            raise ConfigError("row gpt reads the source first: call begin(source, lengths) and pass its state")
         y, after = self.blocks(self.vectors(inputs), None if state is None else state.layers, lengths)
-        logits: Tensor = self.head(y)
-        return logits, ModelState(after, ())
+        return self.logits(y), ModelState(after, ())

@@ -15,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from unrolled import shapes
 from unrolled.config import ModelConfig
-from unrolled.errors import ConfigError
+from unrolled.errors import ConfigError, ShapeError
 from unrolled.layers import Dropout, Embedding, Head, TiedHead
 from unrolled.state import State
 
-__all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState", "Pairs"]
+__all__ = ["Answer", "Features", "Ids", "Inputs", "Model", "ModelState", "Pairs", "source_lengths"]
 
 Answer = Literal["once", "each"]
 
@@ -152,3 +153,18 @@ class Model(nn.Module):
         for option, field in ModelConfig.model_fields.items():
             if option not in used and (got := getattr(self.config, option)) != field.default:
                 raise ConfigError(f"{name} has no use for {option}: leave it out (got {got!r})")
+
+
+def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the lengths (B,) of sources (B, S) or (B, S, D), all of them at least 1.
+
+    Raises:
+        ShapeError: a source without any token, or lengths that are not its.
+    """
+    B, S = source.shape[:2]
+    shapes.check_lengths(lengths, B, S)
+    if lengths is None:
+        lengths = torch.full((B,), S, device=source.device)
+    if source.device.type == "cpu" and B and int(lengths.min()) < 1:
+        raise ShapeError(f"a source has at least one token: row {int(lengths.argmin())} has none")
+    return lengths

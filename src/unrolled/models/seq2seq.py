@@ -19,12 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled import shapes
 from unrolled.config import ModelConfig
-from unrolled.errors import ConfigError, ShapeError
+from unrolled.errors import ConfigError
 from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory, Stacked
 from unrolled.layers.mlp import Linear
-from unrolled.models.model import Answer, Inputs, Model, Pairs
+from unrolled.models.model import Answer, Inputs, Model, Pairs, source_lengths
 from unrolled.models.recurrent import CELLS, make_layers
 from unrolled.state import EncoderDecoderState, State
 
@@ -76,12 +75,7 @@ class EncoderDecoderModel(Model):
             ShapeError: a source without any token.
         """
         x = self.source_vectors(source)
-        B, S, _ = x.shape
-        shapes.check_lengths(lengths, B, S)
-        if lengths is None:
-            lengths = torch.full((B,), S, device=x.device)
-        if x.device.type == "cpu" and B and int(lengths.min()) < 1:
-            raise ShapeError(f"a source has at least one token: row {int(lengths.argmin())} has none")
+        lengths = source_lengths(x, lengths)
         outputs, states = self.encoder(x, None, lengths)
         if self.config.bidirectional:
             states = tuple(_side_by_side(both) for both in states)
