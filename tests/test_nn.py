@@ -221,7 +221,7 @@ def test_states_have_the_form_of_the_output(name: str, form: str) -> None:
     parts = [forward.h, backward.h]
     if isinstance(x, PackedSequence):
         y, parts = y.data, [part.data for part in parts]
-    assert torch.equal(torch.cat(parts, dim=-1), y)
+    same(torch.cat(parts, dim=-1), y)
     for one in (forward, backward):
         for value in one:
             assert isinstance(value, type(x))

@@ -64,11 +64,16 @@ def _kind(module: nn.Module) -> int:
     return int(kernels.ELMAN_RELU if getattr(module, "nonlinearity", "tanh") == "relu" else kernels.ELMAN)
 
 
-def _weights(module: nn.Module, names: Sequence[str]) -> CellWeights:
-    """What the kernels take of a direction of a layer, or of a cell, whose parameters are called `names`."""
+def _in_our_form(module: nn.Module, names: Sequence[str]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """weight_x, weight_h, bias, bias_n of a layer's direction, or of a cell, whose parameters are called `names`."""
     weight_x, weight_h, *biases = (getattr(module, name) for name in names)
     bias, bias_n = _biases(biases[0], biases[1], isinstance(module, nn.GRU | nn.GRUCell)) if biases else (None, None)
-    return CellWeights(_kind(module), weight_x, weight_h, bias, bias_n)
+    return weight_x, weight_h, bias, bias_n
+
+
+def _weights(module: nn.Module, names: Sequence[str]) -> CellWeights:
+    """The same as the kernels take it."""
+    return CellWeights(_kind(module), *_in_our_form(module, names))
 
 
 def _scan(
@@ -244,7 +249,7 @@ class _Layers(nn.RNNBase):
 
     def _weights(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """One layer and direction in our form: weight_x, weight_h, bias, bias_n."""
-        return _weights(self, self._all_weights[index])[1:]
+        return _in_our_form(self, self._all_weights[index])
 
     def _fused(self, index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
         """One layer and direction by our kernels."""
