@@ -1,8 +1,9 @@
-"""The one core that the command line, notebooks and (to come) the server call: train, load, decode, evaluate.
+"""The one core that the command line, notebooks and (to come) the server call: train, load, decode, evaluate, explain.
 
 run = unrolled.train("reviews.csv", row="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
 unrolled.load("runs/reviews").evaluate("more.csv").accuracy
+run.explain("a fine film")["gru.l0.z"]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data.doctor import Report
 from unrolled.errors import CheckpointError, ConfigError
+from unrolled.inside import Trace
 from unrolled.models import Features
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
@@ -30,7 +32,7 @@ from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
 from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
 
-__all__ = ["backends", "build", "decode", "evaluate", "inspect", "load", "prepare", "resume", "train"]
+__all__ = ["backends", "build", "decode", "evaluate", "explain", "inspect", "load", "prepare", "resume", "train"]
 
 
 def train(
@@ -197,6 +199,11 @@ def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
 def evaluate(run: Run | str | Path, data: object = None) -> Any:
     """Say how good the run is on `data`, or on its own test part. `run` is a Run or its folder."""
     return _run(run).evaluate(data)
+
+
+def explain(run: Run | str | Path, given: Any, **options: Any) -> Trace:
+    """Say what a run does with an input, as named tensors. `run` is a Run or its folder; see `Run.explain`."""
+    return _run(run).explain(given, **options)
 
 
 def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:

@@ -4,9 +4,10 @@ UnrolledError
 ├── ConfigError       a setting: unknown key, value out of range, a row or task that is not built
 ├── DataError         a datum: carries file, physical line and column where they are known
 ├── ShapeError        a tensor argument of the wrong shape or dtype
-├── CheckpointError   a run folder: missing, truncated, foreign, too new
+├── CheckpointError   a run folder, or a trace: missing, truncated, foreign, too new
 ├── BackendError      a forced backend that cannot run here
 ├── TrainingError     training cannot go on: a loss or gradient that is not finite
+├── TraceError        a tensor that a trace does not have
 ├── Interrupted       training was told to stop, and has saved all that is needed to go on
 └── LawError          a part that breaks one of the six laws
 """
@@ -25,6 +26,7 @@ __all__ = [
     "Interrupted",
     "LawError",
     "ShapeError",
+    "TraceError",
     "TrainingError",
     "UnrolledError",
     "excerpt",
@@ -91,6 +93,12 @@ class BackendError(UnrolledError, RuntimeError):
 
 class TrainingError(UnrolledError, RuntimeError):
     """Training that cannot go on; the message names the update and the parameter."""
+
+
+class TraceError(UnrolledError, KeyError):
+    """A tensor that a trace does not have; the message names the nearest, or the rows that have it."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
 class Interrupted(UnrolledError):  # noqa: N818 (it is none)

@@ -22,8 +22,10 @@ from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding import Classification, Readable, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
+from unrolled.inside import Example
+from unrolled.inside.tokens import LIMIT, cut, read
 from unrolled.models import Model
-from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import classification
 from unrolled.training.card import code
 from unrolled.training.preprocessor import Preprocessor
@@ -49,6 +51,10 @@ class Classifier(Run):
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
         )
+
+    def meanings(self, classes: Iterable[int]) -> list[str]:
+        """What classes are called."""
+        return [self.labels[k] for k in classes]
 
     def card(self) -> dict[str, str]:
         """What its model card says of the task."""
@@ -81,6 +87,22 @@ class ClassificationRun(Classifier):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
         return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
+
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return a text, or a list of its tokens, as the model takes it: it is asked for its label."""
+        tokens, left = cut(read(self.tokenizer, given), within(limit, self.model.limit))
+        if fault := _fault(tokens.text):
+            raise DataError(f"the text {fault}", fix="give a string with at least one character, or several")
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([tokens.ids]),
+            tokens=tokens.tokens,
+            spans=tokens.spans,
+            steps=torch.tensor([len(tokens.ids) - 1]),
+            answers=torch.tensor([-1]),
+            meanings=self.meanings,
+            cut=left,
+        )
 
     def read_texts(self, path: str | Path, *, text: str | None = None, on_bad_row: str | None = None) -> list[str]:
         """Read the texts of a file that may have no labels, to decode them.

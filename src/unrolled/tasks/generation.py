@@ -15,12 +15,15 @@ from torch import Tensor
 from unrolled.config import Config, from_flat
 from unrolled.data.corpus import Corpus, Part, load_corpus, load_part
 from unrolled.data.text_report import TextReport, inspect_text
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.tokenizers import BOS, SPECIAL, Tokenizer
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
+from unrolled.inside import Example
+from unrolled.inside.tokens import LIMIT, cut, read
 from unrolled.models import Model
+from unrolled.tasks.parts import within
 from unrolled.training import generation
 from unrolled.training.loop import Source
 from unrolled.training.preprocessor import Preprocessor
@@ -93,6 +96,21 @@ class GenerationRun(Run):
         sampling, most = Sampling(temperature, top_k, top_p, seed), None if length is None else _length(length)
         ids = self._ids(prompt, 0)
         return stream(self.model, self.tokenizer, ids, sampling, length=most, stop=_stops(stop))
+
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return a text, or a list of its tokens, as the model takes it: it is asked for each token, then for more."""
+        tokens, left = cut(read(self.tokenizer, given), within(limit, self.model.limit) - 1)  # <bos> is read first
+        self._ids(tokens.text, 0)  # refuses what the run has never seen
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([[BOS, *tokens.ids]]),
+            tokens=(SPECIAL[BOS], *tokens.tokens),
+            spans=((0, 0), *tokens.spans),
+            steps=torch.arange(len(tokens.ids) + 1),
+            answers=torch.tensor([*tokens.ids, -1]),
+            meanings=self.tokenizer.tokens,
+            cut=left,
+        )
 
     def evaluate(self, data: object = None, *, cache: str | None = None) -> GenerationResult:
         """Say how well the model predicts `data`, or the test part it was trained beside.

@@ -16,6 +16,8 @@ from unrolled.data.pixels import ImageSteps, Pixels
 from unrolled.decoding import ImageClassification, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
+from unrolled.inside import Example
+from unrolled.inside.tokens import LIMIT
 from unrolled.models import Features
 from unrolled.tasks.classification import Classified, Classifier
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
@@ -51,14 +53,27 @@ class ImageRun(Classifier):
         Raises:
             DataError: an image cannot be read, or is not of the shape or type of those in training.
         """
-        H, W, C = self.pixels.shape
-        if tuple(getattr(images, "shape", ())) in ((H, W, C), (H, W) if C == 1 else (H, W, C)):
-            images = images.reshape(1, H, W, C)
-        found = read_images(images, reading(self, on_bad_row=on_bad_row))
-        if found.counts.skipped:
-            log_read(found)
+        found = self._read(images, on_bad_row=on_bad_row)
         places = [found.at(index) for index in range(len(found))]
         return classify(places, self.labels, probabilities(self.model, self._steps(found)), ImageClassification)
+
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return an image, as `decode` takes it, as the model takes it, all of it: it is asked for its label."""
+        found = self._read(given)
+        if len(found) != 1:
+            raise DataError(f"one image is looked at at a time: got {len(found):,}", fix="give one")
+        inputs, _ = self._steps(found).pad(torch.tensor([0]))
+        T = inputs.shape[1]
+        return Example(
+            text=found.at(0),
+            inputs=inputs,
+            tokens=tuple(f"{self.pixels.by} {t}" for t in range(T)),
+            spans=(),
+            steps=torch.tensor([T - 1]),
+            answers=torch.tensor([-1]),
+            meanings=self.meanings,
+            also={"image": torch.from_numpy(found.pixels[0]).float()},
+        )
 
     def evaluate(self, data: object = None, *, on_bad_row: str | None = None) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, or of the test part it was trained beside.
@@ -83,6 +98,15 @@ class ImageRun(Classifier):
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are read already."""
         return self.figures(self._steps(images), images.among(self.labels))
+
+    def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
+        H, W, C = self.pixels.shape
+        if tuple(getattr(images, "shape", ())) in ((H, W, C), (H, W) if C == 1 else (H, W, C)):
+            images = images.reshape(1, H, W, C)
+        found = read_images(images, reading(self, on_bad_row=on_bad_row))
+        if found.counts.skipped:
+            log_read(found)
+        return found
 
     def _steps(self, images: Images) -> ImageSteps:
         """The images as steps, if they are like those of training."""

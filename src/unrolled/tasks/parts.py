@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.counts import Read, accounts
-from unrolled.errors import DataError
+from unrolled.errors import ConfigError, DataError
 from unrolled.training.run import Run, absolute, refuse_gone
 
-__all__ = ["Part", "described", "log_read", "log_splits", "own_test", "reading"]
+__all__ = ["Part", "described", "log_read", "log_splits", "own_test", "reading", "within"]
 
 log = logging.getLogger("unrolled")
 
@@ -99,3 +99,14 @@ def own_test(run: Run, test: Callable[[str], P]) -> P:
             "the test part is not the one of the training: the data have changed since", file=source, fix=run.GIVE_DATA
         )
     return found
+
+
+def within(limit: int, models: int | None) -> int:
+    """Return how many tokens of an input are read: at most `limit`, and at most what the model can.
+
+    Raises:
+        ConfigError: the limit is below 1.
+    """
+    if limit < 1:
+        raise ConfigError(f"limit must be at least 1: got {limit}")
+    return limit if models is None else min(limit, models)

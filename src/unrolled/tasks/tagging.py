@@ -22,8 +22,10 @@ from unrolled.data.tokenizers import Tokenizer, marked
 from unrolled.decoding import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
+from unrolled.inside import Example
+from unrolled.inside.tokens import LIMIT, cut, read_words
 from unrolled.models import Model
-from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import tagging
 from unrolled.training.card import code
 from unrolled.training.classification import balanced
@@ -57,6 +59,23 @@ class TaggingRun(Run):
         given = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(given)]
         return tag(words, self.labels, word_probabilities(self.model, Pieces(self.tokenizer, words)))
+
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return a sentence, or a list of its words, as the model takes it: each word is asked for its tag."""
+        words, most = _words(given, 0), within(limit, self.model.limit)
+        tokens, ends = read_words(self.tokenizer, words)
+        tokens, left = cut(tokens, max(end + 1 for end in ends if end < most or end == ends[0]), "pieces of words")
+        steps = [end for end in ends if end < len(tokens.ids)]
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([tokens.ids]),
+            tokens=tokens.tokens,
+            spans=tokens.spans,
+            steps=torch.tensor(steps),
+            answers=torch.full((len(steps),), -1),
+            meanings=lambda tags: [self.labels[k] for k in tags],
+            cut=left,
+        )
 
     def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
         """Read the words of a file that may have no tags, to tag them.

@@ -19,12 +19,16 @@ from unrolled.data.pair_ids import PairSequences, PairTokenizers, encode, fault
 from unrolled.data.pair_report import PairReport, inspect_pairs
 from unrolled.data.pair_splits import PairSplits, split_pairs
 from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
+from unrolled.data.tokenizers import BOS, EOS
 from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
+from unrolled.decoding.search import search
 from unrolled.decoding.translation import stream
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
+from unrolled.inside import Example, Source
+from unrolled.inside.tokens import LIMIT, Tokens, cut, read, written
 from unrolled.models import Model, Pairs
-from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
+from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import generation, translation
 from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
@@ -103,6 +107,46 @@ class TranslationRun(Run):
         self._refuse_unknown(prefix)
         longest, target = self._longest(length), self.tokenizers.target
         return stream(self.model, target, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return a source, or a pair (source, target), as the model takes it: it is asked for the target, to <eos>.
+
+        Without a target, it is the one that the model finds, taking the most probable token each time. Either side may
+        be a list of tokens.
+        """
+        source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        first, left = cut(read(self.tokenizers.source, source), within(limit, None), "tokens of the source")
+        self._ids(first.text, 0, cut=True)  # refuses what the run cannot read
+        ids = torch.tensor([first.ids])
+        tokens, ended = self._found(ids) if target is None else (self._given(target), True)
+        tokens, also = cut(tokens, limit, "tokens of the target")
+        special = {name: self.tokenizers.target.tokens([name])[0] for name in (BOS, EOS)}
+        ended = ended and not also
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([[BOS, *tokens.ids]]),
+            tokens=(special[BOS], *tokens.tokens),
+            spans=((0, 0), *tokens.spans),
+            steps=torch.arange(len(tokens.ids) + 1),
+            answers=torch.tensor([*tokens.ids, EOS if ended else -1]),
+            meanings=self.tokenizers.target.tokens,
+            source=Source(first.text, ids, first.tokens, first.spans),
+            cut="; ".join(each for each in (left, also) if each),
+        )
+
+    def _found(self, source: Tensor) -> tuple[Tokens, bool]:
+        """The target that the model finds for the ids of a source, (1, S), and whether it has ended it."""
+        device = next(self.model.parameters()).device
+        with torch.no_grad():
+            state = self.model.begin(source.to(device))
+        ((best, *_),) = search(self.model, [[]], Sampling(temperature=0), state=state, max_length=self._longest(None))
+        return written(self.tokenizers.target, best.tokens), best.ended == "eos"
+
+    def _given(self, target: Any) -> Tokens:
+        """A target that was given, a text or a list of tokens."""
+        tokens = read(self.tokenizers.target, target)
+        self._refuse_unknown(tokens.text)
+        return tokens
 
     def read_texts(self, path: str | Path, *, source: str | None = None, on_bad_row: str | None = None) -> list[str]:
         """Read the sources of a file that may have no targets, to decode them.

@@ -12,6 +12,8 @@ from unrolled.config import Config, DataConfig
 from unrolled.data.doors import NOT_KEPT, is_file
 from unrolled.data.tokenizers import SPECIAL, Tokenizer
 from unrolled.errors import DataError
+from unrolled.inside import Example, Header, Trace, observe
+from unrolled.inside.tokens import LIMIT
 from unrolled.models import Model
 from unrolled.training.card import model_card
 from unrolled.training.folder import Kept, kept_inputs, pack
@@ -72,6 +74,31 @@ class Run(ABC):
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
         """Say how good the model is on data that it has not seen; without data, on the test part of its own."""
+
+    @abstractmethod
+    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+        """Return one input as the model takes it, and what it is asked: see `explain`."""
+
+    def explain(self, given: Any, *, limit: int = LIMIT) -> Trace:
+        """Say what the model does with an input: every gate, state and weight on its way to the answer.
+
+        Args:
+            given: a text, or a list of its tokens; for task tag a sentence or its words, for task translate a source,
+                or a pair (source, target); an image, as `decode` takes it. What is answered is traced: the label that
+                is found, the target that is written, unless it is given, the text that is given.
+            limit: most tokens to read; a longer input is cut, and the trace's header says so.
+
+        Raises:
+            DataError: the input is not what the run reads.
+            ConfigError: a limit out of range.
+        """
+        device = next(self.model.parameters()).device
+        trace, _ = observe(self.model, self.example(given, limit=limit).to(device), self._header())
+        return trace
+
+    def _header(self) -> Header:
+        name = "" if self.path is None else self.path.name
+        return Header(run=name, row=self.config.row, task=self.config.task, score=self.card()["result"])
 
     @abstractmethod
     def card(self) -> dict[str, str]:

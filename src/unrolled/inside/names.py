@@ -1,0 +1,140 @@
+"""The one table of a trace's tensors: what each is called, its axes, its unit, its meaning, which rows have it.
+
+Letters of the axes: T steps, S steps of the source, P steps that attention may look at, A answers, D model size, H
+hidden size, G gates, N heads, K size of a head, L layers, k the largest logits.
+
+What is computed while a source is read has the prefix `encoder.`, what is computed while its target is written
+`decoder.`; a row without a source has no prefix. `{i}` is the layer, from 0 at the bottom; `.reverse` is a layer that
+reads from the end.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+__all__ = ["NAMES", "Name", "find"]
+
+
+class Name(NamedTuple):
+    """A kind of tensor."""
+
+    pattern: str
+    axes: str  # letters, with spaces between them
+    unit: str
+    meaning: str
+    where: str = "all rows"
+
+
+def _cell(cell: str, *tensors: tuple[str, str, str, str]) -> list[Name]:
+    """The tensors of a recurrent layer."""
+    where = f"row {cell}, and rows encoder_decoder and attention with cell {cell},"
+    return [Name(f"{cell}.l{{i}}.{name}", axes, unit, meaning, where) for name, axes, unit, meaning in tensors]
+
+
+def _of_every_cell(candidate: str) -> list[tuple[str, str, str, str]]:
+    return [
+        ("h", "T H", "", "hidden state after the step"),
+        ("h0", "H", "", "hidden state before the first step"),
+        ("from_x", "T G H", "", f"what the token said to each gate, W_x x; gates packed {candidate}"),
+        ("from_h", "T G H", "", "what the past said to each gate, W_h h"),
+        ("bias", "G H", "", "what each gate starts from, b"),
+    ]
+
+
+_GATE = "open at 1, shut at 0"
+_ATTENTION = "row attention"
+_BLOCKS = "rows transformer and gpt"
+
+NAMES: tuple[Name, ...] = (
+    # --- what was read and what was answered
+    Name("tokens", "T", "id", "what each step reads", "rows that read tokens"),
+    Name("spans", "T 2", "characters", "where each token stands in the text: [start, end)", "rows that read tokens"),
+    Name("inputs", "T D", "", "what each step reads", "rows that read images"),
+    Name("image", "H W C", "", "the pixels as they were read: height, width, channels", "rows that read images"),
+    Name("source.tokens", "S", "id", "what each step of the source is", "rows of task translate"),
+    Name("source.spans", "S 2", "characters", "where each token stands in the source", "rows of task translate"),
+    Name("steps", "A", "step", "the step after which each answer is given"),
+    Name("answers", "A", "id", "what each answer is asked for: observed where that is known, else predicted"),
+    Name("logits", "A k", "nats", "the largest logits, before the softmax"),
+    Name("top", "A k", "id", "the outputs that have them, the most probable first"),
+    Name("log_prob", "A", "nats", "ln p of what the answer is asked for"),
+    Name("entropy", "A", "nats", "of all that could be answered"),
+    Name("rank", "A", "", "how many outputs were more probable than what the answer is asked for"),
+    Name("embedding", "T D", "", "the vector of each token", "rows that read tokens"),
+    # --- recurrent layers
+    *_cell(
+        "elman",
+        *_of_every_cell("h"),
+        ("retention", "T T", "share", "length of ∏ diag(φ′) W_h v for unit vectors v: what the direct path keeps"),
+        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
+    ),
+    *_cell(
+        "lstm",
+        ("i", "T H", "", f"input gate, {_GATE}"),
+        ("f", "T H", "", "forget gate: keeps at 1, forgets at 0"),
+        ("g", "T H", "", "candidate, what might be written"),
+        ("o", "T H", "", f"output gate, {_GATE}"),
+        ("c", "T H", "", "cell state after the step"),
+        ("c0", "H", "", "cell state before the first step"),
+        *_of_every_cell("i, f, g, o"),
+        ("retention", "T T", "share", "∏ f between two steps, the mean of all units: what the direct path keeps"),
+        ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln f"),
+        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
+    ),
+    *_cell(
+        "gru",
+        ("r", "T H", "", f"reset gate: what the past may say to the candidate, {_GATE}"),
+        ("z", "T H", "", "update gate: keeps at 1, writes at 0"),
+        ("n", "T H", "", "candidate, what might be written"),
+        *_of_every_cell("r, z, n"),
+        ("bias_n", "H", "", "the candidate's second bias, inside the reset product"),
+        ("retention", "T T", "share", "∏ z between two steps, the mean of all units: what the direct path keeps"),
+        ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln z"),
+        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
+    ),
+    Name("summary", "L H", "", "the fixed vector: the encoder's final h of each layer, both directions side by side",
+         "rows encoder_decoder and attention"),
+    # --- attention of a recurrent decoder
+    Name("attention.query", "T H", "", "what the decoder asks with", _ATTENTION),
+    Name("attention.score", "T S", "", "how well each output of the encoder fits the query", _ATTENTION),
+    Name("attention.weights", "T S", "share", "softmax of the scores: they sum to 1 over the source", _ATTENTION),
+    Name("attention.context", "T D", "", "the encoder's outputs, weighted", _ATTENTION),
+    # --- blocks of a Transformer
+    Name("transformer.l{i}.query", "N T K", "", "what each step asks with", _BLOCKS),
+    Name("transformer.l{i}.key", "N P K", "", "what each step is found by", _BLOCKS),
+    Name("transformer.l{i}.value", "N P K", "", "what each step has to say", _BLOCKS),
+    Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step may not look", _BLOCKS),
+    Name("transformer.l{i}.weights", "N T P", "share", "softmax of the scores, over the steps looked at", _BLOCKS),
+    Name("transformer.l{i}.context", "N T K", "", "the values, weighted", _BLOCKS),
+    Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _BLOCKS),
+    Name("transformer.l{i}.y", "T D", "", "what the block puts out", _BLOCKS),
+    *(
+        Name(f"transformer.l{{i}}.cross.{name}", axes, unit, f"of the attention to the source: {meaning}",
+             "row transformer of task translate")
+        for name, axes, unit, meaning in (
+            ("query", "N T K", "", "what each step asks with"),
+            ("key", "N S K", "", "what each output of the encoder is found by"),
+            ("value", "N S K", "", "what each output of the encoder has to say"),
+            ("score", "N T S", "", "query · key / √K"),
+            ("weights", "N T S", "share", "softmax of the scores"),
+            ("context", "N T K", "", "the values, weighted"),
+        )
+    ),
+    # --- feedforward
+    Name("feedforward.x", "T D", "", "what enters: the bag, the window, or the image", "row feedforward"),
+    Name("feedforward.l{i}.h", "T H", "", "activations of the layer; a bag is one step", "row feedforward"),
+)  # fmt: skip
+
+
+@cache
+def find(name: str) -> Name | None:
+    """Return what the table says of a tensor, or None."""
+    return next((known for known in NAMES if _regex(known.pattern).fullmatch(name)), None)
+
+
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    layer = re.escape(pattern).replace(r"l\{i\}", r"l\d+(?:\.reverse)?")
+    return re.compile(rf"(?:encoder\.|decoder\.)?{layer}")

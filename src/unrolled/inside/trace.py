@@ -1,0 +1,164 @@
+"""A trace: what a model yields when it is watched, as named tensors of one example, without a batch axis.
+
+    trace["lstm.l0.f"][12, 37]     the forget gate of unit 37 at step 12
+
+Names, shapes, units and meanings stand in `names.py`. Saved as safetensors, with the header as JSON in its metadata.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import ClassVar
+
+import safetensors
+import safetensors.torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from unrolled import __version__, sealed
+from unrolled.errors import CheckpointError, TraceError, nearest
+from unrolled.inside import names
+
+__all__ = ["FORMAT_VERSION", "Header", "Trace"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """Whose tensors these are.
+
+    Args:
+        run: its folder's name, or what the model is called. row, cell, task: of the run; "" where there is none.
+        score: how good the run is, in a sentence; "" where that is not known.
+        text: what was read; the characters that `spans` count. tokens: what each of its T steps reads, readable.
+        source_text, source: the same of the source, where there is one; S tokens.
+        answers: what each of the A answers was asked for: a label, a tag, the next token.
+        guesses: of each answer, what its largest logits mean, the most probable first.
+        cut: what was left out of the input, in a sentence; "" where nothing was.
+        unrolled: the version that wrote it.
+    """
+
+    run: str = ""
+    row: str = ""
+    cell: str = ""
+    task: str = ""
+    score: str = ""
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    source_text: str = ""
+    source: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    guesses: tuple[tuple[str, ...], ...] = ()
+    cut: str = ""
+    unrolled: str = field(default=__version__)
+    format_version: int = FORMAT_VERSION
+
+
+class Trace(Mapping[str, Tensor]):
+    """The tensors of one example by name: float32 or int64, on the CPU.
+
+    Args:
+        about: whose they are. tensors: by name, see `names.py`.
+    """
+
+    shown: ClassVar[Callable[[Trace], str] | None] = None
+    """What a notebook shows of a trace: a function of it that returns HTML. `unrolled.api` sets it."""
+
+    def __init__(self, about: Header, tensors: Mapping[str, Tensor]) -> None:
+        self.about = about
+        self._tensors = dict(tensors)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor.
+
+        Raises:
+            TraceError: there is none of this name; the nearest is named, or the rows that have it.
+        """
+        try:
+            return self._tensors[name]
+        except KeyError:
+            raise TraceError(self._missing(name)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        of = " of ".join(part for part in (f"{len(self)} tensors", self.about.run) if part)
+        return f"<Trace: {of}, row {self.about.row}, {len(self.about.tokens)} steps>"
+
+    def _repr_html_(self) -> str:
+        shown = type(self).shown
+        return f"<pre>{html.escape(self.summary())}</pre>" if shown is None else shown(self)
+
+    def _missing(self, name: str) -> str:
+        spec = names.find(name)
+        this = f"this trace is of row {self.about.row}" + (f" with cell {self.about.cell}" if self.about.cell else "")
+        if spec is None or near_misses(name, self._tensors):
+            return f'there is no tensor "{name}"{nearest(name, self._tensors)}; see trace.summary() for all there are'
+        return f'this trace has no "{name}", {spec.meaning}: {spec.where} have it, and {this}'
+
+    def summary(self) -> str:
+        """Every tensor, a line each: name, shape in letters and in numbers, unit, meaning."""
+        rows = []
+        for name, value in self._tensors.items():
+            spec = names.find(name)
+            letters = "×".join(spec.axes.split()) if spec else ""
+            numbers = "×".join(map(str, value.shape)) or "1"
+            rows.append((name, letters, numbers, spec.unit if spec else "", spec.meaning if spec else ""))
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+        lines = ("  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4])) for row in rows)
+        return "\n".join([repr(self), *(line.rstrip() for line in lines)])
+
+    def save(self, path: str | Path) -> None:
+        """Write it as one safetensors file.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        tensors = {name: value.contiguous() for name, value in self._tensors.items()}
+        metadata = {"trace": json.dumps(asdict(self.about), ensure_ascii=False), "names": json.dumps(list(tensors))}
+        with sealed.saying(Path(path)):
+            Path(path).write_bytes(safetensors.torch.save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read what `save` has written; nothing is executed.
+
+        Raises:
+            CheckpointError: the file is missing, damaged, no trace, or of another format.
+        """
+        path = Path(path)
+        with sealed.reading(path):
+            data = path.read_bytes()
+        try:
+            tensors = safetensors.torch.load(data)
+            metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            about, order = json.loads(metadata["trace"]), json.loads(metadata["names"])
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise CheckpointError(f"{path} is no trace, or is damaged: {error}") from None
+        version = about.get("format_version") if isinstance(about, dict) else None
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path} is a trace of format_version {version}, and this unrolled reads {FORMAT_VERSION}: trace again"
+            )
+        if set(about) != {each.name for each in fields(Header)} or set(order) != set(tensors):
+            raise CheckpointError(f"{path} is no trace of ours: its header says something else")
+        try:
+            header = TypeAdapter(Header).validate_python(about)
+        except ValidationError as error:
+            raise CheckpointError(f"{path} is no trace of ours: {error.errors()[0]['msg']}") from None
+        return cls(header, {name: tensors[name] for name in order})
+
+
+def near_misses(name: str, known: Mapping[str, Tensor]) -> bool:
+    """Whether a name is a known one but for the number of its layer: then it is not the row that lacks it."""
+    pattern = names.find(name)
+    return pattern is not None and any(names.find(other) is pattern for other in known)

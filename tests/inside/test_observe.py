@@ -1,0 +1,166 @@
+"""Every row and task, watched: answers are those of a model that nobody watches, tensors obey the formulas."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import small
+from unrolled.data.tokenizers import BOS, EOS
+from unrolled.inside import Trace, find
+from unrolled.lineage import rows_for
+from unrolled.training import Run
+
+RUNS: dict[str, tuple[Callable[[], Run], Any]] = {}
+for _row in rows_for("classify"):
+    RUNS[f"classify-{_row.name}"] = (lambda row=_row.name: small.trained(row, num_layers=2), "the film is no5 warm")
+    RUNS[f"image-{_row.name}"] = (lambda row=_row.name: small.image_run(row), small.pictures()[0][0])
+for _row in rows_for("tag"):
+    RUNS[f"tag-{_row.name}"] = (lambda row=_row.name: small.tag_run(row), "the no3 plot is fine")
+for _row in rows_for("generate"):
+    RUNS[f"generate-{_row.name}"] = (lambda row=_row.name: small.text_run(row), "the film")
+for _row in rows_for("translate"):
+    RUNS[f"translate-{_row.name}"] = (lambda row=_row.name: small.translation_run(row), ("abcd", "DCBA"))
+for _name, _own in {
+    "both": {"bidirectional": True, "num_layers": 2, "cell": "lstm"},
+    "dot": {"score": "dot", "cell": "elman", "bidirectional": False},
+    "fed": {"score": "general", "input_feeding": True, "cell": "lstm", "num_layers": 2},
+}.items():
+    RUNS[f"translate-attention-{_name}"] = (
+        lambda own=_own: small.translation_run("attention", **own),
+        ("abcd", "DCBA"),
+    )
+BACKWARDS = {"reverse_source": True, "bidirectional": False, "cell": "lstm"}
+RUNS["translate-reversed"] = (lambda: small.translation_run("encoder_decoder", **BACKWARDS), ("abc", "AB"))
+RUNS["classify-both"] = (lambda: small.trained("lstm", num_layers=2, bidirectional=True), "the film is no5 warm")
+EVERY = pytest.mark.parametrize("name", RUNS)
+
+
+def explained(name: str) -> tuple[Run, Trace]:
+    make, given = RUNS[name]
+    run = make()
+    return run, run.explain(given)
+
+
+def untraced(run: Run, given: Any) -> torch.Tensor:
+    """The logits (A, V) without any watching."""
+    example = run.example(given)
+    with torch.inference_mode():
+        state = None if example.source is None else run.model.begin(example.source.ids)
+        logits, _ = run.model(example.inputs, state)
+    return logits if run.model.answer == "once" else logits[0, example.steps]
+
+
+@EVERY
+def test_watching_changes_no_bit_of_the_answer(name: str) -> None:
+    run, trace = explained(name)
+    logits = untraced(run, RUNS[name][1])
+    assert torch.equal(trace["logits"], logits.topk(trace["logits"].shape[1]).values)
+    assert not any(part._forward_hooks for part in run.model.modules()), "a hook was left behind"
+
+
+@EVERY
+def test_every_tensor_is_in_the_table_with_its_shape(name: str) -> None:
+    _, trace = explained(name)
+    sizes: dict[str, int] = {}
+    for tensor, value in trace.items():
+        spec = find(tensor)
+        assert spec is not None, tensor
+        axes = spec.axes.split()
+        assert len(axes) == value.dim(), tensor
+        assert value.dtype in (torch.float32, torch.int64)
+        for letter, size in zip(axes, value.shape, strict=True):
+            if letter in "AS":  # the same wherever they stand
+                assert sizes.setdefault(letter, size) == size, tensor
+    assert len(trace.about.answers) == len(trace["steps"]) == len(trace.about.guesses)
+
+
+@EVERY
+def test_recurrent_layers_obey_their_equations(name: str) -> None:
+    _, trace = explained(name)
+    for tensor in [tensor for tensor in trace if tensor.endswith(".from_x")]:
+        layer = tensor.removesuffix("from_x")
+        h, h0 = trace[layer + "h"], trace[layer + "h0"]
+        before = torch.cat([h[1:], h0[None]]) if ".reverse." in layer else torch.cat([h0[None], h[:-1]])
+        sums = trace[layer + "from_x"] + trace[layer + "bias"]
+        past = trace[layer + "from_h"]
+        if f"{layer}f" in trace:
+            i, f, g, o = (sums + past).unbind(1)
+            c, c0 = trace[layer + "c"], trace[layer + "c0"]
+            c_before = torch.cat([c[1:], c0[None]]) if ".reverse." in layer else torch.cat([c0[None], c[:-1]])
+            close(trace[layer + "f"], f.sigmoid())
+            close(c, f.sigmoid() * c_before + i.sigmoid() * g.tanh())
+            close(h, o.sigmoid() * c.tanh())
+        elif f"{layer}z" in trace:
+            r, z = (sums + past)[:, :2].sigmoid().unbind(1)
+            n = (sums[:, 2] + r * (past[:, 2] + trace[layer + "bias_n"])).tanh()
+            close(trace[layer + "n"], n)
+            close(h, (1 - z) * n + z * before)
+        else:
+            close(h, (sums + past)[:, 0].tanh())
+
+
+@EVERY
+def test_weights_are_what_the_scores_say_and_make_the_context(name: str) -> None:
+    _, trace = explained(name)
+    for tensor in [tensor for tensor in trace if tensor.endswith("weights")]:
+        base = tensor.removesuffix("weights")
+        weights = trace[tensor]
+        close(weights, trace[base + "score"].softmax(dim=-1))
+        if f"{base}value" in trace:
+            close(trace[base + "context"], weights @ trace[base + "value"])
+    if "attention.weights" in trace:
+        run, given = RUNS[name][0](), RUNS[name][1]
+        outputs = run.model.begin(run.example(given).source.ids).memory.outputs[0]
+        close(trace["attention.context"], trace["attention.weights"] @ outputs)
+
+
+def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
+    """What the block's attention puts out, from its own output layer over the traced contexts."""
+    run = small.translation_run("transformer")
+    trace = run.explain(("abcd", "DCBA"))
+    block = run.model.decoder.blocks[0]
+    seen = []
+    with torch.no_grad():
+        handle = block.attention.register_forward_hook(lambda part, args, returned: seen.append(returned[0]))
+        example = run.example(("abcd", "DCBA"))
+        run.model(example.inputs, run.model.begin(example.source.ids))
+        handle.remove()
+        context = trace["decoder.transformer.l0.context"].transpose(0, 1).flatten(1)
+        close(seen[0][0], block.attention.output(context))
+
+
+def test_what_a_text_is_asked_for() -> None:
+    run = small.text_run("gru")
+    trace = run.explain("the film")
+    ids = run.tokenizer.encode(["the film"])[0]
+    assert trace["tokens"].tolist() == [BOS, *ids]
+    assert trace["answers"][:-1].tolist() == ids
+    assert trace["answers"][-1] == trace["top"][-1, 0]
+    assert trace.about.tokens[:4] == ("<bos>", "t", "h", "e")
+    assert run.explain("")["tokens"].tolist() == [BOS]
+
+
+def test_a_source_alone_is_traced_with_the_target_that_is_found() -> None:
+    run = small.translation_run("attention")
+    trace, answer = run.explain("abcd"), run.decode("abcd")[0]
+    assert trace.about.text == answer.text
+    assert (trace["answers"][-1] == EOS) == (answer.targets[0].ended == "eos")
+    assert trace["log_prob"].sum() == pytest.approx(answer.targets[0].log_probability, abs=1e-4) or not answer.text
+
+
+def test_words_are_asked_where_they_end() -> None:
+    trace = small.tag_run("gru").explain("the plot is")
+    assert [trace.about.text[:end][-1:] for _, end in trace["spans"][trace["steps"]].tolist()] == ["e", "t", "s"]
+    assert trace.about.answers == tuple(w.tag for w in small.tag_run("gru").decode("the plot is")[0].words)
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    trace = small.trained("gru").explain("film " * 30, limit=7)
+    assert len(trace["tokens"]) == 7
+    assert trace.about.cut == "cut after the first 7 of 30 tokens"
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=0, atol=2e-6)
