@@ -466,25 +466,47 @@ class Frozen {
   float* packed_h;
 };
 
-// y = W x + b; x (N, D), weight (V, D), bias (V) or None, y (N, V).
-void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bias, nb::handle y) {
-  const Isa& chosen = isa_of(isa);
+// What both passes of a linear layer are given: x (N, D), weight (V, D).
+template <class Call>
+void check_linear(Checked<float>& checked, Call& a, int threads, nb::handle x, nb::handle weight) {
   check_threads(threads);
   const Array rows = array("x", x), weights = array("weight", weight);
   if (rows.ndim != 2)
     throw nb::value_error(("x must have shape (N, D): got " + shape_text(rows.size, rows.ndim)).c_str());
   if (weights.ndim != 2)
     throw nb::value_error(("weight must have shape (V, D): got " + shape_text(weights.size, weights.ndim)).c_str());
-  Checked<float> checked;
-  Linear a;
   a.N = rows.size[0], a.D = rows.size[1], a.V = weights.size[0], a.threads = threads;
   a.x = checked.dense("x", x, {a.N, a.D}, false);
   a.weight = checked.dense("weight", weight, {a.V, a.D}, false);
+}
+
+// y = W x + b; bias (V) or None, y (N, V).
+void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bias, nb::handle y) {
+  const Isa& chosen = isa_of(isa);
+  Checked<float> checked;
+  Linear a;
+  check_linear(checked, a, threads, x, weight);
   a.bias = checked.dense_or_none("bias", bias, {a.V}, false);
   a.y = checked.dense("y", y, {a.N, a.V}, true);
   checked.disjoint();
   const nb::gil_scoped_release release;
   chosen.linear(a);
+}
+
+// Its gradients from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
+void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
+                     nb::handle dweight, nb::handle dbias) {
+  const Isa& chosen = isa_of(isa);
+  Checked<float> checked;
+  LinearBackward a;
+  check_linear(checked, a, threads, x, weight);
+  a.dy = checked.dense("dy", dy, {a.N, a.V}, false);
+  a.dx = checked.dense_or_none("dx", dx, {a.N, a.D}, true);
+  a.dweight = checked.dense_or_none("dweight", dweight, {a.V, a.D}, true);
+  a.dbias = checked.dense_or_none("dbias", dbias, {a.V}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.linear_backward(a);
 }
 
 // Billions of floating-point operations a second, a multiply-add counted as two.
@@ -540,6 +562,9 @@ NB_MODULE(_kernels, m) {
            nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
   m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
         nb::arg("bias").none(), nb::arg("y").none());
+  m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
+        nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
+        nb::arg("dbias").none());
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

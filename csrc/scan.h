@@ -70,4 +70,15 @@ struct Linear {
   float* y;             // (N, V) written
 };
 
+struct LinearBackward {
+  int64_t N, D, V;
+  int threads;
+  const float* x;       // (N, D)
+  const float* weight;  // (V, D)
+  const float* dy;      // (N, V)
+  float* dx;            // (N, D) written, or null
+  float* dweight;       // (V, D) written, or null
+  float* dbias;         // (V) written, or null
+};
+
 }  // namespace unrolled

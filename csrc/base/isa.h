@@ -25,6 +25,7 @@ struct Isa {
   const char* name;
   long (*multiply_add)(long rounds);  // see kernels/peak.cc
   void (*linear)(const Linear&);
+  void (*linear_backward)(const LinearBackward&);
   bool (*here)();  // whether this processor can run it
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
@@ -39,6 +40,7 @@ extern const int kIsaCount;
   namespace isa {                                         \
   long multiply_add(long rounds);                         \
   void linear(const Linear&);                             \
+  void linear_backward(const LinearBackward&);            \
   void elman_pack(const Scan<float>&, float*, float*);    \
   void elman_forward(const Forward<float>&);              \
   void elman_backward(const Backward<float>&);            \

@@ -1,7 +1,9 @@
-// A linear layer's forward pass, in the sums' one order: what stands behind a recurrent layer (the head, from h to
-// logits) then has the same bits for a row whatever stands beside it.
+// A linear layer, forward and backward, in the sums' one order: a row has the same bits whatever stands beside it, and
+// every number the same bits for any number of threads.
 //
-//     y_n = W x_n + b        k ascending, then bias
+//     y_n = W x_n + b                          k ascending, then bias
+//     dx_n = Wᵀ dy_n                           v ascending
+//     dW = Σ_n dy_n x_nᵀ,  db = Σ_n dy_n       n ascending; db in chunks of n that are summed up for themselves
 #include "../base/in_place.h"
 #include "../base/scan.h"
 
@@ -11,6 +13,50 @@ namespace {
 constexpr long kFewRows = 8;              // up to which packing the weights does not pay
 constexpr long kRowsAtOnce = 256;         // whose sums stay in the second cache
 constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that are worth waking a thread
+constexpr int W = kLanes<float>;
+
+// Runs a pass with as many threads as its work is worth; where the team cannot be had, on this thread alone.
+template <class Pass, class Call>
+void run_linear(const Call& a) {
+  const long wanted = smaller(a.threads, larger(1, a.N * a.D * a.V / kWorkOfThread));
+  for (int threads = int(wanted);; threads = 1) {
+    Workspace& workspace = Workspace::of_this_thread();
+    workspace.begin();
+    Pass pass(a, threads, workspace);
+    if (run_team(threads, [](void* it, int id) { static_cast<Pass*>(it)->work(id); }, &pass)) return;
+  }
+}
+
+// Packs kLanes columns of a matrix (K rows, `stride` apart) as one vector of a panel, k by k. Columns from `columns` on
+// do not exist and count as zero.
+void pack_columns(const float* from, long stride, int columns, long K, float* to) {
+  for (long k = 0; k < K; ++k, from += stride, to += W) store(to, load_first(from, columns));
+}
+
+// c_n = packed · a_n (+ bias) for the rows n = first … end − 1: a (·, K), packed [block of W columns][k][lane],
+// c (·, columns).
+void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, long first,
+             long end) {
+  const long blocks = vectors_for<float>(columns);
+  const float* from[kRowsAtOnce];
+  float* to[kRowsAtOnce];
+  for (long n = first; n < end; n += kRowsAtOnce) {
+    const long count = smaller(kRowsAtOnce, end - n);
+    for (long i = 0; i < count; ++i) from[i] = a + (n + i) * K, to[i] = c + (n + i) * columns;
+    for (long v = 0; v < blocks; v += kPanelVectors) {
+      const int vectors = int(smaller(kPanelVectors, blocks - v));
+      const int last = lanes_of<float>(v + vectors - 1, columns);
+      multiply(from, count, K, Panel<float>{packed + v * W * K, W, K * W, vectors, last, v * W, true}, to);
+      if (!bias) continue;
+      for (long i = 0; i < count; ++i)
+        for (long block = v; block < v + vectors; ++block) {
+          const int n_units = lanes_of<float>(block, columns);
+          float* const at = to[i] + block * W;
+          store_first(at, load_first(at, n_units) + load_first(bias + block * W, n_units), n_units);
+        }
+    }
+  }
+}
 
 class LinearPass {
  public:
@@ -26,36 +72,13 @@ class LinearPass {
         pack_transposed(a.weight + block * W * a.D, a.D, lanes_of<float>(block, a.V), a.D, packed_w + block * W * a.D,
                         W);
       barrier.wait();
-      for (long n = a.N * id / threads, end = a.N * (id + 1) / threads; n < end; n += kRowsAtOnce)
-        rows(n, smaller(kRowsAtOnce, end - n));
+      product(a.x, a.D, packed_w, a.V, a.bias, a.y, a.N * id / threads, a.N * (id + 1) / threads);
     } else {
       few_rows_of(blocks * id / threads, blocks * (id + 1) / threads, sums + id * kFewRows * kPanelVectors * W);
     }
   }
 
  private:
-  static constexpr int W = kLanes<float>;
-
-  void rows(long n, long count) const {
-    const float* x[kRowsAtOnce];
-    float* y[kRowsAtOnce];
-    for (long i = 0; i < count; ++i) x[i] = a.x + (n + i) * a.D, y[i] = a.y + (n + i) * a.V;
-    for (long v = 0; v < blocks; v += kPanelVectors) {
-      const int vectors = int(smaller(kPanelVectors, blocks - v));
-      multiply(
-          x, count, a.D,
-          Panel<float>{packed_w + v * W * a.D, W, a.D * W, vectors, lanes_of<float>(v + vectors - 1, a.V), v * W, true},
-          y);
-      if (a.bias)
-        for (long i = 0; i < count; ++i)
-          for (long block = v; block < v + vectors; ++block) {
-            const int n_units = lanes_of<float>(block, a.V);
-            float* const at = y[i] + block * W;
-            store_first(at, load_first(at, n_units) + load_first(a.bias + block * W, n_units), n_units);
-          }
-    }
-  }
-
   void few_rows_of(long first, long end, float* own) const {
     const float* x[kFewRows];
     float* to[kFewRows];
@@ -85,16 +108,89 @@ class LinearPass {
   float* sums;
 };
 
+class LinearBackwardPass {
+ public:
+  LinearBackwardPass(const LinearBackward& a, int threads, Workspace& workspace)
+      : a(a), threads(threads), barrier(threads), blocks(vectors_for<float>(a.D)) {
+    if (a.dx) packed_w = take<float>(workspace, blocks * W * a.V);
+    if (!a.dweight && !a.dbias) return;
+    for (float*& panels : packed_x) panels = take<float>(workspace, blocks * W * kChunk);
+    tiles = take<float>(workspace, threads * kTile * kChunk);
+  }
+
+  void work(int id) {
+    if (a.dx) {
+      each_block(id, [&](long block) {
+        pack_columns(a.weight + block * W, a.D, lanes_of<float>(block, a.D), a.V, packed_w + block * W * a.V);
+      });
+      barrier.wait();
+      product(a.dy, a.V, packed_w, a.D, nullptr, a.dx, a.N * id / threads, a.N * (id + 1) / threads);
+    }
+    if (a.dweight || a.dbias) weights(id);
+  }
+
+ private:
+  static constexpr long kChunk = kL1Bytes / (kPanelVectors * kVectorBytes);  // rows, whose panel stays in the cache
+  static constexpr int kTile = most_rows(kPanelVectors);                     // units at once
+
+  template <class F>
+  void each_block(int id, F&& f) const {
+    for (long block = blocks * id / threads; block < blocks * (id + 1) / threads; ++block) f(block);
+  }
+
+  // Chunks of rows in turn: x in panels, by all together; then each thread its own units, dy in tiles. The panels of a
+  // chunk are packed while the slowest still reads those of the chunk before it.
+  void weights(int id) {
+    const long units = (a.V + kTile - 1) / kTile;
+    const long first = smaller(a.V, units * id / threads * kTile),
+               end = smaller(a.V, units * (id + 1) / threads * kTile);
+    if (a.N == 0) {
+      if (a.dweight) clear(a.dweight + first * a.D, (end - first) * a.D);
+      if (a.dbias) clear(a.dbias + first, end - first);
+    }
+    for (long n = 0, chunk = 0; n < a.N; n += kChunk, ++chunk) {
+      const long rows = smaller(kChunk, a.N - n);
+      float* const panels = packed_x[chunk % 2];
+      if (a.dweight)
+        each_block(id, [&](long block) {
+          pack_columns(a.x + n * a.D + block * W, a.D, lanes_of<float>(block, a.D), rows, panels + block * W * rows);
+        });
+      barrier.wait();
+      for (long u = first; u < end; u += kTile)
+        tile_of(n, rows, u, int(smaller(kTile, end - u)), panels, tiles + id * kTile * kChunk);
+    }
+  }
+
+  // Units u … u + count − 1 of dW and db: the share of `rows` rows from n on.
+  void tile_of(long n, long rows, long u, int count, const float* panels, float* tile) const {
+    float sums[kTile] = {};
+    for (long k = 0; k < rows; ++k)
+      for (int m = 0; m < count; ++m) sums[m] += tile[k * kTile + m] = a.dy[(n + k) * a.V + u + m];
+    const bool fresh = n == 0;
+    if (a.dbias)
+      for (int m = 0; m < count; ++m) a.dbias[u + m] = fresh ? sums[m] : a.dbias[u + m] + sums[m];
+    if (!a.dweight) return;
+    for (long v = 0; v < blocks; v += kPanelVectors) {
+      const int vectors = int(smaller(kPanelVectors, blocks - v));
+      const int last = lanes_of<float>(v + vectors - 1, a.D);
+      multiply_transposed(tile, kTile, count, rows,
+                          Panel<float>{panels + v * W * rows, W, rows * W, vectors, last, v * W, fresh},
+                          a.dweight + u * a.D, a.D);
+    }
+  }
+
+  const LinearBackward& a;
+  const int threads;
+  Barrier barrier;
+  const long blocks;          // of one vector of inputs
+  float* packed_w = nullptr;  // [block][v][lane]
+  float* packed_x[2] = {};    // [block][row][lane], of this chunk and the one before
+  float* tiles = nullptr;     // [row][unit], one a thread
+};
+
 }  // namespace
 
-void linear(const Linear& a) {
-  const long wanted = smaller(a.threads, larger(1, a.N * a.D * a.V / kWorkOfThread));
-  for (int threads = int(wanted);; threads = 1) {
-    Workspace& workspace = Workspace::of_this_thread();
-    workspace.begin();
-    LinearPass pass(a, threads, workspace);
-    if (run_team(threads, [](void* it, int id) { static_cast<LinearPass*>(it)->work(id); }, &pass)) return;
-  }
-}
+void linear(const Linear& a) { run_linear<LinearPass>(a); }
+void linear_backward(const LinearBackward& a) { run_linear<LinearBackwardPass>(a); }
 
 }  // namespace unrolled::UNROLLED_ISA

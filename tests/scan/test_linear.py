@@ -1,7 +1,8 @@
-"""The head's product: torch's values, and a row's bits in any company."""
+"""A linear layer's products, forward and backward: torch's values, and a row's bits in any company."""
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.layers import Head
@@ -48,6 +49,51 @@ def test_threads_change_no_bit() -> None:
     assert torch.equal(found[0], found[2])
 
 
+@pytest.mark.parametrize(("N", "D", "V"), [*SHAPES, (257, 70, 9), (129, 16, 8)])
+@pytest.mark.parametrize("isa", ISAS)
+def test_its_gradients_are_sums_of_products(N: int, D: int, V: int, isa: str) -> None:
+    x, weight, dy = torch.randn(N, D), torch.randn(V, D), torch.randn(N, V)
+    dx, dweight, dbias = _backward(isa, 1, x, weight, dy)
+    eps = torch.finfo(torch.float32).eps
+    for found, left, right in ((dx, dy, weight), (dweight, dy.T, x), (dbias, torch.ones(N), dy)):
+        exact, size = left.double() @ right.double(), left.abs().double() @ right.abs().double()
+        assert torch.all(
+            (found.double() - exact).abs() <= (left.shape[-1] + 1) * eps * size
+        )  # each product rounded once
+    for n in range(0, N, 7):
+        assert torch.equal(_backward(isa, 1, x[n : n + 1], weight, dy[n : n + 1])[0][0], dx[n])
+    for threads in (2, 3):
+        for found, one in zip(_backward(isa, threads, x, weight, dy), (dx, dweight, dbias), strict=True):
+            assert torch.equal(found, one)
+
+
+def _backward(isa: str, threads: int, x: Tensor, weight: Tensor, dy: Tensor) -> list[Tensor]:
+    """The gradients of x, weight and bias."""
+    found = [torch.full_like(x, torch.nan), torch.full_like(weight, torch.nan), dy.new_full(dy.shape[1:], torch.nan)]
+    native.kernels.linear_backward(list(fused.isas()).index(isa), threads, x, weight, dy, *found)
+    return found
+
+
+def test_gradients_of_the_gradients_exist() -> None:
+    x, weight = (torch.randn(3, 4).requires_grad_() for _ in range(2))
+    second = []
+    for product in (fused.linear, F.linear):
+        (dx,) = torch.autograd.grad(product(x, weight, None).tanh().sum(), x, create_graph=True)
+        second.append(torch.autograd.grad(dx.square().sum(), weight)[0])
+    torch.testing.assert_close(*second)
+
+
+def test_only_what_is_wanted_is_computed() -> None:
+    x, weight, bias = torch.randn(9, 2, 5), torch.randn(4, 5), torch.randn(4)
+    for learns in (x, weight, bias):
+        learns.requires_grad_()
+        fused.linear(x, weight, bias).sum().backward()
+        assert [t.grad is not None for t in (x, weight, bias)] == [t is learns for t in (x, weight, bias)]
+        assert learns.grad.shape == learns.shape
+        learns.grad = None
+        learns.requires_grad_(False)
+
+
 def test_a_bias_that_learns_alone_has_its_gradient() -> None:
     bias = torch.zeros(4, requires_grad=True)
     fused.linear(torch.randn(2, 3), torch.randn(4, 3), bias).sum().backward()
@@ -74,6 +120,14 @@ def test_wrong_calls_name_the_argument() -> None:
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=name):
             native.kernels.linear(**{**good, name: wrong})
+    gradients = {**good, "dy": y, "dx": torch.zeros(2, 3), "dweight": torch.zeros(4, 3), "dbias": torch.zeros(4)}
+    del gradients["bias"], gradients["y"]
+    for name, wrong in (
+        ("x", torch.zeros(3)), ("weight", torch.zeros(4, 2)), ("dy", torch.zeros(2, 3)), ("dy", None),
+        ("dx", torch.zeros(3, 2)), ("dweight", torch.zeros(4)), ("dbias", torch.zeros(4).double()), ("threads", 0),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=name):
+            native.kernels.linear_backward(**{**gradients, name: wrong})
     shared = torch.zeros(8)
     with pytest.raises(ValueError, match="y overlaps x"):
         native.kernels.linear(**{**good, "x": shared[:6].view(2, 3), "y": shared.view(2, 4)})

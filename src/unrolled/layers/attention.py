@@ -28,20 +28,26 @@ from unrolled.state import State
 __all__ = ["AttentionState", "CrossAttention", "SelfAttention", "attend", "weights"]
 
 
+SHORT = 64  # keys: up to here the definition is faster on a CPU than torch's blocks, forward and backward
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Return the context of every query, (B, N, T, K), by torch's fused attention.
+    """Return the context of every query, (B, N, T, K): by torch's fused attention, of short sequences on a CPU by the
+    definition.
 
     Args:
         query: (B, N, T, K). key, value: (B, N, S, K).
         mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query may look; each may look somewhere. None: everywhere.
         causal: instead of a mask, each of T = S queries looks at its own step and those before it.
     """
+    if query.is_cpu and key.shape[2] <= SHORT:
+        return weights(query, key, mask, causal=causal) @ value
     return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal)
 
 
 def weights(query: Tensor, key: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Return what `attend` weighs the values with, (B, N, T, S): by the definition, for those who watch."""
-    scores: Tensor = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    """Return what `attend` weighs the values with, (B, N, T, S), by the definition."""
+    scores: Tensor = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
     if causal:
         mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril()
     return (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(dim=3)

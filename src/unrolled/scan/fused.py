@@ -137,20 +137,61 @@ def _pairs(tensor: Tensor) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return W x + b, x (…, D) -> (…, V), in the same order of sums: a row has the same bits in any company.
 
-    Without gradients and with float32 on the CPU; anything else is torch's product.
+    With float32 on the CPU; anything else is torch's product. So is what is to have gradients, where no vector
+    instructions were compiled.
     """
     if (
         _kernels is None
         or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
-        or (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)))
         or torch.is_autocast_enabled("cpu")
         or torch.compiler.is_compiling()
     ):
         return F.linear(x, weight, bias)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
+        return F.linear(x, weight, bias) if isa() == "portable" else _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return _product(x, weight, bias)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    assert _kernels is not None
     y = x.new_empty(*x.shape[:-1], weight.shape[0])
-    flat = dense(x.reshape(-1, x.shape[-1]) if x.dim() != 2 else x)
-    _kernels.linear(index(torch.float32), threads(), flat, dense(weight), dense(bias), y.view(-1, y.shape[-1]))
+    _kernels.linear(index(x.dtype), threads(), dense(_flat(x)), dense(weight), dense(bias), y.view(-1, weight.shape[0]))
     return y
+
+
+def _flat(x: Tensor) -> Tensor:
+    """(…, D) -> (N, D)."""
+    return x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+
+
+class _Linear(torch.autograd.Function):
+    """A linear layer as autograd sees it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        need_x, need_weight, need_bias = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # somebody may differentiate this
+            rows = _flat(dy)
+            return (
+                dy @ weight if need_x else None,
+                rows.T @ _flat(x) if need_weight else None,
+                rows.sum(0) if need_bias else None,
+            )
+        assert _kernels is not None
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
+        dweight = torch.empty_like(weight, memory_format=torch.contiguous_format) if need_weight else None
+        dbias = weight.new_empty(weight.shape[0]) if need_bias else None
+        _kernels.linear_backward(
+            index(x.dtype), threads(), dense(_flat(x)), dense(weight), dense(_flat(dy)),
+            None if dx is None else _flat(dx), dweight, dbias,
+        )  # fmt: skip
+        return dx, dweight, dbias
 
 
 def _full(tensor: Tensor | None) -> Tensor | None:

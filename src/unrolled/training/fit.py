@@ -166,7 +166,8 @@ def fit(
                 each(event)
 
         try:
-            outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
+            with machine.kept_memory():
+                outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
         except TrainingError as error:
             raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
     record = _record(prepared, outcome)
