@@ -13,10 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unrolled.api import backends, decode, evaluate, explain, inspect, load, resume, train
+    from unrolled.api import backends, decode, evaluate, explain, inspect, load, resume, trace, train
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "backends", "decode", "evaluate", "explain", "inspect", "load", "resume", "train"]
+__all__ = ["__version__", "backends", "decode", "evaluate", "explain", "inspect", "load", "resume", "trace", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from unrolled import machine, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data.doctor import Report
 from unrolled.errors import CheckpointError, ConfigError
-from unrolled.inside import Trace
+from unrolled.inside import Trace, of_module
 from unrolled.models import Features
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
@@ -32,7 +33,19 @@ from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
 from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
 
-__all__ = ["backends", "build", "decode", "evaluate", "explain", "inspect", "load", "prepare", "resume", "train"]
+__all__ = [
+    "backends",
+    "build",
+    "decode",
+    "evaluate",
+    "explain",
+    "inspect",
+    "load",
+    "prepare",
+    "resume",
+    "trace",
+    "train",
+]
 
 
 def train(
@@ -204,6 +217,11 @@ def evaluate(run: Run | str | Path, data: object = None) -> Any:
 def explain(run: Run | str | Path, given: Any, **options: Any) -> Trace:
     """Say what a run does with an input, as named tensors. `run` is a Run or its folder; see `Run.explain`."""
     return _run(run).explain(given, **options)
+
+
+def trace(module: nn.RNNBase, x: Tensor, hx: Any = None, *, row: int = 0) -> Trace:
+    """Return every gate and state of one row of `module(x, hx)`, a torch.nn.RNN, LSTM or GRU; see `inside.stock`."""
+    return of_module(module, x, hx, row=row)
 
 
 def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:

@@ -7,27 +7,30 @@ from torch import Tensor
 
 from unrolled.inside.recurrent import of_scan
 from unrolled.inside.watch import Call
-from unrolled.layers import Bahdanau, CrossAttention, Recurrent, SelfAttention
+from unrolled.layers import Additive, Bahdanau, CrossAttention, Recurrent, Score, SelfAttention
 from unrolled.layers.attention import split
 from unrolled.layers.scores import softmax
 
 __all__ = ["of_bahdanau", "of_cross", "of_score", "of_self"]
 
 
-def of_score(calls: list[Call]) -> dict[str, Tensor]:
+def of_score(score: Score, calls: list[Call]) -> dict[str, Tensor]:
     """Return what a recurrent decoder looked at in each of its T steps, one call a step or one for all."""
     memory = calls[0].given["memory"]
+    query = torch.cat([call.given["query"] for call in calls], dim=1)  # (1, T, H)
     scores = torch.cat([call.returned for call in calls], dim=1)  # (1, T, S)
     weights = softmax(scores, memory.real)
-    query = torch.cat([call.given["query"] for call in calls], dim=1)
     found = {"query": query, "score": scores, "weights": weights, "context": weights @ memory.outputs}
+    found |= {"outputs": memory.outputs, "key": memory.keys if isinstance(memory.keys, Tensor) else memory.outputs}
+    if isinstance(score, Additive):
+        found |= {"asked": score.query(query), "v": score.v.unsqueeze(0)}
     return {name: value[0] for name, value in found.items()}
 
 
 def of_bahdanau(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -> dict[str, Tensor]:
     """Return the tensors of a decoder's lowest layer, which takes its steps one by one: h is what it asks with next."""
     (call,) = calls
-    looked = of_score(scores)
+    looked = of_score(decoder.score, scores)
     lowest = decoder.layers.layers[0]
     assert isinstance(lowest, Recurrent)
     x = torch.cat([call.given["x"], looked["context"].unsqueeze(0)], dim=2)

@@ -26,7 +26,10 @@ from unrolled.layers import (
 )
 from unrolled.layers.block import Feedforward
 
-__all__ = ["named", "tensors"]
+__all__ = ["PHASES", "named", "tensors"]
+
+PHASES = ("", "encoder.", "decoder.")
+"""What a part is called for: a sequence that has no source; a source; a target."""
 
 
 class Kind(NamedTuple):
@@ -55,7 +58,7 @@ def _outputs(name: str) -> Callable[[Any, list[Call], Any], dict[str, Tensor]]:
     return tensors
 
 
-_SCORE = Kind(lambda part, i: "attention.", lambda part, calls, of: attention.of_score(calls), phased=False)
+_SCORE = Kind(lambda part, i: "attention.", lambda part, calls, of: attention.of_score(part, calls), phased=False)
 
 KINDS: dict[type[nn.Module], Kind] = {
     Embedding: Kind(lambda part, i: "", _outputs("embedding")),

@@ -1,7 +1,8 @@
 """The one table of a trace's tensors: what each is called, its axes, its unit, its meaning, which rows have it.
 
-Letters of the axes: T steps, S steps of the source, P steps that attention may look at, A answers, D model size, H
-hidden size, G gates, N heads, K size of a head, L layers, k the largest logits.
+Letters of the axes: T steps (of an encoder's tensors those of the source), S steps of the source, P steps that
+attention may look at, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E
+sizes between two layers, k the largest logits.
 
 What is computed while a source is read has the prefix `encoder.`, what is computed while its target is written
 `decoder.`; a row without a source has no prefix. `{i}` is the layer, from 0 at the bottom; `.reverse` is a layer that
@@ -63,6 +64,18 @@ NAMES: tuple[Name, ...] = (
     Name("entropy", "A", "nats", "of all that could be answered"),
     Name("rank", "A", "", "how many outputs were more probable than what the answer is asked for"),
     Name("embedding", "T D", "", "the vector of each token", "rows that read tokens"),
+    # --- what moved the answers, and over which distance
+    *(
+        Name(f"{side}{name}", f"A {steps}", unit, meaning, where)
+        for side, steps, where in (("", "T", "all rows"), ("source.", "S", "rows of task translate"))
+        for name, unit, meaning in (
+            ("reach", "nats", "‖∂ log_prob / ∂ vector of the token‖: how far an answer moves with what was read"),
+            ("gradient_input", "nats", "∂ log_prob / ∂ vector · vector"),
+            ("ablation", "bits", "what replacing the token by the mean of all takes from the answer"),
+            ("path_length", "steps", "nonlinear steps on the shortest way to the answer; 0: there is none"),
+        )
+    ),
+    Name("retention", "T P", "share", "what the direct path of the lowest layer keeps of each earlier step"),
     # --- recurrent layers
     *_cell(
         "elman",
@@ -98,6 +111,10 @@ NAMES: tuple[Name, ...] = (
          "rows encoder_decoder and attention"),
     # --- attention of a recurrent decoder
     Name("attention.query", "T H", "", "what the decoder asks with", _ATTENTION),
+    Name("attention.asked", "T E", "", "what an additive score makes of the query, W_q query", _ATTENTION),
+    Name("attention.key", "S E", "", "what each output of the encoder is found by", _ATTENTION),
+    Name("attention.v", "E", "", "what an additive score weighs with, v", _ATTENTION),
+    Name("attention.outputs", "S D", "", "what the encoder left of the source", _ATTENTION),
     Name("attention.score", "T S", "", "how well each output of the encoder fits the query", _ATTENTION),
     Name("attention.weights", "T S", "share", "softmax of the scores: they sum to 1 over the source", _ATTENTION),
     Name("attention.context", "T D", "", "the encoder's outputs, weighted", _ATTENTION),
@@ -108,6 +125,8 @@ NAMES: tuple[Name, ...] = (
     Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step may not look", _BLOCKS),
     Name("transformer.l{i}.weights", "N T P", "share", "softmax of the scores, over the steps looked at", _BLOCKS),
     Name("transformer.l{i}.context", "N T K", "", "the values, weighted", _BLOCKS),
+    Name("transformer.l{i}.gradient", "A T", "nats", "‖∂ log_prob / ∂ y_s‖", _BLOCKS),
+    Name("transformer.l{i}.retention", "T P", "share", "the weights, mean of all heads", _BLOCKS),
     Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _BLOCKS),
     Name("transformer.l{i}.y", "T D", "", "what the block puts out", _BLOCKS),
     *(

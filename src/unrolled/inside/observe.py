@@ -1,4 +1,4 @@
-"""From a model and an example to a trace: the model answers as it always does, and is watched."""
+"""From a model and an example to a trace: the model answers as it always does, and is watched; then, what moved it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,38 @@ import torch
 from torch import Tensor
 
 from unrolled.inside.example import Example, answer, begin
+from unrolled.inside.gradient import gradient as gradient_of
+from unrolled.inside.influence import influence as influence_of
 from unrolled.inside.kinds import named, tensors
+from unrolled.inside.memory import memory
+from unrolled.inside.paths import path_length
 from unrolled.inside.recurrent import kind
-from unrolled.inside.trace import Header, Trace
+from unrolled.inside.trace import Header, Trace, kept
 from unrolled.inside.watch import watching
 from unrolled.layers import Memory, Recurrent
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["GUESSES", "observe"]
+__all__ = ["GUESSES", "explain", "observe"]
 
 GUESSES = 5
 """How many of each answer's logits a trace keeps, the largest."""
+
+
+def explain(model: Model, example: Example, about: Header, *, influence: bool = True, gradient: bool = False) -> Trace:
+    """Return the trace of a model, in eval mode, that reads an example on its device.
+
+    Args:
+        about: what is known of the model. influence: whether with reach, gradient × input, ablation, path length,
+            retention and half-life. gradient: whether with the gradient of every recurrent layer's h.
+    """
+    trace, example = observe(model, example, about)
+    found = dict(trace)
+    if influence:
+        found |= influence_of(model, example) | path_length(model, example) | memory(model, found)
+    if gradient:
+        found |= gradient_of(model, example)
+    return Trace(trace.about, {name: kept(value) for name, value in found.items()})
 
 
 @torch.no_grad()
@@ -50,11 +70,6 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         cut=example.cut,
     )
     return Trace(about, {name: kept(value) for name, value in found.items()}), example
-
-
-def kept(value: Tensor) -> Tensor:
-    """Return a tensor as a trace keeps it."""
-    return value.detach().to("cpu", torch.float32 if value.is_floating_point() else torch.int64).contiguous()
 
 
 def _read(example: Example) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from unrolled import __version__, sealed
 from unrolled.errors import CheckpointError, TraceError, nearest
 from unrolled.inside import names
 
-__all__ = ["FORMAT_VERSION", "Header", "Trace"]
+__all__ = ["FORMAT_VERSION", "Header", "Trace", "kept"]
 
 FORMAT_VERSION = 1
 
@@ -35,6 +36,7 @@ class Header:
     Args:
         run: its folder's name, or what the model is called. row, cell, task: of the run; "" where there is none.
         score: how good the run is, in a sentence; "" where that is not known.
+        update: of the training, after which the weights were kept; None at its end.
         text: what was read; the characters that `spans` count. tokens: what each of its T steps reads, readable.
         source_text, source: the same of the source, where there is one; S tokens.
         answers: what each of the A answers was asked for: a label, a tag, the next token.
@@ -48,6 +50,7 @@ class Header:
     cell: str = ""
     task: str = ""
     score: str = ""
+    update: int | None = None
     text: str = ""
     tokens: tuple[str, ...] = ()
     source_text: str = ""
@@ -156,6 +159,11 @@ class Trace(Mapping[str, Tensor]):
         except ValidationError as error:
             raise CheckpointError(f"{path} is no trace of ours: {error.errors()[0]['msg']}") from None
         return cls(header, {name: tensors[name] for name in order})
+
+
+def kept(value: Tensor) -> Tensor:
+    """Return a tensor as a trace keeps it."""
+    return value.detach().to("cpu", torch.float32 if value.is_floating_point() else torch.int64).contiguous()
 
 
 def near_misses(name: str, known: Mapping[str, Tensor]) -> bool:

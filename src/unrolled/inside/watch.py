@@ -25,8 +25,7 @@ class Call(NamedTuple):
 class Notes:
     """The calls of every watched part, in order, phase by phase.
 
-    A phase is what a part was called for: "encoder." while a source is read, "decoder." while a target is written, ""
-    where there is no source. Whoever calls the model sets it.
+    A phase, see `kinds.PHASES`, is what a part was called for; who calls the model sets it.
     """
 
     def __init__(self) -> None:

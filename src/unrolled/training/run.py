@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from unrolled import sealed
+from unrolled import inside, sealed
 from unrolled.config import Config, DataConfig
 from unrolled.data.doors import NOT_KEPT, is_file
 from unrolled.data.tokenizers import SPECIAL, Tokenizer
 from unrolled.errors import DataError
-from unrolled.inside import Example, Header, Trace, observe
+from unrolled.inside import Example, Header, Trace
 from unrolled.inside.tokens import LIMIT
 from unrolled.models import Model
 from unrolled.training.card import model_card
@@ -79,13 +79,16 @@ class Run(ABC):
     def example(self, given: Any, *, limit: int = LIMIT) -> Example:
         """Return one input as the model takes it, and what it is asked: see `explain`."""
 
-    def explain(self, given: Any, *, limit: int = LIMIT) -> Trace:
+    def explain(self, given: Any, *, influence: bool = True, gradient: bool = False, limit: int = LIMIT) -> Trace:
         """Say what the model does with an input: every gate, state and weight on its way to the answer.
 
         Args:
             given: a text, or a list of its tokens; for task tag a sentence or its words, for task translate a source,
                 or a pair (source, target); an image, as `decode` takes it. What is answered is traced: the label that
                 is found, the target that is written, unless it is given, the text that is given.
+            influence: whether with what moved each answer, and how far back: reach, gradient × input, ablation, path
+                length, retention, half-life. It takes most of the time.
+            gradient: whether with the gradient of each answer in the hidden states of recurrent layers.
             limit: most tokens to read; a longer input is cut, and the trace's header says so.
 
         Raises:
@@ -93,8 +96,8 @@ class Run(ABC):
             ConfigError: a limit out of range.
         """
         device = next(self.model.parameters()).device
-        trace, _ = observe(self.model, self.example(given, limit=limit).to(device), self._header())
-        return trace
+        example = self.example(given, limit=limit).to(device)
+        return inside.explain(self.model, example, self._header(), influence=influence, gradient=gradient)
 
     def _header(self) -> Header:
         name = "" if self.path is None else self.path.name

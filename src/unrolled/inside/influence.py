@@ -1,0 +1,88 @@
+"""Influence: what of the input moved an answer, and how far back it reaches, in absolute units.
+
+For answer a, asked for y_a, and the vector x_s of the token at step s:
+
+    reach[a, s]          = ‖∂ ln p(y_a) / ∂ x_s‖₂                           nats a unit of the vector
+    gradient_input[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                        nats
+    ablation[a, s]       = log₂ p(y_a) − log₂ p(y_a | x̄ in the place of x_s)    bits: above 0, the token helped
+
+x̄ is the mean of all tokens' vectors; of images, the mean pixel, which is 0. All three are of the trained network in
+eval mode, whatever its row, so that one scale serves an Elman network and a Transformer. Of a source they have the
+prefix `source.`.
+
+Reach and gradient × input differentiate a copy of the example for each answer, in one backward pass for many copies:
+where no answer depends on later steps, a copy ends with the step of its answer. Ablation reads a copy for each token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from unrolled.inside.copies import AT_ONCE, Side, begun, copied, copies_of, log_prob, sides, stretches, unlearning
+from unrolled.inside.example import Example
+from unrolled.models import Model
+
+__all__ = ["ablation", "gradients", "influence"]
+
+
+def influence(model: Model, example: Example) -> dict[str, Tensor]:
+    """Return reach, gradient × input and ablation, (A, T) each, and (A, S) of a source.
+
+    Args:
+        model: in eval mode. example: with all of its answers known.
+    """
+    return gradients(model, example) | ablation(model, example)
+
+
+def gradients(model: Model, example: Example) -> dict[str, Tensor]:
+    """Return reach and gradient × input of every answer and token; see above."""
+    read = sides(model, example)
+    found = {
+        f"{side.prefix}{name}": side.vectors.new_zeros(len(example.steps), len(side.vectors))
+        for name in ("reach", "gradient_input")
+        for side in read
+    }
+    with unlearning(model), torch.enable_grad():
+        for first, last, T in stretches(model, example):
+            lengths = [T, *(len(side.vectors) for side in read[1:])]
+            leaves = [copies_of(side, last - first, n) for side, n in zip(read, lengths, strict=True)]
+            state = begun(model, read[1], leaves[1]) if len(read) > 1 else None
+            nats = log_prob(model, example, read[0], leaves[0], state)
+            chosen = nats[torch.arange(last - first), torch.arange(first, last)].sum()
+            for side, leaf, slope in zip(read, leaves, torch.autograd.grad(chosen, leaves), strict=True):
+                found[f"{side.prefix}reach"][first:last, : leaf.shape[1]] = slope.norm(dim=2)
+                found[f"{side.prefix}gradient_input"][first:last, : leaf.shape[1]] = (slope * leaf.detach()).sum(dim=2)
+    return found
+
+
+@torch.no_grad()
+def ablation(model: Model, example: Example) -> dict[str, Tensor]:
+    """Return what replacing each token takes from each answer, in bits; see above."""
+    inputs, *before = sides(model, example)
+    state = begun(model, before[0], before[0].vectors[None]) if before else None
+    whole = log_prob(model, example, inputs, inputs.vectors[None], state)
+    found: dict[str, list[Tensor]] = {f"{side.prefix}ablation": [] for side in (inputs, *before)}
+    copies = max(1, AT_ONCE // (len(inputs.vectors) + sum(len(side.vectors) for side in before)))
+    for side in (inputs, *before):
+        for some in _replaced(side, copies):
+            C = len(some)
+            if side is inputs:
+                nats = log_prob(model, example, inputs, some, copied(state, C))
+            else:
+                nats = log_prob(model, example, inputs, inputs.vectors.expand(C, -1, -1), begun(model, side, some))
+            found[f"{side.prefix}ablation"].append((whole - nats) / math.log(2))
+    return {name: torch.cat(parts).T for name, parts in found.items()}
+
+
+def _replaced(side: Side, copies: int) -> Iterator[Tensor]:
+    """The vectors with one of them replaced, each in its turn, so many copies at a time: (C, T, D)."""
+    T = len(side.vectors)
+    for first in range(0, T, copies):
+        C = min(copies, T - first)
+        some = side.vectors.expand(C, -1, -1).clone()
+        some[torch.arange(C), torch.arange(first, first + C)] = side.nothing
+        yield some
