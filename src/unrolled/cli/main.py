@@ -12,7 +12,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from unrolled import __version__
-from unrolled.cli import backends, config, data, decode, demo, evaluate, train
+from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, train
 from unrolled.errors import Interrupted, UnrolledError
 
 __all__ = ["VERBS", "app", "main", "run"]
@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
     "train": train.command,
     "decode": decode.command,
     "evaluate": evaluate.command,
+    "explain": explain.command,
     "data": data.command,
     "config": config.command,
     "backends": backends.command,

@@ -60,6 +60,7 @@ NAMES: tuple[Name, ...] = (
     Name("answers", "A", "id", "what each answer is asked for: observed where that is known, else predicted"),
     Name("logits", "A k", "nats", "the largest logits, before the softmax"),
     Name("top", "A k", "id", "the outputs that have them, the most probable first"),
+    Name("top_log_prob", "A k", "nats", "ln p of these"),
     Name("log_prob", "A", "nats", "ln p of what the answer is asked for"),
     Name("entropy", "A", "nats", "of all that could be answered"),
     Name("rank", "A", "", "how many outputs were more probable than what the answer is asked for"),

@@ -93,6 +93,7 @@ def _answered(example: Example, logits: Tensor) -> dict[str, Tensor]:
         "answers": example.answers,
         "logits": largest.values,
         "top": largest.indices,
+        "top_log_prob": every.gather(1, largest.indices),
         "log_prob": of_answer[:, 0],
         "entropy": -(every.exp() * every).nan_to_num(0).sum(dim=1),
         "rank": (every > of_answer).sum(dim=1),

@@ -41,12 +41,14 @@ __all__ = [
     "of_training",
     "pack",
     "read",
+    "read_probes",
     "refuse_newer",
     "to_json",
     "valid",
 ]
 
 FORMAT_VERSION = 2
+PROBES = "probes/update-*.safetensors"
 NEEDED = ("config.json", "model.safetensors", "run.json")  # and the preprocessor
 M = TypeVar("M", bound=BaseModel)
 
@@ -195,6 +197,17 @@ def read(folder: Path) -> Files:
         raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
     text = files[preprocessor].decode()
     return Files(kept, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
+
+
+def read_probes(folder: Path) -> dict[int, dict[str, Tensor]]:
+    """Return the weights that were kept during the training of a run, by their update, in order; float16.
+
+    Raises:
+        CheckpointError: a file of them is damaged.
+    """
+    names = {int(path.stem.removeprefix("update-")): f"probes/{path.name}" for path in folder.glob(PROBES)}
+    files = sealed.read(folder, names.values())
+    return {update: safetensors.torch.load(files[names[update]]) for update in sorted(names)}
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:

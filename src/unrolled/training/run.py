@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
+
+from torch import Tensor
 
 from unrolled import inside, sealed
 from unrolled.config import Config, DataConfig
 from unrolled.data.doors import NOT_KEPT, is_file
 from unrolled.data.tokenizers import SPECIAL, Tokenizer
-from unrolled.errors import DataError
+from unrolled.errors import ConfigError, DataError
 from unrolled.inside import Example, Header, Trace
 from unrolled.inside.tokens import LIMIT
 from unrolled.models import Model
 from unrolled.training.card import model_card
-from unrolled.training.folder import Kept, kept_inputs, pack
+from unrolled.training.folder import Kept, kept_inputs, pack, read_probes
 from unrolled.training.preprocessor import Preprocessor, inputs_of
 from unrolled.training.unfinished import refuse_existing
 
@@ -38,6 +42,7 @@ class Run(ABC):
         path: where it was loaded from or saved to, if anywhere.
         test: the result on the test part, of a run that was just trained on data that had one.
         metrics: the events of its training, of a run that was just trained: what metrics.jsonl keeps.
+        update: after which the weights were kept, of a run as it was in training; None at the end.
     """
 
     ASK: ClassVar[str]
@@ -52,6 +57,7 @@ class Run(ABC):
     path: Path | None = None
     test: Any = None
     metrics: tuple[dict[str, Any], ...] = ()
+    update: int | None = None
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -101,7 +107,21 @@ class Run(ABC):
 
     def _header(self) -> Header:
         name = "" if self.path is None else self.path.name
-        return Header(run=name, row=self.config.row, task=self.config.task, score=self.card()["result"])
+        score = self.card()["result"] if self.update is None else ""
+        return Header(run=name, row=self.config.row, task=self.config.task, score=score, update=self.update)
+
+    def probes(self) -> list[Self]:
+        """Return the run as it was in training, after each update whose weights were kept, the first one first.
+
+        Raises:
+            ConfigError: none were kept. CheckpointError: a file of them is damaged.
+        """
+        found = {} if self.path is None else read_probes(self.path)
+        if not found:
+            raise ConfigError(
+                f"{self.path or 'the run'} has no weights of its training: train with --keep probes and --out"
+            )
+        return [replace(self, model=_with(self.model, found[update]), update=update, test=None) for update in found]
 
     @abstractmethod
     def card(self) -> dict[str, str]:
@@ -135,6 +155,13 @@ class Run(ABC):
             metrics=self.metrics,
             card=model_card(self.config, self.record, **self.card()),
         )
+
+
+def _with(model: Model, weights: Mapping[str, Tensor]) -> Model:
+    """A copy of the model with other weights."""
+    changed = copy.deepcopy(model)
+    changed.load_state_dict(weights)
+    return changed
 
 
 def absolute(source: str | Path) -> str:

@@ -1,0 +1,123 @@
+"""`unrolled explain` in a terminal and a pipe: what it says, as what, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import small
+import unrolled
+from unrolled.cli.main import run
+from unrolled.inside import Trace
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    small.trained("gru").save(folder / "films")
+    small.trained("elman").save(folder / "elman")
+    small.text_run("gru").save(folder / "text")
+    small.tag_run("gru").save(folder / "tags")
+    small.translation_run("attention").save(folder / "pairs")
+    return folder
+
+
+def test_a_label_and_what_moved_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(runs / "films"), "the film is warm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    answer = small.trained("gru").decode("the film is warm")[0]
+    assert lines[0] == "films: row gru, task classify"
+    assert lines[1] == f"{answer.label}  {answer.probability:.3f}"
+    assert lines[2].startswith("the film is warm   bits for")
+    assert lines[3].split("  ")[1:] == ["ablation, bits", "gradient × input, nats", "reach, nats"]
+    rows = [line.split() for line in lines[4:]]
+    assert sorted(row[0] for row in rows) == ["film", "is", "the", "warm"]
+    sizes = [abs(float(row[1])) for row in rows]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "first"),
+    [("text", "the film", "t"), ("tags", "the plot", "the:"), ("pairs", "abcd", None)],
+)
+def test_an_answer_a_row(name: str, text: str, first: str | None, runs: Path, capsys) -> None:
+    assert run(["explain", str(runs / name), text]) == 0
+    out = capsys.readouterr().out
+    assert "surprise, bits" in out
+    assert "moved most by" in out
+    table = out[out.index("moved most by") :].splitlines()[1:]
+    assert first is None or table[0].split()[0] == first
+
+
+def test_colours_in_a_terminal_and_none_without(runs: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    assert run(["explain", str(runs / "films"), "the film"]) == 0
+    assert "\x1b[30;48;2;" in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert run(["explain", str(runs / "films"), "the film"]) == 0
+    assert "48;2" not in capsys.readouterr().out
+
+
+def test_what_a_terminal_would_obey_is_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(runs / "films"), "the \x1b[2J film"]) == 0
+    assert "\x1b[2J" not in capsys.readouterr().out
+
+
+def test_json_has_the_answers_and_what_moved_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(runs / "pairs"), "abc", "--target", "CBA", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["answers"] == ["C", "B", "A", "<eos>"]
+    assert said["log_prob"] == small.translation_run("attention").explain(("abc", "CBA"))["log_prob"].tolist()
+    assert said["source"] == ["a", "b", "c"]
+    assert len(said["source.ablation"]) == len(said["answers"])
+    assert said["tensors"]["attention.weights"]["shape"] == [4, 3]
+
+
+def test_a_trace_is_kept(runs: Path, tmp_path: Path) -> None:
+    assert run(["explain", str(runs / "films"), "the film", "--save", str(tmp_path / "t.safetensors")]) == 0
+    kept = Trace.load(tmp_path / "t.safetensors")
+    assert kept.about.run == "films"
+    assert "reach" in kept
+    assert run(["explain", str(runs / "films"), "the film", "--fast", "--save", str(tmp_path / "f")]) == 0
+    assert "reach" not in Trace.load(tmp_path / "f")
+
+
+def test_several_runs_one_after_the_other(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(runs / "films"), "the film", "--beside", str(runs / "elman")]) == 0
+    out = capsys.readouterr().out
+    assert out.index("films: row gru") < out.index("elman: row elman")
+
+
+def test_tokens_stand_between_spaces(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", str(runs / "films"), "no3,warm film", "--tokens", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tokens"] == ["no3", ",", "warm", "film"]
+
+
+def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unrolled.train(small.pairs(), row="elman", keep="probes", out=tmp_path / "probed", **small.SMALL)
+    assert run(["explain", str(tmp_path / "probed"), "the film", "--probes", "--fast"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("after update") == len(list((tmp_path / "probed" / "probes").iterdir()))
+    assert run(["explain", str(runs / "films"), "the film", "--probes"]) == 2
+    assert "train with --keep probes and --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["films", "the film", "--target", "b"], "--target is for runs of task translate: this run's task is classify"),
+        (["films", ""], "the text is empty"),
+        (["films", "the film", "--limit", "0"], "limit must be at least 1: got 0"),
+        (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
+        (["nowhere", "the film"], "nowhere does not exist"),
+        (["text", "ÿ"], "what the run has never seen"),
+        (["pairs", "abc", "--target", "ÿ"], "never seen"),
+    ],
+)
+def test_what_is_refused(
+    arguments: list[str], said: str, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(runs)
+    assert run(["explain", *arguments]) == 2
+    assert said in capsys.readouterr().err
