@@ -2,15 +2,15 @@
 
 One JSON file an architecture. A node is
 
-    tensor       a tensor of the trace, "f" for lstm.l0.f where the diagram is of lstm.l0; with `gate`, that place of its
-                 axis G; with `before`, of the step before, which at the beginning is `first_h`, or 0
+    tensor       a tensor of the trace, "f" for lstm.l0.f where the diagram is of lstm.l0; with `gate`, that place of
+                 its axis G; with `before`, of the step before, which at the beginning is `h0` (`c0`)
     formula      how it follows from other nodes (formula.py); where it has both, a test holds them equal
     learned      the nodes that a learned matrix makes it from; the matrix is a weight, and no tensor of a trace
     axes         the letters of its tensor, of one gate or head
     label, kind, place    what is drawn, how (KINDS), and where, in columns and rows
 
-A wire leads to a node from every name in its formula, and from all that it is learned from. `morphs.json` says which nodes
-one architecture adds to another, merges and drops.
+A wire leads to a node from every name in its formula, and from all that it is learned from. `morphs.json` says which
+nodes one architecture adds to another, merges and drops.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ from unrolled.inside.diagrams.formula import Formula, Value, read
 
 __all__ = ["DIAGRAMS", "KINDS", "Diagram", "Morph", "Node", "Value", "Wire", "load", "morphs"]
 
-DIAGRAMS = ("elman", "lstm", "gru", "fixed_vector", "attention", "dot_attention", "self_attention")
+DIAGRAMS = ("elman", "lstm", "gru", "fixed_vector", "attention", "general_attention", "dot_attention", "self_attention")
 KINDS = ("input", "term", "sum", "gate", "candidate", "operation", "state")
 
 
@@ -73,33 +73,31 @@ class Diagram:
     wires: tuple[Wire, ...]
 
     def values(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, Value]:
-        """Return what every node comes to at all steps; nodes with neither tensor nor formula are left out.
-
-        Where a node has both, its formula is computed: from what the trace holds of the nodes it reads.
+        """Return every node at all steps: as the trace has it, else by its formula. Left out is what has neither.
 
         Args:
-            trace: named tensors. layer: whose: "lstm.l0", "decoder.attention". head: which, where there are several.
+            trace: named tensors. layer: whose: "lstm.l0", "attention". head: which, where there are several.
         """
-        given = {
-            name: Value(self._tensor(trace, layer, node, head), node.axes)
-            for name, node in self.nodes.items()
-            if node.tensor
-        }
         found: dict[str, Value] = {}
         for name, node in self._in_order():
-            if node.formula:
-                found[name] = _read(node.formula)({**found, **given})
-            elif node.tensor:
-                found[name] = given[name]
+            if node.tensor:
+                found[name] = Value(self._tensor(trace, layer, node, head), node.axes)
+            elif node.formula:
+                found[name] = _read(node.formula)(found)
         return found
 
-    def given(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, Value]:
-        """Return what the trace itself holds of the nodes that have a formula and a tensor: equal to `values`."""
-        return {
-            name: Value(self._tensor(trace, layer, node, head), node.axes)
-            for name, node in self.nodes.items()
-            if node.tensor and node.formula
-        }
+    def deviations(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, float]:
+        """Return how far the formula of each node that has a tensor is from that tensor, at its worst place.
+
+        Where a step may not look its score is −∞ in a trace, and no formula says so: such places are left out.
+        """
+        found, worst = self.values(trace, layer, head), {}
+        for name, node in self.nodes.items():
+            if node.tensor and node.formula:
+                given = found[name].tensor
+                apart = (_read(node.formula)(found).over(found[name].axes) - given).abs()
+                worst[name] = float(apart[given.isfinite()].max())
+        return worst
 
     def element(self, name: str, layer: str, head: int | None = None) -> str | None:
         """Return the tensor of a node as it is called in a trace, "lstm.l0.f"; None where it has none."""
@@ -121,17 +119,17 @@ class Diagram:
         assert node.tensor is not None
         tensor = trace[_named(layer, node.tensor)]
         if node.before:
-            return _shifted(tensor, _first(trace, layer, node.tensor), reverse=layer.endswith(".reverse"))
+            return _before(tensor, trace[_named(layer, f"{node.tensor}0")], reverse=layer.endswith(".reverse"))
         if node.gate is not None:
-            tensor = tensor.unbind(-2)[node.gate]
-        return tensor if head is None or tensor.dim() == len(node.axes) else tensor[head]
+            tensor = tensor.select(-2, node.gate)
+        return tensor if head is None else tensor[head]
 
 
 class Morph(NamedTuple):
     """How one architecture becomes the next.
 
-    keeps: node of the old -> what it is called in the new. merges: node of the new -> those of the old that it takes the
-    place of. adds: of the new. drops: of the old.
+    keeps: node of the old -> what it is called in the new. merges: node of the new -> those of the old that it takes
+    the place of. adds: of the new. drops: of the old. changes: of the new, those kept that have another formula.
     """
 
     old: str
@@ -142,6 +140,7 @@ class Morph(NamedTuple):
     merges: Mapping[str, tuple[str, ...]]
     adds: tuple[str, ...]
     drops: tuple[str, ...]
+    changes: tuple[str, ...]
 
 
 @cache
@@ -158,8 +157,52 @@ def load(name: str) -> Diagram:
         own: Node(own, **{**entry, "place": tuple(entry["place"]), "learned": tuple(entry.get("learned", ()))})
         for own, entry in found["nodes"].items()
     }
-    wires = tuple(
-        Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *(via) in map(_flat, found["wires"])
+    wires = tuple(Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in found["wires"])
+    diagram = Diagram(name, found["title"], found["source"], nodes, wires)
+    _check(diagram)
+    return diagram
+
+
+@cache
+def morphs() -> tuple[Morph, ...]:
+    """Return how the architectures become each other, in the order of the lineage."""
+    return tuple(
+        Morph(
+            **{
+                **entry,
+                "merges": {new: tuple(old) for new, old in entry["merges"].items()},
+                **{key: tuple(entry[key]) for key in ("adds", "drops", "changes")},
+            }
+        )
+        for entry in _json("morphs")
     )
-    _check(name, nodes, wires)
-    return Diagram(name, found["title"], found["source"], nodes, wires)
+
+
+def _check(diagram: Diagram) -> None:
+    """Refuse a file whose wires are not what its formulas read, or that has a kind nobody draws."""
+    laid = {(wire.source, wire.target) for wire in diagram.wires}
+    read = {(source, name) for name, node in diagram.nodes.items() for source in node.reads}
+    if laid != read:
+        raise ValueError(f"diagram {diagram.name}: wires and formulas differ in {sorted(laid ^ read)}")
+    if unknown := {node.kind for node in diagram.nodes.values()} - set(KINDS):
+        raise ValueError(f"diagram {diagram.name}: no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+
+
+def _named(layer: str, tensor: str) -> str:
+    return f"{layer}.{tensor}"
+
+
+def _before(after: Tensor, first: Tensor, *, reverse: bool) -> Tensor:
+    """What each step began with: after (T, H) and first (H) -> (T, H)."""
+    if reverse:
+        return torch.cat([after[1:], first.unsqueeze(0)])
+    return torch.cat([first.unsqueeze(0), after[:-1]])
+
+
+@cache
+def _read(formula: str) -> Formula:
+    return read(formula)
+
+
+def _json(name: str) -> Any:
+    return json.loads(files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8"))

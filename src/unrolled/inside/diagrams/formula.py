@@ -2,7 +2,8 @@
 
     sum      = product { ("+" | "−") product }
     product  = factor { "·" factor } [ "/ √" LETTER ]
-    factor   = NAME | "1" | "(" sum ")" | ("σ" | "tanh" | "relu" | "softmax_" LETTER | "Σ_" LETTER) factor
+    factor   = NAME | "1" | "(" sum ")" | ("σ" | "tanh" | "relu" | OVER "_" LETTER) factor
+    OVER     = "softmax" | "Σ" | "last"
 
 A letter is an axis (docs/notation.md): `softmax_S` is over the source's steps, `Σ_K` sums over a head's numbers, `/ √K`
 divides by the root of their count. Two values are multiplied or added place by place, axes matched by their letters.
@@ -18,7 +19,7 @@ from torch import Tensor
 
 __all__ = ["Formula", "Value", "read"]
 
-SIGNS = re.compile(r"\s*(softmax_[A-Z]|Σ_[A-Z]|/ √[A-Z]|[a-z_][a-z0-9_]*|σ|[1+−·()])")
+SIGNS = re.compile(r"\s*(softmax_[A-Z]|Σ_[A-Z]|last_[A-Z]|/ √[A-Z]|[a-z_][a-z0-9_]*|σ|[1+−·()])")
 PLACEWISE: dict[str, Callable[[Tensor], Tensor]] = {"σ": Tensor.sigmoid, "tanh": Tensor.tanh, "relu": Tensor.relu}
 
 
@@ -70,7 +71,8 @@ class Formula(NamedTuple):
             return Value(first.tensor / first.tensor.shape[axis] ** 0.5, first.axes)
         if self.sign.startswith("softmax"):
             return Value(first.tensor.softmax(dim=axis), first.axes)
-        return Value(first.tensor.sum(dim=axis), first.axes.replace(letter, ""))
+        one = first.tensor.select(axis, -1) if self.sign.startswith("last") else first.tensor.sum(dim=axis)
+        return Value(one, first.axes.replace(letter, ""))
 
 
 def read(text: str) -> Formula:
@@ -130,7 +132,7 @@ class _Reader:
             return formula
         if sign == "1":
             return Formula("1", ())
-        if sign in PLACEWISE or (sign and re.match(r"softmax_|Σ_", sign)):
+        if sign in PLACEWISE or (sign and re.match(r"(softmax|Σ|last)_", sign)):
             return Formula(str(sign), (self.factor(),))
         if sign and re.match(r"[a-z_]", sign):
             return Formula("name", (sign,))
