@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from unrolled.data.picture import UNIT, WIDTH, Bars, Bins, Histogram, bins, draw
+from unrolled.data.picture import WIDTH, Bars, Bins, Histogram, bins, draw
+from unrolled.svg import UNIT
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["plain", "<&>\"'", "\x1b[31m\n", "日本語のラベルはとても長いので切られる", "x" * 500, "", "\ud83d"]

@@ -1,20 +1,15 @@
-"""Pictures of counts as SVG, written by hand: the same counts give the same bytes, and nothing is needed to draw them.
-
-Colours read on white and on black. Texts are cut so that they fit, wide characters counted as two.
-"""
+"""Pictures of counts as SVG (svg.py): the same counts give the same bytes. Colours read on white and on black."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, NamedTuple
-from unicodedata import east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.errors import printable
+from unrolled.svg import COLOURS, GREY, UNIT, box, columns, document, text
 
 __all__ = ["Bars", "Bins", "Histogram", "Panel", "bins", "draw"]
 
@@ -22,9 +17,6 @@ WIDTH, MARGIN, TITLE = 760, 16, 26  # pixels
 NAMES, NUMBERS = 210, 100  # what stands left and right of bars
 BAR, GAP = 15, 7
 HEIGHT, AXIS = 150, 44  # of a histogram, and of what stands below it
-UNIT = 7.2  # pixels, of a character that is not wide
-COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")
-GREY = "#808080"
 MOST_BINS = 40
 AT_ONCE = 1 << 20  # lengths that are counted together
 
@@ -88,16 +80,12 @@ def draw(panels: Sequence[Panel]) -> str:
     lines: list[str] = list(_legend(colour))
     y = MARGIN + TITLE
     for panel in panels:
-        lines.append(_text(MARGIN, y + 12, panel.title, anchor="start", weight="bold", most=WIDTH - 2 * MARGIN))
+        lines.append(text(MARGIN, y + 12, panel.title, bold=True, most=WIDTH - 2 * MARGIN))
         y += TITLE
         drawn, height = _bars(panel, y, colour) if isinstance(panel, Bars) else _histogram(panel, y, colour)
         lines += drawn
         y += height + TITLE
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" '
-        'font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">'
-    )
-    return "\n".join([head, *lines, "</svg>", ""])
+    return document(WIDTH, y, lines)
 
 
 def _parts(panel: Panel) -> Iterator[str]:
@@ -110,9 +98,9 @@ def _parts(panel: Panel) -> Iterator[str]:
 def _legend(colour: Mapping[str, str]) -> Iterator[str]:
     x = MARGIN
     for part, fill in colour.items():
-        yield _box(x, MARGIN, 12, 12, fill)
-        yield _text(x + 18, MARGIN + 11, part, anchor="start", most=120)
-        x += 36 + round(UNIT * _width(part))
+        yield box(x, MARGIN, 12, 12, fill)
+        yield text(x + 18, MARGIN + 11, part, most=120)
+        x += 36 + round(UNIT * columns(part))
 
 
 def _bars(panel: Bars, y: float, colour: Mapping[str, str]) -> tuple[list[str], int]:
@@ -121,16 +109,16 @@ def _bars(panel: Bars, y: float, colour: Mapping[str, str]) -> tuple[list[str], 
     lines = []
     top = y
     for name, pieces in panel.bars.items():
-        lines.append(_text(MARGIN + NAMES - 8, y + 12, name, anchor="end", most=NAMES - 8))
+        lines.append(text(MARGIN + NAMES - 8, y + 12, name, anchor="end", most=NAMES - 8))
         x: float = MARGIN + NAMES
         for part, count in pieces.items():
             wide = room * count / longest
-            lines.append(_box(x, y, wide, BAR, colour[part]))
+            lines.append(box(x, y, wide, BAR, colour[part]))
             x += wide
-        lines.append(_text(x + 6, y + 12, f"{sum(pieces.values()):,}", anchor="start", most=NUMBERS))
+        lines.append(text(x + 6, y + 12, f"{sum(pieces.values()):,}", most=NUMBERS))
         y += BAR + GAP
     if panel.more:
-        lines.append(_text(MARGIN + NAMES, y + 12, f"… and {panel.more:,} more", anchor="start", most=300))
+        lines.append(text(MARGIN + NAMES, y + 12, f"… and {panel.more:,} more", most=300))
         y += BAR + GAP
     return lines, round(y - top)
 
@@ -145,37 +133,16 @@ def _histogram(panel: Histogram, y: float, colour: Mapping[str, str]) -> tuple[l
     for share in (0, 0.5, 1):
         at = floor - share * HEIGHT
         lines.append(f'<path d="M{left} {at:.1f}H{left + room}" stroke="{GREY}" stroke-opacity="0.4"/>')
-        lines.append(_text(left - 8, at + 4, f"{round(share * tallest):,}", anchor="end", most=60))
+        lines.append(text(left - 8, at + 4, f"{round(share * tallest):,}", anchor="end", most=60))
     for i in range(number):
         base = floor
         for part, found in counts.items():
             tall = HEIGHT * found[i] / tallest
             base -= tall
-            lines.append(_box(left + i * step + 0.5, base, max(0.5, step - 1), tall, colour[part]))
+            lines.append(box(left + i * step + 0.5, base, max(0.5, step - 1), tall, colour[part]))
     every = -(-number // 10)  # at most ten numbers below
     for i in range(0, number, every):
-        lines.append(_text(left + i * step, floor + 18, f"{i * width:,}", anchor="middle", most=80))
+        lines.append(text(left + i * step, floor + 18, f"{i * width:,}", anchor="middle", most=80))
     unit = panel.unit + (f"; the last bar is {(number - 1) * width:,} and more" if panel.bins.open else "")
-    lines.append(_text(left + room / 2, floor + 38, unit, anchor="middle", most=room))
+    lines.append(text(left + room / 2, floor + 38, unit, anchor="middle", most=room))
     return lines, HEIGHT + AXIS
-
-
-def _box(x: float, y: float, width: float, height: float, fill: str) -> str:
-    if width <= 0 or height <= 0:
-        return ""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
-
-
-def _text(x: float, y: float, text: str, *, anchor: str, most: float, weight: str = "normal") -> str:
-    shown = printable(text[:200])
-    if UNIT * _width(shown) > most:
-        while shown and UNIT * (_width(shown) + 1) > most:
-            shown = shown[:-1]
-        shown += "…"
-    bold = ' font-weight="bold"' if weight == "bold" else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{GREY}"{bold}>{escape(shown)}</text>'
-
-
-def _width(text: str) -> int:
-    """The columns that a text takes."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -1,0 +1,295 @@
+"""SVG, written by hand: the same values give the same bytes, and nothing is needed to draw them.
+
+Texts are cut so that they fit, wide characters counted as two. Colours grow darker or lighter in one direction over the
+whole of a scale, so that they keep their order in grey print and for every kind of eye.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, NamedTuple
+from unicodedata import combining, east_asian_width
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.errors import printable
+
+__all__ = [
+    "COLOURS",
+    "GREY",
+    "INK",
+    "PALE",
+    "UNIT",
+    "Drawing",
+    "Scale",
+    "above",
+    "beside",
+    "box",
+    "columns",
+    "curve",
+    "cut",
+    "document",
+    "dot",
+    "line",
+    "raster",
+    "text",
+    "wrapped",
+]
+
+COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series; each has a dash of its own, too
+DASHES = ("", "6 3", "2 2", "8 3 2 3")
+GREY, INK, PALE = "#808080", "#1f2328", "#d0d7de"  # on white and on black; on white; of rules
+UNIT = 7.2  # pixels, of a character of size 12 that is not wide
+FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
+
+
+class Scale(NamedTuple):
+    """From a number to a colour.
+
+    low, high: the numbers at its ends; what lies beyond has the end's colour. anchors: colours, evenly spaced. log:
+    whether it is even in the logarithm; then low is above 0, and all that is below it counts as low.
+    """
+
+    low: float
+    high: float
+    anchors: tuple[str, ...] = ("#ffffff", "#dbe9f6", "#9dcae1", "#4a98c9", "#1764ab", "#08306b")
+    log: bool = False
+
+    @classmethod
+    def signed(cls, most: float) -> Scale:
+        """From −most, dark blue, over grey to most, light yellow."""
+        return cls(-most, most, ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"))
+
+    def places(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Where on the scale values are, 0 to 255."""
+        low, high = self.low, self.high
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+        if self.log:
+            values, low, high = np.log(np.maximum(values, low)), np.log(low), np.log(high)
+        share = (values - low) / ((high - low) or 1)
+        return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+
+    def palette(self) -> NDArray[np.uint8]:
+        """Its 256 colours, (256, 3)."""
+        anchors = np.array([[int(each[i : i + 2], 16) for i in (1, 3, 5)] for each in self.anchors])
+        at = np.linspace(0, len(anchors) - 1, 256)
+        return np.rint([np.interp(at, range(len(anchors)), channel) for channel in anchors.T]).T.astype(np.uint8)
+
+    def colour(self, value: float) -> str:
+        """The colour of one number."""
+        red, green, blue = self.palette()[self.places(np.array([value]))[0]]
+        return f"#{red:02x}{green:02x}{blue:02x}"
+
+    def ink(self, value: float) -> str:
+        """A colour that can be read on it."""
+        red, green, blue = self.palette()[self.places(np.array([value]))[0]] / 255
+        return INK if 0.21 * red + 0.72 * green + 0.07 * blue > 0.45 else "#ffffff"
+
+
+class Drawing(NamedTuple):
+    """Something drawn, from (0, 0) to (width, height)."""
+
+    width: float
+    height: float
+    body: str
+
+
+def above(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
+    """One below the other."""
+    y, body = 0.0, []
+    for drawing in drawings:
+        body.append(f'<g transform="translate(0 {_n(y)})">\n{drawing.body}\n</g>')
+        y += drawing.height + gap
+    return Drawing(max((each.width for each in drawings), default=0), max(0.0, y - gap), "\n".join(body))
+
+
+def beside(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
+    """One right of the other."""
+    x, body = 0.0, []
+    for drawing in drawings:
+        body.append(f'<g transform="translate({_n(x)} 0)">\n{drawing.body}\n</g>')
+        x += drawing.width + gap
+    return Drawing(max(0.0, x - gap), max((each.height for each in drawings), default=0), "\n".join(body))
+
+
+def document(
+    width: float, height: float, body: Iterable[str], *, title: str = "", description: str = "", paper: str = ""
+) -> str:
+    """Return the SVG of a whole picture. title, description: for who cannot see it. paper: a colour behind it."""
+    role = ' role="img"' if title else ""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" '
+        f'height="{_n(height)}" font-family="{FONT}" font-size="12"{role}>'
+    )
+    about = [
+        f"<{tag}>{escape(printable(said))}</{tag}>" for tag, said in (("title", title), ("desc", description)) if said
+    ]
+    return "\n".join([head, *about, *([box(0, 0, width, height, paper)] if paper else []), *body, "</svg>", ""])
+
+
+def box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    fill: str,
+    *,
+    stroke: str = "",
+    radius: float = 0,
+    name: str = "",
+    dash: str = "",
+) -> str:
+    """A rectangle; nothing where it has no area. name: what is said of it under the pointer."""
+    if width <= 0 or height <= 0:
+        return ""
+    more = (f' stroke="{stroke}"' if stroke else "") + (f' rx="{_n(radius)}"' if radius else "")
+    more += f' stroke-dasharray="{dash}"' if dash else ""
+    return _element(
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{more}', name
+    )
+
+
+def dot(x: float, y: float, radius: float, fill: str, *, stroke: str = "none", name: str = "") -> str:
+    """A disc."""
+    return _element(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_n(radius)}" fill="{fill}" stroke="{stroke}"', name)
+
+
+def line(
+    points: Sequence[tuple[float, float]],
+    *,
+    stroke: str = INK,
+    width: float = 1,
+    opacity: float = 1,
+    dash: str = "",
+    arrow: bool = False,
+    name: str = "",
+) -> str:
+    """Straight from point to point. arrow: a head at the end."""
+    d = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    drawn = _path(d, stroke, width, opacity, dash, name)
+    if not arrow or len(points) < 2:
+        return drawn
+    (x0, y0), (x1, y1) = points[-2:]
+    length = max(1e-9, ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5)
+    ux, uy, size = (x1 - x0) / length, (y1 - y0) / length, 4 + width
+    left, right = ((x1 - size * ux + s * size / 2 * uy, y1 - size * uy - s * size / 2 * ux) for s in (1, -1))
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in ((x1, y1), left, right))
+    faint = f' opacity="{opacity:.2f}"' if opacity < 1 else ""
+    return f'{drawn}\n<polygon points="{corners}" fill="{stroke}"{faint}/>'
+
+
+def curve(
+    start: tuple[float, float],
+    end: tuple[float, float],
+    *,
+    stroke: str = INK,
+    width: float = 1,
+    opacity: float = 1,
+    name: str = "",
+) -> str:
+    """From a point down (or up) to another, upright at both ends."""
+    (x0, y0), (x1, y1) = start, end
+    middle = (y0 + y1) / 2
+    d = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}"
+    return _path(d, stroke, width, opacity, "", name)
+
+
+def text(
+    x: float,
+    y: float,
+    words: str,
+    *,
+    anchor: str = "start",
+    most: float = 1e9,
+    bold: bool = False,
+    size: float = 12,
+    fill: str = GREY,
+    italic: bool = False,
+    turned: bool = False,
+) -> str:
+    """Words on a base line, cut where they are wider than `most`. turned: written upwards."""
+    style = (f' font-size="{_n(size)}"' if size != 12 else "") + (' font-weight="bold"' if bold else "")
+    style += ' font-style="italic"' if italic else ""
+    style += f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+    shown = escape(cut(words, most, size))
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"{style}>{shown}</text>'
+
+
+def raster(
+    x: float, y: float, width: float, height: float, values: NDArray[Any], scale: Scale, *, label: str, **data: object
+) -> str:
+    """A matrix as an image, a pixel a number, drawn from (x, y) to (x + width, y + height).
+
+    Args:
+        values: (rows, columns). label: what is said of it. data: attributes, `rows` becoming data-rows, for a page.
+    """
+    rows, across = values.shape
+    if not rows or not across:
+        return ""
+    more = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items())
+    png = b64encode(_png(scale.places(values), scale.palette())).decode()
+    return (
+        f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
+        f'style="image-rendering:pixelated"{more} href="data:image/png;base64,{png}">'
+        f"<title>{escape(printable(label))}</title></image>"
+    )
+
+
+def cut(words: str, most: float, size: float = 12) -> str:
+    """Return the words, printable, and cut with … where they are wider than `most` pixels."""
+    shown, unit = printable(words[:400]), UNIT * size / 12
+    if unit * columns(shown) > most:
+        while shown and unit * (columns(shown) + 1) > most:
+            shown = shown[:-1]
+        shown += "…"
+    return shown
+
+
+def wrapped(words: str, most: float, size: float = 12) -> list[str]:
+    """Return the words as lines that are at most `most` pixels wide."""
+    lines, unit = [""], UNIT * size / 12
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and unit * columns(longer) > most:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def columns(words: str) -> int:
+    """The columns that words take."""
+    return sum(2 if east_asian_width(each) in "WF" else 0 if combining(each) else 1 for each in words)
+
+
+def _path(d: str, stroke: str, width: float, opacity: float, dash: str, name: str) -> str:
+    more = (f' stroke-width="{_n(width)}"' if width != 1 else "") + (f' opacity="{opacity:.2f}"' if opacity < 1 else "")
+    more += f' stroke-dasharray="{dash}"' if dash else ""
+    return _element(f'<path d="{d}" fill="none" stroke="{stroke}"{more}', name)
+
+
+def _element(head: str, name: str) -> str:
+    return f"{head}><title>{escape(printable(name))}</title></{head[1 : head.index(' ')]}>" if name else f"{head}/>"
+
+
+def _n(value: float) -> str:
+    """A number as short as it can be said to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _png(places: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """An image of 256 colours, (rows, columns), as PNG."""
+    rows, across = places.shape
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = np.pad(places, ((0, 0), (1, 0))).tobytes()  # each begins with its filter, 0
+    head = struct.pack(">IIBBBBB", across, rows, 8, 3, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"PLTE", palette.tobytes()), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
