@@ -1,0 +1,112 @@
+"""Curves over an axis: told apart by colour, dash and mark, so that they are without colour, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled import svg
+from unrolled.pictures.matrix import across, number, room_across
+from unrolled.svg import COLOURS, INK, PALE, UNIT, Drawing
+
+__all__ = ["Axis", "Series", "chart"]
+
+DASHES = ("", "7 3", "2 3", "9 3 2 3")
+LEFT, BOTTOM, TOP = 56, 34, 22
+MARKS = 60  # points of a curve that get a mark each
+
+
+class Axis(NamedTuple):
+    """label: with its unit. low, high: its ends. log: even in the logarithm. names: of the places 0, 1, …"""
+
+    label: str
+    low: float
+    high: float
+    log: bool = False
+    names: Sequence[str] = ()
+
+    def share(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Where values are on it, from 0 to 1."""
+        if self.log:
+            values = np.log(np.maximum(values, self.low))
+            low, high = np.log(self.low), np.log(self.high)
+        else:
+            low, high = self.low, self.high
+        found: NDArray[np.float64] = np.clip((values - low) / ((high - low) or 1), 0, 1)
+        return found
+
+    def ticks(self) -> list[float]:
+        """Round numbers on it: powers of ten, or about five of them evenly."""
+        if self.log:
+            first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
+            return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
+        rough = (self.high - self.low) / 5 or 1
+        size = 10.0 ** np.floor(np.log10(rough))
+        step = size * next(k for k in (1, 2, 5, 10) if k * size >= rough * 0.999)
+        return [float(k * step) for k in range(int(np.ceil(self.low / step - 1e-9)), int(self.high / step + 1e-9) + 1)]
+
+
+class Series(NamedTuple):
+    """A curve through points. element: what a point is called, {} being its x; "" where it has no name.
+
+    low, high: the ends of an interval around each point. shade: a colour instead of the next one.
+    """
+
+    name: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    element: str = ""
+    low: NDArray[Any] | None = None
+    high: NDArray[Any] | None = None
+    shade: str = ""
+
+
+def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float]) -> Drawing:
+    """Draw curves, `size` pixels wide and high, names and numbers included."""
+    width, height = size
+    room = width - LEFT - 12
+    cell = room / max(1, len(x.names))
+    floor = height - (room_across(x.names, cell) if x.names else BOTTOM)
+    tall = floor - TOP
+    body = across(x.names, LEFT, floor, cell, range(len(x.names)), below=True) if x.names else _numbers(x, room, floor)
+    for tick in y.ticks():
+        at = floor - tall * float(y.share(np.array(tick)))
+        body.append(svg.line([(LEFT, at), (LEFT + room, at)], stroke=PALE))
+        body.append(svg.text(LEFT - 6, at + 4, number(tick), anchor="end", size=10, fill=INK))
+    if y.label:
+        middle = floor - tall / 2
+        body.append(svg.text(12, middle, y.label, size=11, fill=INK, turned=True, anchor="middle", most=height))
+    at_x: float = LEFT
+    for i, one in enumerate(series):
+        colour, dash = one.shade or COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        points = list(
+            zip((LEFT + room * x.share(one.x)).tolist(), (floor - tall * y.share(one.y)).tolist(), strict=True)
+        )
+        if one.low is not None and one.high is not None:
+            for (at, _), low, high in zip(points, y.share(one.low), y.share(one.high), strict=True):
+                body.append(svg.line([(at, floor - tall * low), (at, floor - tall * high)], stroke=colour, opacity=0.6))
+        if points:
+            body.append(svg.line(points, stroke=colour, width=1.8, dash=dash))
+        if len(points) <= MARKS:
+            for (px, py), value, where in zip(points, one.y.tolist(), one.x.tolist(), strict=True):
+                name = f"{one.element.format(where) or one.name} = {number(value)}"
+                body.append(svg.dot(px, py, 2.6, "#ffffff" if i % 2 else colour, stroke=colour, name=name))
+        if len(series) > 1:
+            body.append(svg.line([(at_x, 8), (at_x + 26, 8)], stroke=colour, width=1.8, dash=dash))
+            body.append(svg.text(at_x + 31, 12, one.name, size=11, fill=INK))
+            at_x += 48 + UNIT * 11 / 12 * svg.columns(one.name)
+    return Drawing(width, height, "\n".join(body))
+
+
+def _numbers(x: Axis, room: float, floor: float) -> list[str]:
+    body = []
+    for tick in x.ticks():
+        at = LEFT + room * float(x.share(np.array(tick)))
+        body.append(svg.line([(at, floor), (at, floor + 4)], stroke=INK))
+        body.append(svg.text(at, floor + 16, number(tick), anchor="middle", size=10, fill=INK))
+    body.append(svg.line([(LEFT, floor), (LEFT + room, floor)], stroke=INK))
+    body.append(svg.text(LEFT + room / 2, floor + 31, x.label, anchor="middle", size=11, fill=INK, most=room))
+    return body
