@@ -7,6 +7,6 @@
 A picture takes traces and gives SVG text; every number in it is an element of a named tensor of a trace. What is drawn
 is decided by the tensors that a trace has, not by the name of its row.
 
-Beside what inside/names.py has already they read `top_log_prob` (A, k): ln p of each of the outputs in `top`, which a tree
-needs; its largest logits do not say it.
+Beside what inside/names.py has already they read `top_log_prob` (A, k): ln p of each of the outputs in `top`, which a
+tree needs; its largest logits do not say it.
 """

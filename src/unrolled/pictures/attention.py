@@ -111,8 +111,8 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
         drawn = matrix(one.shown(), scale, down=one.asks, above=one.seen, room=(room, 600), square=True)
         parts.append(svg.above([heading(trace, traces, one.title), drawn]))
     caption = (
-        "Attention: a row for each token that is written, a column for each of the source; the darker, the more of what "
-        "was read there went into what was written. Weights are shares: each row sums to 1."
+        "Attention: a row for each token that is written, a column for each of the source; the darker, the more of "
+        "what was read there went into what was written. Weights are shares: each row sums to 1."
     )
     return Figure("Attention", svg.above([panels(parts), legend(scale, "weight, share of 1")], 14), caption)
 
@@ -124,8 +124,9 @@ def draw_lines(traces: Sequence[Trace], asked: Asked) -> Figure:
     for trace, one in zip(traces, every, strict=True):
         parts += [heading(trace, traces, one.title), _lines(one), Drawing(0, 10, "")]
     caption = (
-        "Attention as lines, from the source above to what was written below; the wider and darker, the larger the weight, "
-        f"from {number(min(map(_least, every)))} on, and at most {LINES} for a token. All weights of a token sum to 1."
+        "Attention as lines, from the source above to what was written below; the wider and darker, the larger the "
+        f"weight, from {number(min(map(_least, every)))} on, and at most {LINES} for a token. All weights of a token "
+        "sum to 1."
     )
     return Figure("Alignment", svg.above(parts, 2), caption)
 

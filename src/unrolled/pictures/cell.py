@@ -46,9 +46,10 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     cells = dict.fromkeys(asked_layer(trace, asked).cell for trace in traces)
     title = " · ".join(load(cell).title for cell in cells)
     caption = (
-        f"The cell at {'; '.join(dict.fromkeys(where))}. x is what this step reads, h′ and c′ what the step before left; "
-        "dotted wires go through learned matrices, from all units to this one. A gate is 0 where it is shut and 1 where "
-        "it is open; the sum before it is split into what the token, the past and the bias say. Numbers without unit."
+        f"The cell at {'; '.join(dict.fromkeys(where))}. x is what this step reads, h′ and c′ what the step before "
+        "left; dotted wires go through learned matrices, from all units to this one. A gate is 0 where it is shut "
+        "and 1 where it is open; the sum before it is split into what the token, the past and the bias say. Numbers "
+        "without unit."
     )
     return Figure(title, svg.above(parts, 4), caption)
 

@@ -49,8 +49,8 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
             most = max([1e-30, *(float(np.abs(values).max()) for values in same if len(values))])
             parts += [_paragraph(row, most), Drawing(0, 8, "")]
     caption = (
-        "The text once for each measure. Orange with a full bar is above 0, violet with a hollow bar below; the bar is as "
-        "long as the number's share of the largest one of its measure in all traces, which stands in the title."
+        "The text once for each measure. Orange with a full bar is above 0, violet with a hollow bar below; the bar "
+        "is as long as the number's share of the largest one of its measure in all traces, which stands in the title."
     )
     return Figure("The text, token by token", svg.above(parts, 4), caption)
 

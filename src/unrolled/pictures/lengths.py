@@ -1,0 +1,63 @@
+"""Score by length: how well a run answers short and long inputs, beside other runs on the same axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import ConfigError, nearest
+from unrolled.pictures.chart import Axis, Series, chart
+from unrolled.pictures.figure import WIDTH, Figure, frame
+
+__all__ = ["score_by_length"]
+
+TALL = 320
+FIGURES = {
+    "accuracy": "accuracy, share of 1",
+    "exact_match": "answered as a reference, share of 1",
+    "word_edit_rate": "word edits, share of the reference",
+    "character_edit_rate": "character edits, share of the reference",
+    "bleu": "BLEU, 0 to 100",
+    "chrf": "chrF, 0 to 100",
+}
+
+
+def score_by_length(results: Mapping[str, Any], figure: str | None = None) -> str:
+    """Return the picture of a figure by length as SVG, a curve a run.
+
+    Args:
+        results: what `run.evaluate()` returned, by the name of its curve; each with `by_length`.
+        figure: a key of FIGURES; by default the first that all of them have.
+
+    Raises:
+        ConfigError: no result, one without lengths, or a figure that one of them does not have.
+    """
+    bins: dict[str, Sequence[Any]] = {name: getattr(result, "by_length", ()) for name, result in results.items()}
+    if not bins or not all(bins.values()):
+        without = ", ".join(name for name, some in bins.items() if not some) or "no result at all"
+        raise ConfigError(f"score by length needs results by length: {without} has none")
+    both = [key for key in FIGURES if all(hasattr(some[0], key) for some in bins.values())]
+    figure = figure or (both or [""])[0]
+    if figure not in both:
+        raise ConfigError(
+            f'not all results have "{figure}" by length{nearest(figure, both)}; they have {", ".join(both)}'
+        )
+    series = [_curve(name, some, figure) for name, some in bins.items()]
+    highest = max(float(each.high.max()) for each in series if each.high is not None)
+    longest = max(int(some[-1].longest) for some in bins.values())
+    x, y = Axis("length in tokens", 0, longest), Axis(FIGURES[figure], 0, max(1.0, highest) if highest > 0 else 1)
+    counts = "; ".join(f"{name}: {sum(each.n for each in some):,} examples" for name, some in bins.items())
+    caption = (
+        f"{figure.replace('_', ' ')} by length. A point stands at the middle of the lengths that it is about, with "
+        f"its 95 % interval. {counts}."
+    )
+    return frame(Figure("Score by length", chart(series, x, y, (WIDTH, TALL)), caption), [])
+
+
+def _curve(name: str, bins: Sequence[Any], figure: str) -> Series:
+    middles = np.array([(each.shortest + each.longest) / 2 for each in bins])
+    values = np.array([float(getattr(each, figure)) for each in bins])
+    ends = np.array([getattr(each, f"{figure}_interval") for each in bins], dtype=float)
+    return Series(name, middles, values, f"{name} at {{}} tokens", ends[:, 0], ends[:, 1])
