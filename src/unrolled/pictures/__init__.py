@@ -3,10 +3,15 @@
     draw("cell", [trace], unit=37, step=12)        one picture, of one trace or of several on the same axes
     PICTURES["cell"].shows(trace)                  whether a trace has what the picture draws
     page([trace, other])                           one offline HTML file with every picture that the traces can fill
+    score_by_length({"gru": run.evaluate(), …})    the one picture that is of evaluations
 
 A picture takes traces and gives SVG text; every number in it is an element of a named tensor of a trace. What is drawn
 is decided by the tensors that a trace has, not by the name of its row.
-
-Beside what inside/names.py has already they read `top_log_prob` (A, k): ln p of each of the outputs in `top`, which a
-tree needs; its largest logits do not say it.
 """
+
+from unrolled.pictures.figure import Asked, Picture
+from unrolled.pictures.gallery import PICTURES, draw, shown_by
+from unrolled.pictures.lengths import score_by_length
+from unrolled.pictures.page import page
+
+__all__ = ["PICTURES", "Asked", "Picture", "draw", "page", "score_by_length", "shown_by"]
