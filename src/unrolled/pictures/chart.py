@@ -70,7 +70,8 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
     room = width - LEFT - 12
     cell = room / max(1, len(x.names))
     floor = height - (room_across(x.names, cell) if x.names else BOTTOM)
-    tall = floor - TOP
+    keys = _keys([one.name for one in series], width)
+    tall = floor - TOP - (keys[-1][1] if keys else 0)
     body = across(x.names, LEFT, floor, cell, range(len(x.names)), below=True) if x.names else _numbers(x, room, floor)
     for tick in y.ticks():
         at = floor - tall * float(y.share(np.array(tick)))
@@ -79,7 +80,6 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
     if y.label:
         middle = floor - tall / 2
         body.append(svg.text(12, middle, y.label, size=11, fill=INK, turned=True, anchor="middle", most=height))
-    at_x: float = LEFT
     for i, one in enumerate(series):
         colour, dash = one.shade or COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
         points = list(
@@ -95,10 +95,22 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
                 name = f"{one.element.format(where) or one.name} = {number(value)}"
                 body.append(svg.dot(px, py, 2.6, "#ffffff" if i % 2 else colour, stroke=colour, name=name))
         if len(series) > 1:
-            body.append(svg.line([(at_x, 8), (at_x + 26, 8)], stroke=colour, width=1.8, dash=dash))
-            body.append(svg.text(at_x + 31, 12, one.name, size=11, fill=INK))
-            at_x += 48 + UNIT * 11 / 12 * svg.columns(one.name)
+            at_x, at_y = keys[i]
+            body.append(svg.line([(at_x, at_y + 8), (at_x + 26, at_y + 8)], stroke=colour, width=1.8, dash=dash))
+            body.append(svg.text(at_x + 31, at_y + 12, one.name, size=11, fill=INK))
     return Drawing(width, height, "\n".join(body))
+
+
+def _keys(names: Sequence[str], width: float) -> list[tuple[float, float]]:
+    """Where the names of curves stand above them: side by side, in as many lines as it takes."""
+    places, x, y = [], float(LEFT), 0.0
+    for name in names:
+        wide = 48 + UNIT * 11 / 12 * svg.columns(name)
+        if x + wide > width + 17 and x > LEFT:
+            x, y = float(LEFT), y + 16
+        places.append((x, y))
+        x += wide
+    return places
 
 
 def _numbers(x: Axis, room: float, floor: float) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.pictures.figure import Asked, Figure, chosen, heading
-from unrolled.pictures.matrix import Shown, legend, number
+from unrolled.pictures.matrix import legend, number
 from unrolled.svg import INK, PALE, Drawing, Scale
 
 __all__ = ["draw", "shows"]
@@ -50,14 +50,15 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
 
 
 def _network(trace: Trace, answer: int, scales: tuple[Scale, Scale]) -> Drawing:
-    body, x = [_input(trace, answer, scales[0])], float(INPUT)
-    ends = [(INPUT - 34.0, TALL / 2)]
+    wires: list[str] = []
+    body, ends = [_input(trace, answer, scales[0])], [(IMAGE + 4.0, TALL / 2)]
+    x = float(INPUT)
     for name in _layers(trace):
         values = trace[name][answer].numpy()
         units = sorted(np.argsort(-np.abs(values), kind="stable")[:UNITS].tolist())
         spread = (TALL - 40) / max(1, len(units))
         middles = [(x, 24 + spread * (i + 0.5)) for i in range(len(units))]
-        body += [svg.line([a, b], stroke=PALE, width=0.7) for a in ends for b in middles]
+        wires += [svg.line([a, b], stroke=PALE, width=0.7) for a in ends for b in middles]
         for unit, (_, y) in zip(units, middles, strict=True):
             said = f"{name}[{answer},{unit}] = {number(float(values[unit]))}"
             fill, ink = scales[1].colour(float(values[unit])), scales[1].ink(float(values[unit]))
@@ -70,13 +71,13 @@ def _network(trace: Trace, answer: int, scales: tuple[Scale, Scale]) -> Drawing:
     low, high = min([0.0, *logits]), max(logits)
     for j, (word, logit) in enumerate(zip(guesses, logits, strict=False)):
         y = TALL / 2 + 30 * (j - (len(guesses) - 1) / 2)
-        body += [svg.line([a, (x - 20, y)], stroke=PALE, width=0.7) for a in ends]
+        wires += [svg.line([a, (x - 20, y)], stroke=PALE, width=0.7) for a in ends]
         long = 4 + (ANSWERS - 80) * (logit - low) / ((high - low) or 1)
         body.append(svg.box(x - 18, y - 1, long, 9, "#4a98c9", name=f"logits[{answer},{j}] = {number(logit)}"))
         first = word == trace.about.answers[answer]
         body.append(svg.text(x - 18, y - 5, word, size=11, fill=INK, bold=first, most=ANSWERS))
         body.append(svg.text(x - 14 + long, y + 8, number(logit), size=10, fill=INK))
-    return Drawing(x + ANSWERS, TALL, "\n".join(body))
+    return Drawing(x + ANSWERS, TALL, "\n".join([*wires, *body]))
 
 
 def _input(trace: Trace, answer: int, scale: Scale) -> str:
@@ -85,14 +86,13 @@ def _input(trace: Trace, answer: int, scale: Scale) -> str:
         image = trace["image"]
         rows, columns, channels = image.shape
         cell = IMAGE / max(rows, columns)
-        shown = Shown(trace, "image", range(rows), range(columns))
+        left = IMAGE - cell * columns
         values = image.numpy().mean(axis=2) if channels > 1 else image[:, :, 0].numpy()
         top = max(1e-9, float(image.max()))
         grey = Scale(0, top, ("#000000", "#ffffff"))
-        del shown
-        picture = svg.raster(0, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, values, grey, label="image")
+        picture = svg.raster(left, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, values, grey, label="image")
         return "\n".join(
-            [picture, svg.box(0, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, "none", stroke=PALE)]
+            [picture, svg.box(left, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, "none", stroke=PALE)]
         )
     x = trace["feedforward.x"]
     places = min(PLACES, x.shape[1])
@@ -107,4 +107,6 @@ def _input(trace: Trace, answer: int, scale: Scale) -> str:
         svg.text(0, y - 16 * (len(said) - i), each, size=11, fill=INK, most=INPUT - 50) for i, each in enumerate(said)
     ]
     name = f"feedforward.x[{answer}], the first {places} of {x.shape[1]} numbers"
-    return "\n".join([*lines, svg.raster(30, y, cell * side, cell * len(values), values, scale, label=name)])
+    return "\n".join(
+        [*lines, svg.raster(IMAGE - cell * side, y, cell * side, cell * len(values), values, scale, label=name)]
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from unrolled import svg
 from unrolled.inside import Trace
@@ -45,7 +46,8 @@ def _look(trace: Trace, asked: Asked) -> Look:
     layer = one.tensor.removesuffix(".weights")
     if one.lead:
         return Look(load("self_attention"), layer, one.lead[0], one)
-    name = "attention" if f"{layer}.v" in trace else "general_attention" if f"{layer}.key" in trace else "dot_attention"
+    plain = torch.equal(trace[f"{layer}.key"], trace[f"{layer}.outputs"])  # then nothing was learned for the keys
+    name = "attention" if f"{layer}.v" in trace else "dot_attention" if plain else "general_attention"
     return Look(load(name), layer, None, one)
 
 
@@ -106,6 +108,7 @@ def _table(trace: Trace, look: Look, step: int) -> Drawing:
     score = trace[look.layer + ".score"][look.weights.lead][step].numpy()
     weight = look.weights.shown().values()[step]
     largest = sorted(np.argsort(-weight, kind="stable")[:ROWS].tolist())
+    most = float(weight.max())
     lead = "".join(f"{each}," for each in look.weights.lead)
     titles = ((0, "place"), (60, "what is there"), (230, "score"), (310, "weight"))
     body = [svg.text(x, 12, words, size=10, fill="#57606a") for x, words in titles]
@@ -117,6 +120,6 @@ def _table(trace: Trace, look: Look, step: int) -> Drawing:
             svg.text(60, y, look.weights.seen[place], size=11, fill=INK, most=160),
             svg.text(230, y, number(float(score[place])), size=11, fill=INK),
             svg.text(310, y, number(share), size=11, fill=INK, bold=True),
-            svg.box(360, y - 9, 1 + (WIDTH - 370) * share, 10, "#4a98c9", name=name),
+            svg.box(360, y - 9, 1 + (WIDTH - 370) * share / most, 10, "#4a98c9", name=name),
         ]
     return Drawing(WIDTH, 24 + 18 * len(largest), "\n".join(body))

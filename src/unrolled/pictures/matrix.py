@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.svg import INK, Drawing, Scale
 
-__all__ = ["LEAST", "Shown", "across", "every", "legend", "matrix", "number", "room_across"]
+__all__ = ["LEAST", "Shown", "across", "every", "key", "legend", "matrix", "number", "room_across"]
 
 LABEL, TURNED = 90, 64  # pixels at most for what stands left of rows, and upright above columns
 LEAST = 10.5  # pixels that a row or column needs for a label of its own
@@ -42,14 +43,24 @@ class Shown(NamedTuple):
         return found
 
     def data(self) -> dict[str, str]:
-        """The same, as attributes."""
+        """The same, as attributes; of a trace, what tells it from others."""
         return {
+            "trace": key(self.trace),
             "tensor": self.tensor,
             "lead": ",".join(map(str, self.lead)),
             "rows": _ranges(self.rows),
             "columns": _ranges(self.columns),
             "order": "column,row" if self.turned else "row,column",
         }
+
+
+def key(trace: Trace) -> str:
+    """What tells a trace from others: a sum over its header and its small tensors."""
+    found = zlib.crc32(repr(trace.about).encode())
+    for tensor in trace.values():
+        if tensor.numel() <= 4096:
+            found = zlib.crc32(tensor.numpy().tobytes(), found)
+    return f"{found:08x}"
 
 
 def legend(scale: Scale, unit: str, width: float = 180) -> Drawing:
@@ -70,8 +81,8 @@ def legend(scale: Scale, unit: str, width: float = 180) -> Drawing:
 
 def number(value: float) -> str:
     """A number in at most three figures: 0.93, −1.2, 12, 3e−5."""
-    if value == 0:
-        return "0"
+    if value == int(value) and abs(value) < 1e4:
+        return f"{value:.0f}".replace("-", "−")
     size = abs(value)
     if size >= 1e4 or size < 1e-3:
         shown = f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
@@ -113,7 +124,15 @@ def matrix(
         wide = high = min(wide, high)
     top = room_across(above, wide)
     size = svg.raster(
-        left, top, wide * columns, high * rows, values, scale, label=f"{shown.tensor}, {_of(shown)}", **shown.data()
+        left,
+        top,
+        wide * columns,
+        high * rows,
+        values,
+        scale,
+        label=f"{shown.tensor}, {_of(shown)}",
+        log=int(scale.log),
+        **shown.data(),
     )
     edge = svg.box(left, top, wide * columns, high * rows, "none", stroke=svg.PALE)
     body = [size, edge, *_down(down, left - 4, top, high, shown.rows)]

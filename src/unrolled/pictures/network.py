@@ -187,7 +187,7 @@ def _rolled(row: Row, x: float, y: float, under: float) -> str:
     return "\n".join(
         [
             svg.line([(x, under), (x, low + 1)], stroke=WIRE, arrow=True),
-            svg.text(x + 6, low + 14, "W_x", size=10, fill=INK, italic=True),
+            svg.text(x + 6, low + 15, "W_x", size=10, fill=INK, italic=True),
             svg.box(x - WIDE / 2, y, WIDE, row.high, "#fff1d6", stroke=WIRE, radius=4),
             svg.text(x, y + row.high / 2 + 4, row.label, anchor="middle", size=11, fill=INK),
             svg.line(loop[:: row.ahead], stroke=WIRE, width=1.6, arrow=True),

@@ -98,6 +98,6 @@ def _place(node: Node, column: int, y: float, body: list[str]) -> float:
             svg.box(x, middle - HIGH / 2, WIDE, HIGH, SHARE.colour(child.share), stroke=edge, radius=3, name=name)
         )
         style = {"size": 11, "fill": INK, "bold": child.taken}
-        body.append(svg.text(x + 4, middle + 4, child.word.strip() or repr(child.word)[1:-1], most=WIDE - 34, **style))  # type: ignore[arg-type]
+        body.append(svg.text(x + 4, middle + 4, child.word.replace(" ", "␣"), most=WIDE - 34, **style))  # type: ignore[arg-type]
         body.append(svg.text(x + WIDE - 3, middle + 4, number(child.share), anchor="end", size=9, fill="#57606a"))
     return own
