@@ -10,9 +10,22 @@ import pytest
 import unrolled
 
 ROOT = Path(unrolled.__file__).parent
-LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine", "sealed"}
+LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine", "sealed", "svg"}
 LIGHT = {"errors", "lineage", "config"}  # leaves that import nothing heavy
-LADDER = ["cells", "scan", "layers", "models", "decoding", "evaluation", "inside", "training", "tasks", "api", "cli"]
+LADDER = [
+    "cells",
+    "scan",
+    "layers",
+    "models",
+    "decoding",
+    "evaluation",
+    "inside",
+    "pictures",
+    "training",
+    "tasks",
+    "api",
+    "cli",
+]
 MAY = {name: {*LEAVES, *LADDER[: i + 1]} for i, name in enumerate(LADDER)}
 MAY |= {name: MAY[name] | {"data"} for name in LADDER[LADDER.index("decoding") :]}
 MAY |= dict.fromkeys(LEAVES, LEAVES)

@@ -59,18 +59,18 @@ def _cell(trace: Trace, layer: Layer, step: int, unit: int) -> Drawing:
     values = diagram.values(trace, layer.name)
     here = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
     said = {name: number(value) for name, value in here.items()} | {"x": layer.tokens[step]}
-    named = {name: f"{_element(diagram, name, layer.name, step, unit)} = {said[name]}" for name in here}
+    named = {name: f"{_element(diagram, name, layer, step, unit)} = {said[name]}" for name in here}
     return drawn(diagram, said, named)
 
 
-def _element(diagram: Diagram, name: str, layer: str, step: int, unit: int) -> str:
+def _element(diagram: Diagram, name: str, layer: Layer, step: int, unit: int) -> str:
     """What a node's number is called in the trace; where it has no tensor, its formula."""
-    node, tensor = diagram.nodes[name], diagram.element(name, layer)
+    node, tensor = diagram.nodes[name], diagram.element(name, layer.name)
     if tensor is None:
         return str(node.formula)
     if node.before:
-        ahead = layer.endswith(".reverse")
-        return f"{tensor}[{step + 1 if ahead else step - 1},{unit}]" if step or ahead else f"{tensor}0[{unit}]"
+        back = step + 1 if layer.name.endswith(".reverse") else step - 1
+        return f"{tensor}[{back},{unit}]" if 0 <= back < len(layer.tokens) else f"{tensor}0[{unit}]"
     index = [step] * ("T" in node.axes) + ([] if node.gate is None else [node.gate]) + [unit]
     return f"{tensor}[{','.join(map(str, index))}]"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +82,8 @@ def legend(scale: Scale, unit: str, width: float = 180) -> Drawing:
 
 def number(value: float) -> str:
     """A number in at most three figures: 0.93, −1.2, 12, 3e−5."""
+    if not isfinite(value):
+        return str(value).replace("inf", "∞").replace("-", "−")
     if value == int(value) and abs(value) < 1e4:
         return f"{value:.0f}".replace("-", "−")
     size = abs(value)

@@ -1,0 +1,82 @@
+"""What stands where in an SVG: boxes of its texts and shapes, transforms applied. For tests of pictures."""
+
+import re
+import xml.etree.ElementTree as ET
+from typing import NamedTuple
+
+from unrolled.svg import UNIT, columns
+
+SVG = "{http://www.w3.org/2000/svg}"
+NARROW = 0.86  # a character's mean width, of UNIT, which counts on wide ones
+
+
+class Placed(NamedTuple):
+    """left, top, right, bottom; what: the text, or the element's tag."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    what: str
+
+    def meets(self, other: "Placed") -> bool:
+        return (
+            self.left < other.right - 0.5
+            and other.left < self.right - 0.5
+            and self.top < other.bottom - 0.5
+            and other.top < self.bottom - 0.5
+        )
+
+
+def tree(svg: str) -> ET.Element:
+    return ET.fromstring(svg)
+
+
+def size(svg: str) -> tuple[float, float]:
+    _, _, width, height = map(float, tree(svg).get("viewBox", "").split())
+    return width, height
+
+
+def texts(svg: str) -> list[Placed]:
+    return [each for each in _walk(tree(svg), 0, 0) if not each.what.startswith("<")]
+
+
+def shapes(svg: str) -> list[Placed]:
+    return [each for each in _walk(tree(svg), 0, 0) if each.what.startswith("<")]
+
+
+def titles(svg: str) -> list[str]:
+    """What is said under the pointer, of elements that are no images."""
+    root = tree(svg)
+    return [title.text or "" for each in root.iter() if each.tag not in (f"{SVG}svg", f"{SVG}image")
+            for title in each.findall(f"{SVG}title")]  # fmt: skip
+
+
+def _walk(element: ET.Element, x: float, y: float):
+    if moved := re.match(r"translate\(([\d.]+) ([\d.]+)\)", element.get("transform", "")):
+        x, y = x + float(moved[1]), y + float(moved[2])
+    tag = element.tag.removeprefix(SVG)
+    if tag == "text" and element.text:
+        yield _text(element, x, y)
+    elif tag in ("rect", "image"):
+        left, top = x + float(element.get("x")), y + float(element.get("y"))
+        yield Placed(left, top, left + float(element.get("width")), top + float(element.get("height")), f"<{tag}>")
+    elif tag == "circle":
+        cx, cy, r = (float(element.get(key)) for key in ("cx", "cy", "r"))
+        yield Placed(x + cx - r, y + cy - r, x + cx + r, y + cy + r, "<circle>")
+    elif tag == "path":
+        numbers = [float(each) for each in re.findall(r"-?[\d.]+", element.get("d"))]
+        xs, ys = numbers[::2], numbers[1::2]
+        yield Placed(x + min(xs), y + min(ys), x + max(xs), y + max(ys), "<path>")
+    for child in element:
+        yield from _walk(child, x, y)
+
+
+def _text(element: ET.Element, x: float, y: float) -> Placed:
+    points = float(element.get("font-size", 12))
+    wide, high = UNIT * NARROW * points / 12 * columns(element.text), 0.72 * points
+    before = {"start": 0.0, "middle": wide / 2, "end": wide}[element.get("text-anchor", "start")]
+    x, y = x + float(element.get("x")), y + float(element.get("y"))
+    if "rotate(-90" in element.get("transform", ""):
+        return Placed(x - high, y + before - wide, x, y + before, element.text)
+    return Placed(x - before, y - high, x - before + wide, y, element.text)

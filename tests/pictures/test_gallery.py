@@ -1,0 +1,163 @@
+"""Every picture of every kind of run, at 5 and at 200 tokens: all inside, no words on words, numbers named."""
+
+import random
+import re
+from functools import cache
+
+import pytest
+import torch
+
+import drawn
+import small
+from unrolled.errors import ConfigError, TraceError
+from unrolled.inside import Trace
+from unrolled.inside.trace import Header
+from unrolled.pictures import PICTURES, draw, shown_by
+
+WORDS = small.FILLER + small.GOOD + small.BAD
+
+
+def words(count: int) -> str:
+    return " ".join(random.Random(0).choices(WORDS, k=count))
+
+
+def letters(count: int) -> tuple[str, str]:
+    source = "".join(random.Random(0).choices("abcdef", k=count))
+    return source, source[::-1].upper()
+
+
+def prose(count: int) -> str:
+    return " ".join(random.Random(0).choices(small.FILLER, k=count))[: count - 1]
+
+
+MADE = {
+    "lstm": lambda T: small.trained("lstm", num_layers=2).explain(words(T), gradient=True),
+    "gru": lambda T: small.trained("gru", bidirectional=True).explain(words(T)),
+    "elman": lambda T: small.trained("elman").explain(words(T), gradient=True),
+    "bag": lambda T: small.trained("feedforward", num_layers=2).explain(words(T)),
+    "image": lambda T: small.image_run("feedforward").explain(small.pictures()[0][0]),
+    "transformer": lambda T: small.trained("transformer", hidden_size=8, num_heads=2, num_layers=2).explain(words(T)),
+    "tags": lambda T: small.tag_run("lstm").explain(words(min(T, 60))),
+    "text": lambda T: small.text_run("gru").explain(prose(T)),
+    "gpt": lambda T: small.text_run("gpt").explain(prose(min(T, 60))),
+    "fixed": lambda T: small.translation_run("encoder_decoder", bidirectional=True).explain(letters(T)),
+    "attention": lambda T: small.translation_run("attention").explain(letters(T)),
+    "dot": lambda T: small.translation_run("attention", score="dot", bidirectional=False).explain(letters(T)),
+    "cross": lambda T: small.translation_run("transformer").explain(letters(min(T, 60))),
+}
+
+
+@cache
+def traced(name: str, T: int) -> Trace:
+    return MADE[name](T)
+
+
+CASES = [(name, kind, T) for T in (5, 200) for name in MADE for kind in shown_by([traced(name, 5)])]
+
+
+def check(svg: str) -> None:
+    width, height = drawn.size(svg)
+    words, marks = drawn.texts(svg), drawn.shapes(svg)
+    for each in [*words, *marks]:
+        assert -0.5 <= each.left <= each.right <= width + 0.5, each
+        assert -0.5 <= each.top <= each.bottom <= height + 0.5, each
+    words.sort(key=lambda each: each.top)
+    for i, each in enumerate(words):
+        for other in words[i + 1 :]:
+            if other.top >= each.bottom:
+                break
+            assert not each.meets(other), (each, other)
+
+
+@pytest.mark.parametrize(("name", "kind", "T"), CASES, ids=lambda value: str(value))
+def test_all_is_inside_and_no_words_stand_on_words(name: str, kind: str, T: int) -> None:
+    svg = draw(kind, [traced(name, T)])
+    check(svg)
+    assert svg == draw(kind, [traced(name, T)]), "the same trace gives the same bytes"
+    assert len(svg) < 1_000_000
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_several_traces_share_a_picture(kind: str) -> None:
+    many = [traced(name, 5) for name in MADE]
+    svg = draw(kind, many)
+    check(svg)
+    fit = [trace for trace in many if PICTURES[kind].shows(trace)]
+    said = " ".join(text.what for text in drawn.texts(svg))
+    assert len(fit) < 2 or all(trace.about.row in said for trace in fit)
+
+
+def test_every_picture_is_drawn_of_some_run() -> None:
+    assert {kind for _, kind, _ in CASES} == set(PICTURES)
+
+
+ELEMENT = re.compile(r"(exp |−)?([a-z_0-9.]+)\[([\d,]+)\] = (.+)")
+
+
+@pytest.mark.parametrize(("name", "kind"), sorted({(name, kind) for name, kind, _ in CASES}))
+def test_what_is_said_under_the_pointer_is_so(name: str, kind: str) -> None:
+    trace, checked = traced(name, 5), 0
+    for title in drawn.titles(draw(kind, [trace])):
+        if found := ELEMENT.fullmatch(title):
+            change, tensor, index, said = found.groups()
+            value = trace[tensor][tuple(map(int, index.split(",")))]
+            value = {"exp ": value.exp(), "−": -value}.get(change, value)
+            assert float(said.replace("−", "-")) == pytest.approx(float(value), rel=0.06, abs=6e-4), title
+            checked += 1
+    assert checked or kind in ("attention", "heads", "influence", "network", "gates", "gradient"), "matrices alone"
+
+
+def test_a_caption_says_of_which_run_and_what_was_left_out() -> None:
+    trace = traced("lstm", 5)
+    header = Header(**{**vars(trace.about), "run": "films-lstm-1", "cut": "the first 5 of 9 tokens were read"})
+    said = " ".join(text.what for text in drawn.texts(draw("gates", [Trace(header, trace)])))
+    for part in ("films-lstm-1", "row lstm", "the first 5 of 9 tokens were read", "without unit"):
+        assert part in said
+
+
+def test_what_is_asked_for_is_drawn() -> None:
+    trace = traced("lstm", 5)
+    assert "lstm.l0, step 2" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
+    assert "lstm.l0.f[2,3]" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
+    assert "lstm.l1.f[4,3]" in draw("gates", [trace], unit=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "said"),
+    [
+        ("cel", {}, 'no picture "cel" (did you mean "cell"?)'),
+        ("cell", {"unit": 5}, "unit 5 is not there: there are 5, from 0 to 4"),
+        ("cell", {"step": 9}, "step 9 is not there: there are 5"),
+        ("cell", {"layer": "lstm.l7"}, 'layer "lstm.l7" is not there'),
+    ],
+)
+def test_what_is_not_there_is_said(kind: str, asked: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        draw(kind, [traced("lstm", 5)], **asked)
+
+
+def test_a_trace_without_it_says_what_can_be_drawn() -> None:
+    with pytest.raises(
+        TraceError, match=r'"attention" .* has nothing to draw of lstm; pictures of it are: network, text'
+    ):
+        draw("attention", [traced("lstm", 5)])
+    with pytest.raises(TraceError, match="of no trace"):
+        draw("cell", [])
+
+
+def test_strange_words_are_escaped() -> None:
+    about = Header(
+        run="<&>\"'", row="lstm", tokens=("\x1b[31m", "<b>", "日本語のとても長い言葉", "", "\n"), answers=("x",)
+    )
+    tensors = {name: value for name, value in traced("lstm", 5).items() if name not in ("tokens", "spans")}
+    for kind in ("text", "gates", "network", "cell"):
+        svg = draw(kind, [Trace(about, tensors)])
+        assert "\x1b" not in svg
+        check(svg)
+
+
+def test_a_trace_of_nan_and_infinity_can_be_drawn() -> None:
+    trace = traced("cross", 5)
+    odd = {name: value.clone() for name, value in trace.items()}
+    odd["decoder.transformer.l0.weights"][0, 0, 0] = torch.nan
+    check(draw("heads", [Trace(trace.about, odd)]))

@@ -1,0 +1,83 @@
+import re
+import struct
+import xml.etree.ElementTree as ET
+import zlib
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+from unrolled import svg
+from unrolled.svg import UNIT, Drawing, Scale
+
+GREY = np.array([0.21, 0.72, 0.07])
+
+
+@pytest.mark.parametrize("scale", [Scale(0, 1), Scale.signed(2), Scale(1e-6, 1, log=True)])
+def test_a_scale_keeps_its_order_in_grey(scale):
+    light = scale.palette() @ GREY
+    steps = np.diff(light)
+    assert (steps <= 0.5).all() or (steps >= -0.5).all(), "rounding alone may turn back"
+    assert abs(light[-1] - light[0]) > 150
+
+
+def test_places_on_a_scale():
+    values = np.array([-9, -1, 0, 1, 9, np.nan, np.inf, -np.inf])
+    assert Scale.signed(1).places(values).tolist() == [0, 0, 128, 255, 255, 0, 255, 0]
+    assert Scale(1e-4, 1, log=True).places(np.array([0, 1e-4, 1e-2, 1])).tolist() == [0, 0, 128, 255]
+    assert Scale(3, 3).places(np.array([3.0])).tolist() == [0]
+    assert Scale(0, 1).colour(0) == "#ffffff"
+    assert Scale(0, 1).ink(1) == "#ffffff"
+
+
+def test_a_raster_is_the_matrix_as_pixels():
+    values = np.arange(6.0).reshape(2, 3) / 5
+    image = ET.fromstring(svg.raster(1, 2, 30, 20, values, Scale(0, 1), label="<x>", rows="0-1"))
+    assert image.get("data-rows") == "0-1"
+    assert image.findtext("title") == "<x>"
+    png = b64decode(image.get("href").removeprefix("data:image/png;base64,"))
+    found, at = {}, 8
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + size]
+        assert struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0] == zlib.crc32(kind + data)
+        found[kind], at = data, at + 12 + size
+    assert struct.unpack(">II", found[b"IHDR"][:8]) == (3, 2)
+    lines = np.frombuffer(zlib.decompress(found[b"IDAT"]), np.uint8).reshape(2, 4)
+    assert (lines[:, 0] == 0).all()
+    assert (lines[:, 1:] == Scale(0, 1).places(values)).all()
+    assert svg.raster(0, 0, 1, 1, np.zeros((0, 3)), Scale(0, 1), label="") == ""
+
+
+def test_texts_are_cut_and_wrapped_by_their_columns():
+    assert svg.cut("short", 100) == "short"
+    assert svg.cut("x" * 50, 10 * UNIT) == "x" * 9 + "…"
+    assert svg.columns("日本e\u0301") == 5
+    lines = svg.wrapped("one two three four", 9 * UNIT)
+    assert lines == ["one two", "three", "four"]
+    assert "\x1b" not in svg.text(0, 0, "\x1b[0m")
+
+
+def test_drawings_stand_beside_and_above_each_other():
+    a, b = Drawing(10, 5, "<a/>"), Drawing(20, 8, "<b/>")
+    assert svg.beside([a, b], 3)[:2] == (33, 8)
+    assert svg.above([a, b], 3)[:2] == (20, 16)
+    assert re.findall(r"translate\((.*?)\)", svg.above([a, b], 3).body) == ["0 0", "0 8"]
+    assert svg.above([])[:2] == (0, 0)
+
+
+def test_a_document_says_what_it_is_to_who_cannot_see_it():
+    root = ET.fromstring(
+        svg.document(10, 5, [svg.dot(1, 1, 1, "#000000", name="a < b")], title="T & U", description="D")
+    )
+    names = [element.text for element in root if element.tag.endswith(("title", "desc"))]
+    assert names == ["T & U", "D"]
+    assert root.get("role") == "img"
+    assert root[-1][0].text == "a < b"
+
+
+def test_lines_end_in_arrows_and_boxes_without_area_are_none():
+    assert svg.box(0, 0, 0, 5, "#000000") == ""
+    assert svg.line([(0, 0), (10, 0)], arrow=True).count("polygon") == 1
+    assert "10.0,0.0" in svg.line([(0, 0), (10, 0)], arrow=True)
+    assert svg.curve((0, 0), (10, 20)).count("C0.0 10.0 10.0 10.0 10.0 20.0") == 1
