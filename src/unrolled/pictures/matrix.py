@@ -40,8 +40,7 @@ class Shown(NamedTuple):
     def values(self) -> NDArray[np.float32]:
         """The numbers, (rows, columns)."""
         found: NDArray[np.float32] = self.trace[self.tensor][self.lead].numpy()
-        found = found[np.ix_(self.columns, self.rows)].T if self.turned else found[np.ix_(self.rows, self.columns)]
-        return found
+        return found[np.ix_(self.columns, self.rows)].T if self.turned else found[np.ix_(self.rows, self.columns)]
 
     def data(self) -> dict[str, str]:
         """The same, as attributes; of a trace, what tells it from others."""

@@ -77,7 +77,7 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
         "up: its weights are there only once. A strip holds the numbers of h, or of what a block puts out, without "
         "unit, on one scale. Above a step stands its answer with its probability."
     )
-    if any(trace.about.source and to_source(trace) or within(trace) for trace in traces):
+    if any((trace.about.source and to_source(trace)) or within(trace) for trace in traces):
         caption += " Blue lines are attention, the wider the larger the weight, from 0.02 on; of one head of several."
     return Figure("The network, unrolled", svg.above([*parts, legend(scale, "h")], 4), caption)
 
