@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench kills badfiles trust sanitize fuzz clean
+.PHONY: help install demo test check format bench bench-joeynmt kills badfiles trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -45,7 +45,8 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
-	for part in plain best rows; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
+	$(BIN)/python benchmarks/state.py
+	for part in plain best rows seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
 	for row in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$row || exit; done
 	$(BIN)/python benchmarks/large_text.py
 	$(BIN)/python benchmarks/kernels.py
@@ -54,6 +55,16 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kernels.py --threads 1 --shapes quick --name kernels_one_thread
 	$(BIN)/python benchmarks/plot_kernels.py
 	$(BIN)/python benchmarks/readme.py
+
+JOEYNMT := .venv-joeynmt
+$(JOEYNMT)/.installed:
+	$(PYTHON) -m venv $(JOEYNMT)
+	$(JOEYNMT)/bin/pip install --quiet --disable-pip-version-check "joeynmt==2.3.0" importlib_metadata \
+		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
+	@touch $@
+
+bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours beside JoeyNMT 2.3, in an environment of its own
+	$(BIN)/python benchmarks/beside_joeynmt.py --python $(JOEYNMT)/bin/python
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
 	$(BIN)/python benchmarks/kills.py --fresh
@@ -80,4 +91,4 @@ fuzz: $(INSTALLED) ## a million random calls of the kernels under both sanitizer
 	$(call sanitized,$(BIN)/python benchmarks/trust.py fuzz)
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(JOEYNMT) .mypy_cache .ruff_cache .pytest_cache

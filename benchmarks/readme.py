@@ -100,7 +100,7 @@ def shakespeare_plain(found: dict[str, Any]) -> str:
 
 
 def shakespeare_rows(found: dict[str, Any]) -> str:
-    """Four rows as language models."""
+    """Rows as language models."""
     heads = ("row", "parameters", "valid nats", "valid bits a character", "test bits a character, 95 % interval")
     lines = [f"| {' | '.join(heads)} | characters/s |", "|---|---|---|---|---|---|"]
     for row in found["rows"]:
@@ -248,6 +248,114 @@ def steps(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def letters(found: dict[str, Any]) -> str:
+    """Letters to phonemes: error rates of every row, greedily and by a beam."""
+    lines = [
+        "| row | training | parameters | updates | phoneme errors, greedy | word errors, greedy, by seed "
+        "| 95 % interval of the first | beam of 5: phonemes | words |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found.items():
+        runs = row["runs"]
+        low, high = runs[0]["greedy"]["exact_match_interval"]
+        lines.append(
+            f"| {row['row']} | {name.split()[1]} | {row['parameters']:,} | {runs[0]['updates']:,} "
+            f"| {_each(runs, 'greedy', _phonemes)} | {_each(runs, 'greedy', _words)} | {1 - high:.1%} to {1 - low:.1%} "
+            f"| {_each(runs, 'beam_5', _phonemes)} | {_each(runs, 'beam_5', _words)} |"
+        )
+    return "\n".join(lines)
+
+
+def _each(runs: list[dict[str, Any]], how: str, figure: Callable[[dict[str, Any]], str]) -> str:
+    return ", ".join(figure(run[how]) for run in runs)
+
+
+def _phonemes(result: dict[str, Any]) -> str:
+    return f"{result['word_edit_rate']:.2%}"
+
+
+def _words(result: dict[str, Any]) -> str:
+    return f"{1 - result['exact_match']:.1%}"
+
+
+def verses(found: dict[str, Any]) -> str:
+    """English to French verses: every row, and by the length of the source."""
+    lines = [
+        "| row | parameters | updates | BLEU, 95 % interval | chrF, 95 % interval | beam of 5: BLEU | chrF |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found.values():
+        run = row["runs"][0]
+        greedy, beam = run["greedy"], run["beam_5"]
+        lines.append(
+            f"| {row['row']} | {row['parameters']:,} | {run['updates']:,} | {_interval(greedy, 'bleu')} "
+            f"| {_interval(greedy, 'chrf')} | {beam['bleu']:.1f} | {beam['chrf']:.1f} |"
+        )
+    bins = next(iter(found.values()))["runs"][0]["greedy"]["by_length"]
+    lengths = " | ".join(f"{one['shortest']} to {one['longest']}" for one in bins)
+    lines += [
+        "",
+        f"| BLEU by tokens of the source | {lengths} |",
+        "|---" * (len(bins) + 1) + "|",
+        *(
+            f"| {row['row']} | {' | '.join(_interval(one, 'bleu') for one in row['runs'][0]['greedy']['by_length'])} |"
+            for row in found.values()
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _interval(result: dict[str, Any], figure: str) -> str:
+    low, high = result[f"{figure}_interval"]
+    return f"{result[figure]:.1f}, {low:.1f} to {high:.1f}"
+
+
+def verses_samples(found: dict[str, Any]) -> str:
+    """What every row makes of a few verses."""
+    lines = []
+    for number, sample in enumerate(next(iter(found.values()))["runs"][0]["samples"]):
+        lines += [f"> {sample['source']}", ">", f"> *{sample['reference']}*", ""]
+        lines += [f"- {row['row']}: {row['runs'][0]['samples'][number]['answer']}" for row in found.values()]
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def state(found: dict[str, Any]) -> str:
+    """What each row carries and how long a token takes, by position."""
+    shown = [found["positions"].index(position) for position in (32, 512, 4096)]
+    heads = [f"{found['positions'][i]:,} tokens" for i in shown]
+    lines = [
+        f"| row | parameters | state after {' | after '.join(heads)} | next token after {' | after '.join(heads)} |",
+        "|---" * (2 + 2 * len(shown)) + "|",
+    ]
+    lines += [
+        f"| {row['row']} | {row['parameters']:,} | "
+        + " | ".join(f"{row['bytes'][i]:,} B" for i in shown)
+        + " | "
+        + " | ".join(f"{row['milliseconds'][i]:.3f} ms" for i in shown)
+        + " |"
+        for row in found["rows"]
+    ]
+    return "\n".join(lines)
+
+
+def joeynmt(found: dict[str, Any]) -> str:
+    """Ours beside JoeyNMT."""
+    lines = ["| | | ours | JoeyNMT | ours is, median | by turn |", "|---|---|---|---|---|---|"]
+    for kind, figures in found.items():
+        for name, what in (
+            ("target_tokens_per_second", "training, target tokens/s"),
+            ("beam_5_sentences_per_second", "beam of 5, sentences/s"),
+        ):
+            measured = figures[name]
+            turns = ", ".join(f"{ratio:.2f}" for ratio in measured["turns"])
+            lines.append(
+                f"| {kind} | {what} | {measured['unrolled']:,.1f} | {measured['joeynmt']:,.1f} "
+                f"| {measured['times_as_fast']:.2f} times as fast | {turns} |"
+            )
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> what fills it, from which JSON
     "films": (films, "films"),
     "training_speed": (training_speed, "training_speed"),
@@ -259,6 +367,13 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "shakespeare": (shakespeare, "shakespeare"),
     "shakespeare_plain": (shakespeare_plain, "shakespeare_plain"),
     "shakespeare_rows": (shakespeare_rows, "shakespeare_rows"),
+    "shakespeare_seconds": (shakespeare_rows, "shakespeare_seconds"),
+    "shakespeare_recipe": (shakespeare_rows, "shakespeare_recipe"),
+    "letters": (letters, "letters"),
+    "verses": (verses, "verses"),
+    "verses_samples": (verses_samples, "verses"),
+    "state": (state, "state"),
+    "joeynmt": (joeynmt, "joeynmt"),
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
     "bad_files": (bad_files, "bad_files"),

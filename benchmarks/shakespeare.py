@@ -1,8 +1,11 @@
-"""Language models by character on sample:shakespeare. Each part has a JSON of its own; all of them take 20 minutes.
+"""Language models by character on sample:shakespeare. Each part has a JSON of its own; all of them take 40 minutes.
 
     python benchmarks/shakespeare.py plain      a GRU of 384 beside a plain torch loop of the same settings, 3 seeds
     python benchmarks/shakespeare.py best       the best setting found for 3 minutes of two cores, and what it writes
     python benchmarks/shakespeare.py rows       four rows at equal updates and about equal parameters, and a picture
+    python benchmarks/shakespeare.py seconds    these four and gpt at equal seconds
+    python benchmarks/shakespeare.py recipe     gpt at the size and budget of nanoGPT's recipe for a CPU, and a GRU of
+                                                as many parameters and seconds
 
 `plain`: batches of 16 × 64, AdamW at 0.003 with a cosine, 2,574 updates, no dropout. The rival is torch.nn.Embedding,
 GRU and Linear in a loop with the same streams, state carried, clipping, schedule, fused AdamW and weight decay (which
@@ -45,6 +48,14 @@ ROWS = {  # hidden sizes at about equal parameters
     "lstm": {"hidden_size": 330},
     "gru": {"hidden_size": 384},
 }
+SECONDS = "150s"
+GPT = {"hidden_size": 104, "embedding_size": 104, "num_layers": 4, "window": 64, "learning_rate": 2e-3}
+RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12, 2,000 updates, no dropout
+    "row": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
+    "position": "learned", "tied": True, "streams": 12, "chunk": 64, "updates": 2_000, "learning_rate": 2e-3,
+    "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
+}  # fmt: skip
+RECIPE_GRU = {"row": "gru", "hidden_size": 474, "embedding_size": 64, "learning_rate": 4e-3}
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_rows.svg"
 PROMPT = "ROMEO:\n"
 
@@ -201,6 +212,33 @@ def rows() -> None:
     draw(found)
 
 
+def seconds() -> None:
+    """Five rows at equal seconds."""
+    corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
+    found = []
+    for row, own in {**ROWS, "gpt": GPT}.items():
+        settings = {**PLAIN, "row": row, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
+        settings = {name: value for name, value in settings.items() if name not in ("updates", "evaluate_every")}
+        run = unrolled.train("sample:shakespeare", report=progress, **settings)
+        found.append({**described(run, corpus), "settings": settings})
+        print(found[-1], flush=True)
+    print(save("shakespeare_seconds", {"case": f"{SECONDS} of training each", "rows": found}))
+
+
+def recipe() -> None:
+    """The budget of nanoGPT's recipe, and a GRU with as many parameters in as many seconds."""
+    corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
+    gpt = unrolled.train("sample:shakespeare", report=progress, **DATA, **RECIPE)
+    taken = gpt.record["training"]["total_seconds"]
+    own = {**RECIPE_GRU, "streams": 12, "chunk": 64, "patience": 0, "warmup": 0.03, "time_limit": f"{taken:.0f}s"}
+    gru = unrolled.train("sample:shakespeare", report=progress, **DATA, **own)
+    rows = [{**described(gpt, corpus), "settings": RECIPE}, {**described(gru, corpus), "settings": own}]
+    print(rows)
+    print(
+        save("shakespeare_recipe", {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "rows": rows})
+    )
+
+
 def draw(found: list[dict[str, Any]]) -> None:
     """The curves of all rows, as docs/pictures/shakespeare_rows.svg."""
     plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "unrolled"  # text stays text, ids stay
@@ -228,10 +266,11 @@ def draw(found: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("plain", "best", "rows"))
+    parser.add_argument("part", choices=("plain", "best", "rows", "seconds", "recipe"))
     parser.add_argument("--seeds", type=int, default=3, help="of plain")
     asked = parser.parse_args()
-    {"plain": lambda: plain(asked.seeds), "best": best, "rows": rows}[asked.part]()
+    parts = {"plain": lambda: plain(asked.seeds), "best": best, "rows": rows, "seconds": seconds, "recipe": recipe}
+    parts[asked.part]()
 
 
 if __name__ == "__main__":

@@ -509,6 +509,65 @@ void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::
   chosen.linear_backward(a);
 }
 
+// What both passes of a look are given.
+template <class Call>
+void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
+                nb::handle outputs, nb::handle lengths) {
+  check_threads(threads);
+  const Array all_keys = array("keys", keys), all_outputs = array("outputs", outputs);
+  if (all_keys.ndim != 3)
+    throw nb::value_error(("keys must have shape (B, S, A): got " + shape_text(all_keys.size, all_keys.ndim)).c_str());
+  if (all_outputs.ndim != 3)
+    throw nb::value_error(
+        ("outputs must have shape (B, S, D): got " + shape_text(all_outputs.size, all_outputs.ndim)).c_str());
+  a.B = all_keys.size[0], a.S = all_keys.size[1], a.A = all_keys.size[2], a.D = all_outputs.size[2];
+  a.threads = threads;
+  a.query = checked.dense("query", query, {a.B, a.A}, false);
+  a.keys = checked.dense("keys", keys, {a.B, a.S, a.A}, false);
+  a.v = checked.dense("v", v, {a.A}, false);
+  a.outputs = checked.dense("outputs", outputs, {a.B, a.S, a.D}, false);
+  checked.B = a.B, checked.T_ = a.S;
+  a.lengths = checked.lengths(lengths);
+  if (!a.lengths) throw nb::type_error("lengths must be int64: got None");
+  for (int64_t b = 0; b < a.B; ++b)
+    if (a.lengths[b] < 1) throw nb::value_error("lengths must be at least 1: a softmax of nothing is nothing");
+}
+
+// One look of additive attention: weights (B, S) and context (B, D) of query (B, A), keys (B, S, A), v (A), outputs
+// (B, S, D) and lengths (B).
+void look(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs, nb::handle lengths,
+          nb::handle weights, nb::handle context) {
+  const Isa& chosen = isa_of(isa);
+  Checked<float> checked;
+  Look a;
+  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  a.weights = checked.dense("weights", weights, {a.B, a.S}, true);
+  a.context = checked.dense("context", context, {a.B, a.D}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.look(a);
+}
+
+// Its gradients from those of weights and context, each or None.
+void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
+                   nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext, nb::handle dquery,
+                   nb::handle dkeys, nb::handle dv, nb::handle doutputs) {
+  const Isa& chosen = isa_of(isa);
+  Checked<float> checked;
+  LookBackward a;
+  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  a.weights = checked.dense("weights", weights, {a.B, a.S}, false);
+  a.dweights = checked.dense_or_none("dweights", dweights, {a.B, a.S}, false);
+  a.dcontext = checked.dense_or_none("dcontext", dcontext, {a.B, a.D}, false);
+  a.dquery = checked.dense("dquery", dquery, {a.B, a.A}, true);
+  a.dkeys = checked.dense("dkeys", dkeys, {a.B, a.S, a.A}, true);
+  a.dv = checked.dense("dv", dv, {a.A}, true);
+  a.doutputs = checked.dense("doutputs", doutputs, {a.B, a.S, a.D}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.look_backward(a);
+}
+
 // Billions of floating-point operations a second, a multiply-add counted as two.
 double peak(int isa, int threads) {
   const Isa& chosen = isa_of(isa);
@@ -565,6 +624,12 @@ NB_MODULE(_kernels, m) {
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
         nb::arg("dbias").none());
+#define UNROLLED_LOOK                                                                                       \
+  nb::arg("isa"), nb::arg("threads"), nb::arg("query").none(), nb::arg("keys").none(), nb::arg("v").none(), \
+      nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()
+  m.def("look", &look, UNROLLED_LOOK, nb::arg("context").none());
+  m.def("look_backward", &look_backward, UNROLLED_LOOK, nb::arg("dweights").none(), nb::arg("dcontext").none(),
+        nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(), nb::arg("doutputs").none());
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

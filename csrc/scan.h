@@ -81,4 +81,33 @@ struct LinearBackward {
   float* dbias;         // (V) written, or null
 };
 
+struct Look {
+  int64_t B, S, A, D;  // rows, steps of the source, size of the keys, size of the outputs
+  int threads;
+  const float* query;      // (B, A)
+  const float* keys;       // (B, S, A)
+  const float* v;          // (A)
+  const float* outputs;    // (B, S, D)
+  const int64_t* lengths;  // (B), 1 … S each
+  float* weights;          // (B, S) written; 0 behind a row's length
+  float* context;          // (B, D) written
+};
+
+struct LookBackward {
+  int64_t B, S, A, D;
+  int threads;
+  const float* query;
+  const float* keys;
+  const float* v;
+  const float* outputs;
+  const int64_t* lengths;
+  const float* weights;   // (B, S) what the forward pass wrote
+  const float* dweights;  // (B, S), or null
+  const float* dcontext;  // (B, D), or null
+  float* dquery;          // (B, A) written
+  float* dkeys;           // (B, S, A) written
+  float* dv;              // (A) written
+  float* doutputs;        // (B, S, D) written
+};
+
 }  // namespace unrolled

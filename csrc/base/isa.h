@@ -26,6 +26,8 @@ struct Isa {
   long (*multiply_add)(long rounds);  // see kernels/peak.cc
   void (*linear)(const Linear&);
   void (*linear_backward)(const LinearBackward&);
+  void (*look)(const Look&);
+  void (*look_backward)(const LookBackward&);
   bool (*here)();  // whether this processor can run it
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
@@ -41,6 +43,8 @@ extern const int kIsaCount;
   long multiply_add(long rounds);                         \
   void linear(const Linear&);                             \
   void linear_backward(const LinearBackward&);            \
+  void look(const Look&);                                 \
+  void look_backward(const LookBackward&);                \
   void elman_pack(const Scan<float>&, float*, float*);    \
   void elman_forward(const Forward<float>&);              \
   void elman_backward(const Backward<float>&);            \

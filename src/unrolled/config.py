@@ -267,6 +267,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task, or a row of it, ne
         "bidirectional": True,
         "dropout": 0.2,
         "batch_tokens": 4_096,
+        "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
     "classify transformer": {"learning_rate": 1e-3},

@@ -9,7 +9,6 @@ from torch import Tensor
 from tolerances import FLOAT64
 from unrolled.errors import ConfigError
 from unrolled.layers import Additive, Dot, General, Memory, Score
-from unrolled.layers.scores import look
 
 B, T, S, H, D, A = 2, 3, 4, 5, 6, 7
 LENGTHS = torch.tensor([3, 1])
@@ -18,7 +17,8 @@ REAL = torch.arange(S) < LENGTHS.unsqueeze(1)
 
 def see(score: Score, query: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
     memory = Memory(outputs, score.keys(outputs), LENGTHS, ())
-    return look(score, query, memory, memory.real)
+    seen: tuple[Tensor, Tensor] = score(query, memory, memory.real)
+    return seen
 
 
 def naive(score: Score, query: list[float], output: list[float]) -> float:
@@ -84,5 +84,5 @@ def test_dot_compares_equals_only() -> None:
 def test_a_score_says_what_it_must_define() -> None:
     with pytest.raises(NotImplementedError, match="keys"):
         Score(H, D).keys(torch.zeros(B, S, D))
-    with pytest.raises(NotImplementedError, match="forward"):
-        Score(H, D)(torch.zeros(B, T, H), Memory(torch.zeros(B, S, D), (), LENGTHS, ()))
+    with pytest.raises(NotImplementedError, match="scores"):
+        Score(H, D).scores(torch.zeros(B, T, H), Memory(torch.zeros(B, S, D), (), LENGTHS, ()))

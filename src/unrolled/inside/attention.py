@@ -18,7 +18,7 @@ def of_score(score: Score, calls: list[Call]) -> dict[str, Tensor]:
     """Return what a recurrent decoder looked at in each of its T steps, one call a step or one for all."""
     memory = calls[0].given["memory"]
     query = torch.cat([call.given["query"] for call in calls], dim=1)  # (1, T, H)
-    scores = torch.cat([call.returned for call in calls], dim=1)  # (1, T, S)
+    scores = score.scores(query, memory)
     weights = softmax(scores, memory.real)
     found = {"query": query, "score": scores, "weights": weights, "context": weights @ memory.outputs}
     found |= {"outputs": memory.outputs, "key": memory.keys if isinstance(memory.keys, Tensor) else memory.outputs}

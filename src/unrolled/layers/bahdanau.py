@@ -1,6 +1,6 @@
 """Bahdanau's decoder: looks at all of the encoder's outputs, then moves.
 
-    weights_t, context_t = look(s_{t−1})            see layers/scores.py; s is the lowest layer's h
+    weights_t, context_t = score(s_{t−1})           see layers/scores.py; s is the lowest layer's h
     s_t = lowest([x_t; context_t], s_{t−1})
     y_t = the layers above(s_t)
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
-from unrolled.layers.scores import Additive, look
+from unrolled.layers.scores import Additive
 from unrolled.shapes import check_lengths, real
 from unrolled.state import State, hold
 
@@ -51,7 +51,7 @@ class Bahdanau(nn.Module):
         is_real = None if lengths is None else real(lengths, T).unbind(1)
         own, ys = carry._replace(layers=carry.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
         for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
-            weights, context = look(self.score, own.layers.h.unsqueeze(1), memory, here)
+            weights, context = self.score(own.layers.h.unsqueeze(1), memory, here)
             y, state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
             after = AttentionCarry(state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:

@@ -1,7 +1,7 @@
 """Luong's decoder: moves, then looks at all of the encoder's outputs.
 
     s_t = layers(x_t, s_{t−1})                      with input feeding: layers([x_t; y_{t−1}], s_{t−1})
-    weights_t, context_t = look(s_t)                see layers/scores.py
+    weights_t, context_t = score(s_t)               see layers/scores.py
     y_t = tanh(W [context_t; s_t] + b)
 
 Without input feeding nothing that was looked at returns, and so all steps go through the layers in one scan, and
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.mlp import Linear
 from unrolled.layers.recurrent import Stacked
-from unrolled.layers.scores import Score, look
+from unrolled.layers.scores import Score
 from unrolled.shapes import real
 from unrolled.state import State, hold
 
@@ -70,7 +70,7 @@ class Luong(nn.Module):
     ) -> tuple[Tensor, AttentionCarry]:
         """All steps of x, which has what is fed in already; `here` is memory.real."""
         s, layers = self.layers(x, carry.layers, lengths)
-        weights, context = look(self.score, s, memory, here)
+        weights, context = self.score(s, memory, here)
         y: Tensor = self.combine(torch.cat([context, s], dim=2)).tanh()
         found = (weights, context, y) if self.input_feeding else (weights, context)
         return y, AttentionCarry(layers, *_last(found, carry[1:], lengths))

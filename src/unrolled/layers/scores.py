@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from unrolled.errors import ConfigError
 from unrolled.layers.memory import Memory
 from unrolled.layers.mlp import Linear
+from unrolled.scan import fused
 
-__all__ = ["Additive", "Dot", "General", "Score", "look", "softmax"]
+__all__ = ["Additive", "Dot", "General", "Score", "softmax"]
 
 
 class Score(nn.Module):
-    """Base of the scores.
+    """Base of the scores. Called with what a decoder asks for, it looks.
 
     Args:
         query_size: H. memory_size: D of the encoder's outputs.
@@ -37,9 +38,18 @@ class Score(nn.Module):
         """What of the score depends on the source alone: outputs (B, S, D) -> (B, S, A), or () where nothing does."""
         raise NotImplementedError(f"{type(self).__name__} must define keys(outputs)")
 
-    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """Query (B, T, H) and a memory with its keys -> scores (B, T, S)."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(query, memory)")
+        raise NotImplementedError(f"{type(self).__name__} must define scores(query, memory)")
+
+    def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights (B, T, S) and context (B, T, D).
+
+        Args:
+            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, at least one a row.
+        """
+        weights = softmax(self.scores(query, memory), real)
+        return weights, weights @ memory.outputs
 
 
 class Additive(Score):
@@ -60,10 +70,18 @@ class Additive(Score):
         keys: Tensor = self.key(outputs)
         return keys
 
-    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """v · tanh(W_q query_t + key_j)."""
         a: Tensor = (self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)).tanh()  # (B, T, S, A)
         return a @ self.v
+
+    def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
+        """As Score; one step by our own kernel."""
+        if query.shape[1] != 1 or not fused.looks(query, memory.keys, memory.outputs):
+            return super().forward(query, memory, real)
+        asked = self.query(query).squeeze(1)
+        weights, context = fused.look(asked, memory.keys, self.v, memory.outputs, memory.lengths)
+        return weights.unsqueeze(1), context.unsqueeze(1)
 
 
 class Dot(Score):
@@ -81,7 +99,7 @@ class Dot(Score):
         """None: the query is compared with the outputs themselves."""
         return ()
 
-    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """query_t · o_j."""
         scores: Tensor = query @ memory.outputs.transpose(1, 2)
         return scores
@@ -99,7 +117,7 @@ class General(Score):
         keys: Tensor = self.key(outputs)
         return keys
 
-    def forward(self, query: Tensor, memory: Memory) -> Tensor:
+    def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """query_t · key_j."""
         scores: Tensor = query @ memory.keys.transpose(1, 2)
         return scores
@@ -108,13 +126,3 @@ class General(Score):
 def softmax(scores: Tensor, real: Tensor) -> Tensor:
     """Scores (B, T, S) -> weights (B, T, S): they sum to 1 over the real (B, S), and are 0 elsewhere."""
     return scores.masked_fill(~real.unsqueeze(1), -torch.inf).softmax(dim=2)
-
-
-def look(score: Score, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights (B, T, S) and context (B, T, D).
-
-    Args:
-        query: (B, T, H). memory: with the keys of `score`. real: (B, S), `memory.real`, at least one a row.
-    """
-    weights = softmax(score(query, memory), real)
-    return weights, weights @ memory.outputs

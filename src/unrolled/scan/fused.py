@@ -30,7 +30,7 @@ from unrolled.scan.native import kernels as _kernels
 from unrolled.scan.torch import CELLS
 from unrolled.state import State
 
-__all__ = ["compiled", "isa", "isas", "linear", "scan", "use_isa"]
+__all__ = ["compiled", "isa", "isas", "linear", "look", "looks", "scan", "use_isa"]
 
 
 def scan(
@@ -192,6 +192,61 @@ class _Linear(torch.autograd.Function):
             None if dx is None else _flat(dx), dweight, dbias,
         )  # fmt: skip
         return dx, dweight, dbias
+
+
+def looks(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
+    """Whether `look` takes these: float32 on the CPU, with vector instructions."""
+    return (
+        _kernels is not None
+        and isa() != "portable"
+        and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+def look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights_s = softmax_s v · tanh(query + key_s) over the real s, (B, S), and Σ_s weights_s o_s, (B, D).
+
+    A row has the same bits in any batch and behind any padding.
+
+    Args:
+        query: (B, A). keys: (B, S, A). v: (A,). outputs: (B, S, D). lengths: (B,), int64, at least 1.
+    """
+    inputs = (dense(query), dense(keys), dense(v), dense(outputs), dense(lengths))
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (query, keys, v, outputs)):
+        return _Look.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
+    return _look(*inputs)  # type: ignore[arg-type]
+
+
+def _look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    assert _kernels is not None
+    weights, context = query.new_empty(keys.shape[:2]), query.new_empty(outputs.shape[0], outputs.shape[2])
+    _kernels.look(index(torch.float32), threads(), query, keys, v, outputs, lengths, weights, context)
+    return weights, context
+
+
+class _Look(torch.autograd.Function):
+    """A look as autograd sees it."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        weights, context = _look(*inputs)
+        ctx.save_for_backward(*inputs, weights)
+        ctx.set_materialize_grads(False)
+        return weights, context
+
+    @staticmethod
+    def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise BackendError("the fused look has no second derivatives: compute in float64 for them")
+        assert _kernels is not None
+        inputs = ctx.saved_tensors[:4]
+        found = [torch.empty_like(t) for t in inputs]  # of query, keys, v and outputs
+        _kernels.look_backward(
+            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *found
+        )
+        return (*found, None)
 
 
 def _full(tensor: Tensor | None) -> Tensor | None:

@@ -1,0 +1,111 @@
+"""What each row carries from token to token, and how long the next one takes: bytes and milliseconds by position.
+
+    python benchmarks/state.py
+
+Every row writes 4,096 tokens one by one, as decoding does, with fresh weights: neither figure depends on what they
+have learnt. Rows that read a source have one of 64 tokens. Milliseconds are medians over the 32 steps up to a position,
+of the fastest of three passes.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from record import save
+
+from unrolled import lineage
+from unrolled.config import ModelConfig
+from unrolled.models import Ids, Model, Pairs
+from unrolled.scan.freeze import frozen
+from unrolled.state import nbytes
+from unrolled.training.fit import build
+
+V, S, H = 100, 64, 256
+POSITIONS = [2**k for k in range(5, 13)]
+MEDIAN_OF = 32
+SETTINGS: dict[str, dict[str, Any]] = {
+    "feedforward": {"window": 16},
+    "transformer": {"num_layers": 2},
+    "gpt": {"num_layers": 2, "window": POSITIONS[-1]},
+}
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "state.svg"
+MARKERS = "os^Dvx+*"
+
+
+def make(row: str) -> Model:
+    """A fresh model of the row that writes tokens."""
+    torch.manual_seed(0)
+    task = "generate" if "generate" in lineage.row(row).tasks else "translate"
+    config = ModelConfig(embedding_size=H, hidden_size=H, dropout=0.0, **SETTINGS.get(row, {}))
+    return build(row, Ids(V) if task == "generate" else Pairs(V, V), V, config, answer="each").eval()
+
+
+def write(model: Model) -> tuple[list[float], dict[int, int]]:
+    """Milliseconds of every step, and the state's bytes at POSITIONS."""
+    ids = torch.randint(V, (1, POSITIONS[-1] + 1), generator=torch.Generator().manual_seed(1))
+    state = model.begin(ids[:, :S]) if isinstance(model.inputs, Pairs) else None
+    milliseconds, sizes = [], {}
+    for position in range(1, POSITIONS[-1] + 1):
+        began = time.perf_counter()
+        _, state = model(ids[:, position : position + 1], state)
+        milliseconds.append(1e3 * (time.perf_counter() - began))
+        if position in POSITIONS:
+            sizes[position] = nbytes(state)
+    return milliseconds, sizes
+
+
+def measure(row: str) -> dict[str, Any]:
+    """Both figures by position."""
+    model = make(row)
+    with torch.inference_mode(), frozen(model):
+        passes = [write(model) for _ in range(3)]
+    return {
+        "row": row,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "bytes": [passes[0][1][position] for position in POSITIONS],
+        "milliseconds": [
+            round(min(statistics.median(steps[position - MEDIAN_OF : position]) for steps, _ in passes), 4)
+            for position in POSITIONS
+        ],
+    }
+
+
+def picture(rows: list[dict[str, Any]]) -> None:
+    """Two panels, one line a row."""
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2))
+    for axes, what, label in zip(
+        panels, ("bytes", "milliseconds"), ("bytes of state", "milliseconds for the next token"), strict=True
+    ):
+        for row, marker in zip(rows, MARKERS, strict=False):
+            axes.loglog(POSITIONS, row[what], marker=marker, markersize=4, label=row["row"], base=2)
+        axes.set_xlabel("tokens so far")
+        axes.set_title(label, loc="left", fontsize=10)
+        axes.set_xticks(POSITIONS, [f"{p:,}" for p in POSITIONS])
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yscale("log", base=10)
+    panels[1].set_yscale("log", base=10)
+    panels[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure every row that writes, in turn."""
+    rows = []
+    for row in lineage.LINEAGE:
+        rows.append(measure(row.name))
+        print(rows[-1], flush=True)
+        assert all(math.isfinite(value) for value in rows[-1]["milliseconds"])
+    figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "rows": rows}
+    print(save("state", figures))
+    picture(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The four rows that write a target from a source, at about equal parameters and equal seconds of training.
+
+    python benchmarks/translation.py letters ROW [--seed 0] [--time 10m]    CMUdict: letters to phonemes
+    python benchmarks/translation.py verses ROW [--seed 0] [--time 10m]     English to French verses of up to 60 words
+    python benchmarks/translation.py picture                                verses: BLEU by the length of the source
+
+ROW is one of encoder_decoder, attention, transformer and gpt. Each seed of a row is a run of its own in the JSON.
+Settings were chosen on the validation part; figures are of the test part, by greedy decoding and by a beam of 5. On
+letters the word error rate counts answers that are none of a word's pronunciations, the phoneme error rate edits to
+the nearest of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from record import RESULTS, save_part
+
+import unrolled
+from unrolled.data.pairs import load_pairs
+from unrolled.training import Event, Run
+
+CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "letters": {  # about 2.3 million parameters
+        "encoder_decoder": {"hidden_size": 352},
+        "attention": {"hidden_size": 288},
+        "transformer": {"hidden_size": 160},
+        "gpt": {"hidden_size": 192, "num_layers": 5},
+    },
+    "verses": {  # about 6 million
+        "encoder_decoder": {"hidden_size": 384},
+        "attention": {"hidden_size": 304},
+        "transformer": {"hidden_size": 192},
+    },
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "letters": {"patience": 0, "evaluate_every": 1_000_000},
+    "verses": {"patience": 0, "evaluate_every": 1_000_000, "vocabulary_size": 4_000, "max_length": 200},
+}
+BEAM = 5
+SAMPLES = (0, 100, 200, 300, 400)  # of the verses of the test part
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "verses_by_length.svg"
+
+
+def reporter(every: int = 20) -> Callable[[Event], None]:
+    """Print a line for every twentieth event and every evaluation."""
+    calls = itertools.count()
+
+    def report(event: Event) -> None:
+        if event.valid or next(calls) % every == 0:
+            valid = f"  valid {event.valid.loss_nats:.4f}" if event.valid else ""
+            print(f"  update {event.update}  loss {event.loss_nats:.4f}{valid}", flush=True)
+
+    return report
+
+
+def measure(case: str, row: str, seed: int, time: str, out: str | None) -> None:
+    """Train a row and evaluate it; the runs of other seeds stay in the JSON."""
+    settings = {"task": "translate", "row": row, "time_limit": time, **SETTINGS[case], **CASES[case][row]}
+    run = unrolled.train(f"sample:{case}", seed=seed, report=reporter(), out=out, overwrite=True, **settings)
+    training = run.record["training"]
+    found = {
+        "seed": seed,
+        "seconds": round(training["total_seconds"], 1),
+        "updates": training["updates"],
+        "tokens_per_second": training["tokens_per_second"],
+        "greedy": run.record["result"],
+        f"beam_{BEAM}": run.evaluate(beam=BEAM).to_dict(),
+    }
+    if case == "verses":
+        found["samples"] = samples(run)
+    name = f"{row} {time}"
+    path = RESULTS / f"{case}.json"
+    before = json.loads(path.read_text(encoding="utf-8")).get(name, {}) if path.is_file() else {}
+    same = before.get("settings") == settings
+    runs = [one for one in before.get("runs", []) if same and one["seed"] != seed]
+    figures = {
+        "row": row,
+        "settings": settings,
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "runs": sorted([*runs, found], key=lambda one: one["seed"]),
+    }
+    print({k: v for k, v in found["greedy"].items() if isinstance(v, float)})
+    print(save_part(case, name, figures))
+
+
+def samples(run: Run) -> list[dict[str, Any]]:
+    """A few verses of the test part, one reference and the answer."""
+    references = load_pairs("sample:verses/test", run.config.data).references()
+    sources = [list(references)[number] for number in SAMPLES]
+    return [
+        {"source": source, "reference": references[source][0], "answer": answer.text}
+        for source, answer in zip(sources, run.decode(sources), strict=True)
+    ]
+
+
+def picture() -> None:
+    """BLEU by the length of the source, with intervals, one line a row."""
+    found = json.loads((RESULTS / "verses.json").read_text(encoding="utf-8"))
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for row, marker in zip(found.values(), "os^D", strict=False):
+        bins = row["runs"][0]["greedy"]["by_length"]
+        x = [(one["shortest"] + one["longest"]) / 2 for one in bins]
+        y = [one["bleu"] for one in bins]
+        low = [one["bleu"] - one["bleu_interval"][0] for one in bins]
+        high = [one["bleu_interval"][1] - one["bleu"] for one in bins]
+        axes.errorbar(x, y, [low, high], label=row["row"], marker=marker, capsize=3)
+    axes.set_xlabel("tokens of the source")
+    axes.set_ylabel("BLEU, 95 % interval")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
+    print(PICTURE)
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=[*CASES, "picture"])
+    parser.add_argument("row", nargs="?", choices=list(CASES["letters"]))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--time", default="10m")
+    parser.add_argument("--out", help="folder to keep the run in")
+    given = parser.parse_args()
+    if given.case == "picture":
+        picture()
+    elif given.row in CASES[given.case]:
+        measure(given.case, given.row, given.seed, given.time, given.out)
+    else:
+        parser.error(f"{given.case} needs a row: {', '.join(CASES[given.case])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A look of additive attention, forward and backward: the definition's values, and a row's bits in any company."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from unrolled.errors import BackendError
+from unrolled.layers import Additive, Memory
+from unrolled.scan import fused, native
+
+pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+
+SHAPES = [(1, 1, 1, 1), (3, 5, 7, 9), (4, 17, 33, 130), (65, 9, 64, 256), (300, 3, 40, 20)]  # B, S, A, D
+ISAS = [name for name, here in fused.isas().items() if here]
+
+
+def inputs(B: int, S: int, A: int, D: int) -> tuple[list[Tensor], Tensor]:
+    """Query, keys, v, outputs; and lengths."""
+    lengths = torch.randint(1, S + 1, (B,))
+    return [torch.randn(B, A), torch.randn(B, S, A), torch.randn(A), torch.randn(B, S, D)], lengths
+
+
+def definition(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    scores = (query.unsqueeze(1) + keys).tanh() @ v
+    behind = torch.arange(keys.shape[1]) >= lengths.unsqueeze(1)
+    weights = scores.masked_fill(behind, -torch.inf).softmax(1)
+    return weights, (weights.unsqueeze(1) @ outputs).squeeze(1)
+
+
+def gradients(isa: str, threads: int, given: list[Tensor], lengths: Tensor, dweights, dcontext) -> list[Tensor]:
+    """Weights, context and the four gradients, straight from the kernels."""
+    number = list(fused.isas()).index(isa)
+    B, S, D = given[3].shape
+    weights, context = torch.full((B, S), torch.nan), torch.full((B, D), torch.nan)
+    native.kernels.look(number, threads, *given, lengths, weights, context)
+    found = [torch.full_like(t, torch.nan) for t in given]
+    native.kernels.look_backward(number, threads, *given, lengths, weights, dweights, dcontext, *found)
+    return [weights, context, *found]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("isa", ISAS)
+def test_it_is_the_definition_and_its_gradients(shape: tuple[int, int, int, int], isa: str) -> None:
+    given, lengths = inputs(*shape)
+    dweights, dcontext = torch.randn(shape[0], shape[1]), torch.randn(shape[0], shape[3])
+    found = gradients(isa, 1, given, lengths, dweights, dcontext)
+    leaves = [t.double().requires_grad_() for t in given]
+    answers = definition(*leaves, lengths)
+    torch.autograd.backward(answers, (dweights.double(), dcontext.double()))
+    exact = [answer.detach() for answer in answers] + [leaf.grad for leaf in leaves]
+    for one, true in zip(found, exact, strict=True):  # sums of hundreds of numbers, each within some units of rounding
+        torch.testing.assert_close(one.double(), true, rtol=0, atol=float(2e-5 * true.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_row_has_its_bits_in_any_company_and_behind_any_padding(isa: str) -> None:
+    given, lengths = inputs(70, 9, 40, 70)
+    dweights, dcontext = torch.randn(70, 9), torch.randn(70, 70)
+    together = gradients(isa, 1, given, lengths, dweights, dcontext)
+    for threads in (2, 3):
+        for one, other in zip(together, gradients(isa, threads, given, lengths, dweights, dcontext), strict=True):
+            assert torch.equal(one, other)
+    for b in range(0, 70, 9):
+        S = int(lengths[b])
+        query, keys, v, outputs = given
+        own = [query[b : b + 1], keys[b : b + 1, :S].clone(), v, outputs[b : b + 1, :S].clone()]
+        alone = gradients(isa, 1, own, lengths[b : b + 1], dweights[b : b + 1, :S].clone(), dcontext[b : b + 1])
+        for which in (0, 1, 2, 3, 5):  # all but dv, which sums over the rows
+            assert torch.equal(alone[which][0], together[which][b][: S if which in (0, 3, 5) else None])
+        for which in (0, 3, 5):
+            assert not together[which][b][S:].any()
+
+
+def test_the_layer_takes_it_for_a_step() -> None:
+    score = Additive(6, 8, 5)
+    outputs, lengths, query = torch.randn(3, 4, 8), torch.tensor([4, 1, 2]), torch.randn(3, 2, 6)
+    memory = Memory(outputs, score.keys(outputs), lengths, ())
+    both = score(query, memory, memory.real)  # two steps at once: by the definition
+    for t in range(2):
+        step = score(query[:, t : t + 1], memory, memory.real)
+        assert "_Look" in str(step[0].grad_fn.next_functions)
+        for one, other in zip(step, both, strict=True):
+            torch.testing.assert_close(one, other[:, t : t + 1])
+
+
+def test_it_has_no_second_derivative_and_says_so() -> None:
+    given, lengths = inputs(2, 3, 4, 5)
+    leaf = given[0].requires_grad_()
+    _, context = fused.look(*given, lengths)
+    with pytest.raises(BackendError, match="second derivatives"):
+        torch.autograd.grad(context.sum(), leaf, create_graph=True)
+
+
+def test_wrong_calls_name_the_argument() -> None:
+    (query, keys, v, outputs), lengths = inputs(2, 3, 4, 5)
+    good = {
+        "isa": 0, "threads": 1, "query": query, "keys": keys, "v": v, "outputs": outputs, "lengths": lengths,
+        "weights": torch.zeros(2, 3), "context": torch.zeros(2, 5),
+    }  # fmt: skip
+    native.kernels.look(**good)
+    for name, wrong in (
+        ("query", query[:1]), ("keys", keys[0]), ("keys", keys.double()), ("v", v[:3]), ("outputs", outputs[:, :2]),
+        ("lengths", torch.tensor([0, 1])), ("lengths", torch.tensor([4, 1])), ("lengths", None),
+        ("weights", torch.zeros(2, 4)), ("context", torch.zeros(2, 4)), ("threads", 0), ("isa", 99),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=name):
+            native.kernels.look(**{**good, name: wrong})
