@@ -9,7 +9,6 @@ from unrolled.inside import diagrams
 from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Wire, load, morphs
 from unrolled.inside.diagrams.formula import read
 from unrolled.layers import Additive, Dot, General, Memory, SelfAttention
-from unrolled.layers.scores import look
 from unrolled.scan import scan
 from unrolled.scan.replay import replay
 
@@ -43,8 +42,14 @@ def cell_trace(cell, *, reverse=False):
 
 def attention_trace(score, outputs):
     query, memory = torch.randn(1, T, H), Memory(outputs, score.keys(outputs), torch.tensor([S]), ())
-    weights, context = look(score, query, memory, memory.real)
-    own = {"query": query, "score": score(query, memory), "weights": weights, "context": context, "outputs": outputs}
+    weights, context = score(query, memory, memory.real)
+    own = {
+        "query": query,
+        "score": score.scores(query, memory),
+        "weights": weights,
+        "context": context,
+        "outputs": outputs,
+    }
     if isinstance(score, Additive):
         own |= {"asked": score.query(query), "v": score.v[None]}
     if not isinstance(score, Dot):
