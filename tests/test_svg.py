@@ -45,7 +45,8 @@ def test_a_raster_is_the_matrix_as_pixels():
     assert struct.unpack(">II", found[b"IHDR"][:8]) == (3, 2)
     lines = np.frombuffer(zlib.decompress(found[b"IDAT"]), np.uint8).reshape(2, 4)
     assert (lines[:, 0] == 0).all()
-    assert (lines[:, 1:] == Scale(0, 1).places(values)).all()
+    colours = np.frombuffer(found[b"PLTE"], np.uint8).reshape(-1, 3)
+    assert (colours[lines[:, 1:]] == Scale(0, 1).palette()[Scale(0, 1).places(values)]).all()
     assert svg.raster(0, 0, 1, 1, np.zeros((0, 3)), Scale(0, 1), label="") == ""
 
 

@@ -283,8 +283,10 @@ def _n(value: float) -> str:
 
 
 def _png(places: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
-    """An image of 256 colours, (rows, columns), as PNG."""
+    """An image, (rows, columns) of places in a palette, as PNG, with the colours that are used."""
     rows, across = places.shape
+    used, own = np.unique(places, return_inverse=True)
+    palette, places = palette[used], own.reshape(rows, across).astype(np.uint8)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

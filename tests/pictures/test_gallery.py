@@ -120,6 +120,8 @@ def test_what_is_asked_for_is_drawn() -> None:
     assert "lstm.l0, step 2" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
     assert "lstm.l0.f[2,3]" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
     assert "lstm.l1.f[4,3]" in draw("gates", [trace], unit=3)
+    assert draw("cell", [trace], gate="f").count('opacity="0.25"') > 10
+    assert 'opacity="0.25"' not in draw("cell", [trace])
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,7 @@ def test_what_is_asked_for_is_drawn() -> None:
         ("cell", {"unit": 5}, "unit 5 is not there: there are 5, from 0 to 4"),
         ("cell", {"step": 9}, "step 9 is not there: there are 5"),
         ("cell", {"layer": "lstm.l7"}, 'layer "lstm.l7" is not there'),
+        ("cell", {"gate": "z"}, 'there is no gate "z" in this cell: lstm has f, i, g, o'),
     ],
 )
 def test_what_is_not_there_is_said(kind: str, asked: dict, said: str) -> None:

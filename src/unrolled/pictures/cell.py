@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from unrolled import svg
+from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.inside.diagrams import Diagram, Node, Value, Wire, load
 from unrolled.pictures.figure import Asked, Figure, chosen, heading, placed
@@ -42,7 +43,7 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
         unit = chosen(asked.unit, units, "unit", strongest(trace, layer, 1)[0])
         more = f"{layer.name}, step {step} ({layer.tokens[step]}), unit {unit}"
         where.append(f"step {step}, unit {unit} of {layer.name}")
-        parts += [heading(trace, traces, more), _cell(trace, layer, step, unit)]
+        parts += [heading(trace, traces, more), _cell(trace, layer, step, unit, asked.gate)]
     cells = dict.fromkeys(asked_layer(trace, asked).cell for trace in traces)
     title = " · ".join(load(cell).title for cell in cells)
     caption = (
@@ -54,13 +55,32 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     return Figure(title, svg.above(parts, 4), caption)
 
 
-def _cell(trace: Trace, layer: Layer, step: int, unit: int) -> Drawing:
+def _cell(trace: Trace, layer: Layer, step: int, unit: int, gate: str | None) -> Drawing:
     diagram = load(layer.cell)
+    lit = diagram.nodes if gate is None else _around(diagram, gate)
     values = diagram.values(trace, layer.name)
     here = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
     said = {name: number(value) for name, value in here.items()} | {"x": layer.tokens[step]}
     named = {name: f"{_element(diagram, name, layer, step, unit)} = {said[name]}" for name in here}
-    return drawn(diagram, said, named)
+    return drawn(diagram, said, named, lit=lit)
+
+
+def _around(diagram: Diagram, gate: str) -> set[str]:
+    """A gate, what it follows from, what it acts on, and what comes of that.
+
+    Raises:
+        ConfigError: the cell has no gate of that name.
+    """
+    gates = [name for name, node in diagram.nodes.items() if node.kind in ("gate", "candidate")]
+    if gate not in gates:
+        have = f"has {', '.join(gates)}" if gates else "has none"
+        raise ConfigError(f'there is no gate "{gate}" in this cell{nearest(gate, gates)}: {diagram.name} {have}')
+    found, waiting = set[str](), [gate]
+    while waiting:
+        found.add(name := waiting.pop())
+        waiting += diagram.nodes[name].reads - found
+    acted = {name for name, node in diagram.nodes.items() if gate in node.reads}
+    return found | acted | {source for name in acted for source in diagram.nodes[name].reads}
 
 
 def _element(diagram: Diagram, name: str, layer: Layer, step: int, unit: int) -> str:
@@ -85,12 +105,13 @@ def drawn(
     said: Mapping[str, str],
     named: Mapping[str, str],
     pictures: Mapping[str, Drawing] | None = None,
+    lit: Collection[str] | None = None,
 ) -> Drawing:
     """Return a diagram with what each node says.
 
     Args:
         said: a number or word by node. named: what is said of it under the pointer. pictures: what stands in a node
-            instead of a number, at most a box wide.
+            instead of a number, at most a box wide. lit: the nodes that are not faded; None: all.
     """
     nodes = diagram.nodes.values()
     left = min(min(node.place[0] for node in nodes), min((x for wire in diagram.wires for x, _ in wire.via), default=0))
@@ -100,13 +121,19 @@ def drawn(
     def at(place: tuple[float, float]) -> tuple[float, float]:
         return (place[0] - left) * COLUMN + WIDE / 2 + 8, (place[1] - low) * ROW + HIGH / 2 + 4
 
-    wires = [_wire(diagram, wire, at) for wire in diagram.wires]
-    boxes = [
-        _box(node, at(node.place), said.get(name, ""), named.get(name, ""), (pictures or {}).get(name))
-        for name, node in diagram.nodes.items()
-    ]
+    lit = diagram.nodes if lit is None else lit
+    parts = []
+    for wire in diagram.wires:
+        parts.append(_faded(_wire(diagram, wire, at), {wire.source, wire.target} <= set(lit)))
+    for name, node in diagram.nodes.items():
+        one = _box(node, at(node.place), said.get(name, ""), named.get(name, ""), (pictures or {}).get(name))
+        parts.append(_faded(one, name in lit))
     width, height = (right - left) * COLUMN + WIDE + 28, (down - low) * ROW + HIGH + 10
-    return Drawing(width, height, "\n".join([*wires, *boxes]))
+    return Drawing(width, height, "\n".join(parts))
+
+
+def _faded(body: str, lit: bool) -> str:
+    return body if lit else f'<g opacity="0.25">\n{body}\n</g>'
 
 
 def _wire(diagram: Diagram, wire: Wire, at: object) -> str:

@@ -23,6 +23,7 @@ class Asked:
     """What of a trace a picture shows; None: it chooses, and says so.
 
     unit, step, head: numbers from 0. layer: "lstm.l0", "decoder.gru.l1". units: of more, the so many strongest.
+    gate: of the cell, the one that is looked at: "f".
     """
 
     unit: int | None = None
@@ -30,6 +31,7 @@ class Asked:
     head: int | None = None
     layer: str | None = None
     units: int | None = None
+    gate: str | None = None
 
 
 class Figure(NamedTuple):
