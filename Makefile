@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-joeynmt kills badfiles trust sanitize fuzz clean
+.PHONY: help install demo test check format bench drawings bench-joeynmt kills badfiles trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -65,6 +65,8 @@ $(JOEYNMT)/.installed:
 
 bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours beside JoeyNMT 2.3, in an environment of its own
 	$(BIN)/python benchmarks/beside_joeynmt.py --python $(JOEYNMT)/bin/python
+drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
+	$(BIN)/python benchmarks/drawings.py
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
 	$(BIN)/python benchmarks/kills.py --fresh

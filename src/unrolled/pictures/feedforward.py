@@ -31,9 +31,11 @@ def _layers(trace: Trace) -> list[str]:
 
 def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     """Draw each network at one answer: the one asked for, or the last."""
-    most = max(1e-9, *(float(trace[name].abs().max()) for trace in traces for name in _layers(trace)))
+    units = [trace[name] for trace in traces for name in _layers(trace)]
+    most = max(1e-9, *(float(values.abs().max()) for values in units))
+    activations = Scale(0, most) if all(float(values.min()) >= 0 for values in units) else Scale.signed(most)
     entering = max(1e-9, *(float(trace["feedforward.x"].abs().max()) for trace in traces))
-    scales = Scale.signed(entering), Scale.signed(most)
+    scales = Scale.signed(entering), activations
     parts: list[Drawing] = []
     for trace in traces:
         answer = chosen(asked.step, len(trace.about.answers), "answer", len(trace.about.answers) - 1)

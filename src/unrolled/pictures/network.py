@@ -16,7 +16,7 @@ from unrolled.svg import INK, Drawing, Scale
 
 __all__ = ["draw", "shows"]
 
-COLUMN, WIDE, HIGH, BACK = 84, 68, 34, 16  # pixels: from step to step, of a box, more of one that reads both ways
+COLUMN, WIDE, HIGH, BACK = 76, 62, 34, 16  # pixels: from step to step, of a box, more of one that reads both ways
 RISE, LOOK, LINK = (
     24,
     66,
@@ -73,9 +73,10 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     for trace in traces:
         parts += [heading(trace, traces), _network(trace, asked, scale), Drawing(0, 10, "")]
     caption = (
-        "The network, with a copy of every layer for each step; left, where a state returns, the same layer rolled "
-        "up: its weights are there only once. A strip holds the numbers of h, or of what a block puts out, without "
-        "unit, on one scale. Above a step stands its answer with its probability."
+        "The network, with a copy of every layer for each step (of more than fit, the first ones and the last two); "
+        "left, where a state returns, the same layer rolled up: its weights are there only once. A strip holds the "
+        "numbers of h, or of what a block puts out, without unit, on one scale. Above a step stands its answer with "
+        "its probability."
     )
     if any((trace.about.source and to_source(trace)) or within(trace) for trace in traces):
         caption += " Blue lines are attention, the wider the larger the weight, from 0.02 on; of one head of several."

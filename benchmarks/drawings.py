@@ -1,0 +1,127 @@
+"""Draw docs/pictures/lineage/: the article's drawings, from networks that are trained here, on the samples, in minutes.
+
+    python benchmarks/drawings.py                 all of them
+    python benchmarks/drawings.py lstm attention  those of these networks alone
+
+Every number in them is one of a trained network's; each caption says which, and how good it is. The networks are small,
+so that a strip shows every unit. The same machine and versions give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import unrolled
+from unrolled.data.samples import FOLDER
+from unrolled.inside import Trace
+from unrolled.pictures import draw
+
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
+SENTENCE = "it is not a dull film"
+WORD = "unrolled"
+PLACE = {"layer": "lstm.l0", "step": 4}  # at "dull", which "not" has gone before
+
+
+class Network(NamedTuple):
+    """A network that is trained, what it is asked, and what is drawn of it: file -> picture, what of it."""
+
+    data: str
+    settings: dict[str, Any]
+    given: Callable[[], Any]
+    drawings: dict[str, tuple[str, dict[str, Any]]]
+
+
+def image() -> Any:
+    """A boot: the first image of the test part that is one (class 9)."""
+    labels = np.frombuffer(
+        gzip.decompress((FOLDER / "fashion" / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8
+    )
+    pixels = gzip.decompress((FOLDER / "fashion" / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
+    first = int(np.flatnonzero(labels == 9)[0])
+    return np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[first].copy()
+
+
+def sentence() -> str:
+    """A sentence of which two words change each other's meaning."""
+    return SENTENCE
+
+
+def word() -> str:
+    """A word to pronounce."""
+    return WORD
+
+
+FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1}
+LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
+NETWORKS = {
+    "feedforward": Network(
+        "sample:fashion", {"row": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
+        {"feedforward": ("feedforward", {})},
+    ),
+    "elman": Network(
+        "sample:films", {"row": "elman", **FILMS}, sentence,
+        {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {})},
+    ),
+    "lstm": Network(
+        "sample:films", {"row": "lstm", **FILMS}, sentence,
+        {
+            "lstm_cell": ("cell", PLACE),
+            "lstm_forget": ("cell", {**PLACE, "gate": "f"}),
+            "lstm_input": ("cell", {**PLACE, "gate": "i"}),
+            "lstm_output": ("cell", {**PLACE, "gate": "o"}),
+            "lstm_gates": ("gates", {"units": 12}),
+            "lstm_text": ("text", {}),
+        },
+    ),
+    "gru": Network("sample:films", {"row": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
+    "encoder_decoder": Network(
+        "sample:letters", {"row": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
+    ),
+    "attention": Network(
+        "sample:letters", {"row": "attention", **LETTERS}, word,
+        {
+            "attention": ("network", {}),
+            "attention_matrix": ("attention", {}),
+            "attention_inside": ("looking", {}),
+        },
+    ),
+    "transformer": Network(
+        "sample:letters", {"row": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
+        {"transformer_heads": ("heads", {}), "transformer_inside": ("looking", {})},
+    ),
+}  # fmt: skip
+
+
+def trace(name: str, network: Network, folder: Path) -> Trace:
+    """Train a network and look at it."""
+    run = unrolled.train(network.data, out=folder / f"{network.data.partition(':')[2]}-{name}", **network.settings)
+    return run.explain(network.given())
+
+
+def main() -> None:
+    """Train and draw."""
+    asked = sys.argv[1:] or list(NETWORKS)
+    if unknown := set(asked) - set(NETWORKS):
+        sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in asked:
+            begun = time.perf_counter()
+            found = trace(name, NETWORKS[name], Path(folder))
+            for file, (picture, what) in NETWORKS[name].drawings.items():
+                path = PICTURES / f"{file}.svg"
+                path.write_text(draw(picture, [found], **what), encoding="utf-8")
+                print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+            print(f"{name}: {time.perf_counter() - begun:.0f} s, {found.about.score}")
+
+
+if __name__ == "__main__":
+    main()
