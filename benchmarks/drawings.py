@@ -21,8 +21,8 @@ import numpy as np
 
 import unrolled
 from unrolled.data.samples import FOLDER
-from unrolled.inside import Trace
-from unrolled.pictures import draw
+from unrolled.pictures import draw, score_by_length
+from unrolled.training import Run
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
 SENTENCE = "it is not a dull film"
@@ -59,7 +59,7 @@ def word() -> str:
     return WORD
 
 
-FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1}
+FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1, "keep": "probes"}
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
 NETWORKS = {
     "feedforward": Network(
@@ -100,10 +100,33 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def trace(name: str, network: Network, folder: Path) -> Trace:
-    """Train a network and look at it."""
-    run = unrolled.train(network.data, out=folder / f"{network.data.partition(':')[2]}-{name}", **network.settings)
-    return run.explain(network.given())
+LONG = (
+    "it is a long and winding story of two brothers and a lost letter , told without a single dull moment , and in the end "
+    "every one of its many threads is tied with care"
+)
+
+
+def gradients(runs: dict[str, Run]) -> str:
+    """How much the answer to a long sentence feels each step, after ten updates of the training."""
+    traces = [each.explain(LONG, gradient=True) for name in ("elman", "lstm") for each in stages(runs[name])]
+    return draw("gradient", traces)
+
+
+def stages(run: Run) -> list[Run]:
+    """Some of the runs as they were in training, and the run."""
+    return [*run.probes()[::3], run]
+
+
+def lengths(runs: dict[str, Run]) -> str:
+    """Short and long words through one vector, and with attention."""
+    return score_by_length({name: runs[name].evaluate() for name in ("encoder_decoder", "attention")})
+
+
+TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
+    "gradient": (("elman", "lstm"), gradients),
+    "by_length": (("encoder_decoder", "attention"), lengths),
+}
+"""Drawings of several networks: which, and how; drawn where all of them are asked for."""
 
 
 def main() -> None:
@@ -112,15 +135,26 @@ def main() -> None:
     if unknown := set(asked) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
     PICTURES.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in asked:
-            begun = time.perf_counter()
-            found = trace(name, NETWORKS[name], Path(folder))
-            for file, (picture, what) in NETWORKS[name].drawings.items():
-                path = PICTURES / f"{file}.svg"
-                path.write_text(draw(picture, [found], **what), encoding="utf-8")
-                print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
-            print(f"{name}: {time.perf_counter() - begun:.0f} s, {found.about.score}")
+            begun, network = time.perf_counter(), NETWORKS[name]
+            out = Path(folder) / f"{network.data.partition(':')[2]}-{name}"
+            runs[name] = unrolled.train(network.data, out=out, **network.settings)
+            trace = runs[name].explain(network.given())
+            for file, (picture, what) in network.drawings.items():
+                write(file, draw(picture, [trace], **what))
+            print(f"{name}: {time.perf_counter() - begun:.0f} s, {trace.about.score}")
+        for file, (needed, drawn) in TOGETHER.items():
+            if set(needed) <= set(runs):
+                write(file, drawn(runs))
+
+
+def write(file: str, svg: str) -> None:
+    """Keep a drawing, and say how large it is."""
+    path = PICTURES / f"{file}.svg"
+    path.write_text(svg, encoding="utf-8")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def test_what_is_said_under_the_pointer_is_so(name: str, kind: str) -> None:
 
 def test_a_caption_says_of_which_run_and_what_was_left_out() -> None:
     trace = traced("lstm", 5)
-    header = Header(**{**vars(trace.about), "run": "films-lstm-1", "cut": "the first 5 of 9 tokens were read"})
+    header = Header(**{**vars(trace.about), "run": "films-lstm-1", "cut": "cut after the first 5 of 9 tokens"})
     said = " ".join(text.what for text in drawn.texts(draw("gates", [Trace(header, trace)])))
-    for part in ("films-lstm-1", "row lstm", "the first 5 of 9 tokens were read", "without unit"):
+    for part in ("films-lstm-1", "row lstm", "cut after the first 5 of 9 tokens", "without unit"):
         assert part in said
 
 

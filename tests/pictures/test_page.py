@@ -92,6 +92,15 @@ def test_of_more_the_strongest_units_are_drawn_and_the_page_says_so():
     assert f"Of 320 units the {STRONGEST}" in text
 
 
+def test_weights_as_they_were_in_training_make_the_gradient_alone():
+    trace = small.trained("elman").explain("a fine film", gradient=True)
+    early = Trace(Header(**{**vars(trace.about), "update": 1}), trace)
+    one, both = page([trace]), page([early, trace])
+    count = lambda text, name: re.search(rf'<section id="{name}">.*?</section>', text, re.S)[0].count("<path")  # noqa: E731
+    assert count(one, "network") == count(both, "network")
+    assert count(one, "gradient") < count(both, "gradient")
+
+
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ConfigError, match="got no trace"):
         page_function([])

@@ -54,7 +54,7 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
     """Return the picture as SVG: title, drawing, caption, and what was left out of an input."""
     width = max(WIDTH, figure.drawing.width)
     said = [figure.caption, *dict.fromkeys(map(_about, traces))]
-    said += dict.fromkeys(f"Left out: {trace.about.cut}." for trace in traces if trace.about.cut)
+    said += dict.fromkeys(f"Not all was read: {trace.about.cut}." for trace in traces if trace.about.cut)
     lines = [part for each in said for part in svg.wrapped(each, width, 11)]
     y = MARGIN + TITLE + figure.drawing.height + LINE
     body = [

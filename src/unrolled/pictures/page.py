@@ -39,7 +39,8 @@ def page(traces: Sequence[Trace]) -> str:
     Raises:
         ConfigError: there is no trace, or nothing in them can be drawn.
     """
-    names = shown_by(traces)
+    here = shown_by(_final(traces))
+    names = [name for name in shown_by(traces) if name in here or name == "gradient"]
     if not names:
         raise ConfigError(
             "a page needs a trace with something to draw: got " + ("no trace" if not traces else "none such")
@@ -53,12 +54,10 @@ def page(traces: Sequence[Trace]) -> str:
         sections = _drawn(traces, names, units)
     store = _Store(traces)
     body = [
-        f'<section id="{name}"><h2>{escape(PICTURES[name].what)}</h2>\n'
-        + "\n".join(map(store.filled, svgs))
-        + "</section>"
+        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n' + "\n".join(map(store.filled, svgs)) + "</section>"
         for name, svgs in sections
     ]
-    rows = "\n".join(_row(trace) for trace in traces)
+    rows = "\n".join(map(_row, _final(traces)))
     title = "Inside " + ", ".join(dict.fromkeys(trace.about.run or trace.about.row or "a model" for trace in traces))
     links = "".join(f'<a href="#{name}">{name}</a>' for name, _ in sections)
     style, script, html = (_file(f"page.{kind}") for kind in ("css", "js", "html"))
@@ -74,24 +73,33 @@ def page(traces: Sequence[Trace]) -> str:
     )
 
 
+def _title(name: str) -> str:
+    what = PICTURES[name].what
+    return what[0].upper() + what[1:]
+
+
 def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _drawn(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
-    """Every picture by name; gates once for each layer."""
-    layers = list(dict.fromkeys(layer.name for trace in traces for layer in recurrent(trace)))
+    """Every picture by name; gates once for each layer. Weights as they were in training make the gradient alone."""
+    final = _final(traces)
+    layers = list(dict.fromkeys(layer.name for trace in final for layer in recurrent(trace)))
     sections = []
     for name in names:
         if name == "gates":
-            svgs = [
-                draw(name, [trace for trace in traces if f"{layer}.h" in trace], layer=layer, units=units)
-                for layer in layers
-            ]
+            whose = {layer: [trace for trace in final if f"{layer}.h" in trace] for layer in layers}
+            svgs = [draw(name, some, layer=layer, units=units) for layer, some in whose.items()]
         else:
-            svgs = [draw(name, traces)]
+            svgs = [draw(name, traces if name == "gradient" else final)]
         sections.append((name, svgs))
     return sections
+
+
+def _final(traces: Sequence[Trace]) -> Sequence[Trace]:
+    """The traces of weights as they were at the end of a training, where there are such."""
+    return [trace for trace in traces if trace.about.update is None] or traces
 
 
 def _row(trace: Trace) -> str:
