@@ -101,8 +101,8 @@ NETWORKS = {
 
 
 LONG = (
-    "it is a long and winding story of two brothers and a lost letter , told without a single dull moment , and in the end "
-    "every one of its many threads is tied with care"
+    "it is a long and winding story of two brothers and a lost letter , told without a single dull moment , and in the "
+    "end every one of its many threads is tied with care"
 )
 
 
