@@ -110,7 +110,7 @@ def test_ablation_by_its_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 7])
-@pytest.mark.parametrize("name", ["text", "pair", "tag"])
+@pytest.mark.parametrize("name", ["once", "text", "pair", "tag", "one-sequence"])
 def test_chunks_change_nothing(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, example = prepared(name)
     whole = influence(model, example)

@@ -48,12 +48,12 @@ class Side:
         weight = self.embedding.get_parameter("weight").detach()
         return weight[len(SPECIAL) :].mean(dim=0) if len(weight) > len(SPECIAL) else weight.mean(dim=0)
 
-    def ids(self, vectors: Tensor) -> Tensor:
-        """Return the inputs of as many copies, and as many steps, as there are vectors (C, T', D)."""
+    def ids(self, vectors: Tensor, start: int = 0) -> Tensor:
+        """Return the inputs of as many copies, and as many steps from `start` on, as there are vectors (C, T', D)."""
         if self.embedding is None:
             return vectors
         C, T, _ = vectors.shape
-        return self.inputs[:, :T].expand(C, T)
+        return self.inputs[:, start : start + T].expand(C, T)
 
     @contextmanager
     def saying(self, vectors: Tensor) -> Iterator[None]:
@@ -91,17 +91,19 @@ def begun(model: Model, source: Side, vectors: Tensor) -> State:
         return model.begin(source.ids(vectors))
 
 
-def log_prob(model: Model, example: Example, inputs: Side, vectors: Tensor, state: State = None) -> Tensor:
+def log_prob(
+    model: Model, example: Example, inputs: Side, vectors: Tensor, state: State = None, *, start: int = 0
+) -> Tensor:
     """Return ln p of each answer that is given within the steps of C copies, (C, A').
 
     Args:
-        vectors: (C, T', D) of the inputs. state: in which the copies begin.
+        vectors: (C, T', D) of the inputs from step `start` on. state: in which the copies begin.
     """
     with inputs.saying(vectors):
-        logits, _ = model(inputs.ids(vectors), state)
-    within = example.steps < vectors.shape[1]
+        logits, _ = model(inputs.ids(vectors, start), state)
+    within = (example.steps >= start) & (example.steps < start + vectors.shape[1])
     asked = example.answers[within]
-    logits = logits.unsqueeze(1) if model.answer == "once" else logits[:, example.steps[within]]
+    logits = logits.unsqueeze(1) if model.answer == "once" else logits[:, example.steps[within] - start]
     return -F.cross_entropy(logits.transpose(1, 2), asked.expand(len(logits), -1), reduction="none")
 
 

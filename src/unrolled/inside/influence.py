@@ -17,7 +17,6 @@ where no answer depends on later steps, a copy ends with the step of its answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -25,6 +24,7 @@ from torch import Tensor
 from unrolled.inside.copies import AT_ONCE, Side, begun, copied, copies_of, log_prob, sides, stretches, unlearning
 from unrolled.inside.example import Example
 from unrolled.models import Model
+from unrolled.state import State
 
 __all__ = ["ablation", "gradients", "influence"]
 
@@ -64,25 +64,46 @@ def ablation(model: Model, example: Example) -> dict[str, Tensor]:
     """Return what replacing each token takes from each answer, in bits; see above."""
     inputs, *before = sides(model, example)
     state = begun(model, before[0], before[0].vectors[None]) if before else None
-    whole = log_prob(model, example, inputs, inputs.vectors[None], state)
-    found: dict[str, list[Tensor]] = {f"{side.prefix}ablation": [] for side in (inputs, *before)}
-    copies = max(1, AT_ONCE // (len(inputs.vectors) + sum(len(side.vectors) for side in before)))
-    for side in (inputs, *before):
-        for some in _replaced(side, copies):
-            C = len(some)
-            if side is inputs:
-                nats = log_prob(model, example, inputs, some, copied(state, C))
-            else:
-                nats = log_prob(model, example, inputs, inputs.vectors.expand(C, -1, -1), begun(model, side, some))
-            found[f"{side.prefix}ablation"].append((whole - nats) / math.log(2))
-    return {name: torch.cat(parts).T for name, parts in found.items()}
+    whole = log_prob(model, example, inputs, inputs.vectors[None], state)[0]  # (A,)
+    found = {"ablation": _of_inputs(model, example, inputs, state, whole)}
+    for side in before:
+        found[f"{side.prefix}ablation"] = _of_source(model, example, inputs, side, whole)
+    return {name: lost.T / math.log(2) for name, lost in found.items()}
 
 
-def _replaced(side: Side, copies: int) -> Iterator[Tensor]:
-    """The vectors with one of them replaced, each in its turn, so many copies at a time: (C, T, D)."""
-    T = len(side.vectors)
-    for first in range(0, T, copies):
-        C = min(copies, T - first)
-        some = side.vectors.expand(C, -1, -1).clone()
-        some[torch.arange(C), torch.arange(first, first + C)] = side.nothing
-        yield some
+def _of_inputs(model: Model, example: Example, inputs: Side, state: State, whole: Tensor) -> Tensor:
+    """What replacing each of the inputs takes from the answers, in nats, (T, A), of which whole (A,) is ln p.
+
+    Where no answer depends on later steps, copies go on from the state before the first of theirs.
+    """
+    T = len(inputs.vectors)
+    lost, first = whole.new_zeros(T, len(whole)), 0
+    while first < T:
+        start = first if model.causal else 0
+        last = min(T, first + max(1, AT_ONCE // (T - start)))
+        some = _replaced(inputs, first, last)[:, start:]
+        later = example.steps >= start
+        nats = log_prob(model, example, inputs, some, copied(state, last - first), start=start)
+        lost[first:last, later] = whole[later] - nats
+        if model.causal:
+            _, state = model(example.inputs[:, first:last], state)
+        first = last
+    return lost
+
+
+def _of_source(model: Model, example: Example, inputs: Side, source: Side, whole: Tensor) -> Tensor:
+    """The same of each token of the source, (S, A)."""
+    S, T = len(source.vectors), len(inputs.vectors)
+    copies, lost = max(1, AT_ONCE // (S + T)), []
+    for first in range(0, S, copies):
+        state = begun(model, source, _replaced(source, first, min(S, first + copies)))
+        same = inputs.vectors.expand(min(S, first + copies) - first, -1, -1)
+        lost.append(whole - log_prob(model, example, inputs, same, state))
+    return torch.cat(lost)
+
+
+def _replaced(side: Side, first: int, last: int) -> Tensor:
+    """The vectors in copies, (last − first, T, D): in each, one of the steps from first to last is replaced."""
+    copies = side.vectors.expand(last - first, -1, -1).clone()
+    copies[torch.arange(last - first), torch.arange(first, last)] = side.nothing
+    return copies
