@@ -8,6 +8,7 @@ run.explain("a fine film")["gru.l0.z"]
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled import machine, scan, tasks
+from unrolled import machine, pictures, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.data.doctor import Report
 from unrolled.errors import CheckpointError, ConfigError
@@ -222,6 +223,16 @@ def explain(run: Run | str | Path, given: Any, **options: Any) -> Trace:
 def trace(module: nn.RNNBase, x: Tensor, hx: Any = None, *, row: int = 0) -> Trace:
     """Return every gate and state of one row of `module(x, hx)`, a torch.nn.RNN, LSTM or GRU; see `inside.stock`."""
     return of_module(module, x, hx, row=row)
+
+
+def _in_a_notebook(trace: Trace) -> str:
+    """The page of a trace in a frame of its own, or what is in it where nothing can be drawn."""
+    if not pictures.shown_by([trace]):
+        return f"<pre>{html.escape(trace.summary())}</pre>"
+    return f'<iframe srcdoc="{html.escape(pictures.page([trace]))}" width="100%" height="640" loading="lazy"></iframe>'
+
+
+Trace.shown = _in_a_notebook
 
 
 def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:

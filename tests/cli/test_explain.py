@@ -7,6 +7,7 @@ import pytest
 
 import small
 import unrolled
+from unrolled import pictures
 from unrolled.cli.main import run
 from unrolled.inside import Trace
 
@@ -112,6 +113,11 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
         (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
         (["text", "ÿ"], "what the run has never seen"),
+        (["films", "the film", "--unit", "3"], "--unit is about one picture: say which with --picture"),
+        (["films", "the film", "--picture", "cel"], 'there is no picture "cel" (did you mean "cell"?)'),
+        (["films", "the film", "--picture", "attention"], 'picture "attention"'),
+        (["films", "the film", "--picture", "cell", "--unit", "99"], "99"),
+        (["films", "the film", "--export", "no/where.html"], "no/where.html cannot be written"),
         (["pairs", "abc", "--target", "ÿ"], "never seen"),
     ],
 )
@@ -121,3 +127,29 @@ def test_what_is_refused(
     monkeypatch.chdir(runs)
     assert run(["explain", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "cell", "--unit", "3", "--step", "2"]
+    assert run(asked) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("<svg")
+    assert "step 2 (is), unit 3" in said
+    assert run([*asked, "--out", str(tmp_path / "cell.svg")]) == 0
+    assert (tmp_path / "cell.svg").read_text(encoding="utf-8") == said.removesuffix("\n")
+    assert not capsys.readouterr().out
+
+
+def test_the_pictures_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "nowhere", "--picture", "list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(pictures.PICTURES)
+
+
+def test_all_pictures_in_one_file(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "both.html"
+    both = [str(runs / "films"), "the film is warm", "--beside", str(runs / "elman")]
+    assert run(["explain", *both, "--export", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "films" in text
+    assert "elman" in text
+    assert not capsys.readouterr().out

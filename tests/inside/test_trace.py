@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import small
 from unrolled.errors import CheckpointError, TraceError
 from unrolled.inside import Header, Trace, trace
 
@@ -58,7 +59,13 @@ def test_the_summary_says_name_shape_and_meaning() -> None:
     lines = made().summary().splitlines()
     assert "3 tensors of films-gru-1" in lines[0]
     assert " ".join(lines[2].split()) == "gru.l0.z T×H 2×3 update gate: keeps at 1, writes at 0"
-    assert "<pre>" in made()._repr_html_()
+
+
+def test_a_notebook_shows_the_pictures_or_what_is_in_it() -> None:
+    assert "<pre>&lt;Trace: 3 tensors" in made()._repr_html_()
+    shown = small.trained("gru").explain("the film")._repr_html_()
+    assert shown.startswith('<iframe srcdoc="&lt;!')
+    assert shown.count('"') == shown.count('srcdoc="') + 7  # nothing of the page ends the attribute
 
 
 def test_a_trace_of_another_format_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DeviceFlag
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+PICTURE = Group("One picture", sort_key=5)
 Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -34,15 +35,26 @@ def command(
     probes: Switch = False,
     json: Json = False,
     save: Path | None = None,
+    export: Path | None = None,
     device: DeviceFlag = "auto",
+    picture: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    out: Annotated[Path | None, Parameter(group=PICTURE)] = None,
+    layer: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    unit: Annotated[int | None, Parameter(group=PICTURE)] = None,
+    step: Annotated[int | None, Parameter(group=PICTURE)] = None,
+    head: Annotated[int | None, Parameter(group=PICTURE)] = None,
 ) -> None:
     """Look inside: which words moved the answer, and every gate, state and weight on the way to it.
 
     unrolled explain runs/films-gru-1 "not a dull moment"
 
-    unrolled explain runs/films-gru-1 "not a dull moment" --beside runs/films-elman-1
+    unrolled explain runs/films-gru-1 "not a dull moment" --export inside.html
 
-    unrolled explain runs/letters-attention-1 bahdanau
+    unrolled explain runs/films-lstm-1 "not a dull moment" --picture cell --unit 37 --step 2 > cell.svg
+
+    unrolled explain runs/films-gru-1 "not a dull moment" --beside runs/films-elman-1 --export both.html
+
+    unrolled explain runs/letters-attention-1 bahdanau --picture attention --out attention.svg
 
     unrolled explain runs/digits-lstm-1 three.png
 
@@ -56,7 +68,8 @@ def command(
     text
         Text, sentence, source, or image file; of a run of task generate the text whose tokens it predicts.
     beside
-        Folder of another run that reads the same, as often as you like.
+        Folder of another run that reads the same, as often as you like: the same pictures side by side, on the same
+        axes.
     target
         With a run of task translate: the target to look at. [default: what the run itself writes]
     tokens
@@ -74,15 +87,37 @@ def command(
         Print JSON: answers, what moved them, and the names and shapes of all tensors.
     save
         Write the trace into this file, as safetensors.
+    export
+        Write all pictures into this file: one HTML file that needs no network.
     device
         Where to compute.
+    picture
+        Draw one picture as SVG: its name, or "list" to see which there are.
+    out
+        File of the picture. [default: standard output]
+    layer
+        Layer of the picture, as in the tensors' names: lstm.l0, decoder.gru.l1.
+    unit
+        Unit of the picture, from 0.
+    step
+        Step of the picture, from 0.
+    head
+        Attention head of the picture, from 0.
     """
     if save and (beside or probes):
         raise ConfigError("--save keeps one trace: leave --beside and --probes out")
-    from unrolled import api
+    asked = {"layer": layer, "unit": unit, "step": step, "head": head}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if picture is None and (asked or out):
+        given = ", ".join(f"--{name}" for name in [*asked, *(["out"] if out else [])])
+        raise ConfigError(f"{given} is about one picture: say which with --picture (see --picture list)")
+    from unrolled import api, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log
 
+    if picture == "list":
+        print("\n".join(f"{name:<14} {kind.what}" for name, kind in pictures.PICTURES.items()))
+        return
     options: dict[str, Any] = {"influence": not fast, "gradient": gradient}
     options |= {} if limit is None else {"limit": limit}
     with show_log():
@@ -93,10 +128,18 @@ def command(
         ]
     if save:
         traces[0].save(save)
-    if json:
+    if export:
+        _write(export, pictures.page(traces))
+    if picture:
+        drawn = pictures.draw(picture, traces, **asked)
+        if out:
+            _write(out, drawn)
+        else:
+            print(drawn)
+    elif json:
         for trace in traces:
             print_json(_as_json(trace))
-    elif not save:
+    elif not export and not save:
         show(traces)
 
 
@@ -121,6 +164,13 @@ def _standard_input() -> str:
         problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
         raise DataError(problem, file="standard input", fix="convert the input to UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _as_json(trace: Trace) -> dict[str, Any]:
