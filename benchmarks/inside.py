@@ -1,4 +1,4 @@
-"""What looking inside shows, and what it costs. One part at a time, each into benchmarks/results/inside.json.
+"""What looking inside shows, and what it costs. One part at a time, into benchmarks/results/inside_<part>.json.
 
 python benchmarks/inside.py cost       seconds of a trace, of reach and ablation, of every row; bytes of the page
 python benchmarks/inside.py films      which words moved an answer, by three measures side by side
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from record import save_part
+from record import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -222,24 +222,25 @@ def reverse() -> dict[str, Any]:
         pairs += [(word, word[::-1]) for word in dict.fromkeys(words)]
     run = unrolled.train(
         pairs, task="translate", row="attention", tokenizer="character", hidden_size=64, embedding_size=32,
-        epochs=12, batch_tokens=2000,
+        epochs=30, batch_tokens=2000,
     )  # fmt: skip
-    wrong, steps, weight = 0, 0, 0.0
-    every = [synthetic.make("reverse", 10).batch(999, 100).inputs[:, :10] - synthetic.FIRST]
-    for row in every[0].tolist():
+    wrong, far, steps, weight = 0, 0, 0, 0.0
+    for row in (synthetic.make("reverse", 10).batch(999, 100).inputs[:, :10] - synthetic.FIRST).tolist():
         word = "".join("abcdefgh"[k] for k in row)
         weights = run.explain((word, word[::-1]), influence=False)["attention.weights"][:10]  # (T, S), without <eos>
         known = torch.arange(9, -1, -1)
         wrong += int((weights.argmax(1) != known).sum())
+        far += int(((weights.argmax(1) - known).abs() > 1).sum())
         weight += float(weights.gather(1, known[:, None]).sum())
         steps += 10
-    trace = run.explain(("abcdefgh", "hgfedcba"), influence=False)
+    shown = run.explain(("abcdefgh", "hgfedcba"), influence=False)["attention.weights"].tolist()
     return {
         "exact_match": run.test.exact_match,
         "alignment_error": wrong / steps,
+        "alignment_error_beyond_one_place": far / steps,
         "weight_on_the_known": weight / steps,
         "links": steps,
-        "example": {"source": "abcdefgh", "weights": trace["attention.weights"].round(decimals=3).tolist()},
+        "example": {"source": "abcdefgh", "weights": [[round(w, 3) for w in row] for row in shown]},
     }
 
 
@@ -273,4 +274,4 @@ PARTS = {"cost": cost, "films": films, "recall": recall, "reverse": reverse, "le
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
         sys.exit(f"usage: python benchmarks/inside.py {' | '.join(PARTS)}")
-    print(save_part("inside", sys.argv[1], PARTS[sys.argv[1]]()))
+    print(save(f"inside_{sys.argv[1]}", PARTS[sys.argv[1]]()))

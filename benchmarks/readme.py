@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import inside_tables
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -380,6 +382,12 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "tags": (tags, "tags"),
     "images": (images, "images"),
     "pixels": (pixels, "images"),
+    "inside_cost": (inside_tables.cost, "inside_cost"),
+    "inside_films": (inside_tables.films, "inside_films"),
+    "inside_recall": (inside_tables.recall, "inside_recall"),
+    "inside_vanishing": (inside_tables.vanishing, "inside_recall"),
+    "inside_reverse": (inside_tables.reverse, "inside_reverse"),
+    "inside_letters": (inside_tables.letters, "inside_letters"),
 }
 PAGES = (Path("README.md"), Path("docs") / "measured.md", Path("docs") / "data.md")
 

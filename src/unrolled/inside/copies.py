@@ -19,7 +19,18 @@ from unrolled.inside.example import Example
 from unrolled.models import Model
 from unrolled.state import State, select
 
-__all__ = ["AT_ONCE", "Side", "begun", "copied", "copies_of", "log_prob", "sides", "stretches", "unlearning"]
+__all__ = [
+    "AT_ONCE",
+    "Side",
+    "begun",
+    "copied",
+    "copies_of",
+    "log_prob",
+    "own_log_prob",
+    "sides",
+    "stretches",
+    "unlearning",
+]
 
 AT_ONCE = 1 << 12
 """Steps that are computed together, all copies counted."""
@@ -118,6 +129,17 @@ def unlearning(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)
+
+
+def own_log_prob(
+    model: Model, example: Example, inputs: Side, vectors: Tensor, state: State, first: int, last: int
+) -> Tensor:
+    """Return ln p of the answers from `first` to `last`, each by a copy of its own, (C,); see `log_prob`."""
+    with inputs.saying(vectors):
+        logits, _ = model(inputs.ids(vectors), state)
+    if model.answer == "each":
+        logits = logits[torch.arange(last - first), example.steps[first:last]]
+    return -F.cross_entropy(logits, example.answers[first:last], reduction="none")
 
 
 def copies_of(side: Side, copies: int, steps: int | None = None) -> Tensor:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.inside.copies import begun, copies_of, log_prob, sides, stretches, unlearning
+from unrolled.inside.copies import begun, copies_of, own_log_prob, sides, stretches, unlearning
 from unrolled.inside.example import Example
 from unrolled.inside.kinds import named
 from unrolled.layers import Bahdanau, Block, Recurrent
@@ -44,9 +44,9 @@ def gradient(model: Model, example: Example) -> dict[str, Tensor]:
                 states.phase = "encoder." if before else ""
                 state = begun(model, before[0], leaves[0]) if before else None
                 states.phase = "decoder." if before else ""
-                nats = log_prob(model, example, inputs, copies_of(inputs, last - first, steps), state)
-            chosen = nats[torch.arange(last - first), torch.arange(first, last)].sum()
-            for name, value in _lengths(chosen, states).items():  # the first stretch has the most steps
+                vectors = copies_of(inputs, last - first, steps)
+                asked = own_log_prob(model, example, inputs, vectors, state, first, last).sum()
+            for name, value in _lengths(asked, states).items():  # the first stretch has the most steps
                 whole = found.setdefault(name, value.new_zeros(len(example.steps), value.shape[1]))
                 whole[first:last, : value.shape[1]] = value
     return found
@@ -65,13 +65,13 @@ def by_distance(values: Tensor, steps: Tensor) -> Tensor:
     return sums / torch.bincount(back[seen], minlength=T)
 
 
-def _lengths(chosen: Tensor, states: _States) -> dict[str, Tensor]:
+def _lengths(asked: Tensor, states: _States) -> dict[str, Tensor]:
     """How long the gradients of the hidden states are, by name, (C, T); 0 where there is none."""
     if not states.nodes:
         return {}
     found: dict[str, dict[int, Tensor]] = {}
     nodes = [h for _, _, h in states.nodes]
-    slopes = torch.autograd.grad(chosen, nodes, allow_unused=True, materialize_grads=True)
+    slopes = torch.autograd.grad(asked, nodes, allow_unused=True, materialize_grads=True)
     for (name, t, h), slope in zip(states.nodes, slopes, strict=True):
         found.setdefault(name, {})[t] = slope.view(len(h), -1, h.shape[-1]).norm(dim=2)
     return {name: torch.cat([every[t] for t in sorted(every)], dim=1) for name, every in found.items()}

@@ -21,7 +21,18 @@ import math
 import torch
 from torch import Tensor
 
-from unrolled.inside.copies import AT_ONCE, Side, begun, copied, copies_of, log_prob, sides, stretches, unlearning
+from unrolled.inside.copies import (
+    AT_ONCE,
+    Side,
+    begun,
+    copied,
+    copies_of,
+    log_prob,
+    own_log_prob,
+    sides,
+    stretches,
+    unlearning,
+)
 from unrolled.inside.example import Example
 from unrolled.models import Model
 from unrolled.state import State
@@ -51,9 +62,8 @@ def gradients(model: Model, example: Example) -> dict[str, Tensor]:
             lengths = [T, *(len(side.vectors) for side in read[1:])]
             leaves = [copies_of(side, last - first, n) for side, n in zip(read, lengths, strict=True)]
             state = begun(model, read[1], leaves[1]) if len(read) > 1 else None
-            nats = log_prob(model, example, read[0], leaves[0], state)
-            chosen = nats[torch.arange(last - first), torch.arange(first, last)].sum()
-            for side, leaf, slope in zip(read, leaves, torch.autograd.grad(chosen, leaves), strict=True):
+            asked = own_log_prob(model, example, read[0], leaves[0], state, first, last).sum()
+            for side, leaf, slope in zip(read, leaves, torch.autograd.grad(asked, leaves), strict=True):
                 found[f"{side.prefix}reach"][first:last, : leaf.shape[1]] = slope.norm(dim=2)
                 found[f"{side.prefix}gradient_input"][first:last, : leaf.shape[1]] = (slope * leaf.detach()).sum(dim=2)
     return found

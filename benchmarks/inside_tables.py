@@ -1,0 +1,85 @@
+"""The figures of benchmarks/inside.py, as tables for docs/measured.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def cost(found: dict[str, Any]) -> str:
+    """Seconds of looking inside."""
+    lines = [
+        "| row | trace | reach | ablation | the rest | all | numbers | page |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found["rows"].items():
+        seconds = [row[f"{part}_seconds"] for part in ("trace", "reach", "ablation", "memory")]
+        page = f"{row['page_bytes'] / 1e6:.1f} MB" if row["page_bytes"] else ""
+        figures = " | ".join(f"{value:.2f} s" for value in (*seconds, sum(seconds)))
+        lines.append(f"| {name} | {figures} | {row['numbers']:,} | {page} |")
+    return "\n".join(lines)
+
+
+def films(found: dict[str, Any]) -> str:
+    """Which words moved an answer."""
+    parts = []
+    for sentence in found["sentences"]:
+        columns = [sentence[name] for name in ("tokens", "ablation", "gradient_input", "reach")]
+        rows = sorted(zip(*columns, strict=True), key=lambda row: -abs(row[1]))[:6]
+        lines = [
+            f"{sentence['text']} **{sentence['answer']}**",
+            "",
+            "| word | ablation, bits | gradient × input, nats |",
+        ]
+        lines[-1] += " reach, nats |"
+        lines += ["|---|---|---|---|", *(f"| {w} | {a:+.3f} | {g:+.3f} | {r:.3f} |" for w, a, g, r in rows)]
+        parts.append("\n".join(lines))
+    agreed = ", ".join(f"of {pair} {value:.2f}" for pair, value in found["rank_correlation"].items())
+    last = (
+        f"On {found['texts']} held-out sentences the correlation of ranks is, {agreed}; ablation and gradient × input"
+    )
+    return "\n\n".join([*parts, f"{last} put the same word first in {found['same_first_word']:.0%} of them."])
+
+
+def recall(found: dict[str, Any]) -> str:
+    """Who reaches the symbol that is asked for."""
+    lines = [
+        "| row | accuracy | reach of the symbol, untrained | trained | ‖∂ log_prob / ∂ h‖ there, untrained | trained |"
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for name, row in found["rows"].items():
+        over, first = row["over_training"], str(row["first"])
+        figures = [over[update][what][first] for what in ("reach", "gradient") for update in ("0", str(row["updates"]))]
+        lines.append(f"| {name} | {row['accuracy']:.0%} | " + " | ".join(f"{value:.1e}" for value in figures) + " |")
+    return "\n".join(lines)
+
+
+def vanishing(found: dict[str, Any]) -> str:
+    """The gradient by distance over training, at T = 100."""
+    rows = {name: row for name, row in found["rows"].items() if name.endswith("T = 100")}
+    far = list(next(iter(rows.values()))["over_training"]["0"]["gradient"])
+    lines = ["| row | update | " + " | ".join(f"{d} back" for d in far) + " |", "|---|---|" + "---|" * len(far)]
+    for name, row in rows.items():
+        updates = list(row["over_training"])
+        for update in (updates[0], updates[len(updates) // 2], updates[-2], updates[-1]):
+            slopes = row["over_training"][update]["gradient"].values()
+            lines.append(f"| {name} | {update} | " + " | ".join(f"{slope:.1e}" for slope in slopes) + " |")
+    return "\n".join(lines)
+
+
+def reverse(found: dict[str, Any]) -> str:
+    """Attention against the alignment that is known."""
+    return (
+        f"{found['exact_match']:.1%} of the held-out sequences are reversed without a mistake. Of {found['links']:,} "
+        f"links the largest weight is on another place than the known one in {found['alignment_error']:.1%} (the "
+        f"alignment error), more than one place off in {found['alignment_error_beyond_one_place']:.1%}; the known "
+        f"place has {found['weight_on_the_known']:.0%} of the weight."
+    )
+
+
+def letters(found: dict[str, Any]) -> str:
+    """Whether attention moves from left to right."""
+    return (
+        f"{found['exact_match']:.1%} of the held-out words are right. In {found['words']} of them with five letters or "
+        f"more the mean place that is looked at goes on to the right in {found['steps_forward']:.1%} of the steps; the "
+        f"correlation of its ranks with the phoneme's place is {found['monotonicity']:.3f}."
+    )
