@@ -1,7 +1,8 @@
 """Draw docs/pictures/lineage/: the article's drawings, from networks that are trained here, on the samples, in minutes.
 
-    python benchmarks/drawings.py                 all of them
-    python benchmarks/drawings.py lstm attention  those of these networks alone
+    python benchmarks/drawings.py                     all of them
+    python benchmarks/drawings.py lstm attention      those of these networks alone
+    python benchmarks/drawings.py --keep FOLDER       keep the networks there, and draw those that are there untrained
 
 Every number in them is one of a trained network's; each caption says which, and how good it is. The networks are small,
 so that a strip shows every unit. The same machine and versions give the same bytes.
@@ -9,6 +10,7 @@ so that a strip shows every unit. The same machine and versions give the same by
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import sys
 import tempfile
@@ -90,12 +92,12 @@ NETWORKS = {
         {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
-            "attention_inside": ("looking", {}),
+            "attention_inside": ("looking", {"step": 4}),
         },
     ),
     "transformer": Network(
         "sample:letters", {"row": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
-        {"transformer_heads": ("heads", {}), "transformer_inside": ("looking", {})},
+        {"transformer_heads": ("heads", {}), "transformer_inside": ("looking", {"layer": "encoder.transformer.l0", "step": 0})},
     ),
 }  # fmt: skip
 
@@ -131,7 +133,11 @@ TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
 
 def main() -> None:
     """Train and draw."""
-    asked = sys.argv[1:] or list(NETWORKS)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", metavar="network", help=f"of {', '.join(NETWORKS)}; default: all")
+    parser.add_argument("--keep", type=Path)
+    options = parser.parse_args()
+    asked = options.networks or list(NETWORKS)
     if unknown := set(asked) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -139,8 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in asked:
             begun, network = time.perf_counter(), NETWORKS[name]
-            out = Path(folder) / f"{network.data.partition(':')[2]}-{name}"
-            runs[name] = unrolled.train(network.data, out=out, **network.settings)
+            runs[name] = trained(name, network, options.keep or Path(folder))
             trace = runs[name].explain(network.given())
             for file, (picture, what) in network.drawings.items():
                 write(file, draw(picture, [trace], **what))
@@ -148,6 +153,12 @@ def main() -> None:
         for file, (needed, drawn) in TOGETHER.items():
             if set(needed) <= set(runs):
                 write(file, drawn(runs))
+
+
+def trained(name: str, network: Network, folder: Path) -> Run:
+    """The run in the folder, trained unless it is there."""
+    out = folder / f"{network.data.partition(':')[2]}-{name}"
+    return unrolled.load(out) if out.exists() else unrolled.train(network.data, out=out, **network.settings)
 
 
 def write(file: str, svg: str) -> None:

@@ -41,8 +41,7 @@ __all__ = [
     "wrapped",
 ]
 
-COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series; each has a dash of its own, too
-DASHES = ("", "6 3", "2 2", "8 3 2 3")
+COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series, which differ in their dashes, too
 GREY, INK, PALE = "#808080", "#1f2328", "#d0d7de"  # on white and on black; on white; of rules
 UNIT = 7.2  # pixels, of a character of size 12 that is not wide
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"

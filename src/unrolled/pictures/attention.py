@@ -161,7 +161,6 @@ def draw_heads(traces: Sequence[Trace], asked: Asked) -> Figure:
             if asked.layer in (None, each.tensor.removesuffix(".weights"))
             and (asked.head is None or each.lead == (asked.head,))
         ]
-        parts.append(heading(trace, traces))
         for tensor in dict.fromkeys(each.tensor for each in found):
             heads = [each for each in found if each.tensor == tensor]
             room = max(110, min(370, (WIDTH - 16 * (len(heads) - 1)) / len(heads)))
@@ -172,9 +171,9 @@ def draw_heads(traces: Sequence[Trace], asked: Asked) -> Figure:
                     each.shown(), scale, down=each.asks if named else [], above=each.seen if named else [],
                     room=(room, room), square=True,
                 )  # fmt: skip
-                title = Drawing(room, 16, svg.text(0, 12, each.title, size=10, fill=INK, most=room))
+                title = Drawing(room, 16, svg.text(0, 12, f"head {each.lead[0]}", size=10, fill=INK))
                 drawn.append(svg.above([title, one]))
-            parts += [panels(drawn, 16), Drawing(0, 6, "")]
+            parts += [heading(trace, traces, tensor), panels(drawn, 16), Drawing(0, 6, "")]
     caption = (
         "Heads of a Transformer: a row for each step that asks, a column for each it looks at; the darker, the more of "
         "what is there it takes. Weights are shares: each row sums to 1. A weight says what was read, not why."

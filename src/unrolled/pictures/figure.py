@@ -53,7 +53,8 @@ class Picture(NamedTuple):
 def frame(figure: Figure, traces: Sequence[Trace]) -> str:
     """Return the picture as SVG: title, drawing, caption, and what was left out of an input."""
     width = max(WIDTH, figure.drawing.width)
-    said = [figure.caption, *dict.fromkeys(map(_about, traces))]
+    abouts = dict.fromkeys(map(_about, traces))  # of weights as they were in training no score is known
+    said = [figure.caption, *(one for one in abouts if not any(other.startswith(f"{one} ") for other in abouts))]
     said += dict.fromkeys(f"Not all was read: {trace.about.cut}." for trace in traces if trace.about.cut)
     lines = [part for each in said for part in svg.wrapped(each, width, 11)]
     y = MARGIN + TITLE + figure.drawing.height + LINE

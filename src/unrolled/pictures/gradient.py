@@ -11,6 +11,7 @@ from unrolled.inside import Trace
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import WIDTH, Asked, Figure, heading, panels
 from unrolled.pictures.layers import asked_layer, recurrent
+from unrolled.pictures.matrix import number
 from unrolled.svg import Scale
 
 __all__ = ["by_distance", "draw", "shows"]
@@ -56,7 +57,7 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
             [series._replace(shade=shade) for series, shade in zip(one, shades, strict=True)], x, y, (wide, TALL)
         )
         parts.append(svg.above([heading(many[0], firsts), drawn], 4))
-    least = f"; what is below {low:.0e} is drawn there" if low > 0 else ""
+    least = f"; what is below {number(low)} is drawn there" if low > 0 else ""
     caption = (
         "How much an answer feels a hidden state so many steps back: the mean length of the gradient of its "
         f"log-probability, in nats, over all pairs at that distance; on one scale in powers of ten{least}. Lighter: "

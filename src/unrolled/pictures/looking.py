@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from unrolled import svg
+from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.inside.diagrams import Diagram, Value, load
 from unrolled.pictures.attention import Weights, to_source, within
@@ -37,15 +38,24 @@ def shows(trace: Trace) -> bool:
 
 
 def _look(trace: Trace, asked: Asked) -> Look:
-    """The attention to the source where there is one, of the highest layer; else that within the layers."""
+    """The attention to the source where there is one, of the highest layer; else that within the layers.
+
+    Raises:
+        ConfigError: the layer that is asked for looks at nothing.
+    """
     found = to_source(trace) or within(trace)
     if asked.layer is not None:
-        found = [each for each in found if each.tensor == f"{asked.layer}.weights"] or found
+        every = {each.tensor: None for each in [*within(trace), *found]}
+        names = [tensor.removesuffix(".weights") for tensor in every]
+        if asked.layer not in names:
+            near = nearest(asked.layer, names)
+            raise ConfigError(f'layer "{asked.layer}" does not look at anything{near}; these do: {", ".join(names)}')
+        found = [each for each in [*within(trace), *found] if each.tensor == f"{asked.layer}.weights"]
     highest = [each for each in found if each.tensor == found[-1].tensor]
     one = highest[chosen(asked.head, len(highest), "head", 0)]
     layer = one.tensor.removesuffix(".weights")
     if one.lead:
-        return Look(load("self_attention"), layer, one.lead[0], one)
+        return Look(load("cross_attention" if layer.endswith(".cross") else "self_attention"), layer, one.lead[0], one)
     plain = torch.equal(trace[f"{layer}.key"], trace[f"{layer}.outputs"])  # then nothing was learned for the keys
     name = "attention" if f"{layer}.v" in trace else "dot_attention" if plain else "general_attention"
     return Look(load(name), layer, None, one)

@@ -8,12 +8,14 @@ from unrolled.errors import ConfigError
 from unrolled.inside import diagrams
 from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Wire, load, morphs
 from unrolled.inside.diagrams.formula import read
-from unrolled.layers import Additive, Dot, General, Memory, SelfAttention
+from unrolled.layers import Additive, CrossAttention, Dot, General, Memory, SelfAttention
+from unrolled.layers.attention import split
 from unrolled.scan import scan
 from unrolled.scan.replay import replay
 
 CLOSE = 1e-6  # float32, sums of some ten numbers of order 1
 T, S, D, H = 9, 7, 5, 6
+HEADS = ("self_attention", "cross_attention")
 
 
 def cell_trace(cell, *, reverse=False):
@@ -69,6 +71,15 @@ def heads_trace(causal):
     return {f"transformer.l0.{key}": value[0].detach() for key, value in own.items()}, "transformer.l0"
 
 
+def cross_trace():
+    layer, x, outputs = CrossAttention(8, H, 2), torch.randn(1, T, 8), torch.randn(1, S, H)
+    query, (key, value) = split(layer.query(x), 2), layer.keys(outputs)
+    weights = layer.weights(x, key, torch.tensor([S]))
+    score = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    own = {"query": query, "key": key, "value": value, "score": score, "weights": weights, "context": weights @ value}
+    return {f"transformer.l0.cross.{key}": value[0].detach() for key, value in own.items()}, "transformer.l0.cross"
+
+
 def traced(name, variant=None):
     """What stands for a trace of the architecture that a diagram is of."""
     torch.manual_seed(1)
@@ -82,6 +93,7 @@ def traced(name, variant=None):
         "general_attention": lambda: attention_trace(General(H, H), outputs),
         "dot_attention": lambda: attention_trace(Dot(H, H), outputs),
         "self_attention": lambda: heads_trace(bool(variant)),
+        "cross_attention": cross_trace,
     }[name]()
 
 
@@ -90,7 +102,7 @@ def traced(name, variant=None):
 def test_every_node_is_what_the_module_computes(name, variant):
     diagram = load(name)
     trace, layer = traced(name, variant)
-    for head in (0, 1) if name == "self_attention" else (None,):
+    for head in (0, 1) if name in HEADS else (None,):
         found = diagram.deviations(trace, layer, head)
         assert set(found) == {own for own, node in diagram.nodes.items() if node.tensor and node.formula}
         assert all(worst <= CLOSE for worst in found.values()), found
@@ -100,7 +112,7 @@ def test_every_node_is_what_the_module_computes(name, variant):
 def test_every_node_has_a_value_and_every_tensor_a_name(name):
     diagram = load(name)
     trace, layer = traced(name)
-    values = diagram.values(trace, layer, 0 if name == "self_attention" else None)
+    values = diagram.values(trace, layer, 0 if name in HEADS else None)
     without = {own for own, node in diagram.nodes.items() if node.kind == "input"}
     assert set(values) == set(diagram.nodes) - without
     assert all(value.tensor.dim() == len(value.axes) for value in values.values())

@@ -30,7 +30,17 @@ from unrolled.inside.diagrams.formula import Formula, Value, read
 
 __all__ = ["DIAGRAMS", "KINDS", "Diagram", "Morph", "Node", "Value", "Wire", "load", "morphs"]
 
-DIAGRAMS = ("elman", "lstm", "gru", "fixed_vector", "attention", "general_attention", "dot_attention", "self_attention")
+DIAGRAMS = (
+    "elman",
+    "lstm",
+    "gru",
+    "fixed_vector",
+    "attention",
+    "general_attention",
+    "dot_attention",
+    "self_attention",
+    "cross_attention",
+)
 KINDS = ("input", "term", "sum", "gate", "candidate", "operation", "state")
 
 
