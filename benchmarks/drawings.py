@@ -97,7 +97,10 @@ NETWORKS = {
     ),
     "transformer": Network(
         "sample:letters", {"row": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
-        {"transformer_heads": ("heads", {}), "transformer_inside": ("looking", {"layer": "encoder.transformer.l0", "step": 0})},
+        {
+            "transformer_heads": ("heads", {}),
+            "transformer_inside": ("looking", {"layer": "encoder.transformer.l0", "step": 0}),
+        },
     ),
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ class Asked:
     """What of a trace a picture shows; None: it chooses, and says so.
 
     unit, step, head: numbers from 0. layer: "lstm.l0", "decoder.gru.l1". units: of more, the so many strongest.
-    gate: of the cell, the one that is looked at: "f".
+    gate: of the cell, the one that is looked at: "f". below: where no layer is named, how many below the highest.
     """
 
     unit: int | None = None
@@ -32,6 +32,7 @@ class Asked:
     layer: str | None = None
     units: int | None = None
     gate: str | None = None
+    below: int = 0
 
 
 class Figure(NamedTuple):

@@ -51,14 +51,14 @@ def recurrent(trace: Trace) -> list[Layer]:
 
 
 def asked_layer(trace: Trace, asked: Asked) -> Layer:
-    """Return the layer that is asked for; otherwise the highest, of a decoder where there is one.
+    """Return the layer that is asked for; otherwise the highest, of a decoder where there is one, or one below.
 
     Raises:
         ConfigError: there is none of that name; names those there are.
     """
     layers = recurrent(trace)
     if asked.layer is None:
-        return layers[-1]
+        return layers[-1 - asked.below]
     names = [layer.name for layer in layers]
     if asked.layer not in names:
         raise ConfigError(

@@ -83,14 +83,17 @@ def _file(name: str) -> str:
 
 
 def _drawn(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
-    """Every picture by name; gates once for each layer. Weights as they were in training make the gradient alone."""
+    """Every picture by name; gates once for each layer, the highest first.
+
+    Weights as they were in training make the gradient's picture, and no other.
+    """
     final = _final(traces)
-    layers = list(dict.fromkeys(layer.name for trace in final for layer in recurrent(trace)))
+    deepest = max((len(recurrent(trace)) for trace in final), default=0)
     sections = []
     for name in names:
         if name == "gates":
-            whose = {layer: [trace for trace in final if f"{layer}.h" in trace] for layer in layers}
-            svgs = [draw(name, some, layer=layer, units=units) for layer, some in whose.items()]
+            layers = [[trace for trace in final if len(recurrent(trace)) > below] for below in range(deepest)]
+            svgs = [draw(name, some, below=below, units=units) for below, some in enumerate(layers)]
         else:
             svgs = [draw(name, traces if name == "gradient" else final)]
         sections.append((name, svgs))
