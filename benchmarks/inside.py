@@ -53,11 +53,12 @@ PAIRED: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer": ("transformer", {}),
     "gpt": ("gpt", {}),
 }
-for _S in (100, 200):
-    COSTS |= {f"{name}, {_S} → {_S}": (row, own, _S) for name, (row, own) in PAIRED.items()}
+COSTS |= {f"{name}, 100 → 100": (row, own, 100) for name, (row, own) in PAIRED.items()}
+COSTS |= {f"{row}, 200 → 200": (row, PAIRED[row][1], 200) for row in ("encoder_decoder", "attention", "transformer")}
 
 UPDATES = {10: 600, 100: 2000, 500: 1200}  # by T
 RECALLED = ("elman", "lstm", "gru", "transformer")
+TURNS = 2  # of which the shortest counts: the machine had other work
 LOOKED = 8  # sequences that a mean is of
 
 
@@ -72,10 +73,13 @@ def example(steps: int, source: int, inputs: Tensor, *, once: bool = False) -> E
 
 
 def clock(do: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what it returned."""
-    begun = time.perf_counter()
-    found = do()
-    return time.perf_counter() - begun, found
+    """Seconds, the least of TURNS, and what it returned."""
+    seconds = []
+    for _ in range(TURNS):
+        begun = time.perf_counter()
+        found = do()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds), found
 
 
 def cost() -> dict[str, Any]:

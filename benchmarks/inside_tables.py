@@ -43,13 +43,15 @@ def films(found: dict[str, Any]) -> str:
 def recall(found: dict[str, Any]) -> str:
     """Who reaches the symbol that is asked for."""
     lines = [
-        "| row | accuracy | reach of the symbol, untrained | trained | ‖∂ log_prob / ∂ h‖ there, untrained | trained |"
+        "| row | accuracy | reach of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
+        "|---|---|---|---|---|---|",
     ]
-    lines.append("|---|---|---|---|---|---|")
     for name, row in found["rows"].items():
         over, first = row["over_training"], str(row["first"])
-        figures = [over[update][what][first] for what in ("reach", "gradient") for update in ("0", str(row["updates"]))]
-        lines.append(f"| {name} | {row['accuracy']:.0%} | " + " | ".join(f"{value:.1e}" for value in figures) + " |")
+        reach = [over[update]["reach"] for update in ("0", str(row["updates"]))]
+        far = " | ".join(f"{values[first]:.1e}" for values in reach)
+        more = " | ".join(f"{values[first] / values['1']:.2g}" for values in reach)
+        lines.append(f"| {name} | {row['accuracy']:.0%} | {far} | {more} |")
     return "\n".join(lines)
 
 

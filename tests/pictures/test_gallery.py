@@ -43,6 +43,7 @@ MADE = {
     "fixed": lambda T: small.translation_run("encoder_decoder", bidirectional=True).explain(letters(T)),
     "attention": lambda T: small.translation_run("attention").explain(letters(T)),
     "dot": lambda T: small.translation_run("attention", score="dot", bidirectional=False).explain(letters(T)),
+    "one-sequence": lambda T: small.translation_run("gpt").explain(letters(min(T, 60))),
     "cross": lambda T: small.translation_run("transformer").explain(letters(min(T, 60))),
 }
 
@@ -164,3 +165,11 @@ def test_a_trace_of_nan_and_infinity_can_be_drawn() -> None:
     odd = {name: value.clone() for name, value in trace.items()}
     odd["decoder.transformer.l0.weights"][0, 0, 0] = torch.nan
     check(draw("heads", [Trace(trace.about, odd)]))
+
+
+def test_where_one_sequence_holds_source_and_target_no_step_looks_ahead() -> None:
+    svg = draw("network", [small.translation_run("gpt").explain(("abcd", "DCBA"))])
+    drawn = re.findall(r"decoder\.transformer\.l\d+\.weights\[(\d+),(\d+),(\d+)\]", svg)
+    assert any(int(s) < 5 for _, _, s in drawn), "the source and <sep> are looked at"
+    assert any(int(s) > 5 for _, _, s in drawn), "and the target"
+    assert all(int(s) <= 5 + int(t) for _, t, s in drawn)

@@ -14,6 +14,7 @@ from unrolled.svg import INK, Drawing, Scale
 
 __all__ = ["Weights", "draw", "draw_heads", "draw_lines", "shows", "shows_heads", "to_source", "within"]
 
+SEP = "<sep>"
 LINES = 4  # that are drawn for each step that asks, at most
 TALL = 130  # pixels between what is written and what was read
 
@@ -26,6 +27,11 @@ class Weights(NamedTuple):
     lead: tuple[int, ...]
     asks: Sequence[str]
     seen: Sequence[str]
+
+    @property
+    def before(self) -> int:
+        """How many of what is looked at stand before the first step that asks, in one sequence with it."""
+        return len(self.seen) - len(self.asks)
 
     @property
     def title(self) -> str:
@@ -43,13 +49,13 @@ def _heads(trace: Trace, pattern: str) -> list[Weights]:
     for name in trace:
         if re.fullmatch(pattern, name):
             *heads, T, S = trace[name].shape
-            encoder = name.startswith("encoder.")
-            asks = trace.about.source if encoder else _written(trace, T)
-            seen = (
-                trace.about.source
-                if encoder or "cross." in name or name.startswith("attention.")
-                else trace.about.tokens
-            )
+            encoder, about = name.startswith("encoder."), trace.about
+            read = [*about.source, SEP]  # which stands behind it where one sequence holds both
+            asks = read if encoder else _written(trace, T)
+            if encoder or "cross." in name or name.startswith("attention."):
+                seen = read
+            else:
+                seen = [*read[: max(0, S - T)], *about.tokens]
             leads = [(head,) for head in range(heads[0])] if heads else [()]
             found += [Weights(trace, name, lead, _fitted(asks, T), _fitted(seen, S)) for lead in leads]
     return found

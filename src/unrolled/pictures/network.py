@@ -161,7 +161,8 @@ def _stack(trace: Trace, stack: Stack, steps: Sequence[int | None], left: float,
                     ends = [(middles[i - 1] + WIDE / 2, at + 6), (x - WIDE / 2, at + 6)]
                     body.append(svg.line(ends[::ahead], stroke=WIRE, width=1.6, arrow=True))
         if row.looks is not None:
-            body += _looks(row.looks, steps, steps, middles, middles, below - 2, y + row.high + 2)
+            seen = [None if step is None else step + row.looks.before for step in steps]
+            body += _looks(row.looks, steps, seen, middles, middles, below - 2, y + row.high + 2)
         below = y
     return "\n".join(body)
 
@@ -226,8 +227,8 @@ def _links(
 ) -> str:  # fmt: skip
     """What leads from an encoder, whose top is at y, to its decoder: attention, or the fixed vector."""
     seen, asks = ([left + COLUMN * (i + 0.5) for i in range(len(steps))] for steps in places)
-    weights = to_source(trace)
-    if weights:
+    weights = to_source(trace) or [each for each in within(trace) if each.tensor.startswith("decoder.")]
+    if weights:  # where both are one sequence, the source is what a step of the target sees first
         highest = [each for each in weights if each.tensor == weights[-1].tensor]
         one = highest[chosen(asked.head, len(highest), "head", 0)]
         return "\n".join(_looks(one, places[1], places[0], asks, seen, y - 2, y - LINK + 2))
