@@ -49,6 +49,7 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	for part in plain best rows seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
 	for row in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$row || exit; done
 	$(BIN)/python benchmarks/large_text.py
+	for part in cost films recall reverse letters; do $(BIN)/python benchmarks/inside.py $$part || exit; done
 	$(BIN)/python benchmarks/kernels.py
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 		$(BIN)/python benchmarks/kernels.py --isa avx2 --name kernels_avx2
