@@ -3,6 +3,7 @@
 import random
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -90,6 +91,13 @@ def test_several_traces_share_a_picture(kind: str) -> None:
 
 def test_every_picture_is_drawn_of_some_run() -> None:
     assert {kind for _, kind, _ in CASES} == set(PICTURES)
+
+
+def test_the_documents_name_every_picture() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z]+)` \| (.*) \|$", page, re.M)[: len(PICTURES)] == [
+        (name, picture.what) for name, picture in PICTURES.items()
+    ]
 
 
 ELEMENT = re.compile(r"(exp |−)?([a-z_0-9.]+)\[([\d,]+)\] = (.+)")

@@ -43,6 +43,7 @@ def command(
     unit: Annotated[int | None, Parameter(group=PICTURE)] = None,
     step: Annotated[int | None, Parameter(group=PICTURE)] = None,
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
+    gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
 ) -> None:
     """Look inside: which words moved the answer, and every gate, state and weight on the way to it.
 
@@ -103,10 +104,12 @@ def command(
         Step of the picture, from 0.
     head
         Attention head of the picture, from 0.
+    gate
+        Gate of the cell that is looked at, the rest faded: i, f, g or o of an LSTM, r, z or n of a GRU.
     """
     if save and (beside or probes):
         raise ConfigError("--save keeps one trace: leave --beside and --probes out")
-    asked = {"layer": layer, "unit": unit, "step": step, "head": head}
+    asked = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
     asked = {name: value for name, value in asked.items() if value is not None}
     if picture is None and (asked or out):
         given = ", ".join(f"--{name}" for name in [*asked, *(["out"] if out else [])])
