@@ -6,6 +6,7 @@ from base64 import b64decode
 
 import numpy as np
 import pytest
+import torch
 
 import small
 from unrolled.errors import ConfigError
@@ -62,8 +63,6 @@ def test_it_holds_every_picture_and_needs_no_network():
 
 def wide(T, H, layers):
     generator = np.random.default_rng(0)
-    import torch
-
     tensors = {}
     for layer in range(layers):
         for name in "ifgoch":
@@ -90,6 +89,15 @@ def test_of_more_the_strongest_units_are_drawn_and_the_page_says_so():
     rows = {len(listed(own["rows"])) for own, _, _ in stored(text) if own["tensor"].endswith(".f")}
     assert rows == {STRONGEST}
     assert f"Of 320 units the {STRONGEST}" in text
+
+
+def test_many_pairs_of_tokens_make_it_large_and_it_says_so():
+    tensors = {f"transformer.l0.{name}": torch.rand(3, 500, 2) for name in ("query", "key", "value", "context")}
+    tensors |= {f"transformer.l0.{name}": torch.full((3, 500, 500), 0.002) for name in ("weights", "score")}
+    tensors["log_prob"] = torch.zeros(1)
+    text = page([Trace(Header(run="wide", row="transformer", tokens=("word",) * 500, answers=("pos",)), tensors)])
+    assert "750,000 numbers stand in it, most of them in matrices of all pairs of tokens" in text
+    assert "strongest units" not in text
 
 
 def test_weights_as_they_were_in_training_make_the_gradient_alone():

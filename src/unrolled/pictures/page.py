@@ -27,7 +27,7 @@ from unrolled.pictures.matrix import Shown, key
 __all__ = ["MOST_NUMBERS", "STRONGEST", "page"]
 
 MOST_NUMBERS = 700_000
-"""How many numbers a file holds at most; where there were more, the STRONGEST units of each layer are drawn."""
+"""How many numbers a file holds; where there are more, the STRONGEST units of each layer are drawn, and it says so."""
 STRONGEST = 64
 
 IMAGE = re.compile(r'<image [^>]*data-tensor="[^>]*>')
@@ -45,13 +45,19 @@ def page(traces: Sequence[Trace]) -> str:
         raise ConfigError(
             "a page needs a trace with something to draw: got " + ("no trace" if not traces else "none such")
         )
-    units, note = None, ""
-    sections = _drawn(traces, names, units)
-    total = sum(_count(svg) for _, svgs in sections for svg in svgs)
-    if total > MOST_NUMBERS:
-        units = STRONGEST
-        note = f"{total:,} numbers are more than this page holds: of each layer the {units} strongest units are drawn."
-        sections = _drawn(traces, names, units)
+    sections, notes = _drawn(traces, names, None), []
+    if (whole := _total(sections)) > MOST_NUMBERS:
+        sections = _drawn(traces, names, STRONGEST)
+        if (left := _total(sections)) < whole:
+            notes.append(
+                f"{whole:,} numbers are more than a page holds: of each layer the {STRONGEST} strongest units are "
+                "drawn."
+            )
+        if left > MOST_NUMBERS:
+            notes.append(
+                f"{left:,} numbers stand in it, most of them in matrices of all pairs of tokens, and make it large: "
+                "read fewer tokens (--limit) for a smaller one."
+            )
     store = _Store(traces)
     body = [
         f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n' + "\n".join(map(store.filled, svgs)) + "</section>"
@@ -65,7 +71,7 @@ def page(traces: Sequence[Trace]) -> str:
         title=escape(printable(title)),
         style=style,
         rows=rows,
-        note=f'<p class="note">{escape(note)}</p>' if note else "",
+        note="\n".join(f'<p class="note">{escape(note)}</p>' for note in notes),
         links=links,
         body="\n".join(body),
         values=json.dumps(store.values),
@@ -131,6 +137,10 @@ def _count(svg: str) -> int:
     """How many numbers the matrices of a picture hold."""
     found = (_attributes(image) for image in IMAGE.findall(svg))
     return sum(len(_indices(each["rows"])) * len(_indices(each["columns"])) for each in found)
+
+
+def _total(sections: Sequence[tuple[str, list[str]]]) -> int:
+    return sum(_count(svg) for _, svgs in sections for svg in svgs)
 
 
 class _Store:
