@@ -548,10 +548,10 @@ void look(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v,
   chosen.look(a);
 }
 
-// Its gradients from those of weights and context, each or None.
+// Its gradients from those of weights and context, each or None; those of keys, v and outputs may be added up.
 void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
                    nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext, nb::handle dquery,
-                   nb::handle dkeys, nb::handle dv, nb::handle doutputs) {
+                   nb::handle dkeys, nb::handle dv, nb::handle doutputs, bool add) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
   LookBackward a;
@@ -563,6 +563,7 @@ void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::
   a.dkeys = checked.dense("dkeys", dkeys, {a.B, a.S, a.A}, true);
   a.dv = checked.dense("dv", dv, {a.A}, true);
   a.doutputs = checked.dense("doutputs", doutputs, {a.B, a.S, a.D}, true);
+  a.add = add;
   checked.disjoint();
   const nb::gil_scoped_release release;
   chosen.look_backward(a);
@@ -629,7 +630,8 @@ NB_MODULE(_kernels, m) {
       nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()
   m.def("look", &look, UNROLLED_LOOK, nb::arg("context").none());
   m.def("look_backward", &look_backward, UNROLLED_LOOK, nb::arg("dweights").none(), nb::arg("dcontext").none(),
-        nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(), nb::arg("doutputs").none());
+        nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(), nb::arg("doutputs").none(),
+        nb::arg("add") = false);
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

@@ -105,9 +105,10 @@ struct LookBackward {
   const float* dweights;  // (B, S), or null
   const float* dcontext;  // (B, D), or null
   float* dquery;          // (B, A) written
-  float* dkeys;           // (B, S, A) written
-  float* dv;              // (A) written
-  float* doutputs;        // (B, S, D) written
+  float* dkeys;           // (B, S, A) written, or added to, as the two below
+  float* dv;              // (A)
+  float* doutputs;        // (B, S, D)
+  bool add;               // to what stands there
 };
 
 }  // namespace unrolled

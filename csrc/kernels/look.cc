@@ -110,7 +110,7 @@ class LookBackwardPass {
     const long vectors = vectors_for<float>(a.A);
     for (long i = vectors * id / threads; i < vectors * (id + 1) / threads; ++i) {
       const int n = lanes_of<float>(i, a.A);
-      Vector<float> sum{};
+      Vector<float> sum = a.add ? load_first(a.dv + i * W, n) : Vector<float>{};
       for (long b = 0; b < a.B; ++b) sum += load_first(dv + b * a.A + i * W, n);
       store_first(a.dv + i * W, sum, n);
     }
@@ -136,19 +136,25 @@ class LookBackwardPass {
       each_vector(a.A, [&](long i, int n) {
         const Vector<float> tanh_i = tanh(load_first(query + i, n) + load_first(key + i, n));
         const Vector<float> inner = d * load_first(a.v + i, n) * (1.f - tanh_i * tanh_i);
-        store_first(dkey + i, inner, n);
+        put(dkey + i, inner, n);
         store_first(dquery + i, load_first(dquery + i, n) + inner, n);
         store_first(dv_row + i, load_first(dv_row + i, n) + d * tanh_i, n);
       });
     }
+    if (a.add) return;
     clear(a.dkeys + (first + real) * a.A, (a.S - real) * a.A);
     clear(a.doutputs + (first + real) * a.D, (a.S - real) * a.D);
+  }
+
+  // Writes, or adds to what an earlier call wrote.
+  void put(float* to, Vector<float> value, int n) const {
+    store_first(to, a.add ? load_first(to, n) + value : value, n);
   }
 
   // What comes to an output by way of the context, and the gradient of its weight.
   float through_context(float weight, const float* output, long b, float* doutput) const {
     if (!a.dcontext) {
-      clear(doutput, a.D);
+      if (!a.add) clear(doutput, a.D);
       return 0;
     }
     const float* const dcontext = a.dcontext + b * a.D;
@@ -156,7 +162,7 @@ class LookBackwardPass {
     each_vector(a.D, [&](long d, int n) {
       const Vector<float> dc = load_first(dcontext + d, n);
       sum += dc * load_first(output + d, n);
-      store_first(doutput + d, fill(weight) * dc, n);
+      put(doutput + d, fill(weight) * dc, n);
     });
     return sum_of(sum);
   }

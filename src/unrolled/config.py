@@ -273,8 +273,8 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task, or a row of it, ne
     "classify transformer": {"learning_rate": 1e-3},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
-    "translate transformer": {"num_layers": 3, "learning_rate": 1e-3},
-    "translate gpt": {"bidirectional": False, "num_layers": 4, "learning_rate": 1e-3},
+    "translate transformer": {"num_layers": 3, "learning_rate": 1.5e-3},
+    "translate gpt": {"bidirectional": False, "num_layers": 4, "learning_rate": 1.5e-3},
 }
 
 

@@ -1,12 +1,15 @@
 """A look of additive attention, forward and backward: the definition's values, and a row's bits in any company."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
 
+from unrolled.cells import ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
-from unrolled.layers import Additive, Memory
-from unrolled.scan import fused, native
+from unrolled.layers import Additive, Bahdanau, Memory, Recurrent, Stacked, set_backend
+from unrolled.scan import fused, look, native
 
 pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
 
@@ -86,7 +89,7 @@ def test_the_layer_takes_it_for_a_step() -> None:
 def test_it_has_no_second_derivative_and_says_so() -> None:
     given, lengths = inputs(2, 3, 4, 5)
     leaf = given[0].requires_grad_()
-    _, context = fused.look(*given, lengths)
+    _, context = look.look(*given, lengths)
     with pytest.raises(BackendError, match="second derivatives"):
         torch.autograd.grad(context.sum(), leaf, create_graph=True)
 
@@ -105,3 +108,33 @@ def test_wrong_calls_name_the_argument() -> None:
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=name):
             native.kernels.look(**{**good, name: wrong})
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", [ElmanCell, LSTMCell, GRUCell])
+def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None:
+    """Outputs, what is carried on, and every gradient, those of what is carried on too: the law of twins."""
+    torch.manual_seed(0)
+    B, T, S, E, H, D = 5, 6, 7, 4, 9, 10
+    decoder = Bahdanau(Stacked([Recurrent(cell(E + D, H))]), Additive(H, D, 8))
+    lengths = torch.tensor([6, 2, 0, 4, 1]) if ragged else None
+    source_lengths = torch.tensor([5, 3, 7, 1, 7])
+    x, outputs = torch.randn(B, T, E), torch.randn(B, S, D)
+    first = [torch.randn(B, H) for _ in cell.State._fields]
+
+    def run(dtype: torch.dtype, backend: str) -> list[Tensor]:
+        own = copy.deepcopy(decoder).to(dtype)
+        set_backend(own, backend)
+        leaves = [t.to(dtype).requires_grad_() for t in (x, outputs, *first)]
+        memory = Memory(leaves[1], own.score.keys(leaves[1]), source_lengths, ())
+        y, carry = own(leaves[0], memory, own.begin((cell.State(*leaves[2:]),), memory), lengths)
+        assert ("_ScanBackward" in str(y.grad_fn)) == (backend == "fused")
+        found = [y, *carry.layers[0], carry.weights, carry.context]
+        weights = [torch.linspace(-1, 1, t.numel()).to(dtype).view_as(t) for t in found]
+        torch.autograd.backward(found, weights)
+        return [t.detach() for t in found] + [t.grad for t in (*leaves, *own.parameters())]
+
+    exact, plain, twin = run(torch.float64, "reference"), run(torch.float32, "reference"), run(torch.float32, "fused")
+    for one, near, true in zip(twin, plain, exact, strict=True):
+        bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
+        assert (one - true).abs().max() <= bar + 1e-7  # of a bias that cancels in the softmax nearly nothing is left

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
 from unrolled.layers.scores import Additive
+from unrolled.scan import choose, look
+from unrolled.scan.look import looks
 from unrolled.shapes import check_lengths, real
 from unrolled.state import State, hold
 
@@ -47,7 +49,12 @@ class Bahdanau(nn.Module):
         check_lengths(lengths, B, T)
         lowest = self.layers.layers[0]
         assert isinstance(lowest, Recurrent)
-        here, mask = memory.real, lowest.mask(x)
+        mask = lowest.mask(x)
+        if mask is None and self._learns_at_once(x, memory, lowest):
+            y, own = self._scan(x, memory, carry._replace(layers=carry.layers[0]), lengths, lowest)
+            y, above = self.layers.above(y, carry.layers[1:], lengths)
+            return y, own._replace(layers=(own.layers, *above))
+        here = memory.real
         is_real = None if lengths is None else real(lengths, T).unbind(1)
         own, ys = carry._replace(layers=carry.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
         for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
@@ -60,3 +67,26 @@ class Bahdanau(nn.Module):
             ys.append(y)
         y, above = self.layers.above(torch.cat(ys, dim=1), carry.layers[1:], lengths)
         return y, own._replace(layers=(own.layers, *above))
+
+    def _learns_at_once(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
+        """Whether all steps of the lowest layer are one node of autograd: where gradients flow, and our kernels can."""
+        return (
+            x.shape[1] > 1
+            and torch.is_grad_enabled()
+            and type(self.score) is Additive
+            and looks(x, memory.keys, memory.outputs)
+            and lowest.backend in ("auto", "fused")
+            and choose(lowest.backend, lowest.cell) == "fused"
+            and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # what runs on behind a row's end must not grow
+        )
+
+    def _scan(
+        self, x: Tensor, memory: Memory, own: AttentionCarry, lengths: Tensor | None, lowest: Recurrent
+    ) -> tuple[Tensor, AttentionCarry]:
+        """All steps of the lowest layer, and what it carries after each row's last real one."""
+        y, state, weights, context = look.scan(
+            lowest.cell, x, own.layers, lengths, self.score.query.weight, self.score.v, memory.keys, memory.outputs,
+            memory.lengths,
+        )  # fmt: skip
+        after = AttentionCarry(state, weights, context, ())
+        return y, after if lengths is None else hold(lengths > 0, after, own)

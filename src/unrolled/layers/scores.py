@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from unrolled.errors import ConfigError
 from unrolled.layers.memory import Memory
 from unrolled.layers.mlp import Linear
-from unrolled.scan import fused
+from unrolled.scan.look import look, looks
 
 __all__ = ["Additive", "Dot", "General", "Score", "softmax"]
 
@@ -77,10 +77,10 @@ class Additive(Score):
 
     def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
         """As Score; one step by our own kernel."""
-        if query.shape[1] != 1 or not fused.looks(query, memory.keys, memory.outputs):
+        if query.shape[1] != 1 or not looks(query, memory.keys, memory.outputs):
             return super().forward(query, memory, real)
         asked = self.query(query).squeeze(1)
-        weights, context = fused.look(asked, memory.keys, self.v, memory.outputs, memory.lengths)
+        weights, context = look(asked, memory.keys, self.v, memory.outputs, memory.lengths)
         return weights.unsqueeze(1), context.unsqueeze(1)
 
 

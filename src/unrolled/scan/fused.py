@@ -30,7 +30,7 @@ from unrolled.scan.native import kernels as _kernels
 from unrolled.scan.torch import CELLS
 from unrolled.state import State
 
-__all__ = ["compiled", "isa", "isas", "linear", "look", "looks", "scan", "use_isa"]
+__all__ = ["compiled", "isa", "isas", "linear", "product", "scan", "use_isa"]
 
 
 def scan(
@@ -44,13 +44,13 @@ def scan(
     )  # fmt: skip
     if torch.is_autocast_enabled("cpu"):  # states and sums stay in float32
         with torch.autocast("cpu", enabled=False):
-            y, h, c = run(_recurrence(cell), reverse, *(_full(t) for t in tensors))  # type: ignore[arg-type]
+            y, h, c = run(recurrence_of(cell), reverse, *(_full(t) for t in tensors))  # type: ignore[arg-type]
     else:
-        y, h, c = run(_recurrence(cell), reverse, *tensors)  # type: ignore[arg-type]
+        y, h, c = run(recurrence_of(cell), reverse, *tensors)  # type: ignore[arg-type]
     return y, cell.State(h) if c is None else cell.State(h, c)
 
 
-def _recurrence(cell: Cell[Any, Any]) -> int:
+def recurrence_of(cell: Cell[Any, Any]) -> int:
     """Which of the kernels' recurrences the cell is."""
     assert _kernels is not None
     if isinstance(cell, ElmanCell):
@@ -62,7 +62,7 @@ def _recurrences(cell: Cell[Any, Any]) -> Iterator[Recurrence]:
     found: dict[str, Any] = cell._parameters
     if found.keys() >= CELLS[type(cell)]:
         weights = CellWeights(
-            _recurrence(cell), found["weight_x"], found["weight_h"], found["bias"], found.get("bias_n")
+            recurrence_of(cell), found["weight_x"], found["weight_h"], found["bias"], found.get("bias_n")
         )
         yield Recurrence("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
 
@@ -149,10 +149,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         return F.linear(x, weight, bias) if isa() == "portable" else _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
-    return _product(x, weight, bias)
+    return product(x, weight, bias)
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As `linear`, by our kernel and without gradients."""
     assert _kernels is not None
     y = x.new_empty(*x.shape[:-1], weight.shape[0])
     _kernels.linear(index(x.dtype), threads(), dense(_flat(x)), dense(weight), dense(bias), y.view(-1, weight.shape[0]))
@@ -170,7 +171,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _product(x, weight, bias)
+        return product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -192,61 +193,6 @@ class _Linear(torch.autograd.Function):
             None if dx is None else _flat(dx), dweight, dbias,
         )  # fmt: skip
         return dx, dweight, dbias
-
-
-def looks(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
-    """Whether `look` takes these: float32 on the CPU, with vector instructions."""
-    return (
-        _kernels is not None
-        and isa() != "portable"
-        and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
-
-
-def look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights_s = softmax_s v · tanh(query + key_s) over the real s, (B, S), and Σ_s weights_s o_s, (B, D).
-
-    A row has the same bits in any batch and behind any padding.
-
-    Args:
-        query: (B, A). keys: (B, S, A). v: (A,). outputs: (B, S, D). lengths: (B,), int64, at least 1.
-    """
-    inputs = (dense(query), dense(keys), dense(v), dense(outputs), dense(lengths))
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (query, keys, v, outputs)):
-        return _Look.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
-    return _look(*inputs)  # type: ignore[arg-type]
-
-
-def _look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    assert _kernels is not None
-    weights, context = query.new_empty(keys.shape[:2]), query.new_empty(outputs.shape[0], outputs.shape[2])
-    _kernels.look(index(torch.float32), threads(), query, keys, v, outputs, lengths, weights, context)
-    return weights, context
-
-
-class _Look(torch.autograd.Function):
-    """A look as autograd sees it."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        weights, context = _look(*inputs)
-        ctx.save_for_backward(*inputs, weights)
-        ctx.set_materialize_grads(False)
-        return weights, context
-
-    @staticmethod
-    def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise BackendError("the fused look has no second derivatives: compute in float64 for them")
-        assert _kernels is not None
-        inputs = ctx.saved_tensors[:4]
-        found = [torch.empty_like(t) for t in inputs]  # of query, keys, v and outputs
-        _kernels.look_backward(
-            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *found
-        )
-        return (*found, None)
 
 
 def _full(tensor: Tensor | None) -> Tensor | None:
