@@ -18,7 +18,7 @@ PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class Linear(nn.Linear):
-    """y = W x + b. Without gradients through our own product: a row has the same bits whatever the batch."""
+    """y = W x + b, through our own product: a row has the same bits whatever the batch (see `scan.fused.linear`)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, H)."""
