@@ -39,6 +39,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 
 bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/films.py --search
 	$(BIN)/python benchmarks/dropout.py

@@ -18,6 +18,12 @@ import inside_tables
 ROOT = Path(__file__).parents[1]
 
 
+def demo(found: dict[str, Any]) -> str:
+    """What the demo says."""
+    said = "\n".join(line.rstrip() for line in found["said"].strip().splitlines())
+    return f"It takes {found['seconds']:.0f} seconds here, and says:\n\n```\n{said}\n```"
+
+
 def films(found: dict[str, Any]) -> str:
     """The rows on film sentences."""
     lines = [
@@ -359,6 +365,7 @@ def joeynmt(found: dict[str, Any]) -> str:
 
 
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> what fills it, from which JSON
+    "demo": (demo, "demo"),
     "films": (films, "films"),
     "training_speed": (training_speed, "training_speed"),
     "kernels": (kernels, "kernels"),

@@ -4,7 +4,8 @@
     python benchmarks/translation.py verses ROW [--seed 0] [--time 10m]     English to French verses of up to 60 words
     python benchmarks/translation.py picture                                verses: BLEU by the length of the source
 
-ROW is one of encoder_decoder, attention, transformer and gpt. Each seed of a row is a run of its own in the JSON.
+ROW is one of encoder_decoder, attention, transformer and gpt, or a file of experiments/, which has all settings and
+the time. Each seed of a row is a run of its own in the JSON.
 Settings were chosen on the validation part; figures are of the test part, by greedy decoding and by a beam of 5. On
 letters the word error rate counts answers that are none of a word's pronunciations, the phoneme error rate edits to
 the nearest of them.
@@ -23,6 +24,7 @@ import matplotlib.pyplot as plt
 from record import RESULTS, save_part
 
 import unrolled
+from unrolled.config import chosen, from_toml
 from unrolled.data.pairs import load_pairs
 from unrolled.training import Event, Run
 
@@ -60,9 +62,8 @@ def reporter(every: int = 20) -> Callable[[Event], None]:
     return report
 
 
-def measure(case: str, row: str, seed: int, time: str, out: str | None) -> None:
+def measure(case: str, settings: dict[str, Any], seed: int, out: str | None) -> None:
     """Train a row and evaluate it; the runs of other seeds stay in the JSON."""
-    settings = {"task": "translate", "row": row, "time_limit": time, **SETTINGS[case], **CASES[case][row]}
     run = unrolled.train(f"sample:{case}", seed=seed, report=reporter(), out=out, overwrite=True, **settings)
     training = run.record["training"]
     found = {
@@ -75,13 +76,13 @@ def measure(case: str, row: str, seed: int, time: str, out: str | None) -> None:
     }
     if case == "verses":
         found["samples"] = samples(run)
-    name = f"{row} {time}"
+    name = f"{settings['row']} {settings['time_limit']}"
     path = RESULTS / f"{case}.json"
     before = json.loads(path.read_text(encoding="utf-8")).get(name, {}) if path.is_file() else {}
     same = before.get("settings") == settings
     runs = [one for one in before.get("runs", []) if same and one["seed"] != seed]
     figures = {
-        "row": row,
+        "row": settings["row"],
         "settings": settings,
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "runs": sorted([*runs, found], key=lambda one: one["seed"]),
@@ -124,7 +125,7 @@ def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=[*CASES, "picture"])
-    parser.add_argument("row", nargs="?", choices=list(CASES["letters"]))
+    parser.add_argument("row", nargs="?")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time", default="10m")
     parser.add_argument("--out", help="folder to keep the run in")
@@ -132,9 +133,13 @@ def main() -> None:
     if given.case == "picture":
         picture()
     elif given.row in CASES[given.case]:
-        measure(given.case, given.row, given.seed, given.time, given.out)
+        own = {**SETTINGS[given.case], **CASES[given.case][given.row]}
+        settings = {"task": "translate", "row": given.row, "time_limit": given.time, **own}
+        measure(given.case, settings, given.seed, given.out)
+    elif given.row and given.row.endswith(".toml"):
+        measure(given.case, chosen(from_toml(Path(given.row))), given.seed, given.out)
     else:
-        parser.error(f"{given.case} needs a row: {', '.join(CASES[given.case])}")
+        parser.error(f"{given.case} needs a row, {', '.join(CASES[given.case])}, or a TOML file")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from unrolled import lineage
+from unrolled.defaults import ROW, TASK, TASK_DEFAULTS
 from unrolled.errors import ConfigError, excerpt, nearest
 
 __all__ = [
-    "TASK_DEFAULTS",
     "Config",
     "DataConfig",
     "Device",
@@ -221,61 +221,6 @@ def seconds(time: str) -> float:
     if found is None or not float(found[1]):
         raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-TASK = "classify"
-ROW = "gru"
-TASK_DEFAULTS: dict[str, dict[str, Any]] = {  # where a task, or a row of it, needs another default than the schema's
-    "images": {  # task classify, where `by` says that the data are images
-        "hidden_size": 256,
-        "dropout": 0.2,
-        "learning_rate": 1e-3,
-    },
-    "generate": {
-        "tokenizer": "character",
-        "min_frequency": 1,
-        "lowercase": False,
-        "embedding_size": 64,
-        "embedding_std": 1.0,
-        "hidden_size": 384,
-        "dropout": 0.0,
-        "epochs": 4,
-        "learning_rate": 4e-3,
-        "warmup": 0.03,
-    },
-    "tag": {
-        "label": "UPOS",
-        "tokenizer": "bpe",
-        "vocabulary_size": 600,
-        "whole_words": 20_000,
-        "lowercase": False,
-        "embedding_std": 1.0,
-        "hidden_size": 192,
-        "bidirectional": True,
-        "epochs": 16,
-        "learning_rate": 3e-3,
-        "label_smoothing": 0.1,
-    },
-    "translate": {
-        "row": "attention",
-        "tokenizer": "bpe",
-        "vocabulary_size": 8_000,
-        "lowercase": False,
-        "embedding_size": 256,
-        "embedding_std": 1.0,
-        "hidden_size": 256,
-        "bidirectional": True,
-        "dropout": 0.2,
-        "batch_tokens": 4_096,
-        "learning_rate": 3e-3,
-        "label_smoothing": 0.1,
-    },
-    "classify transformer": {"learning_rate": 1e-3},
-    "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
-    "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
-    "translate transformer": {"num_layers": 3, "learning_rate": 1.5e-3},
-    "translate gpt": {"bidirectional": False, "num_layers": 4, "learning_rate": 1.5e-3},
-}
 
 
 class Config(_Section):

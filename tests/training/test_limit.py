@@ -1,5 +1,7 @@
 """A time limit becomes a number of updates, and leaves no trace."""
 
+import math
+
 import pytest
 import torch
 
@@ -29,12 +31,16 @@ class Clock:
         return timed
 
 
-def test_it_is_the_number_of_updates_that_fit_with_their_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
-    Clock(monkeypatch, update=0.5, evaluation=2.0)
+@pytest.mark.parametrize("update", [0.5, 0.125])  # seconds: the measuring of long and of short updates
+def test_it_is_the_number_of_updates_that_fit_with_their_evaluations(
+    monkeypatch: pytest.MonkeyPatch, update: float
+) -> None:
+    Clock(monkeypatch, update=update, evaluation=2.0)
     run = api.train(pairs(), **SMALL | {"time_limit": "2m", "evaluate_every": 10, "patience": 0})
-    measured = (limit.WARM + limit.MEASURED) * 0.5 + 2.0
+    share = math.ceil(limit.SHARE * 120 / update)
+    measured = (max(limit.WARM, share) + max(limit.MEASURED, share)) * update + 2.0
     left = 120 - measured - 2.0
-    wanted = int(left / (0.5 + 2.0 / 10))
+    wanted = int(left / (update + 2.0 / 10))
     assert run.record["training"]["updates"] == run.record["training"]["planned"] == wanted
     took = run.record["training"]["total_seconds"] + measured
     assert 0.95 * 120 <= took <= 120

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.defaults import TASK_DEFAULTS
 from unrolled.errors import ConfigError
 from unrolled.lineage import LINEAGE, TASKS
 

@@ -6,6 +6,7 @@ that number of updates.
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from unrolled.training.loop import Trainer
@@ -13,7 +14,8 @@ from unrolled.training.progress import Progress
 
 __all__ = ["updates_within"]
 
-WARM, MEASURED = 3, 20  # updates
+WARM, MEASURED = 3, 20  # updates, at least
+SHARE = 0.01  # of the time, at least, that each of both takes: the first updates still look for memory
 
 
 def updates_within(trainer: Trainer, seconds: float) -> int:
@@ -27,12 +29,8 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
     start = {name: value.clone() for name, value in trainer.snapshot().items()}
     planned = trainer.progress.updates
     trainer.model.train()
-    for _ in range(WARM):
-        trainer.update()
-    measured = time.perf_counter()
-    for _ in range(MEASURED):
-        trainer.update()
-    an_update = (time.perf_counter() - measured) / MEASURED
+    seconds_of(trainer, WARM, SHARE * seconds)
+    an_update = seconds_of(trainer, MEASURED, SHARE * seconds)
     trainer.evaluate()
     an_evaluation = trainer.progress.seconds["evaluation"]
     trainer.restore(Progress(planned), start)
@@ -43,3 +41,14 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
         found = left / (an_update + an_evaluation / trainer.evaluate_every)
     trainer.progress.updates = planned
     return max(1, int(found))
+
+
+def seconds_of(trainer: Trainer, updates: int, seconds: float) -> float:
+    """Take at least `updates` for at least `seconds`, and return what one took."""
+    began = time.perf_counter()
+    for taken in itertools.count(1):
+        trainer.update()
+        passed = time.perf_counter() - began
+        if taken >= updates and passed >= seconds:
+            break
+    return passed / taken

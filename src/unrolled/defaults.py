@@ -1,0 +1,70 @@
+"""What a task, or a row of it, starts from where the schema of settings (config.py) has another default.
+
+Chosen on the validation parts of the samples, by trainings of minutes on two cores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ROW", "TASK", "TASK_DEFAULTS"]
+
+TASK = "classify"
+ROW = "gru"
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {
+    "images": {  # task classify, where `by` says that the data are images
+        "hidden_size": 256,
+        "dropout": 0.2,
+        "learning_rate": 1e-3,
+    },
+    "generate": {
+        "tokenizer": "character",
+        "min_frequency": 1,
+        "lowercase": False,
+        "embedding_size": 64,
+        "embedding_std": 1.0,
+        "hidden_size": 384,
+        "dropout": 0.0,
+        "epochs": 4,
+        "learning_rate": 4e-3,
+        "warmup": 0.03,
+    },
+    "tag": {
+        "label": "UPOS",
+        "tokenizer": "bpe",
+        "vocabulary_size": 600,
+        "whole_words": 20_000,
+        "lowercase": False,
+        "embedding_std": 1.0,
+        "hidden_size": 192,
+        "bidirectional": True,
+        "epochs": 16,
+        "learning_rate": 3e-3,
+        "label_smoothing": 0.1,
+    },
+    "translate": {
+        "row": "attention",
+        "tokenizer": "bpe",
+        "vocabulary_size": 8_000,
+        "lowercase": False,
+        "embedding_size": 256,
+        "embedding_std": 1.0,
+        "hidden_size": 256,
+        "bidirectional": True,
+        "dropout": 0.2,
+        "batch_tokens": 4_096,
+        "learning_rate": 3e-3,
+        "label_smoothing": 0.1,
+    },
+    "classify transformer": {"learning_rate": 1e-3},
+    "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
+    "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
+    "translate transformer": {"num_layers": 3, "dropout": 0.1, "batch_tokens": 1_024, "learning_rate": 1.5e-3},
+    "translate gpt": {
+        "bidirectional": False,
+        "num_layers": 4,
+        "dropout": 0.1,
+        "batch_tokens": 1_024,
+        "learning_rate": 1.5e-3,
+    },
+}

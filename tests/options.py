@@ -1,0 +1,70 @@
+"""What every task's test of its options shares: the options of training, and what a tiny training leaves to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.config import DataConfig, TrainingConfig
+from unrolled.errors import DataError
+from unrolled.laws import Option
+from unrolled.training import Run
+from unrolled.training.task import Task
+
+WILD: dict[str, Any] = {"updates": 8, "evaluate_every": 1, "learning_rate": 3.0}  # some evaluations are worse
+ROUNDING = 1e-5
+"""Relative: one update of AdamW moves each weight by about the rate, 2e-3, however small its gradient; another order
+of float32 sums moves that by some units of 1e-7 of the largest weight, of order 1, and this is ten times more."""
+
+OF_TRAINING = [
+    Option("time_limit", "0.001s"),
+    Option("warmup", 0.5),
+    Option("schedule", "constant"),
+    Option("plateau_patience", 3, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("plateau_factor", 0.1, WILD | {"schedule": "plateau", "plateau_patience": 1}),
+    Option("weight_decay", 0.5),
+    Option("label_smoothing", 0.2),
+    Option("average", 0.9),
+    Option("precision", "bf16"),
+    Option("clip", 1e-3),
+    Option("evaluate_every", 1),
+    Option("patience", 1, WILD),
+    Option("keep", "probes"),
+    Option("tensorboard", True),
+    Option("seed", 1),
+    Option("checkpoint_every", 1, changes=False),
+    Option("device", "cpu", changes=False),
+    Option("threads", 1, {"updates": 1}, changes=False, within=ROUNDING),
+    Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
+]
+"""The options of the training section that every task has, in one context for all."""
+
+
+def identity(option: Option) -> str:
+    """The option in a test's name."""
+    return "-".join(str(part) for part in (option.name, option.value, option.context.get("row")) if part is not None)
+
+
+def missing_or_unknown(options: Collection[Option], task: type[Task]) -> set[str]:
+    """The settings of data and training that a table lacks or should not have; the model's stand in tests/models."""
+    wanted = {*DataConfig.model_fields, *TrainingConfig.model_fields} - task.unused
+    return {option.name for option in options} ^ wanted
+
+
+def left_by(train: Callable[[], Run], size: str = "n") -> dict[str, Tensor]:
+    """A tiny training's weights, events, folders and result, `size` the number of what it is of; or its refusal."""
+    try:
+        run = train()
+    except DataError:
+        return {"refused": torch.ones(1)}
+    assert run.path is not None
+    events = [list(event.values()) for event in run.metrics for _ in [event.pop("tokens_per_second")]]
+    return {
+        **run.model.state_dict(),
+        "metrics": torch.tensor([float(value) for event in events for value in event], dtype=torch.float64),
+        "folders": torch.tensor([sum(1 for path in run.path.iterdir() if path.is_dir())]),
+        "result": torch.tensor([getattr(run.test, size), run.test.loss_nats], dtype=torch.float64),
+    }
