@@ -49,13 +49,18 @@ ROWS = {  # hidden sizes at about equal parameters
     "gru": {"hidden_size": 384},
 }
 SECONDS = "150s"
-GPT = {"hidden_size": 104, "embedding_size": 104, "num_layers": 4, "window": 64, "learning_rate": 2e-3}
+TIMED = {  # the same, as multiples of 16, which the kernels like
+    **ROWS,
+    "elman": {"hidden_size": 672},
+    "lstm": {"hidden_size": 336},
+    "gpt": {"hidden_size": 96, "embedding_size": 96, "num_layers": 5, "window": 64, "learning_rate": 2e-3},
+}
 RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12, 2,000 updates, no dropout
     "row": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
     "position": "learned", "tied": True, "streams": 12, "chunk": 64, "updates": 2_000, "learning_rate": 2e-3,
     "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
 }  # fmt: skip
-RECIPE_GRU = {"row": "gru", "hidden_size": 474, "embedding_size": 64, "learning_rate": 4e-3}
+RECIPE_GRU = {"row": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_rows.svg"
 PROMPT = "ROMEO:\n"
 
@@ -216,7 +221,7 @@ def seconds() -> None:
     """Five rows at equal seconds."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
     found = []
-    for row, own in {**ROWS, "gpt": GPT}.items():
+    for row, own in TIMED.items():
         settings = {**PLAIN, "row": row, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
         settings = {name: value for name, value in settings.items() if name not in ("updates", "evaluate_every")}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)

@@ -43,10 +43,10 @@ def test_an_unknown_name_names_the_nearest() -> None:
 
 def test_a_tensor_of_other_rows_says_which_rows_have_it() -> None:
     with pytest.raises(
-        TraceError, match=r'no "attention.weights", .*: row attention have it, and this trace is of row'
+        TraceError, match=r'no "attention.weights", .*: it belongs to row attention; this trace is of row'
     ):
         made()["attention.weights"]
-    with pytest.raises(TraceError, match=r"row lstm, and rows encoder_decoder and attention with cell lstm, have it"):
+    with pytest.raises(TraceError, match=r"it belongs to row lstm, and rows encoder_decoder and attention with cell lstm; this"):
         made()["lstm.l0.f"]
 
 

@@ -30,7 +30,7 @@ class Name(NamedTuple):
 
 def _cell(cell: str, *tensors: tuple[str, str, str, str]) -> list[Name]:
     """The tensors of a recurrent layer."""
-    where = f"row {cell}, and rows encoder_decoder and attention with cell {cell},"
+    where = f"row {cell}, and rows encoder_decoder and attention with cell {cell}"
     return [Name(f"{cell}.l{{i}}.{name}", axes, unit, meaning, where) for name, axes, unit, meaning in tensors]
 
 

@@ -106,7 +106,7 @@ class Trace(Mapping[str, Tensor]):
         this = f"this trace is of row {self.about.row}" + (f" with cell {self.about.cell}" if self.about.cell else "")
         if spec is None or near_misses(name, self._tensors):
             return f'there is no tensor "{name}"{nearest(name, self._tensors)}; see trace.summary() for all there are'
-        return f'this trace has no "{name}", {spec.meaning}: {spec.where} have it, and {this}'
+        return f'this trace has no "{name}", {spec.meaning}: it belongs to {spec.where}; {this}'
 
     def summary(self) -> str:
         """Every tensor, a line each: name, shape in letters and in numbers, unit, meaning."""
