@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrays.h"
@@ -202,11 +203,33 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
                                                     dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
 }
 
-// A cell's weights as they are now, packed once for many calls: for decoding step by step, where packing would be most
-// of a call.
-class Frozen {
+// --- weights as they are now, packed once for many calls: for decoding step by step, where packing would be most of it
+
+constexpr int64_t kMostLanes = 16;  // of float32, of any instruction set
+
+int64_t whole_vectors(int64_t units) { return (units + kMostLanes - 1) / kMostLanes * kMostLanes; }
+
+// Aligned numbers, for packed weights.
+class Packed {
  public:
-  Frozen(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
+  explicit Packed(int64_t numbers)
+      : data(static_cast<float*>(operator new(size_t(numbers) * sizeof(float), std::align_val_t(kLine)))) {
+    expect_large(data.get(), size_t(numbers) * sizeof(float));
+  }
+  float* get() const { return data.get(); }
+
+ private:
+  static constexpr size_t kLine = 64;
+  struct Free {
+    void operator()(float* data) const { operator delete(data, std::align_val_t(kLine)); }
+  };
+  std::unique_ptr<float, Free> data;
+};
+
+// A cell's.
+class FrozenCell {
+ public:
+  FrozenCell(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
       : recurrence((check_recurrence(recurrence), recurrence)), kernel(kernel_of<float>(isa_of(isa), recurrence)) {
     Scan<float> a;
     Checked<float> checked;
@@ -218,12 +241,10 @@ class Frozen {
     check_weights(checked, a, recurrence, {weight_x, weight_h, bias, bias_n});
     if (a.bias) this->bias.assign(a.bias, a.bias + checked.G * H);
     if (a.bias_n) this->bias_n.assign(a.bias_n, a.bias_n + H);
-    const int64_t units = (H + kMostLanes - 1) / kMostLanes * kMostLanes;
-    const size_t numbers = size_t(checked.G * units * (D + H));
-    packed.reset(static_cast<float*>(operator new(numbers * sizeof(float), std::align_val_t(kLine))));
-    expect_large(packed.get(), numbers * sizeof(float));
-    packed_h = packed.get() + checked.G * units * D;
-    kernel.pack(a, packed.get(), packed_h);
+    const int64_t units = whole_vectors(H);
+    packed = std::make_unique<Packed>(checked.G * units * (D + H));
+    packed_h = packed->get() + checked.G * units * D;
+    kernel.pack(a, packed->get(), packed_h);
   }
 
   void forward(int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle mask, nb::handle h0,
@@ -236,7 +257,7 @@ class Frozen {
           ("x must have " + std::to_string(D) + " features, as the weights: got " + std::to_string(a.D)).c_str());
     a.bias = bias.empty() ? nullptr : bias.data();
     a.bias_n = bias_n.empty() ? nullptr : bias_n.data();
-    a.packed_x = packed.get(), a.packed_h = packed_h;
+    a.packed_x = packed->get(), a.packed_h = packed_h;
     check_states(checked, a, recurrence, mask, h0, c0);
     check_outputs(checked, a, recurrence, y, h, c);
     checked.disjoint();
@@ -245,17 +266,11 @@ class Frozen {
   }
 
  private:
-  static constexpr size_t kLine = 64;
-  static constexpr int64_t kMostLanes = 16;  // of float32, of any instruction set
-  struct Free {
-    void operator()(float* data) const { operator delete(data, std::align_val_t(kLine)); }
-  };
-
   const int recurrence;
   const Kernel<float>& kernel;
   int64_t D, H;
   std::vector<float> bias, bias_n;
-  std::unique_ptr<float, Free> packed;  // both weights, see `pack` of a kernel
+  std::unique_ptr<Packed> packed;  // both weights, see `pack` of a kernel
   float* packed_h;
 };
 
@@ -285,6 +300,55 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   const nb::gil_scoped_release release;
   chosen.linear(a);
 }
+
+// A linear layer's. They are packed by the first call with so many rows that it pays; the weight is kept until then.
+class FrozenLinear {
+ public:
+  FrozenLinear(int isa, nb::object weight, nb::handle bias) : isa(isa_of(isa)), weight(std::move(weight)) {
+    Checked<float> checked;
+    Linear a;
+    check_weight(checked, a);
+    const float* const values = checked.dense_or_none("bias", bias, {a.V}, false);
+    if (values) this->bias.assign(values, values + a.V);
+  }
+
+  // y = W x + b, x (N, D), y (N, V).
+  void forward(int threads, nb::handle x, nb::handle y) {
+    check_threads(threads);
+    const Array rows = array("x", x);
+    if (rows.ndim != 2)
+      throw nb::value_error(("x must have shape (N, D): got " + shape_text(rows.size, rows.ndim)).c_str());
+    Checked<float> checked;
+    Linear a;
+    check_weight(checked, a);
+    a.N = rows.size[0], a.threads = threads;
+    a.x = checked.dense("x", x, {a.N, a.D}, false);
+    a.bias = bias.empty() ? nullptr : bias.data();
+    a.y = checked.dense("y", y, {a.N, a.V}, true);
+    checked.disjoint();
+    if (!packed && a.N > kFewRows) {
+      packed = std::make_unique<Packed>(whole_vectors(a.V) * a.D);
+      isa.linear_pack(a, packed->get());
+    }
+    if (packed) a.packed = packed->get();
+    const nb::gil_scoped_release release;
+    isa.linear(a);
+  }
+
+ private:
+  void check_weight(Checked<float>& checked, Linear& a) const {
+    const Array weights = array("weight", weight);
+    if (weights.ndim != 2)
+      throw nb::value_error(("weight must have shape (V, D): got " + shape_text(weights.size, weights.ndim)).c_str());
+    a.V = weights.size[0], a.D = weights.size[1];
+    a.weight = checked.dense("weight", weight, {a.V, a.D}, false);
+  }
+
+  const Isa& isa;
+  const nb::object weight;
+  std::vector<float> bias;
+  std::unique_ptr<Packed> packed;
+};
 
 // Its gradients from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
 void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
@@ -407,12 +471,15 @@ NB_MODULE(_kernels, m) {
   nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
       nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \
       nb::arg("bias_n").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none()
-  nb::class_<Frozen>(m, "Frozen", "A cell's float32 weights as they are now, packed once for many forward calls.")
+  nb::class_<FrozenCell>(m, "FrozenCell", "A cell's float32 weights, packed once for many forward calls.")
       .def(nb::init<int, int, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::arg("recurrence"), nb::arg("isa"),
            nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), nb::arg("bias_n").none())
-      .def("forward", &Frozen::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
+      .def("forward", &FrozenCell::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
            nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
            nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
+  nb::class_<FrozenLinear>(m, "FrozenLinear", "A linear layer's float32 weights, packed once for many forward calls.")
+      .def(nb::init<int, nb::object, nb::handle>(), nb::arg("isa"), nb::arg("weight").none(), nb::arg("bias").none())
+      .def("forward", &FrozenLinear::forward, nb::arg("threads"), nb::arg("x").none(), nb::arg("y").none());
   m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
         nb::arg("bias").none(), nb::arg("y").none());
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),

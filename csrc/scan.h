@@ -61,13 +61,16 @@ struct Backward : Scan<T> {
   T* dc0 = nullptr;          // (B, H) written, LSTM only
 };
 
+constexpr int64_t kFewRows = 8;  // of a linear layer, up to which packing its weights does not pay
+
 struct Linear {
   int64_t N, D, V;  // rows, inputs, outputs
   int threads;
-  const float* x;       // (N, D)
-  const float* weight;  // (V, D)
-  const float* bias;    // (V), or null
-  float* y;             // (N, V) written
+  const float* x;                 // (N, D)
+  const float* weight;            // (V, D)
+  const float* packed = nullptr;  // the same as the same kernel's linear_pack wrote it, or null
+  const float* bias;              // (V), or null
+  float* y;                       // (N, V) written
 };
 
 struct LinearBackward {

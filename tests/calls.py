@@ -29,7 +29,7 @@ def call(given: Given, function: str) -> None:
         getattr(KERNELS, function)(**given)
         return
     own = ("recurrence", "isa", "weight_x", "weight_h", "bias", "bias_n")
-    frozen = KERNELS.Frozen(**{name: given[name] for name in own})
+    frozen = KERNELS.FrozenCell(**{name: given[name] for name in own})
     frozen.forward(**{name: value for name, value in given.items() if name not in own})
 
 

@@ -10,8 +10,8 @@ import pytest
 import unrolled
 
 ROOT = Path(unrolled.__file__).parent
-LEAVES = {"errors", "lineage", "config", "shapes", "state", "machine", "sealed", "svg"}
-LIGHT = {"errors", "lineage", "config"}  # leaves that import nothing heavy
+LEAVES = {"errors", "lineage", "config", "defaults", "shapes", "state", "machine", "sealed", "svg"}
+LIGHT = {"errors", "lineage", "config", "defaults"}  # leaves that import nothing heavy
 LADDER = [
     "cells",
     "scan",

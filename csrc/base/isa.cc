@@ -34,6 +34,7 @@ const Isa kIsas[] = {
 #if defined(__x86_64__)
     {"avx512",
      avx512::multiply_add,
+     avx512::linear_pack,
      avx512::linear,
      avx512::linear_backward,
      avx512::look,
@@ -44,6 +45,7 @@ const Isa kIsas[] = {
      {}},
     {"avx2",
      avx2::multiply_add,
+     avx2::linear_pack,
      avx2::linear,
      avx2::linear_backward,
      avx2::look,
@@ -55,6 +57,7 @@ const Isa kIsas[] = {
 #endif
     {"portable",
      portable::multiply_add,
+     portable::linear_pack,
      portable::linear,
      portable::linear_backward,
      portable::look,

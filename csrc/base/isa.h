@@ -23,7 +23,8 @@ struct Kernels {
 
 struct Isa {
   const char* name;
-  long (*multiply_add)(long rounds);  // see kernels/peak.cc
+  long (*multiply_add)(long rounds);                  // see kernels/peak.cc
+  void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
   void (*linear_backward)(const LinearBackward&);
   void (*look)(const Look&);
@@ -41,6 +42,7 @@ extern const int kIsaCount;
 #define UNROLLED_DECLARE(isa)                             \
   namespace isa {                                         \
   long multiply_add(long rounds);                         \
+  void linear_pack(const Linear&, float*);                \
   void linear(const Linear&);                             \
   void linear_backward(const LinearBackward&);            \
   void look(const Look&);                                 \

@@ -10,10 +10,10 @@
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-constexpr long kFewRows = 8;              // up to which packing the weights does not pay
 constexpr long kRowsAtOnce = 256;         // whose sums stay in the second cache
 constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that are worth waking a thread
 constexpr int W = kLanes<float>;
+constexpr int kTogether = together(kPanelVectors);  // panels that a single row takes at once
 
 // Runs a pass with as many threads as its work is worth; where the team cannot be had, on this thread alone.
 template <class Pass, class Call>
@@ -33,58 +33,84 @@ void pack_columns(const float* from, long stride, int columns, long K, float* to
   for (long k = 0; k < K; ++k, from += stride, to += W) store(to, load_first(from, columns));
 }
 
-// c_n = packed · a_n (+ bias) for the rows n = first … end − 1: a (·, K), packed [block of W columns][k][lane],
+// A range of rows or of blocks: of `all`, the share of one of `threads`.
+struct Share {
+  long first, end;
+  Share(long all, int id, int threads) : first(all * id / threads), end(all * (id + 1) / threads) {}
+};
+
+// c_n = packed · a_n (+ bias) for these rows n and these blocks of W columns: a (·, K), packed [block][k][lane],
 // c (·, columns).
-void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, long first,
-             long end) {
-  const long blocks = vectors_for<float>(columns);
+void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, Share rows,
+             Share blocks) {
   const float* from[kRowsAtOnce];
   float* to[kRowsAtOnce];
-  for (long n = first; n < end; n += kRowsAtOnce) {
-    const long count = smaller(kRowsAtOnce, end - n);
+  for (long n = rows.first; n < rows.end; n += kRowsAtOnce) {
+    const long count = smaller(kRowsAtOnce, rows.end - n);
     for (long i = 0; i < count; ++i) from[i] = a + (n + i) * K, to[i] = c + (n + i) * columns;
-    for (long v = 0; v < blocks; v += kPanelVectors) {
-      const int vectors = int(smaller(kPanelVectors, blocks - v));
+    for (long v = blocks.first; v < blocks.end;) {
+      const long whole = (smaller(blocks.end, columns / W) - v) / kPanelVectors;  // panels without a missing lane
+      const int panels = count == 1 && whole >= kTogether ? kTogether : 1;
+      const int vectors = int(smaller(kPanelVectors, blocks.end - v));
       const int last = lanes_of<float>(v + vectors - 1, columns);
-      multiply(from, count, K, Panel<float>{packed + v * W * K, W, K * W, vectors, last, v * W, true}, to);
-      if (!bias) continue;
-      for (long i = 0; i < count; ++i)
-        for (long block = v; block < v + vectors; ++block) {
-          const int n_units = lanes_of<float>(block, columns);
-          float* const at = to[i] + block * W;
-          store_first(at, load_first(at, n_units) + load_first(bias + block * W, n_units), n_units);
-        }
+      const Panel<float> panel{packed + v * W * K, W, K * W, vectors, last, v * W, true};
+      if (panels > 1)
+        single_row<float, kPanelVectors, kTogether, MultiplyAdd>(from[0], K, panel, kPanelVectors * W * K, to[0],
+                                                                 kPanelVectors * W);
+      else
+        multiply(from, count, K, panel, to);
+      const long end = v + panels * vectors;
+      if (bias)
+        for (long i = 0; i < count; ++i)
+          for (long block = v; block < end; ++block) {
+            const int n_units = lanes_of<float>(block, columns);
+            float* const at = to[i] + block * W;
+            store_first(at, load_first(at, n_units) + load_first(bias + block * W, n_units), n_units);
+          }
+      v = end;
     }
   }
+}
+
+// Packs a block of W rows of a weight (V, D): [k][lane].
+void pack_block(const Linear& a, long block, float* packed) {
+  pack_transposed(a.weight + block * W * a.D, a.D, lanes_of<float>(block, a.V), a.D, packed + block * W * a.D, W);
 }
 
 class LinearPass {
  public:
   LinearPass(const Linear& a, int threads, Workspace& workspace)
-      : a(a), threads(threads), barrier(threads), blocks(vectors_for<float>(a.V)), packed(a.N > kFewRows) {
-    if (packed) packed_w = take<float>(workspace, blocks * W * a.D);
-    sums = take<float>(workspace, threads * kFewRows * kPanelVectors * W);
-  }
+      : a(a),
+        threads(threads),
+        barrier(threads),
+        blocks(vectors_for<float>(a.V)),
+        few(a.N <= kFewRows),
+        packs(!few && !a.packed),
+        packed(packs ? take<float>(workspace, blocks * W * a.D) : const_cast<float*>(a.packed)),
+        sums(take<float>(workspace, threads * kFewRows * kPanelVectors * W)) {}
 
   void work(int id) {
-    if (packed) {
-      for (long block = blocks * id / threads; block < blocks * (id + 1) / threads; ++block)
-        pack_transposed(a.weight + block * W * a.D, a.D, lanes_of<float>(block, a.V), a.D, packed_w + block * W * a.D,
-                        W);
+    const Share mine(blocks, id, threads);
+    if (packs) {
+      for (long block = mine.first; block < mine.end; ++block) pack_block(a, block, packed);
       barrier.wait();
-      product(a.x, a.D, packed_w, a.V, a.bias, a.y, a.N * id / threads, a.N * (id + 1) / threads);
-    } else {
-      few_rows_of(blocks * id / threads, blocks * (id + 1) / threads, sums + id * kFewRows * kPanelVectors * W);
     }
+    if (!packed)
+      in_place(mine, sums + id * kFewRows * kPanelVectors * W);
+    else if (few)
+      product(a.x, a.D, packed, a.V, a.bias, a.y, Share(a.N, 0, 1), mine);
+    else
+      product(a.x, a.D, packed, a.V, a.bias, a.y, Share(a.N, id, threads), Share(blocks, 0, 1));
   }
 
  private:
-  void few_rows_of(long first, long end, float* own) const {
+  // A few rows, from the weights where they stand.
+  void in_place(Share mine, float* own) const {
     const float* x[kFewRows];
     float* to[kFewRows];
     for (long i = 0; i < a.N; ++i) x[i] = a.x + i * a.D, to[i] = own + i * kPanelVectors * W;
-    for (long v = first; v < end; v += kPanelVectors) {
-      const int vectors = int(smaller(kPanelVectors, end - v));
+    for (long v = mine.first; v < mine.end; v += kPanelVectors) {
+      const int vectors = int(smaller(kPanelVectors, mine.end - v));
       Units<float> units[kPanelVectors];
       for (int u = 0; u < vectors; ++u)
         units[u] = {a.weight + (v + u) * W * a.D, lanes_of<float>(v + u, a.V), long(u) * W};
@@ -103,9 +129,10 @@ class LinearPass {
   const int threads;
   Barrier barrier;
   const long blocks;  // of one vector of outputs
-  const bool packed;
-  float* packed_w = nullptr;  // [block][k][lane]
-  float* sums;
+  const bool few;     // rows: threads share the units, else the rows
+  const bool packs;
+  float* const packed;  // [block][k][lane], or null: then the weights are read where they stand
+  float* const sums;
 };
 
 class LinearBackwardPass {
@@ -124,7 +151,7 @@ class LinearBackwardPass {
         pack_columns(a.weight + block * W, a.D, lanes_of<float>(block, a.D), a.V, packed_w + block * W * a.V);
       });
       barrier.wait();
-      product(a.dy, a.V, packed_w, a.D, nullptr, a.dx, a.N * id / threads, a.N * (id + 1) / threads);
+      product(a.dy, a.V, packed_w, a.D, nullptr, a.dx, Share(a.N, id, threads), Share(blocks, 0, 1));
     }
     if (a.dweight || a.dbias) weights(id);
   }
@@ -135,7 +162,8 @@ class LinearBackwardPass {
 
   template <class F>
   void each_block(int id, F&& f) const {
-    for (long block = blocks * id / threads; block < blocks * (id + 1) / threads; ++block) f(block);
+    const Share mine(blocks, id, threads);
+    for (long block = mine.first; block < mine.end; ++block) f(block);
   }
 
   // Chunks of rows in turn: x in panels, by all together; then each thread its own units, dy in tiles. The panels of a
@@ -190,6 +218,9 @@ class LinearBackwardPass {
 
 }  // namespace
 
+void linear_pack(const Linear& a, float* packed) {
+  for (long block = 0; block < vectors_for<float>(a.V); ++block) pack_block(a, block, packed);
+}
 void linear(const Linear& a) { run_linear<LinearPass>(a); }
 void linear_backward(const LinearBackward& a) { run_linear<LinearBackwardPass>(a); }
 

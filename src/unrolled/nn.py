@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from unrolled import cells
 from unrolled.errors import ConfigError
 from unrolled.scan import freeze, fused, scan
-from unrolled.scan.freeze import CellWeights, Recurrence
+from unrolled.scan.freeze import CellWeights, Part
 from unrolled.scan.native import kernels
 from unrolled.scan.replay import replay
 
@@ -351,14 +351,14 @@ def _names(module: nn.RNNCellBase) -> tuple[str, ...]:
     return names if module.bias else names[:2]
 
 
-def _recurrences(module: nn.Module) -> Iterator[Recurrence]:
+def _recurrences(module: nn.Module) -> Iterator[Part]:
     """What `frozen` packs: of a layer each direction, of a cell itself."""
     if getattr(module, "proj_size", 0) == 0:
         directions: Any = [_names(module)] if isinstance(module, nn.RNNCellBase) else module._all_weights
         for names in directions:
             parameters = tuple(getattr(module, name) for name in names)
             if all(isinstance(p, nn.Parameter) for p in parameters):
-                yield Recurrence(names[1], _weights(module, names), parameters)
+                yield Part(names[1], _weights(module, names), parameters)
 
 
 freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell), _recurrences))

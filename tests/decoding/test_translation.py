@@ -15,6 +15,7 @@ from unrolled.decoding import Beam, Sampling, Target, Translation, translate
 from unrolled.decoding import translation as module
 from unrolled.decoding.translation import stream
 from unrolled.errors import ConfigError
+from unrolled.models import Model
 from unrolled.state import EncoderDecoderState
 
 TOKENIZER = Tokenizer.train(["abcdefgh"], kind="character", min_frequency=1)
@@ -27,7 +28,7 @@ SOURCES = ["abc", "h", "ggggggg", "abcdefgh", "cab"]
 class Copier(nn.Module):
     """Writes the source, token by token, and then <eos>; its carry is how many tokens were written."""
 
-    num_outputs, limit = V, None
+    num_outputs, limit, room = V, None, Model.room
 
     def __init__(self, times: int = 1) -> None:
         super().__init__()

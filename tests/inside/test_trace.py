@@ -46,7 +46,7 @@ def test_a_tensor_of_other_rows_says_which_rows_have_it() -> None:
         TraceError, match=r'no "attention.weights", .*: it belongs to row attention; this trace is of row'
     ):
         made()["attention.weights"]
-    with pytest.raises(TraceError, match=r"it belongs to row lstm, and rows encoder_decoder and attention with cell lstm; this"):
+    with pytest.raises(TraceError, match=r"to row lstm, and rows encoder_decoder and attention with cell lstm; this"):
         made()["lstm.l0.f"]
 
 

@@ -27,6 +27,19 @@ def test_rows_begin_where_they_stand(kind: str) -> None:
         torch.testing.assert_close(y[b], x[b] + from_start[begin : begin + 4])
 
 
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_padding_needs_no_place(kind: str) -> None:
+    position, x = Position(6, kind, limit=9), torch.randn(2, 8, 6)
+    from_start = position(torch.zeros(1, 9, 6))[0]
+    y = position(x, torch.tensor([7, 1]), torch.tensor([2, 8]))  # the longest of both would end at 15
+    torch.testing.assert_close(y[0, :2], x[0, :2] + from_start[7:])
+    torch.testing.assert_close(y[1], x[1] + from_start[1:])
+    y = position(torch.zeros(1, 12, 6), None, torch.tensor([9]))
+    torch.testing.assert_close(y[0, :9], from_start)
+    with pytest.raises(ShapeError, match="got 10"):
+        position(x, torch.tensor([7, 1]), torch.tensor([3, 8]))
+
+
 def test_a_sequence_beyond_the_limit_is_refused() -> None:
     position = Position(6, "learned", limit=9)
     position(torch.zeros(1, 9, 6))

@@ -234,3 +234,11 @@ def test_it_takes_pairs_and_answers_at_each_step() -> None:
 def test_its_cells_are_those_of_the_config() -> None:
     model = PAIRS_MODELS[0].make()
     assert all(type(layer.cell) is GRUCell for layer in model.modules() if isinstance(layer, Recurrent))
+
+
+@cases
+def test_lengths_may_be_of_any_integers(case: PairsCase) -> None:
+    model = made(case)
+    wanted, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS))
+    got, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS.int()))
+    assert torch.equal(got, wanted)

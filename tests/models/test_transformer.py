@@ -77,6 +77,29 @@ def test_gpt_reads_source_sep_and_target_in_one_row() -> None:
         torch.testing.assert_close(logits[b], alone(row[None])[0][0, length + 1 :])
 
 
+def test_pairs_that_fit_into_the_window_fit_side_by_side() -> None:
+    """A long source and a short target beside a short source and a long target."""
+    torch.manual_seed(0)
+    model = shaken(GPTModel(PAIRS, 11, ModelConfig(embedding_size=6, hidden_size=8, window=12))).double().eval()
+    source, ids = torch.randint(5, 9, (2, 8)), torch.randint(5, 11, (2, 8))
+    lengths, own = torch.tensor([8, 2]), torch.tensor([3, 8])
+    assert model.room(lengths).tolist() == [3, 9]
+    together, _ = model(ids, model.begin(source, lengths), own)
+    for b, (S, T) in enumerate(zip(lengths.tolist(), own.tolist(), strict=True)):
+        alone, _ = model(ids[[b], :T], model.begin(source[[b], :S]))
+        torch.testing.assert_close(together[b, :T], alone[0])
+
+
+def test_the_room_behind_a_source_is_what_the_places_leave() -> None:
+    config = ModelConfig(embedding_size=6, hidden_size=8, window=12)
+    lengths = torch.tensor([1, 12, 13])
+    assert TransformerModel(PAIRS, 11, config, "each").room(lengths).tolist() == [12, 12, 0]
+    assert GPTModel(PAIRS, 11, config).room(lengths).tolist() == [10, -1, -2]
+    free = config.model_copy(update={"window": None})
+    assert (GPTModel(PAIRS, 11, free).room(lengths) > 1e9).all()
+    assert TransformerModel(PAIRS, 11, free, "each").source_limit is None
+
+
 @cases
 def test_what_is_refused(case: PairsCase) -> None:
     model = made(case)

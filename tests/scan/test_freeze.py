@@ -12,7 +12,8 @@ import parts
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
-from unrolled.layers import Bidirectional, Recurrent, Stacked
+from unrolled.layers import Bidirectional, Head, Recurrent, Stacked
+from unrolled.layers.mlp import Linear
 from unrolled.scan import choose, freeze, frozen, fused
 
 pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
@@ -179,3 +180,43 @@ def test_blocks_that_overlap_end_in_any_order() -> None:
         assert freeze.of(layer.cell) is None
         layer.cell.weight_h.add_(1.0)
         assert not torch.equal(layer(x)[0], wanted)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (7, 5), (64, 48), (130, 67), (33, 300)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_frozen_linear_layer_gives_the_bits_of_a_free_one(sizes: tuple[int, int], bias: bool) -> None:
+    layer = Linear(*sizes, bias=bias)
+    calls = [torch.randn(n, sizes[0]) for n in (1, 3, 9, 1, 8, 300, 2)]  # in place before any is packed, then packed
+    calls.append(torch.randn(2, 3, sizes[0]).transpose(0, 1))
+    with torch.no_grad():
+        free = [layer(x) for x in calls]
+        with frozen(layer):
+            assert freeze.linear_of(layer) is not None
+            assert all(torch.equal(layer(x), y) for x, y in zip(calls, free, strict=True))
+    assert freeze.linear_of(layer) is None
+
+
+def test_linear_layers_notice_changed_weights_and_learn_from_those_as_they_are() -> None:
+    layer, x = nn.Sequential(Linear(5, 7), Head(7, 3)), torch.randn(20, 5)
+    with frozen(layer):
+        layer(x).sum().backward()
+        assert layer[0].weight.grad is not None
+        with torch.no_grad():
+            layer(x)
+            layer[1].bias.add_(1)
+            with pytest.raises(BackendError, match="have changed"):
+                layer(x)
+    prune.l1_unstructured(layer[0], "weight", amount=0.5)
+    with torch.no_grad():
+        free = layer(x)
+        with frozen(layer):
+            assert freeze.linear_of(layer[0]) is None
+            assert torch.equal(layer(x), free)
+
+
+def test_a_wrong_call_of_a_frozen_linear_layer_names_the_argument() -> None:
+    layer = Linear(5, 7)
+    with torch.no_grad(), frozen(layer):
+        for x in (torch.zeros(20, 6), torch.zeros(2, 6), torch.zeros(20, 5).double(), torch.zeros(20, 5).bfloat16()):
+            with pytest.raises((ValueError, TypeError), match="x must"):
+                layer(x)

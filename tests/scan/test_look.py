@@ -138,3 +138,19 @@ def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None
     for one, near, true in zip(twin, plain, exact, strict=True):
         bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
         assert (one - true).abs().max() <= bar + 1e-7  # of a bias that cancels in the softmax nearly nothing is left
+
+
+def test_gradients_may_come_as_one_number_for_all() -> None:
+    """As those of a sum do: they are no array in memory."""
+    decoder = Bahdanau(Stacked([Recurrent(LSTMCell(5, 3))]), Additive(3, 1, 2))
+    outputs, first = torch.randn(2, 4, 1), [torch.randn(2, 3, requires_grad=True) for _ in range(2)]
+    found = {}
+    for backend in ("fused", "reference"):
+        set_backend(decoder, backend)
+        memory = Memory(outputs, decoder.score.keys(outputs), torch.tensor([4, 2]), ())
+        y, carry = decoder(torch.zeros(2, 3, 4), memory, decoder.begin((LSTMCell.State(*first),), memory))
+        state = carry.layers[0]
+        total = y.sum() + state.h.sum() + state.c.sum() + carry.weights.sum() + carry.context.sum()
+        found[backend] = torch.autograd.grad(total, first)
+    for one, other in zip(found["fused"], found["reference"], strict=True):
+        torch.testing.assert_close(one, other)

@@ -216,6 +216,29 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
         run.evaluate([("???", "AB")], on_bad_row="stop")
 
 
+@pytest.mark.parametrize(("row", "window"), [("transformer", 12), ("gpt", 22)])
+def test_a_window_is_kept_by_pairs_and_answers(row: str, window: int, tmp_path: Path) -> None:
+    path = write_pairs(tmp_path / "a.csv", [*translations(), ("abcdefghabcdefgh", "AB")])
+    settings = SMALL | {"row": row, "num_heads": 1, "hidden_size": 4}
+    with pytest.raises(DataError, match=r"a\.csv, line 62: a source of 16 tokens and a target of \d.* window"):
+        api.train(path, window=12 if row == "transformer" else 16, **settings)
+    run = api.train(translations(), window=window, **settings)
+    long = run.decode("abcdefgh", length=2_000, min_length=4)[0].targets[0]
+    assert long.tokens <= (12 if row == "transformer" else 13)
+    with pytest.raises(DataError, match="a source of 21 tokens leaves no room for a target"):
+        run.decode("abc" * 7)
+    with pytest.raises(DataError, match="do not fit into the model's window"):
+        run.evaluate([("abc" * 7, "AB")])
+    trace = run.explain("abc" * 7, influence=False)
+    assert len(trace["source.tokens"]) == (12 if row == "transformer" else 20)
+
+
+def test_a_vocabulary_without_a_token_of_its_own_is_refused() -> None:
+    rare = [(f"w{i}", f"v{i}") for i in range(40)]
+    with pytest.raises(ConfigError, match="no word is seen 2 times .* --min-frequency 1"):
+        api.train(rare, **SMALL | {"tokenizer": "word", "source_tokenizer": "byte", "min_frequency": 2})
+
+
 def test_the_tokenisers_belong_to_the_network(tmp_path: Path) -> None:
     """A vocabulary of another run is noticed, even with sums that fit."""
     from unrolled import sealed

@@ -46,6 +46,13 @@ def test_it_is_the_number_of_updates_that_fit_with_their_evaluations(
     assert 0.95 * 120 <= took <= 120
 
 
+def test_measuring_takes_no_more_than_a_share_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, update=2.0, evaluation=2.5)
+    began = clock.now
+    api.train(pairs(), **SMALL | {"time_limit": "20s", "evaluate_every": 1_000, "patience": 0})
+    assert 15 <= clock.now - began <= 20  # 23 updates would be 46
+
+
 @pytest.mark.parametrize("settings", [{}, {"average": 0.9}, {"row": "feedforward", "dropout": 0.5}])
 def test_it_has_the_bits_of_a_training_with_that_number_of_updates(settings: dict[str, object]) -> None:
     limited = api.train(pairs(), **SMALL | {"time_limit": "0.3s", "evaluate_every": 5} | settings)

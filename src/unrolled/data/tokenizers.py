@@ -158,8 +158,12 @@ class Tokenizer:
 
     @classmethod
     def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
-        """Learn a vocabulary as the settings ask; see `train`."""
-        return cls.train(
+        """Learn a vocabulary as the settings ask; see `train`.
+
+        Raises:
+            ConfigError: as `train`, or no token is seen often enough to be kept.
+        """
+        learned = cls.train(
             texts,
             kind=config.tokenizer,
             vocabulary_size=config.vocabulary_size,
@@ -167,6 +171,12 @@ class Tokenizer:
             lowercase=config.lowercase,
             whole_words=config.whole_words,
         )
+        if learned.vocabulary_size == len(SPECIAL):
+            raise ConfigError(
+                f"no {config.tokenizer} is seen {config.min_frequency} times in the training part, so nothing would be "
+                "known: give more data, --min-frequency 1, or another --tokenizer"
+            )
+        return learned
 
     @property
     def vocabulary_size(self) -> int:

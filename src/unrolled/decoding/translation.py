@@ -14,11 +14,11 @@ from unrolled.data.batches import Sequences, by_length
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tokens
-from unrolled.errors import printable
+from unrolled.errors import DataError, printable
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Target", "Translation", "stream", "translate"]
+__all__ = ["Target", "Translation", "most_tokens", "stream", "translate"]
 
 BATCH_TOKENS = 16_384  # of the sources, padding included, and as often as a beam is wide
 
@@ -81,17 +81,18 @@ def translate(
         how: greedy, sampling or a beam, see `search`.
         prefix: what every target begins with.
         min_length: fewest tokens of a target, the prefix not counted.
-        max_length: most, <eos> counted too; None: twice as many as the source has, and ten.
+        max_length: most, <eos> counted too; None: twice as many as the source has, and ten. Where the model has a
+            limit, no more than fit behind the source are written.
 
     Raises:
-        ConfigError: a length out of range.
+        ConfigError: a length out of range. DataError: a source that leaves no room in the model's limit.
     """
     begun = _ids(tokenizer, prefix)
     found: list[list[Hypothesis]] = [[] for _ in texts]
     width = how.size if isinstance(how, Beam) else 1
     for rows in by_length(sources.lengths, BATCH_TOKENS // width):
         ids, lengths = sources.pad(rows)
-        longest = [_longest(S, max_length) for S in lengths.tolist()]
+        longest = most_tokens(model, lengths, begun, max_length)
         state = _begin(model, ids, lengths)
         some = search(model, [begun] * len(rows), how, state=state, min_length=min_length, max_length=longest)
         for row, hypotheses in zip(rows.tolist(), some, strict=True):
@@ -114,16 +115,32 @@ def stream(
 ) -> Iterator[str]:
     """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`."""
     begun, read = _ids(tokenizer, prefix), tokenizer.reader()
-    state = _begin(model, torch.tensor([source]), torch.tensor([len(source)]))
-    longest = _longest(len(source), max_length)
+    lengths = torch.tensor([len(source)])
+    (longest,) = most_tokens(model, lengths, begun, max_length)
+    state = _begin(model, torch.tensor([source]), lengths)
     tokens = stream_tokens(model, begun, sampling, state=state, min_length=min_length, max_length=longest)
     for token in chain(begun, tokens):
         if piece := read(token):
             yield piece
 
 
-def _longest(source_length: int, given: int | None) -> int:
-    return 2 * source_length + 10 if given is None else given
+def most_tokens(model: Model, lengths: Tensor, prefix: Sequence[int], given: int | None = None) -> list[int]:
+    """Return how many tokens may be written behind sources of these lengths (B,) and a prefix, <eos> counted.
+
+    Args:
+        given: as many, where they fit; None: twice as many as the source has, and ten.
+
+    Raises:
+        DataError: a source that leaves no room in the model's limit.
+    """
+    room = model.room(lengths) - len(prefix)
+    if (room < 1).any():
+        raise DataError(
+            f"a source of {int(lengths[room < 1].max()):,} tokens leaves no room for a target in the model's window",
+            fix="give a shorter one, or train with a larger --window",
+        )
+    wanted = 2 * lengths + 10 if given is None else torch.full_like(lengths, given)
+    return torch.minimum(wanted, room).tolist()
 
 
 def _ids(tokenizer: Tokenizer, prefix: str) -> list[int]:

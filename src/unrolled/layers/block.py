@@ -163,7 +163,7 @@ class Blocks(Layer):
     ) -> tuple[Tensor, State]:
         """(B, T, input_size) -> (B, T, D). keys: of the source, see `keys`; source_lengths: (B,)."""
         states = state or [None] * len(self.blocks)
-        x = self.position(self.enter(x), states[0].length if state else None)
+        x = self.position(self.enter(x), states[0].length if state else None, lengths)
         after = []
         for i, (block, before) in enumerate(zip(self.blocks, states, strict=True)):
             source = None if keys is None else (*keys[i], source_lengths)

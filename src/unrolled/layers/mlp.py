@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
 from unrolled.layers.dropout import Dropout
-from unrolled.scan import fused
+from unrolled.scan import freeze, fused
+from unrolled.scan.freeze import LinearWeights, Part
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
@@ -22,7 +23,8 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, H)."""
-        return fused.linear(x, self.weight, self.bias)
+        kept = freeze.linear_of(self)
+        return fused.linear(x, self.weight, self.bias) if kept is None else kept.run(x)
 
 
 class MLP(nn.Module):
@@ -90,3 +92,12 @@ class TiedHead(nn.Module):
     def forward(self, y: Tensor, vectors: Tensor) -> Tensor:
         """(…, size) and E (V, D) -> (…, V)."""
         return fused.linear(self.project(y), vectors, self.bias)
+
+
+def _weights(layer: Linear) -> Iterator[Part]:
+    """What `scan.frozen` packs."""
+    if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else it is pruned or parametrized: made anew
+        yield Part("weight", LinearWeights(layer.weight, layer.bias), tuple(layer.parameters(recurse=False)))
+
+
+freeze.OWNERS.update(dict.fromkeys((Linear, Head), _weights))

@@ -44,20 +44,27 @@ class Position(nn.Module):
             self.weight = nn.Parameter(torch.randn(limit, size) * std)
         self.table: Tensor | None = None  # of sinusoids, kept because they take longer to make than to add
 
-    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """Return x (B, T, D) with its places added: row b begins at place before[b]; None: all begin at 0.
 
+        lengths (B,) are each row's real steps: padding needs no place of its own.
+
         Raises:
-            ShapeError: it is longer than the limit.
+            ShapeError: a row is longer than the limit.
         """
         T = x.shape[1]
         end = T + (0 if before is None or not len(before) else int(before.max()))
+        if self.limit is not None and end > self.limit and lengths is not None:  # perhaps no single row is so long
+            end = max(1, int((lengths if before is None else before + lengths).max()))
         if self.limit is not None and end > self.limit:
             raise ShapeError(f"a sequence may have at most {self.limit:,} steps here (window): got {end:,}")
         table = self.weight if self.kind == "learned" else self._sinusoids(end, x)
-        if before is None:
+        if before is None and end == T:
             return x + table[:T]
-        return x + table[before[:, None] + torch.arange(T, device=x.device)]
+        places = torch.arange(T, device=x.device)
+        if before is not None:
+            places = before[:, None] + places
+        return x + table[places.clamp(max=end - 1)]
 
     def _sinusoids(self, end: int, like: Tensor) -> Tensor:
         """The vectors of places 0 to `end`, or further."""

@@ -46,7 +46,11 @@ class GPTModel(Model):
         pairs = isinstance(inputs, Pairs)
         window = (PLACES if config.position == "learned" else None) if pairs else WINDOW
         self.blocks = blocks(self.input_size, config, causal=True, window=window, nonlinearity="gelu")
-        self.limit = None if pairs else self.blocks.position.limit
+        places = self.blocks.position.limit
+        if not pairs:
+            self.limit = places
+        elif places is not None:  # <sep> and <bos> stand behind the source, in the same places
+            self.source_limit = max(0, places - 2)
         self.head = head(self)
 
     def begin(self, source: Tensor, lengths: Tensor | None = None) -> ModelState:
@@ -62,6 +66,11 @@ class GPTModel(Model):
         ended = F.pad(source, (0, 1)).scatter(1, lengths.unsqueeze(1), SEP)  # (B, S + 1)
         _, after = self.blocks(self.source_vectors(ended), None, lengths + 1)
         return ModelState(after, ())
+
+    def room(self, lengths: Tensor) -> Tensor:
+        """See Model: source, <sep> and target share their places."""
+        places = self.blocks.position.limit
+        return super().room(lengths) if places is None else places - 1 - lengths
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, T, V), and the keys and values of all steps so far.

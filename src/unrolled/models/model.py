@@ -87,7 +87,9 @@ class Model(nn.Module):
     reach: int | None = None
     """How many inputs back an answer can see, the last one included; None: as far as its state carries."""
     limit: int | None = None
-    """How many inputs a sequence may have, those in its state included; None: any number."""
+    """How many inputs a sequence may have, those in its state included; None: any number. With Pairs see `room`."""
+    source_limit: int | None = None
+    """How many tokens a source may have; None: any number."""
 
     def __init__(
         self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, causal: bool = True
@@ -111,6 +113,10 @@ class Model(nn.Module):
     def begin(self, source: Tensor, lengths: Tensor | None = None) -> State:
         """Read a source and return the state in which decoding begins. Only rows with an encoder have one."""
         raise ConfigError(f"{type(self).__name__} has no encoder: it begins with state None")
+
+    def room(self, lengths: Tensor) -> Tensor:
+        """How many inputs may follow a source of so many tokens, (N,) -> (N,): of the target, <bos> first."""
+        return torch.full_like(lengths, torch.iinfo(lengths.dtype).max)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) or (B, T, V), and the state."""
@@ -167,4 +173,4 @@ def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
         lengths = torch.full((B,), S, device=source.device)
     if source.device.type == "cpu" and B and int(lengths.min()) < 1:
         raise ShapeError(f"a source has at least one token: row {int(lengths.argmin())} has none")
-    return lengths
+    return lengths.long()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unrolled.config import ModelConfig
@@ -64,7 +65,7 @@ class TransformerModel(Model):
         self.limit = self.blocks.position.limit
         self.decoder: Blocks | None = None
         if pairs:
-            source_size, self.limit = config.hidden_size, None  # what is too long is refused by the places
+            source_size, self.limit, self.source_limit = config.hidden_size, None, self.limit
             self.decoder = blocks(
                 self.input_size, config, causal=True, window=places, nonlinearity="relu", source_size=source_size
             )
@@ -83,6 +84,12 @@ class TransformerModel(Model):
         lengths = source_lengths(x, lengths)
         outputs, _ = self.blocks(x, None, lengths)
         return EncoderDecoderState(Memory((), self.decoder.keys(outputs), lengths, ()), None)
+
+    def room(self, lengths: Tensor) -> Tensor:
+        """See Model: each side has its own places."""
+        if self.source_limit is None:
+            return super().room(lengths)
+        return torch.where(lengths <= self.source_limit, self.source_limit, 0)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) and the pool, or (B, T, V). A call is a whole sequence.

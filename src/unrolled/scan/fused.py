@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from unrolled.cells import Cell, ElmanCell, LSTMCell
 from unrolled.errors import BackendError
 from unrolled.scan import freeze
-from unrolled.scan.freeze import CellWeights, Recurrence
+from unrolled.scan.freeze import CellWeights, Part
 from unrolled.scan.native import compiled, dense, index, isa, isas, multiplies_bfloat16, rows, threads, use_isa
 from unrolled.scan.native import kernels as _kernels
 from unrolled.scan.torch import CELLS
@@ -58,13 +58,13 @@ def recurrence_of(cell: Cell[Any, Any]) -> int:
     return int(_kernels.LSTM if isinstance(cell, LSTMCell) else _kernels.GRU)
 
 
-def _recurrences(cell: Cell[Any, Any]) -> Iterator[Recurrence]:
+def _recurrences(cell: Cell[Any, Any]) -> Iterator[Part]:
     found: dict[str, Any] = cell._parameters
     if found.keys() >= CELLS[type(cell)]:
         weights = CellWeights(
             recurrence_of(cell), found["weight_x"], found["weight_h"], found["bias"], found.get("bias_n")
         )
-        yield Recurrence("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
+        yield Part("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
 
 
 freeze.OWNERS.update(dict.fromkeys(CELLS, _recurrences))

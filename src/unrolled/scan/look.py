@@ -213,7 +213,7 @@ class _Scan(torch.autograd.Function):
             kernels.backward(
                 recurrence, number, many, False, xs, None, weight_x, weight_h, bias, bias_n, None, h[0],
                 None if c is None else c[0], y if ctx.real is None else dense(h[1:].transpose(0, 1)), saved,
-                dense(to_h[:, 1:]), None, dc, None, *shares, torch.empty_like(h[0]),
+                dense(to_h[:, 1:]), None, dense(dc), None, *shares, torch.empty_like(h[0]),
                 None if c is None else torch.empty_like(c[0]),
             )  # fmt: skip
             sums = shares

@@ -22,7 +22,7 @@ from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.tokenizers import BOS, EOS
 from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
 from unrolled.decoding.search import search
-from unrolled.decoding.translation import stream
+from unrolled.decoding.translation import most_tokens, stream
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.inside import Example, Source
@@ -115,11 +115,13 @@ class TranslationRun(Run):
         be a list of tokens.
         """
         source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        first, left = cut(read(self.tokenizers.source, source), within(limit, None), "tokens of the source")
+        most = within(limit, self.model.source_limit)
+        first, left = cut(read(self.tokenizers.source, source), most, "tokens of the source")
         self._ids(first.text, 0, cut=True)  # refuses what the run cannot read
         ids = torch.tensor([first.ids])
         tokens, ended = self._found(ids) if target is None else (self._given(target), True)
-        tokens, also = cut(tokens, limit, "tokens of the target")
+        room = int(self.model.room(torch.tensor([ids.shape[1]])))  # for <bos> and the target
+        tokens, also = cut(tokens, min(limit, room - 1), "tokens of the target")
         special = {name: self.tokenizers.target.tokens([name])[0] for name in (BOS, EOS)}
         ended = ended and not also
         return Example(
@@ -139,7 +141,8 @@ class TranslationRun(Run):
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.begin(source.to(device))
-        ((best, *_),) = search(self.model, [[]], Sampling(temperature=0), state=state, max_length=self._longest(None))
+        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._longest(None))
+        ((best, *_),) = search(self.model, [[]], Sampling(temperature=0), state=state, max_length=longest)
         return written(self.tokenizers.target, best.tokens), best.ended == "eos"
 
     def _given(self, target: Any) -> Tokens:
@@ -240,6 +243,7 @@ class TranslationRun(Run):
         left, pairs = encode(part, self.tokenizers, settings)
         if left is not part:
             log_read(left)
+        _refuse_longer(self.model, left, pairs)
         return left, pairs
 
     def _ids(self, text: object, number: int, *, cut: bool | None) -> list[int]:
@@ -319,6 +323,11 @@ class Translate(Task):
             self.pairs["train"], batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
+    def refuse_longer(self, model: Model, row: str) -> None:
+        """Refuse pairs that do not fit into the model's window; see `Task.refuse_longer`."""
+        for name, part in self.splits.parts().items():
+            _refuse_longer(model, part, self.pairs[name])
+
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
         """Nats of the right tokens, smoothed as asked."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
@@ -336,6 +345,19 @@ class Translate(Task):
         """BLEU, edit rates and all else on the test part, by the most probable token at each step."""
         assert isinstance(run, TranslationRun)
         return run.result(self.splits.test, self.pairs["test"]) if len(self.splits.test) else None
+
+
+def _refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> None:
+    """Refuse pairs that do not fit into the model's window."""
+    S, T = pairs.lengths.unbind(1)
+    for row in (model.room(S) < T).nonzero().flatten().tolist():
+        raise part.error(
+            row,
+            "target",
+            f"a source of {int(S[row]):,} tokens and a target of {int(T[row]):,}, <bos> counted, do not fit into the "
+            "model's window",
+            "give shorter ones, cut them with --max-length and --cut, or train with a larger --window",
+        )
 
 
 def _how(

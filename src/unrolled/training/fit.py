@@ -15,7 +15,7 @@ import torch
 
 from unrolled import lineage, machine, scan
 from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
-from unrolled.errors import ConfigError, DataError, TrainingError
+from unrolled.errors import ConfigError, TrainingError
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Inputs, Model
 from unrolled.scan import fused
@@ -115,18 +115,15 @@ def prepare(
     inputs = inputs_of(task.preprocessor)
     model = build(config.row, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
-    if model.limit is not None and task.longest > model.limit:
-        raise DataError(
-            f"the longest sequence has {task.longest:,} tokens, and row {config.row} sees {model.limit:,}",
-            fix=f"give shorter ones, or --window {task.longest}",
-        )
+    task.refuse_longer(model, config.row)
     log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", inputs)
     if start is not None:
         model.load_state_dict(start.weights)
     source = task.source(model, config, device)
     trainer = Trainer(model, source, task.loss(config, device), lambda: task.score(model), config.training)
     if config.training.time_limit and not resumed:
-        trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
+        with machine.kept_memory():
+            trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("%s are %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return Prepared(config, task, model, trainer, start.name if start else None)
 

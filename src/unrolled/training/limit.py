@@ -14,8 +14,8 @@ from unrolled.training.progress import Progress
 
 __all__ = ["updates_within"]
 
-WARM, MEASURED = 3, 20  # updates, at least
-SHARE = 0.01  # of the time, at least, that each of both takes: the first updates still look for memory
+WARM, MEASURED = 3, 20  # updates
+SHARE, MOST = 0.01, 0.1  # of the time: so much at least for each of both, and so much at most
 
 
 def updates_within(trainer: Trainer, seconds: float) -> int:
@@ -29,8 +29,8 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
     start = {name: value.clone() for name, value in trainer.snapshot().items()}
     planned = trainer.progress.updates
     trainer.model.train()
-    seconds_of(trainer, WARM, SHARE * seconds)
-    an_update = seconds_of(trainer, MEASURED, SHARE * seconds)
+    mean_seconds(trainer, WARM, seconds)
+    an_update = mean_seconds(trainer, MEASURED, seconds)
     trainer.evaluate()
     an_evaluation = trainer.progress.seconds["evaluation"]
     trainer.restore(Progress(planned), start)
@@ -43,12 +43,12 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
     return max(1, int(found))
 
 
-def seconds_of(trainer: Trainer, updates: int, seconds: float) -> float:
-    """Take at least `updates` for at least `seconds`, and return what one took."""
+def mean_seconds(trainer: Trainer, updates: int, limit: float) -> float:
+    """Return what an update takes, by so many, or by more or fewer: SHARE to MOST of the limit, but always one."""
     began = time.perf_counter()
     for taken in itertools.count(1):
         trainer.update()
         passed = time.perf_counter() - began
-        if taken >= updates and passed >= seconds:
+        if (taken >= updates and passed >= SHARE * limit) or passed >= MOST * limit:
             break
     return passed / taken

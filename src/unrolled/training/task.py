@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
 from unrolled.data.doctor import Report
+from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.training.loop import Source
 from unrolled.training.preprocessor import Preprocessor, inputs_of, num_outputs_of
@@ -84,6 +85,18 @@ class Task(ABC):
     def longest(self) -> int:
         """Steps of its longest sequence; 0 where none needs to be read whole."""
         return 0
+
+    def refuse_longer(self, model: Model, row: str) -> None:
+        """Refuse sequences that are longer than the model's limit.
+
+        Raises:
+            DataError: names the longest, and the window that would do.
+        """
+        if model.limit is not None and self.longest > model.limit:
+            raise DataError(
+                f"the longest sequence has {self.longest:,} tokens, and row {row} sees {model.limit:,}",
+                fix=f"give shorter ones, or --window {self.longest}",
+            )
 
     @abstractmethod
     def source(self, model: Model, config: Config, device: torch.device) -> Source:
