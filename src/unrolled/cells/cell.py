@@ -5,7 +5,8 @@
     y, state = advance(gates, state)   what they do
 
 One step is `advance(gates(project(x), state), state)`. A scan (unrolled.scan) repeats it over time.
-To write a cell of your own, subclass Cell, name its State, and pass the six laws: `unrolled.laws.check(MyCell(3, 5))`.
+To write a cell of your own, subclass Cell, name its State, and pass the laws: `unrolled.laws.check(MyCell(3, 5))` holds
+it to the first five, `unrolled.laws.options_matter` a table of its options to the sixth.
 """
 
 from __future__ import annotations
