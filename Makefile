@@ -44,6 +44,7 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/films.py --search
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/linear.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py

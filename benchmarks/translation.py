@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 from record import RESULTS, save_part
 
 import unrolled
-from unrolled.config import chosen, from_toml
+from unrolled.config import chosen
 from unrolled.data.pairs import load_pairs
 from unrolled.training import Event, Run
 
@@ -137,7 +137,7 @@ def main() -> None:
         settings = {"task": "translate", "row": given.row, "time_limit": given.time, **own}
         measure(given.case, settings, given.seed, given.out)
     elif given.row and given.row.endswith(".toml"):
-        measure(given.case, chosen(from_toml(Path(given.row))), given.seed, given.out)
+        measure(given.case, chosen(Path(given.row)), given.seed, given.out)
     else:
         parser.error(f"{given.case} needs a row, {', '.join(CASES[given.case])}, or a TOML file")
 

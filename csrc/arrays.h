@@ -124,7 +124,8 @@ template <class T>
 class Checked {
  public:
   int64_t B, T_, D, H, G;
-  bool narrow = false;  // operands (x, both weights, y) are bfloat16, in pairs; all else is float32
+  bool narrow = false;            // operands (x, both weights, y) are bfloat16, in pairs; all else is float32
+  const char* why = ", as x is";  // of the type that is asked for
 
   Array check(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool operand = false) {
     const Array found = array(name, object);
@@ -139,8 +140,8 @@ class Checked {
       throw nb::type_error((std::string(name) + " must be " +
                             (bfloat16         ? "bfloat16, as x is"
                              : narrow         ? "float32, beside a bfloat16 x"
-                             : sizeof(T) == 4 ? "float32, as x is"
-                                              : "float64, as x is"))
+                             : sizeof(T) == 4 ? std::string("float32") + why
+                                              : std::string("float64") + why))
                                .c_str());
     return found;
   }

@@ -278,6 +278,7 @@ class FrozenCell {
 template <class Call>
 void check_linear(Checked<float>& checked, Call& a, int threads, nb::handle x, nb::handle weight) {
   check_threads(threads);
+  checked.why = "";
   const Array rows = array("x", x), weights = array("weight", weight);
   if (rows.ndim != 2)
     throw nb::value_error(("x must have shape (N, D): got " + shape_text(rows.size, rows.ndim)).c_str());
@@ -301,7 +302,7 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   chosen.linear(a);
 }
 
-// A linear layer's. They are packed by the first call with so many rows that it pays; the weight is kept until then.
+// A linear layer's. They are packed by the first call: not every layer of a network is called in decoding.
 class FrozenLinear {
  public:
   FrozenLinear(int isa, nb::object weight, nb::handle bias) : isa(isa_of(isa)), weight(std::move(weight)) {
@@ -326,17 +327,18 @@ class FrozenLinear {
     a.bias = bias.empty() ? nullptr : bias.data();
     a.y = checked.dense("y", y, {a.N, a.V}, true);
     checked.disjoint();
-    if (!packed && a.N > kFewRows) {
+    if (!packed) {
       packed = std::make_unique<Packed>(whole_vectors(a.V) * a.D);
       isa.linear_pack(a, packed->get());
     }
-    if (packed) a.packed = packed->get();
+    a.packed = packed->get();
     const nb::gil_scoped_release release;
     isa.linear(a);
   }
 
  private:
   void check_weight(Checked<float>& checked, Linear& a) const {
+    checked.why = "";
     const Array weights = array("weight", weight);
     if (weights.ndim != 2)
       throw nb::value_error(("weight must have shape (V, D): got " + shape_text(weights.size, weights.ndim)).c_str());
@@ -371,6 +373,7 @@ template <class Call>
 void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
                 nb::handle outputs, nb::handle lengths) {
   check_threads(threads);
+  checked.why = "";
   const Array all_keys = array("keys", keys), all_outputs = array("outputs", outputs);
   if (all_keys.ndim != 3)
     throw nb::value_error(("keys must have shape (B, S, A): got " + shape_text(all_keys.size, all_keys.ndim)).c_str());

@@ -61,8 +61,6 @@ struct Backward : Scan<T> {
   T* dc0 = nullptr;          // (B, H) written, LSTM only
 };
 
-constexpr int64_t kFewRows = 8;  // of a linear layer, up to which packing its weights does not pay
-
 struct Linear {
   int64_t N, D, V;  // rows, inputs, outputs
   int threads;

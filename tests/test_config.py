@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unrolled.config import Config, DataConfig, ModelConfig, TrainingConfig, fields, from_flat, from_toml, to_toml
+from unrolled.config import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    TrainingConfig,
+    chosen,
+    fields,
+    from_flat,
+    from_toml,
+    to_toml,
+)
 from unrolled.errors import ConfigError
 
 
@@ -140,3 +150,11 @@ def test_a_config_is_a_value() -> None:
         Config().row = "lstm"
     with pytest.raises(ValueError, match="frozen"):
         Config().model.hidden_size = 3
+
+
+def test_what_a_file_has_chosen_is_what_stands_in_it(tmp_path: Path) -> None:
+    """Not what its task would have by default: over a run's own settings that would be too much."""
+    path = toml(tmp_path, 'task = "translate"\n[model]\nhidden_size = 288\n[training]\nlearning_rate = 0.003\n')
+    assert from_toml(path).model.dropout == 0.2
+    assert chosen(path) == {"task": "translate", "hidden_size": 288, "learning_rate": 0.003}
+    assert chosen(toml(tmp_path, "")) == {}

@@ -79,15 +79,30 @@ void clear(T* to, long count) {
   memset(to, 0, size_t(count) * sizeof(T));
 }
 
-// Runs a pass on its team; where the team cannot be had, on this thread alone.
-template <class Pass, class Arguments, class Cell>
-void run(const Arguments& arguments, const Cell& cell, Division division) {
-  for (;; division = {1, true}) {
+// Runs the pass that make(threads, workspace) returns on its team; where the team cannot be had, on this thread alone.
+template <class Make>
+void on_team(int threads, Make&& make) {
+  for (;; threads = 1) {
     Workspace& workspace = Workspace::of_this_thread();
     workspace.begin();
-    Pass pass(arguments, cell, division, workspace);
-    if (run_team(division.threads, [](void* it, int id) { static_cast<Pass*>(it)->work(id); }, &pass)) return;
+    auto pass = make(threads, workspace);
+    using Pass = decltype(pass);
+    if (run_team(threads, [](void* it, int id) { static_cast<Pass*>(it)->work(id); }, &pass)) return;
   }
+}
+
+template <class Pass, class Arguments, class Cell>
+void run(const Arguments& arguments, const Cell& cell, const Division& division) {
+  on_team(division.threads, [&](int threads, Workspace& workspace) {
+    return Pass(arguments, cell, threads == 1 ? Division{1, true} : division, workspace);
+  });
+}
+
+// The same for a pass without a cell, on as many threads as are `worth` waking.
+template <class Pass, class Call>
+void run(const Call& call, long worth) {
+  const long wanted = smaller(call.threads, larger(1, worth));
+  on_team(int(wanted), [&](int threads, Workspace& workspace) { return Pass(call, threads, workspace); });
 }
 
 }  // namespace

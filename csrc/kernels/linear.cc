@@ -10,22 +10,11 @@
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
+constexpr long kFewRows = 8;              // up to which packing the weights does not pay
 constexpr long kRowsAtOnce = 256;         // whose sums stay in the second cache
 constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that are worth waking a thread
 constexpr int W = kLanes<float>;
 constexpr int kTogether = together(kPanelVectors);  // panels that a single row takes at once
-
-// Runs a pass with as many threads as its work is worth; where the team cannot be had, on this thread alone.
-template <class Pass, class Call>
-void run_linear(const Call& a) {
-  const long wanted = smaller(a.threads, larger(1, a.N * a.D * a.V / kWorkOfThread));
-  for (int threads = int(wanted);; threads = 1) {
-    Workspace& workspace = Workspace::of_this_thread();
-    workspace.begin();
-    Pass pass(a, threads, workspace);
-    if (run_team(threads, [](void* it, int id) { static_cast<Pass*>(it)->work(id); }, &pass)) return;
-  }
-}
 
 // Packs kLanes columns of a matrix (K rows, `stride` apart) as one vector of a panel, k by k. Columns from `columns` on
 // do not exist and count as zero.
@@ -221,7 +210,7 @@ class LinearBackwardPass {
 void linear_pack(const Linear& a, float* packed) {
   for (long block = 0; block < vectors_for<float>(a.V); ++block) pack_block(a, block, packed);
 }
-void linear(const Linear& a) { run_linear<LinearPass>(a); }
-void linear_backward(const LinearBackward& a) { run_linear<LinearBackwardPass>(a); }
+void linear(const Linear& a) { run<LinearPass>(a, a.N * a.D * a.V / kWorkOfThread); }
+void linear_backward(const LinearBackward& a) { run<LinearBackwardPass>(a, a.N * a.D * a.V / kWorkOfThread); }
 
 }  // namespace unrolled::UNROLLED_ISA

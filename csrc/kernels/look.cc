@@ -1,7 +1,7 @@
 // One look of additive attention, forward and backward: what a decoder's step asks, over what an encoder has left.
 //
-//     a_s = tanh(query + key_s);   score_s = v · a_s;   weights = softmax over the real s;   context = Σ_s weights_s
-//     o_s
+//     a_s = tanh(query + key_s);   score_s = v · a_s;   weights = softmax over the real s
+//     context = Σ_s weights_s o_s
 //
 //     dweights_s = dcontext · o_s (+ dweights_s);   do_s = weights_s dcontext
 //     dscore_s = weights_s (dweights_s − Σ_r weights_r dweights_r)
@@ -30,17 +30,6 @@ UNROLLED_INLINE float sum_of(Vector<float> lanes) {
   float sum = 0;
   for (int i = 0; i < W; ++i) sum += lanes[i];
   return sum;
-}
-
-template <class Pass, class Call>
-void run_look(const Call& a) {
-  const long wanted = smaller(a.threads, larger(1, a.B * a.S * a.A / kWorkOfThread));
-  for (int threads = int(wanted);; threads = 1) {
-    Workspace& workspace = Workspace::of_this_thread();
-    workspace.begin();
-    Pass pass(a, threads, workspace);
-    if (run_team(threads, [](void* it, int id) { static_cast<Pass*>(it)->work(id); }, &pass)) return;
-  }
 }
 
 class LookPass {
@@ -176,7 +165,7 @@ class LookBackwardPass {
 
 }  // namespace
 
-void look(const Look& a) { run_look<LookPass>(a); }
-void look_backward(const LookBackward& a) { run_look<LookBackwardPass>(a); }
+void look(const Look& a) { run<LookPass>(a, a.B * a.S * a.A / kWorkOfThread); }
+void look_backward(const LookBackward& a) { run<LookBackwardPass>(a, a.B * a.S * a.A / kWorkOfThread); }
 
 }  // namespace unrolled::UNROLLED_ISA

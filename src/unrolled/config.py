@@ -329,14 +329,16 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     return _validated(nested)
 
 
-def chosen(config: Config) -> dict[str, Any]:
-    """Return, by flat name, the settings that a TOML file has set: those of `from_toml(file)` that are not defaults."""
-    values = config.flat()
-    sections = {name: getattr(config, name) for name in SECTIONS}
+def chosen(path: Path) -> dict[str, Any]:
+    """Return, by flat name, the settings that stand in a TOML file, and no other.
+
+    Raises:
+        ConfigError: as `from_toml`.
+    """
+    values = from_toml(path).flat()
+    stored = tomllib.loads(path.read_text(encoding="utf-8"))
     return {
-        name: values[name]
-        for section, name, _ in fields()
-        if name in (sections[section] if section else config).model_fields_set
+        name: values[name] for section, name, _ in fields() if name in (stored.get(section, {}) if section else stored)
     }
 
 

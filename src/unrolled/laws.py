@@ -1,4 +1,4 @@
-"""The six laws that make parts interchangeable, as a public suite: `unrolled.laws.check(part)`.
+"""The six laws that make parts interchangeable, as a public suite: `check(part)` for five, `options_matter` for one.
 
     split           one call equals any split of it with the state carried (step by step, in chunks, with empty calls)
     causal          what comes after step t never changes y up to t, to the bit
@@ -51,7 +51,7 @@ class Finding(NamedTuple):
 
 
 def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
-    """Hold `part` to every law that binds it.
+    """Hold `part` to every law that binds it, but for `options_matter`, which needs a table of options.
 
     Args:
         part: a Cell, a Layer or a Model, yours or ours.

@@ -95,7 +95,7 @@ def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
     """
-    return (chosen(from_toml(file)) if file else {}) | given(flags)
+    return (chosen(file) if file else {}) | given(flags)
 
 
 def refuse_given(flags: Any, unused: Collection[str], task: str) -> None:

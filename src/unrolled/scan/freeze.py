@@ -104,7 +104,7 @@ class FrozenScan(_Frozen):
 
 
 class FrozenLinear(_Frozen):
-    """A linear layer's weights, packed by the first call that has enough rows for it."""
+    """A linear layer's weights, packed by the first call: not every layer of a network is called in decoding."""
 
     def __init__(self, weights: LinearWeights, parameters: tuple[Tensor, ...]) -> None:
         super().__init__(parameters)
