@@ -53,7 +53,7 @@ TIMED = {  # the same, as multiples of 16, which the kernels like
     **ROWS,
     "elman": {"hidden_size": 672},
     "lstm": {"hidden_size": 336},
-    "gpt": {"hidden_size": 96, "embedding_size": 96, "num_layers": 5, "window": 64, "learning_rate": 2e-3},
+    "gpt": {"hidden_size": 96, "embedding_size": 96, "num_layers": 5, "window": 64, "streams": 8},
 }
 RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12, 2,000 updates, no dropout
     "row": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
