@@ -71,6 +71,19 @@ def test_settings_out_of_range_are_refused(options: dict[str, object], message: 
     assert str(refused.value).startswith(message)
 
 
+def test_what_was_not_asked_for_is_as_always_and_what_has_no_use_is_refused() -> None:
+    assert Sampling.asked(0.5) == Sampling(0.5)
+    assert Sampling.asked(0) == Sampling(0)
+    assert Sampling.asked(0.5, 3, 0.9, 7) == Sampling(0.5, 3, 0.9, 7)
+    for given in ({"top_k": 3}, {"top_p": 1.0}, {"seed": 0}):
+        with pytest.raises(
+            ConfigError, match=f"at temperature 0 nothing is drawn, so it has no use for {next(iter(given))}"
+        ):
+            Sampling.asked(0, **given)
+    with pytest.raises(ConfigError, match="top_p must be above 0"):
+        Sampling.asked(0, top_p=2.0)
+
+
 def test_the_end_is_chosen_only_where_it_is_asked_for() -> None:
     logits = np.zeros((1, V), dtype=np.float32)
     logits[0, EOS] = 9

@@ -289,6 +289,8 @@ def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Be
     assert len(list(stream_tokens(model, [5], GREEDY, min_length=20, max_length=30))) == 8
     with pytest.raises(DataError, match="9 tokens are given to go on from, and the model reads at most 9, <bos> coun"):
         search(model, [[5] * 9], how, max_length=3)
+    with pytest.raises(DataError, match="9 tokens are given to go on from"):
+        stream_tokens(model, [5] * 9, GREEDY, max_length=3)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(seed=4)])
@@ -315,15 +317,21 @@ def test_the_state_that_was_given_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Beam(0), "beam must be at least 1: got 0"),
+        (lambda: Beam(0), "beam must be from 1 to 1,024: got 0"),
+        (lambda: Beam(10**10), "beam must be from 1 to 1,024: got 10000000000"),
         (lambda: Beam(2, -0.5), "length_penalty must be at least 0 and below 100: got -0.5"),
         (lambda: Beam(2, float("nan")), "length_penalty must be at least 0 and below 100: got nan"),
         (lambda: Beam(2, n_best=3), "n_best must be from 1 to the beam's size, 2: got 3"),
         (lambda: Beam(2, n_best=0), "n_best must be from 1 to the beam's size, 2: got 0"),
-        (lambda: search(Translator(), [[]], GREEDY, max_length=0), "max_length must be at least 1, and at least min"),
-        (lambda: search(Translator(), [[]], GREEDY, min_length=5, max_length=4), "max_length must be at least 1, and"),
+        (
+            lambda: search(Translator(), [[]], GREEDY, max_length=0),
+            "max_length must be from 1 to 1,000,000,000, and at",
+        ),
+        (lambda: search(Translator(), [[]], GREEDY, max_length=10**20), "max_length must be from 1 to 1,000,000,000"),
+        (lambda: search(Translator(), [[], []], Beam(2), max_length=[3, 0]), "max_length must be from 1 to"),
+        (lambda: search(Translator(), [[]], GREEDY, min_length=5, max_length=4), "max_length must be from 1 to"),
         (lambda: search(Translator(), [[]], GREEDY, min_length=-1, max_length=4), "min_length must be at least 0"),
-        (lambda: next(stream_tokens(Translator(), [], GREEDY, max_length=0)), "max_length must be at least 1"),
+        (lambda: stream_tokens(Translator(), [], GREEDY, max_length=0), "max_length must be from 1 to"),
     ],
 )
 def test_settings_out_of_range_are_refused(make: object, message: str) -> None:

@@ -81,7 +81,7 @@ def test_lengths_depend_on_the_source_unless_they_are_given() -> None:
         assert answer.targets[0].ended == "length"
     assert answered(Copier(), GREEDY, max_length=2)[0] == "ab"
     assert all(len(text) >= 9 for text in answered(Copier(), GREEDY, min_length=9))
-    with pytest.raises(ConfigError, match="max_length must be at least 1"):
+    with pytest.raises(ConfigError, match="max_length must be from 1 to"):
         answers(Copier(), ["a"], GREEDY, max_length=0)
 
 
@@ -93,6 +93,8 @@ def test_a_stream_is_the_text_that_greedy_finds() -> None:
             assert "".join(pieces) == text
             assert len(pieces) == len(source)
     assert list(stream(Copier(), TOKENIZER, source, GREEDY, max_length=1)) == ["d"]
+    with pytest.raises(ConfigError, match="max_length must be from 1 to"):
+        stream(Copier(), TOKENIZER, source, GREEDY, max_length=0)
 
 
 def test_an_answer_goes_into_json_and_onto_a_terminal() -> None:

@@ -103,7 +103,10 @@ def test_it_answers_for_many_and_for_none() -> None:
         ("a", {"temperature": -1}, "temperature must be 0 (greedy), or from"),
         ("a", {"top_p": 0}, "top_p must be above 0"),
         ("a", {"top_k": 0}, "top_k must be at least 1"),
-        ("a", {"length": -1}, "length must be at least 0: got -1"),
+        ("a", {"temperature": 0, "top_k": 3}, "at temperature 0 nothing is drawn, so it has no use for top_k"),
+        ("a", {"temperature": 0, "top_p": 1.0, "seed": 0}, "so it has no use for top_p, seed: leave it out"),
+        ("a", {"length": -1}, "length must be from 0 to 1,000,000,000: got -1"),
+        ("a", {"length": 10**20}, "length must be from 0 to 1,000,000,000: got 100000000000000000000"),
         ("a", {"stop": ""}, "stop must not be empty"),
     ],
 )

@@ -162,19 +162,37 @@ def test_a_source_beyond_the_limit_is_cut_on_request() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"beam": 0}, "beam must be at least 1: got 0"),
+        ({"beam": 0}, "beam must be from 1 to 1,024: got 0"),
+        ({"beam": 10**10}, "beam must be from 1 to 1,024: got 10000000000"),
         ({"n_best": 2}, "n_best must be from 1 to the beam's size, 1: got 2"),
         ({"beam": 2, "length_penalty": -1.0}, "length_penalty must be at least 0"),
         ({"beam": 2, "temperature": 0.5}, "are for drawing: leave one out"),
         ({"beam": 2, "top_k": 3}, "are for drawing"),
+        ({"beam": 2, "top_p": 1.0}, "are for drawing"),
+        ({"beam": 2, "seed": 0}, "are for drawing"),
+        ({"length_penalty": 0.6}, "length_penalty is for a beam of 2 or more, and none is asked for: leave it out"),
+        ({"top_k": 3}, "at temperature 0 nothing is drawn, so it has no use for top_k: leave it out, or give a temper"),
+        ({"top_p": 1.0, "seed": 0}, "so it has no use for top_p, seed"),
         ({"temperature": -1.0}, "temperature must be"),
-        ({"length": 0}, "length must be at least 1: got 0"),
-        ({"min_length": 9, "length": 3}, "at least min_length"),
+        ({"length": 0}, "length must be from 1 to 1,000,000,000: got 0"),
+        ({"length": 10**20}, "length must be from 1 to 1,000,000,000: got 100000000000000000000"),
+        ({"min_length": 9, "length": 3}, "min_length must be from 0 to length, 3: got 9"),
+        ({"min_length": -1}, "min_length must be from 0 to length, 7: got -1"),
+        (
+            {"min_length": 100},
+            "min_length must be from 0 to length, 7: got 100; give a smaller one, or a larger length",
+        ),
     ],
 )
 def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) -> None:
+    run = translation_run()
     with pytest.raises(ConfigError, match=problem):
-        translation_run().decode("abc", **options)
+        run.decode("abc", **options)
+    if not options.keys() & {"beam", "length_penalty", "n_best"}:
+        with pytest.raises(ConfigError, match=problem):
+            run.stream("abc", **options)  # at once, before a piece is asked for
+    with pytest.raises(ConfigError, match="length_penalty is for a beam of 2 or more"):
+        run.evaluate(translations(3), length_penalty=0.6)
 
 
 def test_a_prefix_must_be_known() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -56,6 +56,25 @@ class Sampling:
             raise ConfigError(f"top_p must be above 0 and at most 1: got {self.top_p}")
         if self.seed < 0:
             raise ConfigError(f"seed must be at least 0: got {self.seed}")
+
+    @classmethod
+    def asked(
+        cls, temperature: float, top_k: int | None = None, top_p: float | None = None, seed: int | None = None
+    ) -> Self:
+        """Return how tokens are chosen where None stands for what was not asked for.
+
+        Raises:
+            ConfigError: a value out of range, or one without use: at temperature 0 nothing is drawn.
+        """
+        asked: dict[str, Any] = {"top_k": top_k, "top_p": top_p, "seed": seed}
+        given = {name: value for name, value in asked.items() if value is not None}
+        made = cls(temperature, **given)
+        if temperature == 0 and given:
+            raise ConfigError(
+                f"at temperature 0 nothing is drawn, so it has no use for {', '.join(given)}: leave it out, or give a "
+                "temperature above 0"
+            )
+        return made
 
     def probabilities(self, logits: Floats) -> Floats:
         """Logits (B, V) -> what is chosen from, (B, V), not normalised: 0 for what is left out. temperature > 0."""

@@ -31,7 +31,12 @@ from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
 
-__all__ = ["Beam", "Ended", "Hypothesis", "search", "stream_tokens"]
+__all__ = ["LONGEST", "WIDEST", "Beam", "Ended", "Hypothesis", "search", "stream_tokens"]
+
+LONGEST = 1_000_000_000
+"""Most tokens that may be asked for: beyond, nobody waits for the end, and integers of 64 bits have one."""
+WIDEST = 1_024
+"""Most beginnings of a beam: a step looks at so many times so many continuations of each source."""
 
 Ended = Literal["eos", "length"]
 Integers = NDArray[np.int64]
@@ -57,7 +62,7 @@ class Beam:
     """A beam search.
 
     Args:
-        size: how many beginnings are kept; 1 is greedy.
+        size: how many beginnings are kept, at most 1,024; 1 is greedy.
         length_penalty: α; 0 ranks by ln p, which prefers what is short, larger ones what is longer.
         n_best: how many hypotheses are returned, at most `size`.
 
@@ -70,8 +75,8 @@ class Beam:
     n_best: int = 1
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ConfigError(f"beam must be at least 1: got {self.size}")
+        if not 1 <= self.size <= WIDEST:
+            raise ConfigError(f"beam must be from 1 to {WIDEST:,}: got {self.size}")
         if not 0 <= self.length_penalty < 100:
             raise ConfigError(f"length_penalty must be at least 0 and below 100: got {self.length_penalty}")
         if not 1 <= self.n_best <= self.size:
@@ -103,16 +108,18 @@ def search(
         how: `Sampling(temperature=0)` is greedy.
         state: of B rows, what `model.begin` returned; None where there is no source.
         min_length: fewest tokens before <eos>.
-        max_length: most tokens, <eos> included, of all or of each prompt. Where the model's sequences have a limit, no
-            more than fit behind the prompt are written.
+        max_length: most tokens, <eos> included, of all or of each prompt; at most 1,000,000,000. Where the model's
+            sequences have a limit, no more than fit behind the prompt are written.
 
     Raises:
         ConfigError: a length out of range. DataError: a prompt that leaves no room in the model's limit.
     """
-    longest = np.broadcast_to(np.asarray(max_length, dtype=np.int64), len(prompts))
+    lengths = max_length if isinstance(max_length, Sequence) else [max_length] * len(prompts)
+    for most in set(lengths):
+        _check(min_length, most)
     if not len(prompts):
         return []
-    _check(min_length, int(longest.min()))
+    longest = np.asarray(lengths, dtype=np.int64)
     longest = np.minimum(longest, _room(model, prompts))
     with frozen(model):
         if isinstance(how, Beam):
@@ -131,10 +138,16 @@ def stream_tokens(
 ) -> Iterator[int]:
     """Yield the tokens that `search` finds for one prompt by sampling, as they are chosen; <eos> too, if it ends so.
 
-    Arguments and errors are those of `search`; the errors are raised at the first token.
+    Arguments and errors are those of `search`; the errors are raised at once.
     """
     _check(min_length, max_length)
     longest = min(max_length, int(_room(model, [prompt])[0]))
+    return _streamed(model, prompt, sampling, state, min_length, longest)
+
+
+def _streamed(
+    model: Model, prompt: Sequence[int], sampling: Sampling, state: State, min_length: int, longest: int
+) -> Iterator[int]:
     with frozen(model):
         generation = Generation(model, [prompt], sampling, state)
         for step in range(longest):
@@ -147,8 +160,10 @@ def stream_tokens(
 def _check(min_length: int, max_length: int) -> None:
     if min_length < 0:
         raise ConfigError(f"min_length must be at least 0: got {min_length}")
-    if max_length < max(1, min_length):
-        raise ConfigError(f"max_length must be at least 1, and at least min_length, {min_length}: got {max_length}")
+    if not max(1, min_length) <= max_length <= LONGEST:
+        raise ConfigError(
+            f"max_length must be from 1 to {LONGEST:,}, and at least min_length, {min_length}: got {max_length}"
+        )
 
 
 def _room(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:

@@ -113,15 +113,16 @@ def stream(
     min_length: int = 0,
     max_length: int | None = None,
 ) -> Iterator[str]:
-    """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`."""
-    begun, read = _ids(tokenizer, prefix), tokenizer.reader()
-    lengths = torch.tensor([len(source)])
+    """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`.
+
+    Errors are raised at once.
+    """
+    begun, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
     (longest,) = most_tokens(model, lengths, begun, max_length)
     state = _begin(model, torch.tensor([source]), lengths)
     tokens = stream_tokens(model, begun, sampling, state=state, min_length=min_length, max_length=longest)
-    for token in chain(begun, tokens):
-        if piece := read(token):
-            yield piece
+    read = tokenizer.reader()
+    return (piece for token in chain(begun, tokens) if (piece := read(token)))
 
 
 def most_tokens(model: Model, lengths: Tensor, prefix: Sequence[int], given: int | None = None) -> list[int]:

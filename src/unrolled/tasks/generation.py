@@ -18,6 +18,7 @@ from unrolled.data.text_report import TextReport, inspect_text
 from unrolled.data.tokenizers import BOS, SPECIAL, Tokenizer
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
 from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import LONGEST
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
 from unrolled.inside import Example
@@ -56,8 +57,8 @@ class GenerationRun(Run):
         length: int = 500,
         temperature: float = 1.0,
         top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int = 0,
+        top_p: float | None = None,
+        seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> list[Continuation]:
         """Continue one text or many, in their order. A prompt's continuation does not depend on its neighbours.
@@ -65,15 +66,16 @@ class GenerationRun(Run):
         Args:
             prompts: what to continue; "" begins a text.
             length: most tokens to write.
-            temperature, top_k, top_p, seed: how tokens are chosen, see `unrolled.decoding.Sampling`.
+            temperature, top_k, top_p, seed: how tokens are chosen, see `unrolled.decoding.Sampling`; at temperature 0
+                none of the others has a use.
             stop: a text ends before the first of these.
 
         Raises:
             DataError: a prompt is not a string, or holds what the run has never seen.
-            ConfigError: a setting out of range.
+            ConfigError: a setting out of range or without use.
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-        sampling = Sampling(temperature, top_k, top_p, seed)
+        sampling = Sampling.asked(temperature, top_k, top_p, seed)
         read = [(prompt, self._ids(prompt, number)) for number, prompt in enumerate(prompts)]
         return decode(self.model, self.tokenizer, read, sampling, length=_length(length), stop=_stops(stop))
 
@@ -84,8 +86,8 @@ class GenerationRun(Run):
         length: int | None = None,
         temperature: float = 1.0,
         top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int = 0,
+        top_p: float | None = None,
+        seed: int | None = None,
         stop: str | Sequence[str] = (),
     ) -> Iterator[str]:
         """Yield what `decode` would write, piece by piece as it is written; without a length, for ever.
@@ -93,7 +95,7 @@ class GenerationRun(Run):
         A recurrent row does so at constant memory and time a token. Arguments and errors are those of `decode`, and
         raised at once.
         """
-        sampling, most = Sampling(temperature, top_k, top_p, seed), None if length is None else _length(length)
+        sampling, most = Sampling.asked(temperature, top_k, top_p, seed), None if length is None else _length(length)
         ids = self._ids(prompt, 0)
         return stream(self.model, self.tokenizer, ids, sampling, length=most, stop=_stops(stop))
 
@@ -309,8 +311,8 @@ def _named(token: str, place: int) -> str:
 
 
 def _length(length: int) -> int:
-    if length < 0:
-        raise ConfigError(f"length must be at least 0: got {length}")
+    if not 0 <= length <= LONGEST:
+        raise ConfigError(f"length must be from 0 to {LONGEST:,}: got {length}")
     return length
 
 

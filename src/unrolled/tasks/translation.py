@@ -21,7 +21,7 @@ from unrolled.data.pair_splits import PairSplits, split_pairs
 from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.tokenizers import BOS, EOS
 from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
-from unrolled.decoding.search import search
+from unrolled.decoding.search import LONGEST, search
 from unrolled.decoding.translation import most_tokens, stream
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
@@ -56,12 +56,12 @@ class TranslationRun(Run):
         sources: str | Iterable[str],
         *,
         beam: int = 1,
-        length_penalty: float = 0.6,
+        length_penalty: float | None = None,
         n_best: int = 1,
         temperature: float = 0.0,
         top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int = 0,
+        top_p: float | None = None,
+        seed: int | None = None,
         prefix: str = "",
         min_length: int = 0,
         length: int | None = None,
@@ -71,8 +71,10 @@ class TranslationRun(Run):
 
         Args:
             sources: one text, or several.
-            beam, length_penalty, n_best: see `unrolled.decoding.Beam`; a beam of 1 takes the most probable token.
-            temperature, top_k, top_p, seed: above 0 tokens are drawn instead, see `unrolled.decoding.Sampling`.
+            beam, length_penalty, n_best: see `unrolled.decoding.Beam`; a beam of 1 takes the most probable token, and
+                has no use for the others.
+            temperature, top_k, top_p, seed: above 0 tokens are drawn instead, see `unrolled.decoding.Sampling`; at 0
+                none of the others has a use.
             prefix: what each answer begins with.
             min_length, length: fewest and most tokens to write, the end that it finds itself being one of them; by
                 default as many as the longest target of training has.
@@ -80,13 +82,13 @@ class TranslationRun(Run):
 
         Raises:
             DataError: a source is not a string, is empty, beyond the limit, or has nothing that the run knows.
-            ConfigError: a setting out of range.
+            ConfigError: a setting out of range or without use.
         """
-        how = _how(Beam(beam, length_penalty, n_best), temperature, top_k, top_p, seed)
+        how = _how(beam, length_penalty, n_best, temperature, top_k, top_p, seed)
         texts = [sources] if isinstance(sources, str) else list(sources)
         read = Sequences(self._ids(text, number, cut=cut) for number, text in enumerate(texts))
         self._refuse_unknown(prefix)
-        longest, target = self._longest(length), self.tokenizers.target
+        longest, target = self._longest(length, min_length), self.tokenizers.target
         return translate(self.model, target, texts, read, how, prefix=prefix, min_length=min_length, max_length=longest)
 
     def stream(
@@ -95,17 +97,17 @@ class TranslationRun(Run):
         *,
         temperature: float = 0.0,
         top_k: int | None = None,
-        top_p: float = 1.0,
-        seed: int = 0,
+        top_p: float | None = None,
+        seed: int | None = None,
         prefix: str = "",
         min_length: int = 0,
         length: int | None = None,
         cut: bool | None = None,
     ) -> Iterator[str]:
         """Yield what `decode` would write without a beam, piece by piece; arguments and errors are its, at once."""
-        ids, how = self._ids(source, 0, cut=cut), Sampling(temperature, top_k, top_p, seed)
+        ids, how = self._ids(source, 0, cut=cut), Sampling.asked(temperature, top_k, top_p, seed)
         self._refuse_unknown(prefix)
-        longest, target = self._longest(length), self.tokenizers.target
+        longest, target = self._longest(length, min_length), self.tokenizers.target
         return stream(self.model, target, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
 
     def example(self, given: Any, *, limit: int = LIMIT) -> Example:
@@ -175,7 +177,7 @@ class TranslationRun(Run):
         on_bad_row: str | None = None,
         cut: bool | None = None,
         beam: int = 1,
-        length_penalty: float = 0.6,
+        length_penalty: float | None = None,
     ) -> TranslationResult:
         """Compare the model's answers with the targets of `data`, or of the test part it was trained beside.
 
@@ -191,9 +193,9 @@ class TranslationRun(Run):
         Raises:
             DataError: a bad row, a pair that the model cannot take, or (with None) training data that are gone or have
                 changed.
-            ConfigError: columns are named without data, or a beam out of range.
+            ConfigError: columns are named without data, a beam out of range, or a penalty without one.
         """
-        how = _how(Beam(beam, length_penalty))
+        how = _how(beam, length_penalty)
         settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, cut=cut)
         if data is not None:
             part = load_pairs(data, settings)
@@ -267,13 +269,16 @@ class TranslationRun(Run):
         if unknown := self.tokenizers.target.unknown(prefix):
             raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
 
-    def _longest(self, length: int | None) -> int:
+    def _longest(self, length: int | None, min_length: int = 0) -> int:
         """Most tokens to write, <eos> included."""
-        if length is None:
-            return 1 + int(self.record["data"]["longest_target"])
-        if length < 1:
-            raise ConfigError(f"length must be at least 1: got {length}")
-        return length
+        most = 1 + int(self.record["data"]["longest_target"]) if length is None else length
+        if not 1 <= most <= LONGEST:
+            raise ConfigError(f"length must be from 1 to {LONGEST:,}: got {most}")
+        if not 0 <= min_length <= most:
+            raise ConfigError(
+                f"min_length must be from 0 to length, {most}: got {min_length}; give a smaller one, or a larger length"
+            )
+        return most
 
 
 class Translate(Task):
@@ -361,17 +366,29 @@ def _refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> Non
 
 
 def _how(
-    beam: Beam, temperature: float = 0.0, top_k: int | None = None, top_p: float = 1.0, seed: int = 0
+    beam: int,
+    length_penalty: float | None = None,
+    n_best: int = 1,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
 ) -> Beam | Sampling:
-    """How answers are found: by a beam, by drawing, or, with neither, by the most probable token."""
-    drawing = Sampling(temperature, top_k, top_p, seed)
-    if beam.size == 1:
-        return drawing
-    if drawing != Sampling(temperature=0, seed=seed):
-        raise ConfigError(
-            f"a beam of {beam.size} searches; temperature, top_k and top_p are for drawing: leave one out"
-        )
-    return beam
+    """How answers are found: by a beam, by drawing, or, with neither, by the most probable token.
+
+    Raises:
+        ConfigError: a value out of range, or one that has no use in the way that the others ask for.
+    """
+    found = Beam(beam, Beam.length_penalty if length_penalty is None else length_penalty, n_best)
+    if beam > 1:
+        if temperature != 0 or (top_k, top_p, seed) != (None, None, None):
+            raise ConfigError(
+                f"a beam of {beam} searches; temperature, top_k, top_p and seed are for drawing: leave one out"
+            )
+        return found
+    if length_penalty is not None:
+        raise ConfigError("length_penalty is for a beam of 2 or more, and none is asked for: leave it out, or give one")
+    return Sampling.asked(temperature, top_k, top_p, seed)
 
 
 def _result(result: dict[str, Any]) -> str:
