@@ -50,6 +50,7 @@ def test_a_path(kind: type, tmp_path: Path) -> None:
     run = unrolled.train(kind(write_csv(tmp_path / "data.csv")), out=kind(tmp_path / "run"), **SMALL)
     assert run.path == tmp_path / "run"
     assert unrolled.evaluate(run.path) == run.test == unrolled.evaluate(str(run.path)) == unrolled.evaluate(run)
+    assert unrolled.evaluate(run.path, [("so fine", 3), ("so dull", "neg")], on_bad_row="skip").n == 1
     assert unrolled.decode(run.path, "so fine") == run.decode("so fine")
     assert unrolled.load(run.path).path == tmp_path / "run"
 

@@ -210,9 +210,9 @@ def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
     return _run(run).decode(inputs, **options)
 
 
-def evaluate(run: Run | str | Path, data: object = None) -> Any:
-    """Say how good the run is on `data`, or on its own test part. `run` is a Run or its folder."""
-    return _run(run).evaluate(data)
+def evaluate(run: Run | str | Path, data: object = None, **options: Any) -> Any:
+    """Say how good it is on `data`, or on its own test part. `run` is a Run or its folder; `options` are its task's."""
+    return _run(run).evaluate(data, **options)
 
 
 def explain(run: Run | str | Path, given: Any, **options: Any) -> Trace:
