@@ -273,6 +273,34 @@ def test_standard_input_is_answered_up_to_a_bad_line(
     assert said.err.startswith(f"unrolled: {problem}") if problem else said.err == ""
 
 
+def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_answered(
+    say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turner, writer = (run().save(tmp_path / run.__name__).path for run in (translation_run, text_run))
+    long = "ab" * 300
+    for arguments, given, problem in [
+        ([turner], "abc\n???\nfgh\n", "the source has nothing but tokens that the training part does not know"),
+        ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the limit of 512"),
+        ([writer, "--length", "3"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
+        ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
+    ]:
+        for _ in standard_input(monkeypatch, given.encode()):
+            said = say("decode", *arguments)
+        assert (said.code, given[:3] in said.out, said.out.count("\n") > 0) == (2, True, True)
+        assert said.err.startswith(f"unrolled: standard input, line 2: {problem}")
+    (tmp_path / "new.csv").write_text(f"source\nabc\n???\n{long}\nfgh\n")
+    assert say("decode", turner, "--file", "new.csv").refused().startswith("new.csv, line 3: the source has nothing")
+    said = say("decode", turner, "--file", "new.csv", "--on-bad-row", "skip", "--cut", "--json")
+    answers = [json.loads(line) for line in said.out.splitlines()]
+    assert [answer["source"] for answer in answers] == ["abc", long, "fgh"]
+    assert [answer["cut"] for answer in answers] == ["", "cut after the first 512 of 600 tokens of the source", ""]
+    assert "4 pairs read = 3 used + 1 skipped (1 unknown source)" in said.err
+    assert said.err.count("cut at 512 tokens, being longer: 1 source") == 1
+    for _ in standard_input(monkeypatch, f"{long}\n".encode()):
+        said = say("decode", turner, "--cut")
+    assert said.out.endswith("\tcut after the first 512 of 600 tokens of the source\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -310,6 +338,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
             "decode turner abc --beam 2 --temperature 1",
             "a beam of 2 searches; temperature, top_k, top_p and seed are for drawing",
         ),
+        ("decode turner abc --prefix \udcff", "the prefix holds half a character, which is not Unicode"),
         ("decode turner ?!", "source 0: the source has nothing but tokens that the training part does not know"),
         (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the limit of 512"),
         ("decode turner --file half.csv", 'half.csv, line 2, column 1 ("source"): the source is empty'),
@@ -364,7 +393,7 @@ def test_standard_input_is_answered_up_to_a_bad_line(
             "decode writer x --temperature 0 --top-p 0.9",
             "at temperature 0 nothing is drawn, so it has no use for top_p",
         ),
-        ("decode writer fil☃m", 'prompt 0 holds what the run has never seen: "☃" (U+2603) at character 4'),
+        ("decode writer fil☃m", 'prompt 0: the text holds what the run has never seen: "☃" (U+2603) at character 4'),
         ("decode writer --file data.csv", "this run's task is generate, which has no use for file: leave it out"),
         ("evaluate writer data.csv", "data.csv: is not a text file by its name"),
         ("evaluate writer --label x", "this run's task is generate, which has no use for label: leave it out"),

@@ -321,3 +321,9 @@ def test_a_rare_word_is_not_kept_whole():
     for least, kept in ((1, 2), (2, 1), (3, 0)):
         found = Tokenizer.train(words, kind="byte", min_frequency=least, whole_words=9)
         assert found.vocabulary_size == 261 + kept
+
+
+@pytest.mark.parametrize("kind", ["character", "word"])
+def test_half_a_character_is_refused_where_the_unknown_is_looked_for(kind: str) -> None:
+    with pytest.raises(DataError, match="half a character"):
+        Tokenizer.train(["so fine"], kind=kind, min_frequency=1).unknown("so \udcff")

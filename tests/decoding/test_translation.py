@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -73,6 +74,9 @@ def test_a_target_begins_with_its_prefix() -> None:
     assert answered(Copier(), GREEDY, prefix="dd")[:2] == ["ddc", "dd"], "two tokens of the source have been passed"
     (answer,) = answers(Copier(), ["abc"], Beam(2, n_best=2), prefix="d")
     assert (answer.targets[0].text, answer.targets[0].tokens, len(answer.targets)) == ("dbc", 3, 2)
+    read = Sequences(WORDS.encode(["d a c h"]))
+    without, blank = (translate(Copier(), WORDS, ["d a c h"], read, GREEDY, prefix=prefix) for prefix in ("", " \n"))
+    assert blank == without, "a prefix without a token is none"
 
 
 def test_lengths_depend_on_the_source_unless_they_are_given() -> None:
@@ -106,5 +110,8 @@ def test_an_answer_goes_into_json_and_onto_a_terminal() -> None:
             {"text": "ab", "tokens": 2, "score": -0.75, "log_probability": -1.0, "ended": "eos"},
             {"text": "c\nc", "tokens": 3, "score": -1.25, "log_probability": -2.5, "ended": "length"},
         ],
+        "cut": "",
     }
     assert answer.shown() == "ab\t-0.750\tso\\turce\nc\\nc\t-1.250\tso\\turce\tcut at 3 tokens"
+    cut = replace(answer, cut="cut after the first 2 of 9 tokens of the source")
+    assert cut.shown().splitlines() == [f"{line}\t{cut.cut}" for line in answer.shown().splitlines()]

@@ -94,8 +94,12 @@ def test_it_answers_for_many_and_for_none() -> None:
 @pytest.mark.parametrize(
     ("prompt", "options", "message"),
     [
-        ("so é it ☃ é", {}, r'prompt 0 holds what the run has never seen: "é" (U+00E9) at character 4, "☃" (U+2603)'),
-        (["fine", "☃"], {}, "prompt 1 holds what the run has never seen"),
+        (
+            "so é it ☃ é",
+            {},
+            r'prompt 0: the text holds what the run has never seen: "é" (U+00E9) at character 4, "☃" (U+2603)',
+        ),
+        (["fine", "☃"], {}, "prompt 1: the text holds what the run has never seen"),
         ("αβγδεζη", {}, '"ε" (U+03B5) at character 5 and 2 more'),
         (3, {}, "'int' object is not iterable"),
         ([3], {}, "prompt 0 is a int, not a string"),

@@ -154,9 +154,35 @@ def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
             translation_run().stream(given)
 
 
-def test_a_source_beyond_the_limit_is_cut_on_request() -> None:
+def test_a_source_beyond_the_limit_is_cut_on_request_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     run = translation_run()
-    assert run.decode("ab" * 300, cut=True)[0].targets == run.decode("ab" * 256)[0].targets
+    whole, said = run.decode("ab" * 256)[0], "cut at 512 tokens, being longer: 1 source"
+    assert whole.cut == ""
+    with caplog.at_level("INFO", "unrolled"):
+        assert run.decode("ab" * 256, cut=True) == [whole]
+        assert not caplog.messages
+        cut, other = run.decode(["ab" * 300, "abc"], cut=True)
+        assert (cut.targets, cut.cut) == (whole.targets, "cut after the first 512 of 600 tokens of the source")
+        assert other.cut == ""
+        assert "".join(run.stream("ab" * 300, cut=True)) == whole.text
+    assert caplog.messages == [said, said]
+
+
+def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, path = translation_run(), tmp_path / "a.csv"
+    path.write_text("source\nabc\n???\n" + "ab" * 300 + "\nfgh\n")
+    with pytest.raises(DataError, match=r"(?s)a\.csv, line 3: the source has nothing but tokens.*--on-bad-row skip"):
+        run.read_texts(path)
+    with caplog.at_level("INFO", "unrolled"):
+        assert run.read_texts(path, on_bad_row="skip") == ["abc", "fgh"]
+    assert "4 pairs read = 2 used + 2 skipped (1 unknown source, 1 source too long)" in caplog.text
+    assert "skipped: line 3: unknown source: ???" in caplog.text
+    assert run.read_texts(path, on_bad_row="skip", cut=True) == ["abc", "ab" * 300, "fgh"]
+    path.write_text("source\n?\n!\n")
+    with pytest.raises(DataError, match="none of its pairs can be used: 2 pairs read = 0 used"):
+        run.read_texts(path, on_bad_row="skip")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +224,16 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) 
 def test_a_prefix_must_be_known() -> None:
     with pytest.raises(DataError, match='the prefix holds what the run has never seen: "x"'):
         translation_run().decode("abc", prefix="HxA")
+    for tokenizer in ("character", "byte"):
+        for answer in (translation_run(tokenizer=tokenizer).decode, translation_run(tokenizer=tokenizer).stream):
+            with pytest.raises(DataError, match="the prefix holds half a character, which is not Unicode"):
+                answer("abc", prefix="\udcff")
+
+
+def test_a_prefix_without_a_token_is_none() -> None:
+    run = translation_run(tokenizer="word", source_tokenizer="character")
+    assert run.decode("abc", prefix=" ") == run.decode("abc")
+    assert "".join(run.stream("abc", prefix=" ")) == run.decode("abc")[0].text
 
 
 def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> None:
@@ -230,6 +266,11 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     assert run.evaluate() == run.test
     cut = api.train(path, cut=True, **settings)
     assert sum(part["rows"] for part in cut.record["data"]["parts"].values()) == 61
+    short = api.train(path, cut=True, **settings | {"max_length": 2})
+    caplog.clear()
+    with caplog.at_level("INFO", "unrolled"):
+        assert short.evaluate() == short.test
+    assert caplog.text.count("cut at 2 tokens") == 1, "its own test part is made ids once"
     with pytest.raises(DataError, match=r"item 0: the source has nothing but tokens"):
         run.evaluate([("???", "AB")], on_bad_row="stop")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,12 +102,13 @@ def command(
     prefix
         What each answer begins with.
     cut
-        Cut sources that are longer than the run's limit.
+        Cut sources that are longer than the run's limit; their answers say so.
     """
     flags: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     flags |= {"stop": stop, "beam": beam, "length_penalty": length_penalty, "n_best": n_best, "min_length": min_length}
     flags |= {"prefix": prefix, "cut": cut}
     options = {name: value for name, value in flags.items() if value is not None}
+    reads = {"cut": cut} if cut is not None else {}  # what decides which sources can be answered
     asked = [*texts, *(prompt or ())]
     if asked and file:
         raise ConfigError("texts and --file are both given: give one of them")
@@ -125,9 +127,9 @@ def command(
         if file and loaded.config.data.by:  # images, which decode reads itself
             chunks, options = iter([file]), given(settings)
         elif file:
-            chunks = _chunks(iter(loaded.read_texts(file, **given(settings))))
+            chunks = _chunks(iter(loaded.read_texts(file, **given(settings), **reads)))
         else:
-            chunks = iter([asked]) if asked else _standard_input()
+            chunks = iter([asked]) if asked else _standard_input(partial(loaded.refuse, **reads))
         for chunk in chunks:
             if json:
                 for answer in loaded.decode(chunk, **options):
@@ -161,8 +163,11 @@ def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _standard_input() -> Iterator[list[str]]:
-    """The lines of standard input as UTF-8, without their ends, as they come: those before a bad one are answered."""
+def _standard_input(refuse: Callable[[str], None]) -> Iterator[list[str]]:
+    """The lines of standard input as UTF-8, without their ends, as they come: those before a bad one are answered.
+
+    Bad is also what the run refuses.
+    """
     if sys.stdin.isatty():
         print("one text a line; Ctrl-D ends", file=sys.stderr)
     descriptor, number, rest = sys.stdin.fileno(), 0, b""
@@ -174,24 +179,31 @@ def _standard_input() -> Iterator[list[str]]:
         chunk: list[str] = []
         for line in lines:
             number += 1
-            fault = _fault(line, number)
-            if fault:
-                yield chunk
-                raise fault
-            chunk.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
+            try:
+                text = _text(line.removesuffix(b"\r"), "utf-8-sig" if number == 1 else "utf-8")
+                refuse(text)
+            except DataError as error:
+                yield from _chunks(iter(chunk))
+                raise DataError(
+                    error.problem, file="standard input", line=number, row=error.row, fix=error.fix
+                ) from None
+            chunk.append(text)
         yield from _chunks(iter(chunk))
         if not read:
             return
 
 
-def _fault(line: bytes, number: int) -> DataError | None:
-    """What is wrong with a line of standard input, if anything."""
+def _text(line: bytes, encoding: str) -> str:
+    """A line of standard input as text.
+
+    Raises:
+        DataError: it is empty, or not in this encoding.
+    """
     try:
-        empty = not line.decode().strip()
+        text = line.decode(encoding)
     except UnicodeDecodeError as error:
-        problem, fix = f"byte {error.start} (0x{line[error.start]:02x}) is not UTF-8", "convert the input to UTF-8"
-    else:
-        problem, fix = "the text is empty", "take the line out"
-        if not empty:
-            return None
-    return DataError(problem, file="standard input", line=number, fix=fix)
+        problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
+        raise DataError(problem, fix="convert the input to UTF-8") from None
+    if not text.strip():
+        raise DataError("the text is empty", fix="take the line out")
+    return text

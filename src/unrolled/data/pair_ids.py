@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import ClassVar, NamedTuple, Self
 
@@ -25,7 +25,7 @@ from unrolled.data.rows import SKIP
 from unrolled.data.tokenizers import BOS, EOS, UNK, Tokenizer
 from unrolled.errors import CheckpointError, DataError
 
-__all__ = ["Fault", "PairBatch", "PairSequences", "PairTokenizers", "encode", "fault"]
+__all__ = ["Fault", "PairBatch", "PairSequences", "PairTokenizers", "encode", "fault", "leave_out"]
 
 log = logging.getLogger("unrolled")
 
@@ -187,14 +187,28 @@ def encode(part: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) ->
     rows = (found.longer(most).any(dim=1) | found.unknown()).nonzero().flatten().tolist()
     if not rows:
         return part, found
-    bad = {row: _fault(part.items[row], tokenizers, config) for row in rows}
+    left = leave_out(part, {row: _fault(part.items[row], tokenizers, config) for row in rows}, config)
+    return left, PairSequences(tokenizers, left, most if config.cut else None)
+
+
+def leave_out(part: PairedTexts, bad: Mapping[int, Fault], config: DataConfig) -> PairedTexts:
+    """Return the pairs that are left, with counts of the others.
+
+    Args:
+        part: the pairs. bad: those that a model cannot take, and why. config: whether they stop.
+
+    Raises:
+        DataError: there are bad ones, unless such pairs are skipped; or none is left.
+    """
+    if not bad:
+        return part
+    row, first = next(iter(bad.items()))
     if config.on_bad_row == "stop":
-        row, first = next(iter(bad.items()))
         raise part.error(row, first.side, first.problem, f"{first.fix}, {SKIP}")
     left = part.without({row: fault.reason for row, fault in bad.items()})
     if not left:
-        raise DataError(f"none of its pairs can be used: {left.counts}", file=part.source, fix=bad[rows[0]].fix)
-    return left, PairSequences(tokenizers, left, most if config.cut else None)
+        raise DataError(f"none of its pairs can be used: {left.counts}", file=part.source, fix=first.fix)
+    return left
 
 
 def _fault(pair: Pair, tokenizers: PairTokenizers, config: DataConfig) -> Fault:

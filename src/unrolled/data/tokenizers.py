@@ -231,10 +231,17 @@ class Tokenizer:
             yield np.array(self._inner.encode(piece, add_special_tokens=False).ids, dtype=np.int64)
 
     def unknown(self, text: str) -> list[tuple[int, str]]:
-        """Return what of a text is not in the vocabulary: where it begins (in characters), and what it is."""
+        """Return what of a text is not in the vocabulary: where it begins (in characters), and what it is.
+
+        Raises:
+            DataError: as `encode`.
+        """
         if self.kind in ("byte", "bpe"):
             return []
-        encoding = self._inner.encode(text, add_special_tokens=False)
+        try:
+            encoding = self._inner.encode(text, add_special_tokens=False)
+        except TypeError:
+            raise _refusal([text]) from None
         return [
             (start, text[start:end]) for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True) if i == UNK
         ]

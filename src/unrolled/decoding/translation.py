@@ -41,10 +41,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Translation:
-    """The answer for one source: its targets, the best first."""
+    """The answer for one source: its targets, the best first. cut: what was not read of the source, in a sentence."""
 
     source: str
     targets: tuple[Target, ...]
+    cut: str = ""
 
     @property
     def text(self) -> str:
@@ -56,9 +57,9 @@ class Translation:
         return asdict(self)
 
     def shown(self) -> str:
-        """As lines: each target, its score and the source, with tabs between them; one that was cut says so."""
-        source = printable(self.source)
-        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.cut}" for t in self.targets)
+        """As lines: each target, its score and the source, with tabs between them; what was cut of either is said."""
+        source, cut = printable(self.source), f"\t{self.cut}" if self.cut else ""
+        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.cut}{cut}" for t in self.targets)
 
 
 def translate(
@@ -145,7 +146,8 @@ def most_tokens(model: Model, lengths: Tensor, prefix: Sequence[int], given: int
 
 
 def _ids(tokenizer: Tokenizer, prefix: str) -> list[int]:
-    return tokenizer.encode([prefix])[0] if prefix else []
+    """A prefix's ids: none of one without a token, such as a space where tokens are words."""
+    return [int(i) for ids in tokenizer.encode_blocks([prefix]) for i in ids]
 
 
 def _target(tokenizer: Tokenizer, prefix: Sequence[int], found: Hypothesis) -> Target:

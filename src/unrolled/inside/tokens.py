@@ -8,7 +8,7 @@ from typing import NamedTuple
 from unrolled.data.tokenizers import Tokenizer
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["LIMIT", "Tokens", "cut", "read", "read_words", "written"]
+__all__ = ["LIMIT", "Tokens", "cut", "left_out", "read", "read_words", "written"]
 
 LIMIT = 512
 """Most tokens that are traced, unless told: a matrix of all pairs of them has a quarter of a million places."""
@@ -63,11 +63,13 @@ def written(tokenizer: Tokenizer, ids: Sequence[int]) -> Tokens:
 
 def cut(tokens: Tokens, limit: int, what: str = "tokens") -> tuple[Tokens, str]:
     """Return the first `limit` tokens, and what was left out in a sentence: "" where nothing was."""
-    total = len(tokens.ids)
-    if total <= limit:
-        return tokens, ""
     first = Tokens(tokens.text, tokens.ids[:limit], tokens.tokens[:limit], tokens.spans[:limit])
-    return first, f"cut after the first {limit:,} of {total:,} {what}"
+    return first, left_out(len(tokens.ids), limit, what)
+
+
+def left_out(total: int, limit: int, what: str = "tokens") -> str:
+    """Say what is left out where the first `limit` of `total` tokens are read: "" where nothing is."""
+    return f"cut after the first {limit:,} of {total:,} {what}" if total > limit else ""
 
 
 def _shown(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:

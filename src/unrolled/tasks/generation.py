@@ -99,6 +99,14 @@ class GenerationRun(Run):
         ids = self._ids(prompt, 0)
         return stream(self.model, self.tokenizer, ids, sampling, length=most, stop=_stops(stop))
 
+    def refuse(self, prompt: str) -> None:
+        """Refuse a prompt that `decode` would refuse.
+
+        Raises:
+            DataError: it holds what the run has never seen.
+        """
+        self._ids(prompt, 0)
+
     def example(self, given: Any, *, limit: int = LIMIT) -> Example:
         """Return a text, or a list of its tokens, as the model takes it: it is asked for each token, then for more."""
         tokens, left = cut(read(self.tokenizer, given), within(limit, self.model.limit) - 1)  # <bos> is read first
@@ -180,7 +188,9 @@ class GenerationRun(Run):
             shown = ", ".join(_named(token, place) for token, place in islice(first.items(), NAMED))
             more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
             raise DataError(
-                f"prompt {number} holds what the run has never seen: {shown}{more}",
+                f"the text holds what the run has never seen: {shown}{more}",
+                line=number,
+                unit="prompt",
                 row=prompt,
                 fix="leave it out, or train with tokenizer byte or bpe, which know every character",
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unrolled.config import Config, DataConfig
 from unrolled.data.batches import Sequences
-from unrolled.data.pair_ids import PairSequences, PairTokenizers, encode, fault
+from unrolled.data.pair_ids import Fault, PairSequences, PairTokenizers, encode, fault, leave_out
 from unrolled.data.pair_report import PairReport, inspect_pairs
 from unrolled.data.pair_splits import PairSplits, split_pairs
 from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
@@ -26,7 +26,7 @@ from unrolled.decoding.translation import most_tokens, stream
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.inside import Example, Source
-from unrolled.inside.tokens import LIMIT, Tokens, cut, read, written
+from unrolled.inside.tokens import LIMIT, Tokens, cut, left_out, read, written
 from unrolled.models import Model, Pairs
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import generation, translation
@@ -78,7 +78,7 @@ class TranslationRun(Run):
             prefix: what each answer begins with.
             min_length, length: fewest and most tokens to write, the end that it finds itself being one of them; by
                 default as many as the longest target of training has.
-            cut: whether a source beyond the limit is cut; default: as in training.
+            cut: whether a source beyond the limit is cut, which its answer says; default: as in training.
 
         Raises:
             DataError: a source is not a string, is empty, beyond the limit, or has nothing that the run knows.
@@ -86,10 +86,12 @@ class TranslationRun(Run):
         """
         how = _how(beam, length_penalty, n_best, temperature, top_k, top_p, seed)
         texts = [sources] if isinstance(sources, str) else list(sources)
-        read = Sequences(self._ids(text, number, cut=cut) for number, text in enumerate(texts))
+        read = self._sources(texts, cut)
+        ids = Sequences(each.ids for each in read)
         self._refuse_unknown(prefix)
         longest, target = self._longest(length, min_length), self.tokenizers.target
-        return translate(self.model, target, texts, read, how, prefix=prefix, min_length=min_length, max_length=longest)
+        found = translate(self.model, target, texts, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+        return [replace(answer, cut=each.cut) for answer, each in zip(found, read, strict=True)]
 
     def stream(
         self,
@@ -105,10 +107,19 @@ class TranslationRun(Run):
         cut: bool | None = None,
     ) -> Iterator[str]:
         """Yield what `decode` would write without a beam, piece by piece; arguments and errors are its, at once."""
-        ids, how = self._ids(source, 0, cut=cut), Sampling.asked(temperature, top_k, top_p, seed)
+        how = Sampling.asked(temperature, top_k, top_p, seed)
+        (read,) = self._sources([source], cut)
         self._refuse_unknown(prefix)
         longest, target = self._longest(length, min_length), self.tokenizers.target
-        return stream(self.model, target, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+        return stream(self.model, target, read.ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+
+    def refuse(self, source: str, *, cut: bool | None = None) -> None:
+        """Refuse a source that `decode` would refuse; `cut` as there.
+
+        Raises:
+            DataError: it is beyond the limit, or has nothing that the run knows.
+        """
+        self._taken(source, 0, reading(self, cut=cut))
 
     def example(self, given: Any, *, limit: int = LIMIT) -> Example:
         """Return a source, or a pair (source, target), as the model takes it: it is asked for the target, to <eos>.
@@ -119,7 +130,7 @@ class TranslationRun(Run):
         source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         most = within(limit, self.model.source_limit)
         first, left = cut(read(self.tokenizers.source, source), most, "tokens of the source")
-        self._ids(first.text, 0, cut=True)  # refuses what the run cannot read
+        self.refuse(first.text, cut=True)
         ids = torch.tensor([first.ids])
         tokens, ended = self._found(ids) if target is None else (self._given(target), True)
         room = int(self.model.room(torch.tensor([ids.shape[1]])))  # for <bos> and the target
@@ -153,20 +164,26 @@ class TranslationRun(Run):
         self._refuse_unknown(tokens.text)
         return tokens
 
-    def read_texts(self, path: str | Path, *, source: str | None = None, on_bad_row: str | None = None) -> list[str]:
+    def read_texts(
+        self, path: str | Path, *, source: str | None = None, on_bad_row: str | None = None, cut: bool | None = None
+    ) -> list[str]:
         """Read the sources of a file that may have no targets, to decode them.
 
         Args:
             path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
             source: the column; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            cut: whether `decode` will cut a source beyond the limit, which is a bad row else; default: as in training.
 
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        part = read_sources(path, reading(self, source=source, on_bad_row=on_bad_row))
-        log_read(part)
-        return list(part.sources())
+        settings = reading(self, source=source, on_bad_row=on_bad_row, cut=cut)
+        part = read_sources(path, settings)
+        bad = {row: found for row, text in enumerate(part.sources()) if (found := self._source(text, settings).fault)}
+        left = leave_out(part, bad, settings)
+        log_read(left)
+        return list(left.sources())
 
     def evaluate(
         self,
@@ -197,16 +214,24 @@ class TranslationRun(Run):
         """
         how = _how(beam, length_penalty)
         settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, cut=cut)
+        pairs: PairSequences
+
+        def encoded(part: PairedTexts) -> PairedTexts:
+            nonlocal pairs
+            part, pairs = self._encode(part, settings)
+            return part
+
         if data is not None:
             part = load_pairs(data, settings)
             log_read(part)
+            part = encoded(part)
         elif settings != self.config.data:
             raise ConfigError(
                 "the run's own test part is read as in training: leave source, target, on_bad_row, cut out"
             )
         else:
-            part = own_test(self, lambda given: self._encode(split_pairs(given, settings).test, settings)[0])
-        return self.result(*self._encode(part, settings), how)
+            part = own_test(self, lambda given: encoded(split_pairs(given, settings).test))
+        return self.result(part, pairs, how)
 
     def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling | None = None) -> TranslationResult:
         """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
@@ -248,24 +273,42 @@ class TranslationRun(Run):
         _refuse_longer(self.model, left, pairs)
         return left, pairs
 
-    def _ids(self, text: object, number: int, *, cut: bool | None) -> list[int]:
-        """A source's ids."""
+    def _sources(self, texts: Iterable[object], cut: bool | None) -> list[_Source]:
+        """Texts as sources that the model can take; how many were cut is logged."""
+        settings = reading(self, cut=cut)
+        found = [self._taken(text, number, settings) for number, text in enumerate(texts)]
+        if long := sum(bool(each.cut) for each in found):
+            many = f"{long:,} source{'s'[: long != 1]}"
+            log.info("cut at %s tokens, being longer: %s", f"{settings.max_length:,}", many)
+        return found
+
+    def _taken(self, text: object, number: int, settings: DataConfig) -> _Source:
+        """A text as a source that the model can take."""
         fix = "give strings with at least one character that is no space"
         if not isinstance(text, str):
             raise DataError(f"source {number} is a {type(text).__name__}, not a string", fix=fix)
         if not text.strip():
             raise DataError(f"source {number} is empty", fix=fix)
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if _has_half(text):
             raise DataError(f"source {number} holds half a character, which is not Unicode", fix="give whole ones")
-        settings = reading(self, cut=cut)
+        found = self._source(text, settings)
+        if found.fault:
+            raise DataError(found.fault.problem, line=number, unit="source", row=text, fix=found.fault.fix)
+        return found
+
+    def _source(self, text: str, settings: DataConfig) -> _Source:
         (ids,) = self.tokenizers.source.encode([text])
-        ids = ids[: settings.max_length] if settings.cut else ids
-        if found := fault("source", ids, settings.max_length):
-            raise DataError(f"source {number}: {found.problem}", row=text, fix=found.fix)
-        return ids
+        most = settings.max_length if settings.cut else len(ids)
+        first = ids[:most]
+        cut = left_out(len(ids), most, "tokens of the source")
+        return _Source(first, cut, fault("source", first, settings.max_length))
 
     def _refuse_unknown(self, prefix: str) -> None:
         """Refuse a prefix that cannot be written."""
+        if _has_half(prefix):
+            raise DataError(
+                "the prefix holds half a character, which is not Unicode", row=prefix, fix="give whole characters"
+            )
         if unknown := self.tokenizers.target.unknown(prefix):
             raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
 
@@ -279,6 +322,14 @@ class TranslationRun(Run):
                 f"min_length must be from 0 to length, {most}: got {min_length}; give a smaller one, or a larger length"
             )
         return most
+
+
+class _Source(NamedTuple):
+    """A source as a model takes it."""
+
+    ids: list[int]
+    cut: str  # what was left out of it, in a sentence; "" where nothing was
+    fault: Fault | None  # why the model cannot take it
 
 
 class Translate(Task):
@@ -363,6 +414,11 @@ def _refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> Non
             "model's window",
             "give shorter ones, cut them with --max-length and --cut, or train with a larger --window",
         )
+
+
+def _has_half(text: str) -> bool:
+    """Whether a text holds half a character (a lone surrogate)."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _how(

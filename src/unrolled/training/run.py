@@ -77,6 +77,13 @@ class Run(ABC):
     def decode(self, *args: Any, **options: Any) -> list[Any]:
         """Answer for one text or image or many, in their order."""
 
+    def refuse(self, *args: Any, **options: Any) -> None:  # noqa: B027 (most tasks answer for every text)
+        """Refuse a text that `decode` would refuse, so that those before it can be answered.
+
+        Raises:
+            DataError: the text holds what the run cannot take.
+        """
+
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
         """Say how good the model is on data that it has not seen; without data, on the test part of its own."""
