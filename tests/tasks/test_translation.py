@@ -217,8 +217,11 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) 
     if not options.keys() & {"beam", "length_penalty", "n_best"}:
         with pytest.raises(ConfigError, match=problem):
             run.stream("abc", **options)  # at once, before a piece is asked for
+
+
+def test_a_penalty_without_a_beam_is_refused_of_an_evaluation() -> None:
     with pytest.raises(ConfigError, match="length_penalty is for a beam of 2 or more"):
-        run.evaluate(translations(3), length_penalty=0.6)
+        translation_run().evaluate(translations(3), length_penalty=0.6)
 
 
 def test_a_prefix_must_be_known() -> None:
