@@ -287,12 +287,16 @@ def test_a_window_is_kept_by_pairs_and_answers(row: str, window: int, tmp_path: 
     run = api.train(translations(), window=window, **settings)
     long = run.decode("abcdefgh", length=2_000, min_length=4)[0].targets[0]
     assert long.tokens <= (12 if row == "transformer" else 13)
-    with pytest.raises(DataError, match="a source of 21 tokens leaves no room for a target"):
+    limit = 12 if row == "transformer" else 20
+    with pytest.raises(DataError, match=f"the source has 21 tokens, more than the limit of {limit}"):
         run.decode("abc" * 7)
+    (cut,) = run.decode("abc" * 7, cut=True)
+    assert cut.cut == f"cut after the first {limit} of 21 tokens of the source"
+    assert cut.targets[0].tokens <= (12 if row == "transformer" else 1)
     with pytest.raises(DataError, match="do not fit into the model's window"):
         run.evaluate([("abc" * 7, "AB")])
     trace = run.explain("abc" * 7, influence=False)
-    assert len(trace["source.tokens"]) == (12 if row == "transformer" else 20)
+    assert len(trace["source.tokens"]) == limit
 
 
 def test_a_vocabulary_without_a_token_of_its_own_is_refused() -> None:

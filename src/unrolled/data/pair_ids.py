@@ -153,7 +153,7 @@ def fault(side: str, ids: Sequence[int], most: int) -> Fault | None:
             side,
             f"{side} too long",
             f"the {side} has {len(ids):,} tokens, more than the limit of {most:,}",
-            "cut it with --cut, or train with a larger --max-length",
+            "cut it with --cut, or train with a larger --max-length (and --window, where there is one)",
         )
     if side == "source" and all(i == UNK for i in ids):
         return Fault(

@@ -298,10 +298,10 @@ class TranslationRun(Run):
 
     def _source(self, text: str, settings: DataConfig) -> _Source:
         (ids,) = self.tokenizers.source.encode([text])
-        most = settings.max_length if settings.cut else len(ids)
-        first = ids[:most]
-        cut = left_out(len(ids), most, "tokens of the source")
-        return _Source(first, cut, fault("source", first, settings.max_length))
+        most = min(settings.max_length, self.model.source_limit or settings.max_length)
+        first = ids[:most] if settings.cut else ids
+        cut = left_out(len(ids), len(first), "tokens of the source")
+        return _Source(first, cut, fault("source", first, most))
 
     def _refuse_unknown(self, prefix: str) -> None:
         """Refuse a prefix that cannot be written."""
