@@ -120,6 +120,32 @@ def shakespeare_rows(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def shakespeare_seconds(found: dict[str, Any]) -> str:
+    """Rows as language models at equal seconds."""
+    heads = (
+        "row",
+        "parameters",
+        "seconds",
+        "characters learnt from",
+        "valid nats",
+        "test bits a character, 95 % interval",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in found.values():
+        low, high = row["test_interval"]
+        lines.append(
+            f"| {row['row']} | {row['parameters']:,} | {row['seconds']:.0f} "
+            f"| {row['tokens_per_second'] * row['seconds'] / 1e6:.1f} million | {row['valid_nats']:.3f} "
+            f"| {row['test_bits_per_character']:.3f}, {low:.3f} to {high:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def shakespeare_recipe(found: dict[str, Any]) -> str:
+    """The recipe's size and budget, and a recurrent row beside it."""
+    return shakespeare_seconds({row["row"]: row for row in found["rows"]})
+
+
 def shakespeare(found: dict[str, Any]) -> str:
     """The best setting for three minutes, and 500 characters of what it writes."""
     low, high = found["test_interval"]
@@ -388,8 +414,8 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "shakespeare": (shakespeare, "shakespeare"),
     "shakespeare_plain": (shakespeare_plain, "shakespeare_plain"),
     "shakespeare_rows": (shakespeare_rows, "shakespeare_rows"),
-    "shakespeare_seconds": (shakespeare_rows, "shakespeare_seconds"),
-    "shakespeare_recipe": (shakespeare_rows, "shakespeare_recipe"),
+    "shakespeare_seconds": (shakespeare_seconds, "shakespeare_seconds"),
+    "shakespeare_recipe": (shakespeare_recipe, "shakespeare_recipe"),
     "linear": (linear, "linear"),
     "letters": (letters, "letters"),
     "verses": (verses, "verses"),

@@ -19,13 +19,14 @@ import argparse
 import math
 import statistics
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from record import save
+from record import save, save_part
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,7 +58,7 @@ TIMED = {  # the same, as multiples of 16, which the kernels like
 }
 RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12, 2,000 updates, no dropout
     "row": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
-    "position": "learned", "tied": True, "streams": 12, "chunk": 64, "updates": 2_000, "learning_rate": 2e-3,
+    "position": "learned", "tied": True, "streams": 12, "chunk": 64, "updates": 2_000, "learning_rate": 4e-3,
     "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
 }  # fmt: skip
 RECIPE_GRU = {"row": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
@@ -217,17 +218,17 @@ def rows() -> None:
     draw(found)
 
 
-def seconds() -> None:
-    """Five rows at equal seconds."""
+def seconds(chosen: Collection[str]) -> None:
+    """Rows at equal seconds; those that are not chosen stay in the JSON."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
-    found = []
-    for row, own in TIMED.items():
+    for row in chosen:
+        own = TIMED[row]
         settings = {**PLAIN, "row": row, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
         settings = {name: value for name, value in settings.items() if name not in ("updates", "evaluate_every")}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)
-        found.append({**described(run, corpus), "settings": settings})
-        print(found[-1], flush=True)
-    print(save("shakespeare_seconds", {"case": f"{SECONDS} of training each", "rows": found}))
+        found = {**described(run, corpus), "settings": settings}
+        print(found, flush=True)
+        print(save_part("shakespeare_seconds", row, found))
 
 
 def recipe() -> None:
@@ -273,8 +274,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("plain", "best", "rows", "seconds", "recipe"))
     parser.add_argument("--seeds", type=int, default=3, help="of plain")
+    parser.add_argument("--rows", nargs="+", choices=list(TIMED), default=list(TIMED), help="of seconds")
     asked = parser.parse_args()
-    parts = {"plain": lambda: plain(asked.seeds), "best": best, "rows": rows, "seconds": seconds, "recipe": recipe}
+    parts = {"plain": lambda: plain(asked.seeds), "best": best, "rows": rows, "recipe": recipe}
+    parts |= {"seconds": lambda: seconds(asked.rows)}
     parts[asked.part]()
 
 
