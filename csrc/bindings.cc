@@ -387,8 +387,8 @@ void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query,
   a.v = checked.dense("v", v, {a.A}, false);
   a.outputs = checked.dense("outputs", outputs, {a.B, a.S, a.D}, false);
   checked.B = a.B, checked.T_ = a.S;
+  if (lengths.is_none()) throw nb::type_error("lengths must be int64: got None");
   a.lengths = checked.lengths(lengths);
-  if (!a.lengths) throw nb::type_error("lengths must be int64: got None");
   for (int64_t b = 0; b < a.B; ++b)
     if (a.lengths[b] < 1) throw nb::value_error("lengths must be at least 1: a softmax of nothing is nothing");
 }

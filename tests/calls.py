@@ -14,23 +14,26 @@ import torch
 from torch import Tensor
 
 KERNELS = importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
-FUNCTIONS = ("forward", "backward", "frozen", "linear")
+FUNCTIONS = ("forward", "backward", "frozen", "linear", "frozen_linear", "linear_backward", "look", "look_backward")
 GATES = {"ELMAN": 1, "ELMAN_RELU": 1, "GRU": 3, "LSTM": 4}
 SAVED = {"ELMAN": 0, "ELMAN_RELU": 0, "GRU": 4, "LSTM": 5}
 MAY_BE_NONE = {"lengths", "bias", "bias_n", "mask", "saved", "dy", "dh", "dc", "dx", "dbias", "dbias_n"}
+MAY_BE_NONE |= {"dweight", "dweights", "dcontext"}
 WRITTEN = {"h", "c", "dx", "dweight_x", "dweight_h", "dbias", "dbias_n", "dh0", "dc0"}
+WRITTEN |= {"dweight", "context", "dquery", "dkeys", "dv", "doutputs"}
 
 Given = dict[str, object]
 
 
 def call(given: Given, function: str) -> None:
-    """Call forward, backward, linear or frozen (packed weights, then forward), all arguments by name."""
-    if function != "frozen":
+    """Call one of FUNCTIONS, all arguments by name; frozen: weights are packed, then forward."""
+    if not function.startswith("frozen"):
         getattr(KERNELS, function)(**given)
         return
-    own = ("recurrence", "isa", "weight_x", "weight_h", "bias", "bias_n")
-    frozen = KERNELS.FrozenCell(**{name: given[name] for name in own})
-    frozen.forward(**{name: value for name, value in given.items() if name not in own})
+    linear = function == "frozen_linear"
+    own = ("isa", "weight", "bias") if linear else ("recurrence", "isa", "weight_x", "weight_h", "bias", "bias_n")
+    frozen = (KERNELS.FrozenLinear if linear else KERNELS.FrozenCell)(**{name: given[name] for name in own})
+    frozen.forward(**without(given, *own))
 
 
 def forward(kind: str, B: int = 3, T: int = 4, D: int = 5, H: int = 6, dtype: torch.dtype = torch.float32) -> Given:
@@ -66,6 +69,33 @@ def linear(N: int = 3, D: int = 5, V: int = 6) -> Given:
     }  # fmt: skip
 
 
+def linear_backward(given: Given) -> Given:
+    """The right call that belongs to a right call of linear."""
+    gradients = {f"d{name}": torch.zeros_like(given[name]) for name in ("x", "weight")}
+    return {
+        **without(given, "y", "bias"),
+        "dy": torch.randn_like(given["y"]),
+        **gradients,
+        "dbias": given["y"].new_zeros(given["y"].shape[1]),
+    }
+
+
+def look(B: int = 3, S: int = 4, A: int = 5, D: int = 6) -> Given:
+    """A right call of a look."""
+    return {
+        "isa": isas()[0], "threads": 2, "query": torch.randn(B, A), "keys": torch.randn(B, S, A), "v": torch.randn(A),
+        "outputs": torch.randn(B, S, D), "lengths": torch.randint(1, S + 1, (B,)),
+        "weights": torch.zeros(B, S), "context": torch.zeros(B, D),
+    }  # fmt: skip
+
+
+def look_backward(given: Given) -> Given:
+    """The right call that belongs to a right call of a look."""
+    gradients = {f"d{name}": torch.zeros_like(given[name]) for name in ("query", "keys", "v", "outputs")}
+    asked = {f"d{name}": torch.randn_like(given[name]) for name in ("weights", "context")}
+    return {**without(given, "context"), **asked, **gradients}
+
+
 def backward(given: Given) -> Given:
     """The right call of backward that belongs to a right call of forward."""
     h0, c0 = given["h0"], given["c0"]
@@ -81,9 +111,10 @@ def backward(given: Given) -> Given:
 def right(kind: str, function: str) -> Given:
     """A right call of one of FUNCTIONS."""
     given = forward(kind)
-    if function == "linear":
-        return linear()
-    return {"forward": given, "backward": backward(given), "frozen": without(given, "saved")}[function]
+    calls = {"forward": given, "backward": backward(given), "frozen": without(given, "saved")}
+    calls |= {"linear": linear(), "frozen_linear": linear(), "linear_backward": linear_backward(linear())}
+    calls |= {"look": look(), "look_backward": look_backward(look())}
+    return calls[function]
 
 
 def without(given: Given, *names: str) -> Given:
@@ -119,6 +150,7 @@ def spoil(chooser: random.Random, given: Given, function: str) -> tuple[str, str
     value = given[name]
     assert isinstance(value, Tensor)
     writes = name in WRITTEN or (function != "backward" and name in ("y", "saved"))
+    writes |= function == "look" and name == "weights"
     ways = ["axis", "size", "huge", "dtype", "device", "type", "empty", "layout"]
     ways += ["stride"] if value.dim() > 1 and value.shape[-1] > 1 else []
     ways += ["overlap"] if writes else []
@@ -157,10 +189,9 @@ def _spoilt(chooser: random.Random, given: Given, name: str, value: Tensor, way:
         wrong[chooser.randrange(len(wrong))] = chooser.choice([-1, 5, 2**31, 2**62, -(2**63)])
         return {name: wrong}
     if way == "overlap":
-        x = given["x"]
-        assert isinstance(x, Tensor)
+        read, x = next((n, v) for n, v in given.items() if isinstance(v, Tensor))  # the first is read
         storage = torch.randn(4096)
-        return {"x": storage[: x.numel()].view(x.shape), name: storage[: value.numel()].view(value.shape)}
+        return {read: storage[: x.numel()].view(x.shape), name: storage[: value.numel()].view(value.shape)}
     return {name: None}  # missing
 
 
@@ -181,7 +212,9 @@ def refuse(count: int, seed: int = 0) -> Counter[str]:
         else:
             raise AssertionError(f"{name} ({way}) was wrong and nothing was said")
         # Sizes are taken from some: where one of them is wrong, it is another argument that differs.
-        gives_sizes = name in ("x", "weight", "weight_h") or (name == "weight_x" and function == "frozen")
+        gives_sizes = name in ("x", "weight", "weight_h", "keys", "outputs") or (
+            name == "weight_x" and function == "frozen"
+        )
         named = any(other in message for other in given) if gives_sizes else name in message
         assert named, f"{name} ({way}): {message}"
         ways[way] += 1
@@ -207,8 +240,12 @@ def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: N
         if dtype != torch.bfloat16:
             call(_any_backward(chooser, given), "backward")
             made.update(["backward"])
-        call(_any_linear(chooser), "linear")
-        made.update(["linear"])
+        rows, looked = _any_linear(chooser), _any_look(chooser)
+        calls = {"linear": rows, "frozen_linear": rows, "linear_backward": linear_backward(rows)}
+        calls |= {"look": looked, "look_backward": {**look_backward(looked), "add": chooser.random() < 0.5}}
+        for function, some in calls.items():
+            call(some, function)
+        made.update(calls.keys())
         if chooser.random() < 0.25:
             function = chooser.choice(FUNCTIONS)
             name, way, wrong = spoil(chooser, right(chooser.choice(list(GATES)), function), function)
@@ -218,7 +255,7 @@ def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: N
                 made["refused"] += 1
             else:
                 raise AssertionError(f"{name} ({way}) was wrong and nothing was said")
-        if made.total() % 5000 < 3:
+        if made.total() % 5000 < 8:
             said(made.total())
     return made
 
@@ -244,6 +281,12 @@ def _any_linear(chooser: random.Random) -> Given:
     given = linear(pick([0, 1, 2, 5, 17]), pick([1, 2, 7, 16, 33]), pick([1, 3, 8, 17, 33, 70]))
     given |= {"isa": pick(isas()), "threads": pick([1, 2, 3])}
     return {**given, "bias": None} if chooser.random() < 0.3 else given
+
+
+def _any_look(chooser: random.Random) -> Given:
+    pick = chooser.choice
+    given = look(pick([0, 1, 2, 5, 17]), pick([1, 2, 7, 16]), pick([1, 3, 8, 17, 33]), pick([1, 2, 15, 33, 130]))
+    return {**given, "isa": pick(isas()), "threads": pick([1, 2, 3])}
 
 
 def _any_backward(chooser: random.Random, given: Given) -> Given:

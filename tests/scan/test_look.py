@@ -154,3 +154,10 @@ def test_gradients_may_come_as_one_number_for_all() -> None:
         found[backend] = torch.autograd.grad(total, first)
     for one, other in zip(found["fused"], found["reference"], strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_look_of_no_row_is_nothing() -> None:
+    given, _ = inputs(0, 3, 4, 5)
+    weights, context = look.look(*given, torch.zeros(0, dtype=torch.int64))
+    assert weights.shape == (0, 3)
+    assert context.shape == (0, 5)
