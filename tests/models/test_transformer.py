@@ -77,6 +77,14 @@ def test_gpt_reads_source_sep_and_target_in_one_row() -> None:
         torch.testing.assert_close(logits[b], alone(row[None])[0][0, length + 1 :])
 
 
+@cases
+def test_lengths_may_be_of_any_integers(case: PairsCase) -> None:
+    model = made(case)
+    wanted, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS))
+    got, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS.int()))
+    assert torch.equal(got, wanted)
+
+
 def test_pairs_that_fit_into_the_window_fit_side_by_side() -> None:
     """A long source and a short target beside a short source and a long target."""
     torch.manual_seed(0)
