@@ -27,7 +27,7 @@ from record import save_part
 
 from unrolled import machine
 from unrolled.config import Config, from_flat
-from unrolled.data.batches import Sequences
+from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding import Beam, translate
 from unrolled.models import Pairs
 from unrolled.tasks.translation import Translate

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import unrolled
-from unrolled.data.samples import FOLDER
+from unrolled.data.reading.samples import FOLDER
 from unrolled.pictures import draw, score_by_length
 from unrolled.training import Run
 

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 import unrolled
 from unrolled.cli.demo import BOTH_ENDS, RECIPES
 from unrolled.config import DataConfig
-from unrolled.data.splits import load_splits
+from unrolled.data.splits.labelled import load_splits
 from unrolled.evaluation import wilson
 from unrolled.training import Run, Score
 

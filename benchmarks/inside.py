@@ -127,7 +127,7 @@ def films() -> dict[str, Any]:
         trace = run.explain(text)
         words = {name: [round(value, 4) for value in trace[name][0].tolist()] for name in measures}
         shown.append({"text": text, "answer": trace.about.answers[0], "tokens": trace.about.tokens, **words})
-    from unrolled.data.splits import load_splits
+    from unrolled.data.splits.labelled import load_splits
 
     texts = [text for text in load_splits("sample:films", run.config.data).test.texts() if len(text.split()) > 4][:200]
     agree: dict[str, list[float]] = {"ablation, gradient × input": [], "|ablation|, reach": []}
@@ -253,7 +253,7 @@ def letters() -> dict[str, Any]:
     run = unrolled.train(
         "sample:letters", task="translate", row="attention", hidden_size=128, embedding_size=64, epochs=4
     )
-    from unrolled.data.pair_splits import split_pairs
+    from unrolled.data.splits.pairs import split_pairs
 
     words = list(dict.fromkeys(split_pairs("sample:letters", run.config.data).test.sources()))
     words = [word for word in words if len(word) >= 5][:300]

@@ -35,8 +35,9 @@ from torch import Tensor, nn
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
+from unrolled.kernels import native
 from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend, to_torch
-from unrolled.scan import choose, frozen, native
+from unrolled.scan import choose, frozen
 
 
 class Shape(NamedTuple):

@@ -50,8 +50,8 @@ def step(name: str, path: Path, rows: int) -> None:
     """One step, in a process of its own -> one line of JSON."""
     began = time.perf_counter()
     if name.startswith("read"):
-        from unrolled.data.readers import read_rows
-        from unrolled.data.rows import Row
+        from unrolled.data.reading.readers import read_rows
+        from unrolled.data.reading.rows import Row
 
         number = 0
         for row in read_rows(Path(f"{path}.gz") if "packed" in name else path, ("text", "label")):

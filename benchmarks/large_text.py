@@ -25,7 +25,7 @@ STEPS = ("model", "ids", "training")
 
 def write(path: Path, size: int) -> None:
     """A text of so many bytes."""
-    from unrolled.data.samples import text_file
+    from unrolled.data.reading.samples import text_file
 
     lines = lzma.decompress(text_file("shakespeare", "train").read_bytes()).decode().splitlines()
     written = turn = 0
@@ -40,7 +40,7 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
     """One step, in a process of its own -> one line of JSON."""
     from unrolled.api import train
     from unrolled.config import from_flat
-    from unrolled.data.corpus import load_corpus
+    from unrolled.data.encoding.corpus import load_corpus
 
     settings = {
         "task": "generate", "cache": cache, "updates": updates, "patience": 0, "evaluate_every": updates,

@@ -21,8 +21,8 @@ from record import save
 
 from unrolled import lineage
 from unrolled.config import ModelConfig
+from unrolled.kernels.freeze import frozen
 from unrolled.models import Ids, Model, Pairs
-from unrolled.scan.freeze import frozen
 from unrolled.state import nbytes
 from unrolled.training.fit import build
 

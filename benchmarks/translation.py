@@ -25,7 +25,7 @@ from record import RESULTS, save_part
 
 import unrolled
 from unrolled.config import chosen
-from unrolled.data.pairs import load_pairs
+from unrolled.data.examples.pairs import load_pairs
 from unrolled.training import Event, Run
 
 CASES: dict[str, dict[str, dict[str, Any]]] = {

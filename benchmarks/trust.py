@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import calls
 import twin
-from unrolled.scan import fused
+from unrolled.kernels import native
 
-ISAS = [name for name, here in fused.isas().items() if here]
+ISAS = [name for name, here in native.isas().items() if here]
 Figures = dict[str, Any]
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from badfiles import PACKINGS, flipped
 from unrolled.config import DataConfig
-from unrolled.data.examples import load_examples
-from unrolled.data.readers import read_rows
-from unrolled.data.tagged import Sentences, load_sentences
-from unrolled.data.texts import blocks, find_texts
+from unrolled.data.examples.labelled import load_examples
+from unrolled.data.examples.sentences import Sentences, load_sentences
+from unrolled.data.examples.texts import blocks, find_texts
+from unrolled.data.reading.readers import read_rows
 from unrolled.errors import DataError
 
 RANGE, ADP, DET = ("\t".join((*start, *"______")) for start in (("1-2", "au", "_", "_"), "1à_A", "2l_D"))

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from unrolled.kernels import native
 from unrolled.scan import fused
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +24,7 @@ def benchmark_named(monkeypatch: pytest.MonkeyPatch):
     return load
 
 
-@pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+@pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 def test_kernels_are_measured_once_they_are_right(benchmark_named, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = benchmark_named("kernels")
     shape = kernels.Shape(2, 3, 4, 5, "both directions")
@@ -41,7 +42,7 @@ def test_kernels_are_measured_once_they_are_right(benchmark_named, monkeypatch: 
         kernels.measure("gru", shape, 0.0, 1, 1.0)
 
 
-@pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+@pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 def test_trainings_with_each_backend_learn_the_same(benchmark_named) -> None:
     pairs = [(f"{word} {k}", label) for k in range(20) for word, label in (("fine", "pos"), ("dull", "neg"))]
     settings = {"row": "gru", "hidden_size": 8, "updates": 4, "evaluate_every": 2}

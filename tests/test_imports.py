@@ -10,9 +10,10 @@ import pytest
 import unrolled
 
 ROOT = Path(unrolled.__file__).parent
-LEAVES = {"errors", "lineage", "config", "defaults", "shapes", "state", "machine", "sealed", "svg"}
-LIGHT = {"errors", "lineage", "config", "defaults"}  # leaves that import nothing heavy
+LEAVES = {"errors", "lineage", "config", "defaults", "shapes", "state", "machine", "sealed", "svg", "version"}
+LIGHT = {"errors", "lineage", "config", "defaults", "version"}  # leaves that import nothing heavy
 LADDER = [
+    "kernels",
     "cells",
     "scan",
     "layers",
@@ -21,6 +22,7 @@ LADDER = [
     "evaluation",
     "inside",
     "pictures",
+    "runs",
     "training",
     "tasks",
     "api",
@@ -29,12 +31,17 @@ LADDER = [
 MAY = {name: {*LEAVES, *LADDER[: i + 1]} for i, name in enumerate(LADDER)}
 MAY |= {name: MAY[name] | {"data"} for name in LADDER[LADDER.index("decoding") :]}
 MAY |= dict.fromkeys(LEAVES, LEAVES)
+MAY["kernels"] = {"errors", "state", "kernels"}  # Python's side of csrc/
+MAY["cells"] = MAY["cells"] - {"kernels"}
 MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
 MAY["nn"] = MAY["scan"]  # torch.nn over our scans
-MAY["__init__"] = {"api"}
+MAY["__init__"] = {"api", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}
+
+DATA = ["reading", "assign", "examples", "splits", "encoding", "report"]
+"""The rooms of data/: each imports only itself and those before it. `assign` is one file."""
 
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -64,8 +71,16 @@ def test_every_part_has_its_place() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_it_imports_only_what_is_below_it(path: Path) -> None:
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("unrolled.")}
-    beyond = ours - MAY[part_of(path)] - {"__version__"}
+    beyond = ours - MAY[part_of(path)]
     assert not beyond, f"{part_of(path)} may not import {', '.join(sorted(beyond))}"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.parent == ROOT / "data"], ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_a_room_of_data_imports_only_those_before_it(path: Path) -> None:
+    rooms = {name.split(".")[2] for name in imported(path) if name.startswith("unrolled.data.")}
+    assert rooms <= {*DATA[: DATA.index(path.parent.name) + 1]}
 
 
 @pytest.mark.parametrize("leaf", sorted(LIGHT))

@@ -14,7 +14,8 @@ from parts import gradients
 from tolerances import FLOAT64
 from unrolled import nn as fast
 from unrolled.errors import ConfigError
-from unrolled.scan import fused
+from unrolled.kernels import native
+from unrolled.kernels import scan as recurrences
 
 LAYERS = ["RNN", "GRU", "LSTM"]
 EPSILON = torch.finfo(torch.float32).eps
@@ -136,11 +137,11 @@ def test_dropout_between_layers_acts_in_training_only() -> None:
     assert not torch.equal(ours.train()(x)[0], ours(x)[0])
 
 
-@pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+@pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 def test_our_kernels_run_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
-    run = fused.run
-    monkeypatch.setattr(fused, "run", lambda *a: ran.append(1) or run(*a))
+    run = recurrences.run
+    monkeypatch.setattr(recurrences, "run", lambda *a: ran.append(1) or run(*a))
     ours, _ = pair("LSTM", num_layers=2, bidirectional=True)
     ours(torch.randn(3, 2, 5))
     assert len(ran) == 4

@@ -12,10 +12,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from unrolled.version import __version__
+
 if TYPE_CHECKING:
     from unrolled.api import backends, decode, evaluate, explain, inspect, load, resume, trace, train
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "backends", "decode", "evaluate", "explain", "inspect", "load", "resume", "trace", "train"]
 
 

@@ -20,19 +20,20 @@ from torch import Tensor, nn
 
 from unrolled import machine, pictures, scan, tasks
 from unrolled.config import Config, ModelConfig, from_flat
-from unrolled.data.doctor import Report
+from unrolled.data.report.findings import Report
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.inside import Trace, of_module
 from unrolled.models import Features
+from unrolled.runs.claim import next_run, refuse_existing
+from unrolled.runs.folder import read
+from unrolled.runs.preprocessor import FILES, inputs_of, num_outputs_of
+from unrolled.runs.run import SPECIAL_IDS, refuse_gone
 from unrolled.training import Event, Run
 from unrolled.training.fit import build, build_facts, computing, fit, kept_config, prepare, refuse_unfit
-from unrolled.training.folder import read
 from unrolled.training.interrupt import interruptible
 from unrolled.training.plan import Plan, PlannedData
-from unrolled.training.preprocessor import FILES, inputs_of, num_outputs_of
-from unrolled.training.run import SPECIAL_IDS, refuse_gone
 from unrolled.training.start import Start
-from unrolled.training.unfinished import begin, go_on, next_run, refuse_existing
+from unrolled.training.unfinished import begin, go_on
 
 __all__ = [
     "backends",

@@ -23,9 +23,12 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from unrolled import cells
 from unrolled.errors import ConfigError
-from unrolled.scan import freeze, fused, scan
-from unrolled.scan.freeze import CellWeights, Part
-from unrolled.scan.native import kernels
+from unrolled.kernels import freeze
+from unrolled.kernels import scan as recurrences
+from unrolled.kernels.freeze import Part
+from unrolled.kernels.native import compiled, kernels
+from unrolled.kernels.scan import CellWeights
+from unrolled.scan import scan
 from unrolled.scan.replay import replay
 
 __all__ = [
@@ -85,13 +88,13 @@ def _scan(
         y, h, c = kept.run(reverse, x, lengths, None, h0, c0)
     else:
         w = _weights(module, names)
-        y, h, c = fused.run(w.recurrence, reverse, x, lengths, w.weight_x, w.weight_h, w.bias, w.bias_n, None, h0, c0)
+        y, h, c = recurrences.run(w, reverse, x, lengths, None, h0, c0)
     return y, tuple(s.to(x.dtype) for s in ((h,) if c is None else (h, c)))  # bfloat16's state is float32
 
 
 def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
     """Whether our kernels compute this call; if not, torch does."""
-    if not fused.compiled() or "parametrizations" in module._modules or getattr(module, "proj_size", 0) != 0:
+    if not compiled() or "parametrizations" in module._modules or getattr(module, "proj_size", 0) != 0:
         return False
     given = [t for t in (*module._parameters.values(), *tensors) if t is not None]
     dtype = given[0].dtype  # a layer has parameters

@@ -45,6 +45,6 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_dictionary_has_none_of_its_words() -> None:
     from unrolled.config import DataConfig
-    from unrolled.data.pairs import load_pairs
+    from unrolled.data.examples.pairs import load_pairs
 
     assert not set(demo.WORDS) & set(load_pairs("sample:letters", DataConfig()).sources())

@@ -29,7 +29,7 @@ from small import (
 from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
-from unrolled.data import stdin
+from unrolled.data.reading import stdin
 
 MAIN = "from unrolled.cli.main import main; main()"
 TINY = ["--updates", "2", "--hidden-size", "4", "--embedding-size", "4"]

@@ -3,7 +3,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from unrolled.data import hub
+from unrolled.data.reading import hub
 
 
 class Split:

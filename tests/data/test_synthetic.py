@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from unrolled.api import build
 from unrolled.config import ModelConfig
+from unrolled.data.encoding.tokenizers import SEP
 from unrolled.data.synthetic import FIRST, TASKS, Synthetic, make
-from unrolled.data.tokenizers import SEP
 from unrolled.errors import ConfigError
 from unrolled.models import Ids, Model
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from small import ROWS, pairs, trained
-from unrolled.data.batches import Sequences
+from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding import Classification, ImageClassification, classify, probabilities
 from unrolled.decoding import classification as module
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unrolled import lineage
 from unrolled.api import build
 from unrolled.config import ModelConfig
-from unrolled.data.tokenizers import BOS, SPECIAL, UNK, Tokenizer
+from unrolled.data.encoding.tokenizers import BOS, SPECIAL, UNK, Tokenizer
 from unrolled.decoding import Generation, Sampling, cursor, generation, score_tokens
 from unrolled.decoding.generation import decode, stream
 from unrolled.models import Ids, Model

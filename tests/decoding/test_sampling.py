@@ -6,7 +6,7 @@ import torch
 
 from unrolled.api import build
 from unrolled.config import ModelConfig
-from unrolled.data.tokenizers import EOS, SPECIAL
+from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding import Generation, Sampling
 from unrolled.errors import ConfigError
 from unrolled.models import Ids, Model

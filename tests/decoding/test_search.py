@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from unrolled.api import build
 from unrolled.config import ModelConfig
-from unrolled.data.tokenizers import BOS, EOS, SPECIAL
+from unrolled.data.encoding.tokenizers import BOS, EOS, SPECIAL
 from unrolled.decoding import Beam, Hypothesis, Sampling, search, stream_tokens
 from unrolled.errors import ConfigError, DataError
+from unrolled.kernels import native
 from unrolled.models import Ids, Model
-from unrolled.scan import fused
 from unrolled.state import EncoderDecoderState, select
 
 WORDS = (5, 6, 7)  # with <eos>, four tokens may be chosen
@@ -168,7 +168,7 @@ def test_a_source_is_answered_as_if_it_were_alone(how: Sampling | Beam) -> None:
     together = search(model, prompts, how, max_length=9)
     alone = [search(model, [prompt], how, max_length=9)[0] for prompt in prompts]
     assert [shown(one) for one in together] == [shown(one) for one in alone]
-    if fused.compiled():
+    if native.compiled():
         assert together == alone, "a recurrent row has the same bits in any batch"
     assert search(model, [], how, max_length=9) == []
 

@@ -6,8 +6,8 @@ import torch
 
 from unrolled.api import build
 from unrolled.config import ModelConfig
-from unrolled.data.pieces import Pieces
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.encoding.words import Pieces
 from unrolled.decoding import tag, word_probabilities
 from unrolled.models import Ids, Model
 

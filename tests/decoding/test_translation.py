@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unrolled.data.batches import Sequences
-from unrolled.data.tokenizers import EOS, Tokenizer
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.tokenizers import EOS, Tokenizer
 from unrolled.decoding import Beam, Sampling, Target, Translation, translate
 from unrolled.decoding import translation as module
 from unrolled.decoding.translation import stream

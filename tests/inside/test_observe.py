@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import small
-from unrolled.data.tokenizers import BOS, EOS
+from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.inside import Trace, find
 from unrolled.lineage import rows_for
 from unrolled.training import Run

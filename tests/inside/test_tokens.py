@@ -2,7 +2,7 @@
 
 import pytest
 
-from unrolled.data.tokenizers import BOS, UNK, Tokenizer
+from unrolled.data.encoding.tokenizers import BOS, UNK, Tokenizer
 from unrolled.errors import DataError
 from unrolled.inside.tokens import cut, read, read_words, written
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import calls
-from unrolled.scan import fused
+from unrolled.kernels import native
 
-pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
 
 def test_wrong_calls_name_the_argument() -> None:

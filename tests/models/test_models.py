@@ -14,9 +14,9 @@ from unrolled import laws
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
+from unrolled.kernels import native
 from unrolled.models import Features, Ids, Model, RecurrentModel
 from unrolled.models.model import Answer
-from unrolled.scan import fused
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
 LENGTHS = torch.tensor([4, 2, 3])
@@ -247,7 +247,7 @@ def test_two_requests_share_one_model() -> None:
     torch.testing.assert_close(logits_b[:, 0], model(b)[0][:, -1])
 
 
-@pytest.mark.skipif(not fused.compiled(), reason="the order of torch's sums depends on the batch")
+@pytest.mark.skipif(not native.compiled(), reason="the order of torch's sums depends on the batch")
 @pytest.mark.parametrize(
     ("row", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
 )

@@ -8,16 +8,18 @@ import parts
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
+from unrolled.kernels import native
+from unrolled.kernels import scan as recurrences
 from unrolled.layers import Recurrent
-from unrolled.scan import choose, fused, native
+from unrolled.scan import choose
 from unrolled.state import leaves
 
-pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
 EPS = torch.finfo(torch.bfloat16).eps
 SIZES = [(1, 1, 4, 5), (3, 5, 7, 13), (2, 4, 1, 1), (9, 7, 33, 67), (20, 6, 64, 64), (2, 0, 4, 4), (5, 3, 130, 96)]
 KINDS = [ElmanCell, GRUCell, LSTMCell]
-ISAS = [name for name, here in fused.isas().items() if here]
+ISAS = [name for name, here in native.isas().items() if here]
 
 
 def narrow(kind: type[Cell], D: int, H: int) -> tuple[Recurrent, Recurrent]:
@@ -38,7 +40,7 @@ def test_it_is_the_same_weights_in_float64_within_a_rounding_of_h(
     layer, wide = narrow(kind, D, H)
     x, lengths = torch.randn(B, T, D).bfloat16(), torch.arange(B) % (T + 1)
     state = kind.State(*(torch.randn(B, H) for _ in kind.State._fields))
-    with fused.use_isa(isa):
+    with native.use_isa(isa):
         y, after = layer(x, state, lengths)
     exact, after_exact = wide(x.double(), kind.State(*(s.double() for s in state)), lengths)
     assert y.dtype == torch.bfloat16
@@ -98,8 +100,8 @@ def test_nn_takes_torchs_place(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     ours = getattr(fast, name)(9, 13, num_layers=2, bidirectional=True, batch_first=True).bfloat16()
     ours.load_state_dict(theirs.state_dict())
     ran = []
-    run = fused.run
-    monkeypatch.setattr(fused, "run", lambda *a: ran.append(1) or run(*a))
+    run = recurrences.run
+    monkeypatch.setattr(recurrences, "run", lambda *a: ran.append(1) or run(*a))
     x = torch.randn(3, 4, 9).bfloat16()
     with torch.no_grad():
         y, state = ours(x)

@@ -15,12 +15,12 @@ from parts import CELLS, D, H, shaken
 from unrolled import scan
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
+from unrolled.kernels import native
 from unrolled.layers import Recurrent
-from unrolled.scan import fused
 
-pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
-ISAS = [name for name, here in fused.isas().items() if here]
+ISAS = [name for name, here in native.isas().items() if here]
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_gradients_in_float64(name: str, reverse: bool) -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_same_bits_for_any_threads_batch_padding_and_split(isa: str) -> None:
-    with fused.use_isa(isa):
+    with native.use_isa(isa):
         for seed in range(60):
             case = twin.Case(seed)
             torch.set_num_threads(1)
@@ -246,7 +246,7 @@ def test_every_mode_gives_the_same_bits(name: str) -> None:
 def test_the_operator_that_torch_compile_knows(name: str) -> None:
     torch.manual_seed(0)
     cell = shaken(CELLS[name](3, 5))
-    kernels = fused._kernels
+    kernels = native.kernels
     kinds = {"elman-tanh": kernels.ELMAN, "elman-relu": kernels.ELMAN_RELU, "gru": kernels.GRU, "lstm": kernels.LSTM}
     c0 = torch.randn(2, 5, requires_grad=True) if name == "lstm" else None
     x, h0 = torch.randn(2, 4, 3, requires_grad=True), torch.randn(2, 5, requires_grad=True)
@@ -276,7 +276,7 @@ def test_a_forked_child_works_alone_and_says_so_once() -> None:
 
 @pytest.mark.parametrize("isa", ["portable", "avx1024"])
 def test_an_instruction_set_is_forced_or_refused(isa: str) -> None:
-    code = "from unrolled.scan import fused; print(fused.isa())"
+    code = "from unrolled.kernels import native; print(native.isa())"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "UNROLLED_ISA": isa},

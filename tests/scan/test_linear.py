@@ -5,13 +5,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.kernels import native
+from unrolled.kernels.linear import linear
 from unrolled.layers import Head
-from unrolled.scan import fused, native
 
-pytestmark = pytest.mark.skipif(not fused.compiled(), reason="no kernels were compiled here")
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
 SHAPES = [(1, 384, 81), (3, 5, 7), (8, 33, 17), (9, 33, 17), (300, 128, 2), (70, 1, 65), (2, 64, 1), (0, 4, 4)]
-ISAS = [name for name, here in fused.isas().items() if here]
+ISAS = [name for name, here in native.isas().items() if here]
 
 
 @pytest.mark.parametrize(("N", "D", "V"), SHAPES)
@@ -20,22 +21,22 @@ ISAS = [name for name, here in fused.isas().items() if here]
 def test_it_is_the_product(N: int, D: int, V: int, isa: str, bias: bool) -> None:
     x, weight, b = torch.randn(N, D), torch.randn(V, D), torch.randn(V) if bias else None
     exact = F.linear(x.double(), weight.double(), None if b is None else b.double())
-    with torch.no_grad(), fused.use_isa(isa):
-        y = fused.linear(x, weight, b)
+    with torch.no_grad(), native.use_isa(isa):
+        y = linear(x, weight, b)
         assert torch.all((y.double() - exact).abs() <= (D + 1) * torch.finfo(torch.float32).eps * (
             x.abs().double() @ weight.abs().double().T + 10))  # a sum of D products, each rounded once  # fmt: skip
         for n in range(0, N, 7):
-            assert torch.equal(fused.linear(x[n : n + 1], weight, b)[0], y[n])
+            assert torch.equal(linear(x[n : n + 1], weight, b)[0], y[n])
 
 
 def test_it_takes_any_shape_and_stride() -> None:
     weight, b = torch.randn(6, 5), torch.randn(6)
     x = torch.randn(3, 4, 10)[..., ::2]
     with torch.no_grad():
-        y = fused.linear(x, weight, b)
+        y = linear(x, weight, b)
         assert y.shape == (3, 4, 6)
-        assert torch.equal(y[2, 1], fused.linear(x[2, 1].reshape(1, 5), weight, b)[0])
-        assert fused.linear(torch.randn(0, 4, 5), weight, b).shape == (0, 4, 6)
+        assert torch.equal(y[2, 1], linear(x[2, 1].reshape(1, 5), weight, b)[0])
+        assert linear(torch.randn(0, 4, 5), weight, b).shape == (0, 4, 6)
 
 
 def test_threads_change_no_bit() -> None:
@@ -70,14 +71,14 @@ def test_its_gradients_are_sums_of_products(N: int, D: int, V: int, isa: str) ->
 def _backward(isa: str, threads: int, x: Tensor, weight: Tensor, dy: Tensor) -> list[Tensor]:
     """The gradients of x, weight and bias."""
     found = [torch.full_like(x, torch.nan), torch.full_like(weight, torch.nan), dy.new_full(dy.shape[1:], torch.nan)]
-    native.kernels.linear_backward(list(fused.isas()).index(isa), threads, x, weight, dy, *found)
+    native.kernels.linear_backward(list(native.isas()).index(isa), threads, x, weight, dy, *found)
     return found
 
 
 def test_gradients_of_the_gradients_exist() -> None:
     x, weight = (torch.randn(3, 4).requires_grad_() for _ in range(2))
     second = []
-    for product in (fused.linear, F.linear):
+    for product in (linear, F.linear):
         (dx,) = torch.autograd.grad(product(x, weight, None).tanh().sum(), x, create_graph=True)
         second.append(torch.autograd.grad(dx.square().sum(), weight)[0])
     torch.testing.assert_close(*second)
@@ -87,7 +88,7 @@ def test_only_what_is_wanted_is_computed() -> None:
     x, weight, bias = torch.randn(9, 2, 5), torch.randn(4, 5), torch.randn(4)
     for learns in (x, weight, bias):
         learns.requires_grad_()
-        fused.linear(x, weight, bias).sum().backward()
+        linear(x, weight, bias).sum().backward()
         assert [t.grad is not None for t in (x, weight, bias)] == [t is learns for t in (x, weight, bias)]
         assert learns.grad.shape == learns.shape
         learns.grad = None
@@ -96,7 +97,7 @@ def test_only_what_is_wanted_is_computed() -> None:
 
 def test_a_bias_that_learns_alone_has_its_gradient() -> None:
     bias = torch.zeros(4, requires_grad=True)
-    fused.linear(torch.randn(2, 3), torch.randn(4, 3), bias).sum().backward()
+    linear(torch.randn(2, 3), torch.randn(4, 3), bias).sum().backward()
     assert bias.grad.tolist() == [2, 2, 2, 2]
 
 
@@ -112,7 +113,7 @@ def test_gradients_float64_and_autocast_are_torchs() -> None:
 
 def test_wrong_calls_name_the_argument() -> None:
     x, weight, y = torch.zeros(2, 3), torch.zeros(4, 3), torch.zeros(2, 4)
-    good = {"isa": list(fused.isas()).index(ISAS[0]), "threads": 1, "x": x, "weight": weight, "bias": None, "y": y}
+    good = {"isa": list(native.isas()).index(ISAS[0]), "threads": 1, "x": x, "weight": weight, "bias": None, "y": y}
     for name, wrong in (
         ("x", torch.zeros(3)), ("x", torch.zeros(2, 3).double()), ("x", None), ("weight", torch.zeros(4, 2)),
         ("weight", torch.zeros(4)), ("bias", torch.zeros(3)), ("y", torch.zeros(2, 3)), ("y", torch.zeros(4, 2).T),

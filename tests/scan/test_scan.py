@@ -10,7 +10,8 @@ import parts
 from parts import CELLS, D, H, shaken
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, LSTMState
 from unrolled.errors import BackendError, ConfigError, ShapeError
-from unrolled.scan import BACKENDS, choose, conditions, fused, native, scan
+from unrolled.kernels import native
+from unrolled.scan import BACKENDS, choose, conditions, scan
 
 
 class EditedGRU(GRUCell):
@@ -23,7 +24,7 @@ class EditedGRU(GRUCell):
 
 @pytest.mark.parametrize("cell", [ElmanCell(D, H), LSTMCell(D, H), GRUCell(D, H)], ids=repr)
 def test_auto_takes_the_first_that_can_for_the_plain_cells(cell: Cell) -> None:
-    assert choose("auto", cell) == ("fused" if fused.compiled() else "torch")
+    assert choose("auto", cell) == ("fused" if native.compiled() else "torch")
     assert choose("auto", copy.deepcopy(cell).double()) == "torch"
 
 
@@ -38,7 +39,7 @@ def test_auto_does_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_takes_the_reference_where_a_twin_would_be_wrong() -> None:
     cell = GRUCell(D, H)
     assert choose("auto", EditedGRU(D, H)) == "reference"
-    assert choose("auto", cell, masked=True) == ("fused" if fused.compiled() else "reference")
+    assert choose("auto", cell, masked=True) == ("fused" if native.compiled() else "reference")
     assert choose("auto", cell, edited=True) == "reference"
     assert choose("auto", parametrizations.weight_norm(GRUCell(D, H), "weight_h")) == "reference"
 

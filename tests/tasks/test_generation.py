@@ -14,7 +14,7 @@ from options import OF_TRAINING, identity, left_by, missing_or_unknown
 from small import text_run, write_text
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
-from unrolled.data.tokenizers import BOS
+from unrolled.data.encoding.tokenizers import BOS
 from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.generation import Generate, GenerationRun

@@ -14,7 +14,7 @@ from options import OF_TRAINING, identity, left_by, missing_or_unknown
 from small import OWN, translation_run, translations, write_pairs
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
-from unrolled.data.pairs import load_pairs
+from unrolled.data.examples.pairs import load_pairs
 from unrolled.decoding import score_targets
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.laws import Option

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unrolled.data.tokenizers import BOS, PAD
+from unrolled.data.encoding.tokenizers import BOS, PAD
 from unrolled.training import Batch
 from unrolled.training.generation import Streams, Windows, loss_nats
 

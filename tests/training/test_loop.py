@@ -16,7 +16,7 @@ from torch import Tensor
 from small import OWN, ROWS, SMALL, pairs
 from unrolled import api
 from unrolled.config import ModelConfig, TrainingConfig
-from unrolled.data.batches import Sequences
+from unrolled.data.encoding.batches import Sequences
 from unrolled.errors import TrainingError
 from unrolled.layers import set_backend
 from unrolled.models import Ids, Model

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from unrolled.data.pieces import NO_WORD, Pieces
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.encoding.words import NO_WORD, Pieces
 from unrolled.training.tagging import TaggingSource, loss_nats
 
 SENTENCES = [("the", "film"), ("a",), ("fine", "a", "plot", "the"), ("the", "a")]

@@ -9,15 +9,15 @@ from torch.nn import functional as F
 
 from small import translations
 from unrolled.config import Config, TrainingConfig, from_flat
-from unrolled.data.pair_ids import PairSequences, PairTokenizers
-from unrolled.data.pairs import load_pairs
-from unrolled.data.tokenizers import BOS, EOS, PAD
+from unrolled.data.encoding.pairs import PairSequences, PairTokenizers
+from unrolled.data.encoding.tokenizers import BOS, EOS, PAD
+from unrolled.data.examples.pairs import load_pairs
 from unrolled.decoding import score_targets
 from unrolled.models import Model
+from unrolled.runs.preprocessor import inputs_of
 from unrolled.training.fit import build
 from unrolled.training.generation import loss_nats
 from unrolled.training.loop import Trainer
-from unrolled.training.preprocessor import inputs_of
 from unrolled.training.progress import Score
 from unrolled.training.translation import TranslationSource, score
 

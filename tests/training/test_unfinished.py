@@ -18,8 +18,9 @@ import torch
 from small import SMALL, pairs, write_csv, write_text
 from unrolled import api, sealed
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted, TrainingError
+from unrolled.runs.claim import next_run
 from unrolled.training import Run, Trainer, checkpoint
-from unrolled.training.unfinished import Unfinished, begin, next_run, probed
+from unrolled.training.unfinished import Unfinished, begin, probed
 
 UPDATES = 12
 SETTINGS = SMALL | {"updates": UPDATES, "evaluate_every": 3, "checkpoint_every": 5, "batch_tokens": 60, "patience": 0}

@@ -11,9 +11,9 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from unrolled import __version__
 from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, train
 from unrolled.errors import Interrupted, UnrolledError
+from unrolled.version import __version__
 
 __all__ = ["VERBS", "app", "main", "run"]
 

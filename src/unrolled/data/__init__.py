@@ -6,11 +6,11 @@ known before anything is trained. Import `Tokenizer`, `Sequences`, `Batches` and
 package itself imports neither torch nor tokenizers.
 """
 
-from unrolled.data.columns import Example
-from unrolled.data.counts import Counts, Skipped
-from unrolled.data.examples import Examples, load_examples, read_texts
-from unrolled.data.samples import SAMPLES, Sample
-from unrolled.data.splits import Splits, load_splits
+from unrolled.data.examples.columns import Example
+from unrolled.data.examples.labelled import Examples, load_examples, read_texts
+from unrolled.data.reading.counts import Counts, Skipped
+from unrolled.data.reading.samples import SAMPLES, Sample
+from unrolled.data.splits.labelled import Splits, load_splits
 
 __all__ = [
     "SAMPLES",

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.data.tokenizers import SEP, SPECIAL
+from unrolled.data.encoding.tokenizers import SEP, SPECIAL
 from unrolled.errors import ConfigError, nearest
 
 __all__ = ["TASKS", "Drawn", "Synthetic", "make"]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.data.batches import by_length
+from unrolled.data.encoding.batches import by_length
 from unrolled.errors import printable
 from unrolled.models import Model
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from unrolled.data.tokenizers import BOS, PAD
+from unrolled.data.encoding.tokenizers import BOS, PAD
 from unrolled.models import Model
 from unrolled.state import State, join, reorder, select
 

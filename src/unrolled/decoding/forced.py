@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from unrolled.data.batches import by_length
-from unrolled.data.pair_ids import PairSequences
-from unrolled.data.tokenizers import PAD
+from unrolled.data.encoding.batches import by_length
+from unrolled.data.encoding.pairs import PairSequences
+from unrolled.data.encoding.tokenizers import PAD
 from unrolled.decoding.generation import Scored
 from unrolled.models import Model
 

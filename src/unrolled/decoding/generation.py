@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.data.tokenizers import BOS, PAD, Tokenizer
+from unrolled.data.encoding.tokenizers import BOS, PAD, Tokenizer
 from unrolled.decoding.cursor import CHUNK
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.models import Model

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.data.tokenizers import EOS, SPECIAL
+from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
 from unrolled.errors import ConfigError
 from unrolled.models import Model

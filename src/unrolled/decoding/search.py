@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.data.tokenizers import EOS, SPECIAL
+from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.errors import ConfigError, DataError

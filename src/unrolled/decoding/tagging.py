@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.data.batches import by_length
-from unrolled.data.pieces import NO_WORD, Pieces
+from unrolled.data.encoding.batches import by_length
+from unrolled.data.encoding.words import NO_WORD, Pieces
 from unrolled.decoding.classification import BATCH_TOKENS
 from unrolled.errors import printable
 from unrolled.models import Model

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.data.batches import Sequences, by_length
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.encoding.batches import Sequences, by_length
+from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tokens
 from unrolled.errors import DataError, printable

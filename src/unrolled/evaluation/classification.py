@@ -26,9 +26,24 @@ from numpy.typing import ArrayLike, NDArray
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 from unrolled.evaluation.lengths import by_length
-from unrolled.evaluation.tables import classification_text
+from unrolled.evaluation.tables import WIDTH, count, cut, percent, plural, safe, table, width
 
-__all__ = ["ClassScores", "ClassificationResult", "LengthBin", "evaluate_classification", "macro_f1"]
+__all__ = [
+    "ClassScores",
+    "ClassificationResult",
+    "LengthBin",
+    "class_table",
+    "classification_text",
+    "evaluate_classification",
+    "macro_f1",
+]
+
+MOST_CLASSES = 40
+"""Rows of the table of classes."""
+MOST_CONFUSIONS = 12
+"""Rows of the list that replaces a confusion matrix too wide for the terminal."""
+NARROWEST_LABEL = 20
+"""Columns kept for a label before a matrix counts as too wide."""
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -233,3 +248,78 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
     return value
+
+
+def classification_text(result: ClassificationResult) -> str:
+    """Return the summary, the classes, the confusion matrix and the accuracy by length, as lines of at most 80."""
+    blocks = [_summary(result), class_table(result.classes, "class", "examples"), _confusion(result)]
+    if len(result.by_length) > 1:
+        blocks.append(_length_table(result))
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _summary(result: ClassificationResult) -> Iterator[str]:
+    yield f"{count(result.n, 'example', 'examples')}, {count(len(result.classes), 'class', 'classes')}"
+    yield ""
+    for name, share, (low, high) in (
+        ("accuracy", result.accuracy, result.accuracy_interval),
+        ("macro-F1", result.macro_f1, result.macro_f1_interval),
+    ):
+        yield f"{name}  {percent(share):>5} %  ({percent(low)} to {percent(high)})"
+    majority = cut(safe(result.majority_label), 34)
+    yield f"majority  {percent(result.majority_accuracy):>5} %  most frequent in training: {majority}"
+    yield f"loss      {result.loss_nats:>5.3f} nats an example"
+    yield "In brackets: 95 % intervals, bootstrap over the examples"
+
+
+def class_table(classes: Sequence[ClassScores], what: str, units: str) -> Iterator[str]:
+    """Yield a table of the classes, each a `what` of so many `units`, as lines of at most 80."""
+    shown = tuple(classes)
+    if len(shown) > MOST_CLASSES:
+        shown = tuple(sorted(shown, key=lambda scores: -scores.support)[:MOST_CLASSES])
+    head = [what, "precision", "recall", "F1", units]
+    yield from table(
+        [head, *([safe(s.label), *map(percent, (s.precision, s.recall, s.f1)), f"{s.support:,}"] for s in shown)]
+    )
+    if len(shown) < len(classes):
+        yield f"… and {len(classes) - len(shown):,} {plural(what)} with fewer {units}"
+    if absent := sum(scores.support == 0 for scores in classes):
+        named = count(absent, f"{what} has", f"{plural(what)} have")
+        yield f"{named} no {units.removesuffix('s')} here: what is undefined is shown as 0.0"
+
+
+def _confusion(result: ClassificationResult) -> Iterator[str]:
+    """The matrix with labels over its columns, else with numbers, else the most frequent confusions."""
+    labels = [safe(scores.label) for scores in result.classes]
+    digits = len(str(len(labels) - 1))
+    numbered = [f"{index:>{digits}} {label}" for index, label in enumerate(labels)]
+    counts = [[f"{n:,}" for n in row] for row in result.confusion]
+    cells = [max(map(len, column)) for column in zip(*counts, strict=True)]
+    for rows, columns in ((labels, labels), (numbered, list(map(str, range(len(labels)))))):
+        needed = sum(2 + max(cell, width(head)) for cell, head in zip(cells, columns, strict=True))
+        if needed + min(NARROWEST_LABEL, max(map(width, rows))) <= WIDTH:
+            yield "Confusion matrix: rows are the truth, columns the answer"
+            yield from table([["", *columns], *([row, *line] for row, line in zip(rows, counts, strict=True))])
+            return
+    wrong = [(n, i, j) for i, row in enumerate(result.confusion) for j, n in enumerate(row) if n and i != j]
+    wrong.sort(key=lambda confusion: -confusion[0])
+    yield f"The most frequent of {len(wrong):,} confusions (the matrix is too wide to show here)"
+    lines = [
+        [f"{cut(labels[i], 27)} → {cut(labels[j], 27)}", f"{n:,}", percent(n / result.classes[i].support)]
+        for n, i, j in wrong[:MOST_CONFUSIONS]
+    ]
+    yield from table([["truth → answer", "examples", "% of truth"], *lines])
+
+
+def _length_table(result: ClassificationResult) -> Iterator[str]:
+    yield "Accuracy by length, with 95 % Wilson intervals"
+    lines = [
+        [
+            f"{b.shortest:,} to {b.longest:,}" if b.shortest < b.longest else f"{b.shortest:,}",
+            f"{b.n:,}",
+            percent(b.accuracy),
+            f"({percent(b.accuracy_interval.low)} to {percent(b.accuracy_interval.high)})",
+        ]
+        for b in result.by_length
+    ]
+    yield from table([["tokens", "examples", "accuracy", ""], *lines])

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError, ShapeError
-from unrolled.evaluation.classification import ClassScores, check_answers, class_scores, loss_of, plain
+from unrolled.evaluation.classification import ClassScores, check_answers, class_scores, class_table, loss_of, plain
 from unrolled.evaluation.intervals import Interval, bootstrap
-from unrolled.evaluation.tables import class_table
 
 __all__ = ["TaggingResult", "evaluate_tagging"]
 

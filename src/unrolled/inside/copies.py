@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.data.tokenizers import SPECIAL
+from unrolled.data.encoding.tokenizers import SPECIAL
 from unrolled.inside.example import Example
 from unrolled.models import Model
 from unrolled.state import State, select

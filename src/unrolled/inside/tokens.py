@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["LIMIT", "Tokens", "cut", "left_out", "read", "read_words", "written"]

@@ -20,9 +20,10 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from unrolled import __version__, sealed
+from unrolled import sealed
 from unrolled.errors import CheckpointError, TraceError, nearest
 from unrolled.inside import names
+from unrolled.version import __version__
 
 __all__ = ["FORMAT_VERSION", "Header", "Trace", "kept"]
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from unrolled.kernels.attention import looks
 from unrolled.layers.memory import AttentionCarry, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
 from unrolled.layers.scores import Additive
-from unrolled.scan import choose, look
-from unrolled.scan.look import looks
+from unrolled.scan import attention, choose
 from unrolled.shapes import check_lengths, real
 from unrolled.state import State, hold
 
@@ -84,7 +84,7 @@ class Bahdanau(nn.Module):
         self, x: Tensor, memory: Memory, own: AttentionCarry, lengths: Tensor | None, lowest: Recurrent
     ) -> tuple[Tensor, AttentionCarry]:
         """All steps of the lowest layer, and what it carries after each row's last real one."""
-        y, state, weights, context = look.scan(
+        y, state, weights, context = attention.scan(
             lowest.cell, x, own.layers, lengths, self.score.query.weight, self.score.v, memory.keys, memory.outputs,
             memory.lengths,
         )  # fmt: skip

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
+from unrolled.kernels import freeze
+from unrolled.kernels.freeze import Part
+from unrolled.kernels.linear import LinearWeights, linear
 from unrolled.layers.dropout import Dropout
-from unrolled.scan import freeze, fused
-from unrolled.scan.freeze import LinearWeights, Part
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
@@ -19,12 +20,12 @@ PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class Linear(nn.Linear):
-    """y = W x + b, through our own product: a row has the same bits whatever the batch (see `scan.fused.linear`)."""
+    """y = W x + b, through our own product: a row has the same bits whatever the batch (see `kernels.linear`)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, H)."""
         kept = freeze.linear_of(self)
-        return fused.linear(x, self.weight, self.bias) if kept is None else kept.run(x)
+        return linear(x, self.weight, self.bias) if kept is None else kept.run(x)
 
 
 class MLP(nn.Module):
@@ -91,7 +92,7 @@ class TiedHead(nn.Module):
 
     def forward(self, y: Tensor, vectors: Tensor) -> Tensor:
         """(…, size) and E (V, D) -> (…, V)."""
-        return fused.linear(self.project(y), vectors, self.bias)
+        return linear(self.project(y), vectors, self.bias)
 
 
 def _weights(layer: Linear) -> Iterator[Part]:

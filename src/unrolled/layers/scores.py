@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
+from unrolled.kernels.attention import look, looks
 from unrolled.layers.memory import Memory
 from unrolled.layers.mlp import Linear
-from unrolled.scan.look import look, looks
 
 __all__ = ["Additive", "Dot", "General", "Score", "softmax"]
 

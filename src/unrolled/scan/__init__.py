@@ -23,8 +23,9 @@ from torch import float64 as FLOAT64
 from unrolled import shapes
 from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
-from unrolled.scan import freeze, fused, operators, reference, torch  # noqa: F401  (operators: what torch.compile knows)
-from unrolled.scan.freeze import frozen
+from unrolled.kernels import freeze, native, operators  # noqa: F401  (operators: what torch.compile knows)
+from unrolled.kernels.freeze import frozen
+from unrolled.scan import fused, reference, torch
 from unrolled.state import State, leaves, like
 
 __all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "frozen", "scan"]
@@ -80,7 +81,7 @@ _UNEDITED = ("gates that nobody edits", _unedited)
 
 # What each backend needs: of the machine, and of a call. In the order in which auto tries them.
 _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
-    "fused": (("kernels, compiled where the package was installed by a C++20 compiler", fused.compiled),),
+    "fused": (("kernels, compiled where the package was installed by a C++20 compiler", native.compiled),),
     "torch": (),
     "reference": (),
 }

@@ -6,8 +6,8 @@ from typing import Any
 
 from unrolled import lineage
 from unrolled.config import Config, from_flat
-from unrolled.data.images import are_images
-from unrolled.data.samples import PREFIX, named
+from unrolled.data.examples.images import are_images
+from unrolled.data.reading.samples import PREFIX, named
 from unrolled.training.task import Task
 
 __all__ = ["find", "of", "understood"]

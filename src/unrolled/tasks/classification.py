@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import Config
-from unrolled.data.batches import Sequences
-from unrolled.data.examples import Examples, load_examples, read_texts
-from unrolled.data.report import DataReport, inspect
-from unrolled.data.splits import Splits, load_splits
-from unrolled.data.tokenizers import Tokenizer
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.examples.labelled import Examples, load_examples, read_texts
+from unrolled.data.report.labelled import DataReport, inspect
+from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.decoding import Classification, Readable, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.inside import Example
 from unrolled.inside.tokens import LIMIT, cut, read
 from unrolled.models import Model
+from unrolled.runs.card import code
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.run import Run
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import classification
-from unrolled.training.card import code
-from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
-from unrolled.training.run import Run
 from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["ClassificationRun", "Classified", "Classifier", "Classify"]
@@ -232,7 +232,7 @@ class Classify(Classified):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> DataReport:
-        """Columns, counts, splits, lengths, labels; see `unrolled.data.report`."""
+        """Columns, counts, splits, lengths, labels; see `unrolled.data.report.labelled`."""
         return inspect(data, config.data, longest=config.training.batch_tokens)
 
     def batch_tokens(self, config: Config) -> int:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config, from_flat
-from unrolled.data.corpus import Corpus, Part, load_corpus, load_part
-from unrolled.data.text_report import TextReport, inspect_text
-from unrolled.data.tokenizers import BOS, SPECIAL, Tokenizer
+from unrolled.data.encoding.corpus import Corpus, Part, load_corpus, load_part
+from unrolled.data.encoding.tokenizers import BOS, SPECIAL, Tokenizer
+from unrolled.data.report.texts import TextReport, inspect_text
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import LONGEST
@@ -24,12 +24,12 @@ from unrolled.evaluation import GenerationResult, evaluate_generation
 from unrolled.inside import Example
 from unrolled.inside.tokens import LIMIT, cut, read
 from unrolled.models import Model
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.run import Run, absolute, refuse_gone
 from unrolled.tasks.parts import within
 from unrolled.training import generation
 from unrolled.training.loop import Source
-from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
-from unrolled.training.run import Run, absolute, refuse_gone
 from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["Generate", "GenerationRun"]
@@ -244,7 +244,7 @@ class Generate(Task):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TextReport:
-        """Characters, tokens, vocabulary of every part; see `unrolled.data.text_report`."""
+        """Characters, tokens, vocabulary of every part; see `unrolled.data.report.texts`."""
         return inspect_text(data, config.data)
 
     def source(self, model: Model, config: Config, device: torch.device) -> Source:

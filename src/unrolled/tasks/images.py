@@ -9,20 +9,20 @@ import torch
 
 from unrolled import lineage
 from unrolled.config import Config
-from unrolled.data.image_report import ImageReport, inspect_images
-from unrolled.data.image_splits import ImageSplits, load_image_splits
-from unrolled.data.images import Images, load_images, read_images
-from unrolled.data.pixels import ImageSteps, Pixels
+from unrolled.data.encoding.pixels import ImageSteps, Pixels
+from unrolled.data.examples.images import Images, load_images, read_images
+from unrolled.data.report.images import ImageReport, inspect_images
+from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.decoding import ImageClassification, classify, probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.inside import Example
 from unrolled.inside.tokens import LIMIT
 from unrolled.models import Features
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified, Classifier
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading
-from unrolled.training.preprocessor import Preprocessor
-from unrolled.training.run import Run
 from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages", "ImageRun"]
@@ -152,7 +152,7 @@ class ClassifyImages(Classified):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> ImageReport:
-        """Shape, counts, splits, labels; see `unrolled.data.image_report`."""
+        """Shape, counts, splits, labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
 
     @classmethod

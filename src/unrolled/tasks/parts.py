@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from unrolled.config import DataConfig, from_flat
-from unrolled.data.counts import Read, accounts
+from unrolled.data.reading.counts import Read, accounts
 from unrolled.errors import ConfigError, DataError
-from unrolled.training.run import Run, absolute, refuse_gone
+from unrolled.runs.run import Run, absolute, refuse_gone
 
 __all__ = ["Part", "described", "log_read", "log_splits", "own_test", "reading", "within"]
 

@@ -14,24 +14,24 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config
-from unrolled.data.pieces import Pieces
-from unrolled.data.tag_report import TagReport, inspect_sentences
-from unrolled.data.tagged import Sentences, load_sentences, read_sentences, string_fault
-from unrolled.data.tagged_splits import TagSplits, split_sentences
-from unrolled.data.tokenizers import Tokenizer, marked
+from unrolled.data.encoding.tokenizers import Tokenizer, marked
+from unrolled.data.encoding.words import Pieces
+from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
+from unrolled.data.report.sentences import TagReport, inspect_sentences
+from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.decoding import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.inside import Example
 from unrolled.inside.tokens import LIMIT, cut, read_words
 from unrolled.models import Model
+from unrolled.runs.card import code
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.run import Run
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import tagging
-from unrolled.training.card import code
 from unrolled.training.classification import balanced
-from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
-from unrolled.training.run import Run
 from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["Tag", "TaggingRun"]
@@ -181,7 +181,7 @@ class Tag(Task):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TagReport:
-        """Sentences, words, pieces, tags of every part; see `unrolled.data.tag_report`."""
+        """Sentences, words, pieces, tags of every part; see `unrolled.data.report.sentences`."""
         return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
 
     @property

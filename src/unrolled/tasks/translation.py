@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config, DataConfig
-from unrolled.data.batches import Sequences
-from unrolled.data.pair_ids import Fault, PairSequences, PairTokenizers, encode, fault, leave_out
-from unrolled.data.pair_report import PairReport, inspect_pairs
-from unrolled.data.pair_splits import PairSplits, split_pairs
-from unrolled.data.pairs import PairedTexts, load_pairs, read_sources
-from unrolled.data.tokenizers import BOS, EOS
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, encode, fault, leave_out
+from unrolled.data.encoding.tokenizers import BOS, EOS
+from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
+from unrolled.data.report.pairs import PairReport, inspect_pairs
+from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
 from unrolled.decoding.search import LONGEST, search
 from unrolled.decoding.translation import most_tokens, stream
@@ -28,11 +28,11 @@ from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.inside import Example, Source
 from unrolled.inside.tokens import LIMIT, Tokens, cut, left_out, read, written
 from unrolled.models import Model, Pairs
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.run import Run
 from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
 from unrolled.training import generation, translation
-from unrolled.training.preprocessor import Preprocessor
 from unrolled.training.progress import Score
-from unrolled.training.run import Run
 from unrolled.training.task import Task
 
 __all__ = ["Translate", "TranslationRun"]
@@ -369,7 +369,7 @@ class Translate(Task):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> PairReport:
-        """Pairs, lengths and vocabulary of both sides; see `unrolled.data.pair_report`."""
+        """Pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
 
     def source(self, model: Model, config: Config, device: torch.device) -> translation.TranslationSource:

@@ -1,9 +1,9 @@
 """Training: the loop, the optimiser and its schedule, and what a finished run is."""
 
+from unrolled.runs.run import Run
 from unrolled.training.classification import ClassificationSource, loss_nats, score
 from unrolled.training.loop import Batch, Keeper, Source, Trainer
 from unrolled.training.progress import Event, Outcome, Progress, Score
-from unrolled.training.run import Run
 
 __all__ = [
     "Batch",

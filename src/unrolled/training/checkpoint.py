@@ -21,7 +21,7 @@ from torch import Tensor
 from unrolled import sealed
 from unrolled.config import sentences
 from unrolled.errors import CheckpointError
-from unrolled.training.folder import refuse_newer
+from unrolled.runs.folder import refuse_newer
 from unrolled.training.progress import STRICT, Progress
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "updates", "write"]

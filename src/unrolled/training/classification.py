@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.data.batches import Batches
+from unrolled.data.encoding.batches import Batches
 from unrolled.decoding import Readable, probabilities
 from unrolled.models import Model
 from unrolled.training.loop import Batch

@@ -16,15 +16,15 @@ import torch
 from unrolled import lineage, machine, scan
 from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
 from unrolled.errors import ConfigError, TrainingError
+from unrolled.kernels import native
 from unrolled.layers import Recurrent, set_backend
 from unrolled.models import Answer, Inputs, Model
-from unrolled.scan import fused
+from unrolled.runs.preprocessor import inputs_of
+from unrolled.runs.run import Run, absolute
 from unrolled.training import tensorboard
 from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer, seed_of
-from unrolled.training.preprocessor import inputs_of
 from unrolled.training.progress import Event, Outcome
-from unrolled.training.run import Run, absolute
 from unrolled.training.start import Start
 from unrolled.training.task import Task
 from unrolled.training.unfinished import Unfinished
@@ -186,7 +186,7 @@ def kept_config(config: Config) -> Config:
 def build_facts(model: Model) -> dict[str, str]:
     """What the last bits of a training may depend on, beside its settings and data."""
     facts = {**machine.describe(), **machine.versions(), "device": next(model.parameters()).device.type}
-    return {name: str(value) for name, value in {**facts, "backend": _backend(model), "kernels": fused.isa()}.items()}
+    return {name: str(value) for name, value in {**facts, "backend": _backend(model), "kernels": native.isa()}.items()}
 
 
 def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:

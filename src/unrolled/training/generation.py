@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.data.tokenizers import BOS, PAD
+from unrolled.data.encoding.tokenizers import BOS, PAD
 from unrolled.training.loop import Batch
 
 __all__ = ["Streams", "Windows", "loss_nats"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.errors import ConfigError, DataError, excerpt
-from unrolled.training.run import Run
+from unrolled.runs.run import Run
 
 __all__ = ["Start"]
 

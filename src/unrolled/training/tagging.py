@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unrolled.data.batches import Batches
-from unrolled.data.pieces import NO_WORD, Pieces
+from unrolled.data.encoding.batches import Batches
+from unrolled.data.encoding.words import NO_WORD, Pieces
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.models import Model
 from unrolled.training import classification

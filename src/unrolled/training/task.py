@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
-from unrolled.data.doctor import Report
+from unrolled.data.report.findings import Report
 from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
+from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
+from unrolled.runs.run import Run
 from unrolled.training.loop import Source
-from unrolled.training.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.training.progress import Score
-from unrolled.training.run import Run
 
 __all__ = ["OF_PAIRS", "Task"]
 

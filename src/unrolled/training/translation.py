@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from unrolled.data.batches import Batches
-from unrolled.data.pair_ids import PairSequences
+from unrolled.data.encoding.batches import Batches
+from unrolled.data.encoding.pairs import PairSequences
 from unrolled.decoding.forced import score_targets
 from unrolled.models import Model
 from unrolled.training.loop import Batch

@@ -12,10 +12,8 @@ It is locked while a process trains in it. When the run is whole it takes the ru
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import logging
-import re
 import shlex
 import shutil
 import time
@@ -31,15 +29,16 @@ from torch import Tensor
 from unrolled import sealed
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
+from unrolled.runs.claim import held, refuse_existing, refuse_unfinished
+from unrolled.runs.folder import is_run, kept_in, of_training, refuse_newer, to_json, valid
+from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
-from unrolled.training.folder import is_run, kept_in, of_training, refuse_newer, to_json, valid
 from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
-from unrolled.training.preprocessor import FILES, Preprocessor
 from unrolled.training.progress import Event
 
-__all__ = ["Unfinished", "begin", "go_on", "next_run", "refuse_existing"]
+__all__ = ["Unfinished", "begin", "go_on"]
 
 SHARE = 0.02  # of the time that checkpoints may take
 LEAST_SECONDS = 10.0  # between two of them
@@ -221,50 +220,6 @@ def probed(updates: int) -> frozenset[int]:
     return frozenset(round(updates ** (i / (PROBES - 1))) for i in range(PROBES))
 
 
-def next_run(parent: Path, data: str, row: str) -> Path:
-    """Return the first of `parent/<data>-<row>-1`, `-2`, … that nobody has, and claim it.
-
-    Raises:
-        CheckpointError: nothing can be written there.
-    """
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{row}"
-    with sealed.saying(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-    for n in itertools.count(1):
-        run = parent / f"{stem}-{n}"
-        if run.exists():
-            continue
-        try:
-            of_training(run).mkdir()
-        except FileExistsError:  # somebody was quicker
-            continue
-        except OSError as error:
-            raise CheckpointError(f"{run} cannot be written: {error.strerror}; choose another folder") from None
-        return run
-    raise AssertionError("there is always a next number")
-
-
-def refuse_existing(run: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is there, unless it is a run (or empty) and may be overwritten, or that is being written.
-
-    Raises:
-        ConfigError: says what to do.
-    """
-    if of_training(run) == run:
-        raise ConfigError(f"{run} has the name of a training under way: choose another --out")
-    if run.exists():
-        if not run.is_dir():
-            raise ConfigError(f"{run} is a file: choose another --out")
-        if not overwrite:
-            raise ConfigError(f"{run} is there already: choose another --out, or --overwrite it")
-        if any(run.iterdir()) and not is_run(run):
-            raise ConfigError(f"{run} is not a run of unrolled, so it is not overwritten: choose another --out")
-    folder = of_training(run)
-    if folder.exists():
-        with _held(folder, run):
-            _refuse_unfinished(folder, run, overwrite=overwrite)
-
-
 @contextmanager
 def begin(run: Path, *, overwrite: bool) -> Iterator[Unfinished]:
     """Hold a fresh folder for a training; an error before its first checkpoint leaves nothing behind.
@@ -277,8 +232,8 @@ def begin(run: Path, *, overwrite: bool) -> Iterator[Unfinished]:
     folder = unfinished.folder
     with sealed.saying(run):
         folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder, run):
-        _refuse_unfinished(folder, run, overwrite=overwrite)
+    with held(folder, run):
+        refuse_unfinished(folder, run, overwrite=overwrite)
         for path in folder.iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
         try:
@@ -304,33 +259,7 @@ def go_on(run: Path) -> Iterator[Unfinished]:
                 f"{run} is finished: there is nothing to resume. To train on from its weights: --from {run}"
             )
         raise ConfigError(f"there is no training to resume: {folder} does not exist")
-    with _held(folder, run):
+    with held(folder, run):
         if not (folder / "plan").is_dir():
             raise ConfigError(f"{folder} was left before its training began: there is nothing to resume; train again")
         yield Unfinished(run)
-
-
-@contextmanager
-def _held(folder: Path, run: Path) -> Iterator[None]:
-    with sealed.lock(folder) as ours:
-        if not ours:
-            raise ConfigError(f"another process is training {run} in {folder}: wait for it, or choose another --out")
-        yield
-
-
-def _refuse_unfinished(folder: Path, run: Path, *, overwrite: bool) -> None:
-    """Refuse the folder of a training that could go on; one that was killed before it began is nobody's loss."""
-    strange = {path.name for path in folder.iterdir()} - {
-        "plan",
-        "checkpoints",
-        "metrics.jsonl",
-        "probes",
-        "tensorboard",
-    }
-    if any(not name.startswith(".") for name in strange) and not is_run(folder):
-        raise ConfigError(f"{folder} is in the way, and is no training of unrolled: choose another --out")
-    if (folder / "plan").exists() and not overwrite:
-        raise ConfigError(
-            f"{folder} is a training that was interrupted: go on with `unrolled train --resume {run}`, "
-            "choose another --out, or --overwrite it"
-        )

@@ -1,0 +1,1 @@
+"""Encoding: examples become ids or pixels, and these become batches."""

@@ -1,0 +1,362 @@
+"""Images for the task *classify*, with a label each: IDX files, folders of image files, a sample, or arrays.
+
+All images of a data set have one shape, (H, W, C), and stay as they were read: bytes, or the floats of an array. Of
+every image it is known whether it was used or why not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.config import DataConfig
+from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
+from unrolled.data.reading import idx
+from unrolled.data.reading.counts import LISTED, Counts, Skipped
+from unrolled.data.reading.image_files import files_below, is_image_file, read_image
+from unrolled.data.reading.objects import PYTHON
+from unrolled.data.reading.rows import SKIP, BadRow
+from unrolled.data.reading.samples import PREFIX, find, image_folder
+from unrolled.errors import DataError, excerpt
+
+__all__ = ["Images", "are_images", "load_images", "parts_of", "read_images"]
+
+WHAT = "images"
+LABEL_NAMES = "labels.txt"  # beside IDX files: line k + 1 names class k
+
+
+@dataclass(frozen=True)
+class Images:
+    """N images of one shape, with a label each unless they were read without."""
+
+    name: str  # for run folders
+    source: str  # the path as given, "sample:fashion/train", or "python objects"
+    pixels: NDArray[Any]  # (N, H, W, C), uint8 or float32
+    classes: NDArray[np.int64]  # (N,), which of `labels` each one has; (0,) without
+    labels: tuple[str, ...]  # those that occur, sorted
+    counts: Counts
+    numbers: NDArray[np.int64]  # (N,), of each image in its source, from 0
+    files: tuple[str, ...] = ()  # of each image, where each has one
+    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        H, W, C = self.pixels.shape[1:]
+        return H, W, C
+
+    def at(self, index: int) -> str:
+        """Where one of them was read."""
+        if self.files:
+            return self.files[index]
+        return f"{self.source}, image {self.numbers[index]}"
+
+    def select(self, rows: Iterable[int]) -> Self:
+        """Return some of them, in this order; all of these count as read and used."""
+        rows = np.fromiter(rows, dtype=np.int64)
+        used = np.unique(self.classes[rows])
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            classes=np.searchsorted(used, self.classes[rows]),
+            labels=tuple(self.labels[k] for k in used),
+            counts=replace(self.counts, read=len(rows), used=len(rows), skipped={}),
+            numbers=self.numbers[rows],
+            files=tuple(self.files[row] for row in rows) if self.files else (),
+            skipped=(),
+        )
+
+    def among(self, labels: Sequence[str]) -> NDArray[np.int64]:
+        """Return the class of each image (N,) as an index into `labels`, which has them all."""
+        index = {label: k for k, label in enumerate(labels)}
+        return np.array([index[label] for label in self.labels], dtype=np.int64)[self.classes]
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each image's pixels: equal images have equal ones."""
+        return [hashlib.sha256(image).hexdigest() for image in np.ascontiguousarray(self.pixels)]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape, type, pixels and labels, in order."""
+        digest = hashlib.sha256(repr((self.pixels.shape, str(self.pixels.dtype), self.labels)).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.classes).data)
+        return digest.hexdigest()
+
+
+def are_images(data: object) -> bool:
+    """Whether data for the task classify are images by what they are; no file is opened."""
+    if isinstance(data, str) and data.startswith(PREFIX):
+        return find(data, "classify")[0].images
+    if isinstance(data, (str, os.PathLike)):
+        path = Path(data)
+        return path.is_dir() or idx.is_idx(path) or is_image_file(path)
+    return _arrays(data) is not None
+
+
+def parts_of(data: object) -> dict[str, object]:
+    """Return the parts that data come in, of train, valid and test; none where they are one, to be split.
+
+    A sample has all three. A folder has those that its IDX files or its folders are called by (train, t10k, …).
+
+    Raises:
+        DataError: two names mean the same part.
+    """
+    folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
+    if isinstance(data, str) and data.startswith(PREFIX):
+        return {} if find(data, "classify")[1] else {part: f"{data}/{part}" for part in idx.PARTS}
+    if folder is None or not folder.is_dir():
+        return {}
+    if files := idx.parts_of(folder):
+        return dict(files)
+    return {
+        part: found[0]
+        for part, names in idx.PARTS.items()
+        if (found := [folder / name for name in names if (folder / name).is_dir()])
+    }
+
+
+def load_images(data: object, config: DataConfig, *, labels: Sequence[str] | None = None) -> Images:
+    """Read the images of `data`, which are one part, and their labels.
+
+    Args:
+        data: an IDX file of images; a folder with a folder of image files for each class; "sample:fashion/test"; a
+            pair (images, labels) or a mapping of these two, arrays of numpy or torch: images (N, H, W[, C]) of uint8 or
+            floats, labels (N,).
+        config: whether a bad image stops.
+        labels: the labels there may be, where they are known; an image with another one is bad.
+
+    Raises:
+        DataError: an image or a label is bad (unless they are skipped), or the data cannot be read as images.
+    """
+    images = _load(data, config, labelled=True)
+    return images if labels is None else without_unknown(images, labels, config)
+
+
+def read_images(data: object, config: DataConfig) -> Images:
+    """Read images without labels, to decode them: as `load_images`; also a single file or array, or a list of files."""
+    return _load(data, config, labelled=False)
+
+
+def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *, part: str = "") -> Images:
+    """Leave out the images whose label is none of `labels`, or stop at the first.
+
+    Raises:
+        DataError: there is one, and it is not to be skipped.
+    """
+    known = np.array([label in labels for label in images.labels], dtype=bool)[images.classes]
+    if known.all():
+        return images
+    bad = np.flatnonzero(~known)
+    if config.on_bad_row == "stop":
+        problem = unknown_label(images.labels[images.classes[bad[0]]], labels)
+        where = f", and this image is in the {part} part" if part else ""
+        raise DataError(problem + where, file=images.at(bad[0]), fix=f"correct the label, {SKIP}")
+    kept = images.select(np.flatnonzero(known))
+    skipped = dict(Counter(images.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
+    listed = [
+        Skipped(int(images.numbers[row]), UNKNOWN_LABEL, excerpt(images.at(row)), "image")
+        for row in bad[:LISTED].tolist()
+    ]
+    counts = replace(images.counts, used=len(kept), skipped=skipped)
+    return replace(kept, counts=counts, skipped=[*images.skipped, *listed])
+
+
+def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
+    if isinstance(data, (list, tuple)) and data and all(isinstance(file, (str, os.PathLike)) for file in data):
+        return _decoded([(Path(file), "") for file in data], f"{len(data)} files", str(data[0]), config, labelled=False)
+    if not isinstance(data, (str, os.PathLike)):
+        return _from_arrays(data, labelled=labelled)
+    if parts := parts_of(data):
+        if len(parts) > 1:
+            raise DataError(f"has the parts {', '.join(parts)}", file=str(data), fix="name one of them")
+        (data,) = parts.values()
+    source = str(data)
+    path = Path(source)
+    if source.startswith(PREFIX):
+        sample, part = find(source, "classify")
+        if not sample.images:
+            raise DataError(f"{PREFIX}{sample.name} is a sample of texts, not images", fix="take sample:fashion")
+        assert part is not None  # else it has parts, and one was taken
+        path = idx.parts_of(image_folder(sample.name))[part]
+    if path.is_dir():
+        found = list(files_below(path, labelled=labelled))
+        if not any(isinstance(file, tuple) for file in found):
+            raise DataError(
+                "holds no IDX files of images and no folders with image files",
+                file=source,
+                fix="put the images of each class into a folder of its own, named as the class",
+            )
+        return _decoded(found, path.resolve().name, source, config, labelled=labelled)
+    if is_image_file(path):
+        if labelled:
+            raise DataError("is one image", file=source, fix="name the folder that has a folder for each class")
+        return _decoded([(path, "")], path.stem, source, config, labelled=False)
+    if not idx.is_idx(path):
+        raise DataError(
+            "is no image by its name",
+            file=source,
+            fix="name an IDX file, a folder of images by class, or leave --by out to read text",
+        )
+    return _from_idx(path, source, labelled=labelled)
+
+
+def _from_idx(path: Path, source: str, *, labelled: bool) -> Images:
+    pixels = idx.read_images(path, source)
+    N, name = len(pixels), path.resolve().parent.name
+    counts, numbers = Counts(N, N, {}, WHAT), np.arange(N)
+    if not labelled:
+        return Images(name, source, pixels, np.empty(0, np.int64), (), counts, numbers)
+    beside = idx.labels_beside(path)
+    values = idx.read_labels(beside, str(beside))
+    if len(values) != N:
+        raise DataError(
+            f"has {len(values):,} labels, and {path.name} {N:,} images", file=str(beside), fix="fetch both files again"
+        )
+    used, classes = np.unique(values, return_inverse=True)
+    names = _label_names(path.with_name(LABEL_NAMES), int(used[-1]))
+    labels = [names[k] if names else str(k) for k in used.tolist()]
+    order = np.argsort(labels)
+    place = np.argsort(order)
+    return Images(name, source, pixels, place[classes], tuple(labels[k] for k in order), counts, numbers)
+
+
+def _label_names(path: Path, last: int) -> list[str]:
+    """The names of the classes, as a file beside the images has them; none where there is no such file."""
+    if not path.is_file():
+        return []
+    names = path.read_text(encoding="utf-8").split("\n")
+    while names and not names[-1].strip():
+        names.pop()
+    if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):
+        raise DataError(
+            f"should name {last + 1} classes, each on a line of its own and each another one",
+            file=str(path),
+            fix="correct the names, or take the file away: then labels are numbers",
+        )
+    return names
+
+
+def _decoded(
+    found: Iterable[tuple[Path, str] | BadRow], name: str, source: str, config: DataConfig, *, labelled: bool
+) -> Images:
+    """Decode files one by one into one array, whose shape is that of the first."""
+    found = list(found)
+    pixels: NDArray[np.uint8] = np.empty((0, 0, 0, 0), np.uint8)
+    used: list[tuple[str, str]] = []
+    numbers: list[int] = []
+    skipped: Counter[str] = Counter()
+    listed: list[Skipped] = []
+    for number, file in enumerate(found):
+        image = file if isinstance(file, BadRow) else _like(read_image(file[0]), file[0], used, pixels)
+        if not isinstance(image, BadRow):
+            assert not isinstance(file, BadRow)
+            if not used:
+                pixels = np.empty((len(found), *image.shape), np.uint8)
+            pixels[len(used)] = image
+            used.append((str(file[0]), file[1]))
+            numbers.append(number)
+            continue
+        if image.error and config.on_bad_row == "stop":
+            raise image.error
+        skipped[image.reason] += 1
+        if image.error and len(listed) < LISTED:
+            listed.append(Skipped(number, image.reason, excerpt(image.error.file or ""), "image"))
+    counts = Counts(len(found), len(used), dict(skipped), WHAT)
+    if not used:
+        raise DataError(f"none of the files can be used: {counts}", file=source, fix="look at the reasons")
+    files, labels = zip(*used, strict=True)
+    names = tuple(sorted(set(labels))) if labelled else ()
+    index = {label: k for k, label in enumerate(names)}
+    classes = np.array([index[label] for label in labels] if labelled else [], dtype=np.int64)
+    return Images(name, source, pixels[: len(used)], classes, names, counts, np.array(numbers), files, listed)
+
+
+def _like(
+    image: NDArray[np.uint8] | BadRow, path: Path, used: Sequence[tuple[str, str]], pixels: NDArray[np.uint8]
+) -> NDArray[np.uint8] | BadRow:
+    """The image, if it has the shape of those that are used already."""
+    if isinstance(image, BadRow) or not used or image.shape == pixels.shape[1:]:
+        return image
+    problem = f"is {_size(image.shape)}, and {used[0][0]} {_size(pixels.shape[1:])}"
+    return BadRow("other shape", DataError(problem, file=str(path), fix=f"bring all to one size and colour, {SKIP}"))
+
+
+def _arrays(data: object) -> tuple[Any, Any] | None:
+    """Images and labels, where data are a pair or a mapping of arrays."""
+    if isinstance(data, Mapping):
+        pair: tuple[Any, Any] = (data.get("images"), data.get("labels"))
+    elif isinstance(data, (tuple, list)) and len(data) == 2:
+        pair = (data[0], data[1])
+    else:
+        return None
+    return pair if hasattr(pair[0], "shape") and hasattr(pair[0], "dtype") else None
+
+
+def _from_arrays(data: object, *, labelled: bool) -> Images:
+    pair = _arrays(data) if labelled else (data, None)
+    if pair is None or not hasattr(pair[0], "shape"):
+        raise DataError(
+            f"images cannot be read from a Python {type(data).__name__}",
+            fix="give a pair (images, labels): an array (N, H, W) or (N, H, W, C) and a label for each image",
+        )
+    pixels = _pixels(pair[0])
+    N = len(pixels)
+    counts, numbers = Counts(N, N, {}, WHAT), np.arange(N)
+    if not labelled:
+        return Images("data", PYTHON, pixels, np.empty(0, np.int64), (), counts, numbers)
+    values = np.asarray(pair[1])
+    if values.shape != (N,) or values.dtype.kind not in "iubU":
+        raise DataError(
+            f"labels should be {N:,} whole numbers or strings, one for each image: got {values.dtype} of shape "
+            f"{values.shape}",
+            file=PYTHON,
+            fix="give one label for each image",
+        )
+    labels, classes = np.unique(values.astype(str), return_inverse=True)
+    return Images("data", PYTHON, pixels, classes, tuple(labels.tolist()), counts, numbers)
+
+
+def _pixels(given: Any) -> NDArray[Any]:
+    """An array as images, (N, H, W, C), of uint8 or float32."""
+    array: NDArray[Any] = np.asarray(given.cpu() if hasattr(given, "cpu") else given)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise DataError(
+            f"images should be uint8 or floats: got {array.dtype}",
+            file=PYTHON,
+            fix="convert them: images.astype('uint8')",
+        )
+    if array.ndim == 3:
+        array = array[..., np.newaxis]
+    if array.ndim != 4 or not array.size or array.shape[-1] > 4:
+        raise DataError(
+            f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}",
+            file=PYTHON,
+            fix="bring the channels last: numpy.moveaxis(images, 1, -1)",
+        )
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    array = array.astype(np.float32)
+    if bad := np.flatnonzero(~np.isfinite(array).all(axis=(1, 2, 3))).tolist():
+        raise DataError(
+            f"image {bad[0]} holds a number that is not finite", file=PYTHON, fix=f"take out {len(bad):,} such images"
+        )
+    return array
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    H, W, C = shape
+    return f"{W} × {H} pixels {'grey' if C == 1 else 'RGB'}"

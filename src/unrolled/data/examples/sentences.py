@@ -1,0 +1,241 @@
+"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from two columns, or from Python.
+
+- `.conllu`        ten columns, a line a word, an empty line after each sentence, comments before it; see `tagged_lines`
+- `.tsv` `.txt`    two columns, a word and its tag, and an empty line after each sentence; no header, no comments
+
+Each also packed as .gz, .xz or .bz2. What is wrong with a line makes its sentence a bad row, which stops the load or is
+skipped and counted: a sentence is used whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from unrolled.config import DataConfig
+from unrolled.data.examples.conllu import COLUMNS, Block, Sentence, sentence_of, tag_column
+from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
+from unrolled.data.reading.counts import Counts, Skipped, sift
+from unrolled.data.reading.files import unpacked_name
+from unrolled.data.reading.lines import open_lines
+from unrolled.data.reading.objects import PYTHON
+from unrolled.data.reading.rows import SKIP, BadRow
+from unrolled.data.reading.samples import PARTS, PREFIX, find, part_file
+from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.errors import DataError
+
+__all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
+
+TASK = "tag"
+SENTENCES = "sentences"
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences with tags, and what is known about where they came from."""
+
+    name: str  # for run folders: the file's stem, the sample's name, or "data"
+    source: str  # the path as given, an address like "sample:tags", or "python objects"
+    items: Sequence[Sentence]
+    counts: Counts
+    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    unit: str = "line"  # see `Place.unit`
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def select(self, rows: Iterable[int]) -> Self:
+        """Return some of them, in this order; all of these count as read and used."""
+        items = [self.items[row] for row in rows]
+        return replace(self, items=items, counts=Counts(len(items), len(items), {}, SENTENCES), skipped=())
+
+    def words(self) -> list[tuple[str, ...]]:
+        """Return the words of each sentence."""
+        return [sentence.words for sentence in self.items]
+
+    def tags(self) -> list[str]:
+        """Return the tags of all words, sentence after sentence; empty where they were read without."""
+        return list(chain.from_iterable(sentence.tags or () for sentence in self.items))
+
+    def left_out(self) -> dict[str, int]:
+        """Count what is no word, and so was left out: multiword tokens and empty nodes."""
+        return {
+            "multiword tokens": sum(sentence.ranges for sentence in self.items),
+            "empty nodes": sum(sentence.empty for sentence in self.items),
+        }
+
+    def usual_tags(self) -> dict[str, str]:
+        """Return for each word the tag that it has most often; of equals the one it had first."""
+        found: dict[str, Counter[str]] = {}
+        for word, tag in zip(chain.from_iterable(self.words()), self.tags(), strict=True):
+            found.setdefault(word, Counter())[tag] += 1
+        return {word: counts.most_common(1)[0][0] for word, counts in found.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over words and tags in order, each length first, so that no two lists are confused."""
+        digest = hashlib.sha256()
+        for sentence in self.items:
+            for value in (str(len(sentence.words)), *sentence.words, *(sentence.tags or ())):
+                data = value.encode()
+                digest.update(b"%d:" % len(data) + data)
+        return digest.hexdigest()
+
+
+def load_sentences(
+    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+) -> Sentences:
+    """Read all sentences of `data`.
+
+    Args:
+        data: a path; "sample:tags" or "sample:tags/test"; an iterable of (words, tags) pairs, two lists of strings.
+        config: which column of CoNLL-U is the tag (`label`), and whether a bad sentence stops.
+        labels: the tags there may be, where they are known; another one makes a bad sentence.
+        need_labels: whether tags are read at all. If not, a file of two columns may lack the second.
+
+    Raises:
+        DataError: a bad sentence (unless they are skipped), a file that cannot be read, or nothing left to use.
+    """
+    known = None if labels is None else dict.fromkeys(labels)
+    column = tag_column(config.label) if need_labels else None
+    stop = config.on_bad_row == "stop"
+    name, source, files = _files(data)
+    items: list[Sentence] = []
+    if files is None:
+        made = sift(_python(data), partial(_pair, known=known), items.append, stop=stop, source=source, what=SENTENCES)
+        return Sentences(name, source, items, *made, "item")
+    blocks = (block for file, path in files.items() for block in _blocks(path, file))
+    make = partial(sentence_of, column=column, known=known)
+    made = sift(blocks, make, items.append, stop=stop, source=source, what=SENTENCES)
+    return Sentences(name, source, items, *made)
+
+
+def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
+    """Read the words of a file, for tagging them: every sentence's tags are None.
+
+    Raises:
+        DataError: as `load_sentences`.
+    """
+    return load_sentences(path, config, need_labels=False)
+
+
+def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
+    """The name and source of `data`, and its files by their names in messages; None of Python objects."""
+    if data == STDIN:
+        return "input", STDIN_NAME, {STDIN_NAME: standard_input(plain=True)}
+    if isinstance(data, str) and data.startswith(PREFIX):
+        sample, part = find(data, TASK)
+        wanted = [part] if part else PARTS
+        return sample.name, data, {f"{PREFIX}{sample.name}/{p}": part_file(sample.name, p, ".conllu") for p in wanted}
+    if isinstance(data, (str, os.PathLike)):
+        return Path(data).name.split(".")[0] or "data", str(data), {str(data): Path(data)}
+    return "data", PYTHON, None
+
+
+def _blocks(path: Path, file: str) -> Iterator[Block]:
+    """The lines between empty ones."""
+    conllu = _looks_like_conllu(path) if file == STDIN_NAME else _is_conllu(path, file)
+    with open_lines(path, file) as lines:
+        block: list[tuple[int, str]] = []
+        lines.begin()
+        for text in lines:
+            text = text.rstrip("\r\n")
+            if text.strip(" "):
+                block.append((lines.number, text))
+                continue
+            if block:
+                yield Block(file, conllu, block, lines.fault)
+                block = []
+            lines.begin()
+        if block:
+            yield Block(file, conllu, block, lines.fault)
+        if not lines.number:
+            raise DataError("the file is empty", file=file, line=1, fix="check that the right file was named")
+
+
+def _is_conllu(path: Path, file: str) -> bool:
+    """Whether a file's name says that it is CoNLL-U, and not one of two columns."""
+    extension = Path(unpacked_name(path.name)).suffix
+    if extension not in (".conllu", ".tsv", ".txt"):
+        got = f'"{extension}"' if extension else "a name without an extension"
+        raise DataError(
+            f"cannot tell the format from {got}",
+            file=file,
+            fix="sentences with tags are in files that end in .conllu, or in .tsv or .txt with a word, a tab and a tag "
+            "in each line; each also with .gz, .xz or .bz2",
+        )
+    return extension == ".conllu"
+
+
+def _looks_like_conllu(path: Path) -> bool:
+    """Whether the first line of standard input that is no comment has as many columns as CoNLL-U."""
+    with open_lines(path, STDIN_NAME) as lines:
+        first = next((line for line in lines if line.strip() and not line.startswith("# ")), "")
+    return len(first.split("\t")) == len(COLUMNS)
+
+
+class Pair(NamedTuple):
+    """One Python object, and where it stood."""
+
+    line: int
+    item: Any
+
+
+def _python(data: object) -> Iterator[Pair]:
+    if isinstance(data, (bytes, bytearray)) or not isinstance(data, Iterable):
+        raise DataError(
+            f"sentences cannot be read from a Python {type(data).__name__}",
+            fix="give a path, a sample, or (words, tags) pairs of two lists of strings",
+        )
+    return (Pair(number, item) for number, item in enumerate(data))
+
+
+def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
+    """A sentence of a pair (words, tags)."""
+    number, item = pair
+
+    def bad(reason: str, problem: str) -> BadRow:
+        return BadRow(reason, DataError(problem, line=number, unit="item", fix=f"correct the item, {SKIP}"))
+
+    if (
+        not isinstance(item, (tuple, list))
+        or len(item) != 2
+        or not all(isinstance(part, (tuple, list)) for part in item)
+    ):
+        return bad("not a sentence", "a pair (words, tags) of two lists of strings is expected")
+    words, tags = map(tuple, item)
+    if len(words) != len(tags):
+        return bad("another length", f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word")
+    if not words:
+        return bad("no words", "the sentence has no words")
+    for what, values in (("word", words), ("tag", tags)):
+        for place, value in enumerate(values):
+            if fault := string_fault(value):
+                return bad(f"bad {what}", f"{what} {place} {fault}")
+            if what == "tag" and known is not None and value not in known:
+                return bad(UNKNOWN_LABEL, unknown_label(value, known))
+    return Sentence(words, tags, (number,) * len(words))
+
+
+def string_fault(value: object) -> str | None:
+    """Say why a value can be neither a word nor a tag, if so."""
+    if not isinstance(value, str):
+        return f"is a {type(value).__name__}, not a string"
+    if not value.strip():
+        return "is empty"
+    if any(end in value for end in "\t\r\n"):
+        return "holds a tab or a line end, which stand between words"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return "holds half a character, which is not Unicode"
+    return None
+
+
+def _count(values: Sequence[object], what: str) -> str:
+    return f"{len(values)} {what}" + "s"[: len(values) != 1]

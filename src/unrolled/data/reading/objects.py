@@ -1,0 +1,72 @@
+"""Python objects as rows: a mapping of lists, a data frame, or an iterable of tuples, mappings or single texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from unrolled.data.reading.rows import BadRow, Place, Row, Rows, pick
+from unrolled.errors import DataError, excerpt
+
+__all__ = ["PYTHON", "kind_of", "read_objects"]
+
+PYTHON = "python objects"
+
+
+def kind_of(value: object) -> str:
+    """Name the type of a value that came from JSON or Python, without printing it: it may be huge."""
+    names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
+    if isinstance(value, float):
+        return f"the number {value}"
+    return names.get(type(value), f"a Python {type(value).__name__}")
+
+
+def read_objects(data: Any, columns: Sequence[str]) -> Rows:
+    """Yield rows from Python objects; where one column is wanted, its values may stand alone.
+
+    Raises:
+        DataError: objects of another kind, a missing column, or columns of unequal length.
+    """
+    place = Place(None, tuple(columns), (None,) * len(columns), "item")
+    if isinstance(data, Mapping) or hasattr(data, "columns"):
+        names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
+        pick(names, columns)
+        values = [list(data[name]) for name in columns]
+        if len({len(column) for column in values}) > 1:
+            raise DataError(
+                f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
+                file=PYTHON,
+                fix="give as many of one as of the other",
+            )
+        records: Iterable[Any] = zip(*values, strict=True)
+    elif isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
+        records = (_pair(item, number, columns) for number, item in enumerate(data))
+    else:
+        raise DataError(
+            f"examples cannot be read from a Python {type(data).__name__}",
+            fix="give a path, a sample, pairs of two texts, dictionaries, two lists or a data frame",
+        )
+    for number, record in enumerate(records):
+        if isinstance(record, BadRow):
+            yield record
+        else:
+            raw = record[0] if isinstance(record[0], str) else ""
+            yield Row(place, number, tuple(record), raw)
+
+
+def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:
+    """Return the wanted values of one Python object."""
+    if isinstance(item, Mapping):
+        if all(name in item for name in columns):
+            return tuple(item[name] for name in columns)
+        keys = ", ".join(f'"{excerpt(str(key), 40)}"' for key in list(item)[:20]) or "none"
+        missing = next(name for name in columns if name not in item)
+        problem, reason = f'no key "{missing}"; the keys are {keys}', "missing key"
+    elif isinstance(item, str) and len(columns) == 1:
+        return (item,)
+    elif isinstance(item, (tuple, list)) and len(item) == 2:
+        return tuple(item[: len(columns)])
+    else:
+        wanted = "a text" if len(columns) == 1 else f"a pair ({', '.join(columns)})"
+        problem, reason = f"{wanted} or a dictionary is expected, got {kind_of(item)}", "not an example"
+    return BadRow(reason, DataError(problem, line=number, unit="item", fix="correct the item, or skip bad rows"))

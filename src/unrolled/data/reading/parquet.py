@@ -1,0 +1,103 @@
+"""Parquet as rows: row group by row group, only the columns asked for; with the extra `parquet` (pyarrow).
+
+A row has no line; it is named by its number in the file, from 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unrolled.data.reading.files import open_bytes
+from unrolled.data.reading.rows import Place, Row, Rows, pick
+from unrolled.errors import DataError, excerpt
+
+__all__ = ["columns_of", "read_rows"]
+
+AT_ONCE = 4_096  # rows in memory
+
+
+def columns_of(path: Path, file: str) -> tuple[str, ...]:
+    """Return the names of a file's columns; `file` is its name in messages.
+
+    Raises:
+        DataError: it cannot be opened or is not Parquet, or pyarrow is not installed.
+    """
+    with _opened(path, file) as table:
+        return tuple(table.schema_arrow.names)
+
+
+def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
+    """Yield the rows of a file with the values of `columns`; `file` is its name in messages.
+
+    Raises:
+        DataError: as `columns_of`; a column is missing or nested, or the file is damaged.
+    """
+    with _opened(path, file) as table:
+        schema = table.schema_arrow
+        indices = pick(schema.names, columns, file=file)
+        for i in indices:
+            if schema.field(i).type.num_fields:
+                raise DataError(
+                    f'column "{excerpt(schema.names[i], 40)}" is nested ({excerpt(str(schema.field(i).type))})',
+                    file=file,
+                    column=i + 1,
+                    fix="name a column of text or numbers, or write the nested values to columns of their own",
+                )
+        number = 0
+        place = Place(
+            file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
+        )
+        for batch in table.iter_batches(AT_ONCE, columns=list(columns)):
+            for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
+                number += 1
+                shown = next((value for value in values if isinstance(value, str)), "")
+                row = Row(place, number, values, shown)
+                broken = next((i for i, value in enumerate(values) if isinstance(value, _NotUTF8)), None)
+                if broken is None:
+                    yield row
+                else:
+                    yield row.bad("not UTF-8", f"the text is not UTF-8 ({values[broken]})", broken)
+
+
+class _NotUTF8(str):
+    """What is wrong with bytes that should be text."""
+
+
+def _values(column: Any) -> list[Any]:
+    """The column's values as Python objects."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return _NotUTF8(f"byte 0x{error.object[error.start]:02x} at offset {error.start}: {error.reason}")
+
+
+@contextmanager
+def _opened(path: Path, file: str) -> Iterator[Any]:
+    """The open file; what pyarrow says against it as an error of ours."""
+    try:
+        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise DataError(
+            "Parquet needs pyarrow, which is not installed", file=file, fix="pip install 'unrolled[parquet]'"
+        ) from None
+    with open_bytes(path, file) as handle:
+        try:
+            with parquet.ParquetFile(handle) as table:
+                yield table
+        except (arrow.ArrowException, OSError) as error:
+            raise DataError(
+                f"is not Parquet, or is damaged: {excerpt(str(error), 200)}",
+                file=file,
+                fix="fetch or write the file again",
+            ) from None

@@ -1,0 +1,146 @@
+"""The sample data sets that come with the package: real data, small enough to train on at once.
+
+`sample:films` names a whole sample, `sample:films/test` one part of it. The parts are fixed, so that everyone's figures
+are about the same data.
+
+Films and products are sentences with a mean human rating from −4 to 4, of which the clear ones are kept: above 0.5 is
+positive, below −0.5 negative. Their part is a column of the file.
+
+films      10,605 sentences read, 562 neutral ones left out, 10,043 kept
+           train 4,555 negative + 4,473 positive, valid 261 + 259, test 245 + 250; split by the text
+products   3,708 sentences read, 765 neutral ones left out, 2,943 kept
+           train 1,018 negative + 1,535 positive, valid 152 + 85, test 48 + 105; split by the review
+
+Fashion is ten kinds of clothes as images of 28 × 28 grey pixels, the first ones of Fashion-MNIST, as many of each kind.
+
+fashion    train 4,500, valid 500 (both from its training part), test 1,000
+
+Shakespeare is 38 plays, one file a part, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
+and *Twelfth Night* test.
+
+shakespeare  4,988,764 characters, 81 different ones: train 4,498,519, valid 274,351, test 215,894
+
+Letters are words of the CMU pronouncing dictionary with their sounds: 39 phonemes, stress left out. A word may be said
+in several ways, each a row of its own, all in one part; split by the word. Verses are those of the World English Bible
+with Segond's French of 1910, up to 60 words; split by chapter, since neighbours repeat each other: chapter mod 20 = 7
+is valid, 13 test.
+
+letters    135,166 rows read, 1,193 words with other characters than a to z and ' left out, 306 that were equal but for
+           stress; 133,667 kept: train 120,059, valid 6,846, test 6,762
+verses     31,102 read, 145 longer ones left out, 30,957 kept: train 27,952, valid 1,799, test 1,206
+
+Tags are Turkish sentences from the web and from Wikipedia in CoNLL-U, one file a part, split by the sentence's id.
+
+tags       4,851 sentences, 81,370 words: train 3,865 sentences, valid 491, test 495
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unrolled.data.reading.readers import read_rows
+from unrolled.data.reading.rows import BadRow, Rows
+from unrolled.errors import DataError, nearest
+
+__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "image_folder", "named", "part_file", "read_sample"]
+
+PREFIX = "sample:"
+PARTS = ("train", "valid", "test")
+HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
+ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"
+STEWART = "text in the public domain; this edition MIT, Sean Stewart 2019 (LICENSE-shakespeare)"
+CMU = "Carnegie Mellon University 1993-2015, as BSD with two clauses (LICENSE-letters)"
+PUBLIC = "public domain (LICENSE-verses)"
+TWT = "Apache-2.0, Google LLC (LICENSE-tags)"
+FOLDER = Path(__file__).parents[1] / "samples"
+
+
+class Sample(NamedTuple):
+    """One sample data set."""
+
+    name: str
+    task: str
+    what: str
+    size: int  # rows, sentences, or characters of plain text
+    licence: str
+    columns: tuple[str, ...] = ()  # that the task reads, in its order; none where there is no table
+    images: bool = False  # whether it is of images
+    settings: Mapping[str, str] = {}  # that suit it better than its task's defaults
+
+
+SAMPLES = (
+    Sample("films", "classify", "sentences from film reviews, positive or negative", 10_043, HUTTO, ("text", "label")),
+    Sample(
+        "products", "classify", "sentences from product reviews, positive or negative", 2_943, HUTTO, ("text", "label")
+    ),
+    Sample("fashion", "classify", "clothes in 28 × 28 grey pixels, ten kinds", 6_000, ZALANDO, images=True),
+    Sample("shakespeare", "generate", "38 plays by Shakespeare", 4_988_764, STEWART),
+    Sample("tags", "tag", "Turkish sentences from the web and Wikipedia, with parts of speech", 4_851, TWT),
+    Sample(
+        "letters",
+        "translate",
+        "English words and how they are said, in 39 phonemes",
+        133_667,
+        CMU,
+        ("word", "phonemes"),
+        settings={"source_tokenizer": "character", "tokenizer": "word"},
+    ),
+    Sample("verses", "translate", "verses of the Bible in English and French", 30_957, PUBLIC, ("en", "fr")),
+)
+
+
+def named(address: str) -> tuple[Sample, str | None]:
+    """Return the sample and the part, if any, that `sample:name` or `sample:name/part` names.
+
+    Raises:
+        DataError: there is no such sample or part (the nearest is named).
+    """
+    name, slash, part = address.removeprefix(PREFIX).partition("/")
+    names = [sample.name for sample in SAMPLES]
+    if name not in names:
+        have = ", ".join(PREFIX + known for known in names)
+        raise DataError(f'there is no sample "{name}"{nearest(name, names)}', fix=f"samples are {have}")
+    if slash and part not in PARTS:
+        have = ", ".join(f"{PREFIX}{name}/{known}" for known in PARTS)
+        raise DataError(f'sample {name} has no part "{part}"{nearest(part, PARTS)}', fix=f"its parts are {have}")
+    return SAMPLES[names.index(name)], part or None
+
+
+def find(address: str, task: str) -> tuple[Sample, str | None]:
+    """Return the sample and the part, if any, that an address names, for a task.
+
+    Raises:
+        DataError: as `named`, or the sample serves another task.
+    """
+    sample, part = named(address)
+    if sample.task != task:
+        ours = ", ".join(PREFIX + known.name for known in SAMPLES if known.task == task)
+        raise DataError(
+            f"{PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
+            fix=f"say --task {sample.task}, or take {ours}",
+        )
+    return sample, part
+
+
+def part_file(name: str, part: str, extension: str) -> Path:
+    """Return the file with one part of a sample that has a file for each."""
+    return FOLDER / f"{name}.{part}{extension}.xz"
+
+
+def image_folder(name: str) -> Path:
+    """Return the folder with the IDX files of a sample of images."""
+    return FOLDER / name
+
+
+def read_sample(address: str, columns: Sequence[str]) -> Rows:
+    """Yield the rows of a sample, or of one part of it, with the values of `columns`, and then its part.
+
+    Raises:
+        DataError: there is no such sample or part.
+    """
+    sample, part = named(address)
+    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, "part"), file=address):
+        if isinstance(row, BadRow) or part in (None, row.values[-1]):
+            yield row

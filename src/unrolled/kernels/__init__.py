@@ -1,0 +1,1 @@
+"""The compiled kernels (csrc/) as Python calls them."""

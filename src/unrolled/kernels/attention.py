@@ -1,0 +1,79 @@
+"""One step of additive attention by the kernels (csrc/kernels/look.cc): forward, backward and the autograd node.
+
+    q_t = W_q h_{t−1};   weights_t = softmax_s v · tanh(q_t + key_s);   context_t = Σ_s weights_ts o_s
+
+A sequence has the same bits in any batch and with any padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import BackendError
+from unrolled.kernels.native import dense, index, isa, kernels, threads
+
+__all__ = ["look", "looks", "refuse_second_derivative"]
+
+
+def looks(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
+    """Whether the kernels take these: float32 on the CPU, with vector instructions."""
+    return (
+        kernels is not None
+        and isa() != "portable"
+        and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+def look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights (B, S) and the context (B, D) of one look.
+
+    Args:
+        query: q, (B, A). keys: (B, S, A). v: (A,). outputs: o, (B, S, D). lengths: (B,), int64, at least 1.
+    """
+    inputs = (dense(query), dense(keys), dense(v), dense(outputs), dense(lengths))
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (query, keys, v, outputs)):
+        return _Look.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
+    return _look(*inputs)  # type: ignore[arg-type]
+
+
+def _look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    assert kernels is not None
+    weights, context = query.new_empty(keys.shape[:2]), query.new_empty(outputs.shape[0], outputs.shape[2])
+    kernels.look(index(torch.float32), threads(), query, keys, v, outputs, lengths, weights, context)
+    return weights, context
+
+
+def refuse_second_derivative() -> None:
+    """Refuse a backward pass whose gradients are to be differentiated.
+
+    Raises:
+        BackendError: with create_graph.
+    """
+    if torch.is_grad_enabled():
+        raise BackendError("a look by our kernels has no second derivatives: compute in float64 for them")
+
+
+class _Look(torch.autograd.Function):
+    """A look as autograd sees it."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        weights, context = _look(*inputs)
+        ctx.save_for_backward(*inputs, weights)
+        ctx.set_materialize_grads(False)
+        return weights, context
+
+    @staticmethod
+    def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
+        assert kernels is not None
+        found = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
+        kernels.look_backward(
+            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *found
+        )
+        return (*found, None)

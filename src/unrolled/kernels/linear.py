@@ -1,0 +1,81 @@
+"""The linear layer of the kernels (csrc/kernels/linear.cc): forward, backward and the autograd node."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.kernels.native import dense, index, isa, kernels, threads
+
+__all__ = ["LinearWeights", "linear", "product"]
+
+
+class LinearWeights(NamedTuple):
+    """The weights of a linear layer: weight (V, D), bias (V,) or None."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return W x + b, x (…, D) -> (…, V), in one order of sums: an output has the same bits in any batch.
+
+    The kernels compute float32 on the CPU; all else is torch's product, and so is a call with gradients where no vector
+    instructions were compiled.
+    """
+    if (
+        kernels is None
+        or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
+        or torch.is_autocast_enabled("cpu")
+        or torch.compiler.is_compiling()
+    ):
+        return F.linear(x, weight, bias)
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
+        return F.linear(x, weight, bias) if isa() == "portable" else _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    return product(x, weight, bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return W x + b as `linear` does, by the kernels and without gradients."""
+    assert kernels is not None
+    y = x.new_empty(*x.shape[:-1], weight.shape[0])
+    kernels.linear(index(x.dtype), threads(), dense(_flat(x)), dense(weight), dense(bias), y.view(-1, weight.shape[0]))
+    return y
+
+
+def _flat(x: Tensor) -> Tensor:
+    """(…, D) -> (N, D)."""
+    return x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+
+
+class _Linear(torch.autograd.Function):
+    """The autograd node of a linear layer."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        need_x, need_weight, need_bias = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # with create_graph these gradients may be differentiated
+            flat = _flat(dy)
+            return (
+                dy @ weight if need_x else None,
+                flat.T @ _flat(x) if need_weight else None,
+                flat.sum(0) if need_bias else None,
+            )
+        assert kernels is not None
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if need_x else None
+        dweight = torch.empty_like(weight, memory_format=torch.contiguous_format) if need_weight else None
+        dbias = weight.new_empty(weight.shape[0]) if need_bias else None
+        kernels.linear_backward(
+            index(x.dtype), threads(), dense(_flat(x)), dense(weight), dense(_flat(dy)),
+            None if dx is None else _flat(dx), dweight, dbias,
+        )  # fmt: skip
+        return dx, dweight, dbias

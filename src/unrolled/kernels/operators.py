@@ -1,0 +1,96 @@
+"""The scan as torch.compile and torch.export see it: operators that call the same two functions.
+
+An operator returns tensors only, so an empty tensor stands for None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.kernels.native import kernels
+from unrolled.kernels.scan import Inputs, Kernel, ScanBackward, backward, by_input, forward
+
+_INPUTS = (
+    "int recurrence, int isa, int threads, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
+    "Tensor? bias, Tensor? bias_n, Tensor? mask, Tensor h0, Tensor? c0"
+)
+torch.library.define("unrolled::scan", f"({_INPUTS}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)")
+torch.library.define(
+    "unrolled::scan_backward",
+    f"({_INPUTS}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool need_x, bool need_weights) "
+    "-> (Tensor dx, Tensor dweight_x, Tensor dweight_h, Tensor dbias, Tensor dbias_n, Tensor dh0, Tensor dc0)",
+)
+
+
+def _split(arguments: tuple[Any, ...]) -> tuple[Kernel, Inputs, tuple[Any, ...]]:
+    """The arguments of an operator: the kernel, the inputs, and what follows them."""
+    return Kernel(*arguments[:4]), Inputs(*arguments[4:13]), arguments[13:]
+
+
+def _tensors(found: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tensor, ...]:
+    return tuple(like.new_empty(0) if out is None else out for out in found)
+
+
+@torch.library.impl("unrolled::scan", "CPU")
+def _forward(*arguments: Any) -> tuple[Tensor, ...]:
+    kernel, inputs, _ = _split(arguments)
+    return _tensors(forward(kernel, inputs, clean=True), inputs.x)
+
+
+@torch.library.impl("unrolled::scan_backward", "CPU")
+def _backward(*arguments: Any) -> tuple[Tensor, ...]:
+    kernel, inputs, (y, saved, dy, dh, dc, need_x, need_weights) = _split(arguments)
+    found = backward(
+        kernel,
+        inputs,
+        y,
+        saved if saved.numel() or saved.dim() > 1 else None,
+        dy,
+        dh,
+        None if inputs.c0 is None else dc,
+        need_x=need_x,
+        need_weights=need_weights,
+    )
+    return _tensors(found, y)
+
+
+@torch.library.register_fake("unrolled::scan")  # type: ignore[untyped-decorator]
+def _forward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    kernel, inputs, _ = _split(arguments)
+    x, h0, c0 = inputs.x, inputs.h0, inputs.c0
+    B, T, _ = x.shape
+    H = h0.shape[1]
+    numbers = 5 if c0 is not None else 4 if kernels is not None and kernel.recurrence == kernels.GRU else 0
+    return (
+        x.new_empty(B, T, H),
+        x.new_empty(B, H),
+        x.new_empty(0) if c0 is None else x.new_empty(B, H),
+        x.new_empty(T, B, numbers * H) if numbers else x.new_empty(0),
+    )
+
+
+@torch.library.register_fake("unrolled::scan_backward")  # type: ignore[untyped-decorator]
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    _, inputs, (*_, need_x, need_weights) = _split(arguments)
+    weights = inputs[2:6] if need_weights else (None,) * 4
+    wanted = (inputs.x if need_x else None, *weights, inputs.h0, inputs.c0)
+    return tuple(inputs.x.new_empty(0) if like is None else inputs.x.new_empty(like.shape) for like in wanted)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.kernel = inputs[:4]
+    ctx.save_for_backward(*inputs[4:], output[0], output[3])
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
+    *inputs, y, saved = ctx.saved_tensors
+    needed = ctx.needs_input_grad[4:]
+    found = torch.ops.unrolled.scan_backward(*ctx.kernel, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+    return (None,) * 4 + by_input(found, needed)
+
+
+torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_keep)
+torch.library.register_autograd("unrolled::scan_backward", ScanBackward.backward)

@@ -1,0 +1,236 @@
+"""The recurrences of the kernels (csrc/kernels/): forward, backward and the autograd node.
+
+A call goes straight to the compiled function, through autograd where a gradient is needed. Under torch.compile and
+torch.export it is an operator that they can trace (`torch.ops.unrolled.scan`, see operators.py).
+
+float64 is computed by the portable kernels and serves to check gradients. bfloat16 weights and inputs are for calls
+without gradients: sums, gates and states stay in float32, and so does the returned state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from unrolled.errors import BackendError
+from unrolled.kernels.native import dense, index, kernels, multiplies_bfloat16, rows, threads
+
+__all__ = ["CellWeights", "Gradients", "Inputs", "Kernel", "ScanBackward", "backward", "by_input", "forward", "run"]
+
+
+class CellWeights(NamedTuple):
+    """The weights of one recurrence with G gates in their packed order.
+
+    recurrence: `kernels.ELMAN`, `ELMAN_RELU`, `GRU` or `LSTM`. weight_x: (G·H, D). weight_h: (G·H, H). bias: (G·H,) or
+    None. bias_n: (H,), of the GRU, or None.
+    """
+
+    recurrence: int
+    weight_x: Tensor
+    weight_h: Tensor
+    bias: Tensor | None
+    bias_n: Tensor | None
+
+
+class Kernel(NamedTuple):
+    """The compiled function of one call: the recurrence, the instruction set (see `native.index`), the threads, and
+    whether it runs from the last real step to the first."""
+
+    recurrence: int
+    isa: int
+    threads: int
+    reverse: bool
+
+
+class Inputs(NamedTuple):
+    """The tensors of one call.
+
+    x: (B, T, D). lengths: (B,) int64 or None. The four weights: see `CellWeights`. mask: (B, H) or None. h0, c0:
+    (B, H), c0 of the LSTM alone.
+    """
+
+    x: Tensor
+    lengths: Tensor | None
+    weight_x: Tensor
+    weight_h: Tensor
+    bias: Tensor | None
+    bias_n: Tensor | None
+    mask: Tensor | None
+    h0: Tensor
+    c0: Tensor | None
+
+    def dense(self) -> Inputs:
+        """Return the tensors in the memory layout that the kernels take."""
+        return Inputs(rows(self.x), *map(dense, self[1:]))  # type: ignore[arg-type]
+
+
+class Gradients(NamedTuple):
+    """The gradients of one call; None where one is not requested or its input does not exist."""
+
+    x: Tensor | None
+    weight_x: Tensor | None
+    weight_h: Tensor | None
+    bias: Tensor | None
+    bias_n: Tensor | None
+    h0: Tensor | None
+    c0: Tensor | None
+
+
+def run(
+    weights: CellWeights,
+    reverse: bool,
+    x: Tensor,
+    lengths: Tensor | None,
+    mask: Tensor | None,
+    h0: Tensor,
+    c0: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Run a recurrence over x.
+
+    Args:
+        weights: of the recurrence. reverse: run from the last real step to the first.
+        x: (B, T, D). lengths: (B,) or None. mask: (B, H) or None. h0, c0: (B, H), c0 of the LSTM alone.
+
+    Returns:
+        y (B, T, H), h (B, H), and c (B, H) of the LSTM.
+    """
+    if lengths is not None and lengths.dtype != torch.int64:
+        lengths = lengths.long()
+    inputs = Inputs(x, lengths, *weights[1:], mask, h0, c0)
+    if weights.weight_x.dtype is torch.bfloat16:
+        return _bfloat16(weights.recurrence, reverse, inputs)
+    kernel = Kernel(weights.recurrence, index(x.dtype), threads(), reverse)
+    if torch.compiler.is_compiling():
+        y, h, c, _ = torch.ops.unrolled.scan(*kernel, *inputs)
+        return y, h, None if c0 is None else c
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+        return _Scan.apply(*kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
+    y, h, c, _ = forward(kernel, inputs, keep=False)
+    return y, h, c
+
+
+def _bfloat16(recurrence: int, reverse: bool, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Run with bfloat16 x and weights, without gradients: y in bfloat16; sums, gates and states in float32."""
+    x, _, weight_x, weight_h, *others = inputs
+    if multiplies_bfloat16():
+        x, weight_x, weight_h = _aligned_pairs(x.bfloat16()), _aligned_pairs(weight_x), _aligned_pairs(weight_h)
+    else:  # the product of two bfloat16 numbers is exact in float32
+        x, weight_x, weight_h = x.float(), weight_x.float(), weight_h.float()
+    wide = (None if t is None else t.float() for t in others)
+    kernel = Kernel(recurrence, index(torch.float32), threads(), reverse)
+    y, h, c, _ = forward(kernel, Inputs(x, inputs.lengths, weight_x, weight_h, *wide), keep=False)  # type: ignore[arg-type]
+    return y.bfloat16(), h, c
+
+
+def _aligned_pairs(tensor: Tensor) -> Tensor:
+    """Return a bfloat16 tensor whose last axis is made of whole, aligned pairs."""
+    if tensor.shape[-1] % 2:
+        return F.pad(tensor, (0, 1))
+    *outer, last = tensor.stride()
+    if last == 1 and not any(stride % 2 for stride in outer) and tensor.data_ptr() % 4 == 0:
+        return tensor
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def forward(
+    kernel: Kernel, inputs: Inputs, *, keep: bool = True, clean: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Return y, h, c (LSTM) and, with `keep`, the gates that backward needs (LSTM, GRU).
+
+    clean: fill the gates of padded steps with zeros instead of leaving them unwritten.
+    """
+    assert kernels is not None
+    (B, T, _), x, h0 = inputs.x.shape, inputs.x, inputs.h0
+    H = h0.shape[1]
+    y, h = x.new_empty(B, T, H), h0.new_empty(B, H)
+    c = None if inputs.c0 is None else h0.new_empty(B, H)
+    numbers = (4 if kernel.recurrence == kernels.GRU else 5 if c is not None else 0) if keep else 0
+    saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
+    kernels.forward(*kernel, *inputs.dense(), y, h, c, saved)
+    return y, h, c, saved
+
+
+def backward(
+    kernel: Kernel,
+    inputs: Inputs,
+    y: Tensor,
+    saved: Tensor | None,
+    dy: Tensor | None,
+    dh: Tensor | None,
+    dc: Tensor | None,
+    *,
+    need_x: bool,
+    need_weights: bool,
+) -> Gradients:
+    """Return the gradients of a call.
+
+    Args:
+        y, saved: from `forward`. dy (B, T, H), dh, dc (B, H): gradients of its outputs; None is zero.
+        need_x, need_weights: whether these gradients are requested.
+    """
+    assert kernels is not None
+    x, weights, states = inputs.x, inputs[2:6], inputs[7:9]
+    dx = x.new_empty(x.shape) if need_x else None
+    dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
+    dstates = [None if state is None else x.new_empty(state.shape) for state in states]
+    found = Gradients(dx, *dweights, *dstates)
+    kernels.backward(*kernel, *inputs.dense(), y, saved, None if dy is None else rows(dy), dense(dh), dense(dc), *found)
+    return found
+
+
+class _Scan(torch.autograd.Function):
+    """The autograd node of a scan: Kernel and Inputs, flat -> y, h, c."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        kernel, inputs = Kernel(*arguments[:4]), Inputs(*arguments[4:])
+        y, h, c, saved = forward(kernel, inputs)
+        ctx.kernel = kernel
+        ctx.save_for_backward(*inputs, y, saved)
+        ctx.set_materialize_grads(False)
+        return y, h, c
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
+        *inputs, y, saved = ctx.saved_tensors
+        needed = ctx.needs_input_grad[4:]
+        # With create_graph these gradients may be differentiated, which must raise and not be silently wrong.
+        node = ScanBackward.apply if torch.is_grad_enabled() else ScanBackward.compute
+        found = node(*inputs, ctx.kernel, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+        return (None,) * 4 + by_input(found, needed)
+
+
+class ScanBackward(torch.autograd.Function):
+    """The autograd node of a scan's gradients, which have no gradients themselves."""
+
+    @staticmethod
+    def compute(*arguments: Any) -> Gradients:
+        """Return the gradients: 9 inputs, then kernel, y, saved, dy, dh, dc, need_x, need_weights."""
+        kernel, y, saved, dy, dh, dc, need_x, need_weights = arguments[9:]
+        return backward(kernel, Inputs(*arguments[:9]), y, saved, dy, dh, dc, need_x=need_x, need_weights=need_weights)
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Gradients:
+        """Return the gradients; see `compute`."""
+        return ScanBackward.compute(*arguments)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> None:
+        """Raise BackendError: there are no second derivatives."""
+        raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
+
+
+def by_input(found: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
+    """Return gradients in the order of `Inputs`, None where they are not needed.
+
+    Raises:
+        BackendError: the gradient of the mask is needed, which the kernels do not compute.
+    """
+    gradients = Gradients(*found)
+    every = Inputs(gradients.x, None, *gradients[1:5], None, *gradients[5:])  # type: ignore[arg-type]
+    if Inputs(*needed).mask:  # type: ignore[arg-type]
+        raise BackendError('the fused scan has no gradient of the recurrent mask; use backend "reference" for it')
+    return tuple(d if need else None for d, need in zip(every, needed, strict=True))

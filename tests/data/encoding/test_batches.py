@@ -1,0 +1,122 @@
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unrolled.data.encoding.batches import Batches, Sequences, by_length
+
+LENGTHS = st.lists(st.integers(0, 60), max_size=80).map(lambda rows: torch.tensor(rows, dtype=torch.int64))
+MANY = torch.randint(1, 70, (10_000,), generator=torch.Generator().manual_seed(0))
+
+
+def test_sequences_pad_any_rows_on_the_right():
+    sequences = Sequences([[5, 6, 7], [8], [], [9, 10]])
+    ids, lengths = sequences.pad(torch.tensor([3, 0, 2, 0]))
+    assert ids.tolist() == [[9, 10, 0], [5, 6, 7], [0, 0, 0], [5, 6, 7]]
+    assert lengths.tolist() == [2, 3, 0, 3]
+    assert (ids.dtype, lengths.dtype) == (torch.int64, torch.int64)
+    assert len(sequences) == 4
+
+
+def test_sequences_of_nothing():
+    assert [t.shape for t in Sequences([]).pad(torch.tensor([], dtype=torch.int64))] == [(0, 0), (0,)]
+    assert Sequences([[], []]).pad(torch.tensor([1]))[0].shape == (1, 0)
+
+
+def test_padding_is_as_wide_as_the_longest_of_the_batch():
+    sequences = Sequences([[1] * n for n in range(1, 20)])
+    for batch in by_length(sequences.lengths, 40):
+        ids, lengths = sequences.pad(batch)
+        assert ids.shape == (len(batch), lengths.max())
+        assert (ids.sum(1) == lengths).all()
+
+
+def check_plan(batches, lengths, budget):
+    rows = torch.cat([*batches, torch.tensor([], dtype=torch.int64)])
+    assert rows.sort().values.tolist() == list(range(len(lengths)))
+    for batch in batches:
+        assert batch.dtype == torch.int64
+        assert len(batch) * int(lengths[batch].max()) <= budget or len(batch) == 1
+
+
+@given(LENGTHS, st.integers(1, 200), st.integers(0, 5), st.integers(0, 5))
+@settings(max_examples=200, deadline=None)
+def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch):
+    batches = Batches(lengths, budget, seed)
+    check_plan([batches.rows(epoch, i) for i in range(batches.count(epoch))], lengths, budget)
+    check_plan(by_length(lengths, budget), lengths, budget)
+
+
+@given(LENGTHS, st.integers(1, 300), st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_rows_of_two_sequences_have_both_in_the_budget(lengths, budget, seed):
+    both = torch.stack([lengths, lengths.flip(0) // 2], dim=1)
+    batches = Batches(both, budget, seed)
+    for found in ([batches.rows(0, i) for i in range(batches.count(0))], by_length(both, budget)):
+        assert torch.cat([*found, torch.tensor([], dtype=torch.int64)]).sort().values.tolist() == list(range(len(both)))
+        for rows in found:
+            assert len(rows) * int(both[rows].max(dim=0).values.sum()) <= budget or len(rows) == 1
+
+
+def test_little_of_two_sequences_is_padding():
+    other = (MANY * 1.1 + torch.randint(0, 9, MANY.shape, generator=torch.Generator().manual_seed(1))).long()
+    both = torch.stack([MANY, other], dim=1)
+    batches = Batches(both, 4096, 0)
+    rows = [batches.rows(0, i) for i in range(batches.count(0))]
+    assert sum(len(some) * int(both[some].max(dim=0).values.sum()) for some in rows) < 1.12 * int(both.sum())
+
+
+def plan(batches, epoch):
+    return [batches.rows(epoch, i).tolist() for i in range(batches.count(epoch))]
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_index():
+    batches = Batches(MANY, 2048, 3)
+    first, second = plan(batches, 0), plan(batches, 1)
+    assert plan(batches, 0) == first
+    assert batches.rows(1, 7).tolist() == second[7]
+    assert plan(Batches(MANY, 2048, 3), 1) == second
+    assert first != second
+    assert sorted(map(sorted, first)) != sorted(map(sorted, second))
+    assert plan(Batches(MANY, 2048, 4), 0) != first
+    assert plan(Batches(MANY, 2048, 0), 3) != first
+
+
+def test_it_is_the_same_in_every_process():
+    expected = Batches(torch.arange(1000) % 37, 256, 5).rows(2, 11).tolist()
+    program = f"""if True:
+        import torch
+        from unrolled.data.encoding.batches import Batches
+        assert Batches(torch.arange(1000) % 37, 256, 5).rows(2, 11).tolist() == {expected}
+    """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_little_is_padding_and_lengths_are_mixed_over_the_epoch():
+    batches = Batches(MANY, 2048, 0)
+    padded = [len(rows) * int(MANY[rows].max()) for rows in (batches.rows(0, i) for i in range(batches.count(0)))]
+    assert sum(padded) < 1.06 * int(MANY.sum())
+    means = torch.tensor([MANY[batches.rows(0, i)].double().mean() for i in range(batches.count(0))])
+    order = torch.arange(len(means)).double()
+    assert abs(float(torch.corrcoef(torch.stack([means, order]))[0, 1])) < 0.25
+
+
+def test_evaluation_begins_with_the_longest_and_keeps_equal_ones_in_order():
+    batches = by_length(torch.tensor([2, 5, 2, 5, 9]), 10)
+    assert [batch.tolist() for batch in batches] == [[4], [1, 3], [0, 2]]
+    assert by_length(torch.tensor([], dtype=torch.int64), 10) == []
+
+
+@pytest.mark.parametrize("budget", [512, 2048])
+def test_a_batch_costs_next_to_nothing(budget):
+    sequences = Sequences([[7] * int(n) for n in MANY])
+    batches = Batches(sequences.lengths, budget, 0)
+    count = batches.count(0)
+    began = time.perf_counter()
+    for i in range(count):
+        sequences.pad(batches.rows(0, i))
+    assert (time.perf_counter() - began) / count < 1e-3

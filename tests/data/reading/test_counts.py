@@ -1,0 +1,48 @@
+"""Every row is used, or skipped for a reason."""
+
+import pytest
+
+from unrolled.data.reading.counts import Counts, sift
+from unrolled.data.reading.lines import BLANK
+from unrolled.data.reading.rows import BadRow
+from unrolled.errors import DataError
+
+
+def make(row: str) -> tuple[str] | BadRow:
+    if row == "blank":
+        return BLANK
+    return (row,) if row.isdigit() else BadRow(f"no {row}", DataError("is no number", line=3, row=row))
+
+
+def test_rows_are_kept_or_counted() -> None:
+    kept: list[tuple[str]] = []
+    counts, skipped = sift(
+        ["1", "x", "blank", "2", "x", "y"], make, kept.append, stop=False, source="a", what="numbers"
+    )
+    assert kept == [("1",), ("2",)]
+    assert counts == Counts(6, 2, {"no x": 2, "blank line": 1, "no y": 1}, "numbers")
+    assert str(counts) == "6 numbers read = 2 used + 4 skipped (2 no x, 1 blank line, 1 no y)"
+    assert [row.row for row in skipped] == ["x", "x", "y"], "a blank line is counted, not listed"
+    assert len(sift(["1", *"x" * 30], make, kept.append, stop=False, source="a")[1]) == 20
+
+
+def test_a_bad_row_stops_a_blank_one_does_not() -> None:
+    kept: list[tuple[str]] = []
+    with pytest.raises(DataError, match="line 3: is no number"):
+        sift(["1", "blank", "x", "2"], make, kept.append, stop=True, source="a")
+    assert kept == [("1",)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [([], "a: there are no words"), (["x"], r"a: none of its words can be used: 1 words read = 0 used \+ 1 skipped")],
+)
+def test_something_must_be_left(rows: list[str], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        sift(rows, make, lambda row: None, stop=False, source="a", what="words")
+
+
+def test_what_was_used_may_be_skipped_after_all() -> None:
+    assert Counts(5, 4, {"x": 1}).without({"x": 1, "y": 2}) == Counts(5, 1, {"x": 2, "y": 2})
+    with pytest.raises(AssertionError, match="rows were lost"):
+        Counts(3, 1, {"x": 1})

@@ -1,0 +1,63 @@
+"""What `unrolled data --task tag` says, as text and as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from small import sentences, write_conllu
+from unrolled.config import from_flat
+from unrolled.data.report.sentences import inspect_sentences
+
+CONFIG = from_flat({"task": "tag", "vocabulary_size": 300}).data
+
+
+def test_it_counts_what_there_is(tmp_path: Path) -> None:
+    made = sentences(40)
+    path = write_conllu(tmp_path / "a.conllu", made)
+    report = inspect_sentences(path, CONFIG)
+    parts = report.parts.values()
+    assert sum(part.sentences for part in parts) == 40
+    assert sum(part.words for part in parts) == sum(len(words) for words, _ in made)
+    assert sum(part.tags["DET"] for part in parts) == sum(tags.count("DET") for _, tags in made)
+    assert report.parts["train"].unseen_rate == 0 < report.parts["test"].unseen_rate
+    assert report.parts["train"].baseline_rate > 0.9
+    assert report.different_words > report.ambiguous_words > 0
+    first = report.examples[0]
+    assert len(first["words"]) == len(first["tags"]) == len(first["pieces"])
+    assert ["".join(pieces[:-1]) for pieces in first["pieces"]] == [f" {word}" for word in first["words"]]
+    assert {pieces[-1] for pieces in first["pieces"]} >= {"<unk>", " the"}, "the whole word, or that it is rare"
+    assert json.loads(json.dumps(report.to_dict()))["problem"] is None
+    text = report.text()
+    assert "40 sentences read = 40 used + 0 skipped" in text
+    assert max(len(line) for line in text.splitlines() if str(path) not in line) <= 100
+    assert "multiword" not in text
+
+
+def test_it_counts_what_is_no_word(tmp_path: Path) -> None:
+    path = write_conllu(tmp_path / "a.conllu")
+    path.write_text(path.read_text().replace("\n1\t", "\n1-2\tx" + "\t_" * 8 + "\n1\t"))
+    text = inspect_sentences(path, CONFIG).text()
+    assert "multiword tokens, left out" in text
+    assert "empty nodes" not in text
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_part_that_is_empty_is_not_shown(share: float) -> None:
+    report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_share": share}))
+    assert ("test" in report.parts) == (share > 0)
+
+
+def test_it_says_what_a_training_would_suffer_from() -> None:
+    made = [*sentences(60), (["the", "film"], ["DET", "NOUN"]), (["The", "film"], ["DET", "ODD"])]
+    report = inspect_sentences(made, CONFIG, longest=10)
+    kinds = {finding.kind: finding for finding in report.findings}
+    assert kinds["conflicting labels"].sentence == "one sentence in 2 rows has more than one label"
+    assert [(witness.where, witness.row) for witness in kinds["conflicting labels"].witnesses] == [
+        ("item 60", "the/DET film/NOUN"),
+        ("item 61", "The/DET film/ODD"),
+    ]
+    assert kinds["long sequences"].count > 30
+    assert "ODD" in kinds["rare classes"].sentence
+    assert report.picture().startswith("<svg")
+    assert "findings:" in report.text()

@@ -1,0 +1,223 @@
+"""Weights packed once: the same bits, and no stale copy."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+import parts
+from unrolled import nn as fast
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.errors import BackendError
+from unrolled.kernels import freeze, native
+from unrolled.layers import Bidirectional, Head, Recurrent, Stacked
+from unrolled.layers.mlp import Linear
+from unrolled.scan import choose, frozen
+
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
+
+CELLS = [ElmanCell(5, 7), ElmanCell(40, 33, nonlinearity="relu"), LSTMCell(5, 7), LSTMCell(40, 64), GRUCell(130, 67)]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=repr)
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (1, 6), (2, 3), (9, 4), (3, 0)])
+def test_a_frozen_layer_gives_the_bits_of_a_free_one(cell: Cell, B: int, T: int) -> None:
+    layer = Recurrent(parts.shaken(cell))
+    x, lengths = torch.randn(B, T, cell.input_size), torch.arange(B) % (T + 1)
+    with torch.no_grad():
+        _, state = layer(torch.randn(B, 2, cell.input_size))
+        free = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
+        with frozen(layer):
+            assert freeze.of(cell) is not None
+            kept = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
+    for (y, after), (y_kept, after_kept) in zip(free, kept, strict=True):
+        assert torch.equal(y, y_kept)
+        assert all(torch.equal(a, b) for a, b in zip(after, after_kept, strict=True))
+    assert freeze.of(cell) is None
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_layers_and_cells_of_nn_can_be_frozen(kind: str, bias: bool) -> None:
+    layer = getattr(fast, kind)(5, 7, num_layers=2, bidirectional=True, bias=bias)
+    cell = getattr(fast, f"{kind}Cell")(5, 7, bias=bias)
+    x = torch.randn(4, 3, 5)
+    with torch.inference_mode():
+        free = layer(x)[0], cell(x[0])
+        with frozen(nn.ModuleList([layer, cell])):
+            assert len(freeze._frozen) == 5  # two layers in two directions, and the cell
+            kept = layer(x)[0], cell(x[0])
+    assert torch.equal(free[0], kept[0])
+    assert all(torch.equal(a, b) for a, b in zip(free[1], kept[1], strict=True))
+
+
+def test_changed_weights_are_noticed() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 1, 5)
+    with torch.no_grad(), frozen(layer):
+        layer(x)
+        layer.cell.bias.add_(1)
+        with pytest.raises(BackendError, match="have changed"):
+            layer(x)
+    theirs = fast.GRU(5, 7)
+    with torch.no_grad(), frozen(theirs):
+        theirs.bias_hh_l0.add_(1)
+        with pytest.raises(BackendError, match="have changed"):
+            theirs(x)
+    with torch.no_grad():
+        layer(x)
+
+
+def test_gradients_are_of_the_weights_as_they_are() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 3, 5)
+    with frozen(layer):
+        layer(x)[0].sum().backward()
+        assert layer.cell.weight_h.grad is not None
+
+
+def test_what_has_no_kernels_runs_as_ever() -> None:
+    both = Bidirectional(Recurrent(GRUCell(5, 7)), Recurrent(GRUCell(5, 7), reverse=True))
+    stack = Stacked([both, Recurrent(GRUCell(14, 3))]).double()
+    x = torch.randn(2, 3, 5, dtype=torch.float64)
+    with torch.no_grad():
+        free = stack(x)[0]
+        with frozen(stack):
+            assert not freeze._frozen
+            assert torch.equal(stack(x)[0], free)
+
+
+@pytest.mark.parametrize("how_many", [1, 2, 3])
+def test_cells_that_share_their_recurrent_weights_are_each_their_own(how_many: int) -> None:
+    cells = nn.ModuleList([ElmanCell(5, 7), ElmanCell(5, 7), ElmanCell(5, 7, nonlinearity="relu")])
+    cells[1].weight_h = cells[2].weight_h = cells[0].weight_h
+    layers = [Recurrent(cell) for cell in cells]
+    x = torch.randn(2, 3, 5)
+    with torch.no_grad():
+        free = [layer(x)[0] for layer in layers]
+        with frozen(cells[:how_many]):
+            assert all(torch.equal(layer(x)[0], y) for layer, y in zip(layers, free, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch says that oneDNN has none
+def test_layers_of_nn_that_torch_computes_run_as_ever() -> None:
+    layer, x = fast.LSTM(5, 7, proj_size=3), torch.randn(4, 2, 5)
+    with torch.no_grad():
+        free = layer(x)[0]
+        with frozen(layer):
+            assert torch.equal(layer(x)[0], free)
+
+
+def test_a_pruned_cell_runs_on_the_reference() -> None:
+    layer, x = Recurrent(GRUCell(5, 7)), torch.randn(2, 3, 5)
+    prune.l1_unstructured(layer.cell, "weight_h", amount=0.5)
+    assert choose("auto", layer.cell) == "reference"
+    with torch.no_grad():
+        free = layer(x)[0]
+        with frozen(layer):
+            assert torch.equal(layer(x)[0], free)
+
+
+def test_threads_that_share_a_layer_freeze_it_each_for_itself() -> None:
+    layer, x = Recurrent(GRUCell(5, 7)), torch.randn(1, 2, 5)
+    with torch.no_grad():
+        wanted = layer(x)[0]
+
+    def stream(turns: int) -> bool:
+        same = True
+        for _ in range(turns):
+            with torch.no_grad(), frozen(layer):
+                same &= torch.equal(layer(x)[0], wanted)
+        return same
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(stream, [300] * 4))
+    assert not freeze._frozen
+
+
+def test_blocks_nest_and_copies_are_free() -> None:
+    layer = Recurrent(GRUCell(5, 7))
+    with torch.no_grad(), frozen(layer):
+        outer = freeze.of(layer.cell)
+        with frozen(layer):
+            assert freeze.of(layer.cell) is not outer
+        assert freeze.of(layer.cell) is outer
+        twin = copy.deepcopy(layer)
+        assert freeze.of(twin.cell) is None
+    assert not freeze._frozen
+
+
+def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
+    cell = GRUCell(5, 7)
+    with torch.no_grad(), frozen(cell):
+        kept = freeze.of(cell)
+        assert kept is not None
+        for name, x, h0, c0 in (
+            ("x must have 5 features", torch.zeros(1, 1, 6), torch.zeros(1, 7), None),
+            ("h0 must have shape", torch.zeros(1, 1, 5), torch.zeros(2, 7), None),
+            ("c0 is not taken", torch.zeros(1, 1, 5), torch.zeros(1, 7), torch.zeros(1, 7)),
+            ("x must be float32", torch.zeros(1, 1, 10).bfloat16(), torch.zeros(1, 7), None),
+        ):
+            with pytest.raises((ValueError, TypeError), match=name):
+                kept.run(False, x, None, None, h0, c0)
+
+
+def test_blocks_that_overlap_end_in_any_order() -> None:
+    """As two streams of one model do: each takes away its own packing, and nothing stale is left."""
+    layer = Recurrent(GRUCell(5, 7))
+    x = torch.randn(1, 2, 5)
+    with torch.no_grad():
+        wanted, _ = layer(x)
+        first, second = frozen(layer), frozen(layer)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert freeze.of(layer.cell) is not None
+        assert torch.equal(layer(x)[0], wanted)
+        second.__exit__(None, None, None)
+        assert freeze.of(layer.cell) is None
+        layer.cell.weight_h.add_(1.0)
+        assert not torch.equal(layer(x)[0], wanted)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (7, 5), (64, 48), (130, 67), (33, 300)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_frozen_linear_layer_gives_the_bits_of_a_free_one(sizes: tuple[int, int], bias: bool) -> None:
+    layer = Linear(*sizes, bias=bias)
+    calls = [torch.randn(n, sizes[0]) for n in (1, 3, 9, 8, 300)]
+    calls.append(torch.randn(2, 3, sizes[0]).transpose(0, 1))
+    with torch.no_grad():
+        free = [layer(x) for x in calls]
+        with frozen(layer):
+            assert freeze.linear_of(layer) is not None
+            assert all(torch.equal(layer(x), y) for x, y in zip(calls, free, strict=True))
+    assert freeze.linear_of(layer) is None
+
+
+def test_linear_layers_notice_changed_weights_and_learn_from_those_as_they_are() -> None:
+    layer, x = nn.Sequential(Linear(5, 7), Head(7, 3)), torch.randn(20, 5)
+    with frozen(layer):
+        layer(x).sum().backward()
+        assert layer[0].weight.grad is not None
+        with torch.no_grad():
+            layer(x)
+            layer[1].bias.add_(1)
+            with pytest.raises(BackendError, match="have changed"):
+                layer(x)
+    prune.l1_unstructured(layer[0], "weight", amount=0.5)
+    with torch.no_grad():
+        free = layer(x)
+        with frozen(layer):
+            assert freeze.linear_of(layer[0]) is None
+            assert torch.equal(layer(x), free)
+
+
+def test_a_wrong_call_of_a_frozen_linear_layer_names_the_argument() -> None:
+    layer = Linear(5, 7)
+    with torch.no_grad(), frozen(layer):
+        for x in (torch.zeros(20, 6), torch.zeros(2, 6), torch.zeros(20, 5).double(), torch.zeros(20, 5).bfloat16()):
+            with pytest.raises((ValueError, TypeError), match="x must"):
+                layer(x)

@@ -1,0 +1,164 @@
+"""A look of additive attention, forward and backward: the definition's values, and a row's bits in any company."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from unrolled.cells import ElmanCell, GRUCell, LSTMCell
+from unrolled.errors import BackendError
+from unrolled.kernels import attention as look
+from unrolled.kernels import native
+from unrolled.layers import Additive, Bahdanau, Memory, Recurrent, Stacked, set_backend
+
+pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
+
+SHAPES = [(1, 1, 1, 1), (3, 5, 7, 9), (4, 17, 33, 130), (65, 9, 64, 256), (300, 3, 40, 20)]  # B, S, A, D
+ISAS = [name for name, here in native.isas().items() if here]
+
+
+def inputs(B: int, S: int, A: int, D: int) -> tuple[list[Tensor], Tensor]:
+    """Query, keys, v, outputs; and lengths."""
+    lengths = torch.randint(1, S + 1, (B,))
+    return [torch.randn(B, A), torch.randn(B, S, A), torch.randn(A), torch.randn(B, S, D)], lengths
+
+
+def definition(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    scores = (query.unsqueeze(1) + keys).tanh() @ v
+    behind = torch.arange(keys.shape[1]) >= lengths.unsqueeze(1)
+    weights = scores.masked_fill(behind, -torch.inf).softmax(1)
+    return weights, (weights.unsqueeze(1) @ outputs).squeeze(1)
+
+
+def gradients(isa: str, threads: int, given: list[Tensor], lengths: Tensor, dweights, dcontext) -> list[Tensor]:
+    """Weights, context and the four gradients, straight from the kernels."""
+    number = list(native.isas()).index(isa)
+    B, S, D = given[3].shape
+    weights, context = torch.full((B, S), torch.nan), torch.full((B, D), torch.nan)
+    native.kernels.look(number, threads, *given, lengths, weights, context)
+    found = [torch.full_like(t, torch.nan) for t in given]
+    native.kernels.look_backward(number, threads, *given, lengths, weights, dweights, dcontext, *found)
+    return [weights, context, *found]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("isa", ISAS)
+def test_it_is_the_definition_and_its_gradients(shape: tuple[int, int, int, int], isa: str) -> None:
+    given, lengths = inputs(*shape)
+    dweights, dcontext = torch.randn(shape[0], shape[1]), torch.randn(shape[0], shape[3])
+    found = gradients(isa, 1, given, lengths, dweights, dcontext)
+    leaves = [t.double().requires_grad_() for t in given]
+    answers = definition(*leaves, lengths)
+    torch.autograd.backward(answers, (dweights.double(), dcontext.double()))
+    exact = [answer.detach() for answer in answers] + [leaf.grad for leaf in leaves]
+    for one, true in zip(found, exact, strict=True):  # sums of hundreds of numbers, each within some units of rounding
+        torch.testing.assert_close(one.double(), true, rtol=0, atol=float(2e-5 * true.abs().max()) + 1e-7)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_row_has_its_bits_in_any_company_and_behind_any_padding(isa: str) -> None:
+    given, lengths = inputs(70, 9, 40, 70)
+    dweights, dcontext = torch.randn(70, 9), torch.randn(70, 70)
+    together = gradients(isa, 1, given, lengths, dweights, dcontext)
+    for threads in (2, 3):
+        for one, other in zip(together, gradients(isa, threads, given, lengths, dweights, dcontext), strict=True):
+            assert torch.equal(one, other)
+    for b in range(0, 70, 9):
+        S = int(lengths[b])
+        query, keys, v, outputs = given
+        own = [query[b : b + 1], keys[b : b + 1, :S].clone(), v, outputs[b : b + 1, :S].clone()]
+        alone = gradients(isa, 1, own, lengths[b : b + 1], dweights[b : b + 1, :S].clone(), dcontext[b : b + 1])
+        for which in (0, 1, 2, 3, 5):  # all but dv, which sums over the rows
+            assert torch.equal(alone[which][0], together[which][b][: S if which in (0, 3, 5) else None])
+        for which in (0, 3, 5):
+            assert not together[which][b][S:].any()
+
+
+def test_the_layer_takes_it_for_a_step() -> None:
+    score = Additive(6, 8, 5)
+    outputs, lengths, query = torch.randn(3, 4, 8), torch.tensor([4, 1, 2]), torch.randn(3, 2, 6)
+    memory = Memory(outputs, score.keys(outputs), lengths, ())
+    both = score(query, memory, memory.real)  # two steps at once: by the definition
+    for t in range(2):
+        step = score(query[:, t : t + 1], memory, memory.real)
+        assert "_Look" in str(step[0].grad_fn.next_functions)
+        for one, other in zip(step, both, strict=True):
+            torch.testing.assert_close(one, other[:, t : t + 1])
+
+
+def test_it_has_no_second_derivative_and_says_so() -> None:
+    given, lengths = inputs(2, 3, 4, 5)
+    leaf = given[0].requires_grad_()
+    _, context = look.look(*given, lengths)
+    with pytest.raises(BackendError, match="second derivatives"):
+        torch.autograd.grad(context.sum(), leaf, create_graph=True)
+
+
+def test_wrong_calls_name_the_argument() -> None:
+    (query, keys, v, outputs), lengths = inputs(2, 3, 4, 5)
+    good = {
+        "isa": 0, "threads": 1, "query": query, "keys": keys, "v": v, "outputs": outputs, "lengths": lengths,
+        "weights": torch.zeros(2, 3), "context": torch.zeros(2, 5),
+    }  # fmt: skip
+    native.kernels.look(**good)
+    for name, wrong in (
+        ("query", query[:1]), ("keys", keys[0]), ("keys", keys.double()), ("v", v[:3]), ("outputs", outputs[:, :2]),
+        ("lengths", torch.tensor([0, 1])), ("lengths", torch.tensor([4, 1])), ("lengths", None),
+        ("weights", torch.zeros(2, 4)), ("context", torch.zeros(2, 4)), ("threads", 0), ("isa", 99),
+    ):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=name):
+            native.kernels.look(**{**good, name: wrong})
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", [ElmanCell, LSTMCell, GRUCell])
+def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None:
+    """Outputs, what is carried on, and every gradient, those of what is carried on too: the law of twins."""
+    torch.manual_seed(0)
+    B, T, S, E, H, D = 5, 6, 7, 4, 9, 10
+    decoder = Bahdanau(Stacked([Recurrent(cell(E + D, H))]), Additive(H, D, 8))
+    lengths = torch.tensor([6, 2, 0, 4, 1]) if ragged else None
+    source_lengths = torch.tensor([5, 3, 7, 1, 7])
+    x, outputs = torch.randn(B, T, E), torch.randn(B, S, D)
+    first = [torch.randn(B, H) for _ in cell.State._fields]
+
+    def run(dtype: torch.dtype, backend: str) -> list[Tensor]:
+        own = copy.deepcopy(decoder).to(dtype)
+        set_backend(own, backend)
+        leaves = [t.to(dtype).requires_grad_() for t in (x, outputs, *first)]
+        memory = Memory(leaves[1], own.score.keys(leaves[1]), source_lengths, ())
+        y, carry = own(leaves[0], memory, own.begin((cell.State(*leaves[2:]),), memory), lengths)
+        assert ("_ScanBackward" in str(y.grad_fn)) == (backend == "fused")
+        found = [y, *carry.layers[0], carry.weights, carry.context]
+        weights = [torch.linspace(-1, 1, t.numel()).to(dtype).view_as(t) for t in found]
+        torch.autograd.backward(found, weights)
+        return [t.detach() for t in found] + [t.grad for t in (*leaves, *own.parameters())]
+
+    exact, plain, twin = run(torch.float64, "reference"), run(torch.float32, "reference"), run(torch.float32, "fused")
+    for one, near, true in zip(twin, plain, exact, strict=True):
+        bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
+        assert (one - true).abs().max() <= bar + 1e-7  # of a bias that cancels in the softmax nearly nothing is left
+
+
+def test_gradients_may_come_as_one_number_for_all() -> None:
+    """As those of a sum do: they are no array in memory."""
+    decoder = Bahdanau(Stacked([Recurrent(LSTMCell(5, 3))]), Additive(3, 1, 2))
+    outputs, first = torch.randn(2, 4, 1), [torch.randn(2, 3, requires_grad=True) for _ in range(2)]
+    found = {}
+    for backend in ("fused", "reference"):
+        set_backend(decoder, backend)
+        memory = Memory(outputs, decoder.score.keys(outputs), torch.tensor([4, 2]), ())
+        y, carry = decoder(torch.zeros(2, 3, 4), memory, decoder.begin((LSTMCell.State(*first),), memory))
+        state = carry.layers[0]
+        total = y.sum() + state.h.sum() + state.c.sum() + carry.weights.sum() + carry.context.sum()
+        found[backend] = torch.autograd.grad(total, first)
+    for one, other in zip(found["fused"], found["reference"], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_look_of_no_row_is_nothing() -> None:
+    given, _ = inputs(0, 3, 4, 5)
+    weights, context = look.look(*given, torch.zeros(0, dtype=torch.int64))
+    assert weights.shape == (0, 3)
+    assert context.shape == (0, 5)
