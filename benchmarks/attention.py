@@ -4,7 +4,7 @@
 
 `plain` is what a careful person writes in torch's own modules: nn.GRU over a packed source, keys projected once,
 nn.GRUCell on [embedding; context] step by step, all logits at once. `additive` is ours; `general` and `fixed` are
-Luong's attention and the row encoder_decoder, of the same sizes. All read the same batch, the source in both
+Luong's attention and the model encoder_decoder, of the same sizes. All read the same batch, the source in both
 directions, and take fused AdamW updates. Ratios are medians over the turns.
 """
 
@@ -95,7 +95,7 @@ def rivals(shape: Shape) -> dict[str, Callable[[], None]]:
         return call
 
     def ours(model: EncoderDecoderModel) -> Callable[[], None]:
-        return update(model, lambda: model(ids, model.begin(source, lengths), target_lengths)[0])
+        return update(model, lambda: model(ids, model.encode(source, lengths), target_lengths)[0])
 
     plain = Plain(shape)
     return {

@@ -3,7 +3,7 @@
     python benchmarks/backends.py [films-elman films-lstm films-gru shakespeare-gru] [--seeds 0,1,2]
 
 The rows on film sentences as `unrolled demo` and benchmarks/films.py train them, and a language model by character.
-Losses are of the validation part.
+Losses are of the validation split.
 "equal updates" is after the last update; "equal seconds" is the last evaluation that each backend had done when the
 fused one had finished, reading and evaluating counted (— where it had done none).
 """
@@ -29,7 +29,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 CASES["shakespeare-gru"] = (
     "sample:shakespeare",
     {
-        "task": "generate", "row": "gru", "hidden_size": 384, "embedding_size": 64, "streams": 16, "chunk": 64,
+        "task": "generate", "model": "gru", "hidden_size": 384, "embedding_size": 64, "streams": 16, "chunk": 64,
         "updates": 300, "evaluate_every": 50, "patience": 0,
     },
 )  # fmt: skip

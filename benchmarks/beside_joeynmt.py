@@ -36,8 +36,8 @@ from unrolled.training.loop import Batch, Trainer
 from unrolled.training.progress import Score
 
 SIZES = {  # about 6.4 and 7.6 million parameters
-    "rnn": {"row": "attention", "hidden_size": 288, "embedding_size": 256},
-    "transformer": {"row": "transformer", "hidden_size": 256, "embedding_size": 256, "num_layers": 3, "num_heads": 4},
+    "rnn": {"model": "attention", "hidden_size": 288, "embedding_size": 256},
+    "transformer": {"model": "transformer", "hidden_size": 256, "embedding_size": 256, "num_layers": 3, "num_heads": 4},
 }
 SETTINGS = {"task": "translate", "vocabulary_size": 4_000, "max_length": 200, "batch_tokens": 4_096, "dropout": 0.1}
 TURNS, UPDATES = 6, 8  # of training; the first turn warms up
@@ -67,7 +67,7 @@ class Ours:
         torch.manual_seed(0)
         self.batches, self.tokenizer = batches, task.preprocessor.target
         sizes = [t.vocabulary_size for t in (task.preprocessor.source, task.preprocessor.target)]
-        self.model = build(config.row, Pairs(*sizes), sizes[1], config.model, answer="each")
+        self.model = build(config.model.name, Pairs(*sizes), sizes[1], config.model, answer="each")
         loss = task.loss(config, torch.device("cpu"))
         self.trainer = Trainer(self.model, Fixed(batches), loss, lambda: Score(0.0, 0.0), config.training)
 
@@ -119,7 +119,7 @@ def compare(kind: str, python: str) -> dict[str, Any]:
     size = SIZES[kind]
     config = from_flat({**SETTINGS, **size, "learning_rate": RATE, "schedule": "constant", "warmup": 0.0})
     task = Translate.read("sample:verses", config)
-    source = task.source(None, config, torch.device("cpu"))  # type: ignore[arg-type]
+    source = task.loader(None, config, torch.device("cpu"))  # type: ignore[arg-type]
     batches = [source.batch(0, index) for index in range(TURNS * UPDATES + SEARCHES)]
     ours = Ours(config, task, batches)
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def main() -> None:
     said = subprocess.run([given.python, "-c", ask], check=True, capture_output=True, text=True).stdout
     versions = dict(zip(("version", "torch"), json.loads(said), strict=True))
     for kind in given.kinds:
-        with machine.kept_memory():  # as `unrolled.train` does
+        with machine.retain_memory():  # as `unrolled.train` does
             figures = compare(kind, given.python)
         figures["joeynmt"] = versions
         print(json.dumps(figures, indent=1))

@@ -41,8 +41,8 @@ def main() -> None:
             "parameters": run.record["parameters"],
             "updates": training["updates"],
             "total_seconds": round(total, 1),
-            "share_of_checkpoints": round(seconds["checkpoint"] / total, 4),
-            "share_of_evaluations": round(seconds["evaluation"] / total, 4),
+            "fraction_of_checkpoints": round(seconds["checkpoint"] / total, 4),
+            "fraction_of_evaluations": round(seconds["evaluation"] / total, 4),
             "milliseconds_an_update": round(1000 * (total - seconds["evaluation"]) / training["updates"], 2),
             "outside_forward_backward_optimizer": round(outside, 4),
         }

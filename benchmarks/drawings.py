@@ -42,7 +42,7 @@ class Network(NamedTuple):
 
 
 def image() -> Any:
-    """A boot: the first image of the test part that is one (class 9)."""
+    """A boot: the first image of the test split that is one (class 9)."""
     labels = np.frombuffer(
         gzip.decompress((FOLDER / "fashion" / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8
     )
@@ -61,19 +61,19 @@ def word() -> str:
     return WORD
 
 
-FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1, "keep": "probes"}
+FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1, "keep": "snapshots"}
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
 NETWORKS = {
     "feedforward": Network(
-        "sample:fashion", {"row": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
+        "sample:fashion", {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
         {"feedforward": ("feedforward", {})},
     ),
     "elman": Network(
-        "sample:films", {"row": "elman", **FILMS}, sentence,
+        "sample:films", {"model": "elman", **FILMS}, sentence,
         {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {})},
     ),
     "lstm": Network(
-        "sample:films", {"row": "lstm", **FILMS}, sentence,
+        "sample:films", {"model": "lstm", **FILMS}, sentence,
         {
             "lstm_cell": ("cell", PLACE),
             "lstm_forget": ("cell", {**PLACE, "gate": "f"}),
@@ -83,12 +83,12 @@ NETWORKS = {
             "lstm_text": ("text", {}),
         },
     ),
-    "gru": Network("sample:films", {"row": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
+    "gru": Network("sample:films", {"model": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
     "encoder_decoder": Network(
-        "sample:letters", {"row": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
+        "sample:letters", {"model": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
     ),
     "attention": Network(
-        "sample:letters", {"row": "attention", **LETTERS}, word,
+        "sample:letters", {"model": "attention", **LETTERS}, word,
         {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
@@ -96,7 +96,7 @@ NETWORKS = {
         },
     ),
     "transformer": Network(
-        "sample:letters", {"row": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
+        "sample:letters", {"model": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
         {
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("looking", {"layer": "encoder.transformer.l0", "step": 0}),
@@ -119,7 +119,7 @@ def gradients(runs: dict[str, Run]) -> str:
 
 def stages(run: Run) -> list[Run]:
     """Some of the runs as they were in training, and the run."""
-    return [*run.probes()[::3], run]
+    return [*run.snapshots()[::3], run]
 
 
 def lengths(runs: dict[str, Run]) -> str:

@@ -1,9 +1,9 @@
 """The four rows on film sentences over three seeds, and a scikit-learn bag of words beside them.
 
     python benchmarks/films.py             the table of the README
-    python benchmarks/films.py --search    the trials that found the demo's settings, judged on the valid part
+    python benchmarks/films.py --search    the trials that found the demo's settings, judged on the valid split
 
-All figures are of the test part (495 sentences) unless they say valid.
+All figures are of the test split (495 sentences) unless they say valid.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ TRIALS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def train(row: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
-    """Train one row -> the run, and its best score on the valid part."""
+def train(name: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
+    """Train one row -> the run, and its best score on the valid split."""
     best: list[Score] = []
     run = unrolled.train(
         "sample:films",
-        row=row,
+        model=name,
         seed=seed,
         report=lambda event: best.append(event.valid) if event.best and event.valid else None,
         **settings,
@@ -46,13 +46,13 @@ def train(row: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
     return run, best[-1]
 
 
-def figures(row: str, settings: dict[str, Any]) -> dict[str, Any]:
+def figures(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """One row over the seeds."""
-    runs = [train(row, seed, settings) for seed in SEEDS]
+    runs = [train(name, seed, settings) for seed in SEEDS]
     results = [run.test for run, _ in runs if run.test is not None]
     records = [run.record for run, _ in runs]
     return {
-        "row": row,
+        "row": name,
         "settings": settings,
         "accuracy": statistics.mean(result.accuracy for result in results),
         "accuracy_by_seed": [result.accuracy for result in results],
@@ -68,7 +68,7 @@ def figures(row: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def scikit_learn() -> dict[str, Any]:
-    """Logistic regression over a bag of words: vectoriser and C chosen on the valid part."""
+    """Logistic regression over a bag of words: vectoriser and C chosen on the valid split."""
     began, splits = time.perf_counter(), load_splits("sample:films", DataConfig())
     best: tuple[float, Any, Any, dict[str, Any]] | None = None
     for vectorizer in (CountVectorizer(binary=True, min_df=2), TfidfVectorizer(min_df=2), TfidfVectorizer(min_df=1)):

@@ -7,7 +7,7 @@
     python benchmarks/images.py fashion FOLDER --search  the trials that found a part's settings
 
 FOLDER has the four IDX files as they are published. A tenth of the 60,000 training images, chosen by their hash, is the
-validation part: settings and the best evaluation are chosen on it; the 10,000 test images are looked at at the end.
+validation split: settings and the best evaluation are chosen on it; the 10,000 test images are looked at at the end.
 
 The rival of the pixels is torch.nn's layer and a Linear on its last h, in a plain loop over the same batches with the
 same loss, clipping and fused AdamW; both are timed in turns in one process.
@@ -33,7 +33,7 @@ from unrolled.training import Event, Run, Score, Trainer
 from unrolled.training.fit import prepare
 
 AT_ONCE = {
-    "row": "feedforward",
+    "model": "feedforward",
     "hidden_size": 512,
     "num_layers": 2,
     "dropout": 0.3,
@@ -43,13 +43,13 @@ AT_ONCE = {
 }
 BY_ROW = {"by": "row", "hidden_size": 128, "learning_rate": 3e-3, "epochs": 8, "patience": 0}
 BY_PIXEL = {"by": "pixel", "hidden_size": 128, "learning_rate": 2e-3, "dropout": 0.0, "epochs": 1}
-PARTS: dict[str, dict[str, Any]] = {
+SPLITS: dict[str, dict[str, Any]] = {
     "fashion": {**AT_ONCE, "epochs": 24},
     "mnist": {**AT_ONCE, "epochs": 15},
-    "lstm-by-row": {"row": "lstm", **BY_ROW},
-    "gru-by-row": {"row": "gru", **BY_ROW},
-    "lstm-by-pixel": {"row": "lstm", **BY_PIXEL},
-    "gru-by-pixel": {"row": "gru", **BY_PIXEL},
+    "lstm-by-row": {"model": "lstm", **BY_ROW},
+    "gru-by-row": {"model": "gru", **BY_ROW},
+    "lstm-by-pixel": {"model": "lstm", **BY_PIXEL},
+    "gru-by-pixel": {"model": "gru", **BY_PIXEL},
 }
 SEEDS = (0, 1, 2)  # of pixels the first only
 TRIALS: dict[str, list[dict[str, Any]]] = {  # over the part's settings, one seed each
@@ -60,7 +60,7 @@ TURNS, UPDATES = 4, 6  # of a comparison: so many turns each, of so many updates
 
 
 def train(folder: str, settings: dict[str, Any]) -> tuple[Run, Score]:
-    """Train once -> the run, and its best score on the valid part."""
+    """Train once -> the run, and its best score on the valid split."""
     best: list[Score] = []
 
     def report(event: Event) -> None:
@@ -78,7 +78,7 @@ def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> di
     spent = [run.record["training"] for run in runs]
     first = runs[0]
     return {
-        "row": first.config.row,
+        "row": first.config.model.name,
         "by": first.config.data.by,
         "settings": settings,
         "seeds": seeds,
@@ -110,12 +110,12 @@ class Plain(nn.Module):
 
 def plain_update(trainer: Trainer, config: Config) -> Callable[[], None]:
     """A plain loop over the trainer's batches: what does its next update."""
-    model = Plain(config.row, config.model.hidden_size)
+    model = Plain(config.model.name, config.model.hidden_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.training.learning_rate, fused=True)
     index = iter(range(10**6))
 
     def update() -> None:
-        batch = trainer.source.batch(0, next(index))
+        batch = trainer.loader.batch(0, next(index))
         loss = F.cross_entropy(model(batch.inputs), batch.targets)
         optimizer.zero_grad()
         loss.backward()
@@ -149,11 +149,11 @@ def beside_torch(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("part", choices=SPLITS)
     parser.add_argument("folder", help="with train- and t10k-images and labels")
     parser.add_argument("--search", action="store_true", help="the trials that found the settings")
     asked = parser.parse_args()
-    settings = PARTS[asked.part]
+    settings = SPLITS[asked.part]
     if not asked.search:
         pixels = settings.get("by") == "pixel"
         found = figures(asked.folder, settings, SEEDS[:1] if pixels else SEEDS)
@@ -164,7 +164,7 @@ def main() -> None:
     trials = []
     for trial in TRIALS.get(asked.part, [{}]):
         trials.append(figures(asked.folder, settings | trial, SEEDS[:1]))
-        for unseen in ("accuracy", "accuracy_by_seed", "interval_of_first"):  # the test part chooses nothing
+        for unseen in ("accuracy", "accuracy_by_seed", "interval_of_first"):  # the test split chooses nothing
             del trials[-1][unseen]
         print(trials[-1], flush=True)
         print(save_part("images_search", asked.part, {"trials": trials}))

@@ -1,6 +1,6 @@
 """What looking inside shows, and what it costs. One part at a time, into benchmarks/results/inside_<part>.json.
 
-python benchmarks/inside.py cost       seconds of a trace, of reach and ablation, of every row; bytes of the page
+python benchmarks/inside.py cost       seconds of a trace, of gradient_norm and occlusion, of every row; bytes of the page
 python benchmarks/inside.py films      which words moved an answer, by three measures side by side
 python benchmarks/inside.py recall     who reaches whom at T = 10 … 500, untrained and trained; vanishing gradients
 python benchmarks/inside.py reverse    attention against the alignment that is known
@@ -28,8 +28,8 @@ from unrolled.cli.demo import RECIPES, SENTENCES
 from unrolled.config import ModelConfig
 from unrolled.data import synthetic
 from unrolled.inside import Example, Header, Source, Trace
+from unrolled.inside.attribution import gradients, occlusion
 from unrolled.inside.gradient import gradient
-from unrolled.inside.influence import ablation, gradients
 from unrolled.inside.memory import memory
 from unrolled.inside.observe import observe
 from unrolled.inside.paths import path_length
@@ -95,19 +95,19 @@ def cost() -> dict[str, Any]:
         given = example(steps, S, torch.randint(5, V, (1, steps)))
         observe(model, given, Header())  # what is made once is made
         trace_seconds, (trace, known) = clock(lambda m=model, g=given: observe(m, g, Header()))
-        reach_seconds, found = clock(lambda m=model, e=known: gradients(m, e))
-        ablation_seconds, bits = clock(lambda m=model, e=known: ablation(m, e))
+        gradient_norm_seconds, found = clock(lambda m=model, e=known: gradients(m, e))
+        occlusion_seconds, bits = clock(lambda m=model, e=known: occlusion(m, e))
         memory_seconds, rest = clock(lambda m=model, e=known, t=trace: {**memory(m, t), **path_length(m, e)})
         whole = Trace(trace.about, {**trace, **found, **bits, **rest})
         rows[name] = {
             "trace_seconds": trace_seconds,
-            "reach_seconds": reach_seconds,
-            "ablation_seconds": ablation_seconds,
+            "gradient_norm_seconds": gradient_norm_seconds,
+            "occlusion_seconds": occlusion_seconds,
             "memory_seconds": memory_seconds,
             "numbers": sum(value.numel() for value in whole.values()),
             "page_bytes": len(page([whole]).encode()) if S != 200 else None,
         }
-        total = trace_seconds + reach_seconds + ablation_seconds + memory_seconds
+        total = trace_seconds + gradient_norm_seconds + occlusion_seconds + memory_seconds
         print(f"{name:32} trace {trace_seconds:.2f} s, all {total:.2f} s, page {rows[name]['page_bytes']}", flush=True)
     return {"T": T, "H": H, "L": L, "threads": torch.get_num_threads(), "rows": rows}
 
@@ -120,8 +120,8 @@ def spearman(a: Tensor, b: Tensor) -> float:
 
 def films() -> dict[str, Any]:
     """A GRU on the film sentences: its three sentences of the demo, and how far the measures agree on 200 others."""
-    run = unrolled.train("sample:films", row="gru", **RECIPES["gru"])
-    measures = ("ablation", "gradient_input", "reach")
+    run = unrolled.train("sample:films", model="gru", **RECIPES["gru"])
+    measures = ("occlusion", "input_x_gradient", "gradient_norm")
     shown = []
     for text in SENTENCES:
         trace = run.explain(text)
@@ -130,13 +130,13 @@ def films() -> dict[str, Any]:
     from unrolled.data.splits.labelled import load_splits
 
     texts = [text for text in load_splits("sample:films", run.config.data).test.texts() if len(text.split()) > 4][:200]
-    agree: dict[str, list[float]] = {"ablation, gradient × input": [], "|ablation|, reach": []}
+    agree: dict[str, list[float]] = {"occlusion, gradient × input": [], "|occlusion|, gradient_norm": []}
     tops = []
     for text in texts:
         trace = run.explain(text)
-        lost, product, reach = (trace[name][0] for name in measures)
-        agree["ablation, gradient × input"].append(spearman(lost, product))
-        agree["|ablation|, reach"].append(spearman(lost.abs(), reach))
+        lost, product, gradient_norm = (trace[name][0] for name in measures)
+        agree["occlusion, gradient × input"].append(spearman(lost, product))
+        agree["|occlusion|, gradient_norm"].append(spearman(lost.abs(), gradient_norm))
         tops.append(int(lost.abs().argmax()) == int(product.abs().argmax()))
     return {
         "accuracy": run.test.accuracy,
@@ -154,7 +154,7 @@ def train(model: Model, task: synthetic.Synthetic, updates: int, rate: float) ->
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     kept = {0: copy.deepcopy(model).eval()}
-    probed = {round(updates ** (i / 9)) for i in range(10)}
+    snapshot_updates = {round(updates ** (i / 9)) for i in range(10)}
     model.train()
     for update in range(1, updates + 1):
         share = min(1.0, 1.5 * update / updates)
@@ -165,7 +165,7 @@ def train(model: Model, task: synthetic.Synthetic, updates: int, rate: float) ->
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if update in probed:
+        if update in snapshot_updates:
             kept[update] = copy.deepcopy(model).eval()
     model.eval()
     with torch.no_grad():
@@ -174,13 +174,13 @@ def train(model: Model, task: synthetic.Synthetic, updates: int, rate: float) ->
 
 
 def reaches(model: Model, task: synthetic.Synthetic) -> tuple[Tensor, Tensor]:
-    """The mean reach (T,) of the answer, and the mean gradient of the lowest layer (T,), over LOOKED sequences."""
+    """The mean gradient_norm (T,) of the answer, and the mean gradient of the lowest layer (T,), over LOOKED sequences."""
     batch = task.batch(20_000_000, LOOKED)
     found, slopes = [], []
     for inputs, target in zip(batch.inputs, batch.targets, strict=True):
         given = example(len(inputs), 0, inputs[None], once=True)
         given = replace(given, answers=target[None])
-        found.append(gradients(model, given)["reach"][0])
+        found.append(gradients(model, given)["gradient_norm"][0])
         every = gradient(model, given)
         slopes.append(next(value[0] for name, value in every.items() if ".l0." in name))
     return torch.stack(found).mean(0), torch.stack(slopes).mean(0)
@@ -192,7 +192,7 @@ def at(values: Tensor, distances: tuple[int, ...]) -> dict[str, float]:
 
 
 def recall() -> dict[str, Any]:
-    """Which of 8 symbols came first, T blanks ago: reach over T, untrained and trained; the gradient over training."""
+    """Which of 8 symbols came first, T blanks ago: gradient_norm over T, untrained and trained; the gradient over training."""
     rows: dict[str, Any] = {}
     for row in RECALLED:
         for T in UPDATES:
@@ -207,13 +207,13 @@ def recall() -> dict[str, Any]:
             first = T + task.symbols - 1  # steps back to the symbol that is asked for
             far = (*(d for d in (1, 10, 50, 100, 200, 500) if d < first), first)
             over = {}
-            for update, probe in kept.items():
-                reach, slope = reaches(probe, task)
-                over[str(update)] = {"reach": at(reach, far), "gradient": at(slope, far)}
+            for update, snapshot in kept.items():
+                gradient_norm, slope = reaches(snapshot, task)
+                over[str(update)] = {"gradient_norm": at(gradient_norm, far), "gradient": at(slope, far)}
             rows[f"{row}, T = {T}"] = {"accuracy": accuracy, "updates": updates, "first": first, "over_training": over}
-            last = over[str(updates)]["reach"]
-            print(f"{row:12} T {T:4} accuracy {accuracy:.2f}  reach of the symbol untrained "
-                  f"{over['0']['reach'][str(first)]:.2e}, trained {last[str(first)]:.2e}", flush=True)  # fmt: skip
+            last = over[str(updates)]["gradient_norm"]
+            print(f"{row:12} T {T:4} accuracy {accuracy:.2f}  gradient_norm of the symbol untrained "
+                  f"{over['0']['gradient_norm'][str(first)]:.2e}, trained {last[str(first)]:.2e}", flush=True)  # fmt: skip
     return {"symbols": 8, "at_chance": 1 / 8, "hidden_size": 64, "sequences": LOOKED, "rows": rows}
 
 
@@ -225,19 +225,19 @@ def reverse() -> dict[str, Any]:
         words = ["".join("abcdefgh"[k] for k in row) for row in drawn.tolist()]
         pairs += [(word, word[::-1]) for word in dict.fromkeys(words)]
     run = unrolled.train(
-        pairs, task="translate", row="attention", tokenizer="character", hidden_size=64, embedding_size=32,
+        pairs, task="translate", model="attention", tokenizer="character", hidden_size=64, embedding_size=32,
         epochs=30, batch_tokens=2000,
     )  # fmt: skip
     wrong, far, steps, weight = 0, 0, 0, 0.0
     for row in (synthetic.make("reverse", 10).batch(999, 100).inputs[:, :10] - synthetic.FIRST).tolist():
         word = "".join("abcdefgh"[k] for k in row)
-        weights = run.explain((word, word[::-1]), influence=False)["attention.weights"][:10]  # (T, S), without <eos>
+        weights = run.explain((word, word[::-1]), attribution=False)["attention.weights"][:10]  # (T, S), without <eos>
         known = torch.arange(9, -1, -1)
         wrong += int((weights.argmax(1) != known).sum())
         far += int(((weights.argmax(1) - known).abs() > 1).sum())
         weight += float(weights.gather(1, known[:, None]).sum())
         steps += 10
-    shown = run.explain(("abcdefgh", "hgfedcba"), influence=False)["attention.weights"].tolist()
+    shown = run.explain(("abcdefgh", "hgfedcba"), attribution=False)["attention.weights"].tolist()
     return {
         "exact_match": run.test.exact_match,
         "alignment_error": wrong / steps,
@@ -251,7 +251,7 @@ def reverse() -> dict[str, Any]:
 def letters() -> dict[str, Any]:
     """Letters to phonemes: whether the place that is looked at moves from left to right, word by word."""
     run = unrolled.train(
-        "sample:letters", task="translate", row="attention", hidden_size=128, embedding_size=64, epochs=4
+        "sample:letters", task="translate", model="attention", hidden_size=128, embedding_size=64, epochs=4
     )
     from unrolled.data.splits.pairs import split_pairs
 
@@ -259,7 +259,7 @@ def letters() -> dict[str, Any]:
     words = [word for word in words if len(word) >= 5][:300]
     forward, ranks = [], []
     for word in words:
-        weights = run.explain(word, influence=False)["attention.weights"][:-1]  # without <eos>
+        weights = run.explain(word, attribution=False)["attention.weights"][:-1]  # without <eos>
         if len(weights) < 3:
             continue
         place = weights @ torch.arange(weights.shape[1], dtype=torch.float32)  # the mean place looked at
@@ -273,9 +273,9 @@ def letters() -> dict[str, Any]:
     }
 
 
-PARTS = {"cost": cost, "films": films, "recall": recall, "reverse": reverse, "letters": letters}
+SPLITS = {"cost": cost, "films": films, "recall": recall, "reverse": reverse, "letters": letters}
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in PARTS:
-        sys.exit(f"usage: python benchmarks/inside.py {' | '.join(PARTS)}")
-    print(save(f"inside_{sys.argv[1]}", PARTS[sys.argv[1]]()))
+    if len(sys.argv) != 2 or sys.argv[1] not in SPLITS:
+        sys.exit(f"usage: python benchmarks/inside.py {' | '.join(SPLITS)}")
+    print(save(f"inside_{sys.argv[1]}", SPLITS[sys.argv[1]]()))

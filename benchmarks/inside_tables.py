@@ -8,11 +8,11 @@ from typing import Any
 def cost(found: dict[str, Any]) -> str:
     """Seconds of looking inside."""
     lines = [
-        "| row | trace | reach | ablation | the rest | all | numbers | page |",
+        "| row | trace | gradient_norm | occlusion | the rest | all | numbers | page |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in found["rows"].items():
-        seconds = [row[f"{part}_seconds"] for part in ("trace", "reach", "ablation", "memory")]
+        seconds = [row[f"{part}_seconds"] for part in ("trace", "gradient_norm", "occlusion", "memory")]
         page = f"{row['page_bytes'] / 1e6:.1f} MB" if row["page_bytes"] else ""
         figures = " | ".join(f"{value:.2f} s" for value in (*seconds, sum(seconds)))
         lines.append(f"| {name} | {figures} | {row['numbers']:,} | {page} |")
@@ -23,19 +23,19 @@ def films(found: dict[str, Any]) -> str:
     """Which words moved an answer."""
     parts = []
     for sentence in found["sentences"]:
-        columns = [sentence[name] for name in ("tokens", "ablation", "gradient_input", "reach")]
+        columns = [sentence[name] for name in ("tokens", "occlusion", "input_x_gradient", "gradient_norm")]
         rows = sorted(zip(*columns, strict=True), key=lambda row: -abs(row[1]))[:6]
         lines = [
             f"{sentence['text']} **{sentence['answer']}**",
             "",
-            "| word | ablation, bits | gradient × input, nats |",
+            "| word | occlusion, bits | gradient × input, nats |",
         ]
-        lines[-1] += " reach, nats |"
+        lines[-1] += " gradient_norm, nats |"
         lines += ["|---|---|---|---|", *(f"| {w} | {a:+.3f} | {g:+.3f} | {r:.3f} |" for w, a, g, r in rows)]
         parts.append("\n".join(lines))
     agreed = ", ".join(f"of {pair} {value:.2f}" for pair, value in found["rank_correlation"].items())
     last = (
-        f"On {found['texts']} held-out sentences the correlation of ranks is, {agreed}; ablation and gradient × input"
+        f"On {found['texts']} held-out sentences the correlation of ranks is, {agreed}; occlusion and gradient × input"
     )
     return "\n\n".join([*parts, f"{last} put the same word first in {found['same_first_word']:.0%} of them."])
 
@@ -43,14 +43,14 @@ def films(found: dict[str, Any]) -> str:
 def recall(found: dict[str, Any]) -> str:
     """Who reaches the symbol that is asked for."""
     lines = [
-        "| row | accuracy | reach of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
+        "| row | accuracy | gradient_norm of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in found["rows"].items():
         over, first = row["over_training"], str(row["first"])
-        reach = [over[update]["reach"] for update in ("0", str(row["updates"]))]
-        far = " | ".join(f"{values[first]:.1e}" for values in reach)
-        more = " | ".join(f"{values[first] / values['1']:.2g}" for values in reach)
+        gradient_norm = [over[update]["gradient_norm"] for update in ("0", str(row["updates"]))]
+        far = " | ".join(f"{values[first]:.1e}" for values in gradient_norm)
+        more = " | ".join(f"{values[first] / values['1']:.2g}" for values in gradient_norm)
         lines.append(f"| {name} | {row['accuracy']:.0%} | {far} | {more} |")
     return "\n".join(lines)
 

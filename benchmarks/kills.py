@@ -30,10 +30,10 @@ GENERATE = [
     "--hidden-size", "32", "--streams", "8", "--chunk", "32",
 ]  # fmt: skip
 CASES = {
-    "gru classify": ["sample:films", "--row", "gru", "--epochs", "2"],
-    "feedforward classify": ["sample:films", "--row", "feedforward", "--epochs", "2"],
-    "gru generate": ["sample:shakespeare", "--row", "gru", *GENERATE],
-    "feedforward generate": ["sample:shakespeare", "--row", "feedforward", *GENERATE],
+    "gru classify": ["sample:films", "--model", "gru", "--epochs", "2"],
+    "feedforward classify": ["sample:films", "--model", "feedforward", "--epochs", "2"],
+    "gru generate": ["sample:shakespeare", "--model", "gru", *GENERATE],
+    "feedforward generate": ["sample:shakespeare", "--model", "feedforward", *GENERATE],
 }
 SETTINGS = ["--checkpoint-every", "7", "--evaluate-every", "50", "--threads", "1", "--quiet"]
 ENVIRONMENT = dict(os.environ)  # with a cache of its own, in main
@@ -123,7 +123,7 @@ def main() -> None:
                     shutil.rmtree(run)
             shutil.rmtree(alone)
             print(case, figures)
-    what = "weights, metrics but for the speed, figures on the test part, answers: byte by byte"
+    what = "weights, metrics but for the speed, figures on the test split, answers: byte by byte"
     save(
         "kills",
         {

@@ -65,7 +65,7 @@ def step(name: str, path: Path, rows: int) -> None:
         from unrolled.data import load_splits
 
         splits = load_splits(path, DataConfig())
-        parts = [iter(part.items) for part in splits.parts().values()]
+        parts = [iter(part.items) for part in splits.named().values()]
         heads = [next(part, None) for part in parts]
         for number in range(rows):  # every row is the next one of its part
             k = next(k for k, head in enumerate(heads) if head and head.line == number + 2)
@@ -76,11 +76,11 @@ def step(name: str, path: Path, rows: int) -> None:
         from unrolled.api import inspect
 
         report = inspect(path).to_dict()
-        assert sum(part["rows"] for part in report["parts"].values()) == rows
+        assert sum(part["rows"] for part in report["splits"].values()) == rows
     else:
         from unrolled.api import train
 
-        train(path if name == "training" else "sample:films", row="gru", hidden_size=16, updates=2, evaluate_every=2)
+        train(path if name == "training" else "sample:films", model="gru", hidden_size=16, updates=2, evaluate_every=2)
     print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most_bytes()}))
 
 

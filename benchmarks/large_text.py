@@ -44,15 +44,15 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
 
     settings = {
         "task": "generate", "cache": cache, "updates": updates, "patience": 0, "evaluate_every": updates,
-        "valid_share": 0.01, "test_share": 0.001,
+        "valid_fraction": 0.01, "test_fraction": 0.001,
     }  # fmt: skip
     began = time.perf_counter()
     found = {}
     if name == "model":
-        train("sample:shakespeare/valid", **settings | {"updates": 2, "test_share": 0.01, "valid_share": 0.01})
+        train("sample:shakespeare/valid", **settings | {"updates": 2, "test_fraction": 0.01, "valid_fraction": 0.01})
     elif name == "ids":
         corpus = load_corpus(text, from_flat(settings).data)
-        found = {part: len(ids) for part, ids in corpus.parts.items()}
+        found = {part: len(ids) for part, ids in corpus.splits.items()}
     else:
         run = train(text, **settings)
         found = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}

@@ -10,7 +10,7 @@
 `plain`: batches of 16 × 64, AdamW at 0.003 with a cosine, 2,574 updates, no dropout. The rival is torch.nn.Embedding,
 GRU and Linear in a loop with the same streams, state carried, clipping, schedule, fused AdamW and weight decay (which
 it has on biases, too).
-Held-out nats are those of the valid part, every character once in one stream, by the same function for both.
+Held-out nats are those of the valid split, every character once in one stream, by the same function for both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from unrolled.training.generation import Streams
 
 DATA = {"task": "generate"}
 PLAIN = {
-    **DATA, "row": "gru", "hidden_size": 384, "embedding_size": 64, "streams": 16, "chunk": 64, "learning_rate": 3e-3,
+    **DATA, "model": "gru", "hidden_size": 384, "embedding_size": 64, "streams": 16, "chunk": 64, "learning_rate": 3e-3,
     "warmup": 0.0, "updates": 2_574, "patience": 0, "evaluate_every": 2_574,
 }  # fmt: skip
 BEST = {**PLAIN, "streams": 16, "learning_rate": 4e-3, "warmup": 0.03, "updates": 12_000, "evaluate_every": 4_000}
@@ -57,11 +57,11 @@ TIMED = {  # the same, as multiples of 16, which the kernels like
     "gpt": {"hidden_size": 96, "embedding_size": 96, "num_layers": 5, "window": 64, "streams": 8},
 }
 RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12, 2,000 updates, no dropout
-    "row": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
+    "model": "gpt", "num_layers": 4, "num_heads": 4, "hidden_size": 128, "embedding_size": 128, "window": 64,
     "position": "learned", "tied": True, "streams": 12, "chunk": 64, "updates": 2_000, "learning_rate": 4e-3,
     "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
 }  # fmt: skip
-RECIPE_GRU = {"row": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
+RECIPE_GRU = {"model": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_rows.svg"
 PROMPT = "ROMEO:\n"
 
@@ -83,7 +83,7 @@ class Plain(nn.Module):
 
 
 def held_out(model: nn.Module, valid: Part) -> float:
-    """Nats a character of the valid part, in one stream."""
+    """Nats a character of the valid split, in one stream."""
     scored = score_tokens(model, valid.ids)
     return float(scored.nats.sum() / len(valid))
 
@@ -100,7 +100,7 @@ def plain_turn(seed: int, corpus: Corpus, config: Config) -> dict[str, float]:
     torch.manual_seed(seed)
     training = config.training
     model = Plain(corpus.tokenizer.vocabulary_size)
-    source = Streams(corpus.parts["train"].ids, streams=16, chunk=64, device=torch.device("cpu"))
+    source = Streams(corpus.splits["train"].ids, streams=16, chunk=64, device=torch.device("cpu"))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
     )
@@ -119,7 +119,7 @@ def plain_turn(seed: int, corpus: Corpus, config: Config) -> dict[str, float]:
         loss.item()
     seconds = time.perf_counter() - began
     return {
-        "valid_nats": held_out(model.eval(), corpus.parts["valid"]),
+        "valid_nats": held_out(model.eval(), corpus.splits["valid"]),
         "tokens_per_second": training.updates * 1024 / seconds,
     }
 
@@ -131,7 +131,7 @@ def our_turn(seed: int, corpus: Corpus) -> dict[str, float]:
     seconds = training["seconds"]
     inside = sum(seconds[what] for what in ("forward", "backward", "optimizer"))
     return {
-        "valid_nats": held_out(run.model, corpus.parts["valid"]),
+        "valid_nats": held_out(run.model, corpus.splits["valid"]),
         "tokens_per_second": training["tokens_per_second"],
         "outside_forward_backward_optimizer": 1 - inside / (training["total_seconds"] - seconds["evaluation"]),
     }
@@ -170,9 +170,9 @@ def plain(seeds: int) -> None:
 def described(run: Run, corpus: Corpus) -> dict[str, Any]:
     """What a trained row is and reaches."""
     training = run.record["training"]
-    nats = held_out(run.model, corpus.parts["valid"])
+    nats = held_out(run.model, corpus.splits["valid"])
     return {
-        "row": run.config.row,
+        "row": run.config.model.name,
         "hidden_size": run.config.model.hidden_size,
         "parameters": run.record["parameters"],
         "updates": training["updates"],
@@ -261,7 +261,7 @@ def draw(found: list[dict[str, Any]]) -> None:
             f"{name} {end:.2f}", (row["curve"][-1][0], height), xytext=(6, 0), textcoords="offset points",
             color=colours[name], va="center", annotation_clip=False,
         )  # fmt: skip
-    axes.set(xlabel="updates", ylabel="nats a character, valid part", ylim=(1.4, 2.2))
+    axes.set(xlabel="updates", ylabel="nats a character, valid split", ylim=(1.4, 2.2))
     axes.set_title("Four rows on Shakespeare, about 556,000 parameters each", fontsize=11)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -38,18 +38,18 @@ PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "state.svg"
 MARKERS = "os^Dvx+*"
 
 
-def make(row: str) -> Model:
+def make(name: str) -> Model:
     """A fresh model of the row that writes tokens."""
     torch.manual_seed(0)
-    task = "generate" if "generate" in lineage.row(row).tasks else "translate"
-    config = ModelConfig(embedding_size=H, hidden_size=H, dropout=0.0, **SETTINGS.get(row, {}))
-    return build(row, Ids(V) if task == "generate" else Pairs(V, V), V, config, answer="each").eval()
+    task = "generate" if "generate" in lineage.architecture(name).tasks else "translate"
+    config = ModelConfig(embedding_size=H, hidden_size=H, dropout=0.0, **SETTINGS.get(name, {}))
+    return build(name, Ids(V) if task == "generate" else Pairs(V, V), V, config, answer="each").eval()
 
 
 def write(model: Model) -> tuple[list[float], dict[int, int]]:
     """Milliseconds of every step, and the state's bytes at POSITIONS."""
     ids = torch.randint(V, (1, POSITIONS[-1] + 1), generator=torch.Generator().manual_seed(1))
-    state = model.begin(ids[:, :S]) if isinstance(model.inputs, Pairs) else None
+    state = model.encode(ids[:, :S]) if isinstance(model.inputs, Pairs) else None
     milliseconds, sizes = [], {}
     for position in range(1, POSITIONS[-1] + 1):
         began = time.perf_counter()
@@ -60,13 +60,13 @@ def write(model: Model) -> tuple[list[float], dict[int, int]]:
     return milliseconds, sizes
 
 
-def measure(row: str) -> dict[str, Any]:
+def measure(name: str) -> dict[str, Any]:
     """Both figures by position."""
-    model = make(row)
+    model = make(name)
     with torch.inference_mode(), frozen(model):
         passes = [write(model) for _ in range(3)]
     return {
-        "row": row,
+        "row": name,
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": [passes[0][1][position] for position in POSITIONS],
         "milliseconds": [
@@ -98,8 +98,8 @@ def picture(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measure every row that writes, in turn."""
     rows = []
-    for row in lineage.LINEAGE:
-        rows.append(measure(row.name))
+    for architecture in lineage.LINEAGE:
+        rows.append(measure(architecture.name))
         print(rows[-1], flush=True)
         assert all(math.isfinite(value) for value in rows[-1]["milliseconds"])
     figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "rows": rows}

@@ -1,10 +1,10 @@
 """Turkish tags in two minutes of two cores: one row over three seeds, beside the most frequent tag of each word.
 
     python benchmarks/tags.py lstm             a row of the README's table; also feedforward, elman, gru
-    python benchmarks/tags.py lstm --search    what the parts of the defaults are worth, on the valid part
+    python benchmarks/tags.py lstm --search    what the parts of the defaults are worth, on the valid split
 
-Settings are the defaults of the task. All figures are of the test part (495 sentences, 8,244
-words, a fifth of them not in the training part) unless they say valid.
+Settings are the defaults of the task. All figures are of the test split (495 sentences, 8,244
+words, a fifth of them not in the training split) unless they say valid.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from record import save_part
 
 import unrolled
-from unrolled.lineage import rows_for
+from unrolled.lineage import architectures_for
 
 SEEDS = (0, 1, 2)
 CUTS: list[dict[str, Any]] = [
@@ -28,14 +28,14 @@ CUTS: list[dict[str, Any]] = [
 ]
 
 
-def figures(row: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
+def figures(name: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
     """One row over the seeds."""
-    runs = [unrolled.train("sample:tags", task="tag", row=row, seed=seed, **settings) for seed in seeds]
+    runs = [unrolled.train("sample:tags", task="tag", model=name, seed=seed, **settings) for seed in seeds]
     valid = [run.evaluate("sample:tags/valid") for run in runs]
     tests = [run.test for run in runs]
     records = [run.record for run in runs]
     return {
-        "row": row,
+        "row": name,
         "settings": settings,
         "seeds": seeds,
         "accuracy": statistics.mean(result.accuracy for result in tests),
@@ -67,7 +67,7 @@ def show(found: dict[str, Any], *, held_out: bool) -> None:
 def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=[row.name for row in rows_for("tag")])
+    parser.add_argument("row", choices=[architecture.name for architecture in architectures_for("tag")])
     parser.add_argument("--search", action="store_true", help="change the defaults one by one")
     asked = parser.parse_args()
     if not asked.search:

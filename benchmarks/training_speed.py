@@ -25,7 +25,7 @@ from unrolled.api import prepare
 from unrolled.config import Config, from_flat
 from unrolled.models.recurrent import make_cell
 from unrolled.tasks.classification import Classify
-from unrolled.training import Batch, Outcome, Score, Source, Trainer, loss_nats
+from unrolled.training import Batch, Loader, Outcome, Score, Trainer, loss_nats
 
 
 class Plain(nn.Module):
@@ -51,7 +51,7 @@ class Plain(nn.Module):
         return self.head(self.dropout(last))
 
 
-def batches(source: Source) -> Iterator[Batch]:
+def batches(source: Loader) -> Iterator[Batch]:
     """All batches, epoch after epoch."""
     epoch = 0
     while True:
@@ -60,7 +60,7 @@ def batches(source: Source) -> Iterator[Batch]:
         epoch += 1
 
 
-def plain_turn(model: Plain, source: Source, config: Config, updates: int) -> float:
+def plain_turn(model: Plain, source: Loader, config: Config, updates: int) -> float:
     """Train for some updates as a plain loop does -> tokens a second."""
     options = {} if model.packed else {"fused": True}
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.training.learning_rate, **options)
@@ -80,7 +80,7 @@ def plain_turn(model: Plain, source: Source, config: Config, updates: int) -> fl
 
 def our_turn(trainer: Trainer) -> Outcome:
     """Train for the same updates with our loop; its one evaluation costs nothing."""
-    fresh = Trainer(trainer.model, trainer.source, loss_nats, lambda: Score(0.0, 0.0), trainer.config)
+    fresh = Trainer(trainer.model, trainer.loader, loss_nats, lambda: Score(0.0, 0.0), trainer.config)
     return fresh.run()
 
 
@@ -91,9 +91,9 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=40, help="updates a turn")
     asked = parser.parse_args()
 
-    config = from_flat({"row": "gru", "hidden_size": 128, "updates": asked.updates, "evaluate_every": asked.updates})
+    config = from_flat({"model": "gru", "hidden_size": 128, "updates": asked.updates, "evaluate_every": asked.updates})
     prepared = prepare(Classify.read("sample:films", config), config, torch.device("cpu"))
-    source, vocabulary_size = prepared.trainer.source, prepared.task.tokenizer.vocabulary_size
+    source, vocabulary_size = prepared.trainer.loader, prepared.task.tokenizer.vocabulary_size
     rivals = {name: Plain(vocabulary_size, config, packed=name == "packed") for name in ("packed", "lean")}
 
     speeds: dict[str, list[float]] = {"unrolled": [], "packed": [], "lean": []}

@@ -6,7 +6,7 @@
 
 ROW is one of encoder_decoder, attention, transformer and gpt, or a file of experiments/, which has all settings and
 the time. Each seed of a row is a run of its own in the JSON.
-Settings were chosen on the validation part; figures are of the test part, by greedy decoding and by a beam of 5. On
+Settings were chosen on the validation split; figures are of the test split, by greedy decoding and by a beam of 5. On
 letters the word error rate counts answers that are none of a word's pronunciations, the phoneme error rate edits to
 the nearest of them.
 """
@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "verses": {"patience": 0, "evaluate_every": 1_000_000, "vocabulary_size": 4_000, "max_length": 200},
 }
 BEAM = 5
-SAMPLES = (0, 100, 200, 300, 400)  # of the verses of the test part
+SAMPLES = (0, 100, 200, 300, 400)  # of the verses of the test split
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "verses_by_length.svg"
 
 
@@ -92,7 +92,7 @@ def measure(case: str, settings: dict[str, Any], seed: int, out: str | None) -> 
 
 
 def samples(run: Run) -> list[dict[str, Any]]:
-    """A few verses of the test part, one reference and the answer."""
+    """A few verses of the test split, one reference and the answer."""
     references = load_pairs("sample:verses/test", run.config.data).references()
     sources = [list(references)[number] for number in SAMPLES]
     return [

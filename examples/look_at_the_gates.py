@@ -5,7 +5,7 @@ import torch
 import unrolled
 from unrolled.scan.replay import replay
 
-run = unrolled.train("sample:films", row="lstm", hidden_size=32, updates=40)
+run = unrolled.train("sample:films", model="lstm", hidden_size=32, updates=40)
 text = "not a good film, but never a dull one"
 ids = torch.tensor(run.tokenizer.encode([text]))  # (1, T)
 layer = run.model.layers.layers[0]

@@ -12,7 +12,7 @@ pairs = [
     (f"a {word} {thing}", label) for label, words in (("pos", good), ("neg", bad)) for word in words for thing in things
 ]
 
-run = unrolled.train(pairs, row="lstm", hidden_size=16, embedding_size=16, updates=200, dropout=0.0)
+run = unrolled.train(pairs, model="lstm", hidden_size=16, embedding_size=16, updates=200, dropout=0.0)
 for answer in run.decode(["a wonderful, warm film", "a tedious plot"]):
     print(answer.label, round(answer.probability, 2), answer.text)
 

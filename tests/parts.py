@@ -62,8 +62,8 @@ LAYERS |= {
     "block-pre": lambda: Block(4, 2, 8, causal=True),
     "block-post": lambda: Block(4, 2, 8, causal=True, norm="post", nonlinearity="gelu"),
     "block-all": lambda: Block(4, 1, 8, causal=False),
-    "blocks": lambda: Blocks(D, 4, 2, num_heads=2, inner_size=8, causal=True, limit=9),
-    "blocks-learned": lambda: Blocks(4, 4, 1, num_heads=2, inner_size=8, causal=True, limit=9, position="learned"),
+    "blocks": lambda: Blocks(D, 4, 2, num_heads=2, inner_size=8, causal=True, max_length=9),
+    "blocks-learned": lambda: Blocks(4, 4, 1, num_heads=2, inner_size=8, causal=True, max_length=9, position="learned"),
 }
 
 INPUTS = {"ids": Ids(11), "features": Features(3)}
@@ -92,29 +92,29 @@ ATTENTIVE = ("transformer", "gpt")
 
 
 class ModelCase(NamedTuple):
-    row: str
+    name: str
     inputs: str
     answer: str
     options: dict[str, object]
 
     def make(self, **more: object) -> nn.Module:
-        small = {"hidden_size": 8 if self.row in ATTENTIVE else 5} | (
+        small = {"hidden_size": 8 if self.name in ATTENTIVE else 5} | (
             {"embedding_size": 6} if self.inputs == "ids" else {}
         )
         config = ModelConfig(**{**small, **self.options, **more})
-        return build(self.row, INPUTS[self.inputs], 4, config, answer=self.answer)
+        return build(self.name, INPUTS[self.inputs], 4, config, answer=self.answer)
 
     def __str__(self) -> str:
-        return "-".join([self.row, self.inputs, self.answer, *(f"{k}={v}" for k, v in self.options.items())])
+        return "-".join([self.name, self.inputs, self.answer, *(f"{k}={v}" for k, v in self.options.items())])
 
 
-BUILT = [row for row in LINEAGE if row.model is not None and row.tasks != ("translate",)]
+BUILT = [architecture for architecture in LINEAGE if architecture.tasks != ("translate",)]
 MODELS = [
-    ModelCase(row.name, inputs, answer, options)
-    for row in BUILT
+    ModelCase(architecture.name, inputs, answer, options)
+    for architecture in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
-    for options in OPTIONS.get(("recurrent" if row.cell else row.name, answer), [])
+    for options in OPTIONS.get(("recurrent" if architecture.cell else architecture.name, answer), [])
 ]
 
 
@@ -128,16 +128,16 @@ PAIRS = Pairs(9, 11)
 
 
 class PairsCase(NamedTuple):
-    row: str
+    name: str
     options: dict[str, object]
 
     def make(self, inputs: Pairs = PAIRS, **more: object) -> nn.Module:
-        hidden_size = 8 if self.row in ATTENTIVE else 5
+        hidden_size = 8 if self.name in ATTENTIVE else 5
         config = ModelConfig(**{"embedding_size": 6, "hidden_size": hidden_size, **self.options, **more})
-        return SEQ2SEQ[self.row](inputs, inputs.vocabulary_size, config, answer="each")
+        return SEQ2SEQ[self.name](inputs, inputs.vocabulary_size, config, answer="each")
 
     def __str__(self) -> str:
-        return "-".join([self.row, *(f"{k}={v}" for k, v in self.options.items())])
+        return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
 
 
 PAIRS_MODELS = [

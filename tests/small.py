@@ -18,7 +18,7 @@ import unrolled
 from unrolled import lineage
 from unrolled.training import Run
 
-ROWS = tuple(row.name for row in lineage.rows_for("classify"))
+ROWS = tuple(architecture.name for architecture in lineage.architectures_for("classify"))
 OWN: dict[str, dict[str, Any]] = {
     "transformer": {"num_heads": 1},
     "gpt": {"num_heads": 1},
@@ -48,9 +48,9 @@ def write_csv(path: Path, rows: list[tuple[str, str]] | None = None, *, header: 
 
 
 @cache
-def trained(row: str = "gru", **settings: Any) -> Run:
+def trained(name: str = "gru", **settings: Any) -> Run:
     """A run of a few updates; the same one for all who ask for the same."""
-    return unrolled.train(pairs(), row=row, **SMALL | OWN.get(row, {}) | settings)
+    return unrolled.train(pairs(), model=name, **SMALL | OWN.get(name, {}) | settings)
 
 
 def write_text(path: Path, text: str | None = None) -> Path:
@@ -65,13 +65,13 @@ def write_text(path: Path, text: str | None = None) -> Path:
 
 
 @cache
-def text_run(row: str = "gru", **settings: Any) -> Run:
+def text_run(name: str = "gru", **settings: Any) -> Run:
     """A language model of a few updates; the same one for all who ask for the same."""
     path = write_text(Path(tempfile.mkdtemp(prefix="unrolled-")) / "text.txt")
     atexit.register(shutil.rmtree, path.parent)
-    own = {"window": 3} if row == "feedforward" else {}
+    own = {"window": 3} if name == "feedforward" else {}
     small = {"embedding_size": 6, "hidden_size": 8, "updates": 4, "evaluate_every": 2, "streams": 2, "chunk": 16}
-    return unrolled.train(path, task="generate", row=row, **small | own | settings)
+    return unrolled.train(path, task="generate", model=name, **small | own | settings)
 
 
 def pictures(n: int = 60, *, seed: int = 0, height: int = 6, width: int = 5) -> tuple[NDArray[np.uint8], list[str]]:
@@ -101,10 +101,10 @@ def write_images(folder: Path, part: str = "train", n: int = 60, *, seed: int = 
 
 
 @cache
-def image_run(row: str = "gru", **settings: Any) -> Run:
+def image_run(name: str = "gru", **settings: Any) -> Run:
     """A classifier of images after a few updates; the same one for all who ask for the same."""
     small = {"hidden_size": 5, "updates": 4, "evaluate_every": 2, "batch_images": 16}
-    return unrolled.train(pictures(), row=row, **small | OWN.get(row, {}) | settings)
+    return unrolled.train(pictures(), model=name, **small | OWN.get(name, {}) | settings)
 
 
 TAGS = {"fine": "ADJ", "dull": "ADJ", "the": "DET", "a": "DET", "film": "NOUN", "plot": "NOUN", "is": "VERB"}
@@ -157,11 +157,11 @@ def write_conllu(path: Path, made: list[tuple[list[str], list[str]]] | None = No
 
 
 @cache
-def tag_run(row: str = "gru", **settings: Any) -> Run:
+def tag_run(name: str = "gru", **settings: Any) -> Run:
     """A tagger of a few updates; the same one for all who ask for the same."""
-    own = {"window": 3} if row == "feedforward" else OWN.get(row, {})
+    own = {"window": 3} if name == "feedforward" else OWN.get(name, {})
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0}
-    return unrolled.train(sentences(), task="tag", row=row, **small | own | settings)
+    return unrolled.train(sentences(), task="tag", model=name, **small | own | settings)
 
 
 def translations(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
@@ -172,10 +172,10 @@ def translations(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
 
 
 @cache
-def translation_run(row: str = "attention", **settings: Any) -> Run:
+def translation_run(name: str = "attention", **settings: Any) -> Run:
     """A translator of a few updates; the same one for all who ask for the same."""
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0, "batch_tokens": 400}
-    return unrolled.train(translations(), task="translate", row=row, **small | OWN.get(row, {}) | settings)
+    return unrolled.train(translations(), task="translate", model=name, **small | OWN.get(name, {}) | settings)
 
 
 def write_pairs(path: Path, made: list[tuple[str, str]] | None = None) -> Path:

@@ -62,10 +62,10 @@ def test_a_sample() -> None:
     assert run.evaluate() == run.test
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_every_row_learns(row: str) -> None:
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_learns(name: str) -> None:
     settings = {"learning_rate": 0.02, "updates": 60, "dropout": 0.0, "batch_tokens": 300}
-    run = unrolled.train(pairs(300), row=row, hidden_size=16, embedding_size=16, min_frequency=2, **settings)
+    run = unrolled.train(pairs(300), model=name, hidden_size=16, embedding_size=16, min_frequency=2, **settings)
     assert run.test is not None
     assert run.test.accuracy > 0.95
     assert run.decode("the film fine")[0].label == "pos"
@@ -80,7 +80,7 @@ def test_results_are_frozen_and_go_into_json() -> None:
         assert json.loads(json.dumps(result.to_dict(), allow_nan=False))
         with pytest.raises(AttributeError):
             result.anything = 1
-    assert report.parts["train"].rows == run.record["data"]["parts"]["train"]["rows"]
+    assert report.parts["train"].rows == run.record["data"]["splits"]["train"]["rows"]
     with pytest.raises(AttributeError):
         run.labels = ()
     assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
@@ -97,13 +97,13 @@ def test_backends() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("row", ["elman", "lstm", "gru"])
-def test_a_forced_backend_is_the_one_that_trains(row: str, backend: str) -> None:
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_a_forced_backend_is_the_one_that_trains(name: str, backend: str) -> None:
     if not all(condition.holds for condition in conditions(backend)):
         with pytest.raises(BackendError, match="compiled"):
-            unrolled.train(pairs(), row=row, backend=backend, **SMALL)
+            unrolled.train(pairs(), model=name, backend=backend, **SMALL)
         return
-    run = unrolled.train(pairs(), row=row, backend=backend, **SMALL)
+    run = unrolled.train(pairs(), model=name, backend=backend, **SMALL)
     assert run.record["backend"] == backend
     assert run.record["config"]["training"]["backend"] == backend
 
@@ -112,10 +112,10 @@ def test_a_forced_backend_is_the_one_that_trains(row: str, backend: str) -> None
     ("settings", "error", "message"),
     [
         ({"hiden_size": 4}, ConfigError, 'unknown setting "hiden_size" (did you mean "hidden_size"?)'),
-        ({"row": "gpt"}, ConfigError, 'row "gpt" does not serve task "classify"'),
-        ({"row": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
-        ({"row": "feedforward", "backend": "torch"}, ConfigError, 'row "feedforward" has no recurrent layer'),
-        ({"row": "lstm", "nonlinearity": "relu"}, ConfigError, "row lstm has no use for nonlinearity"),
+        ({"model": "gpt"}, ConfigError, 'model "gpt" does not serve task "classify"'),
+        ({"model": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
+        ({"model": "feedforward", "backend": "torch"}, ConfigError, 'model "feedforward" has no recurrent layer'),
+        ({"model": "lstm", "nonlinearity": "relu"}, ConfigError, "model lstm does not use nonlinearity"),
         ({"backend": "torch", "recurrent_dropout": 0.5}, BackendError, 'backend "torch" cannot run here'),
         ({"device": "mps"}, ConfigError, 'device "mps" is not available here; use cpu'),
     ],
@@ -139,7 +139,7 @@ def test_a_folder_that_is_there_is_refused_before_any_data_is_read(tmp_path: Pat
 
 def test_runs_get_the_next_free_folder(tmp_path: Path) -> None:
     first = unrolled.train(pairs(), runs=tmp_path, **SMALL)
-    second = unrolled.train(pairs(), runs=tmp_path, row="elman", overwrite=False, **SMALL)
+    second = unrolled.train(pairs(), runs=tmp_path, model="elman", overwrite=False, **SMALL)
     third = unrolled.train(pairs(), runs=tmp_path, **SMALL)
     assert [run.path.name for run in (first, second, third)] == ["data-gru-1", "data-elman-1", "data-gru-2"]
 

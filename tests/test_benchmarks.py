@@ -45,7 +45,7 @@ def test_kernels_are_measured_once_they_are_right(benchmark_named, monkeypatch: 
 @pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 def test_trainings_with_each_backend_learn_the_same(benchmark_named) -> None:
     pairs = [(f"{word} {k}", label) for k in range(20) for word, label in (("fine", "pos"), ("dull", "neg"))]
-    settings = {"row": "gru", "hidden_size": 8, "updates": 4, "evaluate_every": 2}
+    settings = {"model": "gru", "hidden_size": 8, "updates": 4, "evaluate_every": 2}
     found = benchmark_named("backends").measure(pairs, settings, [0, 1])
     losses = [figures["loss_nats_at_equal_updates"] for figures in found["backends"].values()]
     assert len(losses) == 3

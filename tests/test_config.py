@@ -28,31 +28,36 @@ def toml(folder: Path, text: str) -> Path:
 
 
 def test_names_are_unique_and_every_setting_says_what_it_means() -> None:
-    names = [name for _, name, _ in fields()]
+    names = [flat for _, _, flat, _ in fields()]
     assert (
         len(names)
         == len(set(names))
-        == 2 + sum(len(schema.model_fields) for schema in (DataConfig, ModelConfig, TrainingConfig))
+        == 1 + sum(len(schema.model_fields) for schema in (DataConfig, ModelConfig, TrainingConfig))
     )
-    for _, name, field in fields():
+    for _, _, name, field in fields():
         assert field.description, name
         assert field.description[0].islower() or field.description.startswith("CPU"), name
         assert not field.description.endswith("."), name
 
 
 def test_flat_settings_go_where_they_belong() -> None:
-    config = from_flat({"row": "lstm", "hidden_size": 7, "text": "says", "seed": 3})
-    assert (config.row, config.model.hidden_size, config.data.text, config.training.seed) == ("lstm", 7, "says", 3)
+    config = from_flat({"model": "lstm", "hidden_size": 7, "text": "says", "seed": 3})
+    assert (config.model.name, config.model.hidden_size, config.data.text, config.training.seed) == (
+        "lstm",
+        7,
+        "says",
+        3,
+    )
     assert from_flat({"seed": 4}, base=config).model.hidden_size == 7
-    assert config.flat() == Config().flat() | {"row": "lstm", "hidden_size": 7, "text": "says", "seed": 3}
+    assert config.flat() == Config().flat() | {"model": "lstm", "hidden_size": 7, "text": "says", "seed": 3}
 
 
 def test_what_is_printed_is_read_back(tmp_path: Path) -> None:
-    config = from_flat({"row": "elman", "valid": "v.csv", "dropout": 0.25, "bidirectional": True, "read": "max"})
+    config = from_flat({"model": "elman", "valid": "v.csv", "dropout": 0.25, "bidirectional": True, "read": "max"})
     printed = to_toml(config)
     assert from_toml(toml(tmp_path, printed)) == config
     assert from_toml(toml(tmp_path, to_toml(Config()))) == Config()
-    for _, name, field in fields():
+    for _, name, _, field in fields():
         assert f"{name} =" in printed
         assert field.description in printed
 
@@ -83,11 +88,14 @@ def test_whatever_a_setting_holds_is_read_back(text: str, rate: float, seed: int
         ({"epochs": float("inf")}, "epochs should be a finite number: got inf"),
         ({"read": "first"}, "read should be 'last', 'mean' or 'max': got 'first'"),
         ({"device": "gpu"}, "device should be 'auto', 'cpu', 'cuda' or 'mps': got 'gpu'"),
-        ({"row": "grux"}, 'row "grux" is not in the lineage (did you mean "gru"?)'),
-        ({"row": "gpt"}, 'row "gpt" does not serve task "classify"; feedforward, elman, lstm, gru, transformer do'),
-        ({"task": "translate", "row": "gru"}, 'row "gru" does not serve task "translate"; encoder_decoder, attention'),
+        ({"model": "grux"}, 'model "grux" is unknown (did you mean "gru"?)'),
+        ({"model": "gpt"}, 'model "gpt" does not serve task "classify"; feedforward, elman, lstm, gru, transformer do'),
+        (
+            {"task": "translate", "model": "gru"},
+            'model "gru" does not serve task "translate"; encoder_decoder, attention',
+        ),
         ({"shared_vocabulary": True, "source_tokenizer": "byte"}, "shared_vocabulary needs one tokenizer for both sid"),
-        ({"row": 3}, "row should be a valid string: got 3"),
+        ({"model": 3}, "name should be a valid string: got 3"),
         ({"seed": None}, "seed should be a valid integer: got None"),
         ({"text": ["x" * 200]}, "text should be a valid string: got ['xxxxx"),
     ],
@@ -113,7 +121,7 @@ def test_what_is_refused(settings: dict[str, object], message: str) -> None:
         ("\n[trainning]\nseed = 4\n", 2, 'unknown setting "trainning" (did you mean "training"?)'),
         ("[data]\ntext = 'a'\n\n[model]\ndropout = 1.5", 5, "dropout should be less than 1: got 1.5"),
         ("[data]\ntext = 'dropout'\n[model]\n'dropout' = 2\n", 4, "dropout should be less than 1"),
-        ("row = 'grux'\n", 1, 'row "grux" is not in the lineage'),
+        ("[model]\nname = 'grux'\n", 1, 'model "grux" is unknown'),
         ("\nmodel = {hidden_size = 0}\n", 2, "hidden_size should be"),
         ("\nmodel.hidden_size = 0\n", 2, "hidden_size should be"),
         ("model = 3\n", 1, "model should be a valid dictionary"),

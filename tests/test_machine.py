@@ -13,7 +13,7 @@ def test_it_says_what_a_number_was_measured_on() -> None:
 
 
 def test_memory_is_kept_and_given_back() -> None:
-    with machine.kept_memory():
+    with machine.retain_memory():
         for _ in range(3):
             assert float(torch.ones(1 << 22).sum()) == 1 << 22
     assert float(torch.ones(1 << 22).sum()) == 1 << 22

@@ -37,8 +37,8 @@ def test_reorder_leaves_what_an_encoder_left_where_it_is() -> None:
     both = state.EncoderDecoderState(memory, made(3))
     after = state.reorder(both, torch.tensor([1, 0, 0]))
     assert after.memory is memory
-    wanted = state.select(both.carry, [1, 0, 0])
-    assert all(torch.equal(a, b) for a, b in zip(state.leaves(after.carry), state.leaves(wanted), strict=True))
+    wanted = state.select(both.decoder, [1, 0, 0])
+    assert all(torch.equal(a, b) for a, b in zip(state.leaves(after.decoder), state.leaves(wanted), strict=True))
     assert torch.equal(state.reorder(memory, [2, 1, 0]).layers[0].h, memory.layers[0].h.flip(0))
     assert state.reorder(None, [0]) is None
 

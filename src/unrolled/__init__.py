@@ -1,7 +1,7 @@
 """unrolled: from the feedforward network to the Transformer, as interchangeable parts.
 
     import unrolled
-    run = unrolled.train("sample:films", row="gru")
+    run = unrolled.train("sample:films", model="gru")
     run.decode("a fine film")[0].label
 
 The verbs load torch when they are first used, so that importing this package and asking for help are quick.

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from unrolled import lineage
-from unrolled.defaults import ROW, TASK, TASK_DEFAULTS
+from unrolled.defaults import MODEL, TASK, TASK_DEFAULTS
 from unrolled.errors import ConfigError, excerpt, nearest
 
 __all__ = [
+    "MODEL_NAME",
     "Config",
     "DataConfig",
     "Device",
@@ -53,8 +54,8 @@ class DataConfig(_Section):
     target: str = Field("target", description="column (or JSON key) that holds the target (task translate)")
     valid: str | None = Field(None, description="file with the validation examples, instead of a split")
     test: str | None = Field(None, description="file with the test examples, instead of a split")
-    valid_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation part")
-    test_share: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the test part")
+    valid_fraction: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation split")
+    test_fraction: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the test split")
     split_seed: int = Field(0, ge=0, description="seed of the split (equal texts always stay together)")
     on_bad_row: Literal["stop", "skip"] = Field("stop", description="stop at a bad row, or skip, count and list it")
     tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="what one token is")
@@ -64,14 +65,16 @@ class DataConfig(_Section):
     shared_vocabulary: bool = Field(False, description="one vocabulary for sources and targets (task translate)")
     vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
     whole_words: int = Field(0, ge=0, description="most words that stand behind their pieces, whole (task tag)")
-    min_frequency: int = Field(2, ge=1, description="a token seen less often in the training part becomes <unk>")
+    min_frequency: int = Field(2, ge=1, description="a token seen less often in the training split becomes <unk>")
     lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
     max_length: int = Field(512, ge=1, description="most tokens of a source or target (task translate)")
-    cut: bool = Field(False, description="cut what is longer than that, instead of refusing it (task translate)")
+    truncate: bool = Field(
+        False, description="truncate longer sources and targets instead of refusing them (task translate)"
+    )
     by: Literal["image", "row", "column", "pixel"] | None = Field(
         None,
         description="how images are read: at once, or in steps of a row, a column or a pixel; default, where the data "
-        "are images: image in row feedforward, else row",
+        "are images: image in model feedforward, else row",
     )
     permutation_seed: int | None = Field(
         None, ge=0, description="seed of another order of the pixels, the same for all images (permuted MNIST)"
@@ -91,8 +94,9 @@ class DataConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The sizes and options of the network. A row refuses what it has no use for."""
+    """The model's name, sizes and options. A model refuses options that it does not use."""
 
+    name: str = Field(MODEL, description="the model: an architecture of the lineage")
     embedding_size: int = Field(128, ge=1, le=65_536, description="size D of a token's vector")
     embedding_std: float = Field(
         0.1,
@@ -101,18 +105,18 @@ class ModelConfig(_Section):
     )
     hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
     num_layers: int = Field(1, ge=1, le=1_000, description="layers on top of each other")
-    bidirectional: bool = Field(False, description="read from both ends; row feedforward: a window around each step")
+    bidirectional: bool = Field(False, description="read from both ends; model feedforward: a window around each step")
     read: Literal["last", "mean", "max"] | None = Field(
-        None, description="what the one answer is read from; default: last, in row feedforward mean"
+        None, description="what the one answer is read from; default: last, in model feedforward mean"
     )
     window: int | None = Field(
         None,
         ge=1,
         le=65_536,
-        description="tokens seen at a time: by row feedforward where it answers at each step (default: 16), by row gpt "
-        "(64); in row transformer the longest sequence (any; 1024 where places are learned)",
+        description="context window in tokens: of model feedforward where it answers at each step (default: 16), of "
+        "model gpt (64); of model transformer the longest sequence (default: any, or 1024 with learned positions)",
     )
-    num_heads: int = Field(4, ge=1, le=1_000, description="heads N of attention (rows transformer, gpt)")
+    num_heads: int = Field(4, ge=1, le=1_000, description="heads N of attention (models transformer, gpt)")
     feedforward_size: int | None = Field(
         None, ge=1, le=1_000_000, description="inner size of a block's feedforward network; default: 4 hidden_size"
     )
@@ -126,17 +130,17 @@ class ModelConfig(_Section):
         0.0, ge=0, lt=1, description="share of h dropped on its way back in, one mask a call"
     )
     nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
-        None, description="of row elman (default tanh; no gelu), feedforward and transformer (relu), gpt (gelu)"
+        None, description="of model elman (default tanh; no gelu), feedforward and transformer (relu), gpt (gelu)"
     )
     forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
     cell: Literal["elman", "lstm", "gru"] | None = Field(
-        None, description="what the recurrent layers of rows encoder_decoder and attention are made of; default: gru"
+        None, description="what the recurrent layers of models encoder_decoder and attention are made of; default: gru"
     )
     reverse_source: bool = Field(
         False, description="read the source from its end, so that its first tokens are the freshest (task translate)"
     )
     score: Literal["additive", "dot", "general"] = Field(
-        "additive", description="how row attention compares the decoder's state with the source"
+        "additive", description="how model attention compares the decoder's state with the source"
     )
     input_feeding: bool = Field(
         False, description="show each step what the one before it made of the source (score dot or general)"
@@ -150,7 +154,7 @@ class TrainingConfig(_Section):
     """The optimiser, its schedule, and where it runs."""
 
     updates: int | None = Field(None, ge=1, le=10**12, description="optimiser updates; goes before --epochs")
-    epochs: float = Field(10, gt=0, le=10**6, description="passes over the training part")
+    epochs: float = Field(10, gt=0, le=10**6, description="passes over the training split")
     time_limit: str | None = Field(
         None, description="time for training, as 90s, 10m or 1.5h; becomes a number of updates, goes before all others"
     )
@@ -163,7 +167,7 @@ class TrainingConfig(_Section):
     chunk: int = Field(
         64,
         ge=1,
-        description="tokens of a stream in one batch; the gradient reaches no further back (task generate; row gpt "
+        description="tokens of a stream in one batch; the gradient reaches no further back (task generate; model gpt "
         "reads whole windows)",
     )
     accumulate: int = Field(1, ge=1, description="batches summed into one update")
@@ -194,8 +198,8 @@ class TrainingConfig(_Section):
         None, ge=1, description="updates between evaluations; default: once an epoch, but at most 20 times in all"
     )
     patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
-    keep: Literal["probes"] | None = Field(
-        None, description="probes: keep the weights after ten updates, ever further apart, as float16"
+    keep: Literal["snapshots"] | None = Field(
+        None, description="snapshots: keep the weights after ten updates, ever further apart, as float16"
     )
     tensorboard: bool = Field(False, description="write events for TensorBoard, too (an extra)")
     seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
@@ -224,10 +228,9 @@ def seconds(time: str) -> float:
 
 
 class Config(_Section):
-    """A whole run: the task, the row, and the three sections."""
+    """All settings of a run: the task and the three sections."""
 
     task: str = Field(TASK, description="the job: classify, tag, translate or generate")
-    row: str = Field(ROW, description="the architecture, a row of the lineage")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -239,7 +242,7 @@ class Config(_Section):
         if not isinstance(values, Mapping):
             return values
         own = _own_defaults(values)
-        filled = {"row": own["row"], **values}
+        filled = dict(values)
         for section, defaults in _by_section(own).items():
             given = filled.get(section, {})
             if isinstance(given, _Section):
@@ -253,79 +256,86 @@ class Config(_Section):
     def _task_is_built(cls, name: str) -> str:
         return lineage.task(name).name
 
-    @field_validator("row")
-    @classmethod
-    def _row_is_built(cls, name: str) -> str:
-        return lineage.row(name).name
-
     @model_validator(mode="after")
-    def _row_serves_task(self) -> Self:
-        lineage.check(self.task, self.row)
+    def _model_serves_task(self) -> Self:
+        lineage.check(self.task, self.model.name)
         return self
 
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""
-        values = {name: value for name, value in self if not isinstance(value, _Section)}
-        for section in (self.data, self.model, self.training):
-            values.update(dict(section))
-        return values
+        return {
+            flat: getattr(self if section is None else getattr(self, section), name)
+            for section, name, flat, _ in fields()
+        }
 
 
 SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
 
 
+MODEL_NAME = "model"
+"""The flat name of the model's name, as in `--model gru`: `name` in the section [model]."""
+
+
 def _own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The row, and the own defaults of the task and the row, that nested settings (valid or not) are for; flat."""
-    data = values.get("data", {})
-    by = data.get("by") if isinstance(data, Mapping) else getattr(data, "by", None)
+    """Return the defaults, by flat name, of the task and model that nested settings (valid or not) are for."""
     task = str(values.get("task", TASK))
-    own = {"row": ROW, **TASK_DEFAULTS.get("images" if task == TASK and by is not None else task, {})}
-    return own | TASK_DEFAULTS.get(f"{task} {values.get('row', own['row'])}", {})
+    images = task == TASK and _get(values.get("data"), "by") is not None
+    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get("images" if images else task, {})}
+    model = _get(values.get("model"), "name") or own[MODEL_NAME]
+    return own | TASK_DEFAULTS.get(f"{task} {model}", {})
+
+
+def _get(section: object, key: str) -> Any:
+    """Return a value of a section, which may be a mapping, a model of pydantic, or anything a user wrote."""
+    if isinstance(section, _Section):
+        return getattr(section, key) if key in section.model_fields_set else None
+    return section.get(key) if isinstance(section, Mapping) else None
 
 
 def _by_section(own: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {
-        section: {name: own[name] for name in schema.model_fields if name in own}
-        for section, schema in SECTIONS.items()
-    }
+    nested: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for section, name, flat, _ in fields():
+        if section is not None and flat in own:
+            nested[section][name] = own[flat]
+    return nested
 
 
-def fields() -> Iterator[tuple[str | None, str, FieldInfo]]:
-    """Yield (section or None, flat name, field) for every setting."""
-    for name, field in Config.model_fields.items():
-        if name not in SECTIONS:
-            yield None, name, field
+def fields() -> Iterator[tuple[str | None, str, str, FieldInfo]]:
+    """Yield (section or None, name in the section, flat name, field) for every setting."""
+    yield None, "task", "task", Config.model_fields["task"]
     for section, schema in SECTIONS.items():
         for name, field in schema.model_fields.items():
-            yield section, name, field
+            yield section, name, MODEL_NAME if (section, name) == ("model", "name") else name, field
 
 
 def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
-    """Build a Config from flat settings (`{"row": "lstm", "hidden_size": 256}`) over `base` or the defaults.
+    """Build a Config from flat settings (`{"model": "lstm", "hidden_size": 256}`) over `base` or the defaults.
 
-    Where the settings change the task of `base`, or make it one of images, what stands at the default of its task goes
-    to the other one's.
+    Where the settings change the task of `base`, or make it one of images, values that stand at the default of its
+    task become the defaults of the other task.
 
     Raises:
         ConfigError: an unknown name (the nearest is named) or a value out of range.
     """
-    sections = {name: section for section, name, _ in fields()}
+    homes = {flat: (section, name) for section, name, flat, _ in fields()}
     base = base or Config()
     nested: dict[str, Any] = base.model_dump()
     before = _own_defaults(nested)
-    if nested["row"] == before["row"]:
-        del nested["row"]
-    asked = {name: settings[name] for name in ("task", "row") if name in settings}
-    after = _own_defaults({**nested, **asked, "data": {"by": settings.get("by", base.data.by)}})
+    if nested["model"]["name"] == before[MODEL_NAME]:
+        del nested["model"]["name"]
+    requested = dict(nested) | ({"task": settings["task"]} if "task" in settings else {})
+    if MODEL_NAME in settings:
+        requested["model"] = {"name": settings[MODEL_NAME]}
+    after = _own_defaults({**requested, "data": {"by": settings.get("by", base.data.by)}})
     if after != before:
         for section, schema in SECTIONS.items():
             default = schema(**_by_section(before)[section]).model_dump()
             nested[section] = {name: v for name, v in nested[section].items() if v != default[name]}
-    for name, value in settings.items():
-        if name not in sections:
-            raise ConfigError(f'unknown setting "{name}"{nearest(name, sections)}; `unrolled config` lists all')
-        home = sections[name]
-        (nested if home is None else nested[home])[name] = value
+    for flat, value in settings.items():
+        if flat not in homes:
+            raise ConfigError(f'unknown setting "{flat}"{nearest(flat, homes)}; `unrolled config` lists all')
+        home, key = homes[flat]
+        (nested if home is None else nested[home])[key] = value
     return _validated(nested)
 
 
@@ -338,7 +348,9 @@ def chosen(path: Path) -> dict[str, Any]:
     values = from_toml(path).flat()
     stored = tomllib.loads(path.read_text(encoding="utf-8"))
     return {
-        name: values[name] for section, name, _ in fields() if name in (stored.get(section, {}) if section else stored)
+        flat: values[flat]
+        for section, name, flat, _ in fields()
+        if name in (stored.get(section, {}) if section else stored)
     }
 
 
@@ -362,7 +374,7 @@ def from_toml(path: Path) -> Config:
 
 
 def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
-    """Refuse settings that differ from their default though `who` has no use for them.
+    """Refuse settings that differ from their default though `who` does not use them.
 
     Raises:
         ConfigError: names the setting and what was got.
@@ -371,18 +383,19 @@ def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
     values = config.flat()
     for name in sorted(unused):
         if values[name] != defaults[name]:
-            raise ConfigError(f"{who} has no use for {name}: leave it out (got {values[name]!r})")
+            raise ConfigError(f"{who} does not use {name}: remove it (got {values[name]!r})")
 
 
 def to_toml(config: Config) -> str:
-    """Write every setting as TOML, its meaning behind it; what is None is commented out."""
+    """Return every setting as TOML, with its description as a comment; settings that are None are commented out."""
     lines: list[str] = []
     current: str | None = None
-    for section, name, field in fields():
+    values = config.flat()
+    for section, name, flat, field in fields():
         if section != current:
             lines += ["", f"[{section}]"]
             current = section
-        value = config.flat()[name]
+        value = values[flat]
         setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
         lines.append(f"{setting:32}  # {field.description}")
     return "\n".join(lines) + "\n"
@@ -406,13 +419,13 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
     `file` and `text` are the TOML file's name and contents, where it was one.
     """
     for problem in error.errors(include_url=False):
-        *path, key = [str(part) for part in problem["loc"]] or ["row"]
+        *path, key = [str(part) for part in problem["loc"]] or [MODEL_NAME]
         where = ""
         if file is not None:
             where = f"{file}, line {_line_of(text, path[0] if path else None, key)}: "
         if problem["type"] == "extra_forbidden":
             schema = SECTIONS.get(path[0], Config) if path else Config
-            homes = {name: f"in [{section}]" if section else "before the sections" for section, name, _ in fields()}
+            homes = {name: f"in [{section}]" if section else "before the sections" for section, name, _, _ in fields()}
             remedy = f"; it belongs {homes[key]}" if key in homes else nearest(key, schema.model_fields)
             yield f'{where}unknown setting "{key}"{remedy}'
         elif problem["type"] == "value_error":  # one of our own, from the lineage

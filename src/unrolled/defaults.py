@@ -1,16 +1,16 @@
-"""What a task, or a row of it, starts from where the schema of settings (config.py) has another default.
+"""Defaults of a task, or of a model for a task, that differ from those of the schema of settings (config.py).
 
-Chosen on the validation parts of the samples, by trainings of minutes on two cores.
+Chosen on the validation splits of the samples, by trainings of minutes on two cores.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ROW", "TASK", "TASK_DEFAULTS"]
+__all__ = ["MODEL", "TASK", "TASK_DEFAULTS"]
 
 TASK = "classify"
-ROW = "gru"
+MODEL = "gru"
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "images": {  # task classify, where `by` says that the data are images
         "hidden_size": 256,
@@ -43,7 +43,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
     },
     "translate": {
-        "row": "attention",
+        "model": "attention",
         "tokenizer": "bpe",
         "vocabulary_size": 8_000,
         "lowercase": False,

@@ -2,7 +2,7 @@
 
     split           one call equals any split of it with the state carried (step by step, in chunks, with empty calls)
     causal          what comes after step t never changes y up to t, to the bit
-    row             a row's answer depends neither on other rows nor on padding, at batch size 1 too
+    batch_invariance  a sequence's answer depends neither on other sequences nor on padding, at batch size 1 too
     twin            every other backend that can run equals the reference: outputs, states and every gradient
     round_trip      saved and loaded, a part gives the same bits
     options_matter  each option changes something in a context where it applies, or is held to change nothing
@@ -29,7 +29,18 @@ from unrolled.layers import Bidirectional, Layer, Recurrent, Score, Stacked, set
 from unrolled.models import Features, Model, Pairs
 from unrolled.state import State, leaves, select
 
-__all__ = ["LAWS", "Finding", "Option", "causal", "check", "options_matter", "round_trip", "row", "split", "twin"]
+__all__ = [
+    "LAWS",
+    "Finding",
+    "Option",
+    "batch_invariance",
+    "causal",
+    "check",
+    "options_matter",
+    "round_trip",
+    "split",
+    "twin",
+]
 
 LIMIT64 = 1e-10
 """Largest difference, relative to the larger of 1 and the tensor's largest number, that rounding in float64 explains:
@@ -110,15 +121,15 @@ def causal(part: nn.Module, *, seed: int = 0) -> Finding:
     return law.finding()
 
 
-def row(part: nn.Module, *, seed: int = 0) -> Finding:
-    """A row's answer depends neither on other rows nor on padding: to the bit in the fused scan. Binds everything."""
-    law = _Law("row")
+def batch_invariance(part: nn.Module, *, seed: int = 0) -> Finding:
+    """A sequence's answer depends neither on other sequences nor on padding: to the bit in the fused scan. Binds everything."""
+    law = _Law("batch_invariance")
     for subject in _alike(part, _Subject(part, torch.float64, seed), seed):
-        _row(law, subject)
+        _batch_invariance(law, subject)
     return law.finding()
 
 
-def _row(law: _Law, subject: _Subject) -> None:
+def _batch_invariance(law: _Law, subject: _Subject) -> None:
     B, T = 5, 6
     lengths = torch.tensor([3, T, 0, 1, T - 1])
     x = subject.inputs(B, T)
@@ -135,7 +146,7 @@ def _row(law: _Law, subject: _Subject) -> None:
     order = torch.tensor([4, 2, 0, 3, 1])
     moved, _ = subject.run(x[order], subject.begin(order.tolist()), lengths[order])
     law.close(
-        f"y, rows in another order{how}",
+        f"y, sequences in another order{how}",
         subject.seen(moved, lengths[order]),
         subject.seen(y, lengths, order),
         exact,
@@ -143,11 +154,11 @@ def _row(law: _Law, subject: _Subject) -> None:
     for i, length in enumerate(lengths.tolist()):
         alone, alone_state = subject.run(x[i : i + 1, :length], subject.begin([i]))
         together = y[i : i + 1, :length] if subject.each else y[i : i + 1]
-        law.close(f"y, row {i} of length {length} alone{how}", alone, together, exact)
-        law.close_states(f"state, row {i} of length {length} alone{how}", alone_state, select(state, [i]), exact)
+        law.close(f"y, sequence {i} of length {length} alone{how}", alone, together, exact)
+        law.close_states(f"state, sequence {i} of length {length} alone{how}", alone_state, select(state, [i]), exact)
         if subject.sources is not None:
-            alone, _ = subject.run(x[i : i + 1, :length], subject.begin([i], cut=True))
-            law.close(f"y, row {i} with a source alone{how}", alone, together, exact)
+            alone, _ = subject.run(x[i : i + 1, :length], subject.begin([i], unpadded=True))
+            law.close(f"y, sequence {i} with a source alone{how}", alone, together, exact)
 
 
 def twin(part: nn.Module, *, seed: int = 0) -> Finding:
@@ -243,7 +254,7 @@ def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], o
     return law.finding()
 
 
-LAWS: tuple[Callable[..., Finding], ...] = (split, causal, row, twin, round_trip)
+LAWS: tuple[Callable[..., Finding], ...] = (split, causal, batch_invariance, twin, round_trip)
 """The laws that `check` holds one part to; `options_matter` needs a table of options and is called by itself."""
 
 
@@ -304,10 +315,10 @@ class _Subject:
             self.sources = torch.randint(1, self.part.inputs.source_size, (5, 5), generator=self.generator)
 
     @torch.no_grad()
-    def begin(self, rows: Sequence[int], *, garbage: bool = False, cut: bool = False) -> State:
+    def begin(self, rows: Sequence[int], *, garbage: bool = False, unpadded: bool = False) -> State:
         """The state in which these rows begin: None or, where the part reads a source, what is left of theirs.
 
-        garbage: with other padding. cut: without padding.
+        garbage: with other padding. unpadded: without padding.
         """
         if self.sources is None:
             return None
@@ -315,7 +326,7 @@ class _Subject:
         source, lengths = self.sources[list(rows)], self.source_lengths[list(rows)]
         if garbage:
             source = self.with_garbage(source, lengths)
-        return self.part.begin(source[:, : int(lengths.max())] if cut else source, lengths)
+        return self.part.encode(source[:, : int(lengths.max())] if unpadded else source, lengths)
 
     def inputs(self, B: int, T: int) -> Tensor:
         """Random ids (B, T), or features (B, T, D)."""
@@ -380,7 +391,7 @@ def _gradients(
     entered: list[Tensor] = []
     if subject.sources is not None:  # gradients reach the encoder through the state
         assert isinstance(subject.part, Model)
-        state = subject.part.begin(subject.sources[:B], subject.source_lengths[:B])
+        state = subject.part.encode(subject.sources[:B], subject.source_lengths[:B])
     else:
         _, state = subject.run(before)
         entered = [leaf.requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]

@@ -1,8 +1,8 @@
-"""The map of the whole product: eight rows from the feedforward network to GPT, and the tasks they serve.
+"""The lineage: eight architectures from the feedforward network to GPT, and the tasks that they serve.
 
 Command-line choices, comparison columns, the docs index and the tests' parametrisation all come from here.
-This file imports nothing heavy: a row names its model by dotted path, a task its class, and whoever builds
-one resolves it.
+This file imports nothing heavy: an architecture names its class by dotted path, and so does a task; the caller that
+builds one resolves it.
 """
 
 from __future__ import annotations
@@ -11,30 +11,51 @@ from typing import NamedTuple
 
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["LINEAGE", "TASKS", "Row", "Task", "check", "row", "rows_for", "task"]
+__all__ = ["LINEAGE", "TASKS", "Architecture", "Task", "architecture", "architectures_for", "check", "task"]
 
 
-class Row(NamedTuple):
-    """One architecture of the lineage."""
+class Architecture(NamedTuple):
+    """One architecture of the lineage.
+
+    Args:
+        name: its name in settings and flags.
+        year: of the paper.
+        adds: what it adds to the architecture before it.
+        cannot: what it still cannot do.
+        source: the paper.
+        tasks: the tasks that it serves.
+        path: of its class, "module:class".
+        cell: the cell of its recurrent layers, where the architecture fixes one.
+        whole: whether it reads an image at once, not step by step.
+    """
 
     name: str
     year: int
-    adds: str  # what it adds to the row before
-    cannot: str  # what it still cannot do
-    source: str  # the paper
-    tasks: tuple[str, ...]  # the tasks it serves, once built
-    model: str | None = None  # "module:class", or None while it is not built
-    cell: str | None = None  # the cell its recurrent layers run, where the row fixes one
-    whole: bool = False  # whether it sees an image at once, not step by step
+    adds: str
+    cannot: str
+    source: str
+    tasks: tuple[str, ...]
+    path: str
+    cell: str | None = None
+    whole: bool = False
 
 
 class Task(NamedTuple):
-    """One job that rows are trained for."""
+    """One kind of problem that models are trained for.
+
+    Args:
+        name: its name in settings and flags.
+        data: what it is trained on, in words.
+        path: of its class, "module:class".
+        run: path of the class of its finished runs.
+        images: the same two paths for data that are images, where there are such.
+    """
 
     name: str
     data: str
-    kind: str | None = None  # "module:class", or None while it is not built
-    images: str | None = None  # the same, where its data may be images
+    path: str
+    run: str
+    images: tuple[str, str] | None = None
 
 
 TASKS = (
@@ -42,15 +63,21 @@ TASKS = (
         "classify",
         "a text or image and its label",
         "unrolled.tasks.classification:Classify",
-        images="unrolled.tasks.images:ClassifyImages",
+        "unrolled.runs.classification:ClassificationRun",
+        images=("unrolled.tasks.images:ClassifyImages", "unrolled.runs.images:ImageRun"),
     ),
-    Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag"),
-    Task("translate", "a source and a target sequence", "unrolled.tasks.translation:Translate"),
-    Task("generate", "plain text", "unrolled.tasks.generation:Generate"),
+    Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag", "unrolled.runs.tagging:TaggingRun"),
+    Task(
+        "translate",
+        "a source and a target sequence",
+        "unrolled.tasks.translation:Translate",
+        "unrolled.runs.translation:TranslationRun",
+    ),
+    Task("generate", "plain text", "unrolled.tasks.generation:Generate", "unrolled.runs.generation:GenerationRun"),
 )
 
 LINEAGE = (
-    Row(
+    Architecture(
         "feedforward",
         1986,
         "one pass from input to output, layer by layer",
@@ -60,7 +87,7 @@ LINEAGE = (
         "unrolled.models.feedforward:FeedforwardModel",
         whole=True,
     ),
-    Row(
+    Architecture(
         "elman",
         1990,
         "its previous output returns as input: a sequence, step by step",
@@ -70,7 +97,7 @@ LINEAGE = (
         "unrolled.models.recurrent:RecurrentModel",
         "elman",
     ),
-    Row(
+    Architecture(
         "lstm",
         1997,
         "a cell state with forget, input and output gates",
@@ -80,7 +107,7 @@ LINEAGE = (
         "unrolled.models.recurrent:RecurrentModel",
         "lstm",
     ),
-    Row(
+    Architecture(
         "gru",
         2014,
         "no separate cell state, two gates; 1 − update does the other's work",
@@ -90,7 +117,7 @@ LINEAGE = (
         "unrolled.models.recurrent:RecurrentModel",
         "gru",
     ),
-    Row(
+    Architecture(
         "encoder_decoder",
         2014,
         "input and output of different length and order, through one fixed vector",
@@ -99,7 +126,7 @@ LINEAGE = (
         ("translate",),
         "unrolled.models.seq2seq:EncoderDecoderModel",
     ),
-    Row(
+    Architecture(
         "attention",
         2015,
         "at each step the decoder looks at a weighted sum of all encoder outputs",
@@ -108,7 +135,7 @@ LINEAGE = (
         ("translate",),
         "unrolled.models.seq2seq:AttentionModel",
     ),
-    Row(
+    Architecture(
         "transformer",
         2017,
         "attention only: no recurrence, no convolution",
@@ -117,7 +144,7 @@ LINEAGE = (
         ("classify", "tag", "translate"),
         "unrolled.models.transformer:TransformerModel",
     ),
-    Row(
+    Architecture(
         "gpt",
         2018,
         "the decoder alone, predicting the next token",
@@ -129,49 +156,43 @@ LINEAGE = (
 )
 
 
-def row(name: str) -> Row:
-    """Return the row called `name`.
+def architecture(name: str) -> Architecture:
+    """Return the architecture called `name`.
 
     Raises:
-        ConfigError: no such row (the nearest is named), or the row is not built yet.
+        ConfigError: there is none; the nearest name is given.
     """
-    found = next((r for r in LINEAGE if r.name == name), None)
-    if found is None:
-        names = [r.name for r in LINEAGE]
-        raise ConfigError(f'row "{name}" is not in the lineage{nearest(name, names)}; it has {", ".join(names)}')
-    if found.model is None:
-        built = ", ".join(r.name for r in LINEAGE if r.model)
-        raise ConfigError(f'row "{name}" ({found.source}) is not built yet; built are {built}')
-    return found
+    for found in LINEAGE:
+        if found.name == name:
+            return found
+    names = [found.name for found in LINEAGE]
+    raise ConfigError(f'model "{name}" is unknown{nearest(name, names)}; models are {", ".join(names)}')
 
 
 def task(name: str) -> Task:
     """Return the task called `name`.
 
     Raises:
-        ConfigError: no such task (the nearest is named), or the task is not built yet.
+        ConfigError: there is none; the nearest name is given.
     """
-    found = next((t for t in TASKS if t.name == name), None)
-    if found is None:
-        names = [t.name for t in TASKS]
-        raise ConfigError(f'task "{name}" is unknown{nearest(name, names)}; tasks are {", ".join(names)}')
-    if found.kind is None:
-        built = ", ".join(t.name for t in TASKS if t.kind)
-        raise ConfigError(f'task "{name}" ({found.data}) is not built yet; built are {built}')
-    return found
+    for found in TASKS:
+        if found.name == name:
+            return found
+    names = [found.name for found in TASKS]
+    raise ConfigError(f'task "{name}" is unknown{nearest(name, names)}; tasks are {", ".join(names)}')
 
 
-def rows_for(task_name: str) -> tuple[Row, ...]:
-    """Return the built rows that serve the task, in the order of the lineage."""
-    return tuple(r for r in LINEAGE if task_name in r.tasks and r.model is not None)
+def architectures_for(task_name: str) -> tuple[Architecture, ...]:
+    """Return the architectures that serve a task, in the order of the lineage."""
+    return tuple(found for found in LINEAGE if task_name in found.tasks)
 
 
-def check(task_name: str, row_name: str) -> None:
-    """Refuse a row that does not serve the task.
+def check(task_name: str, model_name: str) -> None:
+    """Refuse an architecture that does not serve a task.
 
     Raises:
-        ConfigError: names the rows that do; or as `row` and `task`.
+        ConfigError: names those that do; or as `architecture` and `task`.
     """
-    if task_name not in row(row_name).tasks:
-        serving = ", ".join(r.name for r in rows_for(task(task_name).name))
-        raise ConfigError(f'row "{row_name}" does not serve task "{task_name}"; {serving} do')
+    if task_name not in architecture(model_name).tasks:
+        serving = ", ".join(found.name for found in architectures_for(task(task_name).name))
+        raise ConfigError(f'model "{model_name}" does not serve task "{task_name}"; {serving} do')

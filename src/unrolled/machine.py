@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe", "kept_memory", "versions"]
+from unrolled.errors import ConfigError
+
+__all__ = ["describe", "device", "retain_memory", "versions"]
 
 
 def describe() -> dict[str, Any]:
@@ -26,13 +28,29 @@ def describe() -> dict[str, Any]:
     }
 
 
+def device(name: str) -> torch.device:
+    """Return the device of this name; `auto` is CUDA where it is available, else MPS, else the CPU.
+
+    Raises:
+        ConfigError: it is not available here.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, here in available.items() if here)
+    if not available.get(name):
+        raise ConfigError(
+            f'device "{name}" is not available here; use {", ".join(d for d, here in available.items() if here)}'
+        )
+    return torch.device(name)
+
+
 def versions(*more: str) -> dict[str, str]:
     """Return the versions of this package and of what its numbers depend on."""
     return {name: version(name) for name in ("unrolled", "torch", "tokenizers", "safetensors", "numpy", *more)}
 
 
 @contextmanager
-def kept_memory() -> Iterator[None]:
+def retain_memory() -> Iterator[None]:
     """Keep memory that is freed in the process, for what asks for as much a moment later; give it back at the end.
 
     A training asks for the same tensors at every update. What goes back to the system each time comes again page by

@@ -25,7 +25,7 @@ from unrolled import cells
 from unrolled.errors import ConfigError
 from unrolled.kernels import freeze
 from unrolled.kernels import scan as recurrences
-from unrolled.kernels.freeze import Part
+from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import compiled, kernels
 from unrolled.kernels.scan import CellWeights
 from unrolled.scan import scan
@@ -354,14 +354,14 @@ def _names(module: nn.RNNCellBase) -> tuple[str, ...]:
     return names if module.bias else names[:2]
 
 
-def _recurrences(module: nn.Module) -> Iterator[Part]:
+def _recurrences(module: nn.Module) -> Iterator[Packable]:
     """What `frozen` packs: of a layer each direction, of a cell itself."""
     if getattr(module, "proj_size", 0) == 0:
         directions: Any = [_names(module)] if isinstance(module, nn.RNNCellBase) else module._all_weights
         for names in directions:
             parameters = tuple(getattr(module, name) for name in names)
             if all(isinstance(p, nn.Parameter) for p in parameters):
-                yield Part(names[1], _weights(module, names), parameters)
+                yield Packable(names[1], _weights(module, names), parameters)
 
 
 freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell), _recurrences))

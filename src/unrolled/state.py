@@ -35,11 +35,11 @@ S = TypeVar("S")
 class EncoderDecoderState(NamedTuple):
     """What a model with an encoder carries.
 
-    memory: what the encoder left of the source; it never changes. carry: what the decoder carries from step to step.
+    memory: what the encoder left of the source; it never changes. decoder: what the decoder carries from step to step.
     """
 
     memory: Any
-    carry: Any
+    decoder: Any
 
 
 def select(state: S, rows: Tensor | Sequence[int]) -> S:
@@ -54,7 +54,7 @@ def reorder(state: S, rows: Tensor | Sequence[int]) -> S:
     What an encoder left is the same in all of them, and stays where it is. rows: (B,) integers.
     """
     if isinstance(state, EncoderDecoderState):
-        return state._replace(carry=select(state.carry, rows))
+        return state._replace(decoder=select(state.decoder, rows))
     return select(state, rows)
 
 

@@ -27,10 +27,10 @@ def test_a_label_and_what_moved_it(runs: Path, capsys: pytest.CaptureFixture[str
     assert run(["explain", str(runs / "films"), "the film is warm"]) == 0
     lines = capsys.readouterr().out.splitlines()
     answer = small.trained("gru").decode("the film is warm")[0]
-    assert lines[0] == "films: row gru, task classify"
+    assert lines[0] == "films: model gru, task classify"
     assert lines[1] == f"{answer.label}  {answer.probability:.3f}"
     assert lines[2].startswith("the film is warm   bits for")
-    assert lines[3].split("  ")[1:] == ["ablation, bits", "gradient × input, nats", "reach, nats"]
+    assert lines[3].split("  ")[1:] == ["occlusion, bits", "gradient × input, nats", "gradient_norm, nats"]
     rows = [line.split() for line in lines[4:]]
     assert sorted(row[0] for row in rows) == ["film", "is", "the", "warm"]
     sizes = [abs(float(row[1])) for row in rows]
@@ -71,7 +71,7 @@ def test_json_has_the_answers_and_what_moved_them(runs: Path, capsys: pytest.Cap
     assert said["answers"] == ["C", "B", "A", "<eos>"]
     assert said["log_prob"] == small.translation_run("attention").explain(("abc", "CBA"))["log_prob"].tolist()
     assert said["source"] == ["a", "b", "c"]
-    assert len(said["source.ablation"]) == len(said["answers"])
+    assert len(said["source.occlusion"]) == len(said["answers"])
     assert said["tensors"]["attention.weights"]["shape"] == [4, 3]
 
 
@@ -79,15 +79,15 @@ def test_a_trace_is_kept(runs: Path, tmp_path: Path) -> None:
     assert run(["explain", str(runs / "films"), "the film", "--save", str(tmp_path / "t.safetensors")]) == 0
     kept = Trace.load(tmp_path / "t.safetensors")
     assert kept.about.run == "films"
-    assert "reach" in kept
+    assert "gradient_norm" in kept
     assert run(["explain", str(runs / "films"), "the film", "--fast", "--save", str(tmp_path / "f")]) == 0
-    assert "reach" not in Trace.load(tmp_path / "f")
+    assert "gradient_norm" not in Trace.load(tmp_path / "f")
 
 
 def test_several_runs_one_after_the_other(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", str(runs / "films"), "the film", "--beside", str(runs / "elman")]) == 0
     out = capsys.readouterr().out
-    assert out.index("films: row gru") < out.index("elman: row elman")
+    assert out.index("films: model gru") < out.index("elman: model elman")
 
 
 def test_tokens_stand_between_spaces(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,12 +96,12 @@ def test_tokens_stand_between_spaces(runs: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    unrolled.train(small.pairs(), row="elman", keep="probes", out=tmp_path / "probed", **small.SMALL)
-    assert run(["explain", str(tmp_path / "probed"), "the film", "--probes", "--fast"]) == 0
+    unrolled.train(small.pairs(), model="elman", keep="snapshots", out=tmp_path / "snapshot_updates", **small.SMALL)
+    assert run(["explain", str(tmp_path / "snapshot_updates"), "the film", "--snapshots", "--fast"]) == 0
     out = capsys.readouterr().out
-    assert out.count("after update") == len(list((tmp_path / "probed" / "probes").iterdir()))
-    assert run(["explain", str(runs / "films"), "the film", "--probes"]) == 2
-    assert "train with --keep probes and --out" in capsys.readouterr().err
+    assert out.count("after update") == len(list((tmp_path / "snapshot_updates" / "snapshots").iterdir()))
+    assert run(["explain", str(runs / "films"), "the film", "--snapshots"]) == 2
+    assert "train with --keep snapshots and --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
     [
         (["films", "the film", "--target", "b"], "--target is for runs of task translate: this run's task is classify"),
         (["films", ""], "the text is empty"),
-        (["films", "the film", "--limit", "0"], "limit must be at least 1: got 0"),
+        (["films", "the film", "--max-length", "0"], "limit must be at least 1: got 0"),
         (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
         (["text", "ÿ"], "what the run has never seen"),

@@ -34,7 +34,7 @@ def what_came_of_it(run: Path) -> tuple[bytes, list[dict[str, Any]], Any]:
 def test_killed_and_resumed_it_ends_with_the_same_bits(row: str, tmp_path: Path) -> None:
     write_csv(tmp_path / "data.csv")
     draw = random.Random(row)
-    begin = ["data.csv", "--row", row, *SETTINGS, "--out"]
+    begin = ["data.csv", "--model", row, *SETTINGS, "--out"]
     assert train([*begin, "alone"], tmp_path).wait() == 0
     checkpoints = tmp_path / "run.partial" / "checkpoints"
     for kill in range(2):

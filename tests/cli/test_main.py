@@ -83,7 +83,7 @@ def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> 
     assert "accuracy" in said.out
     assert "60 rows read = 60 used + 0 skipped" in said.err
     assert "update 2/2" in said.err
-    said = say("train", data, "--row", "lstm", "--out", "mine", "--json", *TINY)
+    said = say("train", data, "--model", "lstm", "--out", "mine", "--json", *TINY)
     record = json.loads(said.out)
     assert record["run"] == "mine"
     assert record["config"]["row"] == "lstm"
@@ -107,7 +107,7 @@ def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> No
     assert "bits per character" in said.out
     assert 'try:   unrolled decode runs/text-gru-1 --prompt "a beginning"' in said.out
     assert "ids made" in said.err
-    said = say("train", "text.txt", "--row", "feedforward", "--window", "3", "--json", *tiny)
+    said = say("train", "text.txt", "--model", "feedforward", "--window", "3", "--json", *tiny)
     record = json.loads(said.out)
     assert "ids found in the cache" in said.err
     assert json.loads(say("evaluate", record["run"], "--json").out) == record["result"]
@@ -132,12 +132,12 @@ def test_the_whole_way_of_images(say: Callable[..., Said], tmp_path: Path) -> No
     write_images(tmp_path / "set", "train", 60)
     write_images(tmp_path / "set", "t10k", 20, seed=1)
     tiny = ["--hidden-size", "4", "--updates", "2"]
-    said = say("train", "set", "--row", "lstm", "--by", "column", *tiny)
+    said = say("train", "set", "--model", "lstm", "--by", "column", *tiny)
     assert said.code == 0
     assert "60 images read = 60 used + 0 skipped" in said.err
     assert "images of 5 × 6 pixels, 1 channel, read by column" in said.err
     assert "try:   unrolled decode runs/set-lstm-1 IMAGE.png" in said.out
-    record = json.loads(say("train", "set", "--row", "feedforward", "--dropout", "0.4", "--json", *tiny).out)
+    record = json.loads(say("train", "set", "--model", "feedforward", "--dropout", "0.4", "--json", *tiny).out)
     assert (record["config"]["data"]["by"], record["config"]["model"]["dropout"]) == ("image", 0.4)
     assert json.loads(say("evaluate", record["run"], "--json").out) == record["result"]
     Image.fromarray(pictures(1)[0][0]).save(tmp_path / "one.png")
@@ -151,12 +151,12 @@ def test_the_whole_way_of_images(say: Callable[..., Said], tmp_path: Path) -> No
     (tmp_path / "one.png").write_bytes(b"")
     assert say("decode", "runs/set-lstm-1", "one.png").refused().startswith("one.png: is empty")
     assert say("decode", "runs/set-lstm-1", "--file", "set", "--text", "x").refused().startswith("this run's task is")
-    assert say("train", "set", "--text", "x").refused().startswith("task classify of images has no use for text")
+    assert say("train", "set", "--text", "x").refused().startswith("task classify of images does not use text")
 
 
 def test_the_whole_way_of_tags(say: Callable[..., Said], tmp_path: Path) -> None:
     data = write_conllu(tmp_path / "data.conllu")
-    said = say("train", "data.conllu", "--task", "tag", "--row", "lstm", *TINY)
+    said = say("train", "data.conllu", "--task", "tag", "--model", "lstm", *TINY)
     assert said.code == 0
     assert "40 sentences read = 40 used + 0 skipped" in said.err
     assert "unseen words" in said.out
@@ -169,10 +169,10 @@ def test_the_whole_way_of_tags(say: Callable[..., Said], tmp_path: Path) -> None
     assert len(say("decode", run, "--file", data, "--json").out.splitlines()) == 40
     assert json.loads(say("evaluate", run, "--json").out)["words"] > 0
     assert "40 sentences" in say("evaluate", run, data).out
-    assert "task is tag, which has no use for text" in say("evaluate", run, data, "--text", "x").refused()
-    assert "task is tag, which has no use for length" in say("decode", run, "x", "--length", "3").refused()
+    assert "task is tag, which does not use text" in say("evaluate", run, data, "--text", "x").refused()
+    assert "task is tag, which does not use length" in say("decode", run, "x", "--length", "3").refused()
     assert "duplicate sentences: none" in say("data", data, "--task", "tag").out
-    assert json.loads(say("data", data, "--task", "tag", "--json").out)["parts"]["train"]["sentences"] > 20
+    assert json.loads(say("data", data, "--task", "tag", "--json").out)["splits"]["train"]["sentences"] > 20
     data.write_text(data.read_text() + "1\tx\n")
     refused = say("data", data, "--task", "tag").refused()
     assert f"line {len(data.read_text().splitlines())}" in refused
@@ -184,7 +184,7 @@ def test_the_whole_way_of_pairs(say: Callable[..., Said], tmp_path: Path, monkey
     said = say("train", "data.csv", "--task", "translate", "--cell", "lstm", *settings, *TINY)
     assert said.code == 0
     assert "60 pairs read = 60 used + 0 skipped" in said.err
-    assert "row attention: " in said.err
+    assert "model attention: " in said.err
     assert "vocabularies 13 and 13" in said.err
     assert "exact match" in said.out
     run = "runs/data-attention-1"
@@ -201,7 +201,7 @@ def test_the_whole_way_of_pairs(say: Callable[..., Said], tmp_path: Path, monkey
     assert json.loads(say("evaluate", run, "--json").out)["n"] > 0
     assert "60 sources, 60 references" in say("evaluate", run, data, "--beam", "2").out
     report = json.loads(say("data", data, "--task", "translate", "--picture", "p.svg", "--json", *settings).out)
-    assert sum(part["pairs"] for part in report["parts"].values()) == 60
+    assert sum(part["pairs"] for part in report["splits"].values()) == 60
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
     assert translations()[0][0] in say("data", data, "--task", "translate", *settings).out
     data.write_text(data.read_text() + "x,\n")
@@ -279,7 +279,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
     turner, writer = (run().save(tmp_path / run.__name__).path for run in (translation_run, text_run))
     long = "ab" * 300
     for arguments, given, problem in [
-        ([turner], "abc\n???\nfgh\n", "the source has nothing but tokens that the training part does not know"),
+        ([turner], "abc\n???\nfgh\n", "the source has nothing but tokens that the training split does not know"),
         ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the limit of 512"),
         ([writer, "--length", "3"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
         ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
@@ -290,15 +290,19 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         assert said.err.startswith(f"unrolled: standard input, line 2: {problem}")
     (tmp_path / "new.csv").write_text(f"source\nabc\n???\n{long}\nfgh\n")
     assert say("decode", turner, "--file", "new.csv").refused().startswith("new.csv, line 3: the source has nothing")
-    said = say("decode", turner, "--file", "new.csv", "--on-bad-row", "skip", "--cut", "--json")
+    said = say("decode", turner, "--file", "new.csv", "--on-bad-row", "skip", "--truncate", "--json")
     answers = [json.loads(line) for line in said.out.splitlines()]
     assert [answer["source"] for answer in answers] == ["abc", long, "fgh"]
-    assert [answer["cut"] for answer in answers] == ["", "cut after the first 512 of 600 tokens of the source", ""]
+    assert [answer["truncated"] for answer in answers] == [
+        "",
+        "truncated after the first 512 of 600 tokens of the source",
+        "",
+    ]
     assert "4 pairs read = 3 used + 1 skipped (1 unknown source)" in said.err
-    assert said.err.count("cut at 512 tokens, being longer: 1 source") == 1
+    assert said.err.count("truncated at 512 tokens, being longer: 1 source") == 1
     for _ in standard_input(monkeypatch, f"{long}\n".encode()):
-        said = say("decode", turner, "--cut")
-    assert said.out.endswith("\tcut after the first 512 of 600 tokens of the source\n")
+        said = say("decode", turner, "--truncate")
+    assert said.out.endswith("\ttruncated after the first 512 of 600 tokens of the source\n")
 
 
 @pytest.mark.parametrize(
@@ -313,21 +317,24 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("train data.csv --dropout 1", "dropout should be less than 1: got 1.0"),
         ("train data.csv --epochs inf", "epochs should be a finite number"),
         ("train data.csv --learning-rate nan", "learning_rate should be"),
-        ("train data.csv --row grux", 'Invalid value "grux" for --row. Choose from: "feedforward", "elman"'),
-        ("train data.csv --row gpt", 'row "gpt" does not serve task "classify"'),
-        ("train data.csv --task translate --row gru", 'row "gru" does not serve task "translate"; encoder_decoder, '),
+        ("train data.csv --model grux", 'Invalid value "grux" for --model. Choose from: "feedforward", "elman"'),
+        ("train data.csv --model gpt", 'model "gpt" does not serve task "classify"'),
+        (
+            "train data.csv --task translate --model gru",
+            'model "gru" does not serve task "translate"; encoder_decoder, ',
+        ),
         ("train data.csv --task translate", 'data.csv, line 1: no column "source"; the columns are "text", "label"'),
         ("train sample:letters", "sample:letters is a sample for task translate, not classify"),
-        ("train data.csv --max-length 9", "task classify has no use for max_length: leave it out (got 9)"),
-        ("decode run x --beam 2", "this run's task is classify, which has no use for beam: leave it out"),
-        ("decode writer x --cut", "this run's task is generate, which has no use for cut: leave it out"),
-        ("decode turner x --stop y", "this run's task is translate, which has no use for stop: leave it out"),
-        ("decode turner --prompt x", "this run's task is translate, which has no use for prompt: leave it out"),
+        ("train data.csv --max-length 9", "task classify does not use max_length: remove it (got 9)"),
+        ("decode run x --beam 2", "this run's task is classify, which does not use beam: leave it out"),
+        ("decode writer x --truncate", "this run's task is generate, which does not use truncate: leave it out"),
+        ("decode turner x --stop y", "this run's task is translate, which does not use stop: leave it out"),
+        ("decode turner --prompt x", "this run's task is translate, which does not use prompt: leave it out"),
         ("decode turner abc --beam 0", "beam must be from 1 to 1,024: got 0"),
         ("decode turner abc --beam 10000000000", "beam must be from 1 to 1,024: got 10000000000"),
         (f"decode turner abc --length 1{'0' * 20}", "length must be from 1 to 1,000,000,000: got 1000000"),
         ("decode turner abc --min-length 100", "min_length must be from 0 to length, 7: got 100; give a smaller one"),
-        ("decode turner abc --seed 0", "at temperature 0 nothing is drawn, so it has no use for seed: leave it out"),
+        ("decode turner abc --seed 0", "at temperature 0 nothing is drawn, so it does not use seed: leave it out"),
         ("decode turner abc --length-penalty 0.6", "length_penalty is for a beam of 2 or more, and none is asked for"),
         (
             "evaluate turner half.csv --length-penalty 0.6",
@@ -338,8 +345,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "decode turner abc --beam 2 --temperature 1",
             "a beam of 2 searches; temperature, top_k, top_p and seed are for drawing",
         ),
-        ("decode turner abc --prefix \udcff", "the prefix holds half a character, which is not Unicode"),
-        ("decode turner ?!", "source 0: the source has nothing but tokens that the training part does not know"),
+        ("decode turner abc --prefix \udcff", "the prefix holds an unpaired surrogate"),
+        ("decode turner ?!", "source 0: the source has nothing but tokens that the training split does not know"),
         (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the limit of 512"),
         ("decode turner --file half.csv", 'half.csv, line 2, column 1 ("source"): the source is empty'),
         ("train half.csv --task translate", 'half.csv, line 2, column 1 ("source"): the source is empty'),
@@ -347,19 +354,22 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "evaluate turner half.csv --source target --target more",
             'half.csv, line 3, column 2 ("target"): the source is',
         ),
-        ("evaluate turner half.csv --text x", "this run's task is translate, which has no use for text: leave it out"),
-        ("evaluate turner --target x", "the run's own test part is read as in training: leave"),
-        ("evaluate run --beam 2", "this run's task is classify, which has no use for beam: leave it out"),
+        ("evaluate turner half.csv --text x", "this run's task is translate, which does not use text: leave it out"),
+        ("evaluate turner --target x", "the run's own test split is read as in training: leave"),
+        ("evaluate run --beam 2", "this run's task is classify, which does not use beam: leave it out"),
         ("train data.csv --task tag", 'data.csv: cannot tell the format from ".csv"'),
-        ("train data.tsv --task tag --text x", "task tag has no use for text: leave it out (got 'x')"),
+        ("train data.tsv --task tag --text x", "task tag does not use text: remove it (got 'x')"),
         ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
-        ("train data.csv --backend torch --row feedforward", 'row "feedforward" has no recurrent layer'),
+        ("train data.csv --backend torch --model feedforward", 'model "feedforward" has no recurrent layer'),
         ("train data.csv --backend torch --recurrent-dropout 0.5", 'backend "torch" cannot run here: it needs no rec'),
-        ("train data.csv --row feedforward --read last", 'read "last" needs an order, and a bag has none'),
-        ("train data.csv --row feedforward --bidirectional", "row feedforward has no use for bidirectional"),
-        ("train data.csv --row gru --forget-bias 1", "row gru has no use for forget_bias: leave it out (got 1.0)"),
-        ("train data.csv --valid-share 0.5 --test-share 0.5", "valid_share and test_share must leave something"),
+        ("train data.csv --model feedforward --read last", 'read "last" needs an order, and a bag has none'),
+        ("train data.csv --model feedforward --bidirectional", "model feedforward does not use bidirectional"),
+        ("train data.csv --model gru --forget-bias 1", "model gru does not use forget_bias: remove it (got 1.0)"),
+        (
+            "train data.csv --valid-fraction 0.5 --test-fraction 0.5",
+            "valid_fraction and test_fraction must leave something",
+        ),
         ("train nothing.csv", "nothing.csv: there is no such file"),
         ("train data.cvs", 'data.cvs: cannot tell the format from ".cvs"'),
         ("train sample:film", 'there is no sample "film" (did you mean "films"?)'),
@@ -381,8 +391,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("decode run x --file data.csv", "texts and --file are both given: give one of them"),
         ("decode run x --text y", "text is about --file, and none is given: leave it out"),
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
-        ("decode run x --temperature 1", "this run's task is classify, which has no use for temperature: leave it out"),
-        ("decode run --prompt x", "this run's task is classify, which has no use for prompt: leave it out"),
+        ("decode run x --temperature 1", "this run's task is classify, which does not use temperature: leave it out"),
+        ("decode run --prompt x", "this run's task is classify, which does not use prompt: leave it out"),
         ("decode writer x --temperature -1", "temperature must be 0 (greedy), or from 1e-9 to 1e9: got -1.0"),
         ("decode writer x --top-p 0", "top_p must be above 0 and at most 1: got 0.0"),
         ("decode writer x --top-p 1.5", "top_p must be above 0 and at most 1: got 1.5"),
@@ -391,25 +401,25 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         (f"decode writer x --length 1{'0' * 20}", "length must be from 0 to 1,000,000,000: got 1000000"),
         (
             "decode writer x --temperature 0 --top-p 0.9",
-            "at temperature 0 nothing is drawn, so it has no use for top_p",
+            "at temperature 0 nothing is drawn, so it does not use top_p",
         ),
         ("decode writer fil☃m", 'prompt 0: the text holds what the run has never seen: "☃" (U+2603) at character 4'),
-        ("decode writer --file data.csv", "this run's task is generate, which has no use for file: leave it out"),
+        ("decode writer --file data.csv", "this run's task is generate, which does not use file: leave it out"),
         ("evaluate writer data.csv", "data.csv: is not a text file by its name"),
-        ("evaluate writer --label x", "this run's task is generate, which has no use for label: leave it out"),
+        ("evaluate writer --label x", "this run's task is generate, which does not use label: leave it out"),
         ("train data.csv --task generate", "data.csv: is not a text file by its name"),
         ("train sample:shakespeare", "sample:shakespeare is a sample for task generate, not classify"),
         ("train text.txt", 'text.txt: cannot tell the format from ".txt"'),
-        ("train text.txt --task generate --chunk 9999", "text.txt: the training part has "),
-        ("train text.txt --task generate --valid-share 0", "text.txt: the validation part is empty"),
+        ("train text.txt --task generate --chunk 9999", "text.txt: the training split has "),
+        ("train text.txt --task generate --valid-fraction 0", "text.txt: the validation split is empty"),
         ("train latin.txt --task generate", "latin.txt, line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
-        ("train text.txt --task generate --row feedforward --read mean", "row feedforward has no use for read"),
+        ("train text.txt --task generate --model feedforward --read mean", "model feedforward does not use read"),
         ("decode run x --device cuda", 'device "cuda" is not available here; use cpu'),
         ("evaluate run", "this run was trained on Python objects, which are not kept"),
-        ("evaluate run --label y", "the run's own test part is read as in training"),
+        ("evaluate run --label y", "the run's own test split is read as in training"),
         ("evaluate run sample:films", "sample:films, line "),
         ("data nothing.csv", "nothing.csv: there is no such file"),
-        ("config --row grux", 'Invalid value "grux" for --row'),
+        ("config --model grux", 'Invalid value "grux" for --model'),
         ("backends --jsn", "Unknown option: --jsn. Did you mean --json?"),
     ],
 )
@@ -442,7 +452,7 @@ def test_a_refusal_is_one_message_and_changes_nothing(
         (b"text,label\nfine,\n", 'bad.csv, line 2, column 2 ("label"): the label is empty'),
         (b"text,label\n", "bad.csv: there are no rows"),
         (b"", "bad.csv, line 1: the file is empty"),
-        (b"text,label\na,pos\nb,pos\nc,pos\nd,pos\n", "bad.csv: the training part has one class only"),
+        (b"text,label\na,pos\nb,pos\nc,pos\nd,pos\n", "bad.csv: the training split has one class only"),
     ],
 )
 def test_bad_data_is_refused_with_file_line_and_remedy(
@@ -491,16 +501,16 @@ def test_standard_input_trains_and_is_not_found_again(
 
 
 def test_config_prints_what_train_reads(say: Callable[..., Said], tmp_path: Path) -> None:
-    said = say("config", "--row", "lstm", "--hidden-size", "7", "--no-lowercase")
+    said = say("config", "--model", "lstm", "--hidden-size", "7", "--no-lowercase")
     (tmp_path / "lstm.toml").write_text(said.out)
     config = from_toml(tmp_path / "lstm.toml")
-    assert (config.row, config.model.hidden_size, config.data.lowercase) == ("lstm", 7, False)
+    assert (config.model.name, config.model.hidden_size, config.data.lowercase) == ("lstm", 7, False)
     assert say("config", "--config", "lstm.toml").out == said.out
     assert json.loads(say("config", "--config", "lstm.toml", "--seed", "3", "--json").out)["training"]["seed"] == 3
 
 
 def test_settings_go_flag_before_file_before_default(say: Callable[..., Said], data: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("row = 'elman'\n[model]\nhidden_size = 3\nembedding_size = 4\n")
+    (tmp_path / "a.toml").write_text("[model]\nname = 'elman'\nhidden_size = 3\nembedding_size = 4\n")
     said = say("train", data, "--config", "a.toml", "--updates", "1", "--hidden-size", "5", "--json", "--quiet")
     config = json.loads(said.out)["config"]
     assert (config["row"], config["model"]["hidden_size"], config["model"]["embedding_size"]) == ("elman", 5, 4)
@@ -535,9 +545,9 @@ def test_help_config_and_usage_errors_load_nothing_heavy() -> None:
         "from unrolled.cli.main import run\n"
         f"for verb in {tuple(VERBS)}: assert run([verb, '--help']) == 0\n"
         "assert run(['--help']) == run([]) == run(['--version']) == 0\n"
-        "assert run(['config', '--json']) == run(['config', '--row', 'lstm']) == 0\n"
+        "assert run(['config', '--json']) == run(['config', '--model', 'lstm']) == 0\n"
         "for wrong in (['tran'], ['train'], ['train', 'x', '--sede', '1'], ['train', 'x', '--clip', '-1'],\n"
-        "              ['train', 'x', '--row', 'gpt'], ['decode', 'x', 'y', '--text', 'z']):\n"
+        "              ['train', 'x', '--model', 'gpt'], ['decode', 'x', 'y', '--text', 'z']):\n"
         "    assert run(wrong) == 2\n"
         "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -556,7 +566,7 @@ def test_completion_is_written_where_asked_and_works(say: Callable[..., Said], t
     asked = f'. {script}; COMP_WORDS=(unrolled train --hidden); COMP_CWORD=2; _unrolled; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=20)
     assert done.stdout.split() == ["--hidden-size"]
-    asked = f'. {script}; COMP_WORDS=(unrolled train --row ""); COMP_CWORD=3; _unrolled; echo "${{COMPREPLY[@]}}"'
+    asked = f'. {script}; COMP_WORDS=(unrolled train --model ""); COMP_CWORD=3; _unrolled; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=20)
     assert {"feedforward", "elman", "lstm", "gru"} <= set(done.stdout.split())
 

@@ -20,14 +20,14 @@ from unrolled.state import leaves
 
 TOKENIZER = Tokenizer.train(["abcdefgh"], kind="character", min_frequency=1)
 V = TOKENIZER.vocabulary_size
-ROWS = [row.name for row in lineage.rows_for("generate")]
+ROWS = [architecture.name for architecture in lineage.architectures_for("generate")]
 
 
-def model_of(row: str, **options: object) -> Model:
+def model_of(name: str, **options: object) -> Model:
     torch.manual_seed(1)
-    own = {"window": 3} if row == "feedforward" else {}
+    own = {"window": 3} if name == "feedforward" else {}
     config = ModelConfig(embedding_size=6, hidden_size=8, dropout=0.5, **own | options)
-    model = build(row, Ids(V), V, config, answer="each")
+    model = build(name, Ids(V), V, config, answer="each")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.7)
@@ -37,7 +37,7 @@ def model_of(row: str, **options: object) -> Model:
 class Counting(nn.Module):
     """Answers the next letter of the alphabet, round and round, with certainty 1 − 2⁻⁶ or so; its state is empty."""
 
-    num_outputs, limit = V, None
+    num_outputs, max_length = V, None
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,18 +69,18 @@ def by_hand(model: Model, prompt: str, length: int) -> str:
     return TOKENIZER.decode(ids[1 + len(prompt) :])
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_greedy_is_the_most_probable_token_each_time(row: str) -> None:
-    model, prompts = model_of(row), ["", "a", "abcabcabc", "hg"]
+@pytest.mark.parametrize("name", ROWS)
+def test_greedy_is_the_most_probable_token_each_time(name: str) -> None:
+    model, prompts = model_of(name), ["", "a", "abcabcabc", "hg"]
     wanted = [by_hand(model, prompt, 12) for prompt in prompts]
     assert write(model, prompts, Sampling(temperature=0), length=12) == wanted
     assert write(model, prompts, Sampling(temperature=5, top_k=1), length=12) == wanted
     assert write(model, prompts, Sampling(temperature=5, top_p=1e-6), length=12) == wanted
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_a_prompts_answer_does_not_depend_on_its_neighbours(row: str) -> None:
-    model, prompts = model_of(row), ["", "a", "abcabcabc", "a", "hg"]
+@pytest.mark.parametrize("name", ROWS)
+def test_a_prompts_answer_does_not_depend_on_its_neighbours(name: str) -> None:
+    model, prompts = model_of(name), ["", "a", "abcabcabc", "a", "hg"]
     for sampling in (Sampling(), Sampling(temperature=0.7, top_k=4, top_p=0.9, seed=5)):
         together = write(model, prompts, sampling, length=40, stop=["ab", "c"])
         assert together == [write(model, [prompt], sampling, length=40, stop=["ab", "c"])[0] for prompt in prompts]
@@ -138,9 +138,9 @@ def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> Non
                 assert write(model, prompts, Sampling(), length=9) == whole
 
 
-@pytest.mark.parametrize("row", ["elman", "lstm", "gru", "feedforward"])
-def test_the_state_does_not_grow(row: str) -> None:
-    made = Generation(model_of(row), [ids_of("ab")], Sampling())
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "feedforward"])
+def test_the_state_does_not_grow(name: str) -> None:
+    made = Generation(model_of(name), [ids_of("ab")], Sampling())
     sizes = []
     for _ in range(50):
         made.step()
@@ -153,13 +153,13 @@ def nats_by_hand(model: Model, ids: Sequence[int]) -> list[float]:
     return [-float(logits[t, i]) for t, i in enumerate(ids)]
 
 
-@pytest.mark.parametrize("row", ["feedforward", "elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", ["feedforward", "elman", "lstm", "gru"])
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 def test_one_stream_scores_each_token_given_all_before_it(
-    row: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    name: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generation, "CHUNK", chunk)
-    model = model_of(row)
+    model = model_of(name)
     ids = np.random.default_rng(0).integers(5, V, size=50).astype(np.uint8)
     scored = score_tokens(model, ids)
     wanted = nats_by_hand(model, ids.tolist())

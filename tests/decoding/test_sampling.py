@@ -77,7 +77,7 @@ def test_what_was_not_asked_for_is_as_always_and_what_has_no_use_is_refused() ->
     assert Sampling.asked(0.5, 3, 0.9, 7) == Sampling(0.5, 3, 0.9, 7)
     for given in ({"top_k": 3}, {"top_p": 1.0}, {"seed": 0}):
         with pytest.raises(
-            ConfigError, match=f"at temperature 0 nothing is drawn, so it has no use for {next(iter(given))}"
+            ConfigError, match=f"at temperature 0 nothing is drawn, so it does not use {next(iter(given))}"
         ):
             Sampling.asked(0, **given)
     with pytest.raises(ConfigError, match="top_p must be above 0"):

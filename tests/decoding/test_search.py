@@ -41,11 +41,11 @@ class Carry(NamedTuple):
 class Translator(nn.Module):
     """A little encoder-decoder: h' = tanh(A h + E[id] + memory), W h' + b. It counts the rows it was called with."""
 
-    limit = None
+    max_length = None
 
     def __init__(self, seed: int = 3, vocabulary_size: int = V) -> None:
         super().__init__()
-        self.limit = None
+        self.max_length = None
         generator = torch.Generator().manual_seed(seed)
         self.num_outputs = vocabulary_size
         self.E = nn.Parameter(torch.randn(vocabulary_size, 6, generator=generator) * 2)
@@ -54,14 +54,14 @@ class Translator(nn.Module):
         self.b = nn.Parameter(torch.zeros(vocabulary_size).index_fill(0, torch.tensor(EOS), 2.0))
         self.rows: list[int] = []
 
-    def begin(self, sources: Tensor) -> EncoderDecoderState:
+    def encode(self, sources: Tensor) -> EncoderDecoderState:
         return EncoderDecoderState(sources, Carry(torch.zeros(len(sources), 6)))
 
     def forward(
         self, ids: Tensor, state: EncoderDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, EncoderDecoderState]:
         self.rows.append(len(ids))
-        h, logits = state.carry.h, []
+        h, logits = state.decoder.h, []
         for t in range(ids.shape[1]):
             after = torch.tanh(h @ self.A + self.E[ids[:, t]] + state.memory)
             h = after if lengths is None else torch.where((lengths > t)[:, None], after, h)
@@ -112,9 +112,9 @@ def test_a_beam_as_wide_as_the_space_is_exhaustive(alpha: float) -> None:
         assert shown(search(model, [[]], Beam(4**5, alpha, n_best=3), max_length=5)[0]) == wanted[:3]
         assert len(wanted) == 1 + 3 + 9 + 27 + 81 + 243
     translator, read = Translator(), sources(2)
-    found = search(translator, [[], [6]], beam, state=translator.begin(read), max_length=[5, 4], min_length=1)
+    found = search(translator, [[], [6]], beam, state=translator.encode(read), max_length=[5, 4], min_length=1)
     for row, (prompt, longest) in enumerate([([], 5), ([6], 4)]):
-        state = translator.begin(read[row : row + 1])
+        state = translator.encode(read[row : row + 1])
         assert shown(found[row]) == exhaustive(translator, prompt, state, alpha, longest, fewest=1)
 
 
@@ -129,7 +129,7 @@ def test_a_beam_of_one_is_greedy() -> None:
             assert a[0].log_probability == pytest.approx(b[0].log_probability, rel=1e-6)
             assert a[0].score == a[0].log_probability
     translator = Translator(36, 40)
-    state = translator.begin(sources(20))
+    state = translator.encode(sources(20))
     greedy, beam = (search(translator, [[]] * 20, how, state=state, max_length=12) for how in (GREEDY, Beam(1)))
     assert [shown(one) for one in greedy] == [shown(one) for one in beam]
     assert {one[0].ended for one in greedy} == {"eos", "length"}, "of each kind there is some"
@@ -139,11 +139,11 @@ def test_a_beam_of_one_is_greedy() -> None:
 def test_a_score_is_the_sum_of_log_probabilities(how: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(9)
     prompts = [[5, 6, 7][: row % 3] for row in range(9)]
-    found = search(translator, prompts, how, state=translator.begin(read), max_length=12)
+    found = search(translator, prompts, how, state=translator.encode(read), max_length=12)
     for row, some in enumerate(found):
         assert len(some) == (4 if isinstance(how, Beam) else 1)
         for one in some:
-            wanted = recomputed(translator, prompts[row], one, translator.begin(read[row : row + 1]))
+            wanted = recomputed(translator, prompts[row], one, translator.encode(read[row : row + 1]))
             assert one.log_probability == pytest.approx(wanted, rel=1e-5)
             length = len(one.tokens) + (one.ended == "eos")
             alpha = how.length_penalty if isinstance(how, Beam) else 0
@@ -158,9 +158,9 @@ def test_a_source_is_answered_as_if_it_were_alone(how: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(30)
     prompts = [[5, 6, 7][: row % 4] for row in range(30)]
     longest = [3 + row % 20 for row in range(30)]
-    together = search(translator, prompts, how, state=translator.begin(read), max_length=longest, min_length=2)
+    together = search(translator, prompts, how, state=translator.encode(read), max_length=longest, min_length=2)
     for row in range(30):
-        state = translator.begin(read[row : row + 1])
+        state = translator.encode(read[row : row + 1])
         (alone,) = search(translator, [prompts[row]], how, state=state, max_length=longest[row], min_length=2)
         assert shown(alone) == shown(together[row])
         assert [one.score for one in alone] == pytest.approx([one.score for one in together[row]], rel=1e-6)
@@ -176,9 +176,9 @@ def test_a_source_is_answered_as_if_it_were_alone(how: Sampling | Beam) -> None:
 @pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Beam(4, 0.0, 4)])
 def test_lengths_are_kept(how: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(20)
-    free = search(translator, [[]] * 20, how, state=translator.begin(read), max_length=60)
+    free = search(translator, [[]] * 20, how, state=translator.encode(read), max_length=60)
     for fewest, most in [(0, 1), (0, 4), (3, 5), (4, 4)]:
-        found = search(translator, [[]] * 20, how, state=translator.begin(read), min_length=fewest, max_length=most)
+        found = search(translator, [[]] * 20, how, state=translator.encode(read), min_length=fewest, max_length=most)
         for one in itertools.chain(*found):
             if one.ended == "eos":
                 assert fewest <= len(one.tokens) < most
@@ -195,7 +195,7 @@ def test_finished_sources_leave_the_batch() -> None:
     translator, read = Translator(36, 40), sources(20)
     for how, width in [(GREEDY, 1), (Beam(3, 0.0), 3)]:
         translator.rows.clear()
-        search(translator, [[]] * 20, how, state=translator.begin(read), max_length=20)
+        search(translator, [[]] * 20, how, state=translator.encode(read), max_length=20)
         assert translator.rows[0] == 20
         assert translator.rows[1:] == sorted(translator.rows[1:], reverse=True)
         assert max(translator.rows[1:]) <= 20 * width
@@ -213,19 +213,19 @@ def test_only_what_is_carried_is_reordered(monkeypatch: pytest.MonkeyPatch) -> N
         return forward(ids, state, lengths)
 
     monkeypatch.setattr(translator, "forward", watched)
-    search(translator, [[], []], Beam(3), state=translator.begin(sources(2)), min_length=8, max_length=9)
+    search(translator, [[], []], Beam(3), state=translator.encode(sources(2)), min_length=8, max_length=9)
     assert len(set(memories)) == 2, "once spread over the beams, then left where it is"
 
 
 class Table(nn.Module):
     """What comes next depends on the last token alone: logits = table[token]."""
 
-    limit = None
+    max_length = None
 
     def __init__(self, table: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.tensor(table))
-        self.num_outputs, self.limit = len(table), None
+        self.num_outputs, self.max_length = len(table), None
 
     def forward(self, ids: Tensor, state: object = None, lengths: Tensor | None = None) -> tuple[Tensor, object]:
         return self.table[ids], ()
@@ -297,7 +297,7 @@ def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Be
 def test_a_stream_is_what_search_finds(sampling: Sampling) -> None:
     translator, read = Translator(36, 40), sources(20)
     for row in range(20):
-        state = translator.begin(read[row : row + 1])
+        state = translator.encode(read[row : row + 1])
         options = {"state": state, "min_length": 1, "max_length": 7}
         (wanted,) = search(translator, [[6]], sampling, **options)[0]
         streamed = list(stream_tokens(translator, [6], sampling, **options))
@@ -306,11 +306,11 @@ def test_a_stream_is_what_search_finds(sampling: Sampling) -> None:
 
 def test_the_state_that_was_given_is_not_written() -> None:
     translator = Translator()
-    state = translator.begin(sources(3))
+    state = translator.encode(sources(3))
     before = select(state, [0, 1, 2])
     first = search(translator, [[]] * 3, Beam(3), state=state, max_length=6)
     assert torch.equal(state.memory, before.memory)
-    assert torch.equal(state.carry.h, before.carry.h)
+    assert torch.equal(state.decoder.h, before.decoder.h)
     assert search(translator, [[]] * 3, Beam(3), state=state, max_length=6) == first
 
 

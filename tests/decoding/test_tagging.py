@@ -7,7 +7,7 @@ import torch
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import Tokenizer
-from unrolled.data.encoding.words import Pieces
+from unrolled.data.encoding.words import Subwords
 from unrolled.decoding import tag, word_probabilities
 from unrolled.models import Ids, Model
 
@@ -23,7 +23,7 @@ def model(row: str) -> Model:
 
 @pytest.mark.parametrize("row", ["feedforward", "lstm"])
 def test_a_word_is_read_at_its_last_piece(row: str) -> None:
-    found = word_probabilities(model(row), Pieces(TOKENIZER, SENTENCES))
+    found = word_probabilities(model(row), Subwords(TOKENIZER, SENTENCES))
     assert found.shape == (7, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     word = 0

@@ -29,7 +29,7 @@ SOURCES = ["abc", "h", "ggggggg", "abcdefgh", "cab"]
 class Copier(nn.Module):
     """Writes the source, token by token, and then <eos>; its carry is how many tokens were written."""
 
-    num_outputs, limit, room = V, None, Model.room
+    num_outputs, max_length, remaining_length = V, None, Model.remaining_length
 
     def __init__(self, times: int = 1) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Copier(nn.Module):
         self.times = times
         self.begun: list[list[int]] = []
 
-    def begin(self, source: Tensor, lengths: Tensor) -> EncoderDecoderState:
+    def encode(self, source: Tensor, lengths: Tensor) -> EncoderDecoderState:
         self.begun.append(lengths.tolist())
         return EncoderDecoderState((source, lengths), torch.zeros(len(source), dtype=torch.long))
 
@@ -45,11 +45,11 @@ class Copier(nn.Module):
         self, ids: Tensor, state: EncoderDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, EncoderDecoderState]:
         source, source_lengths = state.memory
-        places = state.carry[:, None] + torch.arange(ids.shape[1])  # (B, T)
+        places = state.decoder[:, None] + torch.arange(ids.shape[1])  # (B, T)
         wanted = source.gather(1, places % source_lengths[:, None])
         wanted = torch.where(places < self.times * source_lengths[:, None], wanted, EOS)
         read = ids.shape[1] if lengths is None else lengths
-        return nn.functional.one_hot(wanted, V) * 9.0, EncoderDecoderState(state.memory, state.carry + read)
+        return nn.functional.one_hot(wanted, V) * 9.0, EncoderDecoderState(state.memory, state.decoder + read)
 
 
 def answers(model: nn.Module, texts: Sequence[str], how: Sampling | Beam, **options: Any) -> list[Translation]:
@@ -110,8 +110,8 @@ def test_an_answer_goes_into_json_and_onto_a_terminal() -> None:
             {"text": "ab", "tokens": 2, "score": -0.75, "log_probability": -1.0, "ended": "eos"},
             {"text": "c\nc", "tokens": 3, "score": -1.25, "log_probability": -2.5, "ended": "length"},
         ],
-        "cut": "",
+        "truncated": "",
     }
-    assert answer.shown() == "ab\t-0.750\tso\\turce\nc\\nc\t-1.250\tso\\turce\tcut at 3 tokens"
-    cut = replace(answer, cut="cut after the first 2 of 9 tokens of the source")
-    assert cut.shown().splitlines() == [f"{line}\t{cut.cut}" for line in answer.shown().splitlines()]
+    assert answer.shown() == "ab\t-0.750\tso\\turce\nc\\nc\t-1.250\tso\\turce\ttruncated at 3 tokens"
+    cut = replace(answer, truncated="truncated after the first 2 of 9 tokens of the source")
+    assert cut.shown().splitlines() == [f"{line}\t{cut.truncated}" for line in answer.shown().splitlines()]

@@ -55,7 +55,7 @@ def test_figures_that_can_be_counted_by_hand() -> None:
     answers = ["K AO R S", "AH M", "F R IY", ""]
     references = [["K AO R S"], ["EH M", "AH M Z Z"], ["T R IY S", "F R AY"], ["IY"]]
     result = evaluate(answers, references, nats=[1.0, 2.0, 3.0, 0.0], tokens=[2, 1, 1, 1])
-    assert (result.n, result.references, result.cut) == (4, 6, 0)
+    assert (result.n, result.references, result.truncated) == (4, 6, 0)
     assert result.exact_match == 1 / 4
     assert result.word_edit_rate == pytest.approx((0 + 1 + 1 + 1) / (4 + 2 + 3 + 1))
     assert result.character_edit_rate == pytest.approx((0 + 1 + 1 + 2) / (8 + 4 + 6 + 2))
@@ -131,7 +131,7 @@ def test_longer_sources_stand_apart() -> None:
 
 
 def test_it_goes_into_json_and_onto_a_terminal() -> None:
-    result = evaluate(*corpus(), cut=3)
+    result = evaluate(*corpus(), truncated=3)
     figures = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert figures["bleu_interval"] == list(result.bleu_interval)
     assert figures["by_length"][0]["chrf_interval"] == list(result.by_length[0].chrf_interval)

@@ -53,14 +53,14 @@ def test_a_decoder_s_top_layer_moves_later_answers_through_its_state(row: str, n
     found = gradient(model, example)
     names = [f"decoder.lstm.l{i}.gradient" for i in range(num_layers)]
     assert {name for name in found if name.startswith("decoder.")} == set(names)
-    begun, cut = model.begin(example.source.ids), 2
+    begun, cut = model.encode(example.source.ids), 2
     with torch.no_grad():
         _, state = model(example.inputs[:, :cut], begun)
-    layers = state.carry.layers if row == "attention" else state.carry
+    layers = state.decoder.layers if row == "attention" else state.decoder
     h = layers[-1].h.clone().requires_grad_()
     layers = (*layers[:-1], layers[-1]._replace(h=h))
-    carry = state.carry._replace(layers=layers) if row == "attention" else layers
-    logits, _ = model(example.inputs[:, cut:], state._replace(carry=carry))
+    decoder = state.decoder._replace(layers=layers) if row == "attention" else layers
+    logits, _ = model(example.inputs[:, cut:], state._replace(decoder=decoder))
     for a in range(cut, example.inputs.shape[1]):
         (slope,) = torch.autograd.grad(logits[0, a - cut].log_softmax(0)[example.answers[a]], h, retain_graph=True)
         torch.testing.assert_close(found[names[-1]][a, cut - 1], slope.norm(), rtol=1e-9, atol=1e-12)
@@ -73,7 +73,7 @@ def test_the_top_layer_s_own_step_is_the_head_s_gradient() -> None:
     _, example = observe(model, run.example(("abcd", "DCBA")), Header())
     found = gradient(model, example)["decoder.lstm.l1.gradient"]
     with torch.no_grad():
-        logits, _ = model(example.inputs, model.begin(example.source.ids))
+        logits, _ = model(example.inputs, model.encode(example.source.ids))
     p = logits[0].softmax(dim=1)
     weight = model.head.weight.detach()
     for a, answer in enumerate(example.answers.tolist()):
@@ -83,7 +83,7 @@ def test_the_top_layer_s_own_step_is_the_head_s_gradient() -> None:
 def test_backends_and_hooks_are_as_they_were() -> None:
     run = small.text_run("gru")
     before = [layer.backend for layer in run.model.layers.layers]
-    run.explain("the", gradient=True, influence=False)
+    run.explain("the", gradient=True, attribution=False)
     assert [layer.backend for layer in run.model.layers.layers] == before
 
 

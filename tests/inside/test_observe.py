@@ -9,18 +9,18 @@ import torch
 import small
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.inside import Trace, find
-from unrolled.lineage import rows_for
+from unrolled.lineage import architectures_for
 from unrolled.training import Run
 
 RUNS: dict[str, tuple[Callable[[], Run], Any]] = {}
-for _row in rows_for("classify"):
+for _row in architectures_for("classify"):
     RUNS[f"classify-{_row.name}"] = (lambda row=_row.name: small.trained(row, num_layers=2), "the film is no5 warm")
     RUNS[f"image-{_row.name}"] = (lambda row=_row.name: small.image_run(row), small.pictures()[0][0])
-for _row in rows_for("tag"):
+for _row in architectures_for("tag"):
     RUNS[f"tag-{_row.name}"] = (lambda row=_row.name: small.tag_run(row), "the no3 plot is fine")
-for _row in rows_for("generate"):
+for _row in architectures_for("generate"):
     RUNS[f"generate-{_row.name}"] = (lambda row=_row.name: small.text_run(row), "the film")
-for _row in rows_for("translate"):
+for _row in architectures_for("translate"):
     RUNS[f"translate-{_row.name}"] = (lambda row=_row.name: small.translation_run(row), ("abcd", "DCBA"))
 for _name, _own in {
     "both": {"bidirectional": True, "num_layers": 2, "cell": "lstm"},
@@ -47,7 +47,7 @@ def untraced(run: Run, given: Any) -> torch.Tensor:
     """The logits (A, V) without any watching."""
     example = run.example(given)
     with torch.inference_mode():
-        state = None if example.source is None else run.model.begin(example.source.ids)
+        state = None if example.source is None else run.model.encode(example.source.ids)
         logits, _ = run.model(example.inputs, state)
     return logits if run.model.answer == "once" else logits[0, example.steps]
 
@@ -112,7 +112,7 @@ def test_weights_are_what_the_scores_say_and_make_the_context(name: str) -> None
             close(trace[base + "context"], weights @ trace[base + "value"])
     if "attention.weights" in trace:
         run, given = RUNS[name][0](), RUNS[name][1]
-        outputs = run.model.begin(run.example(given).source.ids).memory.outputs[0]
+        outputs = run.model.encode(run.example(given).source.ids).memory.outputs[0]
         close(trace["attention.context"], trace["attention.weights"] @ outputs)
 
 
@@ -125,7 +125,7 @@ def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
     with torch.no_grad():
         handle = block.attention.register_forward_hook(lambda part, args, returned: seen.append(returned[0]))
         example = run.example(("abcd", "DCBA"))
-        run.model(example.inputs, run.model.begin(example.source.ids))
+        run.model(example.inputs, run.model.encode(example.source.ids))
         handle.remove()
         context = trace["decoder.transformer.l0.context"].transpose(0, 1).flatten(1)
         close(seen[0][0], block.attention.output(context))
@@ -157,9 +157,9 @@ def test_words_are_asked_where_they_end() -> None:
 
 
 def test_a_long_text_is_cut_and_says_so() -> None:
-    trace = small.trained("gru").explain("film " * 30, limit=7)
+    trace = small.trained("gru").explain("film " * 30, max_length=7)
     assert len(trace["tokens"]) == 7
-    assert trace.about.cut == "cut after the first 7 of 30 tokens"
+    assert trace.about.truncated == "truncated after the first 7 of 30 tokens"
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:

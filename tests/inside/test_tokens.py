@@ -4,7 +4,7 @@ import pytest
 
 from unrolled.data.encoding.tokenizers import BOS, UNK, Tokenizer
 from unrolled.errors import DataError
-from unrolled.inside.tokens import cut, read, read_words, written
+from unrolled.inside.tokens import read, read_words, truncate, written
 
 TEXTS = ["The film's fine, the plot is not.", "the fine plot", "film fine the plot is, not the 's"]
 
@@ -74,7 +74,7 @@ def test_what_is_written_stands_where_it_says(kind: str) -> None:
 
 def test_what_is_cut_is_said() -> None:
     found = read(tokenizer("word"), "the fine plot")
-    assert cut(found, 3) == (found, "")
-    short, said = cut(found, 2)
+    assert truncate(found, 3) == (found, "")
+    short, said = truncate(found, 2)
     assert short.tokens == ("the", "fine")
-    assert said == "cut after the first 2 of 3 tokens"
+    assert said == "truncated after the first 2 of 3 tokens"

@@ -13,7 +13,7 @@ from unrolled.errors import CheckpointError, TraceError
 from unrolled.inside import Header, Trace, trace
 
 ABOUT = Header(
-    run="films-gru-1", row="gru", cell="gru", task="classify", text="a fine film", tokens=("a", "fine"),
+    run="films-gru-1", model_name="gru", cell="gru", task="classify", text="a fine film", tokens=("a", "fine"),
     guesses=(("pos", "neg"),),
 )  # fmt: skip
 
@@ -43,10 +43,12 @@ def test_an_unknown_name_names_the_nearest() -> None:
 
 def test_a_tensor_of_other_rows_says_which_rows_have_it() -> None:
     with pytest.raises(
-        TraceError, match=r'no "attention.weights", .*: it belongs to row attention; this trace is of row'
+        TraceError, match=r'no "attention.weights", .*: it belongs to model attention; this trace is of row'
     ):
         made()["attention.weights"]
-    with pytest.raises(TraceError, match=r"to row lstm, and rows encoder_decoder and attention with cell lstm; this"):
+    with pytest.raises(
+        TraceError, match=r"to model lstm, and models encoder_decoder and attention with cell lstm; this"
+    ):
         made()["lstm.l0.f"]
 
 

@@ -117,7 +117,7 @@ def test_two_continuations_of_one_state_equal_two_runs(lengths: Tensor | None, g
         _, state = layer(x, None, lengths)
         kept = [leaf.clone() for leaf in state]
         first, state_one = continued(layer, one[:, :2], state)
-        second, state_two = continued(layer, two, state)  # finds the room written on
+        second, state_two = continued(layer, two, state)  # finds the buffer written on
         rest, _ = continued(layer, one[:, 2:], state_one)
         assert all(torch.equal(leaf, was) for leaf, was in zip(state, kept, strict=True))
         for b, length in enumerate([T] * B if lengths is None else lengths.tolist()):
@@ -136,7 +136,7 @@ def test_a_step_is_written_where_there_is_room() -> None:
         for _ in range(60):
             _, state = layer(torch.randn(2, 1, D), state)
             places.add(state.key.data_ptr())
-    assert len(places) == 4, "room for 8, 16, 32 and 64 steps"
+    assert len(places) == 4, "buffer for 8, 16, 32 and 64 steps"
     assert state.key.shape == (2, N, 64, D // N)
 
 

@@ -68,7 +68,7 @@ def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
 
 def test_blocks_go_on_behind_each_rows_own_steps() -> None:
     torch.manual_seed(0)
-    blocks = Blocks(3, D, 2, num_heads=N, inner_size=16, causal=True, limit=20).double().eval()
+    blocks = Blocks(3, D, 2, num_heads=N, inner_size=16, causal=True, max_length=20).double().eval()
     x, more = torch.randn(B, T, 3, dtype=torch.float64), torch.randn(B, 2, 3, dtype=torch.float64)
     lengths = torch.tensor([5, 2, 1])
     _, state = blocks(x, None, lengths)

@@ -9,13 +9,13 @@ from unrolled.layers import Dropout
 from unrolled.layers.dropout import keep_mask
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.01])
-def test_the_share_is_dropped_and_the_rest_scaled(share: float) -> None:
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9, 0.01])
+def test_the_share_is_dropped_and_the_rest_scaled(rate: float) -> None:
     torch.manual_seed(0)
-    mask = keep_mask(torch.zeros(0), (501, 503), share)
+    mask = keep_mask(torch.zeros(0), (501, 503), rate)
     n = mask.numel()
-    assert abs(float((mask == 0).double().mean()) - share) < CHANCE_SIGMAS * math.sqrt(share * (1 - share) / n)
-    assert torch.equal(mask.unique(), torch.tensor([0, 1 / (1 - share)]))
+    assert abs(float((mask == 0).double().mean()) - rate) < CHANCE_SIGMAS * math.sqrt(rate * (1 - rate) / n)
+    assert torch.equal(mask.unique(), torch.tensor([0, 1 / (1 - rate)]))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 4])

@@ -1,4 +1,4 @@
-"""Places: the sinusoids are the formula's, rows begin where they stand, and the limit is named."""
+"""Places: the sinusoids are the formula's, rows begin where they stand, and the max_length is named."""
 
 import math
 
@@ -11,7 +11,7 @@ from unrolled.layers import Position
 
 @pytest.mark.parametrize("size", [8, 7])
 def test_sinusoids_are_those_of_the_paper(size: int) -> None:
-    places = Position(size, limit=100)(torch.zeros(1, 40, size, dtype=torch.float64))
+    places = Position(size, max_length=100)(torch.zeros(1, 40, size, dtype=torch.float64))
     for t in (0, 1, 39):
         for d in range(size):
             angle = t / 10_000 ** (2 * (d // 2) / size)
@@ -20,7 +20,7 @@ def test_sinusoids_are_those_of_the_paper(size: int) -> None:
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
 def test_rows_begin_where_they_stand(kind: str) -> None:
-    position, x = Position(6, kind, limit=9), torch.randn(3, 4, 6)
+    position, x = Position(6, kind, max_length=9), torch.randn(3, 4, 6)
     from_start = position(torch.zeros(1, 9, 6))[0]
     y = position(x, torch.tensor([0, 5, 2]))
     for b, begin in enumerate((0, 5, 2)):
@@ -29,7 +29,7 @@ def test_rows_begin_where_they_stand(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
 def test_padding_needs_no_place(kind: str) -> None:
-    position, x = Position(6, kind, limit=9), torch.randn(2, 8, 6)
+    position, x = Position(6, kind, max_length=9), torch.randn(2, 8, 6)
     from_start = position(torch.zeros(1, 9, 6))[0]
     y = position(x, torch.tensor([7, 1]), torch.tensor([2, 8]))  # the longest of both would end at 15
     torch.testing.assert_close(y[0, :2], x[0, :2] + from_start[7:])
@@ -41,14 +41,14 @@ def test_padding_needs_no_place(kind: str) -> None:
 
 
 def test_a_sequence_beyond_the_limit_is_refused() -> None:
-    position = Position(6, "learned", limit=9)
+    position = Position(6, "learned", max_length=9)
     position(torch.zeros(1, 9, 6))
     with pytest.raises(ShapeError, match=r"at most 9 steps here \(window\): got 10"):
         position(torch.zeros(1, 10, 6))
     with pytest.raises(ShapeError, match="got 11"):
         position(torch.zeros(2, 1, 6), torch.tensor([3, 10]))
     with pytest.raises(ConfigError, match="position must be"):
-        Position(6, "rotary", limit=9)
+        Position(6, "rotary", max_length=9)
     with pytest.raises(ConfigError, match="say how many"):
         Position(6, "learned")
     assert Position(6)(torch.zeros(1, 5_000, 6)).shape == (1, 5_000, 6)

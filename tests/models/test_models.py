@@ -55,59 +55,59 @@ def test_read_is_what_it_says(read: str) -> None:
 def test_the_bag_forgets_order_and_the_other_rows_do_not() -> None:
     torch.manual_seed(0)
     forward, backward = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[8, 7, 6, 5]])
-    for row in BUILT:
-        if "classify" not in row.tasks:
+    for architecture in BUILT:
+        if "classify" not in architecture.tasks:
             continue
-        model = build(row.name, Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=8)).eval()
+        model = build(architecture.name, Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=8)).eval()
         same = torch.allclose(model(forward)[0], model(backward)[0], rtol=0, atol=1e-6)
-        assert same == (row.name == "feedforward")
+        assert same == (architecture.name == "feedforward")
 
 
 # Every option of ModelConfig, its other value, and a context where it applies.
-RECURRENT, FIXED, ATTENTION = {"row": "gru"}, {"row": "encoder_decoder"}, {"row": "attention"}
-GPT = {"row": "gpt", "answer": "each"}
+RECURRENT, FIXED, ATTENTION = {"model": "gru"}, {"model": "encoder_decoder"}, {"model": "attention"}
+GPT = {"model": "gpt", "answer": "each"}
 OPTIONS = [
     laws.Option("embedding_size", 7, RECURRENT),
     laws.Option("embedding_std", 0.5, RECURRENT),
-    laws.Option("embedding_std", 0.5, {"row": "feedforward"}),
+    laws.Option("embedding_std", 0.5, {"model": "feedforward"}),
     laws.Option("hidden_size", 6, RECURRENT),
-    laws.Option("hidden_size", 6, {"row": "feedforward"}),
+    laws.Option("hidden_size", 6, {"model": "feedforward"}),
     laws.Option("num_layers", 2, RECURRENT),
-    laws.Option("num_layers", 2, {"row": "feedforward"}),
+    laws.Option("num_layers", 2, {"model": "feedforward"}),
     laws.Option("bidirectional", True, RECURRENT),
-    laws.Option("bidirectional", True, {"row": "feedforward", "answer": "each"}),
+    laws.Option("bidirectional", True, {"model": "feedforward", "answer": "each"}),
     laws.Option("read", "mean", RECURRENT),
-    laws.Option("read", "max", {"row": "lstm", "read": "mean"}),
-    laws.Option("read", "max", {"row": "feedforward"}),
-    laws.Option("window", 3, {"row": "feedforward", "answer": "each"}),
+    laws.Option("read", "max", {"model": "lstm", "read": "mean"}),
+    laws.Option("read", "max", {"model": "feedforward"}),
+    laws.Option("window", 3, {"model": "feedforward", "answer": "each"}),
     laws.Option("dropout", 0.5, RECURRENT),
-    laws.Option("dropout", 0.5, {"row": "feedforward"}),
-    laws.Option("variational", True, {"row": "gru", "dropout": 0.5}),
-    laws.Option("variational", True, {"row": "gru"}, changes=False),  # nothing to drop
-    laws.Option("variational", True, {"row": "feedforward", "dropout": 0.5}),
+    laws.Option("dropout", 0.5, {"model": "feedforward"}),
+    laws.Option("variational", True, {"model": "gru", "dropout": 0.5}),
+    laws.Option("variational", True, {"model": "gru"}, changes=False),  # nothing to drop
+    laws.Option("variational", True, {"model": "feedforward", "dropout": 0.5}),
     laws.Option("recurrent_dropout", 0.5, RECURRENT),
-    laws.Option("recurrent_dropout", 0.5, {"row": "elman"}),
-    laws.Option("recurrent_dropout", 0.5, {"row": "lstm"}),
-    laws.Option("nonlinearity", "relu", {"row": "elman"}),
-    laws.Option("nonlinearity", "tanh", {"row": "elman"}, changes=False),  # its default
-    laws.Option("nonlinearity", "tanh", {"row": "feedforward"}),
-    laws.Option("bidirectional", True, {"row": "transformer"}, changes=False),  # it is, told so or not
-    laws.Option("num_heads", 2, {"row": "transformer"}),
-    laws.Option("feedforward_size", 7, {"row": "transformer"}),
-    laws.Option("feedforward_size", 32, {"row": "transformer"}, changes=False),  # its default
-    laws.Option("norm", "post", {"row": "transformer"}),
+    laws.Option("recurrent_dropout", 0.5, {"model": "elman"}),
+    laws.Option("recurrent_dropout", 0.5, {"model": "lstm"}),
+    laws.Option("nonlinearity", "relu", {"model": "elman"}),
+    laws.Option("nonlinearity", "tanh", {"model": "elman"}, changes=False),  # its default
+    laws.Option("nonlinearity", "tanh", {"model": "feedforward"}),
+    laws.Option("bidirectional", True, {"model": "transformer"}, changes=False),  # it is, told so or not
+    laws.Option("num_heads", 2, {"model": "transformer"}),
+    laws.Option("feedforward_size", 7, {"model": "transformer"}),
+    laws.Option("feedforward_size", 32, {"model": "transformer"}, changes=False),  # its default
+    laws.Option("norm", "post", {"model": "transformer"}),
     laws.Option("position", "learned", GPT),
-    laws.Option("nonlinearity", "gelu", {"row": "transformer"}),
+    laws.Option("nonlinearity", "gelu", {"model": "transformer"}),
     laws.Option("nonlinearity", "gelu", GPT, changes=False),  # its default
-    laws.Option("dropout", 0.5, {"row": "transformer"}),
+    laws.Option("dropout", 0.5, {"model": "transformer"}),
     laws.Option("dropout", 0.5, GPT),
-    laws.Option("read", "max", {"row": "transformer"}),
+    laws.Option("read", "max", {"model": "transformer"}),
     laws.Option("window", 9, {**GPT, "position": "learned"}),
     laws.Option("window", 9, GPT, changes=False),  # a limit, not a number of parameters
     laws.Option("tied", True, {**GPT, "pairs": True}),
-    laws.Option("tied", True, {"row": "transformer", "pairs": True}),
-    laws.Option("forget_bias", 2.0, {"row": "lstm"}),
-    laws.Option("forget_bias", 1.0, {"row": "lstm"}, changes=False),  # its default
+    laws.Option("tied", True, {"model": "transformer", "pairs": True}),
+    laws.Option("forget_bias", 2.0, {"model": "lstm"}),
+    laws.Option("forget_bias", 1.0, {"model": "lstm"}, changes=False),  # its default
     *(
         laws.Option(name, value, {**context, **more})
         for context in (FIXED, ATTENTION)
@@ -139,19 +139,19 @@ OPTIONS = [
 
 def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
     """Parameters, the logits in training mode and all gradients of a small model."""
-    hidden_size = 8 if settings["row"] in ATTENTIVE else 5
+    hidden_size = 8 if settings["model"] in ATTENTIVE else 5
     settings = {"embedding_size": 6, "hidden_size": hidden_size, "dropout": 0.0, **settings}
-    row, answer = str(settings.pop("row")), settings.pop("answer", "once")
+    name, answer = str(settings.pop("model")), settings.pop("answer", "once")
     inputs = PAIRS._replace(source_size=11, shared=bool(settings.pop("shared", False)))
-    pairs = (row in SEQ2SEQ and row not in ATTENTIVE) or bool(settings.pop("pairs", False))
+    pairs = (name in SEQ2SEQ and name not in ATTENTIVE) or bool(settings.pop("pairs", False))
     config = ModelConfig(**settings)
     torch.manual_seed(0)
     if pairs:
-        model, answer = SEQ2SEQ[row](inputs, 11, config, answer="each"), "each"
+        model, answer = SEQ2SEQ[name](inputs, 11, config, answer="each"), "each"
     else:
-        model = build(row, Ids(11), 4, config, answer=answer)
+        model = build(name, Ids(11), 4, config, answer=answer)
     torch.manual_seed(1)
-    logits, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS) if pairs else None, LENGTHS)
+    logits, _ = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS) if pairs else None, LENGTHS)
     F.cross_entropy(logits if answer == "once" else logits[:, -1], torch.tensor([0, 1, 2])).backward()
     return {
         "logits": logits.detach(),
@@ -168,28 +168,28 @@ def test_every_option_matters() -> None:
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ("feedforward", {"bidirectional": True}, "row feedforward has no use for bidirectional"),
+        ("feedforward", {"bidirectional": True}, "model feedforward does not use bidirectional"),
         ("feedforward", {"recurrent_dropout": 0.2}, "no use for recurrent_dropout"),
         ("feedforward", {"read": "last"}, "a bag has none"),
-        ("feedforward", {"window": 3}, "row feedforward has no use for window"),
-        ("feedforward", {"answer": "each", "read": "mean"}, "row feedforward has no use for read"),
-        ("gru", {"answer": "each", "read": "max"}, "row gru has no use for read"),
-        ("gru", {"window": 3}, "row gru has no use for window"),
-        ("gru", {"forget_bias": 1.0}, "row gru has no use for forget_bias"),
-        ("lstm", {"nonlinearity": "relu"}, "row lstm has no use for nonlinearity"),
+        ("feedforward", {"window": 3}, "model feedforward does not use window"),
+        ("feedforward", {"answer": "each", "read": "mean"}, "model feedforward does not use read"),
+        ("gru", {"answer": "each", "read": "max"}, "model gru does not use read"),
+        ("gru", {"window": 3}, "model gru does not use window"),
+        ("gru", {"forget_bias": 1.0}, "model gru does not use forget_bias"),
+        ("lstm", {"nonlinearity": "relu"}, "model lstm does not use nonlinearity"),
         ("transformer", {"read": "last"}, "sees all steps at once"),
-        ("transformer", {"recurrent_dropout": 0.2}, "row transformer has no use for recurrent_dropout"),
+        ("transformer", {"recurrent_dropout": 0.2}, "model transformer does not use recurrent_dropout"),
         ("transformer", {"hidden_size": 130}, "must be divisible by num_heads: got 130 and 4; try 128 or 132"),
         ("gpt", {}, "gives no one answer"),
-        ("gpt", {"answer": "each", "read": "max"}, "row gpt has no use for read"),
+        ("gpt", {"answer": "each", "read": "max"}, "model gpt does not use read"),
         ("attention", {}, "takes Pairs and answers at each step"),
         ("perceptron", {}, "not in the lineage"),
     ],
 )
-def test_what_a_row_has_no_use_for_is_refused(row: str, options: dict[str, object], message: str) -> None:
+def test_what_a_row_has_no_use_for_is_refused(name: str, options: dict[str, object], message: str) -> None:
     answer = options.pop("answer", "once")
     with pytest.raises(ConfigError, match=message):
-        build(row, Ids(11), 4, ModelConfig(**options), answer=answer)
+        build(name, Ids(11), 4, ModelConfig(**options), answer=answer)
 
 
 def test_bad_arguments_are_named() -> None:
@@ -203,7 +203,7 @@ def test_bad_arguments_are_named() -> None:
 
 def test_a_model_without_an_encoder_has_nothing_to_begin() -> None:
     with pytest.raises(ConfigError, match="has no encoder"):
-        build("gru", Ids(11), 4, ModelConfig()).begin(IDS)
+        build("gru", Ids(11), 4, ModelConfig()).encode(IDS)
     with pytest.raises(NotImplementedError, match="forward"):
         Model(Ids(11), 4, ModelConfig())(IDS)
 
@@ -211,14 +211,14 @@ def test_a_model_without_an_encoder_has_nothing_to_begin() -> None:
 def test_what_a_window_reaches_and_what_it_does_not() -> None:
     torch.manual_seed(0)
     model = build("feedforward", Ids(11), 4, ModelConfig(embedding_size=6, window=3), answer="each").eval()
-    assert model.reach == 3
+    assert model.receptive_field == 3
     ids = torch.tensor([[5, 6, 7, 8]])
     for place in range(4):
         changed = ids.clone()
         changed[0, place] = 9
         same = torch.equal(model(ids)[0][0, -1], model(changed)[0][0, -1])
         assert same == (place < 1), "only the last 3 of 4 are seen"
-    assert build("gru", Ids(11), 4, ModelConfig(), answer="each").reach is None
+    assert build("gru", Ids(11), 4, ModelConfig(), answer="each").receptive_field is None
 
 
 @pytest.mark.parametrize(("window", "seen"), [(1, [2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
@@ -251,10 +251,10 @@ def test_two_requests_share_one_model() -> None:
 @pytest.mark.parametrize(
     ("row", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
 )
-def test_a_recurrent_or_windows_answer_has_the_same_bits_in_any_company(row: str, answer: Answer) -> None:
+def test_a_recurrent_or_windows_answer_has_the_same_bits_in_any_company(name: str, answer: Answer) -> None:
     """At sizes where torch's own products of one row and of sixteen differ."""
     torch.manual_seed(0)
-    model = build(row, Ids(90), 81, ModelConfig(embedding_size=48, hidden_size=64), answer=answer).eval()
+    model = build(name, Ids(90), 81, ModelConfig(embedding_size=48, hidden_size=64), answer=answer).eval()
     ids, lengths = torch.randint(5, 90, (16, 21)), torch.arange(6, 22)
     with torch.inference_mode():
         together, _ = model(ids, None, lengths)

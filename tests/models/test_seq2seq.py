@@ -38,7 +38,7 @@ def test_a_fresh_model_is_near_chance(case: PairsCase) -> None:
     torch.manual_seed(0)
     model = case.make().eval()
     source, ids = torch.randint(5, 9, (64, 6)), torch.randint(5, 11, (64, 7))
-    logits, _ = model(ids, model.begin(source))
+    logits, _ = model(ids, model.encode(source))
     loss = F.cross_entropy(logits.flatten(0, 1), torch.randint(5, 11, (64 * 7,)))
     assert logits.shape == (64, 7, 11)
     assert abs(float(loss.detach()) / math.log(11) - 1) < 0.05
@@ -48,8 +48,8 @@ def test_a_fresh_model_is_near_chance(case: PairsCase) -> None:
 def test_the_decoder_begins_with_what_the_bridge_makes_of_the_encoders_final_states(case: PairsCase) -> None:
     """Layer by layer, field by field: tanh(W [forward's last; backward's first] + b)."""
     model = made(case)
-    state = model.begin(SOURCE, SOURCE_LENGTHS)
-    first = state.carry.layers if isinstance(model, AttentionModel) else state.carry
+    state = model.encode(SOURCE, SOURCE_LENGTHS)
+    first = state.decoder.layers if isinstance(model, AttentionModel) else state.decoder
     for row, length in enumerate(SOURCE_LENGTHS.tolist()):
         x = model.source_vectors(SOURCE[[row], :length])
         for layer, bridge, begun in zip(model.encoder.layers, model.bridge, first, strict=True):
@@ -67,20 +67,20 @@ def test_a_reversed_source_is_the_source_read_from_its_end(case: PairsCase) -> N
     reverse = made(PairsCase(case.row, {**options, "reverse_source": True}))
     reverse.load_state_dict(forwards.state_dict())
     turned = torch.tensor([[8, 7, 6, 5], [8, 7, 0, 0], [6, 5, 8, 0]])
-    logits, state = reverse(IDS, reverse.begin(SOURCE, SOURCE_LENGTHS), LENGTHS)
-    expected, expected_state = forwards(IDS, forwards.begin(turned, SOURCE_LENGTHS), LENGTHS)
-    assert not torch.allclose(logits, forwards(IDS, forwards.begin(SOURCE, SOURCE_LENGTHS), LENGTHS)[0])
+    logits, state = reverse(IDS, reverse.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)
+    expected, expected_state = forwards(IDS, forwards.encode(turned, SOURCE_LENGTHS), LENGTHS)
+    assert not torch.allclose(logits, forwards(IDS, forwards.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)[0])
     close(logits[0], expected[0])
     if case.row == "attention":  # a weight speaks of a place in the source, in whatever order it was read
-        close(state.carry.weights[0], expected_state.carry.weights[0].flip(0))
+        close(state.decoder.weights[0], expected_state.decoder.weights[0].flip(0))
 
 
 def test_additive_attention_looks_with_the_state_before_the_step() -> None:
     model = made(PairsCase("attention", {"bidirectional": True}))
-    state = model.begin(SOURCE, SOURCE_LENGTHS)
+    state = model.encode(SOURCE, SOURCE_LENGTHS)
     outputs, score, cell = state.memory.outputs, model.decoder.score, model.decoder.layers.layers[0].cell
     here = torch.arange(4) < SOURCE_LENGTHS.unsqueeze(1)
-    s, expected = state.carry.layers[0], []
+    s, expected = state.decoder.layers[0], []
     for t in range(5):
         a = torch.tanh((s.h @ score.query.weight.T).unsqueeze(1) + outputs @ score.key.weight.T + score.key.bias)
         weights = (a @ score.v).masked_fill(~here, -torch.inf).softmax(1)
@@ -90,18 +90,18 @@ def test_additive_attention_looks_with_the_state_before_the_step() -> None:
         expected.append(model.head(y))
     logits, after = model(IDS, state)
     close(logits, torch.stack(expected, dim=1))
-    close(after.carry.weights, weights)
-    close(after.carry.context, context)
+    close(after.decoder.weights, weights)
+    close(after.decoder.context, context)
 
 
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("score", ["dot", "general"])
 def test_luongs_attention_looks_with_the_state_after_the_step(score: str, feeding: bool) -> None:
     model = made(PairsCase("attention", {"score": score, "input_feeding": feeding, "num_layers": 2}))
-    state = model.begin(SOURCE, SOURCE_LENGTHS)
+    state = model.encode(SOURCE, SOURCE_LENGTHS)
     outputs, decoder = state.memory.outputs, model.decoder
     here = torch.arange(4) < SOURCE_LENGTHS.unsqueeze(1)
-    s, fed, expected = state.carry.layers, torch.zeros(3, 5).double(), []
+    s, fed, expected = state.decoder.layers, torch.zeros(3, 5).double(), []
     for t in range(5):
         x = model.embedding.weight[IDS[:, t]]
         y, s = decoder.layers((torch.cat([x, fed], dim=1) if feeding else x).unsqueeze(1), s)
@@ -112,8 +112,8 @@ def test_luongs_attention_looks_with_the_state_after_the_step(score: str, feedin
         expected.append(model.head(fed))
     logits, after = model(IDS, state)
     close(logits, torch.stack(expected, dim=1))
-    close(after.carry.weights, weights)
-    close(after.carry.context, context)
+    close(after.decoder.weights, weights)
+    close(after.decoder.context, context)
 
 
 @cases
@@ -121,8 +121,8 @@ def test_gradients(case: PairsCase) -> None:
     model = made(case)
 
     def function(*_: Tensor) -> list[Tensor]:
-        logits, state = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS), LENGTHS)
-        return [logits, *(leaf for leaf in leaves(state.carry))]
+        logits, state = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)
+        return [logits, *(leaf for leaf in leaves(state.decoder))]
 
     assert torch.autograd.gradcheck(function, tuple(model.parameters()), fast_mode=True)
 
@@ -132,7 +132,7 @@ def test_keys_are_projected_once(score: str, monkeypatch: pytest.MonkeyPatch) ->
     model = made(PairsCase("attention", {"score": score}))
     calls = []
     monkeypatch.setattr(model.decoder.score.key, "forward", lambda x: (calls.append(1), x[..., :5])[1])
-    state = model.begin(SOURCE, SOURCE_LENGTHS)
+    state = model.encode(SOURCE, SOURCE_LENGTHS)
     for t in range(5):
         _, state = model(IDS[:, t : t + 1], state)
     assert calls == [1]
@@ -142,9 +142,9 @@ def test_keys_are_projected_once(score: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_beams_of_one_source_reorder_what_is_carried_alone(case: PairsCase) -> None:
     model = made(case)
     source, order = SOURCE[:1].expand(3, -1), [2, 0, 2]
-    _, state = model(IDS[:, :3], model.begin(source))
-    logits, _ = model(IDS[order, 3:], state._replace(carry=select(state.carry, order)))
-    close(logits, model(IDS[order], model.begin(source))[0][:, 3:])
+    _, state = model(IDS[:, :3], model.encode(source))
+    logits, _ = model(IDS[order, 3:], state._replace(decoder=select(state.decoder, order)))
+    close(logits, model(IDS[order], model.encode(source))[0][:, 3:])
 
 
 @cases
@@ -152,18 +152,18 @@ def test_frozen_it_decodes_the_same(case: PairsCase) -> None:
     torch.manual_seed(0)
     model = case.make().eval()
     with torch.inference_mode():
-        logits, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS))
+        logits, _ = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS))
         with frozen(model):
-            state = model.begin(SOURCE, SOURCE_LENGTHS)
+            state = model.encode(SOURCE, SOURCE_LENGTHS)
             for t in range(5):
                 step, state = model(IDS[:, t : t + 1], state)
                 torch.testing.assert_close(step[:, 0], logits[:, t])
 
 
-@pytest.mark.parametrize("row", ["encoder_decoder", "attention"])
+@pytest.mark.parametrize("name", ["encoder_decoder", "attention"])
 @pytest.mark.parametrize(("size", "shared"), [(6, False), (5, False), (6, True)])
-def test_tied_vectors_are_the_heads_weights(row: str, size: int, shared: bool) -> None:
-    case = PairsCase(row, {"tied": True, "embedding_size": size})
+def test_tied_vectors_are_the_heads_weights(name: str, size: int, shared: bool) -> None:
+    case = PairsCase(name, {"tied": True, "embedding_size": size})
     model = made(case, inputs=Pairs(11 if shared else 9, 11, shared))
     y = torch.randn(2, 3, 5).double()
     projected = y if size == 5 else y @ model.head.project.weight.T
@@ -183,7 +183,7 @@ def test_only_the_lowest_layer_of_additive_attention_waits_for_what_is_seen(monk
     run = Recurrent.forward
     monkeypatch.setattr(Recurrent, "forward", lambda self, x, *rest: (steps.append(x.shape[1]), run(self, x, *rest))[1])
     with torch.no_grad():
-        state = model.begin(SOURCE)
+        state = model.encode(SOURCE)
         steps.clear()
         model(IDS, state)
     assert steps == [5]
@@ -191,41 +191,41 @@ def test_only_the_lowest_layer_of_additive_attention_waits_for_what_is_seen(monk
 
 def test_without_a_source_nothing_begins() -> None:
     model = PAIRS_MODELS[0].make()
-    with pytest.raises(ConfigError, match="row encoder_decoder has an encoder: call begin"):
+    with pytest.raises(ConfigError, match="model encoder_decoder has an encoder: call encode"):
         model(IDS)
     with pytest.raises(ShapeError, match="a source has at least one token: row 1 has none"):
-        model.begin(SOURCE, torch.tensor([4, 0, 3]))
+        model.encode(SOURCE, torch.tensor([4, 0, 3]))
     with pytest.raises(ShapeError, match="a source has at least one token: row 0 has none"):
-        model.begin(SOURCE[:, :0])
+        model.encode(SOURCE[:, :0])
     with pytest.raises(ShapeError, match="ids must lie between 0 and 8: got 9"):
-        model.begin(torch.tensor([[9]]))
+        model.encode(torch.tensor([[9]]))
     with pytest.raises(ShapeError, match="lengths must lie between 0 and T=4"):
-        model.begin(SOURCE, torch.tensor([5, 1, 1]))
+        model.encode(SOURCE, torch.tensor([5, 1, 1]))
 
 
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ("encoder_decoder", {"score": "dot"}, "row encoder_decoder has no use for score"),
+        ("encoder_decoder", {"score": "dot"}, "model encoder_decoder does not use score"),
         ("encoder_decoder", {"input_feeding": True}, "no use for input_feeding"),
         ("encoder_decoder", {"read": "last"}, "no use for read"),
         ("encoder_decoder", {"window": 3}, "no use for window"),
         ("encoder_decoder", {"forget_bias": 1.0}, "no use for forget_bias"),
-        ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "row attention has no use for nonlinearity"),
+        ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "model attention does not use nonlinearity"),
         ("attention", {"bidirectional": True, "reverse_source": True}, "leave reverse_source out"),
         ("attention", {"input_feeding": True}, '"additive" looks before it moves'),
         ("attention", {"score": "dot", "bidirectional": True}, 'score "dot" multiplies a state of 5 .* of 10'),
         ("attention", {"score": "dot", "input_feeding": True, "variational": True}, "leave variational and"),
     ],
 )
-def test_what_a_row_has_no_use_for_is_refused(row: str, options: dict[str, object], message: str) -> None:
+def test_what_a_row_has_no_use_for_is_refused(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        PairsCase(row, options).make()
+        PairsCase(name, options).make()
 
 
 def test_it_takes_pairs_and_answers_at_each_step() -> None:
     for model in (EncoderDecoderModel, AttentionModel):
-        with pytest.raises(ConfigError, match=f"row {model.row} writes a target from a source"):
+        with pytest.raises(ConfigError, match=f"model {model.name} writes a target from a source"):
             model(Ids(11), 11, ModelConfig())
         with pytest.raises(ConfigError, match="answers at each step"):
             model(PAIRS, 11, ModelConfig(), "once")
@@ -240,6 +240,6 @@ def test_its_cells_are_those_of_the_config() -> None:
 def test_lengths_may_be_of_any_integers(case: PairsCase) -> None:
     """In float32, where a kernel takes them."""
     model = made(case).float()
-    wanted, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS))
-    got, _ = model(IDS, model.begin(SOURCE, SOURCE_LENGTHS.int()))
+    wanted, _ = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS))
+    got, _ = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS.int()))
     assert torch.equal(got, wanted)

@@ -86,7 +86,7 @@ def test_several_traces_share_a_picture(kind: str) -> None:
     check(svg)
     fit = [trace for trace in many if PICTURES[kind].shows(trace)]
     said = " ".join(text.what for text in drawn.texts(svg))
-    assert len(fit) < 2 or all(trace.about.row in said for trace in fit)
+    assert len(fit) < 2 or all(trace.about.model_name in said for trace in fit)
 
 
 def test_every_picture_is_drawn_of_some_run() -> None:
@@ -113,14 +113,16 @@ def test_what_is_said_under_the_pointer_is_so(name: str, kind: str) -> None:
             value = {"exp ": value.exp(), "−": -value}.get(change, value)
             assert float(said.replace("−", "-")) == pytest.approx(float(value), rel=0.06, abs=6e-4), title
             checked += 1
-    assert checked or kind in ("attention", "heads", "influence", "network", "gates", "gradient"), "matrices alone"
+    assert checked or kind in ("attention", "heads", "attribution", "network", "gates", "gradient"), "matrices alone"
 
 
 def test_a_caption_says_of_which_run_and_what_was_left_out() -> None:
     trace = traced("lstm", 5)
-    header = Header(**{**vars(trace.about), "run": "films-lstm-1", "cut": "cut after the first 5 of 9 tokens"})
+    header = Header(
+        **{**vars(trace.about), "run": "films-lstm-1", "truncated": "truncated after the first 5 of 9 tokens"}
+    )
     said = " ".join(text.what for text in drawn.texts(draw("gates", [Trace(header, trace)])))
-    for part in ("films-lstm-1", "row lstm", "cut after the first 5 of 9 tokens", "without unit"):
+    for part in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens", "without unit"):
         assert part in said
 
 
@@ -159,7 +161,7 @@ def test_a_trace_without_it_says_what_can_be_drawn() -> None:
 
 def test_strange_words_are_escaped() -> None:
     about = Header(
-        run="<&>\"'", row="lstm", tokens=("\x1b[31m", "<b>", "日本語のとても長い言葉", "", "\n"), answers=("x",)
+        run="<&>\"'", model_name="lstm", tokens=("\x1b[31m", "<b>", "日本語のとても長い言葉", "", "\n"), answers=("x",)
     )
     tensors = {name: value for name, value in traced("lstm", 5).items() if name not in ("tokens", "spans")}
     for kind in ("text", "gates", "network", "cell"):

@@ -7,11 +7,11 @@ from unrolled.pictures import draw
 from unrolled.pictures.gradient import by_distance
 
 
-def trace(update, row="elman"):
+def trace(update, name="elman"):
     """Three answers after steps 1, 2 and 3 of four; what is ahead of an answer has no gradient."""
     gradient = torch.tensor([[2.0, 8, 0, 0], [1, 3, 6, 0], [0.5, 1, 2, 4]])
-    tensors = {"steps": torch.tensor([1, 2, 3]), f"{row}.l0.gradient": gradient, f"{row}.l0.h": torch.zeros(4, 2)}
-    return Trace(Header(run=f"{row}-1", row=row, update=update, tokens=tuple("abcd")), tensors)
+    tensors = {"steps": torch.tensor([1, 2, 3]), f"{name}.l0.gradient": gradient, f"{name}.l0.h": torch.zeros(4, 2)}
+    return Trace(Header(run=f"{name}-1", model_name=name, update=update, tokens=tuple("abcd")), tensors)
 
 
 def test_the_mean_of_all_pairs_at_a_distance():

@@ -44,7 +44,7 @@ def test_every_number_under_the_pointer_is_the_traces():
         close = {"rtol": 1e-3, "atol": 1e-7} if size == 2 else {"rtol": 0, "atol": 0}
         np.testing.assert_allclose(numbers, expected.reshape(-1), **close)
         checked.add(own["tensor"])
-    assert {"attention.weights", "decoder.gru.l0.z", "source.reach", "encoder.gru.l0.reverse.h"} <= checked
+    assert {"attention.weights", "decoder.gru.l0.z", "source.gradient_norm", "encoder.gru.l0.reverse.h"} <= checked
 
 
 def test_it_holds_every_picture_and_needs_no_network():
@@ -74,7 +74,7 @@ def wide(T, H, layers):
         tensors |= {f"lstm.l{layer}.{name}": torch.zeros(T, 4, H) for name in ("from_x", "from_h")}
         tensors[f"lstm.l{layer}.bias"] = torch.zeros(4, H)
     tensors |= {"steps": torch.tensor([T - 1]), "log_prob": torch.zeros(1)}
-    return Trace(Header(run="wide", row="lstm", tokens=("word",) * T, answers=("pos",)), tensors)
+    return Trace(Header(run="wide", model_name="lstm", tokens=("word",) * T, answers=("pos",)), tensors)
 
 
 def test_three_megabytes_hold_700000_numbers():
@@ -95,7 +95,9 @@ def test_many_pairs_of_tokens_make_it_large_and_it_says_so():
     tensors = {f"transformer.l0.{name}": torch.rand(3, 500, 2) for name in ("query", "key", "value", "context")}
     tensors |= {f"transformer.l0.{name}": torch.full((3, 500, 500), 0.002) for name in ("weights", "score")}
     tensors["log_prob"] = torch.zeros(1)
-    text = page([Trace(Header(run="wide", row="transformer", tokens=("word",) * 500, answers=("pos",)), tensors)])
+    text = page(
+        [Trace(Header(run="wide", model_name="transformer", tokens=("word",) * 500, answers=("pos",)), tensors)]
+    )
     assert "750,000 numbers stand in it, most of them in matrices of all pairs of tokens" in text
     assert "strongest units" not in text
 

@@ -52,11 +52,11 @@ def change(path: Path, edit: Callable[[dict], None]) -> None:
     sign(path.parent)
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("tokenizer", ["word", "bpe"])
-def test_saved_and_loaded_it_gives_the_same_bits(row: str, tokenizer: str, tmp_path: Path) -> None:
-    settings = {"bidirectional": True, "num_layers": 2, "read": "max"} if row == "lstm" else {}
-    run = trained(row, tokenizer=tokenizer, vocabulary_size=400, **settings)
+def test_saved_and_loaded_it_gives_the_same_bits(name: str, tokenizer: str, tmp_path: Path) -> None:
+    settings = {"bidirectional": True, "num_layers": 2, "read": "max"} if name == "lstm" else {}
+    run = trained(name, tokenizer=tokenizer, vocabulary_size=400, **settings)
     loaded = api.load(run.save(tmp_path / "run").path)
     assert bits(loaded) == bits(run)
     assert loaded.labels == run.labels
@@ -82,7 +82,7 @@ def test_its_files(folder: Path) -> None:
     }  # fmt: skip
     assert record["config"]["training"]["seed"] == 0
     assert set(record["versions"]) >= {"unrolled", "torch", "tokenizers", "safetensors", "numpy"}
-    assert record["result"]["n"] == record["data"]["parts"]["test"]["rows"]
+    assert record["result"]["n"] == record["data"]["splits"]["test"]["rows"]
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == list(trained().metrics)
     assert "unrolled decode" in (folder / "README.md").read_text()
@@ -183,18 +183,18 @@ def test_a_folder_in_the_place_of_a_file(folder: Path) -> None:
 
 
 def test_a_newer_format_is_refused_before_anything_else(folder: Path) -> None:
-    (folder / "config.json").write_text('{"format_version": 3, "new": "thing"}')
-    with pytest.raises(CheckpointError, match=r"config\.json has format_version 3, .* install a newer unrolled"):
+    (folder / "config.json").write_text('{"format_version": 4, "new": "thing"}')
+    with pytest.raises(CheckpointError, match=r"config\.json has format_version 4, .* install a newer unrolled"):
         api.load(folder)
 
 
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda c: c.update(row="../../../etc/passwd"), r'row "\.\./\.\./\.\./etc/passwd" is not in the lineage'),
-        (lambda c: c.update(row="os:system"), 'row "os:system" is not in the lineage'),
-        (lambda c: c.update(row="gpt"), "gives no one answer"),
-        (lambda c: c.update(row="lstm"), "does not hold a run that this unrolled can rebuild"),
+        (lambda c: c["model"].update(name="../../../etc/passwd"), r'model "\.\./\.\./\.\./etc/passwd" is unknown'),
+        (lambda c: c["model"].update(name="os:system"), 'model "os:system" is unknown'),
+        (lambda c: c["model"].update(name="gpt"), "gives no one answer"),
+        (lambda c: c["model"].update(name="lstm"), "does not hold a run that this unrolled can rebuild"),
         (lambda c: c.update(weights="../../secret"), 'config.json is not ours: unknown setting "weights"'),
         (lambda c: c.update(labels="ab"), "config.json is not ours: labels should be a valid array"),
         (lambda c: c.update(labels=["neg", "pos", "c"]), "size mismatch"),
@@ -218,7 +218,7 @@ def test_a_hostile_config_is_refused_without_memory_or_files(
     ("edit", "message"),
     [
         (lambda r: r.pop("config"), "config"),
-        (lambda r: r["config"].update(row="nope"), "nope"),
+        (lambda r: r["config"]["model"].update(name="nope"), "nope"),
         (lambda r: r.pop("data"), r"run\.json"),
         (lambda r: r["data"].update(majority="nobody"), r"run\.json"),
     ],
@@ -273,7 +273,7 @@ def test_nothing_is_written_over_unasked(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is there already: choose another --out, or --overwrite it"):
         trained("lstm").save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert api.load(trained("lstm").save(folder, overwrite=True).path).config.row == "lstm"
+    assert api.load(trained("lstm").save(folder, overwrite=True).path).config.model.name == "lstm"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

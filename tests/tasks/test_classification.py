@@ -34,7 +34,7 @@ def test_it_answers_in_order_and_as_a_distribution() -> None:
         (" \n", "text 1 is empty"),
         (3, "text 1 is a int, not a string"),
         (None, "text 1 is a NoneType, not a string"),
-        ("\udcff", "text 1 holds half a character"),
+        ("\udcff", "text 1 holds an unpaired surrogate"),
     ],
 )
 def test_what_cannot_be_decoded_is_named(text: object, problem: str) -> None:
@@ -79,10 +79,10 @@ def test_data_that_have_changed_are_refused(data: Path, tmp_path: Path) -> None:
 def test_without_data_or_a_test_part_it_says_so() -> None:
     with pytest.raises(DataError, match="trained on Python objects, which are not kept"):
         trained().evaluate()
-    alone = api.train(pairs(), test_share=0.0, **SMALL)
+    alone = api.train(pairs(), test_fraction=0.0, **SMALL)
     assert alone.test is None
     assert alone.record["result"] is None
-    with pytest.raises(DataError, match="trained without a test part"):
+    with pytest.raises(DataError, match="trained without a test split"):
         alone.evaluate()
 
 
@@ -118,5 +118,5 @@ def test_rows_whose_label_never_occurs_in_training_are_listed(caplog: pytest.Log
     with caplog.at_level("INFO", "unrolled"):
         run = api.train([*pairs(), *((f"odd {i}", f"odd {i}") for i in range(20))], on_bad_row="skip", **SMALL)
     assert "unknown label" in caplog.text
-    kept = sum(part["rows"] for part in run.record["data"]["parts"].values())
+    kept = sum(part["rows"] for part in run.record["data"]["splits"].values())
     assert 60 < kept < 80

@@ -19,17 +19,17 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.generation import Generate, GenerationRun
 
-ROWS = [row.name for row in lineage.rows_for("generate")]
+ROWS = [architecture.name for architecture in lineage.architectures_for("generate")]
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_every_row_learns_to_continue(row: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_learns_to_continue(name: str, tmp_path: Path) -> None:
     """A text that repeats itself, every 6 characters: who sees that many can know the next one."""
     text = write_text(tmp_path / "a.txt", "abacad\n" * 400)
-    own = {"feedforward": {"window": 6}, "gpt": {"window": 16, "learning_rate": 0.01}}.get(row, {})
-    settings = {"learning_rate": 0.02, "valid_share": 0.05, "test_share": 0.05} | own
+    own = {"feedforward": {"window": 6}, "gpt": {"window": 16, "learning_rate": 0.01}}.get(name, {})
+    settings = {"learning_rate": 0.02, "valid_fraction": 0.05, "test_fraction": 0.05} | own
     run = api.train(
-        text, task="generate", row=row, hidden_size=24, embedding_size=8, updates=150, streams=4, chunk=16, **settings
+        text, task="generate", model=name, hidden_size=24, embedding_size=8, updates=150, streams=4, chunk=16, **settings
     )  # fmt: skip
     assert run.test.bits_per_character < 0.4
     assert run.test.frequency_bits_per_character > 1.5
@@ -38,9 +38,9 @@ def test_every_row_learns_to_continue(row: str, tmp_path: Path) -> None:
     assert "".join(run.stream("abacad\na", length=6, temperature=0)) == "bacad\n"
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
-    run = text_run(row)
+@pytest.mark.parametrize("name", ROWS)
+def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
+    run = text_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)
     assert isinstance(loaded, GenerationRun)
     assert loaded.evaluate() == run.test == run.evaluate()
@@ -63,13 +63,13 @@ def test_what_goes_on_with_a_run_on_another_text_keeps_its_tokeniser(tmp_path: P
 def test_its_figures_are_those_of_the_whole_test_part() -> None:
     """Each token once, in one stream, from <bos> on."""
     run = text_run("lstm")
-    part = api.tasks.find("generate").read(run.record["data"]["source"], run.config).corpus.parts["test"]
+    part = tasks.find(run.config).read(run.record["data"]["source"], run.config).corpus.splits["test"]
     ids = torch.tensor(part.ids.astype(np.int64))
     logits = run.model(torch.cat([torch.tensor([BOS]), ids[:-1]])[None])[0][0].detach().double()
     nats = float(-logits.log_softmax(1).gather(1, ids[:, None]).sum())
     assert run.test.loss_nats == pytest.approx(nats / len(ids), rel=1e-6)
     assert run.test.bits_per_character == pytest.approx(nats / part.characters / math.log(2), rel=1e-6)
-    assert run.test.tokens == len(ids) == run.record["data"]["parts"]["test"]["tokens"]
+    assert run.test.tokens == len(ids) == run.record["data"]["splits"]["test"]["tokens"]
 
 
 def test_tokenizers_compare_by_bits_per_character(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_it_answers_for_many_and_for_none() -> None:
         ("αβγδεζη", {}, '"ε" (U+03B5) at character 5 and 2 more'),
         (3, {}, "'int' object is not iterable"),
         ([3], {}, "prompt 0 is a int, not a string"),
-        ("\udcff", {}, "prompt 0 holds half a character"),
+        ("\udcff", {}, "prompt 0 holds an unpaired surrogate"),
         ("a", {"temperature": -1}, "temperature must be 0 (greedy), or from"),
         ("a", {"top_p": 0}, "top_p must be above 0"),
         ("a", {"top_k": 0}, "top_k must be at least 1"),
-        ("a", {"temperature": 0, "top_k": 3}, "at temperature 0 nothing is drawn, so it has no use for top_k"),
-        ("a", {"temperature": 0, "top_p": 1.0, "seed": 0}, "so it has no use for top_p, seed: leave it out"),
+        ("a", {"temperature": 0, "top_k": 3}, "at temperature 0 nothing is drawn, so it does not use top_k"),
+        ("a", {"temperature": 0, "top_p": 1.0, "seed": 0}, "so it does not use top_p, seed: leave it out"),
         ("a", {"length": -1}, "length must be from 0 to 1,000,000,000: got -1"),
         ("a", {"length": 10**20}, "length must be from 0 to 1,000,000,000: got 100000000000000000000"),
         ("a", {"stop": ""}, "stop must not be empty"),
@@ -145,9 +145,9 @@ def test_data_that_have_changed_are_refused(tmp_path: Path) -> None:
     text.unlink()
     with pytest.raises(DataError, match="are there no more"):
         run.evaluate()
-    alone = api.train(write_text(tmp_path / "b.txt"), **SMALL | {"test_share": 0.0})
+    alone = api.train(write_text(tmp_path / "b.txt"), **SMALL | {"test_fraction": 0.0})
     assert alone.test is None
-    with pytest.raises(DataError, match="trained without a test part"):
+    with pytest.raises(DataError, match="trained without a test split"):
         alone.evaluate()
 
 
@@ -155,7 +155,7 @@ def test_several_files(tmp_path: Path) -> None:
     files = [write_text(tmp_path / "f" / f"{i}.txt", f"the cat number {i} sat\n" * 20) for i in range(6)]
     run = api.train(files, **SMALL)
     assert run.record["data"]["source"] == [str(file.resolve()) for file in files]
-    assert sum(part["files"] for part in run.record["data"]["parts"].values()) == 6
+    assert sum(part["files"] for part in run.record["data"]["splits"].values()) == 6
     assert run.evaluate() == run.test == api.load(run.save(tmp_path / "run").path).evaluate()
     assert api.train(tmp_path / "f", **SMALL).test == run.test
 
@@ -165,16 +165,16 @@ def test_several_files(tmp_path: Path) -> None:
     [
         (
             {"chunk": 5000},
-            r"a\.txt: the training part has .* tokens, and one chunk 5,000\n  fix:  give a longer text, or",
+            r"a\.txt: the training split has .* tokens, and one chunk 5,000\n  fix:  give a longer text, or",
         ),
-        ({"valid_share": 0.0}, r"a\.txt: the validation part is empty\n  fix: .*--valid"),
-        ({"label": "x"}, "task generate has no use for label"),
-        ({"batch_tokens": 9}, "task generate has no use for batch_tokens"),
-        ({"bidirectional": True}, "task generate has no use for bidirectional"),
-        ({"read": "mean"}, "row gru has no use for read"),
-        ({"window": 3}, "row gru has no use for window"),
-        ({"task": "classify", "chunk": 3}, "task classify has no use for chunk"),
-        ({"task": "classify", "cache": "here"}, "task classify has no use for cache"),
+        ({"valid_fraction": 0.0}, r"a\.txt: the validation split is empty\n  fix: .*--valid"),
+        ({"label": "x"}, "task generate does not use label"),
+        ({"batch_tokens": 9}, "task generate does not use batch_tokens"),
+        ({"bidirectional": True}, "task generate does not use bidirectional"),
+        ({"read": "mean"}, "model gru does not use read"),
+        ({"window": 3}, "model gru does not use window"),
+        ({"task": "classify", "chunk": 3}, "task classify does not use chunk"),
+        ({"task": "classify", "cache": "here"}, "task classify does not use cache"),
     ],
 )
 def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ SMALL: dict[str, object] = {
 OPTIONS = [
     Option("valid", "valid.txt"),
     Option("test", "test.txt"),
-    Option("valid_share", 0.3),
-    Option("test_share", 0.3),
+    Option("valid_fraction", 0.3),
+    Option("test_fraction", 0.3),
     Option("split_seed", 1, {"data": "folder"}),
     Option("tokenizer", "byte"),
     Option("vocabulary_size", 20),
@@ -215,12 +215,12 @@ OPTIONS = [
     Option("updates", 2),
     Option("epochs", 0.02, {"updates": None, "epochs": 0.04}),
     Option("streams", 3),
-    Option("streams", 3, {"row": "feedforward"}),
+    Option("streams", 3, {"model": "feedforward"}),
     Option("chunk", 9),
-    Option("chunk", 9, {"row": "feedforward"}),
+    Option("chunk", 9, {"model": "feedforward"}),
     Option("accumulate", 2),
     Option("learning_rate", 1e-3),
-    Option("seed", 1, {"row": "feedforward"}),
+    Option("seed", 1, {"model": "feedforward"}),
     *OF_TRAINING,
 ]
 

@@ -26,10 +26,10 @@ WAYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("row", "by"), WAYS)
-def test_it_learns_what_is_brighter(row: str, by: str) -> None:
+@pytest.mark.parametrize(("name", "by"), WAYS)
+def test_it_learns_what_is_brighter(name: str, by: str) -> None:
     run = unrolled.train(
-        pictures(200), row=row, by=by, hidden_size=16, epochs=12, batch_images=16, learning_rate=1e-2, dropout=0
+        pictures(200), model=name, by=by, hidden_size=16, epochs=12, batch_images=16, learning_rate=1e-2, dropout=0
     )
     assert isinstance(run, ImageRun)
     assert run.test.accuracy > 0.9
@@ -38,9 +38,9 @@ def test_it_learns_what_is_brighter(row: str, by: str) -> None:
     assert run.evaluate((pixels, labels)).n == 30
 
 
-@pytest.mark.parametrize(("row", "by"), WAYS)
-def test_saved_and_loaded_it_answers_with_the_same_bits(row: str, by: str, tmp_path: Path) -> None:
-    run = image_run(row, by=by, permutation_seed=2)
+@pytest.mark.parametrize(("name", "by"), WAYS)
+def test_saved_and_loaded_it_answers_with_the_same_bits(name: str, by: str, tmp_path: Path) -> None:
+    run = image_run(name, by=by, permutation_seed=2)
     loaded = api.load(run.save(tmp_path / "run").path)
     assert loaded.pixels == run.pixels
     pixels, _ = pictures(7, seed=3)
@@ -125,7 +125,7 @@ def test_its_own_test_part(tmp_path: Path) -> None:
 
 def test_interrupted_and_resumed_it_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path / "set", "train", 60)
-    settings = {"row": "gru", "by": "pixel", "permutation_seed": 1, "hidden_size": 5, "batch_images": 8, "updates": 6}
+    settings = {"model": "gru", "by": "pixel", "permutation_seed": 1, "hidden_size": 5, "batch_images": 8, "updates": 6}
     whole = api.train(tmp_path / "set", out=tmp_path / "whole", **settings)
     update = Trainer.update
 
@@ -162,24 +162,24 @@ def test_images_have_defaults_of_their_own_and_what_is_given_goes_before_them() 
     assert from_flat({"by": "row"}, base=texts) == images
     assert from_flat({"by": None}, base=images) == texts
     assert from_flat({"by": "row", "dropout": 0.4}).model.dropout == 0.4
-    understood = tasks.understood(pictures(), {"row": "feedforward", "dropout": 0.4}, None)
-    assert understood == {"row": "feedforward", "dropout": 0.4, "by": "image"}
-    assert tasks.understood(pictures(), {}, None)["by"] == "row"
-    assert tasks.understood([("a", "b")], {}, None)["by"] is None
-    assert tasks.understood(pictures(), {"by": "pixel"}, None)["by"] == "pixel"
+    understood = tasks.infer_settings(pictures(), {"model": "feedforward", "dropout": 0.4}, None)
+    assert understood == {"model": "feedforward", "dropout": 0.4, "by": "image"}
+    assert tasks.infer_settings(pictures(), {}, None)["by"] == "row"
+    assert tasks.infer_settings([("a", "b")], {}, None)["by"] is None
+    assert tasks.infer_settings(pictures(), {"by": "pixel"}, None)["by"] == "pixel"
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tokenizer": "bpe"}, "task classify of images has no use for tokenizer"),
-        ({"batch_tokens": 9}, "task classify of images has no use for batch_tokens"),
-        ({"embedding_size": 9}, "row gru has no use for embedding_size"),
-        ({"row": "feedforward", "by": "row"}, "row feedforward reads an image at once: by image; got by row"),
-        ({"by": "image"}, "row gru reads an image step by step: by row, column or pixel; got by image"),
-        ({"row": "feedforward", "read": "max"}, "an image at once has no use for read"),
-        ({"row": "feedforward", "variational": True}, "row feedforward has no use for variational"),
-        ({"task": "generate", "by": "row"}, "task generate of images has no use for by"),
+        ({"tokenizer": "bpe"}, "task classify of images does not use tokenizer"),
+        ({"batch_tokens": 9}, "task classify of images does not use batch_tokens"),
+        ({"embedding_size": 9}, "model gru does not use embedding_size"),
+        ({"model": "feedforward", "by": "row"}, "model feedforward reads an image at once: by image; got by row"),
+        ({"by": "image"}, "model gru reads an image step by step: by row, column or pixel; got by image"),
+        ({"model": "feedforward", "read": "max"}, "an image at once does not use read"),
+        ({"model": "feedforward", "variational": True}, "model feedforward does not use variational"),
+        ({"task": "generate", "by": "row"}, "task generate of images does not use by"),
     ],
 )
 def test_what_images_have_no_use_for_is_refused(settings: dict[str, object], message: str) -> None:
@@ -189,7 +189,7 @@ def test_what_images_have_no_use_for_is_refused(settings: dict[str, object], mes
 
 @pytest.mark.parametrize("setting", [{"permutation_seed": 1}, {"batch_images": 9}])
 def test_what_is_about_images_is_refused_for_texts(setting: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="task classify has no use for"):
+    with pytest.raises(ConfigError, match="task classify does not use"):
         api.train([("a", "b")], **setting)
 
 
@@ -208,14 +208,14 @@ SMALL: dict[str, object] = {"hidden_size": 5, "updates": 4, "evaluate_every": 2,
 OPTIONS = [
     Option("valid", "other/t10k-images-idx3-ubyte"),
     Option("test", "other/t10k-images-idx3-ubyte"),
-    Option("valid_share", 0.3),
-    Option("test_share", 0.3),
+    Option("valid_fraction", 0.3),
+    Option("test_fraction", 0.3),
     Option("split_seed", 1),
     Option("on_bad_row", "skip", {"test": "strange/t10k-images-idx3-ubyte"}),
     Option("by", "column"),
     Option("by", "pixel"),
     Option("permutation_seed", 1),
-    Option("permutation_seed", 1, {"row": "feedforward"}),
+    Option("permutation_seed", 1, {"model": "feedforward"}),
     Option("updates", 3),
     Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
     Option("batch_images", 9),

@@ -16,19 +16,19 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.tagging import Tag, TaggingRun
 
-ROWS = [row.name for row in lineage.rows_for("tag")]
+ROWS = [architecture.name for architecture in lineage.architectures_for("tag")]
 SMALL: dict[str, object] = {
     "task": "tag", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5, "updates": 4,
     "evaluate_every": 2, "dropout": 0.0,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row != "transformer"])
-def test_every_row_learns_to_tag(row: str) -> None:
+@pytest.mark.parametrize("name", [row for row in ROWS if row != "transformer"])
+def test_every_row_learns_to_tag(name: str) -> None:
     """Words that have one tag wherever they stand, and words whose tag the word before decides."""
-    own = {"window": 16} if row == "feedforward" else {}
+    own = {"window": 16} if name == "feedforward" else {}
     settings = {"hidden_size": 24, "embedding_size": 12, "updates": 150, "learning_rate": 0.02, **own}
-    run = api.train(sentences(200), row=row, **SMALL | settings)
+    run = api.train(sentences(200), model=name, **SMALL | settings)
     assert run.test.accuracy > 0.97 > 0.93 > run.test.baseline_accuracy
     (answer,) = run.decode("the no3 is no3")
     assert [word.tag for word in answer.words] == ["DET", "NOUN", "VERB", "ADJ"]
@@ -41,12 +41,12 @@ def test_the_transformer_learns_to_tag() -> None:
         for first in ("x", "y") for k in range(2, 40)
     ]  # fmt: skip
     settings = {"hidden_size": 32, "updates": 250, "learning_rate": 0.01, "tokenizer": "word", "label_smoothing": 0}
-    assert api.train(made, row="transformer", **SMALL | settings).test.accuracy == 1
+    assert api.train(made, model="transformer", **SMALL | settings).test.accuracy == 1
 
 
 def test_a_sentence_with_more_pieces_than_places_is_refused_before_training() -> None:
-    settings = SMALL | {"row": "transformer", "position": "learned", "window": 9, "num_heads": 1}
-    with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and row transformer sees 9"):
+    settings = SMALL | {"model": "transformer", "position": "learned", "window": 9, "num_heads": 1}
+    with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and model transformer sees 9"):
         api.train(sentences(), **settings)
 
 
@@ -58,9 +58,9 @@ def test_reading_in_both_directions_sees_what_comes_after() -> None:
     assert api.train(made, bidirectional=False, **settings).test.accuracy < 0.9
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
-    run = tag_run(row)
+@pytest.mark.parametrize("name", ROWS)
+def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
+    run = tag_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)
     assert isinstance(loaded, TaggingRun)
     made = sentences(10, seed=1)
@@ -112,7 +112,7 @@ def test_a_sentence_is_text_or_words() -> None:
         ([["a", ""]], "word 1 of sentence 0 is empty"),
         ([["a", None]], "word 1 of sentence 0 is a NoneType, not a string"),
         ([["a\tb"]], "word 0 of sentence 0 holds a tab"),
-        (["a \udcff"], "word 1 of sentence 0 holds half a character"),
+        (["a \udcff"], "word 1 of sentence 0 holds an unpaired surrogate"),
     ],
 )
 def test_what_cannot_be_tagged_is_named(given: object, problem: str) -> None:
@@ -133,9 +133,9 @@ def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"(?s)a\.conllu: .*have changed since"):
         run.evaluate()
     assert run.read_texts(path)[0] == tuple(sentences(40, seed=5)[0][0])
-    alone = api.train(sentences(), **SMALL | {"test_share": 0.0})
+    alone = api.train(sentences(), **SMALL | {"test_fraction": 0.0})
     assert alone.test is None
-    with pytest.raises(DataError, match="trained without a test part"):
+    with pytest.raises(DataError, match="trained without a test split"):
         alone.evaluate()
 
 
@@ -169,11 +169,11 @@ def test_a_training_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": "x"}, "task tag has no use for text"),
-        ({"chunk": 9}, "task tag has no use for chunk"),
-        ({"read": "mean"}, "row gru has no use for read"),
-        ({"row": "lstm", "window": 3}, "row lstm has no use for window"),
-        ({"task": "classify", "whole_words": 9, "bidirectional": False}, "task classify has no use for whole_words"),
+        ({"text": "x"}, "task tag does not use text"),
+        ({"chunk": 9}, "task tag does not use chunk"),
+        ({"read": "mean"}, "model gru does not use read"),
+        ({"model": "lstm", "window": 3}, "model lstm does not use window"),
+        ({"task": "classify", "whole_words": 9, "bidirectional": False}, "task classify does not use whole_words"),
     ],
 )
 def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str) -> None:
@@ -185,8 +185,8 @@ OPTIONS = [
     Option("label", "XPOS"),
     Option("valid", "valid.conllu"),
     Option("test", "test.conllu"),
-    Option("valid_share", 0.3),
-    Option("test_share", 0.3),
+    Option("valid_fraction", 0.3),
+    Option("test_fraction", 0.3),
     Option("split_seed", 1),
     Option("on_bad_row", "skip", {"data": "bad.conllu"}),
     Option("tokenizer", "byte"),

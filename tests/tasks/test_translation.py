@@ -18,10 +18,10 @@ from unrolled.data.examples.pairs import load_pairs
 from unrolled.decoding import score_targets
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.laws import Option
-from unrolled.tasks import understood
+from unrolled.tasks import infer_settings
 from unrolled.tasks.translation import Translate, TranslationRun
 
-ROWS = [row.name for row in lineage.rows_for("translate")]
+ROWS = [architecture.name for architecture in lineage.architectures_for("translate")]
 SMALL: dict[str, Any] = {
     "task": "translate", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5,
     "updates": 4, "evaluate_every": 2, "dropout": 0.0, "batch_tokens": 400,
@@ -38,10 +38,10 @@ LEARNS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("row", "least"), [("encoder_decoder", 0.25), ("attention", 0.6), ("transformer", 0.25), ("gpt", 0.25)]
 )
-def test_it_learns_to_turn_words_around(row: str, least: float) -> None:
+def test_it_learns_to_turn_words_around(name: str, least: float) -> None:
     made = translations(600)
-    own = {"num_layers": 2, "learning_rate": 0.004} if row in OWN else {}
-    run = api.train(made, row=row, **SMALL | LEARNS | {"evaluate_every": 100} | own)
+    own = {"num_layers": 2, "learning_rate": 0.004} if name in OWN else {}
+    run = api.train(made, model=name, **SMALL | LEARNS | {"evaluate_every": 100} | own)
     assert isinstance(run, TranslationRun)
     assert run.test.exact_match > least
     assert run.test.loss_nats < 0.7
@@ -49,9 +49,9 @@ def test_it_learns_to_turn_words_around(row: str, least: float) -> None:
     assert sum(answer.text == target for answer, (_, target) in zip(answers, made, strict=False)) > 20 * least
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
-    run = translation_run(row)
+@pytest.mark.parametrize("name", ROWS)
+def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
+    run = translation_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)
     assert isinstance(loaded, TranslationRun)
     assert (tmp_path / "run" / "tokenizers.json").is_file()
@@ -67,11 +67,11 @@ def test_saved_and_loaded_it_is_the_same(row: str, tmp_path: Path) -> None:
         _ = run.tokenizer
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_a_training_is_resumed_to_the_same_bits(row: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ROWS)
+def test_a_training_is_resumed_to_the_same_bits(name: str, tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv")
-    settings = SMALL | OWN.get(row, {}) | {"dropout": 0.2, "average": 0.9}
-    whole = api.train(path, row=row, out=tmp_path / "whole", **settings)
+    settings = SMALL | OWN.get(name, {}) | {"dropout": 0.2, "average": 0.9}
+    whole = api.train(path, model=name, out=tmp_path / "whole", **settings)
     seen = []
 
     def stop(event: object) -> None:
@@ -80,7 +80,7 @@ def test_a_training_is_resumed_to_the_same_bits(row: str, tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        api.train(path, row=row, out=tmp_path / "cut", report=stop, checkpoint_every=1, **settings)
+        api.train(path, model=name, out=tmp_path / "cut", report=stop, checkpoint_every=1, **settings)
     resumed = api.resume(tmp_path / "cut")
     assert resumed.test == whole.test
     for name, value in whole.model.state_dict().items():
@@ -125,7 +125,7 @@ def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
         assert len(answer.text) == 3
     (cut,) = run.decode("abc", length=1, min_length=1)
     assert (cut.targets[0].ended, cut.targets[0].tokens) == ("length", 1)
-    assert "cut at 1 tokens" in cut.shown()
+    assert "truncated at 1 tokens" in cut.shown()
     longest = max(len(target) for _, target in translations())
     assert run.record["data"]["longest_target"] == longest
     (answer,) = run.decode("abc", min_length=longest)
@@ -141,8 +141,8 @@ def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
         ("", "source 0 is empty"),
         (["abc", " \n"], "source 1 is empty"),
         ([3], "source 0 is a int, not a string"),
-        (["a \udcff"], "source 0 holds half a character"),
-        ("?!", "source 0: the source has nothing but tokens that the training part does not know"),
+        (["a \udcff"], "source 0 holds an unpaired surrogate"),
+        ("?!", "source 0: the source has nothing but tokens that the training split does not know"),
         (["abc", "abcdefgh" * 65], "source 1: the source has 520 tokens, more than the limit of 512"),
     ],
 )
@@ -156,15 +156,18 @@ def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
 
 def test_a_source_beyond_the_limit_is_cut_on_request_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     run = translation_run()
-    whole, said = run.decode("ab" * 256)[0], "cut at 512 tokens, being longer: 1 source"
-    assert whole.cut == ""
+    whole, said = run.decode("ab" * 256)[0], "truncated at 512 tokens, being longer: 1 source"
+    assert whole.truncated == ""
     with caplog.at_level("INFO", "unrolled"):
-        assert run.decode("ab" * 256, cut=True) == [whole]
+        assert run.decode("ab" * 256, truncate=True) == [whole]
         assert not caplog.messages
-        cut, other = run.decode(["ab" * 300, "abc"], cut=True)
-        assert (cut.targets, cut.cut) == (whole.targets, "cut after the first 512 of 600 tokens of the source")
-        assert other.cut == ""
-        assert "".join(run.stream("ab" * 300, cut=True)) == whole.text
+        cut, other = run.decode(["ab" * 300, "abc"], truncate=True)
+        assert (cut.targets, cut.truncated) == (
+            whole.targets,
+            "truncated after the first 512 of 600 tokens of the source",
+        )
+        assert other.truncated == ""
+        assert "".join(run.stream("ab" * 300, truncate=True)) == whole.text
     assert caplog.messages == [said, said]
 
 
@@ -179,7 +182,7 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
         assert run.read_texts(path, on_bad_row="skip") == ["abc", "fgh"]
     assert "4 pairs read = 2 used + 2 skipped (1 unknown source, 1 source too long)" in caplog.text
     assert "skipped: line 3: unknown source: ???" in caplog.text
-    assert run.read_texts(path, on_bad_row="skip", cut=True) == ["abc", "ab" * 300, "fgh"]
+    assert run.read_texts(path, on_bad_row="skip", truncate=True) == ["abc", "ab" * 300, "fgh"]
     path.write_text("source\n?\n!\n")
     with pytest.raises(DataError, match="none of its pairs can be used: 2 pairs read = 0 used"):
         run.read_texts(path, on_bad_row="skip")
@@ -197,8 +200,8 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
         ({"beam": 2, "top_p": 1.0}, "are for drawing"),
         ({"beam": 2, "seed": 0}, "are for drawing"),
         ({"length_penalty": 0.6}, "length_penalty is for a beam of 2 or more, and none is asked for: leave it out"),
-        ({"top_k": 3}, "at temperature 0 nothing is drawn, so it has no use for top_k: leave it out, or give a temper"),
-        ({"top_p": 1.0, "seed": 0}, "so it has no use for top_p, seed"),
+        ({"top_k": 3}, "at temperature 0 nothing is drawn, so it does not use top_k: leave it out, or give a temper"),
+        ({"top_p": 1.0, "seed": 0}, "so it does not use top_p, seed"),
         ({"temperature": -1.0}, "temperature must be"),
         ({"length": 0}, "length must be from 1 to 1,000,000,000: got 0"),
         ({"length": 10**20}, "length must be from 1 to 1,000,000,000: got 100000000000000000000"),
@@ -229,7 +232,7 @@ def test_a_prefix_must_be_known() -> None:
         translation_run().decode("abc", prefix="HxA")
     for tokenizer in ("character", "byte"):
         for answer in (translation_run(tokenizer=tokenizer).decode, translation_run(tokenizer=tokenizer).stream):
-            with pytest.raises(DataError, match="the prefix holds half a character, which is not Unicode"):
+            with pytest.raises(DataError, match="the prefix holds an unpaired surrogate"):
                 answer("abc", prefix="\udcff")
 
 
@@ -250,52 +253,52 @@ def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> N
     write_pairs(path, translations(60, seed=5))
     with pytest.raises(DataError, match=r"(?s)a\.csv: .*have changed since"):
         run.evaluate()
-    alone = api.train(translations(), **SMALL | {"test_share": 0.0})
+    alone = api.train(translations(), **SMALL | {"test_fraction": 0.0})
     assert alone.test is None
-    with pytest.raises(DataError, match="trained without a test part"):
+    with pytest.raises(DataError, match="trained without a test split"):
         alone.evaluate()
 
 
 def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = [*translations(), ("abcdefghabcdefgh", "AB")]
     path = write_pairs(tmp_path / "a.csv", made)
-    settings = SMALL | {"max_length": 10, "valid_share": 0.2}
+    settings = SMALL | {"max_length": 10, "valid_fraction": 0.2}
     with pytest.raises(DataError, match=r"a\.csv, line 62: the source has 16 tokens, more than the limit of 10"):
         api.train(path, **settings)
     with caplog.at_level("INFO", "unrolled"):
         run = api.train(path, on_bad_row="skip", **settings)
     assert "1 skipped (1 source too long)" in caplog.text
-    assert sum(part["rows"] for part in run.record["data"]["parts"].values()) == 60
+    assert sum(part["rows"] for part in run.record["data"]["splits"].values()) == 60
     assert run.evaluate() == run.test
-    cut = api.train(path, cut=True, **settings)
-    assert sum(part["rows"] for part in cut.record["data"]["parts"].values()) == 61
-    short = api.train(path, cut=True, **settings | {"max_length": 2})
+    cut = api.train(path, truncate=True, **settings)
+    assert sum(part["rows"] for part in cut.record["data"]["splits"].values()) == 61
+    short = api.train(path, truncate=True, **settings | {"max_length": 2})
     caplog.clear()
     with caplog.at_level("INFO", "unrolled"):
         assert short.evaluate() == short.test
-    assert caplog.text.count("cut at 2 tokens") == 1, "its own test part is made ids once"
+    assert caplog.text.count("truncated at 2 tokens") == 1, "its own test split is made ids once"
     with pytest.raises(DataError, match=r"item 0: the source has nothing but tokens"):
         run.evaluate([("???", "AB")], on_bad_row="stop")
 
 
-@pytest.mark.parametrize(("row", "window"), [("transformer", 12), ("gpt", 22)])
-def test_a_window_is_kept_by_pairs_and_answers(row: str, window: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "window"), [("transformer", 12), ("gpt", 22)])
+def test_a_window_is_kept_by_pairs_and_answers(name: str, window: int, tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv", [*translations(), ("abcdefghabcdefgh", "AB")])
-    settings = SMALL | {"row": row, "num_heads": 1, "hidden_size": 4}
+    settings = SMALL | {"model": name, "num_heads": 1, "hidden_size": 4}
     with pytest.raises(DataError, match=r"a\.csv, line 62: a source of 16 tokens and a target of \d.* window"):
-        api.train(path, window=12 if row == "transformer" else 16, **settings)
+        api.train(path, window=12 if name == "transformer" else 16, **settings)
     run = api.train(translations(), window=window, **settings)
     long = run.decode("abcdefgh", length=2_000, min_length=4)[0].targets[0]
-    assert long.tokens <= (12 if row == "transformer" else 13)
-    limit = 12 if row == "transformer" else 20
+    assert long.tokens <= (12 if name == "transformer" else 13)
+    limit = 12 if name == "transformer" else 20
     with pytest.raises(DataError, match=f"the source has 21 tokens, more than the limit of {limit}"):
         run.decode("abc" * 7)
-    (cut,) = run.decode("abc" * 7, cut=True)
-    assert cut.cut == f"cut after the first {limit} of 21 tokens of the source"
-    assert cut.targets[0].tokens <= (12 if row == "transformer" else 1)
+    (cut,) = run.decode("abc" * 7, truncate=True)
+    assert cut.truncated == f"truncated after the first {limit} of 21 tokens of the source"
+    assert cut.targets[0].tokens <= (12 if name == "transformer" else 1)
     with pytest.raises(DataError, match="do not fit into the model's window"):
         run.evaluate([("abc" * 7, "AB")])
-    trace = run.explain("abc" * 7, influence=False)
+    trace = run.explain("abc" * 7, attribution=False)
     assert len(trace["source.tokens"]) == limit
 
 
@@ -307,11 +310,11 @@ def test_a_vocabulary_without_a_token_of_its_own_is_refused() -> None:
 
 def test_the_tokenisers_belong_to_the_network(tmp_path: Path) -> None:
     """A vocabulary of another run is noticed, even with sums that fit."""
-    from unrolled import sealed
+    from unrolled import atomic
 
     run, other = translation_run(), translation_run(tokenizer="byte")
     files = run.files() | {"tokenizers.json": other.files()["tokenizers.json"]}
-    sealed.write(tmp_path / "run", files)
+    atomic.write(tmp_path / "run", files)
     with pytest.raises(CheckpointError, match=r"tokenizers\.json makes vocabularies 261 and 261, and the model reads"):
         api.load(tmp_path / "run")
 
@@ -333,23 +336,23 @@ def test_one_vocabulary_for_both_sides() -> None:
 
 
 def test_a_sample_brings_what_suits_it() -> None:
-    said = understood("sample:letters", {"task": "translate"}, None)
+    said = infer_settings("sample:letters", {"task": "translate"}, None)
     assert (said["tokenizer"], said["source_tokenizer"]) == ("word", "character")
-    assert understood("sample:letters", {"task": "translate", "tokenizer": "bpe"}, None)["tokenizer"] == "bpe"
+    assert infer_settings("sample:letters", {"task": "translate", "tokenizer": "bpe"}, None)["tokenizer"] == "bpe"
     base = from_flat({"task": "translate", "tokenizer": "character"})
-    assert "tokenizer" not in understood("sample:letters", {}, base)
-    assert "tokenizer" not in understood("sample:verses", {"task": "translate"}, None)
+    assert "tokenizer" not in infer_settings("sample:letters", {}, base)
+    assert "tokenizer" not in infer_settings("sample:verses", {"task": "translate"}, None)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": "x"}, "task translate has no use for text"),
-        ({"class_weights": "balanced"}, "task translate has no use for class_weights"),
-        ({"read": "mean"}, "row attention has no use for read"),
-        ({"row": "encoder_decoder", "score": "dot"}, "row encoder_decoder has no use for score"),
-        ({"row": "gru"}, 'row "gru" does not serve task "translate"; encoder_decoder, attention'),
-        ({"task": "classify", "row": "gru", "max_length": 9}, "task classify has no use for max_length"),
+        ({"text": "x"}, "task translate does not use text"),
+        ({"class_weights": "balanced"}, "task translate does not use class_weights"),
+        ({"read": "mean"}, "model attention does not use read"),
+        ({"model": "encoder_decoder", "score": "dot"}, "model encoder_decoder does not use score"),
+        ({"model": "gru"}, 'model "gru" does not serve task "translate"; encoder_decoder, attention'),
+        ({"task": "classify", "model": "gru", "max_length": 9}, "task classify does not use max_length"),
     ],
 )
 def test_what_it_has_no_use_for_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -362,8 +365,8 @@ OPTIONS = [
     Option("target", "more"),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
-    Option("valid_share", 0.3),
-    Option("test_share", 0.3),
+    Option("valid_fraction", 0.3),
+    Option("test_fraction", 0.3),
     Option("split_seed", 1),
     Option("on_bad_row", "skip", {"data": "bad.csv"}),
     Option("tokenizer", "byte"),
@@ -373,7 +376,7 @@ OPTIONS = [
     Option("min_frequency", 30),
     Option("lowercase", True, {"tokenizer": "word", "data": "phrases.csv"}),
     Option("max_length", 4, {"on_bad_row": "skip"}),
-    Option("cut", True, {"max_length": 4, "on_bad_row": "skip"}),
+    Option("truncate", True, {"max_length": 4, "on_bad_row": "skip"}),
     Option("updates", 3),
     Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
     Option("batch_tokens", 80),

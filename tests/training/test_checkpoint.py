@@ -60,7 +60,7 @@ def test_one_that_cannot_be_verified_removes_none(parent: Path, monkeypatch: pyt
     def damaged(*_: object) -> None:
         raise CheckpointError("not what was written")
 
-    monkeypatch.setattr(checkpoint.sealed, "read", damaged)
+    monkeypatch.setattr(checkpoint.atomic, "read", damaged)
     with pytest.raises(CheckpointError, match="not what was written"):
         checkpoint.write(parent, made(30))
     assert checkpoint.updates(parent) == [30, 20, 10]

@@ -35,38 +35,38 @@ def test_streams_hold_every_target_once_and_go_on(streams: int, chunk: int) -> N
 
 def test_a_batch_is_a_pure_function_of_its_place() -> None:
     source = Streams(IDS, streams=3, chunk=8, device=CPU)
-    windows = Windows(IDS, reach=4, streams=3, chunk=8, seed=1, device=CPU)
+    windows = Windows(IDS, receptive_field=4, streams=3, chunk=8, seed=1, device=CPU)
     for each in (source, windows):
         later = each.batch(1, 2)
         each.batch(0, 0)
         assert torch.equal(each.batch(1, 2).inputs, later.inputs)
     assert not torch.equal(windows.batch(0, 2).inputs, windows.batch(1, 2).inputs)
     assert not torch.equal(windows.batch(0, 0).inputs, windows.batch(0, 1).inputs)
-    other = Windows(IDS, reach=4, streams=3, chunk=8, seed=2, device=CPU)
+    other = Windows(IDS, receptive_field=4, streams=3, chunk=8, seed=2, device=CPU)
     assert not torch.equal(windows.batch(0, 0).inputs, other.batch(0, 0).inputs)
 
 
-@pytest.mark.parametrize("reach", [1, 4, 200])
-def test_every_target_of_a_window_has_all_that_it_may_see(reach: int) -> None:
-    source = Windows(IDS, reach=reach, streams=5, chunk=8, seed=0, device=CPU)
+@pytest.mark.parametrize("receptive_field", [1, 4, 200])
+def test_every_target_of_a_window_has_all_that_it_may_see(receptive_field: int) -> None:
+    source = Windows(IDS, receptive_field=receptive_field, streams=5, chunk=8, seed=0, device=CPU)
     assert source.count(0) == 3
     seen = set()
     for batch in epoch(source) + epoch(source, 1) + epoch(source, 2):
-        assert batch.inputs.shape == batch.targets.shape == (5, reach - 1 + 8)
+        assert batch.inputs.shape == batch.targets.shape == (5, receptive_field - 1 + 8)
         assert not batch.continues
         assert batch.num_targets == 40
-        assert (batch.targets[:, : reach - 1] == PAD).all()
+        assert (batch.targets[:, : receptive_field - 1] == PAD).all()
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
-            for place in range(reach - 1, reach + 7):
-                window = inputs[place - reach + 1 : place + 1]
+            for place in range(receptive_field - 1, receptive_field + 7):
+                window = inputs[place - receptive_field + 1 : place + 1]
                 text = [PAD] * 200 + [BOS, *range(5, targets[place])]
-                assert window == text[len(text) - reach :]
+                assert window == text[len(text) - receptive_field :]
             seen.add(targets[-1])
     assert len(seen) > 20
 
 
 def test_a_text_shorter_than_a_chunk_is_one_chunk() -> None:
-    batch = Windows(IDS[:5], reach=2, streams=2, chunk=8, seed=0, device=CPU).batch(0, 0)
+    batch = Windows(IDS[:5], receptive_field=2, streams=2, chunk=8, seed=0, device=CPU).batch(0, 0)
     assert batch.targets.tolist() == [[PAD, *IDS[:5]]] * 2
 
 

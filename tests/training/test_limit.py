@@ -53,7 +53,7 @@ def test_measuring_takes_no_more_than_a_share_of_it(monkeypatch: pytest.MonkeyPa
     assert 15 <= clock.now - began <= 20  # 23 updates would be 46
 
 
-@pytest.mark.parametrize("settings", [{}, {"average": 0.9}, {"row": "feedforward", "dropout": 0.5}])
+@pytest.mark.parametrize("settings", [{}, {"average": 0.9}, {"model": "feedforward", "dropout": 0.5}])
 def test_it_has_the_bits_of_a_training_with_that_number_of_updates(settings: dict[str, object]) -> None:
     limited = api.train(pairs(), **SMALL | {"time_limit": "0.3s", "evaluate_every": 5} | settings)
     updates = limited.record["training"]["planned"]

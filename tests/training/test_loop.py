@@ -22,7 +22,7 @@ from unrolled.layers import set_backend
 from unrolled.models import Ids, Model
 from unrolled.scan import conditions
 from unrolled.state import detach, leaves
-from unrolled.training import Batch, ClassificationSource, Event, Score, Trainer, loss_nats, score
+from unrolled.training import Batch, ClassificationLoader, Event, Score, Trainer, loss_nats, score
 from unrolled.training.loop import seed_of
 
 V = 11  # tokens
@@ -148,8 +148,8 @@ def test_an_update_draws_the_same_numbers_whatever_was_drawn_before() -> None:
 def test_a_batch_is_a_pure_function_of_seed_epoch_and_index() -> None:
     rows = [[5 + (i + j) % 6 for j in range(1 + i % 5)] for i in range(40)]
 
-    def source(seed: int = 4) -> ClassificationSource:
-        return ClassificationSource(
+    def source(seed: int = 4) -> ClassificationLoader:
+        return ClassificationLoader(
             Sequences(rows), torch.arange(40), batch_tokens=20, seed=seed, device=torch.device("cpu")
         )
 
@@ -274,7 +274,7 @@ def test_a_loss_that_is_not_finite_stops_it_with_the_best_weights(bad: float) ->
 
 def test_a_validation_loss_that_is_not_finite_stops_it() -> None:
     trainer = trainer_of(model_of("gru"), [batch(4, 3)], lambda: Score(math.nan, 0.5), updates=3, evaluate_every=1)
-    with pytest.raises(TrainingError, match="update 1: the loss of the validation part is nan"):
+    with pytest.raises(TrainingError, match="update 1: the loss of the validation split is nan"):
         trainer.run()
 
 
@@ -417,7 +417,7 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
             first = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
             for _ in range(stop):
                 first.update()
-            kept = {name: value.clone() for name, value in first.snapshot().items()}
+            kept = {name: value.clone() for name, value in first.state_tensors().items()}
             assert any(name.startswith("carried/") for name in kept) == (stop != 10)
             second = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
             second.restore(copy.deepcopy(first.progress), kept)

@@ -30,7 +30,7 @@ def test_it_begins_with_the_weights_the_tokeniser_and_the_settings_of_the_run(tm
     ("settings", "message"),
     [
         ({"hidden_size": 9}, "keeps its network and tokeniser: hidden_size is 5 there, got 9. Leave it out"),
-        ({"row": "lstm"}, "row is 'gru' there, got 'lstm'"),
+        ({"model": "lstm"}, "model is 'gru' there, got 'lstm'"),
         ({"tokenizer": "byte"}, "tokenizer is 'word' there, got 'byte'"),
     ],
 )
@@ -41,11 +41,11 @@ def test_settings_that_would_make_another_network_are_refused(settings: dict[str
 
 def test_other_labels_are_refused() -> None:
     renamed = [(text, {"pos": "good"}.get(label, label)) for text, label in pairs()]
-    with pytest.raises(DataError, match=r'(?s)the training part has the label "good", unlike a run in memory.*--from'):
+    with pytest.raises(DataError, match=r'(?s)the training split has the label "good", unlike a run in memory.*--from'):
         api.train(renamed, start=trained())
     third = [*pairs(), *((f"so so {i}", "mixed") for i in range(30))]
     first = api.train(third, **SMALL)
-    with pytest.raises(DataError, match='the training part lacks the label "mixed"'):
+    with pytest.raises(DataError, match='the training split lacks the label "mixed"'):
         api.train(pairs(), start=first)
 
 

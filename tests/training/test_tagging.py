@@ -5,8 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import Tokenizer
-from unrolled.data.encoding.words import NO_WORD, Pieces
-from unrolled.training.tagging import TaggingSource, loss_nats
+from unrolled.data.encoding.words import NO_WORD, Subwords
+from unrolled.training.tagging import TaggingLoader, loss_nats
 
 SENTENCES = [("the", "film"), ("a",), ("fine", "a", "plot", "the"), ("the", "a")]
 TARGETS = torch.tensor([3, 4, 5, 6, 5, 7, 3, 3, 5])
@@ -14,7 +14,7 @@ TOKENIZER = Tokenizer.train([" the film a fine plot"], kind="character", min_fre
 
 
 def test_an_epoch_has_every_word_once_at_its_end() -> None:
-    source = TaggingSource(Pieces(TOKENIZER, SENTENCES), TARGETS, batch_tokens=20, seed=0, device=torch.device("cpu"))
+    source = TaggingLoader(Subwords(TOKENIZER, SENTENCES), TARGETS, batch_tokens=20, seed=0, device=torch.device("cpu"))
     found = []
     for index in range(source.count(0)):
         batch = source.batch(0, index)

@@ -19,7 +19,7 @@ from unrolled.training.fit import build
 from unrolled.training.generation import loss_nats
 from unrolled.training.loop import Trainer
 from unrolled.training.progress import Score
-from unrolled.training.translation import TranslationSource, score
+from unrolled.training.translation import TranslationLoader, score
 
 CPU = torch.device("cpu")
 CONFIG = from_flat(
@@ -44,7 +44,7 @@ def model(row: str = "attention", config: Config = CONFIG) -> Model:
 
 
 def test_an_epoch_has_every_pair_once_within_the_budget() -> None:
-    source = TranslationSource(PAIRS, batch_tokens=120, seed=0, device=CPU)
+    source = TranslationLoader(PAIRS, batch_tokens=120, seed=0, device=CPU)
     found = []
     for index in range(source.count(0)):
         batch = source.batch(0, index)
@@ -78,7 +78,7 @@ def test_the_loss_of_a_batch_is_that_of_its_pairs_one_by_one(smoothing: float) -
 
     def nats(rows: list[int]) -> Tensor:
         pairs = PAIRS.pad(torch.tensor(rows))
-        logits, _ = net(pairs.ids, net.begin(pairs.source, pairs.source_lengths), pairs.lengths)
+        logits, _ = net(pairs.ids, net.encode(pairs.source, pairs.source_lengths), pairs.lengths)
         return loss_nats(logits, pairs.targets, label_smoothing=smoothing)
 
     rows = [3, 0, 17, 8]
@@ -94,7 +94,7 @@ def test_the_score_is_that_of_the_tokens_one_by_one() -> None:
     scored = score_targets(net, PAIRS)
     for row in (0, 5, 9):
         pairs = PAIRS.pad(torch.tensor([row]))
-        state, nats, right = net.begin(pairs.source), 0.0, 0
+        state, nats, right = net.encode(pairs.source), 0.0, 0
         for token, target in zip(pairs.ids[0].tolist(), pairs.targets[0].tolist(), strict=True):
             logits, state = net(torch.tensor([[token]]), state)
             nats -= float(F.log_softmax(logits[0, 0], dim=0)[target].detach())
@@ -109,7 +109,7 @@ def test_an_update_reads_the_source_first() -> None:
     """k small batches equal one large one: the gradient is that of all target tokens."""
     grown = []
     for batch_tokens, accumulate in ((10_000, 1), (700, 0)):
-        source = TranslationSource(PAIRS, batch_tokens=batch_tokens, seed=0, device=CPU)
+        source = TranslationLoader(PAIRS, batch_tokens=batch_tokens, seed=0, device=CPU)
         net = model()
         config = TrainingConfig(accumulate=accumulate or source.count(0), updates=1, warmup=0, clip=1e9)
         trainer = Trainer(net, source, loss_nats, lambda: Score(0.0, 0.0), config)

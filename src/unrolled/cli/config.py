@@ -12,7 +12,7 @@ __all__ = ["command"]
 def command(*, config: ConfigFile = None, json: Json = False, settings: Settings = None) -> None:
     """Print every setting, filled in, as TOML that "unrolled train --config" reads.
 
-    unrolled config --row lstm --hidden-size 256 > lstm.toml
+    unrolled config --model lstm --hidden-size 256 > lstm.toml
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def command(
 ) -> int:
     """Say what is understood of the data, and what a training would suffer from in silence.
 
-    That is columns, counts, splits, lengths, labels, examples; then findings, each with rows and what to do: texts with
+    That is columns, counts, splits, lengths, labels, examples; then issues, each with rows and what to do: texts with
     more than one label, texts in two parts, classes too rare to learn, sequences that are too long, unknown tokens.
 
     unrolled data reviews.csv --text review --label stars

@@ -45,7 +45,7 @@ def command(
     n_best: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
     min_length: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
     prefix: Annotated[str | None, Parameter(group=TRANSLATING)] = None,
-    cut: Annotated[bool | None, Parameter(group=TRANSLATING)] = None,
+    truncate: Annotated[bool | None, Parameter(group=TRANSLATING)] = None,
 ) -> None:
     """Ask a trained network: a label for each text, word or image, a translation, or what comes after a text, in order.
 
@@ -101,14 +101,14 @@ def command(
         Fewest tokens to write. [default: 0]
     prefix
         What each answer begins with.
-    cut
+    truncate
         Cut sources that are longer than the run's limit; their answers say so.
     """
     flags: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     flags |= {"stop": stop, "beam": beam, "length_penalty": length_penalty, "n_best": n_best, "min_length": min_length}
-    flags |= {"prefix": prefix, "cut": cut}
+    flags |= {"prefix": prefix, "truncate": truncate}
     options = {name: value for name, value in flags.items() if value is not None}
-    reads = {"cut": cut} if cut is not None else {}  # what decides which sources can be answered
+    reads = {"truncate": truncate} if truncate is not None else {}  # what decides which sources can be answered
     asked = [*texts, *(prompt or ())]
     if asked and file:
         raise ConfigError("texts and --file are both given: give one of them")
@@ -122,7 +122,7 @@ def command(
         task = loaded.config.task
         where = ["file"] if file and task == "generate" else ["prompt"] if prompt and task != "generate" else []
         refuse_foreign([*options, *where], loaded.decode, task)
-        refuse_given(settings, tasks.of(loaded.config).unused, task)
+        refuse_given(settings, tasks.find(loaded.config).unused, task)
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
             chunks, options = iter([file]), given(settings)

@@ -24,7 +24,7 @@ log = logging.getLogger("unrolled.cli")
 
 FILMS, LETTERS = "sample:films", "sample:letters"
 BOTH_ENDS = {"bidirectional": True, "read": "max"}
-RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.py --search`, by loss on the valid part
+RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.py --search`, by loss on the valid split
     "feedforward": {"read": "max", "epochs": 8},
     "elman": {**BOTH_ENDS, "epochs": 6},
     "lstm": {"bidirectional": True, "epochs": 4},

@@ -41,7 +41,7 @@ def command(
     data
         CSV, TSV, JSON lines or Parquet (with labels, or with sources and targets for task translate), an IDX file or a
         folder of images by class, CoNLL-U or two columns for task tag, plain text for task generate, - for standard
-        input, a sample's name, or hub:NAME; default: the test part that the run was trained beside.
+        input, a sample's name, or hub:NAME; default: the test split that the run was trained beside.
     json
         Print JSON.
     device
@@ -58,7 +58,7 @@ def command(
         loaded = api.load(run, device=device)
         task, flags = loaded.config.task, {"beam": beam, "length_penalty": length_penalty}
         options = {name: value for name, value in flags.items() if value is not None}
-        refuse_given(settings, tasks.of(loaded.config).unused, task)
+        refuse_given(settings, tasks.find(loaded.config).unused, task)
         refuse_foreign(options, loaded.evaluate, task)
         result = loaded.evaluate(data, **given(settings), **options)
     if json:

@@ -29,10 +29,10 @@ def command(
     beside: Annotated[list[Path] | None, Parameter(negative="")] = None,
     target: str | None = None,
     tokens: Switch = False,
-    limit: int | None = None,
+    max_length: int | None = None,
     fast: Switch = False,
     gradient: Switch = False,
-    probes: Switch = False,
+    snapshots: Switch = False,
     json: Json = False,
     save: Path | None = None,
     export: Path | None = None,
@@ -75,13 +75,13 @@ def command(
         With a run of task translate: the target to look at. [default: what the run itself writes]
     tokens
         Take what stands between spaces as one token each.
-    limit
+    max_length
         Most tokens to read; what is left out is said. [default: 512]
     fast
         Gates, states and weights only: without what moved the answer, which takes most of the time.
     gradient
         With the gradient of each answer in the state of each earlier step.
-    probes
+    snapshots
         With what the network did in training, after each update whose weights were kept (see --keep of "unrolled
         train").
     json
@@ -107,8 +107,8 @@ def command(
     gate
         Gate of the cell that is looked at, the rest faded: i, f, g or o of an LSTM, r, z or n of a GRU.
     """
-    if save and (beside or probes):
-        raise ConfigError("--save keeps one trace: leave --beside and --probes out")
+    if save and (beside or snapshots):
+        raise ConfigError("--save keeps one trace: leave --beside and --snapshots out")
     asked = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
     asked = {name: value for name, value in asked.items() if value is not None}
     if picture is None and (asked or out):
@@ -121,13 +121,13 @@ def command(
     if picture == "list":
         print("\n".join(f"{name:<14} {kind.what}" for name, kind in pictures.PICTURES.items()))
         return
-    options: dict[str, Any] = {"influence": not fast, "gradient": gradient}
-    options |= {} if limit is None else {"limit": limit}
+    options: dict[str, Any] = {"attribution": not fast, "gradient": gradient}
+    options |= {} if max_length is None else {"max_length": max_length}
     with show_log():
         runs = [api.load(folder, device=device) for folder in (run, *(beside or ()))]
         given = _given(runs[0], text, target, tokens)
         traces = [
-            each.explain(given, **options) for one in runs for each in ([*one.probes(), one] if probes else [one])
+            each.explain(given, **options) for one in runs for each in ([*one.snapshots(), one] if snapshots else [one])
         ]
     if save:
         traces[0].save(save)
@@ -182,7 +182,7 @@ def _as_json(trace: Trace) -> dict[str, Any]:
 
     from unrolled.inside import find
 
-    moved = [name for name in trace if name.split(".")[-1] in ("reach", "gradient_input", "ablation")]
+    moved = [name for name in trace if name.split(".")[-1] in ("gradient_norm", "input_x_gradient", "occlusion")]
     few = ("steps", "log_prob", "entropy", "rank", "top", "logits")
     return {
         **asdict(trace.about),

@@ -37,10 +37,10 @@ def show(traces: Sequence[Trace]) -> None:
 def _head(trace: Trace) -> Text:
     """Whose trace it is, and what was left out."""
     about = trace.about
-    row = f"row {about.row}" + (f" with cell {about.cell}" if about.cell not in ("", about.row) else "")
+    row = f"model {about.model_name}" + (f" with cell {about.cell}" if about.cell not in ("", about.model_name) else "")
     update = "" if about.update is None else f", after update {about.update:,} of its training"
     lines = [f"{about.run or 'a run'}: {row}, task {about.task}{update}"]
-    return Text("\n".join([*lines, *([f"Left out: {about.cut}."] if about.cut else [])]), style="dim")
+    return Text("\n".join([*lines, *([f"Left out: {about.truncated}."] if about.truncated else [])]), style="dim")
 
 
 def _of_one(trace: Trace) -> list[Text | Table]:
@@ -48,15 +48,15 @@ def _of_one(trace: Trace) -> list[Text | Table]:
     about = trace.about
     p = math.exp(trace["log_prob"][0])
     parts: list[Text | Table] = [Text.assemble((printable(about.answers[0]), "bold"), f"  {p:.3f}")]
-    if "ablation" not in trace:
+    if "occlusion" not in trace:
         return parts
-    bits = trace["ablation"][0].tolist()
+    bits = trace["occlusion"][0].tolist()
     if about.text and "spans" in trace:
         parts.append(_coloured(about.text, trace["spans"].tolist(), bits))
-    table = _table("token", ("ablation, bits", "gradient × input, nats", "reach, nats"))
+    table = _table("token", ("occlusion, bits", "gradient × input, nats", "gradient_norm, nats"))
     order = sorted(range(len(bits)), key=lambda s: -abs(bits[s]))
     for s in order[:ROWS]:
-        numbers = (trace[name][0, s].item() for name in ("ablation", "gradient_input", "reach"))
+        numbers = (trace[name][0, s].item() for name in ("occlusion", "input_x_gradient", "gradient_norm"))
         table.add_row(_word(about.tokens[s]), *(f"{value:+.3f}" for value in numbers))
     return [*parts, table, *_rest(len(order))]
 
@@ -71,7 +71,7 @@ def _of_many(trace: Trace) -> list[Text | Table]:
     if about.task in ("generate", "translate"):  # each answer but the last is a token of the text
         spans = trace["spans"].tolist()[1:]
         parts.append(_coloured(about.text, spans, bits[: len(spans)], even=True))
-    sides = [name for name in ("source.ablation", "ablation") if name in trace]
+    sides = [name for name in ("source.occlusion", "occlusion") if name in trace]
     named = ["moved most by"] if sides else []
     table = _table("answer", ("surprise, bits",), ("expected", *named))
     if about.task == "tag":

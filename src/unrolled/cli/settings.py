@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml
 from unrolled.defaults import TASK_DEFAULTS
 from unrolled.errors import ConfigError
 from unrolled.lineage import LINEAGE, TASKS
@@ -36,25 +36,26 @@ __all__ = [
 
 STDIN = "-"
 GROUPS = {
-    None: Group("Task and row", sort_key=1),
+    None: Group("Task and model", sort_key=1),
     "data": Group("Data", sort_key=2),
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
-READ = ("text", "source", "on_bad_row", "label", "target", "cache", "cut")  # of a run's data; the first to decode
-CHOICES = {"task": tuple(task.name for task in TASKS), "row": tuple(row.name for row in LINEAGE)}
+READ = ("text", "source", "on_bad_row", "label", "target", "cache", "truncate")  # of a run's data; the first to decode
+CHOICES = {"task": tuple(task.name for task in TASKS), MODEL_NAME: tuple(found.name for found in LINEAGE)}
 
 
 def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
     """A flat dataclass of the wanted settings: None where the user gave nothing; the help shows the true default."""
     flags: list[tuple[str, Any, Any]] = []
-    for section, field_name, field in fields():
+    for section, _, field_name, field in fields():
         if not wanted(section, field_name):
             continue
+        group = GROUPS[None if field_name == MODEL_NAME else section]
         kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
         default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
         shown = f" [default: {default}]" if field.default is not None else ""
-        flag = Parameter(group=GROUPS[section], help=f"{field.description}{shown}", show_default=False)
+        flag = Parameter(group=group, help=f"{field.description}{shown}", show_default=False)
         flags.append((field_name, Annotated[kind | None, flag], None))
     return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
 
@@ -99,14 +100,14 @@ def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
 
 
 def refuse_given(flags: Any, unused: Collection[str], task: str) -> None:
-    """Refuse what the user gave though the run's task has no use for it.
+    """Refuse what the user gave though the run's task does not use it.
 
     Raises:
         ConfigError: names it.
     """
     foreign = [name for name in given(flags) if name in unused]
     if foreign:
-        raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
+        raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
 
 
 def refuse_foreign(options: Collection[str], answer: Callable[..., Any], task: str) -> None:
@@ -117,7 +118,7 @@ def refuse_foreign(options: Collection[str], answer: Callable[..., Any], task: s
     """
     foreign = [name for name in options if name not in signature(answer).parameters]
     if foreign:
-        raise ConfigError(f"this run's task is {task}, which has no use for {', '.join(foreign)}: leave it out")
+        raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:

@@ -29,19 +29,19 @@ def command(
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     settings: Settings = None,
 ) -> int:
-    """Train a network on your data, evaluate it on the held-out part, and keep it in a run folder.
+    """Train a network on your data, evaluate it on the held-out split, and keep it in a run folder.
 
     unrolled train sample:films
 
-    unrolled train reviews.csv --row lstm --text review --label stars --out runs/reviews
+    unrolled train reviews.csv --model lstm --text review --label stars --out runs/reviews
 
-    unrolled train sample:fashion --row lstm --by row
+    unrolled train sample:fashion --model lstm --by row
 
     unrolled train sample:shakespeare --task generate
 
-    unrolled train treebank.conllu --task tag --row lstm
+    unrolled train treebank.conllu --task tag --model lstm
 
-    unrolled train pairs.csv --task translate --row attention --source english --target french
+    unrolled train pairs.csv --task translate --model attention --source english --target french
 
     unrolled train --resume runs/reviews
 
@@ -93,7 +93,7 @@ def command(
     if json:
         print_json({"run": str(run.path), **run.record})
     else:
-        print(run.test.text() if run.test else "The data had no test part, so nothing was evaluated.")
+        print(run.test.text() if run.test else "The data had no test split, so nothing was evaluated.")
         print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.ASK)}")
     return 0

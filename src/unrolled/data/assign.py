@@ -1,8 +1,8 @@
 """Assigning examples to the training, validation and test split: by fixed splits, files of their own, or a hash.
 
 The split of an example follows from nothing but its key (its text, its source, an image's digest) and the seed:
-SHA-256 makes a number u in [0, 1) of them; the example is in test if u < test_share, in valid if u < test_share +
-valid_share, else in train. So
+SHA-256 makes a number u in [0, 1) of them; the example is in test if u < test_fraction, in valid if u < test_fraction +
+valid_fraction, else in train. So
 
 - keys that are equal but for case and spaces never stand in two splits, and no answer leaks into the test split;
 - the order of the examples does not matter, an example added later moves no other, and the test split stays the same
@@ -23,10 +23,10 @@ from itertools import accumulate
 from typing import Protocol, Self, TypeVar
 
 from unrolled.config import DataConfig
-from unrolled.data.reading.samples import PARTS
+from unrolled.data.reading.samples import SPLITS
 from unrolled.errors import ConfigError, DataError
 
-__all__ = ["Table", "assign", "fold", "how_split", "read_parts", "refuse_empty", "shares"]
+__all__ = ["Table", "assign", "fold", "fractions", "how_split", "read_splits", "refuse_empty"]
 
 
 class Table(Protocol):
@@ -45,7 +45,7 @@ class Table(Protocol):
 P = TypeVar("P", bound=Table)
 
 
-def read_parts(
+def read_splits(
     config: DataConfig,
     given: Mapping[str, object],
     source: str,
@@ -71,10 +71,10 @@ def read_parts(
     """
     files = {name: file for name, file in (("valid", config.valid), ("test", config.test)) if file is not None}
     loaded = {name: load(part, None) for name, part in given.items() if name not in files}
-    missing = {name: share for name, share in shares(config).items() if name not in {*files, *loaded}}
+    missing = {name: fraction for name, fraction in fractions(config).items() if name not in {*files, *loaded}}
     main = loaded["train"]
     if len(given) > 1 and not missing:
-        parts, how = dict(loaded), f"the fixed parts of {source}"
+        parts, how = dict(loaded), f"the fixed splits of {source}"
     else:
         parts = _split(main, keys, missing, config.split_seed, by)
         parts |= {name: loaded[name] for name in loaded if name != "train"}
@@ -95,9 +95,9 @@ def refuse_empty(parts: Mapping[str, Table], units: str) -> None:
     """
     if not len(parts["valid"]):
         raise DataError(
-            f"the validation part has no {units}",
+            f"the validation split has no {units}",
             file=parts["train"].source,
-            fix="give a file with --valid, or a --valid-share above 0",
+            fix="give a file with --valid, or a --valid-fraction above 0",
         )
 
 
@@ -111,49 +111,49 @@ def _position(text: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8])
 
 
-def shares(config: DataConfig) -> dict[str, float]:
-    """Return the shares of the test and the validation part.
+def fractions(config: DataConfig) -> dict[str, float]:
+    """Return the fractions of the test and the validation split.
 
-    The test part comes first, so that it stays the same when the validation part changes.
+    The test split comes first, so that it stays the same when the validation split changes.
 
     Raises:
         ConfigError: they leave nothing to train on.
     """
-    if config.valid_share + config.test_share >= 1:
+    if config.valid_fraction + config.test_fraction >= 1:
         raise ConfigError(
-            f"valid_share and test_share must leave something to train on: got {config.valid_share} and "
-            f"{config.test_share}; try 0.1 and 0.1"
+            f"valid_fraction and test_fraction must leave something to train on: got {config.valid_fraction} and "
+            f"{config.test_fraction}; try 0.1 and 0.1"
         )
-    return {"test": config.test_share, "valid": config.valid_share}
+    return {"test": config.test_fraction, "valid": config.valid_fraction}
 
 
-def assign(keys: Collection[str], shares: Mapping[str, float], seed: int) -> dict[str, str] | None:
+def assign(keys: Collection[str], fractions: Mapping[str, float], seed: int) -> dict[str, str] | None:
     """Return the part of every key that does not fall into train; None if the keys are too few for all the parts.
 
     Args:
-        keys: no two are equal. shares: by part, in the order in which they are taken. seed: of the split.
+        keys: no two are equal. fractions: by part, in the order in which they are taken. seed: of the split.
     """
     place = {key: _position(key, seed) for key in keys}
     order = sorted(place, key=lambda key: place[key])
-    wanted = [name for name, share in shares.items() if share > 0]
+    wanted = [name for name, fraction in fractions.items() if fraction > 0]
     if len(order) <= len(wanted):
         return None
     part_of: dict[str, str] = {}
     border, end = 0.0, 0
     for number, name in enumerate(wanted):
-        border += shares[name]
+        border += fractions[name]
         start, end = end, sum(u < border * 2**64 for u in place.values())
         end = min(max(end, start + 1), len(order) - (len(wanted) - number))  # the parts to come need one key each
         part_of.update(dict.fromkeys(order[start:end], name))
     return part_of
 
 
-def how_split(source: str, by: str, shares: Mapping[str, float], seed: int) -> str:
-    """Return in words how the shares were cut off a source: by text, by image, …"""
-    if not any(shares.values()):
+def how_split(source: str, by: str, fractions: Mapping[str, float], seed: int) -> str:
+    """Return in words how the fractions were cut off a source: by text, by image, …"""
+    if not any(fractions.values()):
         return f"train is all of {source}"
-    parts = {"train": 1 - sum(shares.values()), **shares}
-    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in PARTS if parts.get(name))
+    parts = {"train": 1 - sum(fractions.values()), **fractions}
+    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in SPLITS if parts.get(name))
     return f"{source} split by {by}: {percent}, seed {seed}"
 
 
@@ -161,7 +161,7 @@ def _split(
     main: P, keys_of: Callable[[P], Collection[str]], missing: Mapping[str, float], seed: int, by: str
 ) -> dict[str, P]:
     """Split by the number u of each key, without keeping any; where that leaves a split empty, as `assign` does."""
-    order = [*(name for name, share in missing.items() if share > 0), "train"]
+    order = [*(name for name, fraction in missing.items() if fraction > 0), "train"]
     if len(order) == 1:
         return {"train": main, **{name: main.select(()) for name in missing}}
     keys = keys_of(main)
@@ -172,9 +172,9 @@ def _split(
         part_of = assign(different, missing, seed)
         if part_of is None:
             raise DataError(
-                f"{len(different):,} different {by}s are too few for a training part beside the others",
+                f"{len(different):,} different {by}s are too few for a training split beside the others",
                 file=main.source,
-                fix=f"give more {by}s, smaller shares, or the other parts as files with --valid and --test",
+                fix=f"give more {by}s, smaller fractions, or the other splits as files with --valid and --test",
             )
         part = array("B", (order.index(part_of.get(fold(key), "train")) for key in keys))
-    return {name: main.select(i for i, k in enumerate(part) if order[k] == name) for name in PARTS}
+    return {name: main.select(i for i, k in enumerate(part) if order[k] == name) for name in SPLITS}

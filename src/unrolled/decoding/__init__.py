@@ -1,11 +1,11 @@
 """Decoding: from a model's logits to an answer, over the contract of models alone."""
 
 from unrolled.decoding.classification import Classification, ImageClassification, Readable, classify, probabilities
-from unrolled.decoding.forced import score_targets
 from unrolled.decoding.generation import Continuation, score_tokens
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
 from unrolled.decoding.tagging import TaggedSentence, TaggedWord, tag, word_probabilities
+from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.decoding.translation import Target, Translation, translate
 
 __all__ = [

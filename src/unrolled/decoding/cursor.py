@@ -19,7 +19,7 @@ CHUNK = 8192  # tokens that a model reads in one call, all rows counted: what bo
 class Cursor:
     """B rows that a model has read so far: its state, and its logits for what comes next.
 
-    Where sequences have a limit (`model.limit`), a row that is full goes on with the last half of it, read anew.
+    Where sequences have a limit (`model.max_length`), a row that is full goes on with the last half of it, read anew.
 
     Args:
         model: answers at each step, in eval mode.
@@ -34,8 +34,8 @@ class Cursor:
         self.model, self.device = model, next(model.parameters()).device
         read = [[BOS, *prompt] for prompt in prompts]
         self.contexts: list[list[int]] | None = None  # what each row's state was made of, where that has a limit
-        if model.limit is not None and state is None:
-            read = self.contexts = [row[-model.limit :] for row in read]
+        if model.max_length is not None and state is None:
+            read = self.contexts = [row[-model.max_length :] for row in read]
         self.logits, self.state = self._read(read, state)
 
     @torch.inference_mode()
@@ -79,13 +79,13 @@ class Cursor:
 
     def _note(self, ids: Tensor) -> list[int]:
         """Add the tokens (B,) to what was read, and return the rows that are full: what is left of them is a half."""
-        if self.contexts is None or self.model.limit is None:
+        if self.contexts is None or self.model.max_length is None:
             return []
         for context, token in zip(self.contexts, ids.tolist(), strict=True):
             context.append(token)
-        full = [row for row, context in enumerate(self.contexts) if len(context) > self.model.limit]
+        full = [row for row, context in enumerate(self.contexts) if len(context) > self.model.max_length]
         for row in full:
-            del self.contexts[row][: -max(1, self.model.limit // 2)]
+            del self.contexts[row][: -max(1, self.model.max_length // 2)]
         return full
 
     @torch.inference_mode()

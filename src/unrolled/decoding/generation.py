@@ -144,8 +144,8 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
     Args:
         model: answers at each step, in eval mode. ids: (N,) integers, read a chunk at a time. streams: at most N.
     """
-    if model.limit:
-        return _score_windows(model, ids, model.limit)
+    if model.max_length:
+        return _score_windows(model, ids, model.max_length)
     device = next(model.parameters()).device
     N, B = len(ids), streams
     steps = -(-N // B)  # of the longest stream

@@ -71,7 +71,7 @@ class Sampling:
         made = cls(temperature, **given)
         if temperature == 0 and given:
             raise ConfigError(
-                f"at temperature 0 nothing is drawn, so it has no use for {', '.join(given)}: leave it out, or give a "
+                f"at temperature 0 nothing is drawn, so it does not use {', '.join(given)}: leave it out, or give a "
                 "temperature above 0"
             )
         return made

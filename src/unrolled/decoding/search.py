@@ -112,7 +112,7 @@ def search(
             sequences have a limit, no more than fit behind the prompt are written.
 
     Raises:
-        ConfigError: a length out of range. DataError: a prompt that leaves no room in the model's limit.
+        ConfigError: a length out of range. DataError: a prompt that leaves no remaining in the model's limit.
     """
     lengths = max_length if isinstance(max_length, Sequence) else [max_length] * len(prompts)
     for most in set(lengths):
@@ -120,7 +120,7 @@ def search(
     if not len(prompts):
         return []
     longest = np.asarray(lengths, dtype=np.int64)
-    longest = np.minimum(longest, _room(model, prompts))
+    longest = np.minimum(longest, _remaining(model, prompts))
     with frozen(model):
         if isinstance(how, Beam):
             return _Beams(Cursor(model, prompts, state), how, torch.from_numpy(longest)).run(min_length)
@@ -141,7 +141,7 @@ def stream_tokens(
     Arguments and errors are those of `search`; the errors are raised at once.
     """
     _check(min_length, max_length)
-    longest = min(max_length, int(_room(model, [prompt])[0]))
+    longest = min(max_length, int(_remaining(model, [prompt])[0]))
     return _streamed(model, prompt, sampling, state, min_length, longest)
 
 
@@ -166,17 +166,17 @@ def _check(min_length: int, max_length: int) -> None:
         )
 
 
-def _room(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:
+def _remaining(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:
     """How many tokens may follow each prompt, (B,): the model reads <bos>, the prompt, and all of them but the last."""
     lengths = np.array([len(prompt) for prompt in prompts])
-    if model.limit is None:
+    if model.max_length is None:
         return np.full(len(prompts), np.iinfo(np.int64).max)
-    if lengths.max() >= model.limit:
+    if lengths.max() >= model.max_length:
         raise DataError(
-            f"{lengths.max()} tokens are given to go on from, and the model reads at most {model.limit}, <bos> counted",
+            f"{lengths.max()} tokens are given to go on from, and the model reads at most {model.max_length}, <bos> counted",
             fix="give fewer, or train with a larger --window",
         )
-    return model.limit - lengths
+    return model.max_length - lengths
 
 
 def _written(generation: Generation, min_length: int, longest: Integers) -> list[list[Hypothesis]]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unrolled.data.encoding.batches import by_length
-from unrolled.data.encoding.words import NO_WORD, Pieces
+from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS
 from unrolled.errors import printable
 from unrolled.models import Model
@@ -45,16 +45,16 @@ class TaggedSentence:
 
 
 @torch.inference_mode()
-def word_probabilities(model: Model, pieces: Pieces) -> NDArray[np.float64]:
+def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
     """Return the probability of each of the K labels for each of the W words, (W, K), in their order.
 
     The model should be in eval mode; sentences of like length share a batch.
     """
     device = next(model.parameters()).device
-    found = torch.empty(pieces.num_words, model.num_outputs, dtype=torch.float64)
-    for rows in by_length(pieces.lengths, BATCH_TOKENS):
-        ids, lengths = pieces.pad(rows)
-        words = pieces.words(rows)
+    found = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)
+    for rows in by_length(subwords.lengths, BATCH_TOKENS):
+        ids, lengths = subwords.pad(rows)
+        words = subwords.words(rows)
         ends = words != NO_WORD
         logits, _ = model(ids.to(device), None, lengths.to(device))
         found[words[ends]] = logits[ends.to(device)].cpu().double().softmax(dim=1)

@@ -34,18 +34,18 @@ class Target:
     ended: Ended
 
     @property
-    def cut(self) -> str:
+    def truncated(self) -> str:
         """What a line says of it behind all else."""
-        return f"\tcut at {self.tokens} tokens" if self.ended == "length" else ""
+        return f"\ttruncated at {self.tokens} tokens" if self.ended == "length" else ""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The answer for one source: its targets, the best first. cut: what was not read of the source, in a sentence."""
+    """The answer for one source: its targets, the best first. truncated: what was not read of the source, in a sentence."""
 
     source: str
     targets: tuple[Target, ...]
-    cut: str = ""
+    truncated: str = ""
 
     @property
     def text(self) -> str:
@@ -58,8 +58,8 @@ class Translation:
 
     def shown(self) -> str:
         """As lines: each target, its score and the source, with tabs between them; what was cut of either is said."""
-        source, cut = printable(self.source), f"\t{self.cut}" if self.cut else ""
-        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.cut}{cut}" for t in self.targets)
+        source, truncated = printable(self.source), f"\t{self.truncated}" if self.truncated else ""
+        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.truncated}{truncated}" for t in self.targets)
 
 
 def translate(
@@ -86,7 +86,7 @@ def translate(
             limit, no more than fit behind the source are written.
 
     Raises:
-        ConfigError: a length out of range. DataError: a source that leaves no room in the model's limit.
+        ConfigError: a length out of range. DataError: a source that leaves no remaining in the model's limit.
     """
     begun = _ids(tokenizer, prefix)
     found: list[list[Hypothesis]] = [[] for _ in texts]
@@ -94,7 +94,7 @@ def translate(
     for rows in by_length(sources.lengths, BATCH_TOKENS // width):
         ids, lengths = sources.pad(rows)
         longest = most_tokens(model, lengths, begun, max_length)
-        state = _begin(model, ids, lengths)
+        state = _encode(model, ids, lengths)
         some = search(model, [begun] * len(rows), how, state=state, min_length=min_length, max_length=longest)
         for row, hypotheses in zip(rows.tolist(), some, strict=True):
             found[row] = hypotheses
@@ -120,7 +120,7 @@ def stream(
     """
     begun, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
     (longest,) = most_tokens(model, lengths, begun, max_length)
-    state = _begin(model, torch.tensor([source]), lengths)
+    state = _encode(model, torch.tensor([source]), lengths)
     tokens = stream_tokens(model, begun, sampling, state=state, min_length=min_length, max_length=longest)
     read = tokenizer.reader()
     return (piece for token in chain(begun, tokens) if (piece := read(token)))
@@ -133,16 +133,16 @@ def most_tokens(model: Model, lengths: Tensor, prefix: Sequence[int], given: int
         given: as many, where they fit; None: twice as many as the source has, and ten.
 
     Raises:
-        DataError: a source that leaves no room in the model's limit.
+        DataError: a source that leaves no remaining in the model's limit.
     """
-    room = model.room(lengths) - len(prefix)
-    if (room < 1).any():
+    remaining = model.remaining_length(lengths) - len(prefix)
+    if (remaining < 1).any():
         raise DataError(
-            f"a source of {int(lengths[room < 1].max()):,} tokens leaves no room for a target in the model's window",
+            f"a source of {int(lengths[remaining < 1].max()):,} tokens leaves no remaining for a target in the model's window",
             fix="give a shorter one, or train with a larger --window",
         )
     wanted = 2 * lengths + 10 if given is None else torch.full_like(lengths, given)
-    return torch.minimum(wanted, room).tolist()
+    return torch.minimum(wanted, remaining).tolist()
 
 
 def _ids(tokenizer: Tokenizer, prefix: str) -> list[int]:
@@ -156,7 +156,7 @@ def _target(tokenizer: Tokenizer, prefix: Sequence[int], found: Hypothesis) -> T
 
 
 @torch.inference_mode()
-def _begin(model: Model, source: Tensor, lengths: Tensor) -> State:
+def _encode(model: Model, source: Tensor, lengths: Tensor) -> State:
     """The state in which a search begins, of sources (B, S) of lengths (B,)."""
     device = next(model.parameters()).device
-    return model.begin(source.to(device), lengths.to(device))
+    return model.encode(source.to(device), lengths.to(device))

@@ -10,7 +10,7 @@ columns the answer, the most probable class; of equals the first), and k a class
     macro_f1    = mean of f1_k over the classes that occur, as truth or as answer
     loss_nats   = −mean log p(truth)
 
-Where a denominator is 0 (a class never answered, or absent from the test part) the figure is 0. Both choices are those
+Where a denominator is 0 (a class never answered, or absent from the test split) the figure is 0. Both choices are those
 of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figures can be laid beside others'.
 """
 
@@ -73,9 +73,9 @@ class LengthBin:
 
 @dataclass(frozen=True)
 class ClassificationResult:
-    """Every figure of a classifier on one test part. Shares are of 1, intervals cover 95 %.
+    """Every figure of a classifier on one test split. Shares are of 1, intervals cover 95 %.
 
-    `majority_accuracy` is what always answering the training part's most frequent class would reach here.
+    `majority_accuracy` is what always answering the training split's most frequent class would reach here.
     `confusion` is (K, K): rows the truth, columns the answer, in the order of `classes`.
     """
 
@@ -113,7 +113,7 @@ def evaluate_classification(
             0 for the truth counts as the smallest normal number of its dtype (87 nats in float32), so that the loss
             stays a number.
         lengths: (N,) integers, the tokens of each example.
-        majority: index of the training part's most frequent class.
+        majority: index of the training split's most frequent class.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -210,7 +210,7 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
     if truth.shape != (N,):
         raise ShapeError(f"truth must have shape (N={N},), as probabilities has rows: got {truth.shape}")
     if N == 0:
-        raise DataError("there is no example to evaluate on", fix="pass a test part with at least one example")
+        raise DataError("there is no example to evaluate on", fix="pass a test split with at least one example")
     if truth.dtype.kind not in "iu":
         raise ShapeError(f"truth must be integers: got {truth.dtype}")
     if probabilities.dtype.kind != "f":

@@ -32,7 +32,7 @@ class GenerationResult:
     """Every figure of a language model on one text. The interval covers 95 %: see `unrolled.evaluation.intervals`.
 
     `accuracy` is the share of the tokens that were the model's first guess. `frequency_bits_per_character` is what the
-    simplest rival needs, which knows how often each token stands in the training part and nothing else.
+    simplest rival needs, which knows how often each token stands in the training split and nothing else.
     """
 
     characters: int
@@ -71,7 +71,7 @@ def evaluate_generation(
         right: (M,) integers, how many of them were the first guess.
         tokens: (M,) integers, how many there are.
         characters: of the whole text. unknown: how many of its tokens are <unk>.
-        train_counts: (V,) integers, how often each token stands in the training part.
+        train_counts: (V,) integers, how often each token stands in the training split.
         counts: (V,) integers, how often in this text.
 
     Raises:

@@ -26,9 +26,9 @@ __all__ = ["TaggingResult", "evaluate_tagging"]
 
 @dataclass(frozen=True)
 class TaggingResult:
-    """Every figure of a tagger on one test part. Shares are of 1, intervals cover 95 %.
+    """Every figure of a tagger on one test split. Shares are of 1, intervals cover 95 %.
 
-    `unseen` counts the words that are not in the training part; where there are none, their figures are None.
+    `unseen` counts the words that are not in the training split; where there are none, their figures are None.
     `whole_sentences` is the share of the sentences without any mistake. The `baseline` is the simplest rival.
     """
 
@@ -71,7 +71,7 @@ def evaluate_tagging(
         truth: (W,) integers, the right tag of each word.
         probabilities: (W, K) floats, what the tagger gave each tag; each word's sum to 1.
         lengths: (N,) integers above 0, the words of each sentence, W in all.
-        seen: (W,) bool, whether the training part has the word.
+        seen: (W,) bool, whether the training split has the word.
         baseline: (W,) integers, the simplest rival's answers.
 
     Raises:

@@ -69,13 +69,13 @@ class TranslationBin(TranslationScores):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationResult(TranslationScores):
-    """Every figure of a translator on one test part.
+    """Every figure of a translator on one test split.
 
-    `references` counts them, `cut` the answers that were ended by the longest length instead of by the model.
+    `references` counts them, `truncated` the answers that were ended by the longest length instead of by the model.
     """
 
     references: int
-    cut: int
+    truncated: int
     perplexity: float
     bleu_signature: str
     chrf_signature: str
@@ -101,7 +101,7 @@ def evaluate_translation(
     *,
     nats: ArrayLike,
     tokens: ArrayLike,
-    cut: int = 0,
+    truncated: int = 0,
 ) -> TranslationResult:
     """Measure a translator's answers.
 
@@ -111,7 +111,7 @@ def evaluate_translation(
         lengths: (N,) integers, the tokens of each source.
         nats: (N,) floats, −Σ ln p of the tokens of each source's references, <eos> included.
         tokens: (N,) integers, how many these are.
-        cut: how many answers reached their longest length.
+        truncated: how many answers reached their longest length.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -129,7 +129,7 @@ def evaluate_translation(
     return TranslationResult(
         **whole,
         references=sum(map(len, references)),
-        cut=cut,
+        truncated=truncated,
         perplexity=math.exp(whole["loss_nats"]) if whole["loss_nats"] < 700 else math.inf,
         bleu_signature=metrics[0].signature,
         chrf_signature=metrics[1].signature,
@@ -211,7 +211,7 @@ def _check(
     """Refuse what cannot be measured; one sentence each."""
     N = len(answers)
     if N == 0:
-        raise DataError("there is no answer to evaluate", fix="pass a test part with at least one pair")
+        raise DataError("there is no answer to evaluate", fix="pass a test split with at least one pair")
     if len(references) != N:
         raise DataError(
             f"there are {N} answers and references for {len(references)}",
@@ -249,8 +249,8 @@ def _cells(scores: TranslationScores, figure: str) -> tuple[str, str]:
 
 def _summary(result: TranslationResult) -> Iterator[str]:
     yield f"{result.n:,} sources, {result.references:,} references"
-    if result.cut:
-        yield f"{result.cut:,} answers did not end: they were cut at the longest length"
+    if result.truncated:
+        yield f"{result.truncated:,} answers did not end: they were truncated at the longest length"
     yield ""
     for figure in FIGURES:
         value, interval = _cells(result, figure)

@@ -4,7 +4,7 @@ from unrolled.inside.example import Example, Source
 from unrolled.inside.gradient import by_distance
 from unrolled.inside.names import NAMES, Name, find
 from unrolled.inside.observe import explain
-from unrolled.inside.stock import of_module
+from unrolled.inside.torch_modules import of_module
 from unrolled.inside.trace import FORMAT_VERSION, Header, Trace
 
 __all__ = [

@@ -99,7 +99,7 @@ def sides(model: Model, example: Example) -> list[Side]:
 def begun(model: Model, source: Side, vectors: Tensor) -> State:
     """Return the states in which C copies begin, whose sources' vectors are (C, S, D)."""
     with source.saying(vectors):
-        return model.begin(source.ids(vectors))
+        return model.encode(source.ids(vectors))
 
 
 def log_prob(

@@ -35,7 +35,7 @@ class Example:
         answers: (A,) what each is asked for; −1 for what the model finds most probable.
         meanings: turns numbers of outputs into what they mean.
         source: what is read before, by a model that begins with one.
-        cut: what was left out, in a sentence.
+        truncated: what was left out, in a sentence.
         also: more tensors that a trace keeps: an image's pixels.
     """
 
@@ -47,7 +47,7 @@ class Example:
     answers: Tensor
     meanings: Callable[[Iterable[int]], Sequence[str]]
     source: Source | None = None
-    cut: str = ""
+    truncated: str = ""
     also: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Example:
@@ -63,7 +63,7 @@ class Example:
 
 def begin(model: Model, example: Example) -> State:
     """Return the state in which the example begins: what the model makes of its source, or None."""
-    return None if example.source is None else model.begin(example.source.ids)
+    return None if example.source is None else model.encode(example.source.ids)
 
 
 def answer(model: Model, example: Example, state: State) -> Tensor:

@@ -97,13 +97,15 @@ def _step_by_step(model: nn.Module) -> Iterator[_States]:
     def forward(part: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         whole = type(part).forward
         given = inspect.signature(whole).bind(part, *args, **kwargs).arguments
-        x, key = given["x"], "carry" if isinstance(part, Bahdanau) else "state"
-        T, state, first = x.shape[1], given.get(key), taken.get(part, 0)
+        lowest = part.layers.layers[0] if isinstance(part, Bahdanau) else part
+        x, state, first = given["x"], given.get("state"), taken.get(part, 0)
+        T = x.shape[1]
         taken[part] = first + T
         ys: list[Tensor] = [x] * T
         for t in reversed(range(T)) if getattr(part, "reverse", False) else range(T):
-            ys[t], state = whole(**given | {"x": x[:, t : t + 1], key: state, "lengths": None})
-            states.note(names[part], first + t, (state.layers[0] if isinstance(part, Bahdanau) else state).h)
+            ys[t], state = whole(**given | {"x": x[:, t : t + 1], "state": state, "lengths": None})
+            own = state.layers[0] if isinstance(part, Bahdanau) else state
+            states.note(names[part], first + t, lowest.summary(own))
         return torch.cat(ys, dim=1), state
 
     def note(part: nn.Module, args: tuple[Any, ...], returned: tuple[Tensor, Any]) -> None:

@@ -36,7 +36,7 @@ class Kind(NamedTuple):
     """A type of part.
 
     name: (part, number of its layer) -> what its tensors begin with. tensors: (part, its calls, what asks for the calls
-    of another part) -> its tensors by the rest of their names. phased: whether the phase stands in front of the name.
+    of another split) -> its tensors by the rest of their names. phased: whether the phase stands in front of the name.
     """
 
     name: Callable[[Any, str], str]

@@ -9,7 +9,7 @@
 
     half-life of a unit = ln 2 / −mean_t ln f_t                             in steps; of a GRU with z for f
 
-That is the direct path only: what is written again from what is read through the gates is not counted. `reach` counts
+That is the direct path only: what is written again from what is read through the gates is not counted. `gradient_norm` counts
 every path. A layer that reads from the end keeps later steps, s > t.
 """
 

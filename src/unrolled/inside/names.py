@@ -25,12 +25,12 @@ class Name(NamedTuple):
     axes: str  # letters, with spaces between them
     unit: str
     meaning: str
-    where: str = "all rows"
+    where: str = "all models"
 
 
 def _cell(cell: str, *tensors: tuple[str, str, str, str]) -> list[Name]:
     """The tensors of a recurrent layer."""
-    where = f"row {cell}, and rows encoder_decoder and attention with cell {cell}"
+    where = f"model {cell}, and models encoder_decoder and attention with cell {cell}"
     return [Name(f"{cell}.l{{i}}.{name}", axes, unit, meaning, where) for name, axes, unit, meaning in tensors]
 
 
@@ -45,17 +45,17 @@ def _of_every_cell(candidate: str) -> list[tuple[str, str, str, str]]:
 
 
 _GATE = "open at 1, shut at 0"
-_ATTENTION = "row attention"
-_BLOCKS = "rows transformer and gpt"
+_ATTENTION = "model attention"
+_BLOCKS = "models transformer and gpt"
 
 NAMES: tuple[Name, ...] = (
     # --- what was read and what was answered
-    Name("tokens", "T", "id", "what each step reads", "rows that read tokens"),
-    Name("spans", "T 2", "characters", "where each token stands in the text: [start, end)", "rows that read tokens"),
-    Name("inputs", "T D", "", "what each step reads", "rows that read images"),
-    Name("image", "H W C", "", "the pixels as they were read: height, width, channels", "rows that read images"),
-    Name("source.tokens", "S", "id", "what each step of the source is", "rows of task translate"),
-    Name("source.spans", "S 2", "characters", "where each token stands in the source", "rows of task translate"),
+    Name("tokens", "T", "id", "what each step reads", "models that read tokens"),
+    Name("spans", "T 2", "characters", "where each token stands in the text: [start, end)", "models that read tokens"),
+    Name("inputs", "T D", "", "what each step reads", "models that read images"),
+    Name("image", "H W C", "", "the pixels as they were read: height, width, channels", "models that read images"),
+    Name("source.tokens", "S", "id", "what each step of the source is", "models of task translate"),
+    Name("source.spans", "S 2", "characters", "where each token stands in the source", "models of task translate"),
     Name("steps", "A", "step", "the step after which each answer is given"),
     Name("answers", "A", "id", "what each answer is asked for: observed where that is known, else predicted"),
     Name("logits", "A k", "nats", "the largest logits, before the softmax"),
@@ -64,24 +64,24 @@ NAMES: tuple[Name, ...] = (
     Name("log_prob", "A", "nats", "ln p of what the answer is asked for"),
     Name("entropy", "A", "nats", "of all that could be answered"),
     Name("rank", "A", "", "how many outputs were more probable than what the answer is asked for"),
-    Name("embedding", "T D", "", "the vector of each token", "rows that read tokens"),
+    Name("embedding", "T D", "", "the vector of each token", "models that read tokens"),
     # --- what moved the answers, and over which distance
     *(
         Name(f"{side}{name}", f"A {steps}", unit, meaning, where)
-        for side, steps, where in (("", "T", "all rows"), ("source.", "S", "rows of task translate"))
+        for side, steps, where in (("", "T", "all models"), ("source.", "S", "models of task translate"))
         for name, unit, meaning in (
-            ("reach", "nats", "‖∂ log_prob / ∂ vector of the token‖: how far an answer moves with what was read"),
-            ("gradient_input", "nats", "∂ log_prob / ∂ vector · vector"),
-            ("ablation", "bits", "what replacing the token by the mean of all takes from the answer"),
+            ("gradient_norm", "nats", "‖∂ log_prob / ∂ vector of the token‖: how far an answer moves with what was read"),
+            ("input_x_gradient", "nats", "∂ log_prob / ∂ vector · vector"),
+            ("occlusion", "bits", "what replacing the token by the mean of all takes from the answer"),
             ("path_length", "steps", "nonlinear steps on the shortest way to the answer; 0: there is none"),
         )
     ),
-    Name("retention", "T P", "share", "what the direct path of the lowest layer keeps of each earlier step"),
+    Name("retention", "T P", "fraction", "what the direct path of the lowest layer keeps of each earlier step"),
     # --- recurrent layers
     *_cell(
         "elman",
         *_of_every_cell("h"),
-        ("retention", "T T", "share", "length of ∏ diag(φ′) W_h v for unit vectors v: what the direct path keeps"),
+        ("retention", "T T", "fraction", "length of ∏ diag(φ′) W_h v for unit vectors v: what the direct path keeps"),
         ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
     ),
     *_cell(
@@ -93,7 +93,7 @@ NAMES: tuple[Name, ...] = (
         ("c", "T H", "", "cell state after the step"),
         ("c0", "H", "", "cell state before the first step"),
         *_of_every_cell("i, f, g, o"),
-        ("retention", "T T", "share", "∏ f between two steps, the mean of all units: what the direct path keeps"),
+        ("retention", "T T", "fraction", "∏ f between two steps, the mean of all units: what the direct path keeps"),
         ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln f"),
         ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
     ),
@@ -104,12 +104,12 @@ NAMES: tuple[Name, ...] = (
         ("n", "T H", "", "candidate, what might be written"),
         *_of_every_cell("r, z, n"),
         ("bias_n", "H", "", "the candidate's second bias, inside the reset product"),
-        ("retention", "T T", "share", "∏ z between two steps, the mean of all units: what the direct path keeps"),
+        ("retention", "T T", "fraction", "∏ z between two steps, the mean of all units: what the direct path keeps"),
         ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln z"),
         ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
     ),
     Name("summary", "L H", "", "the fixed vector: the encoder's final h of each layer, both directions side by side",
-         "rows encoder_decoder and attention"),
+         "models encoder_decoder and attention"),
     # --- attention of a recurrent decoder
     Name("attention.query", "T H", "", "what the decoder asks with", _ATTENTION),
     Name("attention.asked", "T E", "", "what an additive score makes of the query, W_q query", _ATTENTION),
@@ -117,34 +117,34 @@ NAMES: tuple[Name, ...] = (
     Name("attention.v", "E", "", "what an additive score weighs with, v", _ATTENTION),
     Name("attention.outputs", "S D", "", "what the encoder left of the source", _ATTENTION),
     Name("attention.score", "T S", "", "how well each output of the encoder fits the query", _ATTENTION),
-    Name("attention.weights", "T S", "share", "softmax of the scores: they sum to 1 over the source", _ATTENTION),
+    Name("attention.weights", "T S", "fraction", "softmax of the scores: they sum to 1 over the source", _ATTENTION),
     Name("attention.context", "T D", "", "the encoder's outputs, weighted", _ATTENTION),
     # --- blocks of a Transformer
     Name("transformer.l{i}.query", "N T K", "", "what each step asks with", _BLOCKS),
     Name("transformer.l{i}.key", "N P K", "", "what each step is found by", _BLOCKS),
     Name("transformer.l{i}.value", "N P K", "", "what each step has to say", _BLOCKS),
     Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step may not look", _BLOCKS),
-    Name("transformer.l{i}.weights", "N T P", "share", "softmax of the scores, over the steps looked at", _BLOCKS),
+    Name("transformer.l{i}.weights", "N T P", "fraction", "softmax of the scores, over the steps looked at", _BLOCKS),
     Name("transformer.l{i}.context", "N T K", "", "the values, weighted", _BLOCKS),
     Name("transformer.l{i}.gradient", "A T", "nats", "‖∂ log_prob / ∂ y_s‖", _BLOCKS),
-    Name("transformer.l{i}.retention", "T P", "share", "the weights, mean of all heads", _BLOCKS),
+    Name("transformer.l{i}.retention", "T P", "fraction", "the weights, mean of all heads", _BLOCKS),
     Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _BLOCKS),
     Name("transformer.l{i}.y", "T D", "", "what the block puts out", _BLOCKS),
     *(
         Name(f"transformer.l{{i}}.cross.{name}", axes, unit, f"of the attention to the source: {meaning}",
-             "row transformer of task translate")
+             "model transformer of task translate")
         for name, axes, unit, meaning in (
             ("query", "N T K", "", "what each step asks with"),
             ("key", "N S K", "", "what each output of the encoder is found by"),
             ("value", "N S K", "", "what each output of the encoder has to say"),
             ("score", "N T S", "", "query · key / √K"),
-            ("weights", "N T S", "share", "softmax of the scores"),
+            ("weights", "N T S", "fraction", "softmax of the scores"),
             ("context", "N T K", "", "the values, weighted"),
         )
     ),
     # --- feedforward
-    Name("feedforward.x", "T D", "", "what enters: the bag, the window, or the image", "row feedforward"),
-    Name("feedforward.l{i}.h", "T H", "", "activations of the layer; a bag is one step", "row feedforward"),
+    Name("feedforward.x", "T D", "", "what enters: the bag, the window, or the image", "model feedforward"),
+    Name("feedforward.l{i}.h", "T H", "", "activations of the layer; a bag is one step", "model feedforward"),
 )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unrolled.inside.attribution import attribution as attribution_of
 from unrolled.inside.example import Example, answer, begin
 from unrolled.inside.gradient import gradient as gradient_of
-from unrolled.inside.influence import influence as influence_of
 from unrolled.inside.kinds import named, tensors
 from unrolled.inside.memory import memory
 from unrolled.inside.paths import path_length
@@ -26,17 +26,19 @@ GUESSES = 5
 """How many of each answer's logits a trace keeps, the largest."""
 
 
-def explain(model: Model, example: Example, about: Header, *, influence: bool = True, gradient: bool = False) -> Trace:
+def explain(
+    model: Model, example: Example, about: Header, *, attribution: bool = True, gradient: bool = False
+) -> Trace:
     """Return the trace of a model, in eval mode, that reads an example on its device.
 
     Args:
-        about: what is known of the model. influence: whether with reach, gradient × input, ablation, path length,
+        about: what is known of the model. attribution: whether with gradient_norm, gradient × input, occlusion, path length,
             retention and half-life. gradient: whether with the gradient of every recurrent layer's h.
     """
     trace, example = observe(model, example, about)
     found = dict(trace)
-    if influence:
-        found |= influence_of(model, example) | path_length(model, example) | memory(model, found)
+    if attribution:
+        found |= attribution_of(model, example) | path_length(model, example) | memory(model, found)
     if gradient:
         found |= gradient_of(model, example)
     return Trace(trace.about, {name: kept(value) for name, value in found.items()})
@@ -67,7 +69,7 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         source=() if example.source is None else example.source.tokens,
         answers=tuple(example.meanings(example.answers.tolist())),
         guesses=tuple(guesses),
-        cut=example.cut,
+        truncated=example.truncated,
     )
     return Trace(about, {name: kept(value) for name, value in found.items()}), example
 

@@ -1,4 +1,4 @@
-"""Path length: how many nonlinear steps stand between a token and an answer on the shortest way, whatever they carry.
+"""Path length: how many nonlinear steps stand between a token and an answer on the shortest way, whatever they state.
 
     a layer upwards, or a step in time within one                    1
     reading all steps at once (attention, a bag, a window)           no more than the layer that does it

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.errors import DataError, excerpt
+from unrolled.strings import truncation
 
-__all__ = ["LIMIT", "Tokens", "cut", "left_out", "read", "read_words", "written"]
-
-LIMIT = 512
-"""Most tokens that are traced, unless told: a matrix of all pairs of them has a quarter of a million places."""
+__all__ = ["Tokens", "read", "read_words", "truncate", "written"]
 
 
 class Tokens(NamedTuple):
@@ -61,15 +59,10 @@ def written(tokenizer: Tokenizer, ids: Sequence[int]) -> Tokens:
     return Tokens(text, list(ids), tuple(tokenizer.tokens(ids)), tuple(spans))
 
 
-def cut(tokens: Tokens, limit: int, what: str = "tokens") -> tuple[Tokens, str]:
-    """Return the first `limit` tokens, and what was left out in a sentence: "" where nothing was."""
-    first = Tokens(tokens.text, tokens.ids[:limit], tokens.tokens[:limit], tokens.spans[:limit])
-    return first, left_out(len(tokens.ids), limit, what)
-
-
-def left_out(total: int, limit: int, what: str = "tokens") -> str:
-    """Say what is left out where the first `limit` of `total` tokens are read: "" where nothing is."""
-    return f"cut after the first {limit:,} of {total:,} {what}" if total > limit else ""
+def truncate(tokens: Tokens, max_length: int, what: str = "tokens") -> tuple[Tokens, str]:
+    """Return the first `max_length` tokens, and what was left out in a sentence: "" where nothing was."""
+    first = Tokens(tokens.text, tokens.ids[:max_length], tokens.tokens[:max_length], tokens.spans[:max_length])
+    return first, truncation(len(tokens.ids), max_length, what)
 
 
 def _shown(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:

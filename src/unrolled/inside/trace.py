@@ -20,7 +20,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.errors import CheckpointError, TraceError, nearest
 from unrolled.inside import names
 from unrolled.version import __version__
@@ -42,12 +42,12 @@ class Header:
         source_text, source: the same of the source, where there is one; S tokens.
         answers: what each of the A answers was asked for: a label, a tag, the next token.
         guesses: of each answer, what its largest logits mean, the most probable first.
-        cut: what was left out of the input, in a sentence; "" where nothing was.
+        truncated: what was left out of the input, in a sentence; "" where nothing was.
         unrolled: the version that wrote it.
     """
 
     run: str = ""
-    row: str = ""
+    model_name: str = ""
     cell: str = ""
     task: str = ""
     score: str = ""
@@ -58,7 +58,7 @@ class Header:
     source: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     guesses: tuple[tuple[str, ...], ...] = ()
-    cut: str = ""
+    truncated: str = ""
     unrolled: str = field(default=__version__)
     format_version: int = FORMAT_VERSION
 
@@ -71,7 +71,7 @@ class Trace(Mapping[str, Tensor]):
     """
 
     shown: ClassVar[Callable[[Trace], str] | None] = None
-    """What a notebook shows of a trace: a function of it that returns HTML. `unrolled.api` sets it."""
+    """What a notebook shows of a trace: a function of it that returns HTML. `unrolled.pictures` sets it."""
 
     def __init__(self, about: Header, tensors: Mapping[str, Tensor]) -> None:
         self.about = about
@@ -96,7 +96,7 @@ class Trace(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         of = " of ".join(part for part in (f"{len(self)} tensors", self.about.run) if part)
-        return f"<Trace: {of}, row {self.about.row}, {len(self.about.tokens)} steps>"
+        return f"<Trace: {of}, model {self.about.model_name}, {len(self.about.tokens)} steps>"
 
     def _repr_html_(self) -> str:
         shown = type(self).shown
@@ -104,7 +104,9 @@ class Trace(Mapping[str, Tensor]):
 
     def _missing(self, name: str) -> str:
         spec = names.find(name)
-        this = f"this trace is of row {self.about.row}" + (f" with cell {self.about.cell}" if self.about.cell else "")
+        this = f"this trace is of model {self.about.model_name}" + (
+            f" with cell {self.about.cell}" if self.about.cell else ""
+        )
         if spec is None or near_misses(name, self._tensors):
             return f'there is no tensor "{name}"{nearest(name, self._tensors)}; see trace.summary() for all there are'
         return f'this trace has no "{name}", {spec.meaning}: it belongs to {spec.where}; {this}'
@@ -129,7 +131,7 @@ class Trace(Mapping[str, Tensor]):
         """
         tensors = {name: value.contiguous() for name, value in self._tensors.items()}
         metadata = {"trace": json.dumps(asdict(self.about), ensure_ascii=False), "names": json.dumps(list(tensors))}
-        with sealed.saying(Path(path)):
+        with atomic.write_errors(Path(path)):
             Path(path).write_bytes(safetensors.torch.save(tensors, metadata))
 
     @classmethod
@@ -140,7 +142,7 @@ class Trace(Mapping[str, Tensor]):
             CheckpointError: the file is missing, damaged, no trace, or of another format.
         """
         path = Path(path)
-        with sealed.reading(path):
+        with atomic.read_errors(path):
             data = path.read_bytes()
         try:
             tensors = safetensors.torch.load(data)

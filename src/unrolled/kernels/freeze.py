@@ -24,10 +24,10 @@ from unrolled.kernels.linear import LinearWeights
 from unrolled.kernels.native import dense, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
-__all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Part", "frozen", "linear_of", "of"]
+__all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear_of", "of"]
 
 
-class Part(NamedTuple):
+class Packable(NamedTuple):
     """What a module lets be packed: by which name its calls ask for it, its weights, what they are made of."""
 
     name: str
@@ -35,7 +35,7 @@ class Part(NamedTuple):
     parameters: tuple[Tensor, ...]
 
 
-OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Part]]] = {}
+OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Packable]]] = {}
 """The modules that can be frozen, each with the function that yields its parts."""
 
 _frozen: dict[tuple[int, str], tuple[_Frozen, ...]] = {}  # by a module that lives as long as the block; the last counts
@@ -159,7 +159,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
                     _frozen[key] = rest
 
 
-def _packed(part: Part) -> _Frozen:
+def _packed(part: Packable) -> _Frozen:
     if isinstance(part.weights, CellWeights):
         return FrozenScan(part.weights, part.parameters)
     return FrozenLinear(part.weights, part.parameters)

@@ -8,7 +8,7 @@ from unrolled.layers.dropout import Dropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
 from unrolled.layers.luong import Luong
-from unrolled.layers.memory import AttentionCarry, Memory
+from unrolled.layers.memory import AttentionDecoderState, Memory
 from unrolled.layers.mlp import MLP, Head, TiedHead
 from unrolled.layers.position import Position
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
@@ -19,7 +19,7 @@ from unrolled.layers.window import Window, WindowState
 __all__ = [
     "MLP",
     "Additive",
-    "AttentionCarry",
+    "AttentionDecoderState",
     "AttentionState",
     "Bag",
     "BagState",

@@ -66,11 +66,11 @@ class AttentionState(_Cache):
     row's time is 0.
     """
 
-    room: _Room | None = None
-    """Where the tensors stand, with room for steps to come; None: in a place of their own."""
+    buffer: _Buffer | None = None
+    """Where the tensors stand, with buffer for steps to come; None: in a place of their own."""
 
 
-class _Room:
+class _Buffer:
     """Buffers (B, N, C, K) that grow by doubling. Whoever holds the newest state of them may write behind it."""
 
     def __init__(self, state: AttentionState, capacity: int) -> None:
@@ -81,14 +81,14 @@ class _Room:
         self.newest = state.length
 
     @staticmethod
-    def of(state: AttentionState, needed: int) -> _Room:
-        """The state's own room, if it may write there and `needed` steps fit; else a new one, with a copy."""
-        room = state.room
-        if room is None or room.newest is not state.length or room.key.shape[2] < needed:
-            return _Room(state, max(needed, 2 * state.key.shape[2]))
-        if room.key.is_inference() and not torch.is_inference_mode_enabled():  # which must not be written now
-            return _Room(state, room.key.shape[2])
-        return room
+    def of(state: AttentionState, needed: int) -> _Buffer:
+        """The state's own buffer, if it may write there and `needed` steps fit; else a new one, with a copy."""
+        buffer = state.buffer
+        if buffer is None or buffer.newest is not state.length or buffer.key.shape[2] < needed:
+            return _Buffer(state, max(needed, 2 * state.key.shape[2]))
+        if buffer.key.is_inference() and not torch.is_inference_mode_enabled():  # which must not be written now
+            return _Buffer(state, buffer.key.shape[2])
+        return buffer
 
 
 class SelfAttention(Layer):
@@ -234,18 +234,18 @@ def _continued(
         if torch.is_grad_enabled() and (key.requires_grad or state.key.requires_grad):
             new = AttentionState(torch.cat([state.key, key], 2), torch.cat([state.value, value], 2), length)
             return new, True
-        room = _Room.of(state, P + T)
-        room.key[:, :, P : P + T], room.value[:, :, P : P + T] = key, value
+        buffer = _Buffer.of(state, P + T)
+        buffer.key[:, :, P : P + T], buffer.value[:, :, P : P + T] = key, value
         P += T
     else:
         length = state.length + (T if lengths is None else lengths)
         P = int(length.max()) if B else 0
-        room = _Room(state, P) if torch.is_grad_enabled() else _Room.of(state, P)
+        buffer = _Buffer(state, P) if torch.is_grad_enabled() else _Buffer.of(state, P)
         real = torch.ones(B, T, dtype=torch.bool) if lengths is None else shapes.real(lengths, T)
         row, step = real.to(key.device).nonzero(as_tuple=True)
         place = state.length[row] + step
-        room.key[row, :, place], room.value[row, :, place] = key[row, :, step], value[row, :, step]
-    room.newest = length
-    after = AttentionState(room.key[:, :, :P], room.value[:, :, :P], length)
-    after.room = room
+        buffer.key[row, :, place], buffer.value[row, :, place] = key[row, :, step], value[row, :, step]
+    buffer.newest = length
+    after = AttentionState(buffer.key[:, :, :P], buffer.value[:, :, :P], length)
+    after.buffer = buffer
     return after, lengths is None and int(length.min() if B else 0) == P

@@ -44,7 +44,7 @@ class Bag(Layer):
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T, D) -> the pool after each step, (B, T, D)."""
-        x, state, is_real = self._begin(x, state, lengths)
+        x, state, is_real = self._prepare(x, state, lengths)
         T = x.shape[1]
         steps = state.steps.unsqueeze(1) + torch.arange(1, T + 1, dtype=x.dtype, device=x.device)  # (B, T)
         if self.pool == "mean":
@@ -56,7 +56,7 @@ class Bag(Layer):
 
     def absorb(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> BagState:
         """Return only the state after x (B, T, D): all that one answer needs, without the pool after each step."""
-        x, state, _ = self._begin(x, state, lengths)
+        x, state, _ = self._prepare(x, state, lengths)
         return self._after(x, state, lengths)
 
     def summary(self, state: State) -> Tensor:
@@ -68,7 +68,7 @@ class Bag(Layer):
         """Size and pool, for repr()."""
         return f"{self.input_size}, pool={self.pool!r}"
 
-    def _begin(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, BagState, Tensor | None]:
+    def _prepare(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, BagState, Tensor | None]:
         """Check the arguments, make the state, and put what changes nothing (0 or −∞) where x is padding."""
         shapes.check("x", x, "BTD", D=self.input_size)
         B, T, D = x.shape

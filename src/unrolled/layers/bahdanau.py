@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.kernels.attention import looks
-from unrolled.layers.memory import AttentionCarry, Memory
+from unrolled.layers.memory import AttentionDecoderState, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
 from unrolled.layers.scores import Additive
 from unrolled.scan import attention, choose
@@ -37,13 +37,13 @@ class Bahdanau(nn.Module):
         super().__init__()
         self.layers, self.score, self.output_size = layers, score, layers.output_size
 
-    def begin(self, layers: State, memory: Memory) -> AttentionCarry:
+    def initial(self, layers: State, memory: Memory) -> AttentionDecoderState:
         """Return what it carries into the first step, from its layers' states."""
-        return AttentionCarry.begin(layers, memory)
+        return AttentionDecoderState.initial(layers, memory)
 
     def forward(
-        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None = None
-    ) -> tuple[Tensor, AttentionCarry]:
+        self, x: Tensor, memory: Memory, state: AttentionDecoderState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, AttentionDecoderState]:
         """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
         B, T, _ = x.shape
         check_lengths(lengths, B, T)
@@ -51,21 +51,21 @@ class Bahdanau(nn.Module):
         assert isinstance(lowest, Recurrent)
         mask = lowest.mask(x)
         if mask is None and self._learns_at_once(x, memory, lowest):
-            y, own = self._scan(x, memory, carry._replace(layers=carry.layers[0]), lengths, lowest)
-            y, above = self.layers.above(y, carry.layers[1:], lengths)
+            y, own = self._scan(x, memory, state._replace(layers=state.layers[0]), lengths, lowest)
+            y, above = self.layers.above(y, state.layers[1:], lengths)
             return y, own._replace(layers=(own.layers, *above))
         here = memory.real
         is_real = None if lengths is None else real(lengths, T).unbind(1)
-        own, ys = carry._replace(layers=carry.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
+        own, ys = state._replace(layers=state.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
         for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
             weights, context = self.score(own.layers.h.unsqueeze(1), memory, here)
-            y, state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
-            after = AttentionCarry(state, weights.squeeze(1), context.squeeze(1), ())
+            y, cell_state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
+            after = AttentionDecoderState(cell_state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:
                 y, after = y.masked_fill(~is_real[t].view(-1, 1, 1), 0), hold(is_real[t], after, own)
             own = after
             ys.append(y)
-        y, above = self.layers.above(torch.cat(ys, dim=1), carry.layers[1:], lengths)
+        y, above = self.layers.above(torch.cat(ys, dim=1), state.layers[1:], lengths)
         return y, own._replace(layers=(own.layers, *above))
 
     def _learns_at_once(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
@@ -81,12 +81,12 @@ class Bahdanau(nn.Module):
         )
 
     def _scan(
-        self, x: Tensor, memory: Memory, own: AttentionCarry, lengths: Tensor | None, lowest: Recurrent
-    ) -> tuple[Tensor, AttentionCarry]:
+        self, x: Tensor, memory: Memory, own: AttentionDecoderState, lengths: Tensor | None, lowest: Recurrent
+    ) -> tuple[Tensor, AttentionDecoderState]:
         """All steps of the lowest layer, and what it carries after each row's last real one."""
         y, state, weights, context = attention.scan(
             lowest.cell, x, own.layers, lengths, self.score.query.weight, self.score.v, memory.keys, memory.outputs,
             memory.lengths,
         )  # fmt: skip
-        after = AttentionCarry(state, weights, context, ())
+        after = AttentionDecoderState(state, weights, context, ())
         return y, after if lengths is None else hold(lengths > 0, after, own)

@@ -109,7 +109,7 @@ class Blocks(Layer):
 
     Args:
         input_size: of x; where it is not D, a linear layer makes it so. size: D of y. num_blocks: L.
-        position, limit: see Position.
+        position, max_length: see Position.
         causal, source_size, options: of each block.
 
     State: a tuple with one state a block.
@@ -126,14 +126,14 @@ class Blocks(Layer):
         causal: bool,
         source_size: int | None = None,
         position: Literal["sinusoidal", "learned"] = "sinusoidal",
-        limit: int | None = None,
+        max_length: int | None = None,
         norm: Norm = "pre",
         nonlinearity: str = "relu",
         dropout: float = 0.0,
     ) -> None:
         super().__init__(input_size, size, causal=causal)
         self.enter = Linear(input_size, size) if input_size != size else nn.Identity()
-        self.position = Position(size, position, limit=limit)
+        self.position = Position(size, position, max_length=max_length)
         self.blocks = nn.ModuleList(
             Block(
                 size,

@@ -12,31 +12,31 @@ __all__ = ["Dropout", "keep_mask"]
 
 
 class Dropout(nn.Module):
-    """Drop a share of x in training, and scale the rest so that its mean stays.
+    """Drop a rate of x in training, and scale the rest so that its mean stays.
 
     Args:
-        share: what is dropped, from 0 to below 1.
+        rate: what is dropped, from 0 to below 1.
         variational: one mask for all steps of a sequence instead of a new one a step (Gal & Ghahramani 2016).
     """
 
-    def __init__(self, share: float, *, variational: bool = False) -> None:
+    def __init__(self, rate: float, *, variational: bool = False) -> None:
         super().__init__()
-        self.share, self.variational = share, variational
+        self.rate, self.variational = rate, variational
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) or (B, D) -> the same shape."""
-        if not self.training or self.share == 0:
+        if not self.training or self.rate == 0:
             return x
         B, *T, D = x.shape
-        return x * keep_mask(x, (B, *[1] * len(T), D) if self.variational else x.shape, self.share)
+        return x * keep_mask(x, (B, *[1] * len(T), D) if self.variational else x.shape, self.rate)
 
     def extra_repr(self) -> str:
         """Options, for repr()."""
-        return f"{self.share}, variational={self.variational}"
+        return f"{self.rate}, variational={self.variational}"
 
 
-def keep_mask(like: Tensor, shape: Sequence[int], share: float) -> Tensor:
-    """Return a mask of the given shape: 0 with probability `share` (to 1/65536), else 1 / (1 − share).
+def keep_mask(like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
+    """Return a mask of the given shape: 0 with probability `rate` (to 1/65536), else 1 / (1 − rate).
 
     Four numbers are cut from each 64 random bits: on a CPU random bits are drawn one after the other, and torch's own
     dropout draws anew for every element (docs/decisions/0003-dropout.md has the figures).
@@ -44,4 +44,4 @@ def keep_mask(like: Tensor, shape: Sequence[int], share: float) -> Tensor:
     n = math.prod(shape)
     bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device).random_(-(2**63), None)
     uniform = bits.view(torch.int16)[:n].view(tuple(shape))  # −32768 … 32767
-    return (uniform >= round(share * 65536) - 32768).to(like.dtype).mul_(1 / (1 - share))
+    return (uniform >= round(rate * 65536) - 32768).to(like.dtype).mul_(1 / (1 - rate))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.layers.memory import AttentionCarry, Memory
+from unrolled.layers.memory import AttentionDecoderState, Memory
 from unrolled.layers.mlp import Linear
 from unrolled.layers.recurrent import Stacked
 from unrolled.layers.scores import Score
@@ -42,38 +42,38 @@ class Luong(nn.Module):
         self.output_size = layers.output_size
         self.combine = Linear(score.memory_size + self.output_size, self.output_size)
 
-    def begin(self, layers: State, memory: Memory) -> AttentionCarry:
+    def initial(self, layers: State, memory: Memory) -> AttentionDecoderState:
         """Return what it carries into the first step, from its layers' states."""
         B = len(memory.outputs)
         fed = memory.outputs.new_zeros(B, self.output_size) if self.input_feeding else ()
-        return AttentionCarry.begin(layers, memory, fed)
+        return AttentionDecoderState.initial(layers, memory, fed)
 
     def forward(
-        self, x: Tensor, memory: Memory, carry: AttentionCarry, lengths: Tensor | None = None
-    ) -> tuple[Tensor, AttentionCarry]:
+        self, x: Tensor, memory: Memory, state: AttentionDecoderState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, AttentionDecoderState]:
         """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
         here = memory.real
         if not self.input_feeding:
-            return self._scan(x, memory, here, carry, lengths)
+            return self._scan(x, memory, here, state, lengths)
         B, T, _ = x.shape
         if T == 0:
-            return x.new_zeros(B, 0, self.output_size), carry
+            return x.new_zeros(B, 0, self.output_size), state
         counts = [None] * T if lengths is None else real(lengths, T).long().unbind(1)
         ys = []
         for x_t, count in zip(torch.split(x, 1, dim=1), counts, strict=True):
-            y, carry = self._scan(torch.cat([x_t, carry.fed.unsqueeze(1)], dim=2), memory, here, carry, count)
+            y, state = self._scan(torch.cat([x_t, state.fed.unsqueeze(1)], dim=2), memory, here, state, count)
             ys.append(y)
-        return torch.cat(ys, dim=1), carry
+        return torch.cat(ys, dim=1), state
 
     def _scan(
-        self, x: Tensor, memory: Memory, here: Tensor, carry: AttentionCarry, lengths: Tensor | None
-    ) -> tuple[Tensor, AttentionCarry]:
+        self, x: Tensor, memory: Memory, here: Tensor, state: AttentionDecoderState, lengths: Tensor | None
+    ) -> tuple[Tensor, AttentionDecoderState]:
         """All steps of x, which has what is fed in already; `here` is memory.real."""
-        s, layers = self.layers(x, carry.layers, lengths)
+        s, layers = self.layers(x, state.layers, lengths)
         weights, context = self.score(s, memory, here)
         y: Tensor = self.combine(torch.cat([context, s], dim=2)).tanh()
         found = (weights, context, y) if self.input_feeding else (weights, context)
-        return y, AttentionCarry(layers, *_last(found, carry[1:], lengths))
+        return y, AttentionDecoderState(layers, *_last(found, state[1:], lengths))
 
 
 def _last(steps: tuple[Tensor, ...], before: tuple[Any, ...], lengths: Tensor | None) -> tuple[Any, ...]:

@@ -9,11 +9,11 @@ from torch import Tensor
 from unrolled.shapes import real
 from unrolled.state import State
 
-__all__ = ["AttentionCarry", "Memory"]
+__all__ = ["AttentionDecoderState", "Memory"]
 
 
 class Memory(NamedTuple):
-    """What an encoder has left of a source; () for what a model has no use for.
+    """What an encoder has left of a source; () for what a model does not use.
 
     outputs: (B, S, D), 0 at padding. keys: (B, S, A), what attention compares with. lengths: (B,), the real steps.
     summary: what the final states say, batch first.
@@ -30,7 +30,7 @@ class Memory(NamedTuple):
         return real(self.lengths, self.outputs.shape[1])
 
 
-class AttentionCarry(NamedTuple):
+class AttentionDecoderState(NamedTuple):
     """What a decoder with attention carries.
 
     layers: the recurrent layers' states. weights (B, S) and context (B, D): of the last step. fed: y of the last step,
@@ -43,7 +43,7 @@ class AttentionCarry(NamedTuple):
     fed: Any
 
     @classmethod
-    def begin(cls, layers: State, memory: Memory, fed: Any = ()) -> AttentionCarry:
+    def initial(cls, layers: State, memory: Memory, fed: Any = ()) -> AttentionDecoderState:
         """Return what is carried into the first step: nothing has been looked at."""
         B, S, D = memory.outputs.shape
         return cls(layers, memory.outputs.new_zeros(B, S), memory.outputs.new_zeros(B, D), fed)

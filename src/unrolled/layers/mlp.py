@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import Part
+from unrolled.kernels.freeze import Packable
 from unrolled.kernels.linear import LinearWeights, linear
 from unrolled.layers.dropout import Dropout
 
@@ -95,10 +95,10 @@ class TiedHead(nn.Module):
         return linear(self.project(y), vectors, self.bias)
 
 
-def _weights(layer: Linear) -> Iterator[Part]:
+def _weights(layer: Linear) -> Iterator[Packable]:
     """What `scan.frozen` packs."""
     if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else it is pruned or parametrized: made anew
-        yield Part("weight", LinearWeights(layer.weight, layer.bias), tuple(layer.parameters(recurse=False)))
+        yield Packable("weight", LinearWeights(layer.weight, layer.bias), tuple(layer.parameters(recurse=False)))
 
 
 freeze.OWNERS.update(dict.fromkeys((Linear, Head), _weights))

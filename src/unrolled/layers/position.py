@@ -1,7 +1,7 @@
 """Where a step stands: attention sees a set, so each step's vector says its place.
 
     sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t
-    learned:     p_t = P[t]                                                               for t below a limit
+    learned:     p_t = P[t]                                                               for t below a max_length
 
 Vaswani et al., "Attention is all you need", 2017, section 3.5.
 """
@@ -22,7 +22,7 @@ class Position(nn.Module):
     """A vector for each place in a sequence.
 
     Args:
-        size: D. kind: "sinusoidal" or "learned". limit: places there are; learned ones need one, being parameters;
+        size: D. kind: "sinusoidal" or "learned". max_length: places there are; learned ones need one, being parameters;
             None: as many as asked for. std: spread of fresh learned vectors.
     """
 
@@ -31,17 +31,17 @@ class Position(nn.Module):
         size: int,
         kind: Literal["sinusoidal", "learned"] = "sinusoidal",
         *,
-        limit: int | None = None,
+        max_length: int | None = None,
         std: float = 0.1,
     ) -> None:
         super().__init__()
         if kind not in ("sinusoidal", "learned"):
             raise ConfigError(f'position must be "sinusoidal" or "learned": got {kind!r}')
-        self.size, self.kind, self.limit = size, kind, limit
+        self.size, self.kind, self.max_length = size, kind, max_length
         if kind == "learned":
-            if limit is None:
+            if max_length is None:
                 raise ConfigError("learned places are parameters: say how many there are, with window")
-            self.weight = nn.Parameter(torch.randn(limit, size) * std)
+            self.weight = nn.Parameter(torch.randn(max_length, size) * std)
         self.table: Tensor | None = None  # of sinusoids, kept because they take longer to make than to add
 
     def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
@@ -50,14 +50,16 @@ class Position(nn.Module):
         lengths (B,) are each row's real steps: padding needs no place of its own.
 
         Raises:
-            ShapeError: a row is longer than the limit.
+            ShapeError: a row is longer than the max_length.
         """
         T = x.shape[1]
         end = T + (0 if before is None or not len(before) else int(before.max()))
-        if self.limit is not None and end > self.limit and lengths is not None:  # perhaps no single row is so long
+        if (
+            self.max_length is not None and end > self.max_length and lengths is not None
+        ):  # perhaps no single row is so long
             end = max(1, int((lengths if before is None else before + lengths).max()))
-        if self.limit is not None and end > self.limit:
-            raise ShapeError(f"a sequence may have at most {self.limit:,} steps here (window): got {end:,}")
+        if self.max_length is not None and end > self.max_length:
+            raise ShapeError(f"a sequence may have at most {self.max_length:,} steps here (window): got {end:,}")
         table = self.weight if self.kind == "learned" else self._sinusoids(end, x)
         if before is None and end == T:
             return x + table[:T]
@@ -74,8 +76,8 @@ class Position(nn.Module):
         return table
 
     def extra_repr(self) -> str:
-        """Size, kind and limit, for repr()."""
-        return f"{self.size}, {self.kind!r}, limit={self.limit}"
+        """Size, kind and max_length, for repr()."""
+        return f"{self.size}, {self.kind!r}, max_length={self.max_length}"
 
 
 def sinusoidal(places: int, size: int) -> Tensor:

@@ -78,7 +78,7 @@ def to_torch(layer: Layer) -> nn.RNNBase:
         cell.hidden_size,
         num_layers=len(stack),
         bidirectional=len(parts[0]) == 2,
-        dropout=dropout.share if len(stack) > 1 else 0.0,
+        dropout=dropout.rate if len(stack) > 1 else 0.0,
         batch_first=True,
         dtype=weight.dtype,
         device="meta",
@@ -107,6 +107,6 @@ def _one_kind(parts: list[list[Any]], dropout: Dropout) -> Cell[Any, Any]:
         raise ConfigError(
             f"to_torch takes an ElmanCell, LSTMCell or GRUCell, of one kind and size throughout: got {got}"
         )
-    if any(r.recurrent_dropout for r in every) or (dropout.variational and dropout.share):
+    if any(r.recurrent_dropout for r in every) or (dropout.variational and dropout.rate):
         raise ConfigError("to_torch: torch's modules have neither recurrent nor variational dropout; set them to 0")
     return cell

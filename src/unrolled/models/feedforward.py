@@ -42,15 +42,15 @@ class FeedforwardModel(Model):
         super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
         own = {"read"} if answer == "once" else {"window", "bidirectional"}
         uses = {"hidden_size", "num_layers", "dropout", "nonlinearity", *own}
-        self.refuse_unused("row feedforward", uses | ({"variational"} if self.embedding is not None else set()))
+        self.refuse_unused("model feedforward", uses | ({"variational"} if self.embedding is not None else set()))
         read = config.read or "mean"
         if read == "last":
-            raise ConfigError('read "last" needs an order, and a bag has none: row feedforward reads "mean" or "max"')
+            raise ConfigError('read "last" needs an order, and a bag has none: model feedforward reads "mean" or "max"')
         self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
         window = config.window or WINDOW
         ahead = (window - 1) // 2 if config.bidirectional else 0
         self.window = Window(self.input_size, window, ahead=ahead) if answer == "each" else None
-        self.reach = window if answer == "each" else None
+        self.receptive_field = window if answer == "each" else None
         size = self.input_size if self.window is None else self.window.output_size
         sizes = [size, *[config.hidden_size] * config.num_layers]
         self.mlp = MLP(sizes, nonlinearity=config.nonlinearity or "relu", dropout=config.dropout)

@@ -40,45 +40,45 @@ class GPTModel(Model):
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
         super().__init__(inputs, num_outputs, config, answer, causal=True)
         if answer == "once":
-            raise ConfigError("row gpt predicts what comes next, at each step: it gives no one answer")
+            raise ConfigError("model gpt predicts what comes next, at each step: it gives no one answer")
         speaks = not isinstance(inputs, Features) and inputs.vocabulary_size == num_outputs  # the tokens that it reads
-        self.refuse_unused("row gpt", USES | ({"tied"} if speaks else set()))
+        self.refuse_unused("model gpt", USES | ({"tied"} if speaks else set()))
         pairs = isinstance(inputs, Pairs)
         window = (PLACES if config.position == "learned" else None) if pairs else WINDOW
         self.blocks = blocks(self.input_size, config, causal=True, window=window, nonlinearity="gelu")
-        places = self.blocks.position.limit
+        places = self.blocks.position.max_length
         if not pairs:
-            self.limit = places
+            self.max_length = places
         elif places is not None:  # <sep> and <bos> stand behind the source, in the same places
-            self.source_limit = max(0, places - 2)
+            self.max_source_length = max(0, places - 2)
         self.head = head(self)
 
-    def begin(self, source: Tensor, lengths: Tensor | None = None) -> ModelState:
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> ModelState:
         """Read the source, ids (B, S), of which lengths (B,) are real, and <sep> -> the state in which decoding begins.
 
         Raises:
             ConfigError: it was not built with Pairs. ShapeError: a source without any token.
         """
         if not isinstance(self.inputs, Pairs):
-            raise ConfigError("row gpt has no source, unless it is built with Pairs: it begins with None")
+            raise ConfigError("model gpt has no source, unless it is built with Pairs: it begins with None")
         shapes.check("source", source, "BS")
         lengths = source_lengths(source, lengths)
         ended = F.pad(source, (0, 1)).scatter(1, lengths.unsqueeze(1), SEP)  # (B, S + 1)
         _, after = self.blocks(self.source_vectors(ended), None, lengths + 1)
         return ModelState(after, ())
 
-    def room(self, lengths: Tensor) -> Tensor:
+    def remaining_length(self, lengths: Tensor) -> Tensor:
         """See Model: source, <sep> and target share their places."""
-        places = self.blocks.position.limit
-        return super().room(lengths) if places is None else places - 1 - lengths
+        places = self.blocks.position.max_length
+        return super().remaining_length(lengths) if places is None else places - 1 - lengths
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, T, V), and the keys and values of all steps so far.
 
         Raises:
-            ConfigError: no state with Pairs: `begin` comes first.
+            ConfigError: no state with Pairs: `encode` comes first.
         """
         if state is None and isinstance(self.inputs, Pairs):
-            raise ConfigError("row gpt reads the source first: call begin(source, lengths) and pass its state")
+            raise ConfigError("model gpt reads the source first: call encode(source, lengths) and pass its state")
         y, after = self.blocks(self.vectors(inputs), None if state is None else state.layers, lengths)
         return self.logits(y), ModelState(after, ())

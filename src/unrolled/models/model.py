@@ -5,7 +5,7 @@
 inputs are ids (B, T) or features (B, T, D); logits are (B, T, V) from a model that answers at each step, (B, V) from
 one that answers once, about everything it has read so far. A model with an encoder has a beginning that is not None:
 
-    state = model.begin(source, lengths)
+    state = model.encode(source, lengths)
 
 Decoding, evaluation and the laws need nothing else.
 """
@@ -84,11 +84,11 @@ class Model(nn.Module):
         causal: whether the answer up to t depends only on the inputs up to t.
     """
 
-    reach: int | None = None
+    receptive_field: int | None = None
     """How many inputs back an answer can see, the last one included; None: as far as its state carries."""
-    limit: int | None = None
-    """How many inputs a sequence may have, those in its state included; None: any number. With Pairs see `room`."""
-    source_limit: int | None = None
+    max_length: int | None = None
+    """How many inputs a sequence may have, those in its state included; None: any number. With Pairs see `remaining_length`."""
+    max_source_length: int | None = None
     """How many tokens a source may have; None: any number."""
 
     def __init__(
@@ -110,11 +110,11 @@ class Model(nn.Module):
                 self.source_embedding = Embedding(inputs.source_size, config.embedding_size, std=config.embedding_std)
         self.dropout = Dropout(config.dropout, variational=config.variational)
 
-    def begin(self, source: Tensor, lengths: Tensor | None = None) -> State:
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> State:
         """Read a source and return the state in which decoding begins. Only rows with an encoder have one."""
         raise ConfigError(f"{type(self).__name__} has no encoder: it begins with state None")
 
-    def room(self, lengths: Tensor) -> Tensor:
+    def remaining_length(self, lengths: Tensor) -> Tensor:
         """How many inputs may follow a source of so many tokens, (N,) -> (N,): of the target, <bos> first."""
         return torch.full_like(lengths, torch.iinfo(lengths.dtype).max)
 
@@ -150,15 +150,15 @@ class Model(nn.Module):
         return logits
 
     def refuse_unused(self, name: str, uses: Collection[str]) -> None:
-        """Refuse options that differ from their default though `name` has no use for them; ids have embeddings.
+        """Refuse options that differ from their default though `name` does not use them; ids have embeddings.
 
         Raises:
             ConfigError: names the option and what would use it.
         """
-        used = {*uses, *(("embedding_size", "embedding_std") if self.embedding is not None else ())}
+        used = {"name", *uses, *(("embedding_size", "embedding_std") if self.embedding is not None else ())}
         for option, field in ModelConfig.model_fields.items():
             if option not in used and (got := getattr(self.config, option)) != field.default:
-                raise ConfigError(f"{name} has no use for {option}: leave it out (got {got!r})")
+                raise ConfigError(f"{name} does not use {option}: remove it (got {got!r})")
 
 
 def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
@@ -172,5 +172,5 @@ def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         lengths = torch.full((B,), S, device=source.device)
     if source.device.type == "cpu" and B and int(lengths.min()) < 1:
-        raise ShapeError(f"a source has at least one token: row {int(lengths.argmin())} has none")
+        raise ShapeError(f"a source has at least one token: sequence {int(lengths.argmin())} has none")
     return lengths.long()

@@ -51,7 +51,7 @@ class RecurrentModel(Model):
             *CELLS[cell][1],
             *({"read"} if answer == "once" else ()),
         }
-        self.refuse_unused(f"row {cell}", uses)
+        self.refuse_unused(f"model {cell}", uses)
 
         self.layers = make_layers(cell, self.input_size, config, bidirectional=config.bidirectional)
         size = self.layers.output_size

@@ -1,12 +1,12 @@
-"""From one sequence to another: the rows encoder_decoder and attention.
+"""From one sequence to another: the models encoder_decoder and attention.
 
     outputs, states = encoder(E_s[source])                                the whole source
     h_l = tanh(W_lh [→h_l; ←h_l] + b_lh),  c_l = tanh(W_lc [→c_l; ←c_l] + b_lc)        the bridge, layer by layer
     y, s = decoder(E[ids], s),  s begins with (h, c);  logits = W y + b
 
 →h is the encoder's state after the last real step of the source; read in both directions, ←h is that after the first.
-In row encoder_decoder the decoder is a stack of recurrent layers: what it knows of the source has passed the bridge. In
-row attention it looks at all outputs at each step, see layers/bahdanau.py and layers/luong.py.
+In model encoder_decoder the decoder is a stack of recurrent layers: what it knows of the source has passed the bridge. In
+model attention it looks at all outputs at each step, see layers/bahdanau.py and layers/luong.py.
 
 Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014; Sutskever, Vinyals & Le, "Sequence to
 sequence learning with neural networks", 2014 (who read the source from its end); Bahdanau, Cho & Bengio 2015.
@@ -41,7 +41,7 @@ class EncoderDecoderModel(Model):
         answer: "each".
     """
 
-    row = "encoder_decoder"
+    name = "encoder_decoder"
     uses = frozenset({"hidden_size", "num_layers", "bidirectional", "reverse_source", "cell", "tied"}) | frozenset(
         {"dropout", "variational", "recurrent_dropout"}
     )
@@ -49,9 +49,11 @@ class EncoderDecoderModel(Model):
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
         super().__init__(inputs, num_outputs, config, answer)
         if not isinstance(inputs, Pairs) or answer != "each":
-            raise ConfigError(f"row {self.row} writes a target from a source: it takes Pairs and answers at each step")
+            raise ConfigError(
+                f"model {self.name} writes a target from a source: it takes Pairs and answers at each step"
+            )
         cell = config.cell or "gru"
-        self.refuse_unused(f"row {self.row}", self.uses | CELLS[cell][1])
+        self.refuse_unused(f"model {self.name}", self.uses | CELLS[cell][1])
         if config.bidirectional and config.reverse_source:
             raise ConfigError("a bidirectional encoder reads from both ends: leave reverse_source out")
         self.encoder = make_layers(
@@ -68,7 +70,7 @@ class EncoderDecoderModel(Model):
         """Build what writes: (B, T, D) -> (B, T, output_size)."""
         return make_layers(cell, self.input_size, self.config)
 
-    def begin(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
         """Read the source, ids (B, S), of which lengths (B,) are real, and return the state in which decoding begins.
 
         Raises:
@@ -90,17 +92,19 @@ class EncoderDecoderModel(Model):
         """Ids of the target (B, T), <bos> first -> logits (B, T, V) of what comes next, and the state.
 
         Raises:
-            ConfigError: no state: `begin` comes first.
+            ConfigError: no state: `encode` comes first.
         """
         if state is None:
-            raise ConfigError(f"row {self.row} has an encoder: call begin(source, lengths) first and pass its state")
-        y, carry = self.decode(self.vectors(inputs), state, lengths)
-        return self.logits(y), EncoderDecoderState(state.memory, carry)
+            raise ConfigError(
+                f"model {self.name} has an encoder: call encode(source, lengths) first and pass its state"
+            )
+        y, decoder = self.decode(self.vectors(inputs), state, lengths)
+        return self.logits(y), EncoderDecoderState(state.memory, decoder)
 
     def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
-        y, carry = self.decoder(x, state.carry, lengths)
-        return y, carry
+        y, decoder = self.decoder(x, state.decoder, lengths)
+        return y, decoder
 
 
 class AttentionModel(EncoderDecoderModel):
@@ -112,7 +116,7 @@ class AttentionModel(EncoderDecoderModel):
     """
 
     decoder: Bahdanau | Luong
-    row = "attention"
+    name = "attention"
     uses = EncoderDecoderModel.uses | {"score", "input_feeding"}
 
     def make_decoder(self, cell: str) -> Bahdanau | Luong:
@@ -136,12 +140,12 @@ class AttentionModel(EncoderDecoderModel):
     def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
         """As above; the keys are computed here, once."""
         memory = memory._replace(keys=self.decoder.score.keys(memory.outputs))
-        return EncoderDecoderState(memory, self.decoder.begin(layers, memory))
+        return EncoderDecoderState(memory, self.decoder.initial(layers, memory))
 
     def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
-        y, carry = self.decoder(x, state.memory, state.carry, lengths)
-        return y, carry
+        y, decoder = self.decoder(x, state.memory, state.decoder, lengths)
+        return y, decoder
 
 
 class Bridge(nn.Module):

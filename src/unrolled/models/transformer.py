@@ -52,44 +52,46 @@ class TransformerModel(Model):
         pairs = isinstance(inputs, Pairs)
         super().__init__(inputs, num_outputs, config, answer, causal=pairs)
         if pairs and answer != "each":
-            raise ConfigError("row transformer writes a target step by step: with Pairs it answers at each step")
+            raise ConfigError("model transformer writes a target step by step: with Pairs it answers at each step")
         own = {"tied"} if pairs else {"read"} if answer == "once" else set()
-        self.refuse_unused("row transformer", USES | {"bidirectional"} | own)
+        self.refuse_unused("model transformer", USES | {"bidirectional"} | own)
         read = config.read or "mean"
         if read == "last":
             raise ConfigError(
-                'read "last" needs a state at the end: row transformer sees all steps at once and reads "mean" or "max"'
+                'read "last" needs a state at the end: model transformer sees all steps at once and reads "mean" or "max"'
             )
         places = PLACES if config.position == "learned" else None
         self.blocks = blocks(self.input_size, config, causal=False, window=places, nonlinearity="relu")
-        self.limit = self.blocks.position.limit
+        self.max_length = self.blocks.position.max_length
         self.decoder: Blocks | None = None
         if pairs:
-            source_size, self.limit, self.source_limit = config.hidden_size, None, self.limit
+            source_size, self.max_length, self.max_source_length = config.hidden_size, None, self.max_length
             self.decoder = blocks(
                 self.input_size, config, causal=True, window=places, nonlinearity="relu", source_size=source_size
             )
         self.pool = Bag(config.hidden_size, pool=read) if answer == "once" else None
         self.head = head(self)
 
-    def begin(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
+    def encode(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
         """Read the source, ids (B, S), of which lengths (B,) are real, and return the state in which decoding begins.
 
         Raises:
             ConfigError: it is an encoder alone. ShapeError: a source without any token.
         """
         if self.decoder is None:
-            raise ConfigError("row transformer is an encoder alone, unless it is built with Pairs: it begins with None")
+            raise ConfigError(
+                "model transformer is an encoder alone, unless it is built with Pairs: it begins with None"
+            )
         x = self.source_vectors(source)
         lengths = source_lengths(x, lengths)
         outputs, _ = self.blocks(x, None, lengths)
         return EncoderDecoderState(Memory((), self.decoder.keys(outputs), lengths, ()), None)
 
-    def room(self, lengths: Tensor) -> Tensor:
+    def remaining_length(self, lengths: Tensor) -> Tensor:
         """See Model: each side has its own places."""
-        if self.source_limit is None:
-            return super().room(lengths)
-        return torch.where(lengths <= self.source_limit, self.source_limit, 0)
+        if self.max_source_length is None:
+            return super().remaining_length(lengths)
+        return torch.where(lengths <= self.max_source_length, self.max_source_length, 0)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) and the pool, or (B, T, V). A call is a whole sequence.
@@ -97,16 +99,16 @@ class TransformerModel(Model):
         With Pairs: ids of the target (B, T), <bos> first -> logits (B, T, V) of what comes next, and the state.
 
         Raises:
-            ConfigError: no state with Pairs: `begin` comes first.
+            ConfigError: no state with Pairs: `encode` comes first.
         """
         if self.decoder is not None:
             if state is None:
                 raise ConfigError(
-                    "row transformer has an encoder: call begin(source, lengths) first and pass its state"
+                    "model transformer has an encoder: call encode(source, lengths) first and pass its state"
                 )
             memory = state.memory
-            y, carry = self.decoder(self.vectors(inputs), state.carry, lengths, memory.keys, memory.lengths)
-            return self.logits(y), EncoderDecoderState(memory, carry)
+            y, decoder = self.decoder(self.vectors(inputs), state.decoder, lengths, memory.keys, memory.lengths)
+            return self.logits(y), EncoderDecoderState(memory, decoder)
         y, _ = self.blocks(self.vectors(inputs), None, lengths)
         pool: Any = ()
         if self.pool is not None:
@@ -136,7 +138,7 @@ def blocks(
         inner_size=config.feedforward_size or 4 * size,
         causal=causal,
         position=config.position,
-        limit=config.window or window,
+        max_length=config.window or window,
         norm=config.norm,
         nonlinearity=config.nonlinearity or nonlinearity,
         dropout=config.dropout,

@@ -56,7 +56,7 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
     width = max(WIDTH, figure.drawing.width)
     abouts = dict.fromkeys(map(_about, traces))  # of weights as they were in training no score is known
     said = [figure.caption, *(one for one in abouts if not any(other.startswith(f"{one} ") for other in abouts))]
-    said += dict.fromkeys(f"Not all was read: {trace.about.cut}." for trace in traces if trace.about.cut)
+    said += dict.fromkeys(f"Not all was read: {trace.about.truncated}." for trace in traces if trace.about.truncated)
     lines = [part for each in said for part in svg.wrapped(each, width, 11)]
     y = MARGIN + TITLE + figure.drawing.height + LINE
     body = [
@@ -73,8 +73,8 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
 def _about(trace: Trace) -> str:
     """A trace in a few words."""
     about = trace.about
-    row = f"row {about.row}" + (f" with {about.cell}" if about.cell and about.cell != about.row else "")
-    whose = ", ".join(part for part in (about.run or "a model", row if about.row else "") if part)
+    row = f"model {about.model_name}" + (f" with {about.cell}" if about.cell and about.cell != about.model_name else "")
+    whose = ", ".join(part for part in (about.run or "a model", row if about.model_name else "") if part)
     return f"Drawn from {whose}. {about.score}".strip()
 
 
@@ -89,7 +89,7 @@ def named(trace: Trace, traces: Sequence[Trace]) -> str:
     """What a trace is called among others: its row where that tells them apart, else its run too; alone, nothing."""
     if len(traces) < 2:
         return ""
-    rows = [each.about.row for each in traces]
+    rows = [each.about.model_name for each in traces]
     names = [
         row if rows.count(row) == 1 else ", ".join(filter(None, (row, each.about.run)))
         for row, each in zip(rows, traces, strict=True)

@@ -39,7 +39,7 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     """Draw a panel a run, a curve for each update whose weights were kept; all on the same axes."""
     runs: dict[tuple[str, str], list[Trace]] = {}
     for trace in traces:
-        runs.setdefault((trace.about.row, trace.about.run), []).append(trace)
+        runs.setdefault((trace.about.model_name, trace.about.run), []).append(trace)
     curves = {key: [by_distance(trace, asked_layer(trace, asked).name) for trace in many] for key, many in runs.items()}
     every = [series for many in curves.values() for series in many]
     high = 10.0 ** np.ceil(np.log10(max(float(series.y.max()) for series in every) or 1))

@@ -64,7 +64,9 @@ def page(traces: Sequence[Trace]) -> str:
         for name, svgs in sections
     ]
     rows = "\n".join(map(_row, _final(traces)))
-    title = "Inside " + ", ".join(dict.fromkeys(trace.about.run or trace.about.row or "a model" for trace in traces))
+    title = "Inside " + ", ".join(
+        dict.fromkeys(trace.about.run or trace.about.model_name or "a model" for trace in traces)
+    )
     links = "".join(f'<a href="#{name}">{name}</a>' for name, _ in sections)
     style, script, html = (_file(f"page.{kind}") for kind in ("css", "js", "html"))
     return Template(html).substitute(
@@ -116,10 +118,10 @@ def _row(trace: Trace) -> str:
     answer = about.answers[-1] if len(about.answers) == 1 else " ".join(about.answers)
     cells = (
         about.run,
-        about.row,
+        about.model_name,
         about.task,
         answer[:200],
-        " ".join(part for part in (about.score, about.cut) if part),
+        " ".join(part for part in (about.score, about.truncated) if part),
     )
     return "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in cells) + "</tr>"
 

@@ -20,7 +20,7 @@ __all__ = ["draw", "shows"]
 MORE, LESS = Scale(0, 1, ("#ffffff", "#fdb863")), Scale(0, 1, ("#ffffff", "#b2abd2"))  # as dark in grey as each other
 UNITS = 3  # that are shown where none is asked for
 HIGH, BAR, SPACE = 20, 7, 6  # pixels: of a word, of the bar below it at most, between lines
-INFLUENCE = ("ablation", "gradient_input", "reach")
+INFLUENCE = ("occlusion", "input_x_gradient", "gradient_norm")
 
 
 class Row(NamedTuple):
@@ -56,7 +56,7 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
 
 
 def _rows(trace: Trace, asked: Asked) -> Iterator[Row]:
-    """What there is to say about each token: influence on the answer, surprise, units of a recurrent layer."""
+    """What there is to say about each token: attribution on the answer, surprise, units of a recurrent layer."""
     about = trace.about
     tokens, answers = about.tokens, len(about.answers)
     if asked.unit is None:

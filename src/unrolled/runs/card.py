@@ -24,16 +24,16 @@ def model_card(
         data: how much there was of each part.
         result: how good it is, in a sentence; "" if it was not evaluated.
     """
-    row = lineage.row(config.row)
+    row = lineage.architecture(config.model.name)
     training, machine = record["training"], record["machine"]
     lines = [
         "---",
         "library_name: unrolled",
         f"pipeline_tag: {pipeline}",
-        f"tags: [{config.row}, {config.task}]",
+        f"tags: [{config.model.name}, {config.task}]",
         "---",
         "",
-        f"# {record['data']['name']}: {config.task} with {config.row}",
+        f"# {record['data']['name']}: {config.task} with {config.model.name}",
         "",
         f"A network of the row *{row.name}* ({row.source}): {row.adds}. {record['parameters']:,} parameters.",
         answers,
@@ -46,7 +46,7 @@ def model_card(
         f"{record['data']['source']} ({record['data']['how']}); {data}",
         "",
         "## How good it is",
-        result or "Not evaluated: the data had no test part.",
+        result or "Not evaluated: the data had no test split.",
         "",
         "## How it was made",
         f"{training['updates']:,} updates, best at {training['best_update']:,} ({training['stopped']}); "

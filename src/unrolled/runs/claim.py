@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["held", "next_run", "refuse_existing", "refuse_unfinished"]
+__all__ = ["held", "next_run", "refuse_existing", "refuse_resumable"]
 
 
 def next_run(parent: Path, data: str, row: str) -> Path:
@@ -22,7 +22,7 @@ def next_run(parent: Path, data: str, row: str) -> Path:
         CheckpointError: nothing can be written there.
     """
     stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{row}"
-    with sealed.saying(parent):
+    with atomic.write_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(1):
         run = parent / f"{stem}-{n}"
@@ -56,7 +56,7 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     folder = of_training(run)
     if folder.exists():
         with held(folder, run):
-            refuse_unfinished(folder, run, overwrite=overwrite)
+            refuse_resumable(folder, run, overwrite=overwrite)
 
 
 @contextmanager
@@ -66,13 +66,13 @@ def held(folder: Path, run: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process holds it.
     """
-    with sealed.lock(folder) as ours:
+    with atomic.lock(folder) as ours:
         if not ours:
             raise ConfigError(f"another process is training {run} in {folder}: wait for it, or choose another --out")
         yield
 
 
-def refuse_unfinished(folder: Path, run: Path, *, overwrite: bool) -> None:
+def refuse_resumable(folder: Path, run: Path, *, overwrite: bool) -> None:
     """Refuse the folder of a training that can be resumed, unless it may be overwritten.
 
     Raises:
@@ -82,7 +82,7 @@ def refuse_unfinished(folder: Path, run: Path, *, overwrite: bool) -> None:
         "plan",
         "checkpoints",
         "metrics.jsonl",
-        "probes",
+        "snapshots",
         "tensorboard",
     }
     if any(not name.startswith(".") for name in strange) and not is_run(folder):

@@ -22,38 +22,39 @@ import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.config import Config, ModelConfig, sentences
 from unrolled.errors import CheckpointError
 from unrolled.models import Features, Ids, Inputs, Pairs
+from unrolled.runs import older
 from unrolled.runs.preprocessor import FILES, Preprocessor
 
 __all__ = [
     "FORMAT_VERSION",
     "Files",
-    "Kept",
-    "KeptFeatures",
-    "KeptIds",
-    "KeptPairs",
+    "Manifest",
+    "SavedFeatures",
+    "SavedIds",
+    "SavedPairs",
     "is_run",
-    "kept_in",
-    "kept_inputs",
     "of_training",
     "pack",
+    "preprocessor_file",
     "read",
-    "read_probes",
+    "read_snapshots",
     "refuse_newer",
+    "saved_inputs",
     "to_json",
     "valid",
 ]
 
-FORMAT_VERSION = 2
-PROBES = "probes/update-*.safetensors"
+FORMAT_VERSION = 3
+SNAPSHOTS = ("snapshots/update-*.safetensors", "probes/update-*.safetensors")  # the second: format version 2
 NEEDED = ("config.json", "model.safetensors", "run.json")  # and the preprocessor
 M = TypeVar("M", bound=BaseModel)
 
 
-class KeptIds(BaseModel):
+class SavedIds(BaseModel):
     """What config.json says of a model that reads ids."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -65,7 +66,7 @@ class KeptIds(BaseModel):
         return Ids(self.vocabulary_size)
 
 
-class KeptFeatures(BaseModel):
+class SavedFeatures(BaseModel):
     """What config.json says of a model that reads vectors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -77,7 +78,7 @@ class KeptFeatures(BaseModel):
         return Features(self.size)
 
 
-class KeptPairs(BaseModel):
+class SavedPairs(BaseModel):
     """What config.json says of a model that reads a source and a target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -91,16 +92,16 @@ class KeptPairs(BaseModel):
         return Pairs(**self.model_dump())
 
 
-KeptInputs: TypeAlias = KeptIds | KeptFeatures | KeptPairs
+SavedInputs: TypeAlias = SavedIds | SavedFeatures | SavedPairs
 
 
-def kept_inputs(inputs: Inputs) -> KeptInputs:
+def saved_inputs(inputs: Inputs) -> SavedInputs:
     """Return a model's inputs as config.json keeps them."""
-    kinds: dict[type[Inputs], type[KeptInputs]] = {Ids: KeptIds, Features: KeptFeatures, Pairs: KeptPairs}
+    kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
     return kinds[type(inputs)](**inputs._asdict())
 
 
-class Kept(BaseModel):
+class Manifest(BaseModel):
     """What config.json holds: all that is needed to rebuild the model, but for its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -108,21 +109,20 @@ class Kept(BaseModel):
     library: Literal["unrolled"] = "unrolled"
     format_version: int = FORMAT_VERSION
     task: str
-    row: str
-    inputs: KeptInputs
+    inputs: SavedInputs
     labels: list[str]
     special_ids: dict[str, int]
     model: ModelConfig
 
 
-class _Part(BaseModel):
+class _Split(BaseModel):
     fingerprint: str
 
 
 class _Data(BaseModel):
     source: str | list[str]
     majority: str | None = None
-    parts: dict[str, _Part]
+    splits: dict[str, _Split]
 
 
 class _Record(BaseModel):
@@ -135,7 +135,7 @@ class _Record(BaseModel):
 class Files(NamedTuple):
     """What a run folder holds, read and verified."""
 
-    kept: Kept
+    manifest: Manifest
     weights: dict[str, Tensor]
     preprocessor: str
     text: str  # of that file
@@ -145,7 +145,7 @@ class Files(NamedTuple):
 
 def pack(
     *,
-    kept: Kept,
+    manifest: Manifest,
     weights: Mapping[str, Tensor],
     preprocessor: Preprocessor,
     metrics: Iterable[Mapping[str, Any]],
@@ -156,7 +156,7 @@ def pack(
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     return {
         "README.md": card.encode(),
-        "config.json": to_json(kept.model_dump()),
+        "config.json": to_json(manifest.model_dump()),
         "metrics.jsonl": b"".join(to_json(event, indent=None) for event in metrics),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         "run.json": to_json(record),
@@ -170,7 +170,7 @@ def read(folder: Path) -> Files:
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, not ours, or of a newer format.
     """
-    if (unfinished := of_training(folder)).is_dir() and not (folder / sealed.SUMS).is_file():
+    if (unfinished := of_training(folder)).is_dir() and not (folder / atomic.SUMS).is_file():
         raise CheckpointError(
             f"{folder} is not finished: its training stands in {unfinished}. Go on with "
             f"`unrolled train --resume {folder}`"
@@ -178,50 +178,49 @@ def read(folder: Path) -> Files:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise CheckpointError(f"{folder} {what}: give the folder of a finished run (see `unrolled train --help`)")
-    preprocessor = kept_in(folder)
-    missing = [name for name in (*NEEDED, preprocessor, sealed.SUMS) if not (folder / name).is_file()]
+    preprocessor = preprocessor_file(folder)
+    missing = [name for name in (*NEEDED, preprocessor, atomic.SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
             f"{folder} is not a finished run: {', '.join(missing)} is missing; train again, or copy it"
         )
-    with sealed.reading(folder / "config.json"):
+    with atomic.read_errors(folder / "config.json"):
         refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
-    files = _current(folder, sealed.read(folder, (*NEEDED, preprocessor)))
-    kept = valid(Kept, folder / "config.json", files["config.json"])
+    files = _current(folder, atomic.read(folder, (*NEEDED, preprocessor)))
+    manifest = valid(Manifest, folder / "config.json", files["config.json"])
     record = valid(_Record, folder / "run.json", files["run.json"])
-    if kept.labels and record.data.majority not in kept.labels:
+    if manifest.labels and record.data.majority not in manifest.labels:
         raise CheckpointError(f"{folder / 'run.json'} is not ours: its majority is none of the labels")
     try:
         weights = safetensors.torch.load(files["model.safetensors"])
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
     text = files[preprocessor].decode()
-    return Files(kept, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
+    return Files(manifest, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
 
 
-def read_probes(folder: Path) -> dict[int, dict[str, Tensor]]:
-    """Return the weights that were kept during the training of a run, by their update, in order; float16.
+def read_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
+    """Return the weights that were saved during the training of a run, by their update, in order; float16.
 
     Raises:
         CheckpointError: a file of them is damaged.
     """
-    names = {int(path.stem.removeprefix("update-")): f"probes/{path.name}" for path in folder.glob(PROBES)}
-    files = sealed.read(folder, names.values())
+    paths = [path for pattern in SNAPSHOTS for path in folder.glob(pattern)]
+    names = {int(path.stem.removeprefix("update-")): path.relative_to(folder).as_posix() for path in paths}
+    files = atomic.read(folder, names.values())
     return {update: safetensors.torch.load(files[names[update]]) for update in sorted(names)}
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files as this version writes them: in version 1 a window that was not asked for was 16, now it is None."""
-    kept, record = (_object(folder / name, files[name]) for name in ("config.json", "run.json"))
-    if kept["format_version"] > 1:
+    """Return the files as this version writes them; `older.py` knows the earlier ones."""
+    manifest, record = (_object(folder / name, files[name]) for name in ("config.json", "run.json"))
+    if manifest["format_version"] == FORMAT_VERSION:
         return files
-    for values in (kept.get("model"), record.get("config", {}).get("model")):
-        if isinstance(values, dict) and values.get("window") == 16:
-            values["window"] = None
-    return files | {"config.json": to_json(kept), "run.json": to_json(record)}
+    manifest, record = older.current(manifest, record)
+    return files | {"config.json": to_json(manifest), "run.json": to_json(record)}
 
 
-def kept_in(folder: Path) -> str:
+def preprocessor_file(folder: Path) -> str:
     """Return the file of a folder that holds a preprocessor; the first there may be, where there is none."""
     return next((name for name in FILES if (folder / name).is_file()), next(iter(FILES)))
 

@@ -1,4 +1,4 @@
-"""What turns data into a model's inputs, and is kept with every run: tokenisers for texts, an order for pixels."""
+"""What turns data into a model's inputs, and is manifest with every run: tokenisers for texts, an order for pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FILES", "Preprocessor", "inputs_of", "num_outputs_of"]
 
 Preprocessor: TypeAlias = Tokenizer | Pixels | PairTokenizers
 FILES: dict[str, type[Preprocessor]] = {kind.FILE: kind for kind in (Tokenizer, Pixels, PairTokenizers)}
-"""The file that each is kept in."""
+"""The file that each is manifest in."""
 
 
 def inputs_of(preprocessor: Preprocessor) -> Inputs:

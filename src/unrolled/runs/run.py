@@ -7,25 +7,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import Tensor
 
-from unrolled import inside, sealed
+from unrolled import atomic, inside
 from unrolled.config import Config, DataConfig
 from unrolled.data.encoding.tokenizers import SPECIAL, Tokenizer
-from unrolled.data.reading.sources import NOT_KEPT, is_file
+from unrolled.data.reading.sources import NOT_REREADABLE, is_file
 from unrolled.errors import ConfigError, DataError
-from unrolled.inside import Example, Header, Trace
-from unrolled.inside.tokens import LIMIT
-from unrolled.models import Model
+from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
-from unrolled.runs.folder import Kept, kept_inputs, pack, read_probes
+from unrolled.runs.folder import Manifest, pack, read_snapshots, saved_inputs
 from unrolled.runs.preprocessor import Preprocessor, inputs_of
 
-__all__ = ["SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
+if TYPE_CHECKING:
+    from unrolled.inside import Example, Header, Trace
 
+__all__ = ["MAX_LENGTH", "SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
+
+MAX_LENGTH = 512
+"""Default number of tokens that `explain` reads: the matrix of all their pairs has a quarter of a million numbers."""
 SPECIAL_IDS = {name.strip("<>"): i for i, name in enumerate(SPECIAL)}
 
 
@@ -38,13 +41,15 @@ class Run(ABC):
         model: in eval mode, on its device.
         preprocessor: what turns data into the model's inputs.
         labels: what each output of the model means; empty where they are the tokens themselves.
-        record: what run.json keeps: versions, machine, data, how training ended, the result on the test part.
+        record: what run.json keeps: versions, machine, data, how training ended, the result on the test split.
         path: where it was loaded from or saved to, if anywhere.
-        test: the result on the test part, of a run that was just trained on data that had one.
+        test: the result on the test split, of a run that was just trained on data that had one.
         metrics: the events of its training, of a run that was just trained: what metrics.jsonl keeps.
-        update: after which the weights were kept, of a run as it was in training; None at the end.
+        update: after which the weights were manifest, of a run as it was in training; None at the end.
     """
 
+    answer: ClassVar[Answer]
+    """Whether its model answers once, or at each step."""
     ASK: ClassVar[str]
     """What is added to `unrolled decode RUN` to try it."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"
@@ -86,47 +91,55 @@ class Run(ABC):
 
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
-        """Say how good the model is on data that it has not seen; without data, on the test part of its own."""
+        """Say how good the model is on data that it has not seen; without data, on the test split of its own."""
 
     @abstractmethod
-    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
+    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one input as the model takes it, and what it is asked: see `explain`."""
 
-    def explain(self, given: Any, *, influence: bool = True, gradient: bool = False, limit: int = LIMIT) -> Trace:
+    def explain(
+        self, given: Any, *, attribution: bool = True, gradient: bool = False, max_length: int = MAX_LENGTH
+    ) -> Trace:
         """Say what the model does with an input: every gate, state and weight on its way to the answer.
 
         Args:
             given: a text, or a list of its tokens; for task tag a sentence or its words, for task translate a source,
                 or a pair (source, target); an image, as `decode` takes it. What is answered is traced: the label that
                 is found, the target that is written, unless it is given, the text that is given.
-            influence: whether with what moved each answer, and how far back: reach, gradient × input, ablation, path
+            attribution: whether with what moved each answer, and how far back: gradient_norm, gradient × input, occlusion, path
                 length, retention, half-life. It takes most of the time.
             gradient: whether with the gradient of each answer in the hidden states of recurrent layers.
-            limit: most tokens to read; a longer input is cut, and the trace's header says so.
+            max_length: most tokens to read; a longer input is truncated, and the trace's header says so.
 
         Raises:
             DataError: the input is not what the run reads.
-            ConfigError: a limit out of range.
+            ConfigError: a max_length out of range.
         """
+        from unrolled import pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
+
         device = next(self.model.parameters()).device
-        example = self.example(given, limit=limit).to(device)
-        return inside.explain(self.model, example, self._header(), influence=influence, gradient=gradient)
+        example = self.example(given, max_length=max_length).to(device)
+        return inside.explain(self.model, example, self._header(), attribution=attribution, gradient=gradient)
 
     def _header(self) -> Header:
+        from unrolled.inside import Header
+
         name = "" if self.path is None else self.path.name
         score = self.card()["result"] if self.update is None else ""
-        return Header(run=name, row=self.config.row, task=self.config.task, score=score, update=self.update)
+        return Header(
+            run=name, model_name=self.config.model.name, task=self.config.task, score=score, update=self.update
+        )
 
-    def probes(self) -> list[Self]:
-        """Return the run as it was in training, after each update whose weights were kept, the first one first.
+    def snapshots(self) -> list[Self]:
+        """Return the run as it was in training, after each update whose weights were manifest, the first one first.
 
         Raises:
-            ConfigError: none were kept. CheckpointError: a file of them is damaged.
+            ConfigError: none were manifest. CheckpointError: a file of them is damaged.
         """
-        found = {} if self.path is None else read_probes(self.path)
+        found = {} if self.path is None else read_snapshots(self.path)
         if not found:
             raise ConfigError(
-                f"{self.path or 'the run'} has no weights of its training: train with --keep probes and --out"
+                f"{self.path or 'the run'} has no weights of its training: train with --keep snapshots and --out"
             )
         return [replace(self, model=_with(self.model, found[update]), update=update, test=None) for update in found]
 
@@ -142,16 +155,15 @@ class Run(ABC):
             CheckpointError: it cannot be written.
         """
         refuse_existing(Path(folder), overwrite=overwrite)
-        sealed.write(Path(folder), self.files())
+        atomic.write(Path(folder), self.files())
         return replace(self, path=Path(folder))
 
     def files(self) -> dict[str, bytes]:
         """Return what its folder holds, but for the sums."""
         return pack(
-            kept=Kept(
+            manifest=Manifest(
                 task=self.config.task,
-                row=self.config.row,
-                inputs=kept_inputs(inputs_of(self.preprocessor)),
+                inputs=saved_inputs(inputs_of(self.preprocessor)),
                 labels=list(self.labels),
                 special_ids=SPECIAL_IDS,
                 model=self.config.model,
@@ -180,14 +192,14 @@ def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> Non
     """Refuse training data that cannot be read again.
 
     Args:
-        source: what was trained on, as recorded: a file, or several. config: it may name files of other parts.
+        source: what was trained on, as recorded: a file, or several. config: it may name files of other splits.
         fix: what to do instead.
 
     Raises:
         DataError: they were Python objects or standard input, or a file is there no more.
     """
     for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
-        if file in NOT_KEPT:
-            raise DataError(f"this run was trained on {NOT_KEPT[file]}", fix=fix)
+        if file in NOT_REREADABLE:
+            raise DataError(f"this run was trained on {NOT_REREADABLE[file]}", fix=fix)
         if file is not None and is_file(file) and not Path(file).exists():
             raise DataError("the data of the training are there no more", file=file, fix=fix)

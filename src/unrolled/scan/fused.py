@@ -17,7 +17,7 @@ from torch import Tensor
 
 from unrolled.cells import Cell, ElmanCell, LSTMCell
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import Part
+from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import kernels
 from unrolled.kernels.scan import CellWeights, run
 from unrolled.scan.torch import CELLS
@@ -56,10 +56,10 @@ def _float32(tensor: Tensor | None) -> Tensor | None:
     return tensor.float() if tensor is not None and tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
-def _parts(cell: Cell[Any, Any]) -> Iterator[Part]:
+def _parts(cell: Cell[Any, Any]) -> Iterator[Packable]:
     if cell._parameters.keys() >= CELLS[type(cell)]:
         weights = weights_of(cell)
-        yield Part("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
+        yield Packable("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
 
 
 freeze.OWNERS.update(dict.fromkeys(CELLS, _parts))

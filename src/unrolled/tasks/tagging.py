@@ -3,153 +3,42 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from unrolled.config import Config
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
-from unrolled.data.encoding.words import Pieces
-from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
+from unrolled.data.encoding.words import Subwords
+from unrolled.data.examples.sentences import Sentences
 from unrolled.data.report.sentences import TagReport, inspect_sentences
 from unrolled.data.splits.sentences import TagSplits, split_sentences
-from unrolled.decoding import TaggedSentence, tag, word_probabilities
-from unrolled.errors import ConfigError, DataError
-from unrolled.evaluation import TaggingResult, evaluate_tagging
-from unrolled.inside import Example
-from unrolled.inside.tokens import LIMIT, cut, read_words
+from unrolled.evaluation import TaggingResult
 from unrolled.models import Model
-from unrolled.runs.card import code
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.parts import described, log_read, log_splits, own_test, reading, within
+from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
+from unrolled.tasks.splits import data_record, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import balanced
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
 
-__all__ = ["Tag", "TaggingRun"]
+__all__ = ["Tag"]
 
-BETWEEN = "\t"
-"""What stands between the words that run.json keeps: no word holds it."""
 
 log = logging.getLogger("unrolled")
-
-
-class TaggingRun(Run):
-    """A trained tagger: label k of a word is `labels[k]`."""
-
-    ASK = '"a sentence of your own"'
-
-    def decode(self, sentences: str | Iterable[str | Sequence[str]]) -> list[TaggedSentence]:
-        """Tag one sentence or many, in their order.
-
-        Args:
-            sentences: a sentence, or several. Each is text, whose words stand between white space, or a list of words.
-
-        Raises:
-            DataError: a sentence has no words, or one of them is no string, is empty, or holds a tab or line end.
-        """
-        given = [sentences] if isinstance(sentences, str) else list(sentences)
-        words = [_words(sentence, number) for number, sentence in enumerate(given)]
-        return tag(words, self.labels, word_probabilities(self.model, Pieces(self.tokenizer, words)))
-
-    def example(self, given: Any, *, limit: int = LIMIT) -> Example:
-        """Return a sentence, or a list of its words, as the model takes it: each word is asked for its tag."""
-        words, most = _words(given, 0), within(limit, self.model.limit)
-        tokens, ends = read_words(self.tokenizer, words)
-        tokens, left = cut(tokens, max(end + 1 for end in ends if end < most or end == ends[0]), "pieces of words")
-        steps = [end for end in ends if end < len(tokens.ids)]
-        return Example(
-            text=tokens.text,
-            inputs=torch.tensor([tokens.ids]),
-            tokens=tokens.tokens,
-            spans=tokens.spans,
-            steps=torch.tensor(steps),
-            answers=torch.full((len(steps),), -1),
-            meanings=lambda tags: [self.labels[k] for k in tags],
-            cut=left,
-        )
-
-    def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
-        """Read the words of a file that may have no tags, to tag them.
-
-        Args:
-            path: a CoNLL-U file, one with a word a line, or a sample's name.
-            on_bad_row: "stop" or "skip"; default: as in training.
-
-        Raises:
-            DataError: a bad sentence, or a file that cannot be read.
-        """
-        sentences = read_sentences(path, reading(self, on_bad_row=on_bad_row))
-        _log_read(sentences)
-        return sentences.words()
-
-    def evaluate(
-        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None
-    ) -> TaggingResult:
-        """Compare the model's tags with those of `data`, or of the test part it was trained beside.
-
-        Args:
-            data: a path, a sample's name or (words, tags) pairs; None: the run's own test part.
-            label: the column of CoNLL-U that holds the tags; default: as in training.
-            on_bad_row: "stop" or "skip"; default: as in training.
-
-        Raises:
-            DataError: a bad sentence, an unknown tag, or (with None) training data that are gone or have changed.
-            ConfigError: a column is named without data.
-        """
-        settings = reading(self, label=label, on_bad_row=on_bad_row)
-        if data is not None:
-            sentences = load_sentences(data, settings, labels=self.labels)
-            _log_read(sentences)
-        elif settings != self.config.data:
-            raise ConfigError("the run's own test part is read as in training: leave label and on_bad_row out")
-        else:
-            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test)
-        return self.result(sentences)
-
-    def result(self, sentences: Sentences) -> TaggingResult:
-        """Evaluate on sentences that are read already."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        data = self.record["data"]
-        usual = {word: index[label] for label, kept in data["words"].items() for word in kept.split(BETWEEN)}
-        words = sentences.words()
-        every = list(chain.from_iterable(words))
-        return evaluate_tagging(
-            self.labels,
-            np.array([index[label] for label in sentences.tags()], dtype=np.int64),
-            word_probabilities(self.model, Pieces(self.tokenizer, words)),
-            np.array([len(sentence) for sentence in words], dtype=np.int64),
-            seen=np.array([word in usual for word in every], dtype=bool),
-            baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
-        )
-
-    def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
-        shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
-        parts = self.record["data"]["parts"].items()
-        return {
-            "pipeline": "token-classification",
-            "answers": f"It gives each word of a sentence one of {len(self.labels)} tags: {shown}",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
-            + " sentences. Tags come from that data and are no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
-        }
 
 
 class Tag(Task):
     """Sentences with a tag for each word, in three parts.
 
     Args:
-        data: what the splits were read from. splits: the parts. tokenizer: learned from the training part's words.
+        data: what the splits were read from. splits: the parts. tokenizer: learned from the training split's words.
     """
 
     answer = "each"
@@ -160,13 +49,13 @@ class Tag(Task):
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
 
-        def pieces(part: Sentences) -> tuple[Pieces, Tensor]:
+        def subwords(part: Sentences) -> tuple[Subwords, Tensor]:
             index = {label: k for k, label in enumerate(splits.labels)}
             classes = [index[label] for label in part.tags()]
-            words = Pieces(tokenizer, part.words())
+            words = Subwords(tokenizer, part.words())
             return words, torch.tensor(classes, dtype=torch.long)
 
-        self._train, self._valid = pieces(splits.train), pieces(splits.valid)
+        self._train, self._valid = subwords(splits.train), subwords(splits.valid)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -174,25 +63,27 @@ class Tag(Task):
         splits = split_sentences(data, config.data)
         log_splits(splits)
         for loaded in splits.loaded:
-            _log_left_out(loaded)
+            log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or Tokenizer.learn(chain.from_iterable(map(marked, splits.train.words())), config.data)
         return cls(data, splits, tokenizer)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TagReport:
-        """Sentences, words, pieces, tags of every part; see `unrolled.data.report.sentences`."""
+        """Sentences, words, subwords, tags of every part; see `unrolled.data.report.sentences`."""
         return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
 
     @property
     def longest(self) -> int:
-        """Pieces of the longest sentence."""
-        return max(int(pieces.lengths.max()) for pieces in (self._train[0], self._valid[0]) if len(pieces.lengths))
+        """Subwords of the longest sentence."""
+        return max(
+            int(subwords.lengths.max()) for subwords in (self._train[0], self._valid[0]) if len(subwords.lengths)
+        )
 
-    def source(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingSource:
+    def loader(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingLoader:
         """Batches of sentences of like length."""
         training = config.training
-        return tagging.TaggingSource(
+        return tagging.TaggingLoader(
             *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
@@ -204,57 +95,19 @@ class Tag(Task):
         return partial(tagging.loss_nats, label_smoothing=config.training.label_smoothing, class_weights=weights)
 
     def score(self, model: Model) -> Score:
-        """Mean loss and accuracy on the words of the validation part."""
+        """Mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
 
     def record(self) -> dict[str, Any]:
-        """The parts, the most frequent tag, and the words of the training part under the tag they have most often."""
+        """The parts, the most frequent tag, and the words of the training split under the tag they have most often."""
         words: dict[str, list[str]] = {label: [] for label in self.labels}
         for word, label in self.splits.train.usual_tags().items():
             words[label].append(word)
         majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
         kept = {label: BETWEEN.join(these) for label, these in words.items() if these}
-        return {**described(self.data, self.splits), "majority": majority, "words": kept}
+        return {**data_record(self.data, self.splits), "majority": majority, "words": kept}
 
     def test(self, run: Run) -> TaggingResult | None:
-        """Accuracy and all else on the test part."""
+        """Accuracy and all else on the test split."""
         assert isinstance(run, TaggingRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
-
-
-def _words(sentence: object, number: int) -> tuple[str, ...]:
-    """The words of a sentence that is to be tagged."""
-    fix = "give text with words between white space, or a list of words"
-    if isinstance(sentence, str):
-        sentence = sentence.split()
-    if not isinstance(sentence, (list, tuple)):
-        raise DataError(f"sentence {number} is a {type(sentence).__name__}", fix=fix)
-    if not sentence:
-        raise DataError(f"sentence {number} is empty", fix=fix)
-    for place, word in enumerate(sentence):
-        if fault := string_fault(word):
-            raise DataError(f"word {place} of sentence {number} {fault}", fix=fix)
-    return tuple(sentence)
-
-
-def _log_read(sentences: Sentences) -> None:
-    log_read(sentences)
-    _log_left_out(sentences)
-
-
-def _log_left_out(sentences: Sentences) -> None:
-    """Log how many lines of the sentences are no words."""
-    if any((found := sentences.left_out()).values()):
-        log.info("  left out, being no words: %s", ", ".join(f"{count:,} {what}" for what, count in found.items()))
-
-
-def _result(result: dict[str, Any]) -> str:
-    low, high = result["accuracy_interval"]
-    unseen = ""
-    if result["unseen"]:
-        unseen = f", {result['unseen_accuracy']:.1%} on the {result['unseen']:,} that training never saw"
-    return (
-        f"On {result['words']:,} held-out words in {result['sentences']:,} sentences: accuracy "
-        f"{result['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}){unseen}; the most frequent tag of each word "
-        f"gets {result['baseline_accuracy']:.1%}."
-    )

@@ -1,4 +1,4 @@
-"""A checkpoint: a sealed folder from which training goes on with the same bits.
+"""A checkpoint: a atomic folder from which training goes on with the same bits.
 
 tensors.safetensors  weights, the optimiser's moments, averaged and best weights, the state that a stream carries
 progress.json        format_version, where the training stands (`Progress`), the build and machine that wrote it
@@ -18,7 +18,7 @@ import safetensors.torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.config import sentences
 from unrolled.errors import CheckpointError
 from unrolled.runs.folder import refuse_newer
@@ -27,7 +27,7 @@ from unrolled.training.progress import STRICT, Progress
 __all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "updates", "write"]
 
 FORMAT_VERSION = 1
-KEPT = 2  # the newest, and the one before it
+KEEP = 2  # the newest, and the one before it
 FILES = ("tensors.safetensors", "progress.json", "metrics.jsonl")
 
 log = logging.getLogger("unrolled")
@@ -47,7 +47,7 @@ class Checkpoint(NamedTuple):
     build: dict[str, Any]
 
 
-class _Kept(BaseModel):
+class _Manifest(BaseModel):
     """What progress.json holds."""
 
     model_config = STRICT
@@ -65,8 +65,8 @@ def write(parent: Path, checkpoint: Checkpoint) -> Path:
     """
     folder = _folder(parent, checkpoint.progress.update)
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    kept = _Kept(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
-    sealed.write(
+    kept = _Manifest(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
+    atomic.write(
         folder,
         {
             "tensors.safetensors": safetensors.torch.save(tensors),
@@ -74,8 +74,8 @@ def write(parent: Path, checkpoint: Checkpoint) -> Path:
             "metrics.jsonl": checkpoint.metrics,
         },
     )
-    sealed.read(folder, FILES)
-    for update in updates(parent)[KEPT:]:
+    atomic.read(folder, FILES)
+    for update in updates(parent)[KEEP:]:
         shutil.rmtree(_folder(parent, update))
     return folder
 
@@ -86,11 +86,11 @@ def read(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: a file of it is missing, damaged, not ours, or of a newer format; the message names it.
     """
-    files = sealed.read(folder, FILES)
+    files = atomic.read(folder, FILES)
     path = folder / "progress.json"
     refuse_newer(path, files["progress.json"], FORMAT_VERSION)
     try:
-        kept = _Kept.model_validate_json(files["progress.json"])
+        kept = _Manifest.model_validate_json(files["progress.json"])
     except ValidationError as error:
         raise CheckpointError(f"{path} is not ours: {'; '.join(sentences(error))}") from None
     try:
@@ -117,7 +117,7 @@ def latest(parent: Path) -> Checkpoint | None:
         for other, _ in damaged:
             log.warning("%s, the one before, is used instead", folder.name)
             aside = other.with_name(f"{other.name}.damaged")  # so that it does not count as one of two
-            with sealed.saying(aside):
+            with atomic.write_errors(aside):
                 shutil.rmtree(aside, ignore_errors=True)
                 other.rename(aside)
         return found

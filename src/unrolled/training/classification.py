@@ -1,4 +1,4 @@
-"""What training needs to know of the task classify: its batches, its loss, and its score on the validation part."""
+"""What training needs to know of the task classify: its batches, its loss, and its score on the validation split."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from unrolled.models import Model
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["ClassificationSource", "balanced", "loss_nats", "score", "score_of"]
+__all__ = ["ClassificationLoader", "balanced", "loss_nats", "score", "score_of"]
 
 
-class ClassificationSource:
+class ClassificationLoader:
     """Batches of sequences of like length, with a class each.
 
     Args:

@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import torch
 
-from unrolled import lineage, machine, scan
-from unrolled.config import Config, ModelConfig, TrainingConfig, seconds
+from unrolled import machine, scan
+from unrolled.config import Config, TrainingConfig, seconds
 from unrolled.errors import ConfigError, TrainingError
 from unrolled.kernels import native
 from unrolled.layers import Recurrent, set_backend
-from unrolled.models import Answer, Inputs, Model
+from unrolled.models import Model
+from unrolled.runs.build import build
 from unrolled.runs.preprocessor import inputs_of
 from unrolled.runs.run import Run, absolute
 from unrolled.training import tensorboard
 from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer, seed_of
+from unrolled.training.partial_run import PartialRun
 from unrolled.training.progress import Event, Outcome
 from unrolled.training.start import Start
 from unrolled.training.task import Task
-from unrolled.training.unfinished import Unfinished
 
-__all__ = ["Prepared", "build", "build_facts", "computing", "fit", "kept_config", "prepare", "refuse_unfit"]
+__all__ = ["Prepared", "computing", "fit", "prepare", "refuse_unfit", "saved_config"]
 
 log = logging.getLogger("unrolled")
 
 
-def build(row_name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, answer: Answer = "once") -> Model:
-    """Build the model of a row, with fresh weights from torch's generator.
-
-    Raises:
-        ConfigError: the row is unknown or not built, or has no use for an option that was set.
-    """
-    row = lineage.row(row_name)
-    assert row.model is not None
-    module, _, name = row.model.partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    model = kind(inputs, num_outputs, config, answer, **({"cell": row.cell} if row.cell else {}))
-    return cast(Model, model)
-
-
 def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, kept: bool) -> None:
-    """Refuse what the task or the row has no use for and a backend that cannot run, before any data is read.
+    """Refuse what the task or the row does not use and a backend that cannot run, before any data is read.
 
     Args:
         task, config, device: of the training. kept: whether it has a folder.
@@ -64,13 +50,13 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, kept
         tensorboard.refuse_missing()
     smallest = config.model.model_copy(update={"hidden_size": 1})
     with torch.device("meta"):  # no random number is drawn
-        layers = _recurrent(build(config.row, task.smallest, 1, config.model, answer=task.answer))
+        layers = _recurrent(build(config.model.name, task.smallest, 1, config.model, answer=task.answer))
         if layers:
             layers = _recurrent(
-                build(config.row, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
+                build(config.model.name, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
             )
     if not layers and config.training.backend != "auto":
-        raise ConfigError(f'row "{config.row}" has no recurrent layer, so no use for backend: leave it out')
+        raise ConfigError(f'model "{config.model.name}" has no recurrent layer, so it does not use backend: remove it')
     for layer in layers:
         scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0)
 
@@ -97,6 +83,13 @@ class Prepared:
     trainer: Trainer
     start: str | None = None  # the run whose weights it begins with
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """Machine and library versions that can change results in the last bits."""
+        device = next(self.model.parameters()).device.type
+        facts = {**machine.describe(), **machine.versions(), "device": device, "backend": _backend(self.model)}
+        return {name: str(value) for name, value in {**facts, "kernels": native.isa()}.items()}
+
 
 def prepare(
     task: Task, config: Config, device: torch.device, start: Start | None = None, *, resumed: bool = False
@@ -113,16 +106,16 @@ def prepare(
     """
     torch.manual_seed(seed_of(config.training.seed, -1))
     inputs = inputs_of(task.preprocessor)
-    model = build(config.row, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
+    model = build(config.model.name, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
     set_backend(model, config.training.backend)
-    task.refuse_longer(model, config.row)
-    log.info("row %s: %s parameters, %s", config.row, f"{_parameters(model):,}", inputs)
+    task.refuse_longer(model, config.model.name)
+    log.info("model %s: %s parameters, %s", config.model.name, f"{_parameters(model):,}", inputs)
     if start is not None:
         model.load_state_dict(start.weights)
-    source = task.source(model, config, device)
+    source = task.loader(model, config, device)
     trainer = Trainer(model, source, task.loss(config, device), lambda: task.score(model), config.training)
     if config.training.time_limit and not resumed:
-        with machine.kept_memory():
+        with machine.retain_memory():
             trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("%s are %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return Prepared(config, task, model, trainer, start.name if start else None)
@@ -133,40 +126,40 @@ def fit(
     began: float,
     report: Callable[[Event], None],
     interrupted: Callable[[], int | None],
-    unfinished: Unfinished | None = None,
+    partial: PartialRun | None = None,
     *,
     finish: bool = False,
 ) -> Run:
-    """Train, evaluate on the test part, and write down how it went.
+    """Train, evaluate on the test split, and write down how it went.
 
     Args:
-        prepared: what `prepare` made, and `Unfinished.restore` may have put further on.
+        prepared: what `prepare` made, and `PartialRun.restore` may have put further on.
         began: time.perf_counter() when all this began.
         report, interrupted, finish: see `Trainer.run`.
-        unfinished: the folder that keeps the training while it lasts; None: it stays in memory.
+        partial: the folder that keeps the training while it lasts; None: it stays in memory.
 
     Raises:
         TrainingError: a loss or gradient is not finite. Interrupted: a signal has arrived, and all is saved.
         CheckpointError: something cannot be written.
     """
     config, task, model = prepared.config, prepared.task, prepared.model
-    metrics = unfinished.metrics if unfinished else []
+    metrics = partial.metrics if partial else []
     with ExitStack() as stack:
         reports = [report]
-        if unfinished and config.training.tensorboard:
-            folder = unfinished.folder / "tensorboard"
+        if partial and config.training.tensorboard:
+            folder = partial.folder / "tensorboard"
             reports.insert(0, stack.enter_context(tensorboard.writing(folder, prepared.trainer.progress.update)))
 
         def keep_and_report(event: Event) -> None:
-            unfinished.add(event) if unfinished else metrics.append(event.to_dict())
+            partial.add(event) if partial else metrics.append(event.to_dict())
             for each in reports:
                 each(event)
 
         try:
-            with machine.kept_memory():
-                outcome = prepared.trainer.run(keep_and_report, interrupted, unfinished, finish=finish)
+            with machine.retain_memory():
+                outcome = prepared.trainer.run(keep_and_report, interrupted, partial, finish=finish)
         except TrainingError as error:
-            raise TrainingError(f"{error}. {unfinished.left()}" if unfinished else str(error)) from None
+            raise TrainingError(f"{error}. {partial.left()}" if partial else str(error)) from None
     record = _record(prepared, outcome)
     run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
     result = task.test(run)
@@ -177,23 +170,17 @@ def fit(
     return run
 
 
-def kept_config(config: Config) -> Config:
+def saved_config(config: Config) -> Config:
     """The settings as they are kept: files by their whole path, so that they are found again from another folder."""
     files = {part: file and absolute(file) for part, file in (("valid", config.data.valid), ("test", config.data.test))}
     return config.model_copy(update={"data": config.data.model_copy(update=files)})
-
-
-def build_facts(model: Model) -> dict[str, str]:
-    """What the last bits of a training may depend on, beside its settings and data."""
-    facts = {**machine.describe(), **machine.versions(), "device": next(model.parameters()).device.type}
-    return {name: str(value) for name, value in {**facts, "backend": _backend(model), "kernels": native.isa()}.items()}
 
 
 def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     """What run.json keeps."""
     config, task, model = prepared.config, prepared.task, prepared.model
     return {
-        "config": kept_config(config).model_dump(),
+        "config": saved_config(config).model_dump(),
         "data": task.record(),
         "start": prepared.start,
         "parameters": _parameters(model),

@@ -61,20 +61,22 @@ class Streams:
 
 
 class Windows:
-    """Chunks from random places, for models that see the last `reach` tokens and nothing else.
+    """Chunks from random places, for models that see the last `receptive_field` tokens and nothing else.
 
     Each chunk brings the tokens before it, so that every target is predicted from a full window. These have no target
     of their own (<pad>, which the loss leaves out).
 
     Args:
-        ids: (N,) integers. reach: tokens that the model sees. streams: B. chunk: T, targets of a row.
+        ids: (N,) integers. receptive_field: tokens that the model sees. streams: B. chunk: T, targets of a row.
         seed: of the places. device: where batches go.
     """
 
-    def __init__(self, ids: Integers, *, reach: int, streams: int, chunk: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, ids: Integers, *, receptive_field: int, streams: int, chunk: int, seed: int, device: torch.device
+    ) -> None:
         self.ids: Integers = np.asarray(ids)
-        self.reach, self.streams, self.chunk, self.seed, self.device = (
-            reach,
+        self.receptive_field, self.streams, self.chunk, self.seed, self.device = (
+            receptive_field,
             streams,
             min(chunk, len(ids)),
             seed,
@@ -87,7 +89,7 @@ class Windows:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """One of them: a pure function of (seed, epoch, index)."""
-        B, T, lead = self.streams, self.chunk, self.reach - 1
+        B, T, lead = self.streams, self.chunk, self.receptive_field - 1
         starts = np.random.default_rng((self.seed, epoch, index)).integers(0, len(self.ids) - T + 1, size=(B, 1))
         places = starts + np.arange(-lead - 1, T)  # (B, lead + 1 + T)
         tokens = self.ids[places.clip(min=0)].astype(np.int64)

@@ -26,7 +26,7 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
         seconds: for all, what is measured here included.
     """
     began = time.perf_counter()
-    start = {name: value.clone() for name, value in trainer.snapshot().items()}
+    start = {name: value.clone() for name, value in trainer.state_tensors().items()}
     planned = trainer.progress.updates
     trainer.model.train()
     mean_seconds(trainer, WARM, seconds)

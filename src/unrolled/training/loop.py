@@ -1,7 +1,7 @@
 """The training loop: batches in, the best weights out.
 
 Everything is a function of the update: the order of the data (a batch is a pure function of seed, epoch and index), the
-random numbers (seeded anew for every update) and the learning rate. So a training that is resumed from what `snapshot`
+random numbers (seeded anew for every update) and the learning rate. So a training that is resumed from what `state_tensors`
 returned goes on with the same bits. The loss of an update is the sum of the nats of all its real targets divided by
 their number, over all its batches, so that k small batches equal one large one.
 """
@@ -30,7 +30,7 @@ from unrolled.training.optimizer import adamw, clip_, moments, moments_like, set
 from unrolled.training.progress import Event, Outcome, Progress, Score, Since
 from unrolled.training.schedule import learning_rate
 
-__all__ = ["Batch", "Keeper", "Source", "Trainer", "seed_of"]
+__all__ = ["Batch", "Callback", "Loader", "Trainer", "seed_of"]
 
 MOST_EVALUATIONS = 20  # unless asked for more: with a small data set an epoch is an update or two
 
@@ -60,7 +60,7 @@ class Batch:
     source_lengths: Tensor | None = None
 
 
-class Source(Protocol):
+class Loader(Protocol):
     """Where batches come from: a batch is a pure function of (epoch, index), asked for in this order.
 
     One that reads streams says so in its batches: the state of a batch that `continues` is that of the one before it.
@@ -73,7 +73,7 @@ class Source(Protocol):
         """One of them."""
 
 
-class Keeper(Protocol):
+class Callback(Protocol):
     """Who keeps what a training must not lose."""
 
     def after_update(self, trainer: Trainer) -> None:
@@ -88,24 +88,24 @@ class Trainer:
 
     Args:
         model: on its device already.
-        source: the training part.
+        source: the training split.
         loss_nats: (logits, targets) -> the summed nats of all real targets.
-        score: evaluates the model, as it is then and in eval mode, on the validation part.
+        score: evaluates the model, as it is then and in eval mode, on the validation split.
         config: the optimiser's settings.
     """
 
     def __init__(
         self,
         model: Model,
-        source: Source,
+        loader: Loader,
         loss_nats: Callable[[Tensor, Tensor], Tensor],
         score: Callable[[], Score],
         config: TrainingConfig,
     ) -> None:
-        self.model, self.source, self.loss_nats, self.score, self.config = model, source, loss_nats, score, config
+        self.model, self.loader, self.loss_nats, self.score, self.config = model, loader, loss_nats, score, config
         self.device = next(model.parameters()).device
         self.optimizer = adamw(model, rate=config.learning_rate, weight_decay=config.weight_decay)
-        self.per_epoch = source.count(0) / config.accumulate
+        self.per_epoch = loader.count(0) / config.accumulate
         self.progress = Progress(config.updates or max(1, round(config.epochs * self.per_epoch)))
         self.average = Average(model, config.average) if config.average else None
         self.best_weights = copy.deepcopy(model.state_dict())
@@ -121,7 +121,7 @@ class Trainer:
         self,
         report: Callable[[Event], None] = lambda event: None,
         interrupted: Callable[[], int | None] = lambda: None,
-        keeper: Keeper | None = None,
+        callback: Callback | None = None,
         *,
         finish: bool = False,
     ) -> Outcome:
@@ -130,13 +130,13 @@ class Trainer:
         Args:
             report: called at every evaluation, and at least every 100 updates.
             interrupted: asked after every update; a signal's number ends the training there: what it came to is kept
-                by the keeper, to be resumed, or is evaluated where there is none.
-            keeper: keeps what must not be lost.
+                by the callback, to be resumed, or is evaluated where there is none.
+            callback: keeps what must not be lost.
             finish: end after one more update and its evaluation.
 
         Raises:
             TrainingError: a loss or gradient that is not finite; the model has the weights of its best evaluation.
-            Interrupted: a signal has arrived, and the keeper has kept all.
+            Interrupted: a signal has arrived, and the callback has kept all.
         """
         progress = self.progress
         evaluate_every, report_every = self.evaluate_every, min(max(1, progress.updates // 500), 100)
@@ -148,7 +148,7 @@ class Trainer:
                 self.update()
                 progress.total_seconds = time.perf_counter() - began
                 number = interrupted()
-                if finish or (number is not None and keeper is None):
+                if finish or (number is not None and callback is None):
                     stopped = (
                         f"interrupted by {signal.Signals(number).name}" if number else "ended early, when asked to"
                     )
@@ -157,11 +157,11 @@ class Trainer:
                     report(self._event(evaluates=bool(evaluates)))
                     progress.since = Since(began=time.perf_counter() - began)
                 stopped = stopped or self._stopped()
-                if keeper is not None:
+                if callback is not None:
                     with self._clock("checkpoint"):
                         if number is not None and stopped is None:
-                            keeper.leave(self, number)
-                        keeper.after_update(self)
+                            callback.leave(self, number)
+                        callback.after_update(self)
         finally:
             progress.total_seconds = time.perf_counter() - began
             self.model.load_state_dict(self.best_weights)
@@ -171,7 +171,7 @@ class Trainer:
             planned=progress.updates,
             best_update=progress.best_update,
             stopped=stopped,
-            signal=number if keeper is None else None,
+            signal=number if callback is None else None,
             tokens=progress.tokens,
             total_seconds=progress.total_seconds,
             seconds=progress.seconds,
@@ -200,7 +200,7 @@ class Trainer:
         nats = 0.0
         for batch in batches:
             with self._clock("forward"), self._precision():
-                logits, state = self.model(batch.inputs, self._begin(batch), batch.lengths)
+                logits, state = self.model(batch.inputs, self._initial_state(batch), batch.lengths)
                 self.state = detach(state)
                 if logits.dtype == torch.bfloat16:
                     logits = logits.float()
@@ -243,7 +243,7 @@ class Trainer:
             self.model.train()
             if not math.isfinite(score.loss_nats):
                 raise TrainingError(
-                    f"update {progress.update}: the loss of the validation part is {score.loss_nats}: the weights have "
+                    f"update {progress.update}: the loss of the validation split is {score.loss_nats}: the weights have "
                     "grown beyond all bounds. Try a smaller --learning-rate or more --warmup"
                 )
             if progress.best_loss_nats is None or score.loss_nats < progress.best_loss_nats:
@@ -256,19 +256,19 @@ class Trainer:
                     progress.reductions, progress.flat = progress.reductions + 1, 0
         return score
 
-    def snapshot(self) -> dict[str, Tensor]:
+    def state_tensors(self) -> dict[str, Tensor]:
         """Return the tensors that a training goes on from, beside its progress, by name. They are not copied."""
         groups = {"model": self.model.state_dict(), **moments(self.optimizer, self.model)}
         if self.progress.best_loss_nats is not None:
             groups["best"] = self.best_weights
         if self.average is not None:
             groups["average"] = self.average.tensors()
-        if self.state is not None and self.source.batch(self.progress.epoch, self.progress.index).continues:
+        if self.state is not None and self.loader.batch(self.progress.epoch, self.progress.index).continues:
             groups["carried"] = {str(i): leaf for i, leaf in enumerate(leaves(self.state))}
         return {f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()}
 
     def restore(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Stand where `snapshot` was taken.
+        """Stand where `state_tensors` was taken.
 
         Raises:
             CheckpointError: the tensors are not those of this model and these settings.
@@ -297,15 +297,15 @@ class Trainer:
             self.average.restore(groups["average"])
         self.state = self._carried([carried[str(i)] for i in range(len(carried))]) if carried else None
 
-    def _begin(self, batch: Batch) -> State:
+    def _initial_state(self, batch: Batch) -> State:
         """The state that a batch begins with."""
         if batch.source is not None:
-            return self.model.begin(batch.source, batch.source_lengths)
+            return self.model.encode(batch.source, batch.source_lengths)
         return self.state if batch.continues else None
 
     def _carried(self, tensors: list[Tensor]) -> State:
         """The state that a stream carries, built as this model builds one."""
-        batch = self.source.batch(self.progress.epoch, self.progress.index)
+        batch = self.loader.batch(self.progress.epoch, self.progress.index)
         self.model.eval()
         with torch.no_grad():
             _, state = self.model(batch.inputs[:, :1])
@@ -317,9 +317,9 @@ class Trainer:
     def _next(self) -> Batch:
         """The next batch in order; an epoch follows the other."""
         progress = self.progress
-        batch = self.source.batch(progress.epoch, progress.index)
+        batch = self.loader.batch(progress.epoch, progress.index)
         progress.index += 1
-        if progress.index >= self.source.count(progress.epoch):
+        if progress.index >= self.loader.count(progress.epoch):
             progress.epoch, progress.index = progress.epoch + 1, 0
         return batch
 

@@ -23,7 +23,7 @@ class PlannedData(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     source: str | list[str]
-    parts: dict[str, dict[str, Any]]
+    splits: dict[str, dict[str, Any]]
 
 
 class Plan(BaseModel):
@@ -60,12 +60,12 @@ class Plan(BaseModel):
         Raises:
             DataError: says which part is another one, what it was and what it is.
         """
-        for name, was in self.data.parts.items():
-            now = record["parts"].get(name, {})
+        for name, was in self.data.splits.items():
+            now = record["splits"].get(name, {})
             changed = [f"{key} was {value}, is {now.get(key)}" for key, value in was.items() if now.get(key) != value]
             if changed:
                 raise DataError(
-                    f"the {name} part is not the one that the training began with: {'; '.join(changed)}",
+                    f"the {name} split is not the one that the training began with: {'; '.join(changed)}",
                     file=str(self.data.source),
                     fix="bring the data back as they were, or train a new run",
                 )

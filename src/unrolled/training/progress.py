@@ -15,7 +15,7 @@ CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint
 
 @dataclass(frozen=True)
 class Score:
-    """How well the model does on the validation part. The smaller `loss_nats`, the better."""
+    """How well the model does on the validation split. The smaller `loss_nats`, the better."""
 
     loss_nats: float
     accuracy: float

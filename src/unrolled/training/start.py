@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.config import MODEL_NAME, Config, ModelConfig, from_flat
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.runs.run import Run
 
@@ -16,10 +16,10 @@ __all__ = ["Start"]
 
 MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no weight and no answer depends on them
 MUST_STAY = (
-    *("task", "row", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
+    *("task", MODEL_NAME, "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
     *("source_tokenizer", "shared_vocabulary"),
     *("by", "permutation_seed"),
-    *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE),
+    *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE and name != "name"),
 )
 
 
@@ -73,7 +73,7 @@ class Start:
             if names:
                 shown = ", ".join(f'"{excerpt(name, 40)}"' for name in names[:5]) + (", …" if len(names) > 5 else "")
                 raise DataError(
-                    f"the training part {what} the label{'s'[: len(names) > 1]} {shown}, unlike {self.name}",
+                    f"the training split {what} the label{'s'[: len(names) > 1]} {shown}, unlike {self.name}",
                     file=source,
                     fix="give data with the labels of that run, or train a new one without --from",
                 )

@@ -1,4 +1,4 @@
-"""What training needs to know of the task tag: its batches, its loss, and its score on the validation part.
+"""What training needs to know of the task tag: its batches, its loss, and its score on the validation split.
 
 A sentence is a sequence of ids, and a word's label is read where the word ends. At all other places nothing is asked.
 """
@@ -9,27 +9,29 @@ import torch
 from torch import Tensor
 
 from unrolled.data.encoding.batches import Batches
-from unrolled.data.encoding.words import NO_WORD, Pieces
+from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.models import Model
 from unrolled.training import classification
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["TaggingSource", "loss_nats", "score"]
+__all__ = ["TaggingLoader", "loss_nats", "score"]
 
 
-class TaggingSource:
+class TaggingLoader:
     """Batches of sentences of like length, with a class for each word.
 
     Args:
-        pieces: N sentences of W words. targets: (W,) class indices.
+        subwords: N sentences of W words. targets: (W,) class indices.
         batch_tokens: most ids in a batch, padding included. seed: of the order. device: where batches go.
     """
 
-    def __init__(self, pieces: Pieces, targets: Tensor, *, batch_tokens: int, seed: int, device: torch.device) -> None:
-        self.pieces, self.targets, self.device = pieces, targets, device
-        self.batches = Batches(pieces.lengths, batch_tokens, seed)
+    def __init__(
+        self, subwords: Subwords, targets: Tensor, *, batch_tokens: int, seed: int, device: torch.device
+    ) -> None:
+        self.subwords, self.targets, self.device = subwords, targets, device
+        self.batches = Batches(subwords.lengths, batch_tokens, seed)
 
     def count(self, epoch: int) -> int:
         """How many batches the epoch has."""
@@ -38,8 +40,8 @@ class TaggingSource:
     def batch(self, epoch: int, index: int) -> Batch:
         """One of them: a pure function of (seed, epoch, index)."""
         rows = self.batches.rows(epoch, index)
-        ids, lengths = self.pieces.pad(rows)
-        words = self.pieces.words(rows)
+        ids, lengths = self.subwords.pad(rows)
+        words = self.subwords.words(rows)
         targets = torch.where(words == NO_WORD, NO_WORD, self.targets[words])
         return Batch(
             ids.to(self.device),
@@ -65,6 +67,6 @@ def loss_nats(
     )
 
 
-def score(model: Model, pieces: Pieces, targets: Tensor) -> Score:
+def score(model: Model, subwords: Subwords, targets: Tensor) -> Score:
     """Return mean loss and accuracy of the model on W words and their classes (W,)."""
-    return classification.score_of(word_probabilities(model, pieces), targets)
+    return classification.score_of(word_probabilities(model, subwords), targets)

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from unrolled.config import Config, refuse_unused
-from unrolled.data.report.findings import Report
+from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
-from unrolled.training.loop import Source
+from unrolled.training.loop import Loader
 from unrolled.training.progress import Score
 
 __all__ = ["OF_PAIRS", "Task"]
 
-OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "cut"})
+OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
 """Settings that only data with a source and a target have a use for."""
 
 
@@ -41,7 +41,7 @@ class Task(ABC):
     run: ClassVar[type[Run]]
     """What its finished run is."""
     unused: ClassVar[frozenset[str]] = frozenset()
-    """The settings that it has no use for: they must stay at their default."""
+    """The settings that it does not use: they must stay at their default."""
     smallest: ClassVar[Inputs] = Ids(1)
     """The smallest inputs of its kind, to see whether a model can be built."""
 
@@ -52,7 +52,7 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
-        """Read `data`, cut it into parts, learn the preprocessor from the training part; log what was understood.
+        """Read `data`, truncate it into parts, learn the preprocessor from the training split; log what was understood.
 
         Args:
             data: what the user gave. config: says how it is read.
@@ -69,7 +69,7 @@ class Task(ABC):
 
     @classmethod
     def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that differ from their default though the task has no use for them.
+        """Refuse settings that differ from their default though the task does not use them.
 
         Raises:
             ConfigError: names the setting.
@@ -86,21 +86,21 @@ class Task(ABC):
         """Steps of its longest sequence; 0 where none needs to be read whole."""
         return 0
 
-    def refuse_longer(self, model: Model, row: str) -> None:
+    def refuse_longer(self, model: Model, name: str) -> None:
         """Refuse sequences that are longer than the model's limit.
 
         Raises:
             DataError: names the longest, and the window that would do.
         """
-        if model.limit is not None and self.longest > model.limit:
+        if model.max_length is not None and self.longest > model.max_length:
             raise DataError(
-                f"the longest sequence has {self.longest:,} tokens, and row {row} sees {model.limit:,}",
+                f"the longest sequence has {self.longest:,} tokens, and model {name} sees {model.max_length:,}",
                 fix=f"give shorter ones, or --window {self.longest}",
             )
 
     @abstractmethod
-    def source(self, model: Model, config: Config, device: torch.device) -> Source:
-        """The training part, in batches for this model."""
+    def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
+        """The training split, in batches for this model."""
 
     @abstractmethod
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
@@ -108,7 +108,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: Model) -> Score:
-        """How well the model does on the validation part."""
+        """How well the model does on the validation split."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
@@ -116,4 +116,4 @@ class Task(ABC):
 
     @abstractmethod
     def test(self, run: Run) -> Any | None:
-        """The run's result on the test part; None if there is none."""
+        """The run's result on the test split; None if there is none."""

@@ -1,4 +1,4 @@
-"""What training needs to know of the task translate: its batches, and its score on the validation part.
+"""What training needs to know of the task translate: its batches, and its score on the validation split.
 
 The model is shown each target from <bos> on and asked for the next token at each place, up to <eos> (teacher
 forcing). The loss is that of a language model.
@@ -10,15 +10,15 @@ import torch
 
 from unrolled.data.encoding.batches import Batches
 from unrolled.data.encoding.pairs import PairSequences
-from unrolled.decoding.forced import score_targets
+from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.models import Model
 from unrolled.training.loop import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["TranslationSource", "score"]
+__all__ = ["TranslationLoader", "score"]
 
 
-class TranslationSource:
+class TranslationLoader:
     """Batches of pairs of like length.
 
     Args:

@@ -10,7 +10,7 @@ import pytest
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding import corpus as module
-from unrolled.data.encoding.corpus import Corpus, cache_folder, load_corpus, load_part
+from unrolled.data.encoding.corpus import Corpus, cache_folder, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.errors import DataError
 
@@ -32,9 +32,9 @@ def load(data: object, **settings: object) -> Corpus:
 @pytest.mark.parametrize("tokenizer", ["character", "byte", "bpe"])
 def test_the_ids_are_those_of_the_text(text: Path, tokenizer: str, tmp_path: Path) -> None:
     corpus = load(text, tokenizer=tokenizer, vocabulary_size=300, cache=str(tmp_path / "c"))
-    assert "".join(corpus.tokenizer.decode(part.ids) for part in corpus.parts.values()) == TEXT
-    assert sum(part.characters for part in corpus.parts.values()) == len(TEXT)
-    train = corpus.parts["train"]
+    assert "".join(corpus.tokenizer.decode(part.ids) for part in corpus.splits.values()) == TEXT
+    assert sum(part.characters for part in corpus.splits.values()) == len(TEXT)
+    train = corpus.splits["train"]
     assert isinstance(train.ids, np.memmap)
     assert not train.ids.flags.writeable
     assert train.ids.dtype == (np.uint8 if tokenizer == "character" else np.uint16)
@@ -60,7 +60,7 @@ def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> 
     settings: dict[str, object] = {"cache": str(tmp_path / "c")}
     assert load(text, **settings).built
     for change in [
-        {"tokenizer": "byte"}, {"vocabulary_size": 30}, {"min_frequency": 2}, {"valid_share": 0.2}, {"test_share": 0.2},
+        {"tokenizer": "byte"}, {"vocabulary_size": 30}, {"min_frequency": 2}, {"valid_fraction": 0.2}, {"test_fraction": 0.2},
         {"valid": str(text)}, {"test": str(text)}, {"cache": str(tmp_path / "d")},
     ]:  # fmt: skip
         assert load(text, **settings | change).built
@@ -72,11 +72,11 @@ def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> 
 def test_a_tokenizer_that_is_there(text: Path, tmp_path: Path) -> None:
     config = DataConfig(cache=str(tmp_path / "c"), valid="gone.txt")
     tokenizer = Tokenizer.train([TEXT.replace("ü", "u")], kind="character", min_frequency=1)
-    part = load_part(text, config, tokenizer)
+    part = load_split(text, config, tokenizer)
     assert part.unknown == TEXT.count("ü")
     assert tokenizer.decode(part.ids) == TEXT.replace("ü", "<unk>")
-    assert part.fingerprint == load_part(text, config, tokenizer).fingerprint
-    assert load_part("sample:shakespeare/test", config, tokenizer).characters == 215_894
+    assert part.fingerprint == load_split(text, config, tokenizer).fingerprint
+    assert load_split("sample:shakespeare/test", config, tokenizer).characters == 215_894
 
 
 def test_ids_that_a_tokenizer_has_made_are_found_by_it(text: Path, tmp_path: Path) -> None:

@@ -83,11 +83,11 @@ def test_what_a_model_cannot_take_is_named_or_counted() -> None:
     with pytest.raises(DataError, match=r"item 3: the source has 7 tokens, more than the limit of 6") as no:
         encode(part, TOKENIZERS, CONFIG)
     assert no.value.row == "hellohe"
-    assert "--cut" in no.value.fix
+    assert "--truncate" in no.value.fix
     assert "--max-length" in no.value.fix
     with pytest.raises(DataError, match="item 4: the target has 7 tokens, more than the limit of 6"):
         encode(part.select([4]), TOKENIZERS, CONFIG)
-    with pytest.raises(DataError, match="item 5: the source has nothing but tokens that the training part does not"):
+    with pytest.raises(DataError, match="item 5: the source has nothing but tokens that the training split does not"):
         encode(part.select([0, 1, 2, 6, 7, 5]), TOKENIZERS, CONFIG)
     left, ids = encode(part, TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
     reasons = {"source too long": 1, "target too long": 1, "unknown source": 1}
@@ -100,7 +100,7 @@ def test_what_a_model_cannot_take_is_named_or_counted() -> None:
 
 def test_what_is_too_long_is_cut_on_request(caplog: pytest.LogCaptureFixture) -> None:
     part = load_pairs([*PAIRS, ("hellohello", "AH AH AH AH AH AH L"), ("??????a", "AH")], CONFIG)
-    config = CONFIG.model_copy(update={"cut": True})
+    config = CONFIG.model_copy(update={"truncate": True})
     with caplog.at_level("INFO", "unrolled"):
         left, ids = encode(part.select(range(4)), TOKENIZERS, config)
     assert "cut at 6 tokens, being longer: 1 source and 1 target" in caplog.text

@@ -10,7 +10,7 @@ from PIL import Image
 
 from small import pictures, write_idx, write_images
 from unrolled.config import DataConfig
-from unrolled.data.examples.images import are_images, load_images, parts_of, read_images
+from unrolled.data.examples.images import are_images, load_images, read_images, splits_of
 from unrolled.data.reading import idx
 from unrolled.errors import DataError
 
@@ -181,17 +181,17 @@ def test_unknown_labels_stop_or_are_counted(tmp_path: Path) -> None:
 
 
 def test_parts(tmp_path: Path) -> None:
-    assert parts_of("sample:fashion") == {part: f"sample:fashion/{part}" for part in ("train", "valid", "test")}
-    assert parts_of("sample:fashion/test") == parts_of((1, 2)) == {}
+    assert splits_of("sample:fashion") == {part: f"sample:fashion/{part}" for part in ("train", "valid", "test")}
+    assert splits_of("sample:fashion/test") == splits_of((1, 2)) == {}
     write_images(tmp_path / "idx", "t10k")
-    assert list(parts_of(tmp_path / "idx")) == ["test"]
+    assert list(splits_of(tmp_path / "idx")) == ["test"]
     write_images(tmp_path / "idx", "train")
-    assert list(parts_of(tmp_path / "idx")) == list(idx.PARTS)[::2]
+    assert list(splits_of(tmp_path / "idx")) == list(idx.SPLITS)[::2]
     with pytest.raises(DataError, match="has the parts train, test\n  fix:  name one of them"):
         load_images(tmp_path / "idx", CONFIG)
     for name in ("train", "val"):
         write_classes(tmp_path / "files" / name)
-    assert parts_of(tmp_path / "files") == {
+    assert splits_of(tmp_path / "files") == {
         "train": tmp_path / "files" / "train",
         "valid": tmp_path / "files" / "val",
     }

@@ -124,7 +124,7 @@ PAIR = (["a", "b"], ["X", "Y"])
         ((["a", "b"], ["X", None]), "item 1: tag 1 is a NoneType, not a string"),
         ((["a", " "], ["X", "Y"]), "item 1: word 1 is empty"),
         ((["a\tb", "b"], ["X", "Y"]), "item 1: word 0 holds a tab or a line end"),
-        ((["a", "b"], ["X", "\ud800"]), "item 1: tag 1 holds half a character"),
+        ((["a", "b"], ["X", "\ud800"]), "item 1: tag 1 holds an unpaired surrogate"),
     ],
 )
 def test_pairs_from_python(item: object, problem: str) -> None:

@@ -49,7 +49,7 @@ def test_a_text_comes_back_whole_whatever_the_blocks(
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
 def test_packed_text_is_unpacked(suffix: str, pack: object, tmp_path: Path) -> None:
     path = write(tmp_path / f"a.txt{suffix}", pack(poem(50).encode()))
-    assert parts(path, valid_share=0.2, test_share=0)["train"].startswith("line 0 — and more\n")
+    assert parts(path, valid_fraction=0.2, test_fraction=0)["train"].startswith("line 0 — and more\n")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="damaged or cut off"):
         parts(path)
@@ -93,13 +93,13 @@ def test_other_encodings_are_read_by_their_mark(codec: str, tmp_path: Path, monk
 
 def test_one_text_is_cut_into_contiguous_parts_at_line_ends(tmp_path: Path) -> None:
     text = poem(200)
-    found = parts(write(tmp_path / "a.txt", text), valid_share=0.2, test_share=0.1)
+    found = parts(write(tmp_path / "a.txt", text), valid_fraction=0.2, test_fraction=0.1)
     assert found["train"] + found["valid"] + found["test"] == text
     assert all(part.endswith("\n") for part in found.values())
     for name, share in (("train", 0.7), ("valid", 0.2), ("test", 0.1)):
         assert len(found[name]) == pytest.approx(share * len(text), abs=25)
-    assert parts(tmp_path / "a.txt", valid_share=0.2, test_share=0) | {"test": ""} == parts(
-        tmp_path / "a.txt", valid_share=0.2, test_share=0.0
+    assert parts(tmp_path / "a.txt", valid_fraction=0.2, test_fraction=0) | {"test": ""} == parts(
+        tmp_path / "a.txt", valid_fraction=0.2, test_fraction=0.0
     )
 
 
@@ -145,9 +145,9 @@ def test_what_it_says_of_the_parts(tmp_path: Path) -> None:
 
     main = write(tmp_path / "a.txt", poem(10))
     assert how(main) == "one text, cut at line ends: train 80 %, valid 10 %, test 10 %"
-    assert how("sample:shakespeare") == "the fixed parts of sample:shakespeare"
-    assert how("sample:shakespeare", test=str(main)) == f"the fixed parts of sample:shakespeare; test is {main}"
-    assert how(main, valid=str(main), test_share=0) == f"train is all of the text; valid is {main}"
+    assert how("sample:shakespeare") == "the fixed splits of sample:shakespeare"
+    assert how("sample:shakespeare", test=str(main)) == f"the fixed splits of sample:shakespeare; test is {main}"
+    assert how(main, valid=str(main), test_fraction=0) == f"train is all of the text; valid is {main}"
     for i in range(4):
         write(tmp_path / "f" / f"{i}.txt", f"{i}")
     assert how(tmp_path / "f", split_seed=3) == "split by file: train 80 %, valid 10 %, test 10 %, seed 3"
@@ -170,4 +170,4 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
             parts(data)
         assert message in str(refused.value)
     with pytest.raises(ConfigError, match="must leave something to train on"):
-        parts(write(tmp_path / "a.txt", "a"), valid_share=0.5, test_share=0.5)
+        parts(write(tmp_path / "a.txt", "a"), valid_fraction=0.5, test_fraction=0.5)

@@ -79,7 +79,7 @@ def test_labels_stand_beside(tmp_path: Path) -> None:
 def test_parts_of_a_folder(tmp_path: Path) -> None:
     for name in ("t10k-images-idx3-ubyte.gz", "train-images.idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / name).touch()
-    assert {part: path.name for part, path in idx.parts_of(tmp_path).items()} == {
+    assert {part: path.name for part, path in idx.splits_of(tmp_path).items()} == {
         "train": "train-images.idx3-ubyte",
         "test": "t10k-images-idx3-ubyte.gz",
     }
@@ -88,14 +88,14 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
         DataError,
         match=r"valid-labels-idx1-ubyte.gz: these labels have no images .*\n  fix:  put valid-images-idx3-ubyte.gz",
     ):
-        idx.parts_of(tmp_path)
+        idx.splits_of(tmp_path)
     (tmp_path / "valid-labels-idx1-ubyte.gz").unlink()
     (tmp_path / "test-images-idx3-ubyte").touch()
-    with pytest.raises(DataError, match="test-images-idx3-ubyte: is the test part, and so is t10k-images"):
-        idx.parts_of(tmp_path)
+    with pytest.raises(DataError, match="test-images-idx3-ubyte: is the test split, and so is t10k-images"):
+        idx.splits_of(tmp_path)
     (tmp_path / "emnist-images-idx3-ubyte").touch()
     with pytest.raises(DataError, match="emnist-images-idx3-ubyte: is none of the parts we know"):
-        idx.parts_of(tmp_path)
+        idx.splits_of(tmp_path)
 
 
 @pytest.mark.parametrize(

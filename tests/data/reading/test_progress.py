@@ -5,9 +5,9 @@ import pytest
 
 from unrolled.data.reading import progress
 from unrolled.data.reading.readers import read_rows
-from unrolled.data.reading.rows import Place, Row
+from unrolled.data.reading.rows import Location, Row
 
-PLACE = Place("f", ("text",), (1,), share=lambda: 0.25)
+PLACE = Location("f", ("text",), (1,), share=lambda: 0.25)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from unrolled.config import DataConfig, from_flat
 from unrolled.data import SAMPLES, load_examples
 from unrolled.data.assign import fold
 from unrolled.data.examples.images import load_images
-from unrolled.data.reading.samples import FOLDER, PARTS, find, image_folder, part_file, read_sample
+from unrolled.data.reading.samples import FOLDER, SPLITS, find, image_folder, read_sample, split_file
 from unrolled.data.splits.sentences import split_sentences
 from unrolled.errors import DataError
 
@@ -78,18 +78,18 @@ def test_the_licence_comes_with_the_samples():
 
 
 def test_the_sentences_are_where_the_hash_of_their_id_puts_them():
-    found = {part: lzma.decompress(part_file("tags", part, ".conllu").read_bytes()).decode() for part in PARTS}
+    found = {part: lzma.decompress(split_file("tags", part, ".conllu").read_bytes()).decode() for part in SPLITS}
     ids = {part: re.findall(r"^# sent_id = (.*)$", text, re.M) for part, text in found.items()}
     assert {part: len(these) for part, these in ids.items()} == {"train": 3865, "valid": 491, "test": 495}
     for part, these in ids.items():
         hashes = (hashlib.sha256(identity.encode()).digest()[0] % 10 for identity in these)
         assert {{0: "valid", 1: "test"}.get(number, "train") for number in hashes} == {part}
     splits = split_sentences("sample:tags", from_flat({"task": "tag"}).data)
-    assert {name: len(part.tags()) for name, part in splits.parts().items()} == {
+    assert {name: len(part.tags()) for name, part in splits.named().items()} == {
         "train": 64954, "valid": 8172, "test": 8244,
     }  # fmt: skip
     assert len(splits.labels) == 14
-    assert splits.how == "the fixed parts of sample:tags"
+    assert splits.how == "the fixed splits of sample:tags"
 
 
 def test_the_script_that_cut_the_treebank():
@@ -102,7 +102,7 @@ def test_the_script_that_cut_the_treebank():
 
 
 def test_the_plays_are_whole_and_each_in_one_part():
-    texts = {part: lzma.decompress(part_file("shakespeare", part, ".txt").read_bytes()).decode() for part in PARTS}
+    texts = {part: lzma.decompress(split_file("shakespeare", part, ".txt").read_bytes()).decode() for part in SPLITS}
     assert {part: len(text) for part, text in texts.items()} == {"train": 4498519, "valid": 274351, "test": 215894}
     assert sum(map(len, texts.values())) == {sample.name: sample.size for sample in SAMPLES}["shakespeare"]
     assert len(set("".join(texts.values()))) == 81
@@ -160,7 +160,7 @@ def test_a_sample_of_another_task_is_refused():
 
 
 def test_the_clothes_are_as_many_of_each_kind_and_those_of_the_script(tmp_path):
-    parts = {part: load_images(f"sample:fashion/{part}", DataConfig()) for part in PARTS}
+    parts = {part: load_images(f"sample:fashion/{part}", DataConfig()) for part in SPLITS}
     for part, images in parts.items():
         each = {"train": 450, "valid": 50, "test": 100}[part]
         assert images.shape == (28, 28, 1)

@@ -14,7 +14,7 @@ import pytest
 from unrolled.config import DataConfig
 from unrolled.data import load_splits
 from unrolled.data.examples.texts import blocks, find_texts, split
-from unrolled.data.reading.sources import find_door
+from unrolled.data.reading.sources import open_source
 from unrolled.data.reading.stdin import standard_input
 from unrolled.errors import DataError
 
@@ -50,17 +50,17 @@ def table() -> bytes:
 def test_what_comes_in_is_told_by_its_beginning(feed, form, text, pack):
     for codec in ("utf-8", "utf-16"):
         feed(pack(text.encode(codec)))
-        door = find_door("-", "classify")
-        assert (door.name, door.source, door.form) == ("input", "standard input", form)
+        data_source = open_source("-", "classify")
+        assert (data_source.name, data_source.source, data_source.form) == ("input", "standard input", form)
         for _ in range(2):  # it can be read again
-            assert [row.values for row in door.rows(("text", "label")) if hasattr(row, "values")] == ROWS
-        assert door.columns() == ("text", "label")
+            assert [row.values for row in data_source.rows(("text", "label")) if hasattr(row, "values")] == ROWS
+        assert data_source.columns() == ("text", "label")
 
 
 def test_parquet_comes_in_too(feed):
     feed(table())
-    door = find_door("-", "classify")
-    assert (door.form, [row.values for row in door.rows(("text", "label"))]) == ("parquet", ROWS)
+    data_source = open_source("-", "classify")
+    assert (data_source.form, [row.values for row in data_source.rows(("text", "label"))]) == ("parquet", ROWS)
 
 
 def test_an_error_names_standard_input_and_the_line(feed):

@@ -5,10 +5,10 @@ from unrolled.data import load_examples, load_splits
 from unrolled.data.report.checks import (
     TextRepeats,
     _repeated,
-    label_findings,
-    length_findings,
-    unknown_findings,
-    witness,
+    issue_example,
+    label_issues,
+    length_issues,
+    unknown_issues,
 )
 
 CONFIG = DataConfig()
@@ -18,8 +18,8 @@ def parts(**rows):
     return {name: load_examples(some, CONFIG) for name, some in rows.items()}
 
 
-def found(findings):
-    return [(finding.kind, finding.count) for finding in findings]
+def found(issues):
+    return [(issue.kind, issue.count) for issue in issues]
 
 
 def test_repeats_are_counted_by_part():
@@ -33,7 +33,7 @@ def test_repeats_are_counted_by_part():
         "within train": 2, "within valid": 1, "within test": 0,
         "valid in train": 2, "test in train": 0, "test in valid": 1,
     }  # fmt: skip
-    first, second = repeats.findings()
+    first, second = repeats.issues()
     assert first.sentence == "2 rows of valid have a text that stands in train, too"
     assert [(w.where, w.row) for w in first.witnesses] == [
         ("item 2", '"y": c'), ("item 0", '"y": c'), ("item 2", '"y": c'), ("item 2", '"y": C ')
@@ -55,60 +55,60 @@ def test_it_counts_what_a_plain_loop_counts():
         assert repeats.counts()[f"{later} in {earlier}"] == sum(text in texts[earlier] for text in texts[later])
     every = [row for some in rows.values() for row in some]
     torn = {text for text, _ in every if len({label for other, label in every if other == text}) == 2}
-    finding = next(finding for finding in repeats.findings() if finding.kind == "conflicting labels")
-    assert finding.count == sum(text in torn for text, _ in every)
-    assert finding.sentence.startswith(f"{len(torn)} texts in {finding.count} rows have more than one label")
+    issue = next(issue for issue in repeats.issues() if issue.kind == "conflicting labels")
+    assert issue.count == sum(text in torn for text, _ in every)
+    assert issue.sentence.startswith(f"{len(torn)} texts in {issue.count} rows have more than one label")
 
 
 def test_conflicting_labels_name_both_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(40)) + "TEXT  3,a\n")
     splits = load_splits(path, CONFIG)
-    (finding,) = TextRepeats(splits.parts(), splits.labels).findings()
-    assert finding.sentence == "one text in 2 rows has more than one label"
-    assert [w.where for w in finding.witnesses] == [f"{path}, line 5", f"{path}, line 42"]
-    assert [w.row for w in finding.witnesses] == ['"b": text 3', '"a": TEXT  3']
-    assert "decide" in finding.advice
+    (issue,) = TextRepeats(splits.named(), splits.labels).issues()
+    assert issue.sentence == "one text in 2 rows has more than one label"
+    assert [w.where for w in issue.witnesses] == [f"{path}, line 5", f"{path}, line 42"]
+    assert [w.row for w in issue.witnesses] == ['"b": text 3', '"a": TEXT  3']
+    assert "decide" in issue.advice
 
 
 def test_nothing_repeated_nothing_found():
     repeats = TextRepeats(parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")]), ("x", "y"))
-    assert not list(repeats.findings())
+    assert not list(repeats.issues())
     assert not any(repeats.counts().values())
 
 
 def test_labels():
     fine = {"train": {"a": 50, "b": 60}, "valid": {"a": 5, "b": 6}}
-    assert not list(label_findings(fine))
+    assert not list(label_issues(fine))
     counts = {"train": {"a": 950, "b": 9, "A": 30}, "valid": {"a": 9, "b": 0, "A": 1}}
-    findings = list(label_findings(counts))
-    assert found(findings) == [
+    issues = list(label_issues(counts))
+    assert found(issues) == [
         ("rare classes", 1),
         ("absent classes", 1),
         ("one class for nearly all", 950),
         ("similar labels", 2),
     ]
-    assert [finding.sentence for finding in findings] == [
+    assert [issue.sentence for issue in issues] == [
         '1 of 3 classes has fewer than 10 rows to learn from: "b" 9',
         '1 of 3 classes has no row in valid: "b"',
         '950 of the 989 rows of train are "a"',
         'labels that differ only in case or spaces: "a", "A"',
     ]
     many = {"train": {f"label {i}": 1 for i in range(20)}}
-    assert next(label_findings(many)).sentence.endswith('"label 7" 1 and 12 more')
+    assert next(label_issues(many)).sentence.endswith('"label 7" 1 and 12 more')
 
 
 def test_lengths():
     data = parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")])
     lengths = {"train": np.array([5, 11]), "valid": np.array([12])}
-    assert not list(length_findings(data, lengths, 12, witness))
-    (finding,) = length_findings(data, lengths, 10, witness)
-    assert finding.sentence == "2 rows have more tokens than a batch (10); the longest has 12"
-    assert [(w.where, w.row) for w in finding.witnesses] == [("item 1", "b"), ("item 0", "c")]
+    assert not list(length_issues(data, lengths, 12, issue_example))
+    (issue,) = length_issues(data, lengths, 10, issue_example)
+    assert issue.sentence == "2 rows have more tokens than a batch (10); the longest has 12"
+    assert [(w.where, w.row) for w in issue.witnesses] == [("item 1", "b"), ("item 0", "c")]
 
 
 def test_unknown_tokens():
-    assert found(unknown_findings({"train": 0.02, "valid": 0.1, "test": 0.25})) == [("unknown tokens", 25)]
+    assert found(unknown_issues({"train": 0.02, "valid": 0.1, "test": 0.25})) == [("unknown tokens", 25)]
 
 
 def test_keys_that_agree_in_half_are_not_equal():

@@ -11,7 +11,7 @@ from unrolled import api
 def test_what_it_says_of_images() -> None:
     pixels, labels = pictures(40)
     pixels[1], labels[1] = pixels[0], "below" if labels[0] == "above" else "above"
-    report = api.inspect((pixels, labels), row="lstm", by="column", test_share=0.2)
+    report = api.inspect((pixels, labels), model="lstm", by="column", test_fraction=0.2)
     assert (report.shape, report.dtype, report.by, report.steps) == ((6, 5, 1), "uint8", "column", (5, 6))
     assert sum(part.images for part in report.parts.values()) == 40
     assert sum(part.labels["above"] for part in report.parts.values()) == labels.count("above")
@@ -19,8 +19,11 @@ def test_what_it_says_of_images() -> None:
     assert report.majority in ("above", "below")
     train = report.parts["train"]
     assert train.majority_rate == train.labels[report.majority] / train.images
-    finding = next(finding for finding in report.findings if finding.kind == "conflicting labels")
-    assert [witness.where for witness in finding.witnesses] == ["python objects, image 0", "python objects, image 1"]
+    issue = next(issue for issue in report.issues if issue.kind == "conflicting labels")
+    assert [issue_example.where for issue_example in issue.witnesses] == [
+        "python objects, image 0",
+        "python objects, image 1",
+    ]
     assert "one image in 2 rows has more than one label" in report.text()
     assert "images of each label" in report.picture()
     text = report.text()

@@ -11,7 +11,7 @@ CONFIG = DataConfig()
 
 def test_a_sample():
     report = inspect("sample:products", CONFIG)
-    assert json.loads(json.dumps(report.to_dict()))["parts"]["train"]["rows"] == 2553
+    assert json.loads(json.dumps(report.to_dict()))["splits"]["train"]["rows"] == 2553
     assert report.parts["test"].labels == {"negative": 48, "positive": 105}
     assert report.majority == "positive"
     assert report.parts["test"].majority_rate == 105 / 153
@@ -22,7 +22,7 @@ def test_a_sample():
     text = report.text()
     for part in (
         "sample:products/train: 2,553 rows read = 2,553 used + 0 skipped",
-        "the fixed parts of sample:products",
+        "the fixed splits of sample:products",
         '"positive"                             1,535          85         105',
         'always "positive"                        60.1%       35.9%       68.6%',
         "7 within train",
@@ -33,7 +33,7 @@ def test_a_sample():
 
 def test_the_examples_show_what_a_model_sees():
     pairs = [(f"Good {i}", "pos") for i in range(20)] + [(f"Bad {i}", "neg ") for i in range(20)]
-    report = inspect([*pairs, ("good", "Neg")] * 2, DataConfig(valid_share=0.05, test_share=0.0))
+    report = inspect([*pairs, ("good", "Neg")] * 2, DataConfig(valid_fraction=0.05, test_fraction=0.0))
     assert report.examples[0]["text"].startswith("Good")
     assert report.examples[0]["decoded"].startswith("good")
     assert len(report.examples) == 3
@@ -58,11 +58,11 @@ def test_rows_that_a_split_leaves_out_are_counted_too(tmp_path):
     path.write_text("text,label\n" + "".join(f"text {i},{'xy'[i % 2] if i % 9 else i}\n" for i in range(200)))
     report = inspect(path, DataConfig(on_bad_row="skip"))
     left = {name: counts for name, counts in report.loaded.items() if name != str(path)}
-    assert list(left) == [f"the valid part of {path}", f"the test part of {path}"]
+    assert list(left) == [f"the valid split of {path}", f"the test split of {path}"]
     assert all(set(counts.skipped) == {"unknown label"} for counts in left.values())
     used = sum(part.rows for part in report.parts.values())
     assert used + sum(sum(counts.skipped.values()) for counts in left.values()) == 200
-    assert f"skipped: the valid part of {path}, line " in report.text()
+    assert f"skipped: the valid split of {path}, line " in report.text()
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -104,15 +104,15 @@ def test_findings_are_told_with_rows_and_advice(tmp_path):
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
     config = DataConfig(tokenizer="byte")
     report = inspect(path, config, longest=20)
-    assert [finding.kind for finding in report.findings] == ["conflicting labels", "long sequences"]
+    assert [issue.kind for issue in report.issues] == ["conflicting labels", "long sequences"]
     text = report.text()
     for part in (
-        "findings:\n  conflicting labels: one text in 2 rows has more than one label\n",
+        "issues:\n  conflicting labels: one text in 2 rows has more than one label\n",
         f'    {path}, line 2: "a": text 0\n    {path}, line 102: "b": text 0\n    do: decide for one label',
         f"the longest has 150\n    {path}, line 103: long long",
     ):
         assert part in text
-    assert json.loads(json.dumps(report.to_dict()))["findings"][0]["count"] == 2
+    assert json.loads(json.dumps(report.to_dict()))["issues"][0]["count"] == 2
     assert sum(map(sum, report.lengths.counts.values())) == 102
     assert report.picture() == inspect(path, config, longest=20).picture()
     assert ">rows of each label</text>" in report.picture()

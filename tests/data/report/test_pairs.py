@@ -30,7 +30,7 @@ def test_it_counts_what_there_is() -> None:
     assert "python objects: 61 pairs read = 61 used + 0 skipped" in text
     assert "split by source: train 80 %" in text
     assert f"{report.vocabulary_sizes['source']} tokens (character) to" in text
-    assert "findings: none" in text
+    assert "issues: none" in text
     assert report.picture().count("length of the") == 2
     shared = inspect_pairs(PAIRS, CONFIG.model_copy(update={"shared_vocabulary": True}))
     assert "tokens (character) of both sides" in shared.text()
@@ -39,16 +39,16 @@ def test_it_counts_what_there_is() -> None:
 def test_it_says_what_a_training_would_suffer_from(tmp_path: Path) -> None:
     valid = written(tmp_path / "v.csv", "source,target\nSource 3,x\n?!?,y\nsource zzzz,z\n")
     data = [*PAIRS, PAIRS[0], PAIRS[0], ("same", "same"), ("b", "b" * 40), ("s" * 51, "target")]
-    config = CONFIG.model_copy(update={"valid": str(valid), "test_share": 0.0, "max_length": 50})
+    config = CONFIG.model_copy(update={"valid": str(valid), "test_fraction": 0.0, "max_length": 50})
     report = inspect_pairs(data, config)
-    found = {finding.kind: finding for finding in report.findings}
-    unknown = [finding.sentence for finding in report.findings if finding.kind == "unknown tokens"]
+    found = {issue.kind: issue for issue in report.issues}
+    unknown = [issue.sentence for issue in report.issues if issue.kind == "unknown tokens"]
     assert [sentence.partition(" of the tokens of ")[2].split(" are")[0] for sentence in unknown] == [
         "the sources of valid",
         "the targets of valid",
     ]
     del found["unknown tokens"]
-    assert {kind: finding.count for kind, finding in found.items()} == {
+    assert {kind: issue.count for kind, issue in found.items()} == {
         "leakage": 1,
         "repeated pairs": 2,
         "identical sides": 1,
@@ -62,7 +62,7 @@ def test_it_says_what_a_training_would_suffer_from(tmp_path: Path) -> None:
     assert found["repeated pairs"].sentence == "2 pairs stand there more than once"
     assert "limit of 50" in found["long sequences"].sentence
     assert found["unknown sources"].witnesses[0].row == "?!? | y"
-    assert all(finding.advice in report.text() for finding in report.findings)
+    assert all(issue.advice in report.text() for issue in report.issues)
 
 
 def test_before_the_columns_are_named_it_says_which_are_likely(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_it_counts_what_there_is(tmp_path: Path) -> None:
     assert report.parts["train"].baseline_rate > 0.9
     assert report.different_words > report.ambiguous_words > 0
     first = report.examples[0]
-    assert len(first["words"]) == len(first["tags"]) == len(first["pieces"])
-    assert ["".join(pieces[:-1]) for pieces in first["pieces"]] == [f" {word}" for word in first["words"]]
-    assert {pieces[-1] for pieces in first["pieces"]} >= {"<unk>", " the"}, "the whole word, or that it is rare"
+    assert len(first["words"]) == len(first["tags"]) == len(first["subwords"])
+    assert ["".join(subwords[:-1]) for subwords in first["subwords"]] == [f" {word}" for word in first["words"]]
+    assert {subwords[-1] for subwords in first["subwords"]} >= {"<unk>", " the"}, "the whole word, or that it is rare"
     assert json.loads(json.dumps(report.to_dict()))["problem"] is None
     text = report.text()
     assert "40 sentences read = 40 used + 0 skipped" in text
@@ -44,20 +44,20 @@ def test_it_counts_what_is_no_word(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.2])
 def test_a_part_that_is_empty_is_not_shown(share: float) -> None:
-    report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_share": share}))
+    report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_fraction": share}))
     assert ("test" in report.parts) == (share > 0)
 
 
 def test_it_says_what_a_training_would_suffer_from() -> None:
     made = [*sentences(60), (["the", "film"], ["DET", "NOUN"]), (["The", "film"], ["DET", "ODD"])]
     report = inspect_sentences(made, CONFIG, longest=10)
-    kinds = {finding.kind: finding for finding in report.findings}
+    kinds = {issue.kind: issue for issue in report.issues}
     assert kinds["conflicting labels"].sentence == "one sentence in 2 rows has more than one label"
-    assert [(witness.where, witness.row) for witness in kinds["conflicting labels"].witnesses] == [
+    assert [(issue_example.where, issue_example.row) for issue_example in kinds["conflicting labels"].witnesses] == [
         ("item 60", "the/DET film/NOUN"),
         ("item 61", "The/DET film/ODD"),
     ]
     assert kinds["long sequences"].count > 30
     assert "ODD" in kinds["rare classes"].sentence
     assert report.picture().startswith("<svg")
-    assert "findings:" in report.text()
+    assert "issues:" in report.text()

@@ -19,8 +19,8 @@ def report_of(path, lines, **settings):
 
 def test_a_text_without_repeats(tmp_path):
     report = report_of(tmp_path / "a.txt", LINES)
-    assert report.findings == ()
-    assert report.text().endswith("findings: none")
+    assert report.issues == ()
+    assert report.text().endswith("issues: none")
     assert sum(map(sum, report.lengths.counts.values())) == len(LINES)
     assert json.dumps(report.to_dict())
     titles = [text.text for text in ElementTree.fromstring(report.picture()).iter() if text.get("font-weight")]
@@ -31,13 +31,13 @@ def test_a_text_without_repeats(tmp_path):
 def test_long_lines_that_stand_in_two_parts_are_named_with_their_line(tmp_path):
     path = tmp_path / "a.txt"
     report = report_of(path, [*LINES, *LINES[:2], "short"])
-    (finding,) = report.findings
-    assert (finding.kind, finding.count) == ("leakage", 2)
-    assert finding.sentence.endswith("lines of test with at least 40 characters stand in train, too")
-    assert [w.where for w in finding.witnesses] == [f"{path}, line 301", f"{path}, line 302"]
-    assert path.read_text().splitlines()[300].startswith(finding.witnesses[0].row[:30])
+    (issue,) = report.issues
+    assert (issue.kind, issue.count) == ("leakage", 2)
+    assert issue.sentence.endswith("lines of test with at least 40 characters stand in train, too")
+    assert [w.where for w in issue.witnesses] == [f"{path}, line 301", f"{path}, line 302"]
+    assert path.read_text().splitlines()[300].startswith(issue.witnesses[0].row[:30])
 
 
 def test_characters_that_training_never_saw(tmp_path):
     report = report_of(tmp_path / "a.txt", [*LINES, *["Ω" * 60 + str(i) for i in range(60)]])
-    assert {finding.kind for finding in report.findings} == {"unknown tokens"}
+    assert {issue.kind for issue in report.issues} == {"unknown tokens"}

@@ -35,15 +35,15 @@ def test_a_folder_has_its_test_part_and_valid_is_split_off(tmp_path: Path) -> No
 
 def test_equal_images_stand_in_one_part() -> None:
     pixels, labels = pictures(40)
-    splits = load_image_splits((np.repeat(pixels, 3, axis=0), np.repeat(labels, 3)), config(valid_share=0.3))
-    digests = [set(part.digests) for part in splits.parts().values()]
+    splits = load_image_splits((np.repeat(pixels, 3, axis=0), np.repeat(labels, 3)), config(valid_fraction=0.3))
+    digests = [set(part.digests) for part in splits.named().values()]
     assert sum(map(len, digests)) == len(set().union(*digests)) == 40
-    assert sum(map(len, splits.parts().values())) == 120
+    assert sum(map(len, splits.named().values())) == 120
 
 
 def test_an_image_keeps_its_label_and_its_number() -> None:
     pixels, labels = pictures(40)
-    for part in load_image_splits((pixels, labels), config()).parts().values():
+    for part in load_image_splits((pixels, labels), config()).named().values():
         for index in range(len(part)):
             number = int(part.at(index).rsplit(" ", 1)[1])
             assert np.array_equal(part.pixels[index, ..., 0], pixels[number])
@@ -52,18 +52,18 @@ def test_an_image_keeps_its_label_and_its_number() -> None:
 
 def test_parts_may_be_files_of_their_own(tmp_path: Path) -> None:
     train, test = write_images(tmp_path / "a", n=30), write_images(tmp_path / "b", n=9, seed=1)
-    splits = load_image_splits(train, config(test=str(test), valid_share=0.2))
+    splits = load_image_splits(train, config(test=str(test), valid_fraction=0.2))
     assert (len(splits.train) + len(splits.valid), len(splits.test)) == (30, 9)
     assert splits.how.endswith(f"; test is {test}")
-    assert not len(load_image_splits(train, config(test_share=0)).test)
+    assert not len(load_image_splits(train, config(test_fraction=0)).test)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"valid_share": 0}, "the validation part has no images"),
-        ({"labels": ["a"] * 30}, r'the training part has one class only: "a" \(25 images\)'),
-        ({"n": 2}, "2 different images are too few for a training part beside the others"),
+        ({"valid_fraction": 0}, "the validation split has no images"),
+        ({"labels": ["a"] * 30}, r'the training split has one class only: "a" \(25 images\)'),
+        ({"n": 2}, "2 different images are too few for a training split beside the others"),
     ],
 )
 def test_what_cannot_be_split_is_refused(change: dict[str, object], message: str) -> None:
@@ -75,11 +75,11 @@ def test_what_cannot_be_split_is_refused(change: dict[str, object], message: str
 
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_images(tmp_path, "t10k", 9)
-    with pytest.raises(DataError, match="has no training part, only test"):
+    with pytest.raises(DataError, match="has no training split, only test"):
         load_image_splits(tmp_path, config())
     write_images(tmp_path, "train", 30)
     write_idx(tmp_path / "t10k-images-idx3-ubyte", pictures(9, height=7)[0])
-    with pytest.raises(DataError, match=r"t10k-.*test part has images of \(7, 5, 1\) uint8, and training \(6, 5, 1\)"):
+    with pytest.raises(DataError, match=r"t10k-.*test split has images of \(7, 5, 1\) uint8, and training \(6, 5, 1\)"):
         load_image_splits(tmp_path, config())
 
 
@@ -87,7 +87,7 @@ def test_a_label_that_training_never_saw(tmp_path: Path) -> None:
     write_images(tmp_path, "train", 30)
     test = write_images(tmp_path, "t10k", 9)
     write_idx(tmp_path / "t10k-labels-idx1-ubyte", np.array([0, 1, 0, 1, 7, 0, 1, 7, 0], np.uint8))
-    with pytest.raises(DataError, match=f'{test}, image 4: "7" is not one of the 2 labels .* is in the test part'):
+    with pytest.raises(DataError, match=f'{test}, image 4: "7" is not one of the 2 labels .* is in the test split'):
         load_image_splits(tmp_path, config())
     splits = load_image_splits(tmp_path, config(on_bad_row="skip"))
     assert (len(splits.test), splits.test.counts.skipped) == (7, {"unknown label": 2})

@@ -14,8 +14,8 @@ CONFIG = DataConfig()
 MANY = [(f"text {i}", "ab"[i % 2]) for i in range(2000)]
 
 
-def parts_of(data, config=CONFIG):
-    return {name: {item.text for item in part.items} for name, part in load_splits(data, config).parts().items()}
+def splits_of(data, config=CONFIG):
+    return {name: {item.text for item in part.items} for name, part in load_splits(data, config).named().items()}
 
 
 def test_shares_are_met_and_said():
@@ -24,19 +24,19 @@ def test_shares_are_met_and_said():
     assert splits.how == "python objects split by text: train 80 %, valid 10 %, test 10 %, seed 0"
     assert 160 < len(splits.valid) < 240
     assert 160 < len(splits.test) < 240
-    assert sum(map(len, splits.parts().values())) == 2000
+    assert sum(map(len, splits.named().values())) == 2000
     assert [loaded.counts.read for loaded in splits.loaded] == [2000]
 
 
 def test_another_seed_is_another_split():
-    assert parts_of(MANY) != parts_of(MANY, DataConfig(split_seed=1))
+    assert splits_of(MANY) != splits_of(MANY, DataConfig(split_seed=1))
 
 
 def test_a_text_stays_where_it_is_when_rows_come_go_or_move():
-    whole = parts_of(MANY)
+    whole = splits_of(MANY)
     shuffled = random.Random(0).sample(MANY, len(MANY))
-    assert parts_of(shuffled) == whole
-    assert parts_of(MANY[:1000] + MANY[:1000]) == {
+    assert splits_of(shuffled) == whole
+    assert splits_of(MANY[:1000] + MANY[:1000]) == {
         name: {text for text in texts if int(text[5:]) < 1000} for name, texts in whole.items()
     }
 
@@ -44,9 +44,9 @@ def test_a_text_stays_where_it_is_when_rows_come_go_or_move():
 def test_the_test_part_does_not_depend_on_the_validation_part(tmp_path):
     valid = tmp_path / "valid.csv"
     valid.write_text("text,label\nmore,a\n")
-    whole = parts_of(MANY)
-    assert parts_of(MANY, DataConfig(valid_share=0.3))["test"] == whole["test"]
-    assert parts_of(MANY, DataConfig(valid=str(valid)))["test"] == whole["test"]
+    whole = splits_of(MANY)
+    assert splits_of(MANY, DataConfig(valid_fraction=0.3))["test"] == whole["test"]
+    assert splits_of(MANY, DataConfig(valid=str(valid)))["test"] == whole["test"]
 
 
 @given(
@@ -58,13 +58,13 @@ def test_equal_texts_never_straddle(texts, seed):
     if len(set(map(fold, texts))) < 4:
         return
     splits = load_splits(data, DataConfig(split_seed=seed))
-    folded = [{fold(text) for text in part.texts()} for part in splits.parts().values()]
+    folded = [{fold(text) for text in part.texts()} for part in splits.named().values()]
     assert not folded[0] & folded[1]
     assert not folded[0] & folded[2]
     assert not folded[1] & folded[2]
     assert all(folded)
     assert not any(
-        count for where, count in TextRepeats(splits.parts(), splits.labels).counts().items() if " in " in where
+        count for where, count in TextRepeats(splits.named(), splits.labels).counts().items() if " in " in where
     )
 
 
@@ -72,11 +72,11 @@ def test_a_handful_of_rows_leaves_no_part_empty():
     for seed in range(300):
         data = [(f"{seed} {i}", label) for i in range(4) for label in ("a", "b")]
         splits = load_splits(data, DataConfig(split_seed=seed))
-        assert all(len(part) for part in splits.parts().values())
+        assert all(len(part) for part in splits.named().values())
 
 
 def test_no_share_no_test_part():
-    splits = load_splits(MANY, DataConfig(test_share=0))
+    splits = load_splits(MANY, DataConfig(test_fraction=0))
     assert len(splits.test) == 0
     assert "train 90 %, valid 10 %, seed" in splits.how
 
@@ -97,9 +97,9 @@ def test_parts_from_files(files):
     paths = files(main="".join(f"{text},{label}\n" for text, label in MANY), valid="v,a\nTEXT  1,b\n", test="t,b\n")
     given = {name: str(paths[name]) for name in ("valid", "test")}
     splits = load_splits(paths["main"], DataConfig(**given))
-    assert [len(part) for part in splits.parts().values()] == [2000, 2, 1]
+    assert [len(part) for part in splits.named().values()] == [2000, 2, 1]
     assert splits.how == f"train is all of {paths['main']}; valid is {given['valid']}, test is {given['test']}"
-    assert TextRepeats(splits.parts(), splits.labels).counts()["valid in train"] == 1
+    assert TextRepeats(splits.named(), splits.labels).counts()["valid in train"] == 1
     assert [loaded.source for loaded in splits.loaded] == [str(path) for path in paths.values()]
     splits = load_splits(paths["main"], DataConfig(test=given["test"]))
     assert len(splits.test) == 1
@@ -109,11 +109,11 @@ def test_parts_from_files(files):
 
 def test_a_sample_keeps_its_parts():
     splits = load_splits("sample:products", CONFIG)
-    assert [len(part) for part in splits.parts().values()] == [2553, 237, 153]
+    assert [len(part) for part in splits.named().values()] == [2553, 237, 153]
     assert splits.labels == ("negative", "positive")
-    assert splits.how == "the fixed parts of sample:products"
+    assert splits.how == "the fixed splits of sample:products"
     assert splits.train.name == "products"
-    assert TextRepeats(splits.parts(), splits.labels).counts()["within train"] == 7
+    assert TextRepeats(splits.named(), splits.labels).counts()["within train"] == 7
     splits = load_splits("sample:products", DataConfig(test="sample:films/test"))
     assert len(splits.test) == 495
     assert len(load_splits("sample:products/train", CONFIG).train) < 2553
@@ -127,16 +127,16 @@ def test_a_data_set_of_the_hub_keeps_the_parts_that_it_has(hub_library):
     assert splits.how == "hub:small::train split by text: train 90 %, valid 10 %, seed 0; test is hub:small::test"
     hub_library({"train": MANY, "validation": MANY[:9], "test": MANY[:5], "unsupervised": []})
     splits = load_splits("hub:small:plain", CONFIG)
-    assert [len(part) for part in splits.parts().values()] == [2000, 9, 5]
-    assert splits.how == "the fixed parts of hub:small:plain"
-    assert len(load_splits("hub:small:plain:test", DataConfig(valid_share=0.4)).train) < 5
+    assert [len(part) for part in splits.named().values()] == [2000, 9, 5]
+    assert splits.how == "the fixed splits of hub:small:plain"
+    assert len(load_splits("hub:small:plain:test", DataConfig(valid_fraction=0.4)).train) < 5
 
 
 def test_what_cannot_be_split(files):
-    with pytest.raises(DataError, match="the validation part has no rows"):
-        load_splits(MANY, DataConfig(valid_share=0))
+    with pytest.raises(DataError, match="the validation split has no rows"):
+        load_splits(MANY, DataConfig(valid_fraction=0))
     with pytest.raises(ConfigError, match=r"must leave something to train on: got 0.5 and 0.5"):
-        load_splits(MANY, DataConfig(valid_share=0.5, test_share=0.5))
+        load_splits(MANY, DataConfig(valid_fraction=0.5, test_fraction=0.5))
     with pytest.raises(DataError, match="2 different texts are too few"):
         load_splits([("a", "x"), ("A ", "y"), ("b", "y")], CONFIG)
     with pytest.raises(DataError, match=r'one class only: "a \(.*" \(4 rows\)') as caught:
@@ -154,7 +154,7 @@ def test_a_label_that_never_occurs_in_training(files):
 
 
 def test_a_rare_label_that_the_split_keeps_from_training(files):
-    test_text = sorted(parts_of(MANY[:200])["test"])[0]
+    test_text = sorted(splits_of(MANY[:200])["test"])[0]
     rows = [(text, "rare" if text == test_text else label) for text, label in MANY[:200]]
     where = next(i for i, (text, _) in enumerate(rows) if text == test_text)
     with pytest.raises(

@@ -15,35 +15,35 @@ MANY = [(f"source {i % 300}", f"target {i}") for i in range(600)]
 
 def test_equal_sources_stay_together_and_nothing_is_lost() -> None:
     splits = split_pairs(MANY, CONFIG)
-    parts = splits.parts()
+    parts = splits.named()
     assert splits.how == "python objects split by source: train 80 %, valid 10 %, test 10 %, seed 0"
     assert sorted(pair[:2] for part in parts.values() for pair in part.items) == sorted(MANY)
     sources = {name: set(part.sources()) for name, part in parts.items()}
     assert not sources["train"] & sources["valid"] | sources["train"] & sources["test"]
     assert all(len(targets) == 2 for part in parts.values() for targets in part.references().values())
     shouted = [(source.upper(), target) for source, target in MANY]
-    assert [len(part) for part in split_pairs(MANY + shouted, CONFIG).parts().values()] == [
+    assert [len(part) for part in split_pairs(MANY + shouted, CONFIG).named().values()] == [
         2 * len(p) for p in parts.values()
     ]
 
 
 def test_parts_of_their_own(tmp_path: Path) -> None:
     valid = written(tmp_path / "v.csv", "source,target\na,b\n")
-    splits = split_pairs(MANY, DataConfig(valid=str(valid), test_share=0))
-    assert {name: len(part) for name, part in splits.parts().items()} == {"train": 600, "valid": 1, "test": 0}
+    splits = split_pairs(MANY, DataConfig(valid=str(valid), test_fraction=0))
+    assert {name: len(part) for name, part in splits.named().items()} == {"train": 600, "valid": 1, "test": 0}
     assert splits.how == f"train is all of python objects; valid is {valid}"
-    with pytest.raises(DataError, match="the validation part has no rows"):
-        split_pairs(MANY, DataConfig(valid_share=0))
+    with pytest.raises(DataError, match="the validation split has no rows"):
+        split_pairs(MANY, DataConfig(valid_fraction=0))
     with pytest.raises(DataError, match="2 different sources are too few"):
         split_pairs([("a", "x"), ("b", "y"), ("A", "z")], CONFIG)
 
 
 def test_a_sample_has_its_parts() -> None:
     splits = split_pairs("sample:letters", CONFIG)
-    assert {name: len(part) for name, part in splits.parts().items()} == {
+    assert {name: len(part) for name, part in splits.named().items()} == {
         "train": 120_059,
         "valid": 6_846,
         "test": 6_762,
     }
-    assert splits.how == "the fixed parts of sample:letters"
+    assert splits.how == "the fixed splits of sample:letters"
     assert max(len(found) for found in splits.test.references().values()) > 2

@@ -37,10 +37,10 @@ try:
 except ImportError:  # Windows has no flock: two first runs at once would both build, and one of them win
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Corpus", "Part", "cache_folder", "load_corpus", "load_part"]
+__all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split"]
 
 VERSION = 2
-SPLIT = ("valid", "test", "valid_share", "test_share", "split_seed")
+SPLIT = ("valid", "test", "valid_fraction", "test_fraction", "split_seed")
 LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase")
 MANIFEST = "manifest.json"
 COUNTED = 1 << 24  # ids that are counted at once
@@ -50,7 +50,7 @@ log = logging.getLogger("unrolled")
 
 
 @dataclass(frozen=True)
-class Part:
+class TextSplit:
     """One part of a text as ids.
 
     Args:
@@ -76,11 +76,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text in three parts, and the tokeniser that was learned from the first.
+    """A text in three splits, and the tokeniser that was learned from the first.
 
     Args:
-        name: for run folders. source: the path as given, or the sample's name. how: what the parts are and why.
-        counts: (V,) how often each token stands in the training part.
+        name: for run folders. source: the path as given, or the sample's name. how: what the splits are and why.
+        counts: (V,) how often each token stands in the training split.
         built: whether the ids were made by this call; if not, they were found.
     """
 
@@ -89,7 +89,7 @@ class Corpus:
     how: str
     tokenizer: Tokenizer
     counts: NDArray[np.int64]
-    parts: Mapping[str, Part]
+    splits: Mapping[str, TextSplit]
     built: bool
 
 
@@ -113,15 +113,17 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     def build(folder: Path) -> None:
         cut = split(texts, config)
-        learned = tokenizer or Tokenizer.learn(chain.from_iterable(blocks(text) for text in cut.parts["train"]), config)
-        _write(folder, key, cut.parts, cut.how, learned)
+        learned = tokenizer or Tokenizer.learn(
+            chain.from_iterable(blocks(text) for text in cut.splits["train"]), config
+        )
+        _write(folder, key, cut.splits, cut.how, learned)
 
     folder, built = _kept(config, key, build)
-    how, made_by, parts, counts = _open(folder)
-    return Corpus(texts.name, texts.source, how, made_by, counts, parts, built)
+    how, made_by, splits, counts = _open(folder)
+    return Corpus(texts.name, texts.source, how, made_by, counts, splits, built)
 
 
-def load_part(data: object, config: DataConfig, tokenizer: Tokenizer) -> Part:
+def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSplit:
     """Read `data` whole, as ids of a tokeniser that is there, or find where that was done before.
 
     Raises:
@@ -187,13 +189,13 @@ def _kept(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], No
 
 
 def _write(
-    folder: Path, key: Mapping[str, Any], parts: Mapping[str, tuple[Text, ...]], how: str, tokenizer: Tokenizer
+    folder: Path, key: Mapping[str, Any], splits: Mapping[str, tuple[Text, ...]], how: str, tokenizer: Tokenizer
 ) -> None:
     V = tokenizer.vocabulary_size
     kind = np.dtype(next(kind for kind in TYPES if np.iinfo(kind).max >= V - 1))
     found: dict[str, Any] = {}
     counts = np.zeros(V, dtype=np.int64)
-    for name, texts in parts.items():
+    for name, texts in splits.items():
         digest, characters, tokens, unknown = hashlib.sha256(), 0, 0, 0
 
         def counted(text: Text) -> Iterator[str]:
@@ -229,32 +231,32 @@ def _write(
         "tokenizer": _digest(tokenizer),
         "how": how,
         "sources": {
-            name: [[str(text.path.resolve()), text.start, text.end] for text in texts] for name, texts in parts.items()
+            name: [[str(text.path.resolve()), text.start, text.end] for text in texts] for name, texts in splits.items()
         },
-        "parts": found,
+        "splits": found,
         "counts": counts.tolist(),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _open(folder: Path) -> tuple[str, Tokenizer, dict[str, Part], NDArray[np.int64]]:
-    """How it was split, the tokeniser, the parts and the counts of a folder that is whole."""
+def _open(folder: Path) -> tuple[str, Tokenizer, dict[str, TextSplit], NDArray[np.int64]]:
+    """How it was split, the tokeniser, the splits and the counts of a folder that is whole."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text(encoding="utf-8"))
         if _digest(tokenizer) != manifest["tokenizer"]:
             raise ValueError("tokenizer.json is not the one that made the ids")
-        parts = {
-            name: Part(
+        splits = {
+            name: TextSplit(
                 _map(folder / f"{name}.ids", np.dtype(manifest["type"]), known["tokens"]),
                 known["characters"],
                 known["unknown"],
                 known["fingerprint"],
                 known["files"],
             )
-            for name, known in manifest["parts"].items()
+            for name, known in manifest["splits"].items()
         }
-        return manifest["how"], tokenizer, parts, np.array(manifest["counts"], dtype=np.int64)
+        return manifest["how"], tokenizer, splits, np.array(manifest["counts"], dtype=np.int64)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"what was kept of a text is damaged: {error}", file=str(folder), fix="remove this folder; it is made anew"

@@ -44,7 +44,7 @@ class PairTokenizers:
 
     @classmethod
     def learn(cls, part: PairedTexts, config: DataConfig) -> Self:
-        """Learn one vocabulary from each side of the training part, or one from both.
+        """Learn one vocabulary from each side of the training split, or one from both.
 
         Raises:
             ConfigError: as `Tokenizer.train`.
@@ -153,13 +153,13 @@ def fault(side: str, ids: Sequence[int], most: int) -> Fault | None:
             side,
             f"{side} too long",
             f"the {side} has {len(ids):,} tokens, more than the limit of {most:,}",
-            "cut it with --cut, or train with a larger --max-length (and --window, where there is one)",
+            "cut it with --truncate, or train with a larger --max-length (and --window, where there is one)",
         )
     if side == "source" and all(i == UNK for i in ids):
         return Fault(
             side,
             "unknown source",
-            "the source has nothing but tokens that the training part does not know",
+            "the source has nothing but tokens that the training split does not know",
             "correct it, or train with --source-tokenizer bpe or byte, which know every character",
         )
     return None
@@ -180,7 +180,7 @@ def encode(part: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) ->
     """
     most = config.max_length
     found = PairSequences(tokenizers, part)
-    if config.cut and any(long := found.longer(most).sum(dim=0).tolist()):
+    if config.truncate and any(long := found.longer(most).sum(dim=0).tolist()):
         sides = " and ".join(f"{n:,} {side}{'s'[: n != 1]}" for side, n in zip(SIDES, long, strict=True))
         log.info("%s: cut at %s tokens, being longer: %s", part.source, f"{most:,}", sides)
         found = PairSequences(tokenizers, part, most)
@@ -188,7 +188,7 @@ def encode(part: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) ->
     if not rows:
         return part, found
     left = leave_out(part, {row: _fault(part.items[row], tokenizers, config) for row in rows}, config)
-    return left, PairSequences(tokenizers, left, most if config.cut else None)
+    return left, PairSequences(tokenizers, left, most if config.truncate else None)
 
 
 def leave_out(part: PairedTexts, bad: Mapping[int, Fault], config: DataConfig) -> PairedTexts:
@@ -215,6 +215,6 @@ def _fault(pair: Pair, tokenizers: PairTokenizers, config: DataConfig) -> Fault:
     """What is wrong with a pair that is bad."""
     for side, tokenizer in zip(SIDES, (tokenizers.source, tokenizers.target), strict=True):
         (ids,) = tokenizer.encode([getattr(pair, side)])
-        if found := fault(side, ids[: config.max_length] if config.cut else ids, config.max_length):
+        if found := fault(side, ids[: config.max_length] if config.truncate else ids, config.max_length):
             return found
     raise AssertionError("the pair is not bad")

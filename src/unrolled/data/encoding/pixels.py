@@ -1,6 +1,6 @@
 """How an image becomes the steps that a model reads: normalised, perhaps in another order, cut; kept with the run.
 
-    x = (pixel − mean) / std          of the training part, one mean and one std a channel
+    x = (pixel − mean) / std          of the training split, one mean and one std a channel
     by image    (B, 1, H·W·C)         at once
     by row      (B, H, W·C)           from top to bottom
     by column   (B, W, H·C)           from left to right
@@ -60,7 +60,7 @@ class Pixels(BaseModel):
 
     @classmethod
     def learn(cls, images: NDArray[np.generic], *, by: By, permutation_seed: int | None = None) -> Self:
-        """Measure the training part, (N, H, W, C) of uint8 or float32.
+        """Measure the training split, (N, H, W, C) of uint8 or float32.
 
         A channel that is the same everywhere has std 1: it becomes 0 whatever it is divided by.
         """

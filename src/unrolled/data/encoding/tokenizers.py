@@ -6,7 +6,7 @@
                as ', upper case may be folded away. English contractions are parted so that a negation stays one
                token (do|n't, it|'s); French elisions part at the apostrophe (l|'|homme); Chinese and Japanese go
                character by character. Scripts without spaces beyond these (Thai, Khmer, …) are better served by bpe
-- `bpe`        byte pairs learned from the training part, on bytes: nothing is ever <unk>, texts come back exactly
+- `bpe`        byte pairs learned from the training split, on bytes: nothing is ever <unk>, texts come back exactly
 
 Where words come one by one (task tag), a vocabulary may also hold *whole words*: tokens that stand behind the pieces of
 their word. They begin with a space and are longer than it, which no other token of any kind is.
@@ -39,6 +39,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from unrolled.config import DataConfig
 from unrolled.errors import CheckpointError, ConfigError, DataError
+from unrolled.strings import NOT_UNICODE, has_surrogate
 
 __all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
 
@@ -173,7 +174,7 @@ class Tokenizer:
         )
         if learned.vocabulary_size == len(SPECIAL):
             raise ConfigError(
-                f"no {config.tokenizer} is seen {config.min_frequency} times in the training part, so nothing would be "
+                f"no {config.tokenizer} is seen {config.min_frequency} times in the training split, so nothing would be "
                 "known: give more data, --min-frequency 1, or another --tokenizer"
             )
         return learned
@@ -187,7 +188,7 @@ class Tokenizer:
         """Return the ids of each text: at least one, for a text without any token is [UNK].
 
         Raises:
-            DataError: one of the texts is not text, or holds half a character (a lone surrogate).
+            DataError: one of the texts is not text, or holds an unpaired surrogate.
         """
         if isinstance(texts, str):
             raise TypeError("encode takes a list of texts, got one text")
@@ -406,10 +407,8 @@ def _refusal(texts: Sequence[object]) -> DataError:
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             return DataError(f"text is expected, got a Python {type(text).__name__}", file=f"item {number}", fix=fix)
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            return DataError(
-                "the text holds half a character (a lone surrogate)", file=f"item {number}", row=text, fix=fix
-            )
+        if has_surrogate(text):
+            return DataError(f"the text {NOT_UNICODE}", file=f"item {number}", row=text, fix=fix)
     raise AssertionError("the library refused texts that are whole")
 
 

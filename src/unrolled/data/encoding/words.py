@@ -15,12 +15,12 @@ from torch import Tensor
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import Tokenizer
 
-__all__ = ["NO_WORD", "Pieces"]
+__all__ = ["NO_WORD", "Subwords"]
 
 NO_WORD = -1
 
 
-class Pieces(Sequences):
+class Subwords(Sequences):
     """N sentences of W words in all, as ids.
 
     Args:

@@ -28,7 +28,7 @@ from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, find, image_folder
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["Images", "are_images", "load_images", "parts_of", "read_images"]
+__all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
 WHAT = "images"
 LABEL_NAMES = "labels.txt"  # beside IDX files: line k + 1 names class k
@@ -107,7 +107,7 @@ def are_images(data: object) -> bool:
     return _arrays(data) is not None
 
 
-def parts_of(data: object) -> dict[str, object]:
+def splits_of(data: object) -> dict[str, object]:
     """Return the parts that data come in, of train, valid and test; none where they are one, to be split.
 
     A sample has all three. A folder has those that its IDX files or its folders are called by (train, t10k, …).
@@ -117,14 +117,14 @@ def parts_of(data: object) -> dict[str, object]:
     """
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
     if isinstance(data, str) and data.startswith(PREFIX):
-        return {} if find(data, "classify")[1] else {part: f"{data}/{part}" for part in idx.PARTS}
+        return {} if find(data, "classify")[1] else {part: f"{data}/{part}" for part in idx.SPLITS}
     if folder is None or not folder.is_dir():
         return {}
-    if files := idx.parts_of(folder):
+    if files := idx.splits_of(folder):
         return dict(files)
     return {
         part: found[0]
-        for part, names in idx.PARTS.items()
+        for part, names in idx.SPLITS.items()
         if (found := [folder / name for name in names if (folder / name).is_dir()])
     }
 
@@ -163,7 +163,7 @@ def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *
     bad = np.flatnonzero(~known)
     if config.on_bad_row == "stop":
         problem = unknown_label(images.labels[images.classes[bad[0]]], labels)
-        where = f", and this image is in the {part} part" if part else ""
+        where = f", and this image is in the {part} split" if part else ""
         raise DataError(problem + where, file=images.at(bad[0]), fix=f"correct the label, {SKIP}")
     kept = images.select(np.flatnonzero(known))
     skipped = dict(Counter(images.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
@@ -180,7 +180,7 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
         return _decoded([(Path(file), "") for file in data], f"{len(data)} files", str(data[0]), config, labelled=False)
     if not isinstance(data, (str, os.PathLike)):
         return _from_arrays(data, labelled=labelled)
-    if parts := parts_of(data):
+    if parts := splits_of(data):
         if len(parts) > 1:
             raise DataError(f"has the parts {', '.join(parts)}", file=str(data), fix="name one of them")
         (data,) = parts.values()
@@ -191,7 +191,7 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
         if not sample.images:
             raise DataError(f"{PREFIX}{sample.name} is a sample of texts, not images", fix="take sample:fashion")
         assert part is not None  # else it has parts, and one was taken
-        path = idx.parts_of(image_folder(sample.name))[part]
+        path = idx.splits_of(image_folder(sample.name))[part]
     if path.is_dir():
         found = list(files_below(path, labelled=labelled))
         if not any(isinstance(file, tuple) for file in found):

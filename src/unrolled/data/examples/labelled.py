@@ -22,8 +22,9 @@ from unrolled.data.reading.counts import Counts, Skipped, sift
 from unrolled.data.reading.objects import PYTHON, kind_of
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
-from unrolled.data.reading.sources import Door, find_door
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.errors import DataError, excerpt
+from unrolled.strings import NOT_UNICODE, has_surrogate
 
 __all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault"]
 
@@ -39,7 +40,7 @@ class Examples:
     items: Items
     counts: Counts
     skipped: Sequence[Skipped] = ()  # the first 20 that were bad
-    unit: str = "line"  # see `Place.unit`
+    unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
         return len(self.items)
@@ -95,7 +96,7 @@ def load_examples(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
     return _collect(
-        find_door(data, "classify"),
+        open_source(data, "classify"),
         columns,
         stop=config.on_bad_row == "stop",
         known=None if labels is None else dict.fromkeys(labels),
@@ -111,15 +112,15 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
     return load_examples(path, config, need_labels=False)
 
 
-def _collect(door: Door, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
+def _collect(data_source: DataSource, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
     items = Items()
 
     def make(row: Row | BadRow) -> Example | BadRow:
         return row if isinstance(row, BadRow) else _example(row, known)
 
-    rows = watched(door.rows(columns), door.source)
-    counts, skipped = sift(rows, make, lambda made: items.append(*made), stop=stop, source=door.source)
-    return Examples(door.name, door.source, items, counts, skipped, door.unit)
+    rows = watched(data_source.rows(columns), data_source.source)
+    counts, skipped = sift(rows, make, lambda made: items.append(*made), stop=stop, source=data_source.source)
+    return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 
 
 def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
@@ -157,9 +158,6 @@ def text_fault(row: Row, which: int, what: str) -> BadRow | None:
 def _string_fault(row: Row, text: str, which: int, what: str) -> BadRow | None:
     if not text.strip():
         return row.bad(f"empty {what}", f"the {what} is empty", which)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(text[error.start]):04x}"
-        return row.bad("lone surrogate", f"the {what} holds half a character ({half}), which is not Unicode", which)
+    if has_surrogate(text):
+        return row.bad("unpaired surrogate", f"the {what} {NOT_UNICODE}", which)
     return None

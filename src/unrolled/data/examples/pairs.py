@@ -20,7 +20,7 @@ from unrolled.data.reading.counts import LISTED, Counts, Skipped, sift
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
-from unrolled.data.reading.sources import find_door
+from unrolled.data.reading.sources import open_source
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["SIDES", "TASK", "Pair", "PairedTexts", "load_pairs", "read_sources"]
@@ -39,7 +39,7 @@ class PairedTexts:
     items: PairItems
     counts: Counts
     skipped: Sequence[Skipped] = ()  # the first 20 that were bad
-    unit: str = "line"  # see `Place.unit`
+    unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
         return len(self.items)
@@ -113,16 +113,16 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
             f'source and target are both read from "{config.source}"',
             fix="name two columns with --source and --target",
         )
-    door, items = find_door(data, TASK), PairItems()
+    data_source, items = open_source(data, TASK), PairItems()
     counts, skipped = sift(
-        watched(door.rows(columns), door.source),
+        watched(data_source.rows(columns), data_source.source),
         _pair,
         lambda pair: items.append(*pair),
         stop=config.on_bad_row == "stop",
-        source=door.source,
+        source=data_source.source,
         what=WHAT,
     )
-    return PairedTexts(door.name, door.source, items, counts, skipped, door.unit)
+    return PairedTexts(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 
 
 def read_sources(path: str | Path, config: DataConfig) -> PairedTexts:

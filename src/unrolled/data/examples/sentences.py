@@ -27,9 +27,10 @@ from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.samples import PARTS, PREFIX, find, part_file
+from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
+from unrolled.strings import NOT_UNICODE, has_surrogate
 
 __all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
 
@@ -46,7 +47,7 @@ class Sentences:
     items: Sequence[Sentence]
     counts: Counts
     skipped: Sequence[Skipped] = ()  # the first 20 that were bad
-    unit: str = "line"  # see `Place.unit`
+    unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
         return len(self.items)
@@ -132,8 +133,8 @@ def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
         return "input", STDIN_NAME, {STDIN_NAME: standard_input(plain=True)}
     if isinstance(data, str) and data.startswith(PREFIX):
         sample, part = find(data, TASK)
-        wanted = [part] if part else PARTS
-        return sample.name, data, {f"{PREFIX}{sample.name}/{p}": part_file(sample.name, p, ".conllu") for p in wanted}
+        wanted = [part] if part else SPLITS
+        return sample.name, data, {f"{PREFIX}{sample.name}/{p}": split_file(sample.name, p, ".conllu") for p in wanted}
     if isinstance(data, (str, os.PathLike)):
         return Path(data).name.split(".")[0] or "data", str(data), {str(data): Path(data)}
     return "data", PYTHON, None
@@ -232,8 +233,8 @@ def string_fault(value: object) -> str | None:
         return "is empty"
     if any(end in value for end in "\t\r\n"):
         return "holds a tab or a line end, which stand between words"
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        return "holds half a character, which is not Unicode"
+    if has_surrogate(value):
+        return NOT_UNICODE
     return None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import assign, shares
+from unrolled.data.assign import assign, fractions
 from unrolled.data.reading.files import (
     PACKINGS,
     UNREADABLE,
@@ -32,11 +32,11 @@ from unrolled.data.reading.files import (
     unpacked_name,
     unreadable,
 )
-from unrolled.data.reading.samples import PARTS, PREFIX, find, part_file
+from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
 
-__all__ = ["Text", "TextParts", "Texts", "blocks", "find_texts", "split", "text_lines"]
+__all__ = ["Text", "TextSplits", "Texts", "blocks", "find_texts", "split", "text_lines"]
 
 EXTENSION = ".txt"
 BLOCK = 1 << 20  # bytes that are read at once
@@ -67,10 +67,10 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class TextParts:
+class TextSplits:
     """The three parts, and a sentence that says what they are and why."""
 
-    parts: dict[str, tuple[Text, ...]]
+    splits: dict[str, tuple[Text, ...]]
     how: str
 
 
@@ -89,7 +89,7 @@ def find_texts(data: object, config: DataConfig) -> Texts:
     if isinstance(data, str) and data.startswith(PREFIX):
         sample, part = find(data, TASK)
         if part is None:
-            samples = {part: _files(f"{data}/{part}") for part in PARTS}
+            samples = {part: _files(f"{data}/{part}") for part in SPLITS}
             return Texts(sample.name, data, samples | fixed, ())
         return Texts(sample.name, data, fixed, _files(data))
     if data == STDIN:
@@ -109,28 +109,28 @@ def find_texts(data: object, config: DataConfig) -> Texts:
     )
 
 
-def split(texts: Texts, config: DataConfig) -> TextParts:
+def split(texts: Texts, config: DataConfig) -> TextSplits:
     """Cut what is not fixed into the parts that are missing; reads a single file once or twice.
 
     Raises:
         DataError: too few files, or a text that cannot be read.
     """
-    missing = {part: share for part, share in shares(config).items() if part not in texts.fixed}
+    missing = {part: fraction for part, fraction in fractions(config).items() if part not in texts.fixed}
     own = {part: files for part, files in texts.fixed.items() if files[0].source != f"{texts.source}/{part}"}
     how = ", ".join(f"{part} is {_named(files)}" for part, files in own.items())
     if not texts.rest:
-        said = "; ".join(filter(None, [f"the fixed parts of {texts.source}", how]))
-        return TextParts({part: texts.fixed[part] for part in PARTS}, said)
+        said = "; ".join(filter(None, [f"the fixed splits of {texts.source}", how]))
+        return TextSplits({part: texts.fixed[part] for part in SPLITS}, said)
     if not any(missing.values()):
         parts = dict.fromkeys(missing, ()) | texts.fixed | {"train": texts.rest}
-        return TextParts(parts, "; ".join(filter(None, ["train is all of the text", how])))
+        return TextSplits(parts, "; ".join(filter(None, ["train is all of the text", how])))
     cut, way = (_by_file, "split by file") if len(texts.rest) > 1 else (_contiguous, "one text, cut at line ends")
     parts = cut(texts.rest, missing, config) | texts.fixed
     percent = {"train": 1 - sum(missing.values()), **missing}
-    said = ", ".join(f"{part} {100 * percent[part]:g} %" for part in PARTS if percent.get(part))
+    said = ", ".join(f"{part} {100 * percent[part]:g} %" for part in SPLITS if percent.get(part))
     seed = f", seed {config.split_seed}" if cut is _by_file else ""
-    return TextParts(
-        {part: parts.get(part, ()) for part in PARTS},
+    return TextSplits(
+        {part: parts.get(part, ()) for part in SPLITS},
         "; ".join(filter(None, [f"{way}: {said}{seed}", how])),
     )
 
@@ -218,8 +218,8 @@ def _files(named: object) -> tuple[Text, ...]:
     """The text files that a path or a sample's part names, in the order of their names."""
     if isinstance(named, str) and named.startswith(PREFIX):
         sample, part = find(named, TASK)
-        wanted = [part] if part else PARTS
-        return tuple(Text(part_file(sample.name, p, ".txt"), f"{PREFIX}{sample.name}/{p}") for p in wanted)
+        wanted = [part] if part else SPLITS
+        return tuple(Text(split_file(sample.name, p, ".txt"), f"{PREFIX}{sample.name}/{p}") for p in wanted)
     if named == STDIN:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(named))
@@ -266,7 +266,7 @@ def _by_file(files: tuple[Text, ...], missing: dict[str, float], config: DataCon
         raise DataError(
             f"{len(files)} files are too few to split by file",
             file=files[0].source,
-            fix="join them into one, or name the other parts with --valid and --test",
+            fix="join them into one, or name the other splits with --valid and --test",
         )
     return {
         part: tuple(text for text in files if part_of.get(digests[text], "train") == part)
@@ -279,7 +279,7 @@ def _contiguous(files: tuple[Text, ...], missing: dict[str, float], config: Data
     total = sum(map(len, blocks(text)))
     if not total:
         raise DataError("the file is empty", file=text.source, line=1, fix="check that the right file was named")
-    order = ["train", *(part for part in PARTS if part in missing)]
+    order = ["train", *(part for part in SPLITS if part in missing)]
     sizes = [1 - sum(missing.values()), *(missing[part] for part in order[1:])]
     starts = [round(total * sum(sizes[:i])) for i in range(1, len(sizes))]
     most = round(total * min(filter(None, sizes)) / 2)  # a line that would take more of a part is cut

@@ -81,7 +81,7 @@ def accounts(loaded: Sequence[ReadT], parts: Mapping[str, ReadT]) -> dict[str, R
     found = {one.source: one for one in loaded}
     for name, part in parts.items():
         if part.counts.skipped and all(part is not one for one in loaded):
-            found[f"the {name} part of {part.source}"] = part
+            found[f"the {name} split of {part.source}"] = part
     return found
 
 

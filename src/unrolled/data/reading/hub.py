@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from unrolled.data.reading.rows import Place, Row, Rows, pick
+from unrolled.data.reading.rows import Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["PREFIX", "Address", "columns_of", "parts_of", "read_rows"]
+__all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of"]
 
 PREFIX = "hub:"
 NAMES = {"train": ("train",), "valid": ("validation", "valid", "dev"), "test": ("test",)}  # of our parts, on the hub
@@ -49,8 +49,8 @@ class Address(NamedTuple):
         return PREFIX + ":".join([self.name, self.config or "", self.split or ""]).rstrip(":")
 
 
-def parts_of(address: Address) -> dict[str, Address]:
-    """Return the fixed parts of a data set; none, if the address is one split already.
+def splits_of(address: Address) -> dict[str, Address]:
+    """Return the fixed splits of a data set; none, if the address is one split already.
 
     Raises:
         DataError: it cannot be had, or has no split to train on.
@@ -73,7 +73,7 @@ def columns_of(address: Address) -> tuple[str, ...]:
     """Return the names of the columns.
 
     Raises:
-        DataError: as `parts_of`.
+        DataError: as `splits_of`.
     """
     return tuple(_split(address).column_names)
 
@@ -82,12 +82,12 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
     """Yield the rows of one split with the values of `columns`.
 
     Raises:
-        DataError: as `parts_of`, or a column is missing.
+        DataError: as `splits_of`, or a column is missing.
     """
     data, file = _split(address), str(address)
     pick(data.column_names, columns, file=file)
     number = 0
-    place = Place(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
+    place = Location(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
     classes = [getattr(data.features[name], "names", None) for name in columns]
     for number, record in enumerate(data.select_columns(list(columns)), start=1):
         values = tuple(
@@ -105,7 +105,7 @@ def _class(value: Any, names: Sequence[str]) -> Any:
 
 def _split(address: Address) -> Any:
     splits = _splits(address.name, address.config)
-    name = address.split or parts_of(address)["train"].split or ""
+    name = address.split or splits_of(address)["train"].split or ""
     if name not in splits:
         have = ", ".join(f'"{excerpt(known, 40)}"' for known in splits)
         raise DataError(

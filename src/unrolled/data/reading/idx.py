@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from unrolled.data.reading.files import PACKINGS, UNREADABLE, open_bytes
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["MOST_PIXELS", "PARTS", "is_idx", "labels_beside", "parts_of", "read_images", "read_labels"]
+__all__ = ["MOST_PIXELS", "SPLITS", "is_idx", "labels_beside", "read_images", "read_labels", "splits_of"]
 
 PACKING = "|".join(map(re.escape, PACKINGS))
 NAME = re.compile(
     rf"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[134][-._]ubyte)(?P<packed>({PACKING})?)", re.I
 )
 EXTENSION = re.compile(rf".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)({PACKING})?", re.I)
-PARTS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("t10k", "test")}  # as files call them
+SPLITS = {"train": ("train",), "valid": ("valid", "validation", "val"), "test": ("t10k", "test")}  # as files call them
 MOST_PIXELS = 50_000_000  # of one image: more is no input of a network, but a mistake or an attack
 BLOCK = 1 << 20  # bytes that are unpacked at once
 PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}
@@ -83,7 +83,7 @@ def labels_beside(path: Path) -> Path:
     )
 
 
-def parts_of(folder: Path) -> dict[str, Path]:
+def splits_of(folder: Path) -> dict[str, Path]:
     """Return the files of images in a folder by part: train-images-… is train, t10k-images-… and test-images-… test.
 
     Raises:
@@ -101,12 +101,12 @@ def parts_of(folder: Path) -> dict[str, Path]:
             )
     found: dict[str, Path] = {}
     for path, stem in images.items():
-        part = next((part for part, called in PARTS.items() if stem.strip("-._").lower() in called), None)
+        part = next((part for part, called in SPLITS.items() if stem.strip("-._").lower() in called), None)
         if part is None or part in found:
-            problem = f"is the {part} part, and so is {found[part].name}" if part else "is none of the parts we know"
+            problem = f"is the {part} split, and so is {found[part].name}" if part else "is none of the parts we know"
             raise DataError(problem, file=str(path), fix="name one file, or keep one of train-, valid- and t10k- each")
         found[part] = path
-    return {part: found[part] for part in PARTS if part in found}
+    return {part: found[part] for part in SPLITS if part in found}
 
 
 def _read(path: Path, file: str, *, axes: tuple[int, ...], what: str) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unrolled.data.reading.rows import BadRow, Place, Row, Rows, pick
+from unrolled.data.reading.rows import BadRow, Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["PYTHON", "kind_of", "read_objects"]
@@ -27,7 +27,7 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
     Raises:
         DataError: objects of another kind, a missing column, or columns of unequal length.
     """
-    place = Place(None, tuple(columns), (None,) * len(columns), "item")
+    place = Location(None, tuple(columns), (None,) * len(columns), "item")
     if isinstance(data, Mapping) or hasattr(data, "columns"):
         names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
         pick(names, columns)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.data.reading.files import open_bytes
-from unrolled.data.reading.rows import Place, Row, Rows, pick
+from unrolled.data.reading.rows import Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["columns_of", "read_rows"]
@@ -48,7 +48,7 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
                     fix="name a column of text or numbers, or write the nested values to columns of their own",
                 )
         number = 0
-        place = Place(
+        place = Location(
             file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
         )
         for batch in table.iter_batches(AT_ONCE, columns=list(columns)):

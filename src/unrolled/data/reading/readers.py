@@ -23,7 +23,7 @@ from typing import Any
 from unrolled.data.reading import parquet
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.lines import BLANK, Lines, open_lines
-from unrolled.data.reading.rows import SKIP, BadRow, Place, Row, Rows, pick
+from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt, nearest
 
 __all__ = ["FORMATS", "columns_of", "format_of", "read_rows"]
@@ -94,7 +94,7 @@ def _read_tsv(lines: Lines, wanted: Sequence[str]) -> Rows:
 
 
 def _read_jsonl(lines: Lines, wanted: Sequence[str]) -> Rows:
-    place = Place(lines.file, tuple(wanted), (None,) * len(wanted), share=lines.share)
+    place = Location(lines.file, tuple(wanted), (None,) * len(wanted), share=lines.share)
     for record in _objects(lines):
         if isinstance(record, BadRow):
             yield record
@@ -118,7 +118,7 @@ def _table(lines: Lines, records: Iterator[list[str] | BadRow], wanted: Sequence
     """Rows of a format with a header: the same number of fields in each."""
     header, blanks = _header(records, lines)
     indices = pick(header, wanted, file=lines.file, line=lines.start)
-    place = Place(lines.file, tuple(wanted), tuple(i + 1 for i in indices), share=lines.share)
+    place = Location(lines.file, tuple(wanted), tuple(i + 1 for i in indices), share=lines.share)
     yield from [BLANK] * blanks
     for record in records:
         if isinstance(record, BadRow):

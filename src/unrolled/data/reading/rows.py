@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["SKIP", "BadRow", "Place", "Row", "Rows", "pick"]
+__all__ = ["SKIP", "BadRow", "Location", "Row", "Rows", "pick"]
 
 SKIP = "or skip bad rows with --on-bad-row skip (they are counted and listed)"
 
@@ -22,7 +22,7 @@ class BadRow(NamedTuple):
     error: DataError | None
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where the wanted values of a row stand: the same for every row of a file."""
 
     file: str | None  # None where the rows are Python objects
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 class Row(NamedTuple):
     """One row: its wanted values in the order asked for, and what a message about it needs."""
 
-    place: Place
+    place: Location
     line: int  # the physical line on which it starts, from 1; else the row, from 1, or the Python object, from 0
     values: tuple[Any, ...]  # text in CSV and TSV, any JSON value in JSON lines, anything from Python
     raw: str  # its first physical line

@@ -13,7 +13,7 @@ products   3,708 sentences read, 765 neutral ones left out, 2,943 kept
 
 Fashion is ten kinds of clothes as images of 28 × 28 grey pixels, the first ones of Fashion-MNIST, as many of each kind.
 
-fashion    train 4,500, valid 500 (both from its training part), test 1,000
+fashion    train 4,500, valid 500 (both from its training split), test 1,000
 
 Shakespeare is 38 plays, one file a part, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
 and *Twelfth Night* test.
@@ -44,10 +44,10 @@ from unrolled.data.reading.readers import read_rows
 from unrolled.data.reading.rows import BadRow, Rows
 from unrolled.errors import DataError, nearest
 
-__all__ = ["PARTS", "PREFIX", "SAMPLES", "Sample", "find", "image_folder", "named", "part_file", "read_sample"]
+__all__ = ["PREFIX", "SAMPLES", "SPLITS", "Sample", "find", "image_folder", "named", "read_sample", "split_file"]
 
 PREFIX = "sample:"
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
 ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"
 STEWART = "text in the public domain; this edition MIT, Sean Stewart 2019 (LICENSE-shakespeare)"
@@ -102,9 +102,9 @@ def named(address: str) -> tuple[Sample, str | None]:
     if name not in names:
         have = ", ".join(PREFIX + known for known in names)
         raise DataError(f'there is no sample "{name}"{nearest(name, names)}', fix=f"samples are {have}")
-    if slash and part not in PARTS:
-        have = ", ".join(f"{PREFIX}{name}/{known}" for known in PARTS)
-        raise DataError(f'sample {name} has no part "{part}"{nearest(part, PARTS)}', fix=f"its parts are {have}")
+    if slash and part not in SPLITS:
+        have = ", ".join(f"{PREFIX}{name}/{known}" for known in SPLITS)
+        raise DataError(f'sample {name} has no part "{part}"{nearest(part, SPLITS)}', fix=f"its parts are {have}")
     return SAMPLES[names.index(name)], part or None
 
 
@@ -124,7 +124,7 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
     return sample, part
 
 
-def part_file(name: str, part: str, extension: str) -> Path:
+def split_file(name: str, part: str, extension: str) -> Path:
     """Return the file with one part of a sample that has a file for each."""
     return FOLDER / f"{name}.{part}{extension}.xz"
 

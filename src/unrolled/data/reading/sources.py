@@ -1,6 +1,6 @@
 """Every way in which rows come into the house: a file, standard input, a sample, the Hugging Face Hub, Python objects.
 
-Whoever needs rows asks `find_door` and knows nothing of where they come from; whoever adds a way adds it here.
+Whoever needs rows asks `open_source` and knows nothing of where they come from; whoever adds a way adds it here.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from unrolled.data.reading.rows import Rows
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
 
-__all__ = ["NOT_KEPT", "Door", "find_door", "is_file"]
+__all__ = ["NOT_REREADABLE", "DataSource", "is_file", "open_source"]
 
-NOT_KEPT = {  # sources that no other process can read again
+NOT_REREADABLE = {  # sources that no other process can read again
     PYTHON: "Python objects, which are not kept",
     STDIN: "standard input, which is not kept",
     STDIN_NAME: "standard input, which is not kept",
 }
 
 
-class Door(NamedTuple):
+class DataSource(NamedTuple):
     """Where rows come from.
 
     Args:
@@ -35,7 +35,7 @@ class Door(NamedTuple):
         form: the format, for reports.
         rows: the columns' names -> the rows, with the values of these columns. May be called again, but for iterators.
         columns: -> the names of all columns; none where they have none before rows are read.
-        unit: what rows are counted in, see `Place`.
+        unit: what rows are counted in, see `Location`.
         fixed: whether the columns are known, whatever they are called in the settings.
         parts: the parts it comes in, each an address of its own; empty where it is one, to be split.
     """
@@ -50,7 +50,7 @@ class Door(NamedTuple):
     parts: Mapping[str, str] = {}
 
 
-def find_door(data: object, task: str) -> Door:
+def open_source(data: object, task: str) -> DataSource:
     """Return where the rows of `data` come from; nothing is read yet, but standard input.
 
     Raises:
@@ -60,8 +60,8 @@ def find_door(data: object, task: str) -> Door:
         sample, part = samples.find(data, task)
         if sample.images:
             raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="take sample:films")
-        parts = {} if part else {name: f"{data}/{name}" for name in samples.PARTS}
-        return Door(
+        parts = {} if part else {name: f"{data}/{name}" for name in samples.SPLITS}
+        return DataSource(
             sample.name,
             data,
             "sample",
@@ -72,19 +72,19 @@ def find_door(data: object, task: str) -> Door:
         )
     if isinstance(data, str) and data.startswith(hub.PREFIX):
         address = hub.Address.parse(data)
-        return Door(
+        return DataSource(
             address.name.rpartition("/")[2],
             data,
             "data set of the Hugging Face Hub",
             lambda columns: hub.read_rows(address, columns),
             lambda: hub.columns_of(address),
             "row",
-            parts={name: str(part) for name, part in hub.parts_of(address).items()},
+            parts={name: str(part) for name, part in hub.splits_of(address).items()},
         )
     if isinstance(data, (str, os.PathLike)):
         path, source = (standard_input(), STDIN_NAME) if data == STDIN else (Path(data), str(data))
         form = format_of(path)
-        return Door(
+        return DataSource(
             "input" if data == STDIN else path.name.split(".")[0] or "data",
             source,
             form,
@@ -92,9 +92,9 @@ def find_door(data: object, task: str) -> Door:
             lambda: columns_of(path, file=source),
             "row" if form == "parquet" else "line",
         )
-    return Door("data", PYTHON, PYTHON, lambda columns: read_objects(data, columns), unit="item")
+    return DataSource("data", PYTHON, PYTHON, lambda columns: read_objects(data, columns), unit="item")
 
 
 def is_file(source: str) -> bool:
     """Whether a source, as it was given or recorded, is a path."""
-    return source not in NOT_KEPT and not source.startswith((samples.PREFIX, hub.PREFIX))
+    return source not in NOT_REREADABLE and not source.startswith((samples.PREFIX, hub.PREFIX))

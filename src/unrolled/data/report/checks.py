@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from unrolled.data.assign import fold
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.objects import PYTHON
-from unrolled.data.report.findings import SHOWN, Finding, Witness
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample
 from unrolled.errors import excerpt
 
 __all__ = [
@@ -26,12 +26,12 @@ __all__ = [
     "MUCH_UNKNOWN",
     "Repeats",
     "TextRepeats",
+    "issue_example",
     "key_of",
-    "label_findings",
-    "length_findings",
+    "label_issues",
+    "length_issues",
     "similar",
-    "unknown_findings",
-    "witness",
+    "unknown_issues",
 ]
 
 FEW = 10  # rows; a class with fewer in training is hardly learned
@@ -43,12 +43,12 @@ NAMED = 8  # labels that a sentence names
 Lengths = NDArray[np.integer[Any]]
 
 
-def witness(part: Examples, index: int, *, label: bool = False) -> Witness:
+def issue_example(part: Examples, index: int, *, label: bool = False) -> IssueExample:
     """Return row `index` of a part, with its label if asked for."""
     item = part.items[index]
     file = "" if part.source == PYTHON else f"{part.source}, "
     said = f'"{excerpt(str(item.label), 30)}": ' if label else ""
-    return Witness(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
+    return IssueExample(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
 
 
 def key_of(text: str) -> int:
@@ -78,7 +78,7 @@ class Repeats(ABC, Generic[P]):
         """Return the label of each row, as an index into `labels`."""
 
     @abstractmethod
-    def witness(self, part: P, index: int) -> Witness:
+    def issue_example(self, part: P, index: int) -> IssueExample:
         """Return a row with its label."""
 
     def __init__(self, parts: Mapping[str, P], labels: Sequence[str]) -> None:
@@ -111,7 +111,7 @@ class Repeats(ABC, Generic[P]):
             found |= {f"{later} in {earlier}": len(self._leaked(k, j)) for j, earlier in enumerate(names[:k])}
         return found
 
-    def findings(self) -> Iterator[Finding]:
+    def issues(self) -> Iterator[Issue]:
         """Yield conflicting labels, and texts that stand in two parts."""
         yield from self._conflicts()
         for k, later in enumerate(self.parts):
@@ -119,15 +119,15 @@ class Repeats(ABC, Generic[P]):
                 leaked = self._leaked(k, j)
                 if len(leaked):
                     pairs = [(self._first(self._group[i], j), int(i)) for i in leaked[:SHOWN]]
-                    yield Finding(
+                    yield Issue(
                         "leakage",
                         len(leaked),
                         f"{_rows(len(leaked))} of {later} {_has(len(leaked))} {self.ONE} that stands in {earlier}, too",
-                        tuple(self._witness(i) for pair in pairs for i in pair),
+                        tuple(self._issue_example(i) for pair in pairs for i in pair),
                         f"take them out of {later}: its figures are about rows that were seen",
                     )
 
-    def _conflicts(self) -> Iterator[Finding]:
+    def _conflicts(self) -> Iterator[Issue]:
         lowest = _by_group(np.minimum, self._classes, self._starts)
         highest = _by_group(np.maximum, self._classes, self._starts)
         groups = np.flatnonzero(lowest != highest)
@@ -140,11 +140,11 @@ class Repeats(ABC, Generic[P]):
             shown += [first, first + int(np.flatnonzero(classes != classes[0])[0])]
         rows = int(self._sizes[groups].sum())
         texts = f"one {self.MANY[:-1]}" if len(groups) == 1 else f"{len(groups):,} {self.MANY}"
-        yield Finding(
+        yield Issue(
             "conflicting labels",
             rows,
             f"{texts} in {rows:,} rows {_has(len(groups))} more than one label",
-            tuple(self._witness(i) for i in shown),
+            tuple(self._issue_example(i) for i in shown),
             "decide for one label each, or leave these rows out: no model gets all of them right",
         )
 
@@ -158,10 +158,10 @@ class Repeats(ABC, Generic[P]):
         start = int(self._starts[group])
         return start + int(np.flatnonzero(self._part[start : start + int(self._sizes[group])] == part)[0])
 
-    def _witness(self, i: int) -> Witness:
+    def _issue_example(self, i: int) -> IssueExample:
         part = list(self.parts.values())[self._part[i]]
         begin = int(self._ends[self._part[i]]) - len(part)
-        return self.witness(part, int(self._rows[i]) - begin)
+        return self.issue_example(part, int(self._rows[i]) - begin)
 
 
 class TextRepeats(Repeats[Examples]):
@@ -178,9 +178,9 @@ class TextRepeats(Repeats[Examples]):
         index = {label: k for k, label in enumerate(self.labels)}
         return (index[label] for label in part.labels())
 
-    def witness(self, part: Examples, index: int) -> Witness:
+    def issue_example(self, part: Examples, index: int) -> IssueExample:
         """With its text."""
-        return witness(part, index, label=True)
+        return issue_example(part, index, label=True)
 
 
 def _repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -214,7 +214,7 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
+def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
     """Yield what is wrong with the labels: too rare, missing from a part, nearly all the same, alike.
 
     Args:
@@ -223,7 +223,7 @@ def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
     if rare:
-        yield Finding(
+        yield Issue(
             "rare classes",
             len(rare),
             f"{_of(len(rare), len(train))} fewer than {FEW} rows to learn from: "
@@ -234,7 +234,7 @@ def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]
     for part, found in counts.items():
         absent = [label for label in train if not found[label]]
         if absent:
-            yield Finding(
+            yield Issue(
                 "absent classes",
                 len(absent),
                 f"{_of(len(absent), len(train))} no row in {part}: "
@@ -244,7 +244,7 @@ def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]
             )
     most, total = max(train, key=lambda label: train[label]), sum(train.values())
     if train[most] > MOSTLY * total:
-        yield Finding(
+        yield Issue(
             "one class for nearly all",
             train[most],
             f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
@@ -252,7 +252,7 @@ def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]
             "look at macro-F1 and not at accuracy, and try --class-weights balanced",
         )
     for group in similar(train):
-        yield Finding(
+        yield Issue(
             "similar labels",
             len(group),
             "labels that differ only in case or spaces: " + ", ".join(f'"{excerpt(label, 30)}"' for label in group),
@@ -261,20 +261,20 @@ def label_findings(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]
         )
 
 
-def length_findings(
-    parts: Mapping[str, P], lengths: Mapping[str, Lengths], most: int, witness: Callable[[P, int], Witness]
-) -> Iterator[Finding]:
+def length_issues(
+    parts: Mapping[str, P], lengths: Mapping[str, Lengths], most: int, issue_example: Callable[[P, int], IssueExample]
+) -> Iterator[Issue]:
     """Yield rows with more than `most` tokens.
 
     Args:
-        parts, lengths: by name, the rows of a part and their lengths (N,). witness: shows a row of a part.
+        parts, lengths: by name, the rows of a part and their lengths (N,). issue_example: shows a row of a part.
     """
     long = {name: np.flatnonzero(lengths[name] > most) for name in parts}
     count = sum(map(len, long.values()))
     if count:
-        shown = [witness(parts[name], int(i)) for name, found in long.items() for i in found[:SHOWN]][:SHOWN]
+        shown = [issue_example(parts[name], int(i)) for name, found in long.items() for i in found[:SHOWN]][:SHOWN]
         longest = max(int(lengths[name].max()) for name, found in long.items() if len(found))
-        yield Finding(
+        yield Issue(
             "long sequences",
             count,
             f"{_rows(count)} {_has(count)} more tokens than a batch ({most:,}); the longest has {longest:,}",
@@ -284,11 +284,11 @@ def length_findings(
         )
 
 
-def unknown_findings(rates: Mapping[str, float]) -> Iterator[Finding]:
+def unknown_issues(rates: Mapping[str, float]) -> Iterator[Issue]:
     """Yield parts whose tokens are unknown too often; `rates` are shares by part."""
     for part, rate in rates.items():
         if rate > MUCH_UNKNOWN:
-            yield Finding(
+            yield Issue(
                 "unknown tokens",
                 round(100 * rate),
                 f"{rate:.0%} of the tokens of {part} are unknown to the vocabulary",

@@ -14,8 +14,8 @@ from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Bars, Panel
-from unrolled.data.report.checks import Repeats, label_findings
-from unrolled.data.report.findings import Finding, Report, Witness, loads, table
+from unrolled.data.report.checks import Repeats, label_issues
+from unrolled.data.report.issues import Issue, IssueExample, Report, loads, table
 from unrolled.data.splits.images import load_image_splits
 from unrolled.errors import excerpt
 
@@ -45,7 +45,7 @@ class ImageReport(Report):
     dtype: str
     by: str
     steps: tuple[int, int]  # T and D: how many steps a model reads, and how many numbers each one has
-    mean: tuple[float, ...]  # of each channel in the training part, in the images' unit
+    mean: tuple[float, ...]  # of each channel in the training split, in the images' unit
     std: tuple[float, ...]
     how: str  # the split, in a sentence
     loaded: dict[str, Counts]  # see `accounts`
@@ -55,7 +55,7 @@ class ImageReport(Report):
     duplicates: dict[str, int]
     first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its lines drawn with characters
     problem: str | None = None  # nothing that is readable has one
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield shape, counts, labels, the first image; see `Report`."""
@@ -68,7 +68,7 @@ class ImageReport(Report):
         return [Bars(f"{self.source}: images of each label", bars, len(self.parts["train"].labels) - len(bars))]
 
     def frequent(self) -> list[str]:
-        """Return the most frequent labels of the training part, at most 20."""
+        """Return the most frequent labels of the training split, at most 20."""
         train = self.parts["train"].labels
         return sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
 
@@ -87,9 +87,9 @@ class ImageRepeats(Repeats[Images]):
         classes: list[int] = part.among(self.labels).tolist()
         return classes
 
-    def witness(self, part: Images, index: int) -> Witness:
+    def issue_example(self, part: Images, index: int) -> IssueExample:
         """With its label."""
-        return Witness(part.at(index), f'"{excerpt(part.labels[part.classes[index]], 30)}"')
+        return IssueExample(part.at(index), f'"{excerpt(part.labels[part.classes[index]], 30)}"')
 
 
 def inspect_images(data: object, config: DataConfig) -> ImageReport:
@@ -99,14 +99,14 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         DataError: as `load_image_splits`.
     """
     splits = load_image_splits(data, config)
-    reads = accounts(splits.loaded, splits.parts())
+    reads = accounts(splits.loaded, splits.named())
     assert config.by is not None
     pixels = Pixels.learn(splits.train.pixels, by=config.by, permutation_seed=config.permutation_seed)
     train = splits.train
     counts = np.bincount(train.classes, minlength=len(splits.labels))
     majority = splits.labels[int(counts.argmax())]
-    parts = {name: _part(part, splits.labels, majority) for name, part in splits.parts().items() if len(part)}
-    repeats = ImageRepeats({name: part for name, part in splits.parts().items() if len(part)}, splits.labels)
+    parts = {name: _part(part, splits.labels, majority) for name, part in splits.named().items() if len(part)}
+    repeats = ImageRepeats({name: part for name, part in splits.named().items() if len(part)}, splits.labels)
     return ImageReport(
         str(data) if isinstance(data, (str, os.PathLike)) else PYTHON,
         pixels.shape,
@@ -123,7 +123,7 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         majority,
         repeats.counts(),
         (train.labels[train.classes[0]], _drawn(train)),
-        findings=(*repeats.findings(), *label_findings({name: part.labels for name, part in parts.items()})),
+        issues=(*repeats.issues(), *label_issues({name: part.labels for name, part in parts.items()})),
     )
 
 

@@ -15,18 +15,18 @@ from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import Door, find_door
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import (
     Lengths,
     TextRepeats,
-    label_findings,
-    length_findings,
+    issue_example,
+    label_issues,
+    length_issues,
     similar,
-    unknown_findings,
-    witness,
+    unknown_issues,
 )
-from unrolled.data.report.findings import Finding, Report, loads, spread, table
+from unrolled.data.report.issues import Issue, Report, loads, spread, table
 from unrolled.data.splits.labelled import load_splits
 from unrolled.errors import DataError, excerpt
 
@@ -68,7 +68,7 @@ class DataReport(Report):
     similar_labels: tuple[tuple[str, ...], ...] = ()  # that differ only in case or spaces
     duplicates: dict[str, int] = field(default_factory=dict)
     examples: tuple[dict[str, str], ...] = ()  # text, label, and the text decoded back from its ids
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the columns, the counts, the parts, the first examples; see `Report`."""
@@ -93,20 +93,22 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
 
     Args:
         data: see `load_examples`. config: how it is read.
-        longest: tokens of a row beyond which it is a finding.
+        longest: tokens of a row beyond which it is a issue.
 
     Raises:
         DataError: as `load_splits`, but for a column that a file does not have: then the report says which there are.
     """
-    door = find_door(data, "classify")
-    columns = door.columns()
-    missing = [name for name in (config.text, config.label) if columns and not door.fixed and name not in columns]
+    data_source = open_source(data, "classify")
+    columns = data_source.columns()
+    missing = [
+        name for name in (config.text, config.label) if columns and not data_source.fixed and name not in columns
+    ]
     if missing:
         problem = " and ".join(f'no column "{name}"' for name in missing)
-        return DataReport(door.source, door.form, columns, problem, _likely(door, columns))
+        return DataReport(data_source.source, data_source.form, columns, problem, _likely(data_source, columns))
     splits = load_splits(data, config)
-    reads = accounts(splits.loaded, splits.parts())
-    parts = {name: part for name, part in splits.parts().items() if part}
+    reads = accounts(splits.loaded, splits.named())
+    parts = {name: part for name, part in splits.named().items() if part}
     repeats = TextRepeats(parts, splits.labels)
     tokenizer = Tokenizer.learn(splits.train.texts(), config)
     train_labels = Counter(splits.train.labels())
@@ -117,8 +119,8 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     lengths = {name: lengths for name, (lengths, _) in cut.items()}
     reports = {name: _part(part, splits.labels, majority, *cut[name]) for name, part in parts.items()}
     return DataReport(
-        door.source,
-        door.form,
+        data_source.source,
+        data_source.form,
         columns,
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
@@ -134,11 +136,11 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
             {"text": item.text, "label": str(item.label), "decoded": back}
             for item, back in zip(first, decoded, strict=True)
         ),
-        findings=(
-            *repeats.findings(),
-            *label_findings({name: part.labels for name, part in reports.items()}),
-            *length_findings(parts, lengths, longest, witness),
-            *unknown_findings({name: part.unknown_rate for name, part in reports.items()}),
+        issues=(
+            *repeats.issues(),
+            *label_issues({name: part.labels for name, part in reports.items()}),
+            *length_issues(parts, lengths, longest, issue_example),
+            *unknown_issues({name: part.unknown_rate for name, part in reports.items()}),
         ),
     )
 
@@ -152,10 +154,10 @@ def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     return np.asarray(lengths), unknown
 
 
-def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
+def _likely(data_source: DataSource, columns: Sequence[str]) -> dict[str, str]:
     """Guess: the text is the column with the longest values, the label the one with the fewest different ones."""
     once = [name for name in columns if list(columns).count(name) == 1]
-    rows = (row.values for row in door.rows(once) if isinstance(row, Row))
+    rows = (row.values for row in data_source.rows(once) if isinstance(row, Row))
     try:
         values = dict(zip(once, zip(*islice(rows, GUESSED_FROM), strict=True), strict=False))
     except DataError:
@@ -216,7 +218,7 @@ def _lines(report: DataReport) -> Iterator[str]:
     rows.append([f'always "{excerpt(report.majority, 20)}"', *(f"{part.majority_rate:.1%}" for part in parts)])
     yield from table(rows)
     yield ""
-    yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
+    yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
     doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
     yield f"duplicate texts: {doubled or 'none'}"
     yield "the first examples, and what a model sees of them:"

@@ -15,10 +15,10 @@ from unrolled.data.examples.pairs import SIDES, TASK, Pair, PairedTexts
 from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import Door, find_door
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins
-from unrolled.data.report.checks import Repeats, unknown_findings
-from unrolled.data.report.findings import SHOWN, Finding, Report, Witness, spread, table
+from unrolled.data.report.checks import Repeats, unknown_issues
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, spread, table
 from unrolled.data.splits.pairs import split_pairs
 from unrolled.errors import DataError, excerpt
 
@@ -60,7 +60,7 @@ class PairReport(Report):
     lengths: dict[str, Bins] = field(default_factory=dict)  # by side, in tokens
     repeats: dict[str, int] = field(default_factory=dict)  # pairs whose source stood before
     examples: tuple[dict[str, str], ...] = ()  # source and target, each also decoded back from its ids
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the columns, the counts, the parts, the first pairs; see `Report`."""
@@ -87,9 +87,9 @@ class SourceRepeats(Repeats[PairedTexts]):
         """All the same."""
         return (0 for _ in range(len(part)))
 
-    def witness(self, part: PairedTexts, index: int) -> Witness:
+    def issue_example(self, part: PairedTexts, index: int) -> IssueExample:
         """With both sides."""
-        return _witness(part, part.items[index])
+        return _issue_example(part, part.items[index])
 
 
 def inspect_pairs(data: object, config: DataConfig) -> PairReport:
@@ -98,23 +98,25 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
     Raises:
         DataError: as `split_pairs`, but for a column that a file does not have: then the report says which there are.
     """
-    door = find_door(data, TASK)
-    columns = door.columns()
-    missing = [name for name in (config.source, config.target) if columns and not door.fixed and name not in columns]
+    data_source = open_source(data, TASK)
+    columns = data_source.columns()
+    missing = [
+        name for name in (config.source, config.target) if columns and not data_source.fixed and name not in columns
+    ]
     if missing:
         problem = " and ".join(f'no column "{name}"' for name in missing)
-        return PairReport(door.source, door.form, columns, problem, _likely(door, columns))
+        return PairReport(data_source.source, data_source.form, columns, problem, _likely(data_source, columns))
     splits = split_pairs(data, config)
     tokenizers = PairTokenizers.learn(splits.train, config)
     sides = dict(zip(SIDES, (tokenizers.source, tokenizers.target), strict=True))
-    parts = {name: part for name, part in splits.parts().items() if part}
+    parts = {name: part for name, part in splits.named().items() if part}
     cut = {name: PairSequences(tokenizers, part) for name, part in parts.items()}
     lengths = {name: dict(zip(SIDES, pairs.tokens.numpy().T, strict=True)) for name, pairs in cut.items()}
     reports = {name: _part(part, cut[name]) for name, part in parts.items()}
     repeats = SourceRepeats(parts, ("",))
     return PairReport(
-        door.source,
-        door.form,
+        data_source.source,
+        data_source.form,
         columns,
         how=splits.how,
         loaded={loaded.source: loaded.counts for loaded in splits.loaded},
@@ -130,12 +132,12 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
             | {f"{side}_decoded": sides[side].decode(*sides[side].encode([getattr(pair, side)])) for side in SIDES}
             for pair in splits.train.items[:SHOWN_EXAMPLES]
         ),
-        findings=(
-            *repeats.findings(),
+        issues=(
+            *repeats.issues(),
             *_twice(parts),
             *_odd(parts),
             *_unfit(parts, cut, config.max_length),
-            *unknown_findings(
+            *unknown_issues(
                 {f"the {side}s of {name}": part.unknown_rate[side] for name, part in reports.items() for side in SIDES}
             ),
         ),
@@ -156,10 +158,10 @@ def _part(part: PairedTexts, pairs: PairSequences) -> PairPartReport:
     )
 
 
-def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
+def _likely(data_source: DataSource, columns: Sequence[str]) -> dict[str, str]:
     """Guess: source and target are the two columns with the longest texts, in their order."""
     once = [name for name in columns if list(columns).count(name) == 1]
-    rows = (row.values for row in door.rows(once) if isinstance(row, Row))
+    rows = (row.values for row in data_source.rows(once) if isinstance(row, Row))
     try:
         values = dict(zip(once, zip(*islice(rows, GUESSED_FROM), strict=True), strict=False))
     except DataError:
@@ -169,7 +171,7 @@ def _likely(door: Door, columns: Sequence[str]) -> dict[str, str]:
     return dict(zip(SIDES, (name for name in texts if name in longest), strict=True)) if len(longest) == 2 else {}
 
 
-def _twice(parts: Mapping[str, PairedTexts]) -> Iterator[Finding]:
+def _twice(parts: Mapping[str, PairedTexts]) -> Iterator[Issue]:
     """Yield pairs that stand in a part more than once."""
     found: list[tuple[PairedTexts, Pair]] = []
     for part in parts.values():
@@ -179,10 +181,10 @@ def _twice(parts: Mapping[str, PairedTexts]) -> Iterator[Finding]:
             if key in seen:
                 found.append((part, pair))
             seen.add(key)
-    yield from _finding("repeated pairs", found, "stand there more than once", "leave the repetitions out")
+    yield from _issue("repeated pairs", found, "stand there more than once", "leave the repetitions out")
 
 
-def _odd(parts: Mapping[str, PairedTexts]) -> Iterator[Finding]:
+def _odd(parts: Mapping[str, PairedTexts]) -> Iterator[Issue]:
     """Yield pairs whose sides are the same, or of very unlike length."""
     checks: tuple[tuple[str, Callable[[Pair], bool], str, str], ...] = (
         (
@@ -200,21 +202,21 @@ def _odd(parts: Mapping[str, PairedTexts]) -> Iterator[Finding]:
     )
     for kind, odd, what, advice in checks:
         found = [(part, pair) for part in parts.values() for pair in part.items if odd(pair)]
-        yield from _finding(kind, found, what, advice)
+        yield from _issue(kind, found, what, advice)
 
 
 def _unlike(one: int, other: int) -> bool:
     return max(one, other) > max(SHORT, UNLIKE * min(one, other))
 
 
-def _unfit(parts: Mapping[str, PairedTexts], cut: Mapping[str, PairSequences], most: int) -> Iterator[Finding]:
+def _unfit(parts: Mapping[str, PairedTexts], cut: Mapping[str, PairSequences], most: int) -> Iterator[Issue]:
     """Yield pairs that a training would refuse."""
     for kind, rows, what, advice in (
         (
             "long sequences",
             {name: pairs.longer(most).any(dim=1) for name, pairs in cut.items()},
             f"have a side of more tokens than the limit of {most:,}",
-            "cut them with --cut, allow more with --max-length, or leave them out with --on-bad-row skip",
+            "cut them with --truncate, allow more with --max-length, or leave them out with --on-bad-row skip",
         ),
         (
             "unknown sources",
@@ -224,14 +226,14 @@ def _unfit(parts: Mapping[str, PairedTexts], cut: Mapping[str, PairSequences], m
         ),
     ):
         found = [(parts[name], parts[name].items[int(row)]) for name, these in rows.items() for row in these.nonzero()]
-        yield from _finding(kind, found, what, advice)
+        yield from _issue(kind, found, what, advice)
 
 
-def _finding(kind: str, found: Sequence[tuple[PairedTexts, Pair]], what: str, advice: str) -> Iterator[Finding]:
-    """Yield a finding about pairs, if there are any."""
+def _issue(kind: str, found: Sequence[tuple[PairedTexts, Pair]], what: str, advice: str) -> Iterator[Issue]:
+    """Yield a issue about pairs, if there are any."""
     if found:
         said = f"{len(found):,} pair{'s'[: len(found) > 1]} {what if len(found) > 1 else _one(what)}"
-        yield Finding(kind, len(found), said, tuple(_witness(*each) for each in found[:SHOWN]), advice)
+        yield Issue(kind, len(found), said, tuple(_issue_example(*each) for each in found[:SHOWN]), advice)
 
 
 def _one(what: str) -> str:
@@ -240,9 +242,9 @@ def _one(what: str) -> str:
     return f"{'has' if verb == 'have' else verb + 's'} {rest}"
 
 
-def _witness(part: PairedTexts, pair: Pair) -> Witness:
+def _issue_example(part: PairedTexts, pair: Pair) -> IssueExample:
     file = "" if part.source == PYTHON else f"{part.source}, "
-    return Witness(f"{file}{part.unit} {pair.line}", f"{excerpt(pair.source, 38)} | {excerpt(pair.target, 38)}")
+    return IssueExample(f"{file}{part.unit} {pair.line}", f"{excerpt(pair.source, 38)} | {excerpt(pair.target, 38)}")
 
 
 def _lines(report: PairReport) -> Iterator[str]:
@@ -272,7 +274,7 @@ def _lines(report: PairReport) -> Iterator[str]:
     sizes, kinds = report.vocabulary_sizes, report.tokenizers
     said = {side: f"{sizes[side]:,} tokens ({kinds[side]})" for side in SIDES}
     both = f"{said['source']} of both sides" if report.shared_vocabulary else " to ".join(said.values())
-    yield f"vocabulary: {both}, learned from the training part"
+    yield f"vocabulary: {both}, learned from the training split"
     again = ", ".join(f"{count:,} {where}" for where, count in report.repeats.items() if count)
     yield f"pairs whose source stood before: {again or 'none'}"
     yield "the first pairs, and what a model sees of them:"

@@ -15,8 +15,8 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.corpus import load_corpus
 from unrolled.data.examples.texts import Text, find_texts, split, text_lines
 from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
-from unrolled.data.report.checks import unknown_findings
-from unrolled.data.report.findings import SHOWN, Finding, Report, Witness, table
+from unrolled.data.report.checks import unknown_issues
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, table
 from unrolled.errors import excerpt
 
 __all__ = ["TextPartReport", "TextReport", "inspect_text"]
@@ -46,11 +46,11 @@ class TextReport(Report):
     how: str  # the split, in a sentence
     tokenizer: str
     vocabulary_size: int
-    frequent: dict[str, float]  # the most frequent tokens of the training part, and their share of it
+    frequent: dict[str, float]  # the most frequent tokens of the training split, and their share of it
     parts: dict[str, TextPartReport]
     lengths: Bins  # of lines, in characters
     problem: str | None = None  # nothing that is readable has one
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the parts, the most frequent tokens, how the parts begin; see `Report`."""
@@ -72,7 +72,7 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
         DataError: as `load_corpus`.
     """
     corpus = load_corpus(data, config)
-    texts = {name: texts for name, texts in split(find_texts(data, config), config).parts.items() if texts}
+    texts = {name: texts for name, texts in split(find_texts(data, config), config).splits.items() if texts}
     lines = {name: Lines.read(some) for name, some in texts.items()}
     total = max(1, int(corpus.counts.sum()))
     order = [int(i) for i in (-corpus.counts).argsort(kind="stable")[:SHOWN_TOKENS] if corpus.counts[i]]
@@ -90,12 +90,12 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
                 part.unknown,
                 corpus.tokenizer.decode(part.ids[:SHOWN_CHARACTERS].tolist()),
             )
-            for name, part in corpus.parts.items()
+            for name, part in corpus.splits.items()
         },
         bins({name: found.lengths for name, found in lines.items()}),
-        findings=(
+        issues=(
             *_repeated(texts, lines),
-            *unknown_findings({name: part.unknown / max(1, len(part)) for name, part in corpus.parts.items()}),
+            *unknown_issues({name: part.unknown / max(1, len(part)) for name, part in corpus.splits.items()}),
         ),
     )
 
@@ -116,7 +116,7 @@ class Lines(NamedTuple):
         return cls(np.asarray(lengths), np.asarray(keys))
 
 
-def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Finding]:
+def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Issue]:
     """Long lines that stand in two parts."""
     for k, later in enumerate(parts):
         for earlier in list(parts)[:k]:
@@ -126,11 +126,11 @@ def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines])
                 continue
             wanted = set(found[:SHOWN].tolist())
             shown = [
-                Witness(f"{source}, line {number}", excerpt(line))
+                IssueExample(f"{source}, line {number}", excerpt(line))
                 for i, (source, number, line) in enumerate(text_lines(parts[later]))
                 if i in wanted
             ]
-            yield Finding(
+            yield Issue(
                 "leakage",
                 len(found),
                 f"{len(found):,} of the {int(long.sum()):,} lines of {later} with at least {LONG} characters stand in "
@@ -151,7 +151,7 @@ def _lines(report: TextReport) -> Iterator[str]:
     rows.append(["characters a token", *(f"{part.characters / max(1, part.tokens):.2f}" for part in parts)])
     yield from table(rows)
     yield ""
-    yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training part"
+    yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
     often = ", ".join(f'"{excerpt(token, 20)}" {share:.1%}' for token, share in report.frequent.items())
     yield f"most frequent: {often}"
     yield "how the parts begin, as a model sees them:"

@@ -1,7 +1,7 @@
-"""Training, validation and test part of images, and the labels: as `splits` makes them of texts.
+"""Training, validation and test split of images, and the labels: as `splits` makes them of texts.
 
-A sample and a folder with train- and t10k- files have fixed parts; a part may be a file of its own; what is left is
-split off the training part, by image: its pixels and the seed decide, so equal images never stand in two parts.
+A sample and a folder with train- and t10k- files have fixed splits; a part may be a file of its own; what is left is
+split off the training split, by image: its pixels and the seed decide, so equal images never stand in two parts.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import read_parts, refuse_empty
-from unrolled.data.examples.images import Images, load_images, parts_of, without_unknown
+from unrolled.data.assign import read_splits, refuse_empty
+from unrolled.data.examples.images import Images, load_images, splits_of, without_unknown
 from unrolled.data.reading.objects import PYTHON
 from unrolled.errors import DataError
 
@@ -30,10 +30,10 @@ class ImageSplits:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of the training part, sorted: label k is class k."""
+        """Those of the training split, sorted: label k is class k."""
         return self.train.labels
 
-    def parts(self) -> dict[str, Images]:
+    def named(self) -> dict[str, Images]:
         """Return the parts by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
@@ -42,13 +42,13 @@ def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
     """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
 
     Raises:
-        DataError: as `load_images`; or a part that is needed has no images, the training part has one class only, the
-            parts are of different shapes, or a label of the other parts never occurs in training.
+        DataError: as `load_images`; or a part that is needed has no images, the training split has one class only, the
+            parts are of different shapes, or a label of the other splits never occurs in training.
     """
-    fixed = parts_of(data)
+    fixed = splits_of(data)
     if fixed and "train" not in fixed:
-        raise DataError(f"has no training part, only {', '.join(fixed)}", file=str(data), fix="add the train- files")
-    parts, loaded, how = read_parts(
+        raise DataError(f"has no training split, only {', '.join(fixed)}", file=str(data), fix="add the train- files")
+    parts, loaded, how = read_splits(
         config,
         fixed or {"train": data},
         str(data) if isinstance(data, (str, Path)) else PYTHON,
@@ -60,7 +60,7 @@ def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
     for name, part in parts.items():
         if (part.shape, part.pixels.dtype) != (train.shape, train.pixels.dtype):
             raise DataError(
-                f"the {name} part has images of {part.shape} {part.pixels.dtype}, and training "
+                f"the {name} split has images of {part.shape} {part.pixels.dtype}, and training "
                 f"{train.shape} {train.pixels.dtype}",
                 file=part.source,
                 fix="bring all to one shape and type",
@@ -68,7 +68,7 @@ def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
     labels = parts["train"].labels
     if len(labels) < 2:
         raise DataError(
-            f'the training part has one class only: "{labels[0]}" ({len(train):,} images); a classifier needs two',
+            f'the training split has one class only: "{labels[0]}" ({len(train):,} images); a classifier needs two',
             file=train.source,
             fix="give images of other classes, too",
         )

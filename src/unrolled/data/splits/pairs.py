@@ -1,4 +1,4 @@
-"""Training, validation and test part of pairs, as `splits` makes them of texts: the source decides.
+"""Training, validation and test split of pairs, as `splits` makes them of texts: the source decides.
 
 So equal sources (but for case and spaces) stand in one part, with all their targets.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import read_parts, refuse_empty
+from unrolled.data.assign import read_splits, refuse_empty
 from unrolled.data.examples.pairs import TASK, PairedTexts, load_pairs
-from unrolled.data.reading.sources import find_door
+from unrolled.data.reading.sources import open_source
 
 __all__ = ["PairSplits", "split_pairs"]
 
@@ -25,7 +25,7 @@ class PairSplits:
     how: str  # one sentence: what the parts are and why
     loaded: tuple[PairedTexts, ...]  # what was read, file by file: counts and bad rows before the split
 
-    def parts(self) -> dict[str, PairedTexts]:
+    def named(self) -> dict[str, PairedTexts]:
         """Return the parts by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
@@ -36,11 +36,11 @@ def split_pairs(data: object, config: DataConfig) -> PairSplits:
     Raises:
         DataError: as `load_pairs`; or a part that is needed has no rows.
     """
-    door = find_door(data, TASK)
-    parts, loaded, how = read_parts(
+    data_source = open_source(data, TASK)
+    parts, loaded, how = read_splits(
         config,
-        {"train": data, **door.parts},
-        door.source,
+        {"train": data, **data_source.parts},
+        data_source.source,
         lambda given, train: load_pairs(given, config),
         PairedTexts.sources,
         by="source",

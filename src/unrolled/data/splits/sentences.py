@@ -1,6 +1,6 @@
-"""Training, validation and test part of sentences, and the tags: as `splits` makes them of texts.
+"""Training, validation and test split of sentences, and the tags: as `splits` makes them of texts.
 
-A sample has its fixed parts; a part may be a file of its own; what is left is split off the main file, by sentence: its
+A sample has its fixed splits; a part may be a file of its own; what is left is split off the main file, by sentence: its
 words, folded, and the seed decide, so equal sentences never stand in two parts.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import read_parts, refuse_empty
+from unrolled.data.assign import read_splits, refuse_empty
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
 from unrolled.data.reading.counts import LISTED, Skipped
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP
-from unrolled.data.reading.samples import PARTS, PREFIX, find
+from unrolled.data.reading.samples import PREFIX, SPLITS, find
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["TagSplits", "split_sentences"]
@@ -29,11 +29,11 @@ class TagSplits:
     train: Sentences
     valid: Sentences
     test: Sentences  # may be empty, if no share was asked for
-    labels: tuple[str, ...]  # the tags, sorted, of the training part only: tag k is class k
+    labels: tuple[str, ...]  # the tags, sorted, of the training split only: tag k is class k
     how: str  # one sentence: what the parts are and why
     loaded: tuple[Sentences, ...]  # what was read, file by file: counts and bad sentences before the split
 
-    def parts(self) -> dict[str, Sentences]:
+    def named(self) -> dict[str, Sentences]:
         """Return the parts by name."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 
@@ -42,13 +42,13 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
     """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
 
     Raises:
-        DataError: as `load_sentences`; or a part that is needed has no sentences, the training part has one tag only,
-            or a tag of the other parts never occurs in training.
+        DataError: as `load_sentences`; or a part that is needed has no sentences, the training split has one tag only,
+            or a tag of the other splits never occurs in training.
     """
     given: dict[str, object] = {"train": data}
     if isinstance(data, str) and data.startswith(PREFIX) and find(data, TASK)[1] is None:
-        given = {part: f"{data}/{part}" for part in PARTS}
-    parts, loaded, how = read_parts(
+        given = {part: f"{data}/{part}" for part in SPLITS}
+    parts, loaded, how = read_splits(
         config,
         given,
         str(data),
@@ -60,7 +60,7 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
     labels = tuple(sorted(set(parts["train"].tags())))
     if len(labels) < 2:
         raise DataError(
-            f'the training part has one tag only: "{excerpt(labels[0], 40)}" ({len(parts["train"]):,} sentences); a '
+            f'the training split has one tag only: "{excerpt(labels[0], 40)}" ({len(parts["train"]):,} sentences); a '
             "tagger needs two",
             file=train.source,
             fix="check that the column with the tags was named (--label, of CoNLL-U) and that the file holds all tags",
@@ -79,7 +79,7 @@ def _without_unknown(part: Sentences, name: str, labels: Sequence[str], config: 
     if config.on_bad_row == "stop":
         tag = next(tag for tag in bad[0].tags or () if tag not in known)
         raise DataError(
-            f"{unknown_label(tag, labels)}, and this sentence is in the {name} part",
+            f"{unknown_label(tag, labels)}, and this sentence is in the {name} split",
             file=None if part.source == PYTHON else part.source,
             line=bad[0].line_of(tag),
             unit=part.unit,

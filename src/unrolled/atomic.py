@@ -1,6 +1,6 @@
 """Folders that are whole or not there: files written and synced, with their SHA-256 sums, and verified when read.
 
-A sealed folder is written under a hidden name beside its own, synced, and renamed: whatever the moment of a kill or a
+A atomic folder is written under a hidden name beside its own, synced, and renamed: whatever the moment of a kill or a
 full disk, what stands under its name is whole. SHA256SUMS is as `sha256sum --check` reads it.
 """
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from unrolled.errors import CheckpointError
 
-__all__ = ["SUMS", "append", "lock", "read", "reading", "replace", "saying", "sync", "write", "write_files"]
+__all__ = ["SUMS", "append", "lock", "read", "read_errors", "replace", "sync", "write", "write_errors", "write_files"]
 
 SUMS = "SHA256SUMS"
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a sealed folder that is not there yet.
+    """Write a atomic folder that is not there yet.
 
     Raises:
         CheckpointError: it cannot be written; nothing stands under its name.
@@ -31,7 +31,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     partial = whole.with_name(f".{whole.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed writer left
     try:
-        with saying(folder):
+        with write_errors(folder):
             partial.mkdir(parents=True)
             _fill(partial, files)
             replace(partial, whole)
@@ -45,12 +45,12 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, also: Iterable[Path
     Raises:
         CheckpointError: they cannot be written.
     """
-    with saying(folder):
+    with write_errors(folder):
         _fill(folder, files, also)
 
 
 def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read files of a sealed folder and check their sums.
+    """Read files of a atomic folder and check their sums.
 
     Raises:
         CheckpointError: one of them is missing, cannot be read, or is not what was written; the message names it.
@@ -101,7 +101,7 @@ def append(path: Path, data: bytes) -> None:
     Raises:
         CheckpointError: it cannot be written.
     """
-    with saying(path), path.open("ab") as file:
+    with write_errors(path), path.open("ab") as file:
         file.write(data)
 
 
@@ -141,7 +141,7 @@ def lock(folder: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def saying(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
     """Turn what the system refuses in the block into a sentence about `path`.
 
     Raises:
@@ -156,7 +156,7 @@ def saying(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def read_errors(path: Path) -> Iterator[None]:
     """Turn what the system refuses in the block into a sentence about `path`.
 
     Raises:
@@ -185,7 +185,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with reading(path):
+    with read_errors(path):
         return path.read_bytes()
 
 

@@ -1,9 +1,9 @@
 """The folder of a training under way, `<run>.partial`: all that is needed to go on with it after whatever may happen.
 
 plan/           what was asked: settings, the data's fingerprints, the build; and the tokeniser. Sealed
-checkpoints/    the two newest, `update-N`, sealed each
+checkpoints/    the two newest, `update-N`, atomic each
 metrics.jsonl   one line an event, as it happens
-probes/         weights for looking at the training later, float16, with --keep probes
+snapshots/         weights for looking at the training later, float16, with --keep snapshots
 tensorboard/    events, with --tensorboard
 
 It is locked while a process trains in it. When the run is whole it takes the run's name, and plan and checkpoints go.
@@ -21,16 +21,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 from torch import Tensor
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
-from unrolled.runs.claim import held, refuse_existing, refuse_unfinished
-from unrolled.runs.folder import is_run, kept_in, of_training, refuse_newer, to_json, valid
+from unrolled.runs.claim import held, refuse_existing, refuse_resumable
+from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json, valid
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
@@ -38,18 +38,21 @@ from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
 from unrolled.training.progress import Event
 
-__all__ = ["Unfinished", "begin", "go_on"]
+if TYPE_CHECKING:
+    from unrolled.training.fit import Prepared
+
+__all__ = ["PartialRun", "resume_partial", "start_partial"]
 
 SHARE = 0.02  # of the time that checkpoints may take
 LEAST_SECONDS = 10.0  # between two of them
 BYTES_A_SECOND = 2e8  # of a checkpoint written, summed and read back, until one has been measured
-PROBES = 10
+SNAPSHOTS = 10
 
 log = logging.getLogger("unrolled")
 
 
-class Unfinished:
-    """A training's folder, held by this process: made by `begin` or `go_on`.
+class PartialRun:
+    """A training's folder, held by this process: made by `start_partial` or `resume_partial`.
 
     Args:
         run: the folder that the run will have.
@@ -69,14 +72,14 @@ class Unfinished:
         """Where they stand."""
         return self.folder / "checkpoints"
 
-    def attend(self, config: TrainingConfig, build: dict[str, str]) -> None:
-        """Keep a training with these settings, computed by this build."""
-        self.config, self.build = config, build
+    def hold(self, prepared: Prepared) -> None:
+        """Keep this training from now on: its settings say when, its machine and versions stand in each checkpoint."""
+        self.config, self.build = prepared.config.training, prepared.facts
 
     def write_plan(self, plan: Plan, preprocessor: Preprocessor) -> None:
         """Write what was asked: from now on the training can be resumed."""
         files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
-        sealed.write(self.folder / "plan", files)
+        atomic.write(self.folder / "plan", files)
 
     def read_plan(self) -> tuple[Plan, Preprocessor]:
         """Return what was asked, and the preprocessor.
@@ -84,8 +87,8 @@ class Unfinished:
         Raises:
             CheckpointError: it is missing, damaged, or not ours.
         """
-        preprocessor = kept_in(self.folder / "plan")
-        files = sealed.read(self.folder / "plan", ("plan.json", preprocessor))
+        preprocessor = preprocessor_file(self.folder / "plan")
+        files = atomic.read(self.folder / "plan", ("plan.json", preprocessor))
         path = self.folder / "plan" / "plan.json"
         refuse_newer(path, files["plan.json"], FORMAT_VERSION)
         plan = valid(Plan, path, files["plan.json"])
@@ -94,7 +97,7 @@ class Unfinished:
     def add(self, event: Event) -> None:
         """Keep an event."""
         self.metrics.append(event.to_dict())
-        sealed.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
+        atomic.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
 
     def restore(self, trainer: Trainer) -> None:
         """Have a fresh trainer stand at the newest checkpoint that is whole; at the beginning if there is none yet.
@@ -104,7 +107,7 @@ class Unfinished:
         """
         found = checkpoint.latest(self.checkpoints)
         lines = found.metrics if found else b""
-        with sealed.saying(self.folder):
+        with atomic.write_errors(self.folder):
             (self.folder / "metrics.jsonl").write_bytes(lines)
         self.metrics = [json.loads(line) for line in lines.splitlines()]
         changed = []
@@ -122,10 +125,10 @@ class Unfinished:
             log.warning("the last bits may differ from those of one machine and build: %s", "; ".join(changed))
 
     def after_update(self, trainer: Trainer) -> None:
-        """Write a probe and a checkpoint, if they are due."""
+        """Write a snapshot and a checkpoint, if they are due."""
         update = trainer.progress.update
-        if self.config.keep and update in probed(trainer.progress.updates):
-            self._probe(trainer)
+        if self.config.keep and update in snapshot_updates(trainer.progress.updates):
+            self._save_snapshot(trainer)
         if self._is_due(trainer):
             self.save(trainer)
 
@@ -138,7 +141,7 @@ class Unfinished:
         began = time.perf_counter()
         path = self.folder / "metrics.jsonl"
         metrics = path.read_bytes() if path.exists() else b""
-        tensors = trainer.snapshot()
+        tensors = trainer.state_tensors()
         found = Checkpoint(copy.deepcopy(trainer.progress), tensors, metrics, self.build)
         try:
             checkpoint.write(self.checkpoints, found)
@@ -178,16 +181,16 @@ class Unfinished:
             f"The checkpoint after update {newest:,} is untouched: `{self.command}` goes on from it, with --finish ends"
         )
 
-    def finish(self, files: dict[str, bytes]) -> None:
+    def publish(self, files: dict[str, bytes]) -> None:
         """Make the folder the run's: write its files, give it its name.
 
         Raises:
             CheckpointError: it cannot be written; the training can still be resumed.
         """
-        probes = sorted((self.folder / "probes").glob("*.safetensors"))
-        sealed.write_files(self.folder, files, also=probes)
-        with sealed.saying(self.run):
-            sealed.replace(self.folder, self.run)
+        snapshots = sorted((self.folder / "snapshots").glob("*.safetensors"))
+        atomic.write_files(self.folder, files, also=snapshots)
+        with atomic.write_errors(self.run):
+            atomic.replace(self.folder, self.run)
         for part in ("plan", "checkpoints"):  # only now: until here they are what a kill would leave
             shutil.rmtree(self.run / part, ignore_errors=True)
 
@@ -199,13 +202,13 @@ class Unfinished:
         if time.perf_counter() - self._saved < LEAST_SECONDS:
             return False
         if self._size is None:
-            self._size = _size(trainer.snapshot())
+            self._size = _size(trainer.state_tensors())
         return progress.seconds["checkpoint"] + self._size / self._rate <= SHARE * progress.total_seconds
 
-    def _probe(self, trainer: Trainer) -> None:
-        path = self.folder / "probes" / f"update-{trainer.progress.update}.safetensors"
+    def _save_snapshot(self, trainer: Trainer) -> None:
+        path = self.folder / "snapshots" / f"update-{trainer.progress.update}.safetensors"
         tensors = {name: value.detach().cpu().half() for name, value in trainer.model.state_dict().items()}
-        with sealed.saying(path):
+        with atomic.write_errors(path):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(safetensors.torch.save(tensors))
 
@@ -215,25 +218,25 @@ def _size(tensors: Mapping[str, Tensor]) -> int:
 
 
 @cache
-def probed(updates: int) -> frozenset[int]:
+def snapshot_updates(updates: int) -> frozenset[int]:
     """The updates after which weights are kept: ten, the same factor apart (fewer, where two fall on the same one)."""
-    return frozenset(round(updates ** (i / (PROBES - 1))) for i in range(PROBES))
+    return frozenset(round(updates ** (i / (SNAPSHOTS - 1))) for i in range(SNAPSHOTS))
 
 
 @contextmanager
-def begin(run: Path, *, overwrite: bool) -> Iterator[Unfinished]:
+def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
     """Hold a fresh folder for a training; an error before its first checkpoint leaves nothing behind.
 
     Raises:
         ConfigError: `run` is there and is not to be overwritten, or another process is writing it.
     """
     refuse_existing(run, overwrite=overwrite)
-    unfinished = Unfinished(run)
+    unfinished = PartialRun(run)
     folder = unfinished.folder
-    with sealed.saying(run):
+    with atomic.write_errors(run):
         folder.mkdir(parents=True, exist_ok=True)
     with held(folder, run):
-        refuse_unfinished(folder, run, overwrite=overwrite)
+        refuse_resumable(folder, run, overwrite=overwrite)
         for path in folder.iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
         try:
@@ -245,7 +248,7 @@ def begin(run: Path, *, overwrite: bool) -> Iterator[Unfinished]:
 
 
 @contextmanager
-def go_on(run: Path) -> Iterator[Unfinished]:
+def resume_partial(run: Path) -> Iterator[PartialRun]:
     """Hold the folder of a training that was interrupted. `run` is the run's folder, or that of its training.
 
     Raises:
@@ -262,4 +265,4 @@ def go_on(run: Path) -> Iterator[Unfinished]:
     with held(folder, run):
         if not (folder / "plan").is_dir():
             raise ConfigError(f"{folder} was left before its training began: there is nothing to resume; train again")
-        yield Unfinished(run)
+        yield PartialRun(run)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.data.report.charts import Bars
-from unrolled.data.report.findings import Finding, Report, Witness, spread, table
+from unrolled.data.report.issues import Issue, IssueExample, Report, spread, table
 
-FINDING = Finding("odd rows", 2, "2 rows are odd", (Witness("a.csv, line 3", "odd"),), "mend them")
+FINDING = Issue("odd rows", 2, "2 rows are odd", (IssueExample("a.csv, line 3", "odd"),), "mend them")
 
 
 @dataclass(frozen=True)
 class Small(Report):
-    findings: tuple[Finding, ...] = ()
+    issues: tuple[Issue, ...] = ()
     problem: str | None = None
 
     def lines(self):
@@ -23,7 +23,7 @@ class Small(Report):
 
 def test_a_report_ends_with_its_findings():
     assert Small((FINDING,)).text().splitlines() == [
-        "small data", "", "findings:", "  odd rows: 2 rows are odd", "    a.csv, line 3: odd", "    do: mend them",
+        "small data", "", "issues:", "  odd rows: 2 rows are odd", "    a.csv, line 3: odd", "    do: mend them",
     ]  # fmt: skip
     assert Small().text() == "small data\n\nfindings: none"
     assert Small(problem="no column").text() == "small data"
@@ -31,7 +31,7 @@ def test_a_report_ends_with_its_findings():
 
 def test_a_report_is_json_and_a_picture():
     values = json.loads(json.dumps(Small((FINDING,)).to_dict()))
-    assert values["findings"][0]["witnesses"] == [{"where": "a.csv, line 3", "row": "odd"}]
+    assert values["issues"][0]["witnesses"] == [{"where": "a.csv, line 3", "row": "odd"}]
     assert ">all</text>" in Small().picture()
 
 

@@ -21,7 +21,7 @@ def test_the_states_are_the_module_s_outputs(kind: str, layers: int, both: bool)
     x, hx = torch.randn(B, T, D), torch.randn(layers * (1 + both), B, H)
     state = (hx, torch.randn_like(hx)) if kind == "LSTM" else hx
     y, final = module(x, state)
-    trace = unrolled.trace(module, x, state, row=1)
+    trace = unrolled.trace(module, x, state, sequence=1)
     cell = {"RNN": "elman"}.get(kind, kind.lower())
     top = [trace[f"{cell}.l{layers - 1}.{side}h"] for side in (("", "reverse.") if both else ("",))]
     close(torch.cat(top, dim=1), y[1])
@@ -35,7 +35,7 @@ def test_the_gates_obey_torch_s_equations() -> None:
     module = nn.GRU(D, H)  # time first
     x = torch.randn(T, B, D)
     y, _ = module(x)
-    trace = unrolled.trace(module, x, row=2)
+    trace = unrolled.trace(module, x, sequence=2)
     before = torch.cat([torch.zeros(1, H), y[:-1, 2]])
     a, b = x[:, 2] @ module.weight_ih_l0.T + module.bias_ih_l0, before @ module.weight_hh_l0.T + module.bias_hh_l0
     r, z = (a + b)[:, : 2 * H].sigmoid().chunk(2, dim=1)
@@ -59,7 +59,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"with D=4: got \(7, 3\)"):
         unrolled.trace(module, torch.zeros(T, 3))
     with pytest.raises(ShapeError, match="one of the 3 rows of x: got 3"):
-        unrolled.trace(module, torch.zeros(T, B, D), row=3)
+        unrolled.trace(module, torch.zeros(T, B, D), sequence=3)
     with pytest.raises(ShapeError, match="2 of them: got"):
         unrolled.trace(module, torch.zeros(T, B, D), torch.zeros(1, B, H))
 

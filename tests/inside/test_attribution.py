@@ -1,4 +1,4 @@
-"""Influence by its definitions: finite differences in float64, and one replacement at a time."""
+"""Attribution by its definitions: finite differences in float64, and one replacement at a time."""
 
 import copy
 import math
@@ -11,8 +11,8 @@ from torch import Tensor
 
 import small
 from unrolled.inside import Example
+from unrolled.inside.attribution import attribution
 from unrolled.inside.copies import sides
-from unrolled.inside.influence import influence
 from unrolled.inside.observe import observe
 from unrolled.inside.trace import Header
 from unrolled.training import Run
@@ -65,7 +65,7 @@ def log_prob(model: Any, example: Example, changed: dict[str, Tensor]) -> Tensor
 
     with torch.no_grad():
         say("source.")
-        state = None if example.source is None else model.begin(example.source.ids)
+        state = None if example.source is None else model.encode(example.source.ids)
         done()
         say("")
         inputs = changed.get("", example.inputs[0])[None] if model.embedding is None else example.inputs
@@ -78,7 +78,7 @@ def log_prob(model: Any, example: Example, changed: dict[str, Tensor]) -> Tensor
 @EVERY
 def test_reach_and_gradient_by_finite_differences(name: str) -> None:
     model, example = prepared(name)
-    found = influence(model, example)
+    found = attribution(model, example)
     step = 1e-5
     for side in sides(model, example):
         slopes = torch.empty(len(example.steps), *side.vectors.shape, dtype=torch.float64)
@@ -89,14 +89,14 @@ def test_reach_and_gradient_by_finite_differences(name: str) -> None:
                 vectors[tuple(place)] += sign * step
                 ends.append(log_prob(model, example, {side.prefix: vectors}))
             slopes[(slice(None), *place)] = (ends[0] - ends[1]) / (2 * step)
-        close(found[f"{side.prefix}reach"], slopes.norm(dim=2))
-        close(found[f"{side.prefix}gradient_input"], (slopes * side.vectors).sum(dim=2))
+        close(found[f"{side.prefix}gradient_norm"], slopes.norm(dim=2))
+        close(found[f"{side.prefix}input_x_gradient"], (slopes * side.vectors).sum(dim=2))
 
 
 @EVERY
-def test_ablation_by_its_definition(name: str) -> None:
+def test_occlusion_by_its_definition(name: str) -> None:
     model, example = prepared(name)
-    found = influence(model, example)
+    found = attribution(model, example)
     whole = log_prob(model, example, {})
     for side in sides(model, example):
         nothing = torch.zeros_like(side.vectors[0])
@@ -106,17 +106,17 @@ def test_ablation_by_its_definition(name: str) -> None:
             vectors = side.vectors.clone()
             vectors[s] = nothing
             lost = (whole - log_prob(model, example, {side.prefix: vectors})) / math.log(2)
-            close(found[f"{side.prefix}ablation"][:, s], lost)
+            close(found[f"{side.prefix}occlusion"][:, s], lost)
 
 
 @pytest.mark.parametrize("at_once", [1, 7])
 @pytest.mark.parametrize("name", ["once", "text", "pair", "tag", "one-sequence"])
 def test_chunks_change_nothing(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, example = prepared(name)
-    whole = influence(model, example)
+    whole = attribution(model, example)
     monkeypatch.setattr("unrolled.inside.copies.AT_ONCE", at_once)
-    monkeypatch.setattr("unrolled.inside.influence.AT_ONCE", at_once)
-    for key, value in influence(model, example).items():
+    monkeypatch.setattr("unrolled.inside.attribution.AT_ONCE", at_once)
+    for key, value in attribution(model, example).items():
         close(value, whole[key])
 
 

@@ -1,4 +1,4 @@
-"""Who can reach whom: reach, retention and ablation of every answer by every token, on one scale for all traces."""
+"""Who can gradient_norm whom: gradient_norm, retention and occlusion of every answer by every token, on one scale for all traces."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["draw", "shows"]
 
 DECADES = 6  # of a scale in powers of ten, down from the largest number
 MEANINGS = {
-    "reach": "Reach: how much the answer's log-probability changes as the token's vector moves; in powers of ten.",
+    "gradient_norm": "Reach: how much the answer's log-probability changes as the token's vector moves; in powers of ten.",
     "retention": "Retention: what the direct path alone keeps from one step to another, other ways left out.",
-    "ablation": "Ablation: how many bits the answer loses when the token is replaced; below 0, it gains.",
+    "occlusion": "Occlusion: how many bits the answer loses when the token is replaced; below 0, it gains.",
     "path_length": "Path length: nonlinear steps on the shortest way, whatever they carry.",
 }
 
@@ -59,10 +59,10 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
         parts += [heading(trace, traces), panels(drawn, 20), Drawing(0, 8, "")]
     legends = panels([legend(scale, _said(kind)) for kind, scale in scales.items()], 16)
     caption = (
-        "Influence of every token, a column, on every answer, a row; absolute, on one scale for all traces. "
+        "Attribution of every token, a column, on every answer, a row; absolute, on one scale for all traces. "
         + " ".join(MEANINGS[kind] for kind in kinds)
     )
-    return Figure("Who can reach whom", svg.above([*parts, legends], 4), caption)
+    return Figure("Who can gradient_norm whom", svg.above([*parts, legends], 4), caption)
 
 
 def _kind(name: str) -> str:
@@ -75,7 +75,7 @@ def _said(kind: str) -> str:
 
 
 def _scale(kind: str, most: float) -> Scale:
-    if kind == "ablation":
+    if kind == "occlusion":
         return Scale.signed(most or 1)
     if kind == "retention":
         return Scale(10.0**-DECADES, 1, log=True)

@@ -30,7 +30,7 @@ def score_targets(model: Model, pairs: PairSequences) -> Scored:
     nats, right = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)
     for rows in by_length(pairs.lengths, BATCH_TOKENS):
         batch = pairs.pad(rows).to(device)
-        logits, _ = model(batch.ids, model.begin(batch.source, batch.source_lengths), batch.lengths)
+        logits, _ = model(batch.ids, model.encode(batch.source, batch.source_lengths), batch.lengths)
         lost = F.cross_entropy(logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=PAD)
         nats[rows] = lost.double().sum(dim=1).cpu()
         right[rows] = ((logits.argmax(dim=2) == batch.targets) & (batch.targets != PAD)).sum(dim=1).cpu()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from unrolled import sealed
+from unrolled import atomic
 from unrolled.errors import CheckpointError
 
 FILES = {"a.bin": b"a" * 5000, "b.json": b"{}"}
@@ -19,19 +19,19 @@ OTHER = {"a.bin": b"other", "b.json": b"[]"}
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    sealed.write(tmp_path / "x", FILES)
-    assert sealed.read(tmp_path / "x", FILES) == FILES
+    atomic.write(tmp_path / "x", FILES)
+    assert atomic.read(tmp_path / "x", FILES) == FILES
     assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["SHA256SUMS", "a.bin", "b.json"]
     done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path / "x", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    sealed.write(tmp_path / "x", OTHER)
-    assert sealed.read(tmp_path / "x", FILES) == OTHER
+    atomic.write(tmp_path / "x", OTHER)
+    assert atomic.read(tmp_path / "x", FILES) == OTHER
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("name", [*FILES, "SHA256SUMS"])
 def test_every_flipped_bit_is_noticed(name: str, tmp_path: Path) -> None:
-    sealed.write(tmp_path / "x", {"a.bin": b"abc", "b.json": b"{}"})
+    atomic.write(tmp_path / "x", {"a.bin": b"abc", "b.json": b"{}"})
     path = tmp_path / "x" / name
     whole = path.read_bytes()
     for bit in range(8 * len(whole)):
@@ -39,7 +39,7 @@ def test_every_flipped_bit_is_noticed(name: str, tmp_path: Path) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"a\.bin|b\.json|SHA256SUMS"):
-            sealed.read(tmp_path / "x", FILES)
+            atomic.read(tmp_path / "x", FILES)
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -50,7 +50,7 @@ def test_an_error_at_any_write_leaves_what_was_there(
     """Every call of the system that writes fails once, in turn."""
     home = {"fsync": os, "rename": Path, "open": Path}[what]
     as_ever = getattr(home, what)
-    sealed.write(tmp_path / "x", FILES)
+    atomic.write(tmp_path / "x", FILES)
 
     def write(failing: int) -> bool:
         """Write, with the n-th call failing; False if there are fewer."""
@@ -63,7 +63,7 @@ def test_an_error_at_any_write_leaves_what_was_there(
 
         with monkeypatch.context() as patch:
             patch.setattr(home, what, call)
-            sealed.write(tmp_path / "x", OTHER)
+            atomic.write(tmp_path / "x", OTHER)
         return next(calls) <= failing
 
     refused = f"{tmp_path / 'x'} cannot be written: {os.strerror(error)}; what was there before is unchanged"
@@ -72,7 +72,7 @@ def test_an_error_at_any_write_leaves_what_was_there(
         with pytest.raises(CheckpointError, match=re.escape(refused)):
             write(failing)
         last = what == "fsync" and failing == most - 1  # of the parent, after the rename
-        assert sealed.read(tmp_path / "x", FILES) == (OTHER if last else FILES)
+        assert atomic.read(tmp_path / "x", FILES) == (OTHER if last else FILES)
     assert write(most), "there are no more calls"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
@@ -91,30 +91,30 @@ def killed_at(folder: Path, call: int) -> None:
 
     for home, name in [(os, "fsync"), (os, "mkdir"), (os, "rename"), (os, "unlink"), (os, "rmdir"), (Path, "open")]:
         setattr(home, name, counted(getattr(home, name)))
-    sealed.write(folder, OTHER)
-    sealed.write(folder, FILES)
+    atomic.write(folder, OTHER)
+    atomic.write(folder, FILES)
 
 
 def test_a_kill_at_any_call_leaves_a_folder_that_is_whole_or_can_be_found(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     for call in range(0, 40, 3):
         folder = tmp_path / str(call) / "x"
-        sealed.write(folder, FILES)
+        atomic.write(folder, FILES)
         process = context.Process(target=killed_at, args=(folder, call))
         process.start()
         process.join()
         old = folder.with_name(".x.old")
-        assert sealed.read(folder if folder.exists() else old, FILES) in (FILES, OTHER)
-        sealed.write(folder, OTHER)
-        assert sealed.read(folder, FILES) == OTHER
+        assert atomic.read(folder if folder.exists() else old, FILES) in (FILES, OTHER)
+        atomic.write(folder, OTHER)
+        assert atomic.read(folder, FILES) == OTHER
         assert [path.name for path in folder.parent.iterdir()] == ["x"], "what a kill left is cleared away"
     assert process.exitcode == 0
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib\nfrom unrolled import sealed\n"
-        "with sealed.lock(pathlib.Path(sys.argv[1])) as ours:\n    print(ours, flush=True)\n    sys.stdin.read()\n"
+        "import sys, pathlib\nfrom unrolled import atomic\n"
+        "with atomic.lock(pathlib.Path(sys.argv[1])) as ours:\n    print(ours, flush=True)\n    sys.stdin.read()\n"
     )
 
     def other() -> subprocess.Popen:
@@ -124,13 +124,13 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
     with other() as holder:
         assert holder.stdout.readline() == "True\n"
-        with sealed.lock(tmp_path) as ours:
+        with atomic.lock(tmp_path) as ours:
             assert not ours
         holder.kill()
-    with sealed.lock(tmp_path) as ours:
+    with atomic.lock(tmp_path) as ours:
         assert ours, "a kill leaves no lock behind"
         tmp_path.rename(tmp_path.with_name("renamed"))
-        with sealed.lock(tmp_path.with_name("renamed")) as again:
+        with atomic.lock(tmp_path.with_name("renamed")) as again:
             assert not again, "a rename keeps the lock"
-    with sealed.lock(tmp_path.with_name("renamed")) as ours:
+    with atomic.lock(tmp_path.with_name("renamed")) as ours:
         assert ours

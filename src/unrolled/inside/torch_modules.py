@@ -21,8 +21,8 @@ __all__ = ["of_module"]
 
 
 @torch.no_grad()
-def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, row: int = 0) -> Trace:
-    """Return every gate and state of one row of a call `module(x, hx)`, as in eval mode.
+def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
+    """Return every gate and state of one sequence of a call `module(x, hx)`, as in eval mode.
 
     A torch.nn.RNN, LSTM or GRU, or one of unrolled.nn; of any number of layers, in one direction or both, with biases
     or without, in the names of `names.py` without a prefix: `lstm.l0.f`, `gru.l1.reverse.z`.
@@ -30,10 +30,10 @@ def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, row: int = 0) ->
     Args:
         x: as the module takes it, (T, B, D), (B, T, D) where it is batch_first, or (T, D).
         hx: its first state, or None: zeros.
-        row: which of the B rows.
+        sequence: the index of the sequence in the batch.
 
     Raises:
-        ConfigError: the module is another, or has a proj_size. ShapeError: x or hx of another shape, or no such row.
+        ConfigError: the module is another, or has a proj_size. ShapeError: x or hx of another shape, or no such sequence.
     """
     layer = from_torch(module).eval()
     if not isinstance(x, Tensor) or x.dim() not in (2, 3) or x.shape[-1] != module.input_size:
@@ -43,16 +43,19 @@ def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, row: int = 0) ->
         x, hx = x.unsqueeze(0), _each(hx, lambda state: state.unsqueeze(1))
     elif not module.batch_first:
         x = x.transpose(0, 1)
-    if not 0 <= row < len(x):
-        raise ShapeError(f"row must be one of the {len(x)} rows of x: got {row}")
+    if not 0 <= sequence < len(x):
+        raise ShapeError(f"sequence must be below the batch size, {len(x)}: got {sequence}")
     names: dict[nn.Module, str] = named(layer)
     with watching(names) as notes:
-        layer(x[row : row + 1], _state(layer, module, _each(hx, lambda state: state[:, row : row + 1])))
-    found = {"inputs": x[row], **dict(tensors(notes, names))}
+        layer(
+            x[sequence : sequence + 1],
+            _state(layer, module, _each(hx, lambda state: state[:, sequence : sequence + 1])),
+        )
+    found = {"inputs": x[sequence], **dict(tensors(notes, names))}
     found |= memory(layer, found)
     cell = next(kind(part.cell) for part in names if isinstance(part, Recurrent))
     steps = tuple(map(str, range(x.shape[1])))
-    about = Header(run=type(module).__name__, row=cell, cell=cell, tokens=steps)
+    about = Header(run=type(module).__name__, model_name=cell, cell=cell, tokens=steps)
     return Trace(about, {name: kept(value) for name, value in found.items()})
 
 

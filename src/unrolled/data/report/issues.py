@@ -1,7 +1,7 @@
-"""What is said of data before anything is trained on them: a report, with findings, and a picture.
+"""What is said of data before anything is trained on them: a report, with issues, and a picture.
 
 Every task has a report of its own (`Task.inspect`). What they share stands here: how they are printed, and what a
-finding is, a thing in the data that a training would suffer from in silence.
+issue is, a thing in the data that a training would suffer from in silence.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from numpy.typing import NDArray
 from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.report.charts import Panel, draw
 
-__all__ = ["SHOWN", "Finding", "Report", "Witness", "loads", "spread", "table"]
+__all__ = ["SHOWN", "Issue", "IssueExample", "Report", "loads", "spread", "table"]
 
 SHOWN = 3
-"""How many rows a finding shows."""
+"""How many rows a issue shows."""
 
 
 @dataclass(frozen=True)
-class Witness:
-    """A row that shows a finding."""
+class IssueExample:
+    """A row that shows a issue."""
 
     where: str  # "reviews.csv, line 3"
     row: str  # what stands there, safe for one line
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """Something in the data that a training would suffer from in silence."""
 
     kind: str  # for programs: "conflicting labels"
     count: int  # of rows, labels or whatever the sentence counts
     sentence: str
-    witnesses: tuple[Witness, ...]  # the first of them
+    witnesses: tuple[IssueExample, ...]  # the first of them
     advice: str
 
     def lines(self) -> Iterator[str]:
-        """Yield the finding as lines to print."""
+        """Yield the issue as lines to print."""
         yield f"  {self.kind}: {self.sentence}"
-        yield from (f"    {witness.where}: {witness.row}" for witness in self.witnesses)
+        yield from (f"    {issue_example.where}: {issue_example.row}" for issue_example in self.witnesses)
         yield f"    do: {self.advice}"
 
 
@@ -52,7 +52,7 @@ class Report(ABC):
     """What is understood of data. A dataclass of JSON values; `problem` says why the rest is empty, if it is."""
 
     problem: str | None
-    findings: tuple[Finding, ...]
+    issues: tuple[Issue, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -61,7 +61,7 @@ class Report(ABC):
 
     def text(self) -> str:
         """Return the report as lines to print."""
-        return "\n".join([*self.lines(), *(() if self.problem else self._findings())])
+        return "\n".join([*self.lines(), *(() if self.problem else self._issues())])
 
     def picture(self) -> str:
         """Return a picture of the data as SVG: the same report gives the same bytes."""
@@ -69,17 +69,17 @@ class Report(ABC):
 
     @abstractmethod
     def lines(self) -> Iterator[str]:
-        """Yield the report as lines to print, all but the findings."""
+        """Yield the report as lines to print, all but the issues."""
 
     @abstractmethod
     def panels(self) -> list[Panel]:
         """Return what the picture shows; nothing where there is a problem."""
 
-    def _findings(self) -> Iterator[str]:
+    def _issues(self) -> Iterator[str]:
         yield ""
-        yield "findings:" if self.findings else "findings: none"
-        for finding in self.findings:
-            yield from finding.lines()
+        yield "issues:" if self.issues else "issues: none"
+        for issue in self.issues:
+            yield from issue.lines()
 
 
 def spread(lengths: NDArray[np.integer[Any]]) -> dict[str, float]:

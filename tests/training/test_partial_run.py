@@ -16,11 +16,11 @@ import safetensors.torch
 import torch
 
 from small import SMALL, pairs, write_csv, write_text
-from unrolled import api, sealed
+from unrolled import api, atomic
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted, TrainingError
 from unrolled.runs.claim import next_run
 from unrolled.training import Run, Trainer, checkpoint
-from unrolled.training.unfinished import Unfinished, begin, probed
+from unrolled.training.partial_run import PartialRun, snapshot_updates, start_partial
 
 UPDATES = 12
 SETTINGS = SMALL | {"updates": UPDATES, "evaluate_every": 3, "checkpoint_every": 5, "batch_tokens": 60, "patience": 0}
@@ -85,12 +85,12 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, update: int = 4, 
 
 
 OPTIONS: list[dict[str, Any]] = [
-    {"row": "gru"},
-    {"row": "feedforward"},
-    {"row": "lstm", "num_layers": 2, "dropout": 0.5, "variational": True, "recurrent_dropout": 0.3},
-    {"row": "elman", "average": 0.9, "accumulate": 2},
-    {"row": "gru", "schedule": "plateau", "plateau_patience": 1, "evaluate_every": 1, "learning_rate": 0.5},
-    {"row": "gru", "patience": 2, "evaluate_every": 2, "learning_rate": 0.03, "updates": 60},
+    {"model": "gru"},
+    {"model": "feedforward"},
+    {"model": "lstm", "num_layers": 2, "dropout": 0.5, "variational": True, "recurrent_dropout": 0.3},
+    {"model": "elman", "average": 0.9, "accumulate": 2},
+    {"model": "gru", "schedule": "plateau", "plateau_patience": 1, "evaluate_every": 1, "learning_rate": 0.5},
+    {"model": "gru", "patience": 2, "evaluate_every": 2, "learning_rate": 0.03, "updates": 60},
 ]
 
 
@@ -132,7 +132,13 @@ def test_a_language_model_resumed_ends_with_the_same_bits(
     row: str, stop: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_text(tmp_path / "text.txt")
-    settings = SMALL | {"task": "generate", "row": row, "updates": UPDATES, "checkpoint_every": 5, "evaluate_every": 3}
+    settings = SMALL | {
+        "task": "generate",
+        "model": row,
+        "updates": UPDATES,
+        "checkpoint_every": 5,
+        "evaluate_every": 3,
+    }
     settings |= {"streams": 3, "chunk": 8, "patience": 0}
     alone = api.train(data, out=tmp_path / "alone", **settings)
     stops_at(monkeypatch, 8, stop)
@@ -147,7 +153,7 @@ def test_a_language_model_resumed_ends_with_the_same_bits(
 
 def test_killed_before_its_first_checkpoint_it_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = api.train(pairs(), out=tmp_path / "alone", **SETTINGS)
-    monkeypatch.setattr("unrolled.training.unfinished.shutil.rmtree", lambda *_, **__: None)  # a kill clears nothing
+    monkeypatch.setattr("unrolled.training.partial_run.shutil.rmtree", lambda *_, **__: None)  # a kill clears nothing
     stops_at(monkeypatch, 4, kill)
     with pytest.raises(Killed):
         api.train(pairs(), out=tmp_path / "run", **SETTINGS)
@@ -199,7 +205,7 @@ def test_it_can_be_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("settings", "message"),
     [
         ({"hidden_size": 9}, "goes on with the settings it began with: hidden_size was 5, is 9. Leave them out"),
-        ({"updates": 99, "row": "lstm"}, "updates was 12, is 99; row was 'gru', is 'lstm'"),
+        ({"updates": 99, "model": "lstm"}, "updates was 12, is 99; model was 'gru', is 'lstm'"),
         ({"hiden_size": 9}, 'unknown setting "hiden_size"'),
     ],
 )
@@ -215,7 +221,7 @@ def test_other_settings_are_refused(
 def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = interrupted(tmp_path, monkeypatch)
     write_csv(tmp_path / "data.csv", [*pairs(), ("one more that was not there", "pos")])
-    with pytest.raises(DataError, match=r"(?s)data.csv: the \w+ part is not the one .*: rows was \d+, is \d+; finger"):
+    with pytest.raises(DataError, match=r"(?s)data.csv: the \w+ split is not the one .*: rows was \d+, is \d+; finger"):
         api.resume(folder)
     (tmp_path / "data.csv").unlink()
     with pytest.raises(DataError, match="the data of the training are there no more"):
@@ -231,7 +237,7 @@ def test_python_objects_are_given_again(tmp_path: Path, monkeypatch: pytest.Monk
         api.train(pairs(), out=tmp_path / "run", **SETTINGS)
     with pytest.raises(DataError, match=r"(?s)Python objects, which are not kept.*unrolled.resume\(folder, data\)"):
         api.resume(tmp_path / "run")
-    with pytest.raises(DataError, match="part is not the one that the training began with"):
+    with pytest.raises(DataError, match="split is not the one that the training began with"):
         api.resume(tmp_path / "run", pairs(50))
     assert bits(api.resume(tmp_path / "run", pairs())) == bits(alone)
 
@@ -272,7 +278,7 @@ def test_a_damaged_plan_is_named(name: str, tmp_path: Path, monkeypatch: pytest.
 def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, monkeypatch)
     (tmp_path / "run.partial").rename(tmp_path / "gru.partial")
-    interrupted(tmp_path, monkeypatch, row="lstm")
+    interrupted(tmp_path, monkeypatch, model="lstm")
     for folder in (tmp_path / "run.partial" / "checkpoints").iterdir():
         folder.rename(tmp_path / "gru.partial" / "checkpoints" / "update-99")
         break
@@ -296,7 +302,7 @@ def test_what_cannot_be_resumed(tmp_path: Path) -> None:
 
 def test_a_folder_that_another_run_is_writing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = interrupted(tmp_path, monkeypatch)
-    with sealed.lock(tmp_path / "run.partial"):
+    with atomic.lock(tmp_path / "run.partial"):
         for overwrite in (False, True):
             with pytest.raises(ConfigError, match="another process is training .*run in .*run.partial: wait"):
                 api.train(pairs(), out=folder, overwrite=overwrite, **SMALL)
@@ -321,17 +327,17 @@ def test_the_run_that_is_there_stays_until_the_new_one_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = api.train(pairs(), out=tmp_path / "run", **SMALL)
-    folder = interrupted(tmp_path, monkeypatch, overwrite=True, row="lstm")
-    assert api.load(folder).config.row == "gru"
+    folder = interrupted(tmp_path, monkeypatch, overwrite=True, model="lstm")
+    assert api.load(folder).config.model.name == "gru"
     assert bits(api.load(folder))[0] == bits(first)[0]
-    assert api.resume(folder).config.row == "lstm"
-    assert api.load(folder).config.row == "lstm"
+    assert api.resume(folder).config.model.name == "lstm"
+    assert api.load(folder).config.model.name == "lstm"
 
 
 def test_an_error_before_the_first_checkpoint_leaves_nothing(tmp_path: Path) -> None:
     def fails() -> None:
-        with begin(tmp_path / "run", overwrite=False) as unfinished:
-            (unfinished.folder / "metrics.jsonl").write_text("half")
+        with start_partial(tmp_path / "run", overwrite=False) as partial:
+            (partial.folder / "metrics.jsonl").write_text("half")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -360,13 +366,13 @@ def test_the_next_free_folder(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file that the second checkpoint writes is the one for which there is no more room, in turn."""
     alone = api.train(write_csv(tmp_path / "data.csv"), out=tmp_path / "alone", **SETTINGS)
-    as_ever, save = os.fsync, Unfinished.save
+    as_ever, save = os.fsync, PartialRun.save
     calls: Iterator[int] = iter(())
 
-    def save_with_little_room(unfinished: Unfinished, trainer: Trainer) -> None:
+    def save_with_little_room(partial: PartialRun, trainer: Trainer) -> None:
         nonlocal calls
         calls = iter(range(room, -1, -1) if trainer.progress.update == 10 else range(100, 0, -1))
-        save(unfinished, trainer)
+        save(partial, trainer)
         calls = iter(())
 
     def fsync(descriptor: int) -> None:
@@ -377,7 +383,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
     room = 0
     while room < 5:
         with monkeypatch.context() as patch:
-            patch.setattr(Unfinished, "save", save_with_little_room)
+            patch.setattr(PartialRun, "save", save_with_little_room)
             patch.setattr(os, "fsync", fsync)
             with pytest.raises(CheckpointError) as refused:
                 api.train(tmp_path / "data.csv", out=tmp_path / "run", overwrite=True, **SETTINGS)
@@ -390,17 +396,17 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 def test_a_limit_on_the_size_of_files_is_met_like_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system itself refuses here, in the middle of a file."""
     folder = interrupted(tmp_path, monkeypatch, 6)
-    save, before = Unfinished.save, resource.getrlimit(resource.RLIMIT_FSIZE)
+    save, before = PartialRun.save, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def limited(unfinished: Unfinished, trainer: Trainer) -> None:
+    def limited(partial: PartialRun, trainer: Trainer) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
         try:
-            save(unfinished, trainer)
+            save(partial, trainer)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Unfinished, "save", limited)
+        patch.setattr(PartialRun, "save", limited)
         with pytest.raises(
             CheckpointError, match="update-10 cannot be written: File too large; .* after update 7 is unt"
         ):
@@ -424,7 +430,7 @@ def test_a_disk_that_is_full_elsewhere_loses_nothing(
                 Path, "open", lambda path, mode="r", *a, **o: full() if mode == "ab" else as_ever(path, mode, *a, **o)
             )
         else:
-            patch.setattr("unrolled.sealed.replace", full)
+            patch.setattr("unrolled.atomic.replace", full)
         with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
             api.resume(folder)
     assert api.resume(folder).path == folder
@@ -452,22 +458,22 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before(
     assert api.resume(tmp_path / "run", pairs(), finish=True).record["training"]["updates"] == 6
 
 
-def test_probes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = api.train(write_csv(tmp_path / "data.csv"), out=tmp_path / "alone", keep="probes", **SETTINGS)
-    assert probed(UPDATES) == {1, 2, 3, 4, 5, 7, 9, 12}
-    assert len(probed(10_000)) == 10
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "alone" / "probes").iterdir()}
-    assert kept.keys() == {f"update-{update}.safetensors" for update in probed(UPDATES)}
+def test_snapshots_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = api.train(write_csv(tmp_path / "data.csv"), out=tmp_path / "alone", keep="snapshots", **SETTINGS)
+    assert snapshot_updates(UPDATES) == {1, 2, 3, 4, 5, 7, 9, 12}
+    assert len(snapshot_updates(10_000)) == 10
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "alone" / "snapshots").iterdir()}
+    assert kept.keys() == {f"update-{update}.safetensors" for update in snapshot_updates(UPDATES)}
     last = safetensors.torch.load(kept["update-12.safetensors"])
     assert {name: value.shape for name, value in last.items()} == {
         name: value.shape for name, value in alone.model.state_dict().items()
     }
     assert all(value.dtype == torch.float16 for value in last.values())
     sums = (tmp_path / "alone" / "SHA256SUMS").read_text()
-    assert all(f"  probes/{name}" in sums for name in kept)
-    folder = interrupted(tmp_path, monkeypatch, 7, keep="probes")
+    assert all(f"  snapshots/{name}" in sums for name in kept)
+    folder = interrupted(tmp_path, monkeypatch, 7, keep="snapshots")
     api.resume(folder)
-    assert {path.name: path.read_bytes() for path in (folder / "probes").iterdir()} == kept
+    assert {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()} == kept
 
 
 def test_checkpoints_take_their_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,17 @@
-"""Influence: what of the input moved an answer, and how far back it reaches, in absolute units.
+"""Attribution: what of the input moved an answer, and how far back it reaches, in absolute units.
 
 For answer a, asked for y_a, and the vector x_s of the token at step s:
 
-    reach[a, s]          = ‖∂ ln p(y_a) / ∂ x_s‖₂                           nats a unit of the vector
-    gradient_input[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                        nats
-    ablation[a, s]       = log₂ p(y_a) − log₂ p(y_a | x̄ in the place of x_s)    bits: above 0, the token helped
+    gradient_norm[a, s]          = ‖∂ ln p(y_a) / ∂ x_s‖₂                           nats a unit of the vector
+    input_x_gradient[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                        nats
+    occlusion[a, s]       = log₂ p(y_a) − log₂ p(y_a | x̄ in the place of x_s)    bits: above 0, the token helped
 
 x̄ is the mean of all tokens' vectors; of images, the mean pixel, which is 0. All three are of the trained network in
 eval mode, whatever its row, so that one scale serves an Elman network and a Transformer. Of a source they have the
 prefix `source.`.
 
 Reach and gradient × input differentiate a copy of the example for each answer, in one backward pass for many copies:
-where no answer depends on later steps, a copy ends with the step of its answer. Ablation reads a copy for each token.
+where no answer depends on later steps, a copy ends with the step of its answer. Occlusion reads a copy for each token.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from unrolled.inside.example import Example
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["ablation", "gradients", "influence"]
+__all__ = ["attribution", "gradients", "occlusion"]
 
 
-def influence(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return reach, gradient × input and ablation, (A, T) each, and (A, S) of a source.
+def attribution(model: Model, example: Example) -> dict[str, Tensor]:
+    """Return gradient_norm, gradient × input and occlusion, (A, T) each, and (A, S) of a source.
 
     Args:
         model: in eval mode. example: with all of its answers known.
     """
-    return gradients(model, example) | ablation(model, example)
+    return gradients(model, example) | occlusion(model, example)
 
 
 def gradients(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return reach and gradient × input of every answer and token; see above."""
+    """Return gradient_norm and gradient × input of every answer and token; see above."""
     read = sides(model, example)
     found = {
         f"{side.prefix}{name}": side.vectors.new_zeros(len(example.steps), len(side.vectors))
-        for name in ("reach", "gradient_input")
+        for name in ("gradient_norm", "input_x_gradient")
         for side in read
     }
     with unlearning(model), torch.enable_grad():
@@ -64,20 +64,22 @@ def gradients(model: Model, example: Example) -> dict[str, Tensor]:
             state = begun(model, read[1], leaves[1]) if len(read) > 1 else None
             asked = own_log_prob(model, example, read[0], leaves[0], state, first, last).sum()
             for side, leaf, slope in zip(read, leaves, torch.autograd.grad(asked, leaves), strict=True):
-                found[f"{side.prefix}reach"][first:last, : leaf.shape[1]] = slope.norm(dim=2)
-                found[f"{side.prefix}gradient_input"][first:last, : leaf.shape[1]] = (slope * leaf.detach()).sum(dim=2)
+                found[f"{side.prefix}gradient_norm"][first:last, : leaf.shape[1]] = slope.norm(dim=2)
+                found[f"{side.prefix}input_x_gradient"][first:last, : leaf.shape[1]] = (slope * leaf.detach()).sum(
+                    dim=2
+                )
     return found
 
 
 @torch.no_grad()
-def ablation(model: Model, example: Example) -> dict[str, Tensor]:
+def occlusion(model: Model, example: Example) -> dict[str, Tensor]:
     """Return what replacing each token takes from each answer, in bits; see above."""
     inputs, *before = sides(model, example)
     state = begun(model, before[0], before[0].vectors[None]) if before else None
     whole = log_prob(model, example, inputs, inputs.vectors[None], state)[0]  # (A,)
-    found = {"ablation": _of_inputs(model, example, inputs, state, whole)}
+    found = {"occlusion": _of_inputs(model, example, inputs, state, whole)}
     for side in before:
-        found[f"{side.prefix}ablation"] = _of_source(model, example, inputs, side, whole)
+        found[f"{side.prefix}occlusion"] = _of_source(model, example, inputs, side, whole)
     return {name: lost.T / math.log(2) for name, lost in found.items()}
 
 

@@ -1,0 +1,216 @@
+"""A trained language model: decode, stream, evaluate, and the example that `explain` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unrolled.config import from_flat
+from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
+from unrolled.data.encoding.tokenizers import BOS, SPECIAL
+from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import LONGEST
+from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.evaluation import GenerationResult, evaluate_generation
+from unrolled.runs.reading import allowed_length
+from unrolled.runs.run import MAX_LENGTH, Run, refuse_gone
+from unrolled.strings import NOT_UNICODE, has_surrogate
+
+if TYPE_CHECKING:
+    from unrolled.inside import Example
+
+__all__ = ["GenerationRun"]
+
+NAMED = 5
+"""How many unknown characters a message names."""
+
+
+class GenerationRun(Run):
+    """A trained language model."""
+
+    answer = "each"
+
+    ASK = '--prompt "a beginning"'
+
+    def decode(
+        self,
+        prompts: str | Iterable[str] = "",
+        *,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+    ) -> list[Continuation]:
+        """Continue one text or many, in their order. A prompt's continuation does not depend on its neighbours.
+
+        Args:
+            prompts: what to continue; "" begins a text.
+            length: most tokens to write.
+            temperature, top_k, top_p, seed: how tokens are chosen, see `unrolled.decoding.Sampling`; at temperature 0
+                none of the others has a use.
+            stop: a text ends before the first of these.
+
+        Raises:
+            DataError: a prompt is not a string, or holds what the run has never seen.
+            ConfigError: a setting out of range or without use.
+        """
+        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        sampling = Sampling.asked(temperature, top_k, top_p, seed)
+        read = [(prompt, self._ids(prompt, number)) for number, prompt in enumerate(prompts)]
+        return decode(self.model, self.tokenizer, read, sampling, length=_length(length), stop=_stops(stop))
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+    ) -> Iterator[str]:
+        """Yield what `decode` would write, piece by piece as it is written; without a length, for ever.
+
+        A recurrent row does so at constant memory and time a token. Arguments and errors are those of `decode`, and
+        raised at once.
+        """
+        sampling, most = Sampling.asked(temperature, top_k, top_p, seed), None if length is None else _length(length)
+        ids = self._ids(prompt, 0)
+        return stream(self.model, self.tokenizer, ids, sampling, length=most, stop=_stops(stop))
+
+    def refuse(self, prompt: str) -> None:
+        """Refuse a prompt that `decode` would refuse.
+
+        Raises:
+            DataError: it holds what the run has never seen.
+        """
+        self._ids(prompt, 0)
+
+    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+        """Return a text, or a list of its tokens, as the model takes it: it is asked for each token, then for more."""
+        from unrolled.inside import Example
+        from unrolled.inside.tokens import read, truncate
+
+        tokens, left = truncate(
+            read(self.tokenizer, given), allowed_length(max_length, self.model.max_length) - 1
+        )  # <bos> is read first
+        self._ids(tokens.text, 0)  # refuses what the run has never seen
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([[BOS, *tokens.ids]]),
+            tokens=(SPECIAL[BOS], *tokens.tokens),
+            spans=((0, 0), *tokens.spans),
+            steps=torch.arange(len(tokens.ids) + 1),
+            answers=torch.tensor([*tokens.ids, -1]),
+            meanings=self.tokenizer.tokens,
+            truncated=left,
+        )
+
+    def evaluate(self, data: object = None, *, cache: str | None = None) -> GenerationResult:
+        """Say how well the model predicts `data`, or the test split it was trained beside.
+
+        Each token is scored once, given all that stands before it, in one stream from the first to the last.
+
+        Args:
+            data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
+            cache: folder for the ids; default: as in training.
+
+        Raises:
+            DataError: a text cannot be read, or (with None) training data that are gone or have changed.
+        """
+        config = self.config.data if cache is None else from_flat({"cache": cache}, base=self.config).data
+        if data is not None:
+            return self.result(load_split(data, config, self.tokenizer))
+        source, recorded = self.record["data"]["source"], self.record["data"]["splits"]["test"]
+        if not recorded["characters"]:
+            raise DataError("this run was trained without a test split", fix=self.GIVE_DATA)
+        refuse_gone(source, config, fix=self.GIVE_DATA)
+        part = load_corpus(source, config, self.tokenizer).splits["test"]
+        if part.fingerprint != recorded["fingerprint"]:
+            raise DataError(
+                "the test split is not the one of the training: the data have changed since",
+                file=str(source),
+                fix=self.GIVE_DATA,
+            )
+        return self.result(part)
+
+    def result(self, part: TextSplit) -> GenerationResult:
+        """Evaluate on a text that is read already."""
+        scored = score_tokens(self.model, part.ids)
+        return evaluate_generation(
+            *scored,
+            characters=part.characters,
+            unknown=part.unknown,
+            train_counts=self.record["data"]["counts"],
+            counts=part.counts(self.tokenizer.vocabulary_size),
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        parts = self.record["data"]["splits"].items()
+        result = self.record["result"]
+        return {
+            "pipeline": "text-generation",
+            "answers": f"It continues a text, {self.config.data.tokenizer} by {self.config.data.tokenizer}: "
+            f"{self.tokenizer.vocabulary_size:,} tokens.",
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "data": ", ".join(f"{part} {values['characters']:,}" for part, values in parts)
+            + " characters. What it writes resembles that text, and is true of nothing.",
+            "result": _result(result) if result else "",
+        }
+
+    def _ids(self, prompt: object, number: int) -> list[int]:
+        """A prompt's ids."""
+        if not isinstance(prompt, str):
+            raise DataError(f"prompt {number} is a {type(prompt).__name__}, not a string", fix="give strings")
+        if has_surrogate(prompt):
+            raise DataError(f"prompt {number} {NOT_UNICODE}", fix="give whole ones")
+        if unknown := self.tokenizer.unknown(prompt):
+            first: dict[str, int] = {}
+            for place, token in unknown:
+                first.setdefault(token, place)
+            shown = ", ".join(_named(token, place) for token, place in islice(first.items(), NAMED))
+            more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
+            raise DataError(
+                f"the text holds what the run has never seen: {shown}{more}",
+                line=number,
+                unit="prompt",
+                row=prompt,
+                fix="leave it out, or train with tokenizer byte or bpe, which know every character",
+            )
+        return [int(i) for ids in self.tokenizer.encode_blocks([prompt]) for i in ids]
+
+
+def _result(result: dict[str, Any]) -> str:
+    low, high = result["bits_per_character_interval"]
+    return (
+        f"On {result['characters']:,} held-out characters: {result['bits_per_character']:.3f} bits per character "
+        f"(95 % interval {low:.3f} to {high:.3f}); {result['loss_nats']:.3f} nats a token, perplexity "
+        f"{result['perplexity']:.2f}. By the frequency of each token alone: "
+        f"{result['frequency_bits_per_character']:.3f} bits."
+    )
+
+
+def _named(token: str, place: int) -> str:
+    code = f" (U+{ord(token):04X})" if len(token) == 1 else ""
+    return f'"{excerpt(token, 20)}"{code} at character {place + 1}'
+
+
+def _length(length: int) -> int:
+    if not 0 <= length <= LONGEST:
+        raise ConfigError(f"length must be from 0 to {LONGEST:,}: got {length}")
+    return length
+
+
+def _stops(stop: str | Sequence[str]) -> list[str]:
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    if "" in stops:
+        raise ConfigError("stop must not be empty: every text holds it at once")
+    return stops

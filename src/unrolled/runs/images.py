@@ -1,0 +1,123 @@
+"""A trained classifier of images: decode, evaluate, and the example that `explain` reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unrolled.data.encoding.pixels import ImageSteps, Pixels
+from unrolled.data.examples.images import Images, load_images, read_images
+from unrolled.data.splits.images import load_image_splits
+from unrolled.decoding import ImageClassification, classify, probabilities
+from unrolled.errors import ConfigError, DataError
+from unrolled.evaluation import ClassificationResult
+from unrolled.runs.classification import Classifier
+from unrolled.runs.reading import log_read, own_test, reading
+from unrolled.runs.run import MAX_LENGTH
+
+if TYPE_CHECKING:
+    from unrolled.inside import Example
+
+__all__ = ["ImageRun", "image_steps"]
+
+
+class ImageRun(Classifier):
+    """A trained classifier of images."""
+
+    ASK = "IMAGE.png"
+    PIPELINE = "image-classification"
+
+    @property
+    def pixels(self) -> Pixels:
+        """How it reads an image."""
+        assert isinstance(self.preprocessor, Pixels)
+        return self.preprocessor
+
+    def decode(self, images: Any, *, on_bad_row: str | None = None) -> list[ImageClassification]:
+        """Answer for one image or many, in their order.
+
+        Args:
+            images: an image file or a list of them, a folder, an IDX file, a sample's part; or an array of the shape
+                and type of training, (N, H, W, C), of which N, and C where it is 1, may be missing.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: an image cannot be read, or is not of the shape or type of those in training.
+        """
+        found = self._read(images, on_bad_row=on_bad_row)
+        places = [found.at(index) for index in range(len(found))]
+        return classify(places, self.labels, probabilities(self.model, self._steps(found)), ImageClassification)
+
+    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+        """Return an image, as `decode` takes it, as the model takes it, all of it: it is asked for its label."""
+        from unrolled.inside import Example
+
+        found = self._read(given)
+        if len(found) != 1:
+            raise DataError(f"one image is looked at at a time: got {len(found):,}", fix="give one")
+        inputs, _ = self._steps(found).pad(torch.tensor([0]))
+        T = inputs.shape[1]
+        return Example(
+            text=found.at(0),
+            inputs=inputs,
+            tokens=tuple(f"{self.pixels.by} {t}" for t in range(T)),
+            spans=(),
+            steps=torch.tensor([T - 1]),
+            answers=torch.tensor([-1]),
+            meanings=self.meanings,
+            also={"image": torch.from_numpy(found.pixels[0]).float()},
+        )
+
+    def evaluate(self, data: object = None, *, on_bad_row: str | None = None) -> ClassificationResult:
+        """Compare the model's answers with the labels of `data`, or of the test split it was trained beside.
+
+        Args:
+            data: an IDX file, a folder of images by class, a sample's part, or a pair of arrays (images, labels); None:
+                the run's own test split.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad image, an unknown label, or (with None) training data that are gone or have changed.
+            ConfigError: on_bad_row without data.
+        """
+        if data is None:
+            if on_bad_row is not None:
+                raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
+            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test))
+        images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=self.labels)
+        log_read(images)
+        return self.result(images)
+
+    def result(self, images: Images) -> ClassificationResult:
+        """Evaluate on images that are read already."""
+        return self.figures(self._steps(images), images.among(self.labels))
+
+    def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
+        H, W, C = self.pixels.shape
+        if tuple(getattr(images, "shape", ())) in ((H, W, C), (H, W) if C == 1 else (H, W, C)):
+            images = images.reshape(1, H, W, C)
+        found = read_images(images, reading(self, on_bad_row=on_bad_row))
+        if found.counts.skipped:
+            log_read(found)
+        return found
+
+    def _steps(self, images: Images) -> ImageSteps:
+        """The images as steps, if they are like those of training."""
+        return image_steps(images, self.pixels)
+
+
+def image_steps(images: Images, pixels: Pixels) -> ImageSteps:
+    """Return images as sequences of steps.
+
+    Raises:
+        DataError: they are not of the shape and type of the images of training.
+    """
+    if (images.shape, str(images.pixels.dtype)) != (pixels.shape, pixels.dtype):
+        raise DataError(
+            f"images of {images.shape} {images.pixels.dtype} (height, width, channels), and the run's are "
+            f"{pixels.shape} {pixels.dtype}",
+            file=images.source,
+            fix="bring them to that shape and type",
+        )
+    return ImageSteps(images.pixels, pixels)

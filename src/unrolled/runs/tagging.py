@@ -1,0 +1,180 @@
+"""A trained tagger: decode, evaluate, and the example that `explain` reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from unrolled.data.encoding.words import Subwords
+from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
+from unrolled.data.splits.sentences import split_sentences
+from unrolled.decoding import TaggedSentence, tag, word_probabilities
+from unrolled.errors import ConfigError, DataError
+from unrolled.evaluation import TaggingResult, evaluate_tagging
+from unrolled.runs.card import code
+from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.run import MAX_LENGTH, Run
+
+if TYPE_CHECKING:
+    from unrolled.inside import Example
+
+__all__ = ["BETWEEN", "TaggingRun", "log_left_out"]
+
+BETWEEN = "\t"
+"""What stands between the words that run.json keeps: no word holds it."""
+
+log = logging.getLogger("unrolled")
+
+
+class TaggingRun(Run):
+    """A trained tagger: label k of a word is `labels[k]`."""
+
+    answer = "each"
+
+    ASK = '"a sentence of your own"'
+
+    def decode(self, sentences: str | Iterable[str | Sequence[str]]) -> list[TaggedSentence]:
+        """Tag one sentence or many, in their order.
+
+        Args:
+            sentences: a sentence, or several. Each is text, whose words stand between white space, or a list of words.
+
+        Raises:
+            DataError: a sentence has no words, or one of them is no string, is empty, or holds a tab or line end.
+        """
+        given = [sentences] if isinstance(sentences, str) else list(sentences)
+        words = [_words(sentence, number) for number, sentence in enumerate(given)]
+        return tag(words, self.labels, word_probabilities(self.model, Subwords(self.tokenizer, words)))
+
+    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+        """Return a sentence, or a list of its words, as the model takes it: each word is asked for its tag."""
+        from unrolled.inside import Example
+        from unrolled.inside.tokens import read_words, truncate
+
+        words, most = _words(given, 0), allowed_length(max_length, self.model.max_length)
+        tokens, ends = read_words(self.tokenizer, words)
+        tokens, left = truncate(
+            tokens, max(end + 1 for end in ends if end < most or end == ends[0]), "subwords of words"
+        )
+        steps = [end for end in ends if end < len(tokens.ids)]
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([tokens.ids]),
+            tokens=tokens.tokens,
+            spans=tokens.spans,
+            steps=torch.tensor(steps),
+            answers=torch.full((len(steps),), -1),
+            meanings=lambda tags: [self.labels[k] for k in tags],
+            truncated=left,
+        )
+
+    def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
+        """Read the words of a file that may have no tags, to tag them.
+
+        Args:
+            path: a CoNLL-U file, one with a word a line, or a sample's name.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad sentence, or a file that cannot be read.
+        """
+        sentences = read_sentences(path, reading(self, on_bad_row=on_bad_row))
+        _log_read(sentences)
+        return sentences.words()
+
+    def evaluate(
+        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None
+    ) -> TaggingResult:
+        """Compare the model's tags with those of `data`, or of the test split it was trained beside.
+
+        Args:
+            data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
+            label: the column of CoNLL-U that holds the tags; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad sentence, an unknown tag, or (with None) training data that are gone or have changed.
+            ConfigError: a column is named without data.
+        """
+        settings = reading(self, label=label, on_bad_row=on_bad_row)
+        if data is not None:
+            sentences = load_sentences(data, settings, labels=self.labels)
+            _log_read(sentences)
+        elif settings != self.config.data:
+            raise ConfigError("the run's own test split is read as in training: leave label and on_bad_row out")
+        else:
+            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test)
+        return self.result(sentences)
+
+    def result(self, sentences: Sentences) -> TaggingResult:
+        """Evaluate on sentences that are read already."""
+        index = {label: k for k, label in enumerate(self.labels)}
+        data = self.record["data"]
+        usual = {word: index[label] for label, kept in data["words"].items() for word in kept.split(BETWEEN)}
+        words = sentences.words()
+        every = list(chain.from_iterable(words))
+        return evaluate_tagging(
+            self.labels,
+            np.array([index[label] for label in sentences.tags()], dtype=np.int64),
+            word_probabilities(self.model, Subwords(self.tokenizer, words)),
+            np.array([len(sentence) for sentence in words], dtype=np.int64),
+            seen=np.array([word in usual for word in every], dtype=bool),
+            baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
+        parts = self.record["data"]["splits"].items()
+        return {
+            "pipeline": "token-classification",
+            "answers": f"It gives each word of a sentence one of {len(self.labels)} tags: {shown}",
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            + " sentences. Tags come from that data and are no better than it.",
+            "result": _result(self.record["result"]) if self.record["result"] else "",
+        }
+
+
+def _words(sentence: object, number: int) -> tuple[str, ...]:
+    """The words of a sentence that is to be tagged."""
+    fix = "give text with words between white space, or a list of words"
+    if isinstance(sentence, str):
+        sentence = sentence.split()
+    if not isinstance(sentence, (list, tuple)):
+        raise DataError(f"sentence {number} is a {type(sentence).__name__}", fix=fix)
+    if not sentence:
+        raise DataError(f"sentence {number} is empty", fix=fix)
+    for place, word in enumerate(sentence):
+        if fault := string_fault(word):
+            raise DataError(f"word {place} of sentence {number} {fault}", fix=fix)
+    return tuple(sentence)
+
+
+def _log_read(sentences: Sentences) -> None:
+    log_read(sentences)
+    log_left_out(sentences)
+
+
+def log_left_out(sentences: Sentences) -> None:
+    """Log how many lines of the sentences are no words."""
+    if any((found := sentences.left_out()).values()):
+        log.info("  left out, being no words: %s", ", ".join(f"{count:,} {what}" for what, count in found.items()))
+
+
+def _result(result: dict[str, Any]) -> str:
+    low, high = result["accuracy_interval"]
+    unseen = ""
+    if result["unseen"]:
+        unseen = f", {result['unseen_accuracy']:.1%} on the {result['unseen']:,} that training never saw"
+    return (
+        f"On {result['words']:,} held-out words in {result['sentences']:,} sentences: accuracy "
+        f"{result['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}){unseen}; the most frequent tag of each word "
+        f"gets {result['baseline_accuracy']:.1%}."
+    )

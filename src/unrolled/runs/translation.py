@@ -1,0 +1,390 @@
+"""A trained translator: decode, stream, evaluate, and the example that `explain` reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.config import DataConfig
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, encode, fault, leave_out
+from unrolled.data.encoding.tokenizers import BOS, EOS
+from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
+from unrolled.data.splits.pairs import split_pairs
+from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
+from unrolled.decoding.search import LONGEST, search
+from unrolled.decoding.translation import most_tokens, stream
+from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.evaluation import TranslationResult, evaluate_translation
+from unrolled.models import Model
+from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.run import MAX_LENGTH, Run
+from unrolled.strings import NOT_UNICODE, has_surrogate, truncation
+
+if TYPE_CHECKING:
+    from unrolled.inside import Example
+    from unrolled.inside.tokens import Tokens
+
+__all__ = ["TranslationRun", "refuse_longer"]
+
+
+log = logging.getLogger("unrolled")
+
+
+class TranslationRun(Run):
+    """A trained translator."""
+
+    answer = "each"
+
+    ASK = '"a source of your own"'
+
+    @property
+    def tokenizers(self) -> PairTokenizers:
+        """Sources to ids, and ids to targets."""
+        assert isinstance(self.preprocessor, PairTokenizers)
+        return self.preprocessor
+
+    def decode(
+        self,
+        sources: str | Iterable[str],
+        *,
+        beam: int = 1,
+        length_penalty: float | None = None,
+        n_best: int = 1,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        prefix: str = "",
+        min_length: int = 0,
+        length: int | None = None,
+        truncate: bool | None = None,
+    ) -> list[Translation]:
+        """Write the target of one source or many, in their order. An answer does not depend on its neighbours.
+
+        Args:
+            sources: one text, or several.
+            beam, length_penalty, n_best: see `unrolled.decoding.Beam`; a beam of 1 takes the most probable token, and
+                does not use the others.
+            temperature, top_k, top_p, seed: above 0 tokens are drawn instead, see `unrolled.decoding.Sampling`; at 0
+                none of the others has a use.
+            prefix: what each answer begins with.
+            min_length, length: fewest and most tokens to write, the end that it finds itself being one of them; by
+                default as many as the longest target of training has.
+            truncate: whether a source beyond the limit is cut, which its answer says; default: as in training.
+
+        Raises:
+            DataError: a source is not a string, is empty, beyond the limit, or has nothing that the run knows.
+            ConfigError: a setting out of range or without use.
+        """
+        how = _how(beam, length_penalty, n_best, temperature, top_k, top_p, seed)
+        texts = [sources] if isinstance(sources, str) else list(sources)
+        read = self._sources(texts, truncate)
+        ids = Sequences(each.ids for each in read)
+        self._refuse_unknown(prefix)
+        longest, target = self._longest(length, min_length), self.tokenizers.target
+        found = translate(self.model, target, texts, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+        return [replace(answer, truncated=each.truncated) for answer, each in zip(found, read, strict=True)]
+
+    def stream(
+        self,
+        source: str,
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        prefix: str = "",
+        min_length: int = 0,
+        length: int | None = None,
+        truncate: bool | None = None,
+    ) -> Iterator[str]:
+        """Yield what `decode` would write without a beam, piece by piece; arguments and errors are its, at once."""
+        how = Sampling.asked(temperature, top_k, top_p, seed)
+        (read,) = self._sources([source], truncate)
+        self._refuse_unknown(prefix)
+        longest, target = self._longest(length, min_length), self.tokenizers.target
+        return stream(self.model, target, read.ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+
+    def refuse(self, source: str, *, truncate: bool | None = None) -> None:
+        """Refuse a source that `decode` would refuse; `truncate` as there.
+
+        Raises:
+            DataError: it is beyond the limit, or has nothing that the run knows.
+        """
+        self._taken(source, 0, reading(self, truncate=truncate))
+
+    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+        """Return a source, or a pair (source, target), as the model takes it: it is asked for the target, to <eos>.
+
+        Without a target, it is the one that the model finds, taking the most probable token each time. Either side may
+        be a list of tokens.
+        """
+        from unrolled.inside import Example, Source
+        from unrolled.inside.tokens import read, truncate
+
+        source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        most = allowed_length(max_length, self.model.max_source_length)
+        first, left = truncate(read(self.tokenizers.source, source), most, "tokens of the source")
+        self.refuse(first.text, truncate=True)
+        ids = torch.tensor([first.ids])
+        tokens, ended = self._found(ids) if target is None else (self._given(target), True)
+        room = int(self.model.remaining_length(torch.tensor([ids.shape[1]])))  # for <bos> and the target
+        tokens, also = truncate(tokens, min(max_length, room - 1), "tokens of the target")
+        special = {name: self.tokenizers.target.tokens([name])[0] for name in (BOS, EOS)}
+        ended = ended and not also
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([[BOS, *tokens.ids]]),
+            tokens=(special[BOS], *tokens.tokens),
+            spans=((0, 0), *tokens.spans),
+            steps=torch.arange(len(tokens.ids) + 1),
+            answers=torch.tensor([*tokens.ids, EOS if ended else -1]),
+            meanings=self.tokenizers.target.tokens,
+            source=Source(first.text, ids, first.tokens, first.spans),
+            truncated="; ".join(each for each in (left, also) if each),
+        )
+
+    def _found(self, source: Tensor) -> tuple[Tokens, bool]:
+        """The target that the model finds for the ids of a source, (1, S), and whether it has ended it."""
+        from unrolled.inside.tokens import written
+
+        device = next(self.model.parameters()).device
+        with torch.no_grad():
+            state = self.model.encode(source.to(device))
+        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._longest(None))
+        ((best, *_),) = search(self.model, [[]], Sampling(temperature=0), state=state, max_length=longest)
+        return written(self.tokenizers.target, best.tokens), best.ended == "eos"
+
+    def _given(self, target: Any) -> Tokens:
+        """A target that was given, a text or a list of tokens."""
+        from unrolled.inside.tokens import read
+
+        tokens = read(self.tokenizers.target, target)
+        self._refuse_unknown(tokens.text)
+        return tokens
+
+    def read_texts(
+        self,
+        path: str | Path,
+        *,
+        source: str | None = None,
+        on_bad_row: str | None = None,
+        truncate: bool | None = None,
+    ) -> list[str]:
+        """Read the sources of a file that may have no targets, to decode them.
+
+        Args:
+            path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
+            source: the column; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+            truncate: whether `decode` will cut a source beyond the limit, which is a bad row else; default: as in training.
+
+        Raises:
+            DataError: a bad row, or a file that cannot be read.
+        """
+        settings = reading(self, source=source, on_bad_row=on_bad_row, truncate=truncate)
+        part = read_sources(path, settings)
+        bad = {row: found for row, text in enumerate(part.sources()) if (found := self._source(text, settings).fault)}
+        left = leave_out(part, bad, settings)
+        log_read(left)
+        return list(left.sources())
+
+    def evaluate(
+        self,
+        data: object = None,
+        *,
+        source: str | None = None,
+        target: str | None = None,
+        on_bad_row: str | None = None,
+        truncate: bool | None = None,
+        beam: int = 1,
+        length_penalty: float | None = None,
+    ) -> TranslationResult:
+        """Compare the model's answers with the targets of `data`, or of the test split it was trained beside.
+
+        A source that stands there with several targets is answered once; each of them is a reference.
+
+        Args:
+            data: a path, a sample's name or Python objects; None: the run's own test split.
+            source, target: the columns; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+            truncate: whether what is beyond the limit is cut; default: as in training.
+            beam, length_penalty: see `decode`.
+
+        Raises:
+            DataError: a bad row, a pair that the model cannot take, or (with None) training data that are gone or have
+                changed.
+            ConfigError: columns are named without data, a beam out of range, or a penalty without one.
+        """
+        how = _how(beam, length_penalty)
+        settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, truncate=truncate)
+        pairs: PairSequences
+
+        def encoded(part: PairedTexts) -> PairedTexts:
+            nonlocal pairs
+            part, pairs = self._encode(part, settings)
+            return part
+
+        if data is not None:
+            part = load_pairs(data, settings)
+            log_read(part)
+            part = encoded(part)
+        elif settings != self.config.data:
+            raise ConfigError(
+                "the run's own test split is read as in training: leave source, target, on_bad_row and truncate out"
+            )
+        else:
+            part = own_test(self, lambda given: encoded(split_pairs(given, settings).test))
+        return self.result(part, pairs, how)
+
+    def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling | None = None) -> TranslationResult:
+        """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
+        references = part.references()
+        place = {source: number for number, source in enumerate(references)}
+        which = np.array([place[source] for source in part.sources()])  # (N,), the source of each pair
+        sources = pairs.sources.select(np.unique(which, return_index=True)[1])  # M different ones
+        greedy, longest = Sampling(temperature=0), self._longest(None)
+        answers = translate(
+            self.model, self.tokenizers.target, list(references), sources, how or greedy, max_length=longest
+        )
+        scored = score_targets(self.model, pairs)
+        return evaluate_translation(
+            [answer.text for answer in answers],
+            list(references.values()),
+            sources.lengths.numpy(),
+            nats=np.bincount(which, scored.nats),
+            tokens=np.bincount(which, scored.tokens).astype(np.int64),
+            truncated=sum(answer.targets[0].ended == "length" for answer in answers),
+        )
+
+    def card(self) -> dict[str, str]:
+        """What its model card says of the task."""
+        parts, config = self.record["data"]["splits"].items(), self.config.data
+        kinds = f"{config.source_tokenizer or config.tokenizer} by {config.source_tokenizer or config.tokenizer}"
+        return {
+            "pipeline": "translation",
+            "answers": f"It reads a source {kinds} and writes a target {config.tokenizer} by {config.tokenizer}.",
+            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            + " pairs. What it writes comes from that data and is no truer.",
+            "result": _result(self.record["result"]) if self.record["result"] else "",
+        }
+
+    def _encode(self, part: PairedTexts, settings: DataConfig) -> tuple[PairedTexts, PairSequences]:
+        left, pairs = encode(part, self.tokenizers, settings)
+        if left is not part:
+            log_read(left)
+        refuse_longer(self.model, left, pairs)
+        return left, pairs
+
+    def _sources(self, texts: Iterable[object], truncate: bool | None) -> list[_Source]:
+        """Texts as sources that the model can take; how many were truncated is logged."""
+        settings = reading(self, truncate=truncate)
+        found = [self._taken(text, number, settings) for number, text in enumerate(texts)]
+        if long := sum(bool(each.truncated) for each in found):
+            many = f"{long:,} source{'s'[: long != 1]}"
+            log.info("truncated at %s tokens, being longer: %s", f"{settings.max_length:,}", many)
+        return found
+
+    def _taken(self, text: object, number: int, settings: DataConfig) -> _Source:
+        """A text as a source that the model can take."""
+        fix = "give strings with at least one character that is no space"
+        if not isinstance(text, str):
+            raise DataError(f"source {number} is a {type(text).__name__}, not a string", fix=fix)
+        if not text.strip():
+            raise DataError(f"source {number} is empty", fix=fix)
+        if has_surrogate(text):
+            raise DataError(f"source {number} {NOT_UNICODE}", fix="give whole ones")
+        found = self._source(text, settings)
+        if found.fault:
+            raise DataError(found.fault.problem, line=number, unit="source", row=text, fix=found.fault.fix)
+        return found
+
+    def _source(self, text: str, settings: DataConfig) -> _Source:
+        (ids,) = self.tokenizers.source.encode([text])
+        most = min(settings.max_length, self.model.max_source_length or settings.max_length)
+        first = ids[:most] if settings.truncate else ids
+        truncated = truncation(len(ids), len(first), "tokens of the source")
+        return _Source(first, truncated, fault("source", first, most))
+
+    def _refuse_unknown(self, prefix: str) -> None:
+        """Refuse a prefix that cannot be written."""
+        if has_surrogate(prefix):
+            raise DataError(f"the prefix {NOT_UNICODE}", row=prefix, fix="give whole characters")
+        if unknown := self.tokenizers.target.unknown(prefix):
+            raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
+
+    def _longest(self, length: int | None, min_length: int = 0) -> int:
+        """Most tokens to write, <eos> included."""
+        most = 1 + int(self.record["data"]["longest_target"]) if length is None else length
+        if not 1 <= most <= LONGEST:
+            raise ConfigError(f"length must be from 1 to {LONGEST:,}: got {most}")
+        if not 0 <= min_length <= most:
+            raise ConfigError(
+                f"min_length must be from 0 to length, {most}: got {min_length}; give a smaller one, or a larger length"
+            )
+        return most
+
+
+class _Source(NamedTuple):
+    """A source as a model takes it."""
+
+    ids: list[int]
+    truncated: str  # what was left out of it, in a sentence; "" where nothing was
+    fault: Fault | None  # why the model cannot take it
+
+
+def refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> None:
+    """Refuse pairs that do not fit into the model's window."""
+    S, T = pairs.lengths.unbind(1)
+    for row in (model.remaining_length(S) < T).nonzero().flatten().tolist():
+        raise part.error(
+            row,
+            "target",
+            f"a source of {int(S[row]):,} tokens and a target of {int(T[row]):,}, <bos> counted, do not fit into the "
+            "model's window",
+            "give shorter ones, truncate them with --max-length and --truncate, or train with a larger --window",
+        )
+
+
+def _how(
+    beam: int,
+    length_penalty: float | None = None,
+    n_best: int = 1,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+) -> Beam | Sampling:
+    """How answers are found: by a beam, by drawing, or, with neither, by the most probable token.
+
+    Raises:
+        ConfigError: a value out of range, or one that has no use in the way that the others ask for.
+    """
+    found = Beam(beam, Beam.length_penalty if length_penalty is None else length_penalty, n_best)
+    if beam > 1:
+        if temperature != 0 or (top_k, top_p, seed) != (None, None, None):
+            raise ConfigError(
+                f"a beam of {beam} searches; temperature, top_k, top_p and seed are for drawing: leave one out"
+            )
+        return found
+    if length_penalty is not None:
+        raise ConfigError("length_penalty is for a beam of 2 or more, and none is asked for: leave it out, or give one")
+    return Sampling.asked(temperature, top_k, top_p, seed)
+
+
+def _result(result: dict[str, Any]) -> str:
+    low, high = result["exact_match_interval"]
+    return (
+        f"On {result['n']:,} held-out sources, taking the most probable token each time: {result['exact_match']:.1%} "
+        f"answered as a reference (95 % interval {low:.1%} to {high:.1%}), word edits {result['word_edit_rate']:.1%}, "
+        f"BLEU {result['bleu']:.1f}, chrF {result['chrf']:.1f}; {result['loss_nats']:.3f} nats a token."
+    )

@@ -1,0 +1,69 @@
+"""Splits as every task reports them: the log of what was read, and the record in run.json."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from unrolled.data.reading.counts import Read, accounts
+from unrolled.runs.reading import log_read
+from unrolled.runs.run import absolute
+
+__all__ = ["Split", "data_record", "log_splits"]
+
+log = logging.getLogger("unrolled")
+
+
+class Split(Read, Protocol):
+    """One split of a data set."""
+
+    @property
+    def name(self) -> str:
+        """The name of the data, for run folders."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all examples."""
+
+    def __len__(self) -> int: ...
+
+
+class Splits(Protocol):
+    """A data set in three splits."""
+
+    @property
+    def how(self) -> str:
+        """A sentence on how the splits were made."""
+
+    @property
+    def loaded(self) -> Sequence[Split]:
+        """The examples of each file, before the split."""
+
+    def named(self) -> Mapping[str, Split]:
+        """Return the splits by name."""
+
+
+def log_splits(splits: Splits) -> None:
+    """Log how many rows were read and used, and the size of each split."""
+    for name, read in accounts(splits.loaded, splits.named()).items():
+        log_read(read, name)
+    log.info("%s: %s", splits.how, ", ".join(f"{name} {len(split):,}" for name, split in splits.named().items()))
+
+
+def data_record(data: object, splits: Splits) -> dict[str, Any]:
+    """Return the entry of run.json for the data: the source, and the size and fingerprint of each split."""
+    train = splits.named()["train"]
+    return {
+        "name": train.name,
+        "source": absolute(data) if isinstance(data, str | Path) else train.source,
+        "how": splits.how,
+        "splits": {
+            name: {"rows": len(split), "fingerprint": split.fingerprint} for name, split in splits.named().items()
+        },
+        "read": [
+            {"source": name, "counts": str(read.counts)}
+            for name, read in accounts(splits.loaded, splits.named()).items()
+        ],
+    }
