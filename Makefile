@@ -48,8 +48,8 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py
-	for part in plain best rows seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
-	for row in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$row || exit; done
+	for part in plain best models seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
+	for model in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$model || exit; done
 	$(BIN)/python benchmarks/large_text.py
 	for part in cost films recall reverse letters; do $(BIN)/python benchmarks/inside.py $$part || exit; done
 	$(BIN)/python benchmarks/kernels.py

@@ -23,7 +23,7 @@ from unrolled.training import Event
 
 BACKENDS = ("fused", "torch", "reference")
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    f"films-{row}": ("sample:films", {"row": row, "evaluate_every": 20, **RECIPES[row]})
+    f"films-{row}": ("sample:films", {"model": name, "evaluate_every": 20, **RECIPES[row]})
     for row in ("elman", "lstm", "gru")
 }
 CASES["shakespeare-gru"] = (

@@ -126,7 +126,7 @@ def compare(kind: str, python: str) -> dict[str, Any]:
         path = f"{folder}/batches.npz"
         np.savez(path, **_arrays(batches))
         made = {
-            **{name: value for name, value in size.items() if name != "row"},
+            **{name: value for name, value in size.items() if name != "model"},
             "S": task.preprocessor.source.vocabulary_size,
             "V": task.preprocessor.target.vocabulary_size,
             "dropout": config.model.dropout,

@@ -40,7 +40,7 @@ def main() -> None:
         ratio = round(statistics.median(b / a for a, b in times), 2)
         cases.append({"shape": shape, "unrolled_ms": ours_ms, "torch_ms": theirs_ms, "ratio": ratio})
         print(f"{shape!s:<16} ours {ours_ms} ms, torch {theirs_ms} ms: {ratio} times as fast")
-    print(save("dropout", {"share": SHARE, "pairs": pairs, "cases": cases}))
+    print(save("dropout", {"fraction": SHARE, "pairs": pairs, "cases": cases}))
 
 
 if __name__ == "__main__":

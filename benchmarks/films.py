@@ -52,7 +52,7 @@ def figures(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     results = [run.test for run, _ in runs if run.test is not None]
     records = [run.record for run, _ in runs]
     return {
-        "row": name,
+        "model": name,
         "settings": settings,
         "accuracy": statistics.mean(result.accuracy for result in results),
         "accuracy_by_seed": [result.accuracy for result in results],
@@ -84,7 +84,7 @@ def scikit_learn() -> dict[str, Any]:
     accuracy = model.score(vectorizer.transform(splits.test.texts()), splits.test.labels())
     n = len(splits.test)
     return {
-        "row": "scikit-learn bag of words",
+        "model": "scikit-learn bag of words",
         "settings": chosen,
         "accuracy": accuracy,
         "interval_by_seed": [list(wilson(round(accuracy * n), n))],
@@ -122,7 +122,7 @@ def main() -> None:
     print(
         save(
             "films_search" if search else "films",
-            {"data": "sample:films", "seeds": SEEDS, "rows": rows},
+            {"data": "sample:films", "seeds": SEEDS, "models": rows},
             "scikit-learn",
         )
     )

@@ -78,7 +78,7 @@ def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> di
     spent = [run.record["training"] for run in runs]
     first = runs[0]
     return {
-        "row": first.config.model.name,
+        "model": first.config.model.name,
         "by": first.config.data.by,
         "settings": settings,
         "seeds": seeds,

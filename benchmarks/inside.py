@@ -109,7 +109,7 @@ def cost() -> dict[str, Any]:
         }
         total = trace_seconds + gradient_norm_seconds + occlusion_seconds + memory_seconds
         print(f"{name:32} trace {trace_seconds:.2f} s, all {total:.2f} s, page {rows[name]['page_bytes']}", flush=True)
-    return {"T": T, "H": H, "L": L, "threads": torch.get_num_threads(), "rows": rows}
+    return {"T": T, "H": H, "L": L, "threads": torch.get_num_threads(), "models": rows}
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
@@ -214,7 +214,7 @@ def recall() -> dict[str, Any]:
             last = over[str(updates)]["gradient_norm"]
             print(f"{row:12} T {T:4} accuracy {accuracy:.2f}  gradient_norm of the symbol untrained "
                   f"{over['0']['gradient_norm'][str(first)]:.2e}, trained {last[str(first)]:.2e}", flush=True)  # fmt: skip
-    return {"symbols": 8, "at_chance": 1 / 8, "hidden_size": 64, "sequences": LOOKED, "rows": rows}
+    return {"symbols": 8, "at_chance": 1 / 8, "hidden_size": 64, "sequences": LOOKED, "models": rows}
 
 
 def reverse() -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 def cost(found: dict[str, Any]) -> str:
     """Seconds of looking inside."""
     lines = [
-        "| row | trace | gradient_norm | occlusion | the rest | all | numbers | page |",
+        "| model | trace | gradient_norm | occlusion | the rest | all | numbers | page |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in found["rows"].items():
+    for name, row in found["models"].items():
         seconds = [row[f"{part}_seconds"] for part in ("trace", "gradient_norm", "occlusion", "memory")]
         page = f"{row['page_bytes'] / 1e6:.1f} MB" if row["page_bytes"] else ""
         figures = " | ".join(f"{value:.2f} s" for value in (*seconds, sum(seconds)))
@@ -43,10 +43,10 @@ def films(found: dict[str, Any]) -> str:
 def recall(found: dict[str, Any]) -> str:
     """Who reaches the symbol that is asked for."""
     lines = [
-        "| row | accuracy | gradient_norm of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
+        "| model | accuracy | gradient_norm of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
         "|---|---|---|---|---|---|",
     ]
-    for name, row in found["rows"].items():
+    for name, row in found["models"].items():
         over, first = row["over_training"], str(row["first"])
         gradient_norm = [over[update]["gradient_norm"] for update in ("0", str(row["updates"]))]
         far = " | ".join(f"{values[first]:.1e}" for values in gradient_norm)
@@ -57,9 +57,9 @@ def recall(found: dict[str, Any]) -> str:
 
 def vanishing(found: dict[str, Any]) -> str:
     """The gradient by distance over training, at T = 100."""
-    rows = {name: row for name, row in found["rows"].items() if name.endswith("T = 100")}
+    rows = {name: row for name, row in found["models"].items() if name.endswith("T = 100")}
     far = list(next(iter(rows.values()))["over_training"]["0"]["gradient"])
-    lines = ["| row | update | " + " | ".join(f"{d} back" for d in far) + " |", "|---|---|" + "---|" * len(far)]
+    lines = ["| model | update | " + " | ".join(f"{d} back" for d in far) + " |", "|---|---|" + "---|" * len(far)]
     for name, row in rows.items():
         updates = list(row["over_training"])
         for update in (updates[0], updates[len(updates) // 2], updates[-2], updates[-1]):

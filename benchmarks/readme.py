@@ -27,11 +27,11 @@ def demo(found: dict[str, Any]) -> str:
 def films(found: dict[str, Any]) -> str:
     """The rows on film sentences."""
     lines = [
-        "| row | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | macro-F1 | parameters | seconds |",
+        "| model | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | macro-F1 | parameters | seconds |",
         "|---|---|---|---|---|---|---|",
         f"| majority class | {found['rows'][0]['majority_accuracy']:.1%} | | | | | |",
     ]
-    for row in found["rows"]:
+    for row in found["models"]:
         low, high = row["interval_by_seed"][0]
         seeds = ", ".join(f"{accuracy:.1%}" for accuracy in row.get("accuracy_by_seed", [])) or "one, no chance in it"
         f1 = f"{row['macro_f1']:.3f}" if "macro_f1" in row else ""
@@ -109,9 +109,9 @@ def shakespeare_plain(found: dict[str, Any]) -> str:
 
 def shakespeare_rows(found: dict[str, Any]) -> str:
     """Rows as language models."""
-    heads = ("row", "parameters", "valid nats", "valid bits a character", "test bits a character, 95 % interval")
+    heads = ("model", "parameters", "valid nats", "valid bits a character", "test bits a character, 95 % interval")
     lines = [f"| {' | '.join(heads)} | characters/s |", "|---|---|---|---|---|---|"]
-    for row in found["rows"]:
+    for row in found["models"]:
         low, high = row["test_interval"]
         lines.append(
             f"| {row['row']} | {row['parameters']:,} | {row['valid_nats']:.3f} | {row['valid_bits_per_character']:.3f} "
@@ -123,7 +123,7 @@ def shakespeare_rows(found: dict[str, Any]) -> str:
 def shakespeare_seconds(found: dict[str, Any]) -> str:
     """Rows as language models at equal seconds."""
     heads = (
-        "row",
+        "model",
         "parameters",
         "seconds",
         "characters learnt from",
@@ -143,7 +143,7 @@ def shakespeare_seconds(found: dict[str, Any]) -> str:
 
 def shakespeare_recipe(found: dict[str, Any]) -> str:
     """The recipe's size and budget, and a recurrent row beside it."""
-    return shakespeare_seconds({row["row"]: row for row in found["rows"]})
+    return shakespeare_seconds({row["model"]: row for row in found["models"]})
 
 
 def shakespeare(found: dict[str, Any]) -> str:
@@ -217,7 +217,7 @@ def tags(found: dict[str, Any]) -> str:
     """The rows as taggers, and the most frequent tag of each word."""
     first = next(iter(found.values()))
     lines = [
-        "| row | accuracy, mean of 3 seeds | by seed | interval of the first | unseen words | parameters | seconds |",
+        "| model | accuracy, mean of 3 seeds | by seed | interval of the first | unseen words | parameters | seconds |",
         "|---|---|---|---|---|---|---|",
         f"| the most frequent tag of each word | {first['baseline_accuracy']:.1%} | | "
         f"| {first['baseline_unseen_accuracy']:.1%} | | |",
@@ -234,7 +234,7 @@ def tags(found: dict[str, Any]) -> str:
 def images(found: dict[str, Any]) -> str:
     """Fashion-MNIST and MNIST at once and by row."""
     lines = [
-        "| data | row | by | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | parameters | seconds |",
+        "| data | model | by | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | parameters | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for part, row in found.items():
@@ -251,7 +251,7 @@ def images(found: dict[str, Any]) -> str:
 def pixels(found: dict[str, Any]) -> str:
     """One pass over MNIST in 784 steps."""
     lines = [
-        "| row | seconds of the pass | pixels/s in it | in turns: ours | torch.nn | ours is | test accuracy after it |",
+        "| model | seconds of the pass | pixels/s in it | in turns: ours | torch.nn | ours is | test accuracy after it |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in found.values():
@@ -272,7 +272,7 @@ def _by_seed(row: dict[str, Any], digits: int = 1) -> str:
 def steps(found: dict[str, Any]) -> str:
     """A step of a stream beside torch.nn and ONNX Runtime."""
     lines = ["| B, T, D, H | ours | torch.nn takes | ONNX Runtime takes |", "|---|---|---|---|"]
-    for row in found["rows"]:
+    for row in found["models"]:
         if "frozen" in row:
             step, shape = row["frozen"], ", ".join(map(str, row["shape"]))
             lines.append(
@@ -285,7 +285,7 @@ def steps(found: dict[str, Any]) -> str:
 def linear(found: dict[str, Any]) -> str:
     """A linear layer in decoding."""
     lines = ["| D, V | rows | packed once | packed at the call takes | torch takes |", "|---|---|---|---|---|"]
-    for row in found["rows"]:
+    for row in found["models"]:
         D, V, N = row["shape"]
         lines.append(
             f"| {D}, {V} | {N} | {row['microseconds']['ours']:.1f} µs | {row['free']:.2f} times that "
@@ -297,7 +297,7 @@ def linear(found: dict[str, Any]) -> str:
 def letters(found: dict[str, Any]) -> str:
     """Letters to phonemes: error rates of every row, greedily and by a beam."""
     lines = [
-        "| row | training | parameters | updates | phoneme errors, greedy | word errors, greedy, by seed "
+        "| model | training | parameters | updates | phoneme errors, greedy | word errors, greedy, by seed "
         "| 95 % interval of the first | beam of 5: phonemes | words |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
@@ -327,7 +327,7 @@ def _words(result: dict[str, Any]) -> str:
 def verses(found: dict[str, Any]) -> str:
     """English to French verses: every row, and by the length of the source."""
     lines = [
-        "| row | parameters | updates | BLEU, 95 % interval | chrF, 95 % interval | beam of 5: BLEU | chrF |",
+        "| model | parameters | updates | BLEU, 95 % interval | chrF, 95 % interval | beam of 5: BLEU | chrF |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in found.values():
@@ -371,7 +371,7 @@ def state(found: dict[str, Any]) -> str:
     shown = [found["positions"].index(position) for position in (32, 512, 4096)]
     heads = [f"{found['positions'][i]:,} tokens" for i in shown]
     lines = [
-        f"| row | parameters | state after {' | after '.join(heads)} | next token after {' | after '.join(heads)} |",
+        f"| model | parameters | state after {' | after '.join(heads)} | next token after {' | after '.join(heads)} |",
         "|---" * (2 + 2 * len(shown)) + "|",
     ]
     lines += [
@@ -380,7 +380,7 @@ def state(found: dict[str, Any]) -> str:
         + " | "
         + " | ".join(f"{row['milliseconds'][i]:.3f} ms" for i in shown)
         + " |"
-        for row in found["rows"]
+        for row in found["models"]
     ]
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/shakespeare.py plain      a GRU of 384 beside a plain torch loop of the same settings, 3 seeds
     python benchmarks/shakespeare.py best       the best setting found for 3 minutes of two cores, and what it writes
-    python benchmarks/shakespeare.py rows       four rows at equal updates and about equal parameters, and a picture
+    python benchmarks/shakespeare.py models       four rows at equal updates and about equal parameters, and a picture
     python benchmarks/shakespeare.py seconds    these four and gpt at equal seconds
     python benchmarks/shakespeare.py recipe     gpt at the size and budget of nanoGPT's recipe for a CPU, and a GRU of
                                                 as many parameters and seconds
@@ -172,7 +172,7 @@ def described(run: Run, corpus: Corpus) -> dict[str, Any]:
     training = run.record["training"]
     nats = held_out(run.model, corpus.splits["valid"])
     return {
-        "row": run.config.model.name,
+        "model": run.config.model.name,
         "hidden_size": run.config.model.hidden_size,
         "parameters": run.record["parameters"],
         "updates": training["updates"],
@@ -204,17 +204,17 @@ def best() -> None:
     print(save("shakespeare", figures))
 
 
-def rows() -> None:
+def models() -> None:
     """The four rows."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
     found = []
     for row, own in ROWS.items():
-        settings = {**PLAIN, "row": row, "warmup": 0.03, "evaluate_every": 198, **own}
+        settings = {**PLAIN, "model": name, "warmup": 0.03, "evaluate_every": 198, **own}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)
         curve = [[event["update"], event["valid_loss_nats"]] for event in run.metrics if "valid_loss_nats" in event]
         found.append({**described(run, corpus), **own, "curve": np.round(curve, 4).tolist()})
         print({key: value for key, value in found[-1].items() if key != "curve"}, flush=True)
-    print(save("shakespeare_rows", {"case": "16 × 64 characters an update, embeddings of 64", "rows": found}))
+    print(save("shakespeare_rows", {"case": "16 × 64 characters an update, embeddings of 64", "models": found}))
     draw(found)
 
 
@@ -223,7 +223,7 @@ def seconds(chosen: Collection[str]) -> None:
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
     for row in chosen:
         own = TIMED[row]
-        settings = {**PLAIN, "row": row, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
+        settings = {**PLAIN, "model": name, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
         settings = {name: value for name, value in settings.items() if name not in ("updates", "evaluate_every")}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)
         found = {**described(run, corpus), "settings": settings}
@@ -241,7 +241,7 @@ def recipe() -> None:
     rows = [{**described(gpt, corpus), "settings": RECIPE}, {**described(gru, corpus), "settings": own}]
     print(rows)
     print(
-        save("shakespeare_recipe", {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "rows": rows})
+        save("shakespeare_recipe", {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "models": rows})
     )
 
 
@@ -249,11 +249,11 @@ def draw(found: list[dict[str, Any]]) -> None:
     """The curves of all rows, as docs/pictures/shakespeare_rows.svg."""
     plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "unrolled"  # text stays text, ids stay
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    ends = sorted((row["curve"][-1][1], row["row"]) for row in found)
+    ends = sorted((row["curve"][-1][1], row["model"]) for row in found)
     height = None
     for row in found:
         updates, nats = zip(*row["curve"], strict=True)
-        axes.plot(updates, nats, label=row["row"], linewidth=1.8)
+        axes.plot(updates, nats, label=row["model"], linewidth=1.8)
     colours = {line.get_label(): line.get_color() for line in axes.lines}
     for end, name in ends:  # the names stand at the ends of the curves, none on top of another
         height = end if height is None else max(end, height + 0.055)
@@ -272,12 +272,12 @@ def draw(found: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("plain", "best", "rows", "seconds", "recipe"))
+    parser.add_argument("part", choices=("plain", "best", "models", "seconds", "recipe"))
     parser.add_argument("--seeds", type=int, default=3, help="of plain")
-    parser.add_argument("--rows", nargs="+", choices=list(TIMED), default=list(TIMED), help="of seconds")
+    parser.add_argument("--models", nargs="+", choices=list(TIMED), default=list(TIMED), help="of seconds")
     asked = parser.parse_args()
-    parts = {"plain": lambda: plain(asked.seeds), "best": best, "rows": rows, "recipe": recipe}
-    parts |= {"seconds": lambda: seconds(asked.rows)}
+    parts = {"plain": lambda: plain(asked.seeds), "best": best, "models": rows, "recipe": recipe}
+    parts |= {"seconds": lambda: seconds(asked.models)}
     parts[asked.part]()
 
 

@@ -66,7 +66,7 @@ def measure(name: str) -> dict[str, Any]:
     with torch.inference_mode(), frozen(model):
         passes = [write(model) for _ in range(3)]
     return {
-        "row": name,
+        "model": name,
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": [passes[0][1][position] for position in POSITIONS],
         "milliseconds": [
@@ -84,7 +84,7 @@ def picture(rows: list[dict[str, Any]]) -> None:
         panels, ("bytes", "milliseconds"), ("bytes of state", "milliseconds for the next token"), strict=True
     ):
         for row, marker in zip(rows, MARKERS, strict=False):
-            axes.loglog(POSITIONS, row[what], marker=marker, markersize=4, label=row["row"], base=2)
+            axes.loglog(POSITIONS, row[what], marker=marker, markersize=4, label=row["model"], base=2)
         axes.set_xlabel("tokens so far")
         axes.set_title(label, loc="left", fontsize=10)
         axes.set_xticks(POSITIONS, [f"{p:,}" for p in POSITIONS])
@@ -102,7 +102,7 @@ def main() -> None:
         rows.append(measure(architecture.name))
         print(rows[-1], flush=True)
         assert all(math.isfinite(value) for value in rows[-1]["milliseconds"])
-    figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "rows": rows}
+    figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "models": rows}
     print(save("state", figures))
     picture(rows)
 

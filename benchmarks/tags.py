@@ -35,7 +35,7 @@ def figures(name: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict
     tests = [run.test for run in runs]
     records = [run.record for run in runs]
     return {
-        "row": name,
+        "model": name,
         "settings": settings,
         "seeds": seeds,
         "accuracy": statistics.mean(result.accuracy for result in tests),
@@ -67,7 +67,7 @@ def show(found: dict[str, Any], *, held_out: bool) -> None:
 def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("row", choices=[architecture.name for architecture in architectures_for("tag")])
+    parser.add_argument("model", choices=[architecture.name for architecture in architectures_for("tag")])
     parser.add_argument("--search", action="store_true", help="change the defaults one by one")
     asked = parser.parse_args()
     if not asked.search:

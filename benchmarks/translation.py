@@ -82,7 +82,7 @@ def measure(case: str, settings: dict[str, Any], seed: int, out: str | None) -> 
     same = before.get("settings") == settings
     runs = [one for one in before.get("runs", []) if same and one["seed"] != seed]
     figures = {
-        "row": settings["row"],
+        "row": settings["model"],
         "settings": settings,
         "parameters": sum(p.numel() for p in run.model.parameters()),
         "runs": sorted([*runs, found], key=lambda one: one["seed"]),
@@ -112,7 +112,7 @@ def picture() -> None:
         y = [one["bleu"] for one in bins]
         low = [one["bleu"] - one["bleu_interval"][0] for one in bins]
         high = [one["bleu_interval"][1] - one["bleu"] for one in bins]
-        axes.errorbar(x, y, [low, high], label=row["row"], marker=marker, capsize=3)
+        axes.errorbar(x, y, [low, high], label=row["model"], marker=marker, capsize=3)
     axes.set_xlabel("tokens of the source")
     axes.set_ylabel("BLEU, 95 % interval")
     axes.legend(frameon=False)
@@ -125,7 +125,7 @@ def main() -> None:
     """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=[*CASES, "picture"])
-    parser.add_argument("row", nargs="?")
+    parser.add_argument("model", nargs="?")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time", default="10m")
     parser.add_argument("--out", help="folder to keep the run in")
@@ -134,7 +134,7 @@ def main() -> None:
         picture()
     elif given.row in CASES[given.case]:
         own = {**SETTINGS[given.case], **CASES[given.case][given.row]}
-        settings = {"task": "translate", "row": given.row, "time_limit": given.time, **own}
+        settings = {"task": "translate", "model": given.model, "time_limit": given.time, **own}
         measure(given.case, settings, given.seed, given.out)
     elif given.row and given.row.endswith(".toml"):
         measure(given.case, chosen(Path(given.row)), given.seed, given.out)

@@ -282,9 +282,9 @@ ROWS: Cases = {
         ("a.jsonl", jsonl(b'{"text": "a", "label": "b", "x": {"y": 1, "y": 2}}\n'), 1, '"y" stands'),
         ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": "b", "l\\u0061bel": "b"}\n'), 2, '"label" stands'),
     ],
-    "lone surrogate": [
+    "unpaired surrogate": [
         ("a.jsonl", jsonl(FINE, {"text": "a\ud800", "label": "b"}), 2, "\\ud800"),
-        ("a.jsonl", jsonl({"text": "a", "label": "\udfff"}), 1, "half a character"),
+        ("a.jsonl", jsonl({"text": "a", "label": "\udfff"}), 1, "unpaired surrogate"),
         ("a.jsonl", jsonl(FINE, {"text": "\ude00\ud83d", "label": "b"}), 2, "\\ude00"),
     ],
     # packing and names

@@ -10,7 +10,19 @@ import pytest
 import unrolled
 
 ROOT = Path(unrolled.__file__).parent
-LEAVES = {"errors", "lineage", "config", "defaults", "shapes", "state", "machine", "atomic", "svg", "version"}
+LEAVES = {
+    "errors",
+    "lineage",
+    "config",
+    "defaults",
+    "shapes",
+    "state",
+    "machine",
+    "atomic",
+    "strings",
+    "svg",
+    "version",
+}
 LIGHT = {"errors", "lineage", "config", "defaults", "version"}  # leaves that import nothing heavy
 LADDER = [
     "kernels",

@@ -430,6 +430,9 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
             yield f'{where}unknown setting "{key}"{remedy}'
         elif problem["type"] == "value_error":  # one of our own, from the lineage
             yield f"{where}{problem['ctx']['error']}"
+        elif key in SECTIONS and isinstance(problem["input"], str):
+            name = "name" if key == "model" else "…"
+            yield f'{where}{key} is a section: write [{key}], and below it {name} = "{excerpt(problem["input"], 40)}"'
         else:
             message = problem["msg"].removeprefix("Input ")
             yield f"{where}{key} {message}: got {excerpt(repr(problem['input']))}"

@@ -109,7 +109,7 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
     [
         (["films", "the film", "--target", "b"], "--target is for runs of task translate: this run's task is classify"),
         (["films", ""], "the text is empty"),
-        (["films", "the film", "--max-length", "0"], "limit must be at least 1: got 0"),
+        (["films", "the film", "--max-length", "0"], "max_length must be at least 1: got 0"),
         (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
         (["text", "ÿ"], "what the run has never seen"),

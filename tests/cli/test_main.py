@@ -86,7 +86,7 @@ def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> 
     said = say("train", data, "--model", "lstm", "--out", "mine", "--json", *TINY)
     record = json.loads(said.out)
     assert record["run"] == "mine"
-    assert record["config"]["row"] == "lstm"
+    assert record["config"]["model"]["name"] == "lstm"
     assert record["training"]["updates"] == 2
     assert say("train", data, "--quiet", *TINY).err == ""
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["data-gru-1", "data-gru-2"]
@@ -469,7 +469,7 @@ def test_a_damaged_run_is_refused(say: Callable[..., Said], folder: Path) -> Non
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-1])
     assert "model.safetensors (" in say("decode", folder, "x").refused()
     (folder / "config.json").write_text('{"format_version": 9}')
-    assert "has format_version 9, and this unrolled reads up to 2: install a newer" in say("evaluate", folder).refused()
+    assert "has format_version 9, and this unrolled reads up to 3: install a newer" in say("evaluate", folder).refused()
 
 
 def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Callable[..., Said], tmp_path: Path) -> None:
@@ -513,7 +513,11 @@ def test_settings_go_flag_before_file_before_default(say: Callable[..., Said], d
     (tmp_path / "a.toml").write_text("[model]\nname = 'elman'\nhidden_size = 3\nembedding_size = 4\n")
     said = say("train", data, "--config", "a.toml", "--updates", "1", "--hidden-size", "5", "--json", "--quiet")
     config = json.loads(said.out)["config"]
-    assert (config["row"], config["model"]["hidden_size"], config["model"]["embedding_size"]) == ("elman", 5, 4)
+    assert (config["model"]["name"], config["model"]["hidden_size"], config["model"]["embedding_size"]) == (
+        "elman",
+        5,
+        4,
+    )
     assert config["training"]["batch_tokens"] == 2048
 
 
@@ -528,7 +532,7 @@ def test_help(verb: str, say: Callable[..., Said]) -> None:
     elif verb not in ("backends", "demo"):
         assert f"unrolled {verb} " in words.removeprefix(f"Usage: unrolled {verb}"), "an example"
     if verb == "train":
-        for _, name, field in fields():
+        for _, _, name, field in fields():
             assert f"--{name.replace('_', '-')} " in words
             assert " ".join(str(field.description).split()) in words
 

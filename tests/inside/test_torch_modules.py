@@ -58,7 +58,7 @@ def test_what_is_refused() -> None:
         unrolled.trace(nn.LSTM(D, H, proj_size=2), torch.zeros(T, D))
     with pytest.raises(ShapeError, match=r"with D=4: got \(7, 3\)"):
         unrolled.trace(module, torch.zeros(T, 3))
-    with pytest.raises(ShapeError, match="one of the 3 rows of x: got 3"):
+    with pytest.raises(ShapeError, match="below the batch size, 3: got 3"):
         unrolled.trace(module, torch.zeros(T, B, D), sequence=3)
     with pytest.raises(ShapeError, match="2 of them: got"):
         unrolled.trace(module, torch.zeros(T, B, D), torch.zeros(1, B, H))

@@ -43,7 +43,7 @@ def test_an_unknown_name_names_the_nearest() -> None:
 
 def test_a_tensor_of_other_rows_says_which_rows_have_it() -> None:
     with pytest.raises(
-        TraceError, match=r'no "attention.weights", .*: it belongs to model attention; this trace is of row'
+        TraceError, match=r'no "attention.weights", .*: it belongs to model attention; this trace is of model'
     ):
         made()["attention.weights"]
     with pytest.raises(

@@ -66,7 +66,7 @@ def test_nothing_is_drawn_and_mode_dropout_and_dtype_are_kept() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert not layer.training
     assert not back.training
-    assert layer.dropout.share == back.dropout == 0.5
+    assert layer.dropout.rate == back.dropout == 0.5
     assert next(layer.parameters()).dtype == next(back.parameters()).dtype == torch.float64
 
 

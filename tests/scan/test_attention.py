@@ -128,7 +128,7 @@ def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None
         set_backend(own, backend)
         leaves = [t.to(dtype).requires_grad_() for t in (x, outputs, *first)]
         memory = Memory(leaves[1], own.score.keys(leaves[1]), source_lengths, ())
-        y, carry = own(leaves[0], memory, own.begin((cell.State(*leaves[2:]),), memory), lengths)
+        y, carry = own(leaves[0], memory, own.initial((cell.State(*leaves[2:]),), memory), lengths)
         assert ("_ScanBackward" in str(y.grad_fn)) == (backend == "fused")
         found = [y, *carry.layers[0], carry.weights, carry.context]
         weights = [torch.linspace(-1, 1, t.numel()).to(dtype).view_as(t) for t in found]
@@ -149,7 +149,7 @@ def test_gradients_may_come_as_one_number_for_all() -> None:
     for backend in ("fused", "reference"):
         set_backend(decoder, backend)
         memory = Memory(outputs, decoder.score.keys(outputs), torch.tensor([4, 2]), ())
-        y, carry = decoder(torch.zeros(2, 3, 4), memory, decoder.begin((LSTMCell.State(*first),), memory))
+        y, carry = decoder(torch.zeros(2, 3, 4), memory, decoder.initial((LSTMCell.State(*first),), memory))
         state = carry.layers[0]
         total = y.sum() + state.h.sum() + state.c.sum() + carry.weights.sum() + carry.context.sum()
         found[backend] = torch.autograd.grad(total, first)

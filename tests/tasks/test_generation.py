@@ -12,7 +12,7 @@ from torch import Tensor
 
 from options import OF_TRAINING, identity, left_by, missing_or_unknown
 from small import text_run, write_text
-from unrolled import api, laws, lineage
+from unrolled import api, laws, lineage, tasks
 from unrolled.config import from_flat
 from unrolled.data.encoding.tokenizers import BOS
 from unrolled.errors import ConfigError, DataError

@@ -1,6 +1,6 @@
 """`unrolled demo`: the main jobs in three minutes.
 
-A GRU and its rivals on film sentences, one table, three answers; then letters to phonemes through one fixed vector and
+A GRU and its baselines on film sentences, one table, three answers; then letters to phonemes through one fixed vector and
 with attention, one table, a few words pronounced by both.
 """
 
@@ -30,7 +30,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.p
     "lstm": {"bidirectional": True, "epochs": 4},
     "gru": {**BOTH_ENDS, "epochs": 4, "dropout": 0.6},
 }
-NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # what the demo trains on films
+NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # the models that the demo trains on films
 SAME: dict[str, Any] = {"task": "translate", "time_limit": "45s", "embedding_size": 96}
 PRONOUNCING = {"encoder_decoder": {**SAME, "hidden_size": 208}, "attention": {**SAME, "hidden_size": 160}}
 """What the demo trains on letters: the same time and about as many parameters for both."""
@@ -45,44 +45,46 @@ WORDS = ("perceptron", "backpropagation", "bahdanau", "schmidhuber")
 
 
 def command(*, json: Json = False) -> None:
-    """Train a GRU on film sentences beside its rivals; then letters to phonemes, by a fixed vector and with attention.
+    """Train a GRU on film sentences and its baselines; then letters to phonemes, by a fixed vector and with attention.
 
     Parameters
     ----------
     json
         Print JSON.
     """
-    films = {row: _trained(FILMS, row, RECIPES[row], NAMES[row], quiet=json) for row in NAMES}
+    films = {name: _trained(FILMS, name, RECIPES[name], NAMES[name], quiet=json) for name in NAMES}
     answers = films["gru"].decode(list(SENTENCES))
     if not json:
         console = _console()
         console.print(_films(films))
         for answer in answers:
             _say(console, f"{answer.label:>9} {answer.probability:.0%}  {answer.text}")
-    letters = {row: _trained(LETTERS, row, PRONOUNCING[row], SPOKEN[row], quiet=json) for row in SPOKEN}
-    spoken = {row: run.decode(list(WORDS)) for row, run in letters.items()}
+    letters = {name: _trained(LETTERS, name, PRONOUNCING[name], SPOKEN[name], quiet=json) for name in SPOKEN}
+    spoken = {name: run.decode(list(WORDS)) for name, run in letters.items()}
     if json:
-        found = {row: run.record for row, run in {**films, **letters}.items()}
+        found = {name: run.record for name, run in {**films, **letters}.items()}
         said = [answer.to_dict() for answer in answers]
         print_json({"runs": found, "answers": said, "words": {r: [w.to_dict() for w in spoken[r]] for r in spoken}})
         return
     console.print(_letters(letters))
     for number, word in enumerate(WORDS):
         _say(console, f"\n{word}")
-        for row, name in SPOKEN.items():
-            _say(console, f"{name:>14}  {spoken[row][number].text}")
+        for model, shown in SPOKEN.items():
+            _say(console, f"{shown:>14}  {spoken[model][number].text}")
     _say(console, f"\nAsk them yourself:  {decode_command(films['gru'].path, films['gru'].ASK)}")
     _say(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
 
 
-def _trained(data: str, row: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:
+def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:
     """A run, in the folder runs/demo-ROW."""
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
-    with show_log(quiet=quiet, name="unrolled.cli"), Progress(row) as progress:
+    with show_log(quiet=quiet, name="unrolled.cli"), Progress(model) as progress:
         log.info("training %s", name)
-        return api.train(data, row=row, out=Path("runs") / f"demo-{row}", overwrite=True, report=progress, **recipe)
+        return api.train(
+            data, model=model, out=Path("runs") / f"demo-{model}", overwrite=True, report=progress, **recipe
+        )
 
 
 def _console() -> Console:
@@ -100,11 +102,11 @@ def _films(runs: dict[str, Run]) -> Table:
     first = next(iter(runs.values())).test
     table = _table(f"Film sentences, {first.n:,} held out", "accuracy", "95 % interval", "macro-F1")
     table.add_row("majority class", f"{first.majority_accuracy:.1%}")
-    for row, run in runs.items():
+    for name, run in runs.items():
         result = run.test
         low, high = result.accuracy_interval
         shown = f"{result.accuracy:.1%}", f"{low:.0%} to {high:.0%}", f"{result.macro_f1:.3f}"
-        table.add_row(NAMES[row], *shown, *_cost(run))
+        table.add_row(NAMES[name], *shown, *_cost(run))
     return table
 
 
@@ -112,11 +114,11 @@ def _letters(runs: dict[str, Run]) -> Table:
     """Held-out error rates and what they cost."""
     first = next(iter(runs.values())).test
     table = _table(f"\nLetters to phonemes, errors on {first.n:,} words held out", "words", "95 % interval", "phonemes")
-    for row, run in runs.items():
+    for name, run in runs.items():
         result = run.test
         low, high = result.exact_match_interval
         shown = f"{1 - result.exact_match:.1%}", f"{1 - high:.0%} to {1 - low:.0%}", f"{result.word_edit_rate:.1%}"
-        table.add_row(SPOKEN[row], *shown, *_cost(run))
+        table.add_row(SPOKEN[name], *shown, *_cost(run))
     return table
 
 
@@ -124,7 +126,7 @@ def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("row", no_wrap=True)
+    table.add_column("model", no_wrap=True)
     for column in (*columns, "parameters", "seconds", "tokens/s"):
         table.add_column(column, justify="right", no_wrap=True)
     return table

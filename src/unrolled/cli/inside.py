@@ -37,9 +37,8 @@ def show(traces: Sequence[Trace]) -> None:
 def _head(trace: Trace) -> Text:
     """Whose trace it is, and what was left out."""
     about = trace.about
-    row = f"model {about.model_name}" + (f" with cell {about.cell}" if about.cell not in ("", about.model_name) else "")
     update = "" if about.update is None else f", after update {about.update:,} of its training"
-    lines = [f"{about.run or 'a run'}: {row}, task {about.task}{update}"]
+    lines = [f"{about.run or 'a run'}: {about.architecture}, task {about.task}{update}"]
     return Text("\n".join([*lines, *([f"Left out: {about.truncated}."] if about.truncated else [])]), style="dim")
 
 

@@ -97,7 +97,7 @@ def _step_by_step(model: nn.Module) -> Iterator[_States]:
     def forward(part: nn.Module, *args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         whole = type(part).forward
         given = inspect.signature(whole).bind(part, *args, **kwargs).arguments
-        lowest = part.layers.layers[0] if isinstance(part, Bahdanau) else part
+        lowest: Any = part.layers.layers[0] if isinstance(part, Bahdanau) else part
         x, state, first = given["x"], given.get("state"), taken.get(part, 0)
         T = x.shape[1]
         taken[part] = first + T

@@ -27,7 +27,7 @@ from unrolled.version import __version__
 
 __all__ = ["FORMAT_VERSION", "Header", "Trace", "kept"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class Header:
     truncated: str = ""
     unrolled: str = field(default=__version__)
     format_version: int = FORMAT_VERSION
+
+    @property
+    def architecture(self) -> str:
+        """The model in words, with its cell where the name does not say it."""
+        own = "" if self.cell in ("", self.model_name) else f" with cell {self.cell}"
+        return f"model {self.model_name}{own}"
 
 
 class Trace(Mapping[str, Tensor]):
@@ -104,9 +110,7 @@ class Trace(Mapping[str, Tensor]):
 
     def _missing(self, name: str) -> str:
         spec = names.find(name)
-        this = f"this trace is of model {self.about.model_name}" + (
-            f" with cell {self.about.cell}" if self.about.cell else ""
-        )
+        this = f"this trace is of model {self.about.architecture}"
         if spec is None or near_misses(name, self._tensors):
             return f'there is no tensor "{name}"{nearest(name, self._tensors)}; see trace.summary() for all there are'
         return f'this trace has no "{name}", {spec.meaning}: it belongs to {spec.where}; {this}'

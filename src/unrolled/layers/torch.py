@@ -91,7 +91,7 @@ def to_torch(layer: Layer) -> nn.RNNBase:
 
 
 def _one_kind(parts: list[list[Any]], dropout: Dropout) -> Cell[Any, Any]:
-    """The cell that all directions of all layers share in kind and size, if torch's modules compute these layers."""
+    """The cell that all directions of all layers rate in kind and size, if torch's modules compute these layers."""
     every = [recurrent for part in parts for recurrent in part]
     forward_first = all(
         isinstance(recurrent, Recurrent) and recurrent.reverse == bool(i)

@@ -73,8 +73,7 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
 def _about(trace: Trace) -> str:
     """A trace in a few words."""
     about = trace.about
-    row = f"model {about.model_name}" + (f" with {about.cell}" if about.cell and about.cell != about.model_name else "")
-    whose = ", ".join(part for part in (about.run or "a model", row if about.model_name else "") if part)
+    whose = ", ".join(part for part in (about.run or "a model", about.architecture if about.model_name else "") if part)
     return f"Drawn from {whose}. {about.score}".strip()
 
 

@@ -225,8 +225,8 @@ def preprocessor_file(folder: Path) -> str:
     return next((name for name in FILES if (folder / name).is_file()), next(iter(FILES)))
 
 
-def refuse_newer(path: Path, data: bytes, newest: int) -> None:
-    """Look at the format's version first: all else may be different in a newer one.
+def refuse_newer(path: Path, data: bytes, newest: int) -> int:
+    """Return the format version of a file, which is read before anything else: a newer format may differ in all of it.
 
     Raises:
         CheckpointError: it is above `newest`, or there is none.
@@ -238,6 +238,7 @@ def refuse_newer(path: Path, data: bytes, newest: int) -> None:
         raise CheckpointError(
             f"{path} has format_version {version}, and this unrolled reads up to {newest}: install a newer unrolled"
         )
+    return version
 
 
 def _object(path: Path, data: bytes) -> dict[str, Any]:

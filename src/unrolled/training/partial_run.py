@@ -90,7 +90,12 @@ class PartialRun:
         preprocessor = preprocessor_file(self.folder / "plan")
         files = atomic.read(self.folder / "plan", ("plan.json", preprocessor))
         path = self.folder / "plan" / "plan.json"
-        refuse_newer(path, files["plan.json"], FORMAT_VERSION)
+        version = refuse_newer(path, files["plan.json"], FORMAT_VERSION)
+        if version < FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path} has format_version {version}: an older unrolled began this training. Finish it there, or train "
+                "a new run"
+            )
         plan = valid(Plan, path, files["plan.json"])
         return plan, FILES[preprocessor].from_json(files[preprocessor].decode())
 

@@ -12,7 +12,7 @@ from unrolled.errors import ConfigError, DataError
 
 __all__ = ["FORMAT_VERSION", "Plan", "PlannedData"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard", "cache"})
 """Settings that at most the last bits depend on."""
 

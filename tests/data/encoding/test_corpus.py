@@ -51,9 +51,9 @@ def test_a_second_run_finds_them(text: Path, tmp_path: Path, monkeypatch: pytest
     again = load(moved, **settings)
     assert (first.built, again.built, again.name) == (True, False, "b")
     assert again.how == first.how
-    for name, part in first.parts.items():
-        assert np.array_equal(part.ids, again.parts[name].ids)
-        assert part.fingerprint == again.parts[name].fingerprint
+    for name, part in first.splits.items():
+        assert np.array_equal(part.ids, again.splits[name].ids)
+        assert part.fingerprint == again.splits[name].fingerprint
 
 
 def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> None:

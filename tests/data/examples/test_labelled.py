@@ -66,7 +66,7 @@ def test_whole_numbers_and_truth_values_are_labels_by_their_json_text():
         ((b"bytes", "pos"), "text is expected, got a Python bytes"),
         (("", "pos"), "the text is empty"),
         (("fine", " "), "the label is empty"),
-        (("half \ud83d", "pos"), r"half a character \(\\ud83d\)"),
+        (("half \ud83d", "pos"), r"an unpaired surrogate"),
         ("just a text", r"a pair \(text, label\) or a dictionary is expected, got a Python str"),
         (("one",), "a pair"),
         (("one", "two", "three"), "a pair"),

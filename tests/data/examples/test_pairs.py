@@ -84,7 +84,7 @@ def test_a_bad_row_is_named_by_file_line_and_column(
     [
         (("one", None), "text is expected, got null"),
         ((3, "trois"), "text is expected, got a number"),
-        (("half \ud83d", "x"), r"the source holds an unpaired surrogate \(\\ud83d\)"),
+        (("half \ud83d", "x"), r"the source holds an unpaired surrogate"),
         (("x", "half \ud83d"), r"the target holds an unpaired surrogate"),
         (("one", "two", "three"), r"a pair \(source, target\) or a dictionary is expected"),
         ({"source": "x"}, 'no key "target"'),

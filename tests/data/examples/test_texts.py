@@ -24,7 +24,7 @@ def read(texts: tuple[Text, ...]) -> str:
 
 def parts(data: object, **settings: object) -> dict[str, str]:
     config = DataConfig(**settings)
-    return {name: read(files) for name, files in split(find_texts(data, config), config).parts.items()}
+    return {name: read(files) for name, files in split(find_texts(data, config), config).splits.items()}
 
 
 def poem(lines: int) -> str:

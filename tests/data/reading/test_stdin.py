@@ -89,7 +89,7 @@ def test_plain_text_comes_in(feed, pack):
     feed(pack("ein Löwe\n".encode() * 20))
     texts = find_texts("-", DataConfig())
     assert (texts.name, texts.source) == ("text", "standard input")
-    parts = split(texts, DataConfig()).parts
+    parts = split(texts, DataConfig()).splits
     assert (
         "".join("".join(blocks(text)) for part in ("train", "valid", "test") for text in parts[part])
         == "ein Löwe\n" * 20

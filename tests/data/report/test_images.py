@@ -13,11 +13,11 @@ def test_what_it_says_of_images() -> None:
     pixels[1], labels[1] = pixels[0], "below" if labels[0] == "above" else "above"
     report = api.inspect((pixels, labels), model="lstm", by="column", test_fraction=0.2)
     assert (report.shape, report.dtype, report.by, report.steps) == ((6, 5, 1), "uint8", "column", (5, 6))
-    assert sum(part.images for part in report.parts.values()) == 40
-    assert sum(part.labels["above"] for part in report.parts.values()) == labels.count("above")
+    assert sum(part.images for part in report.splits.values()) == 40
+    assert sum(part.labels["above"] for part in report.splits.values()) == labels.count("above")
     assert sum(report.duplicates.values()) == 1
     assert report.majority in ("above", "below")
-    train = report.parts["train"]
+    train = report.splits["train"]
     assert train.majority_rate == train.labels[report.majority] / train.images
     issue = next(issue for issue in report.issues if issue.kind == "conflicting labels")
     assert [issue_example.where for issue_example in issue.witnesses] == [

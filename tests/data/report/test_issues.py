@@ -25,7 +25,7 @@ def test_a_report_ends_with_its_findings():
     assert Small((FINDING,)).text().splitlines() == [
         "small data", "", "issues:", "  odd rows: 2 rows are odd", "    a.csv, line 3: odd", "    do: mend them",
     ]  # fmt: skip
-    assert Small().text() == "small data\n\nfindings: none"
+    assert Small().text() == "small data\n\nissues: none"
     assert Small(problem="no column").text() == "small data"
 
 

@@ -12,12 +12,12 @@ CONFIG = DataConfig()
 def test_a_sample():
     report = inspect("sample:products", CONFIG)
     assert json.loads(json.dumps(report.to_dict()))["splits"]["train"]["rows"] == 2553
-    assert report.parts["test"].labels == {"negative": 48, "positive": 105}
+    assert report.splits["test"].labels == {"negative": 48, "positive": 105}
     assert report.majority == "positive"
-    assert report.parts["test"].majority_rate == 105 / 153
-    assert report.parts["train"].unknown_rate < report.parts["valid"].unknown_rate < 0.2
+    assert report.splits["test"].majority_rate == 105 / 153
+    assert report.splits["train"].unknown_rate < report.splits["valid"].unknown_rate < 0.2
     assert report.duplicates["within train"] == 7
-    tokens = report.parts["valid"].tokens
+    tokens = report.splits["valid"].tokens
     assert tokens["min"] <= tokens["median"] <= tokens["95 %"] <= tokens["max"]
     text = report.text()
     for part in (
@@ -39,7 +39,7 @@ def test_the_examples_show_what_a_model_sees():
     assert len(report.examples) == 3
     assert report.similar_labels == (("Neg", "neg "),)
     assert 'labels that differ only in case or spaces: "Neg", "neg "' in report.text()
-    assert list(report.parts) == ["train", "valid"]
+    assert list(report.splits) == ["train", "valid"]
     assert report.source == "python objects"
 
 
@@ -60,7 +60,7 @@ def test_rows_that_a_split_leaves_out_are_counted_too(tmp_path):
     left = {name: counts for name, counts in report.loaded.items() if name != str(path)}
     assert list(left) == [f"the valid split of {path}", f"the test split of {path}"]
     assert all(set(counts.skipped) == {"unknown label"} for counts in left.values())
-    used = sum(part.rows for part in report.parts.values())
+    used = sum(part.rows for part in report.splits.values())
     assert used + sum(sum(counts.skipped.values()) for counts in left.values()) == 200
     assert f"skipped: the valid split of {path}, line " in report.text()
 
@@ -83,7 +83,7 @@ def test_before_the_columns_are_named_it_says_which_are_likely(tmp_path, form):
     assert json.dumps(report.to_dict())
     named = inspect(path, DataConfig(text="review", label="stars"))
     assert named.problem is None
-    assert set(named.parts["train"].labels) == set("01234")
+    assert set(named.splits["train"].labels) == set("01234")
 
 
 def test_where_nothing_is_likely_it_says_so(tmp_path):

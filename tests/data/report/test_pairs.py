@@ -16,14 +16,14 @@ PAIRS = [(f"source {i}", f"a target {i}") for i in range(60)]
 
 def test_it_counts_what_there_is() -> None:
     report = inspect_pairs([*PAIRS, ("source 1", "another")], CONFIG)
-    parts = report.parts.values()
+    parts = report.splits.values()
     assert sum(part.pairs for part in parts) == 61
     assert sum(part.sources for part in parts) == 60
     assert sum(part.several for part in parts) == 1
-    tokens = report.parts["train"].tokens
+    tokens = report.splits["train"].tokens
     assert tokens["source"]["max"] == len("source 59")
     assert tokens["target"]["max"] == len("a target 59")
-    assert report.parts["train"].unknown_rate == {"source": 0, "target": 0}
+    assert report.splits["train"].unknown_rate == {"source": 0, "target": 0}
     assert (report.tokenizers, report.shared_vocabulary) == ({"source": "character", "target": "character"}, False)
     assert json.loads(json.dumps(report.to_dict()))["problem"] is None
     text = report.text()

@@ -22,7 +22,7 @@ def test_a_split_keeps_equal_sentences_together_and_knows_its_tags(tmp_path: Pat
     assert not texts["train"] & (texts["valid"] | texts["test"])
     odd = [*sentences(20), *((["x", f"odd{i}"], ["ADJ", f"T{i}"]) for i in range(20))]
     path = write_conllu(tmp_path / "b.conllu", odd)
-    with pytest.raises(DataError, match=r'line \d+: "T\d+" is not one of the .* is in the (valid|test) part') as no:
+    with pytest.raises(DataError, match=r'line \d+: "T\d+" is not one of the .* is in the (valid|test) split') as no:
         split_sentences(path, CONFIG)
     assert path.read_text().splitlines()[no.value.line - 1].split("\t")[1].startswith("odd")
     counts = split_sentences(path, SKIP)

@@ -19,7 +19,7 @@ from unrolled.data.report.issues import Issue, IssueExample, Report, loads, tabl
 from unrolled.data.splits.images import load_image_splits
 from unrolled.errors import excerpt
 
-__all__ = ["ImagePartReport", "ImageReport", "inspect_images"]
+__all__ = ["ImageReport", "ImageSplitReport", "inspect_images"]
 
 SHOWN_LABELS = 20
 SHADES = " .:-=+*#%@"  # from dark to bright
@@ -27,7 +27,7 @@ DRAWN = 28  # columns of the picture at most
 
 
 @dataclass(frozen=True)
-class ImagePartReport:
+class ImageSplitReport:
     """One part of the split."""
 
     images: int
@@ -50,7 +50,7 @@ class ImageReport(Report):
     how: str  # the split, in a sentence
     loaded: dict[str, Counts]  # see `accounts`
     skipped: tuple[tuple[str, Skipped], ...]  # (file, image), the first of each
-    parts: dict[str, ImagePartReport]
+    splits: dict[str, ImageSplitReport]
     majority: str  # the most frequent label in training
     duplicates: dict[str, int]
     first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its lines drawn with characters
@@ -64,12 +64,12 @@ class ImageReport(Report):
     def panels(self) -> list[Panel]:
         """Return the images of each label; see `Report`."""
         labels = self.frequent()
-        bars = {label: {name: part.labels[label] for name, part in self.parts.items()} for label in labels}
-        return [Bars(f"{self.source}: images of each label", bars, len(self.parts["train"].labels) - len(bars))]
+        bars = {label: {name: part.labels[label] for name, part in self.splits.items()} for label in labels}
+        return [Bars(f"{self.source}: images of each label", bars, len(self.splits["train"].labels) - len(bars))]
 
     def frequent(self) -> list[str]:
         """Return the most frequent labels of the training split, at most 20."""
-        train = self.parts["train"].labels
+        train = self.splits["train"].labels
         return sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
 
 
@@ -127,10 +127,10 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
     )
 
 
-def _part(part: Images, labels: tuple[str, ...], majority: str) -> ImagePartReport:
+def _part(part: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:
     counts = np.bincount(part.among(labels), minlength=len(labels)).tolist()
     found = dict(zip(labels, counts, strict=True))
-    return ImagePartReport(len(part), found, found[majority] / len(part))
+    return ImageSplitReport(len(part), found, found[majority] / len(part))
 
 
 def _drawn(images: Images) -> tuple[str, ...]:
@@ -156,8 +156,8 @@ def _lines(report: ImageReport) -> Iterator[str]:
     yield f"read by {report.by}: {T:,} step{'s'[: T > 1]} of {D:,} number{'s'[: D > 1]}"
     yield f"mean and standard deviation of training{' (of 1)' if unit > 1 else ''}: {means}"
     yield ""
-    parts = list(report.parts.values())
-    rows = [["", *report.parts], ["images", *(f"{part.images:,}" for part in parts)]]
+    parts = list(report.splits.values())
+    rows = [["", *report.splits], ["images", *(f"{part.images:,}" for part in parts)]]
     for label in (labels := report.frequent()):
         rows.append([f'  "{excerpt(label, 30)}"', *(f"{part.labels[label]:,}" for part in parts)])
     if more := len(parts[0].labels) - len(labels):

@@ -30,7 +30,7 @@ from unrolled.data.report.issues import Issue, Report, loads, spread, table
 from unrolled.data.splits.labelled import load_splits
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["DataReport", "PartReport", "inspect"]
+__all__ = ["DataReport", "SplitReport", "inspect"]
 
 GUESSED_FROM = 200  # rows
 SHOWN_LABELS = 20
@@ -38,7 +38,7 @@ SHOWN_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class PartReport:
+class SplitReport:
     """One part of the split."""
 
     rows: int
@@ -60,7 +60,7 @@ class DataReport(Report):
     how: str = ""  # the split, in a sentence
     loaded: dict[str, Counts] = field(default_factory=dict)  # see `accounts`
     skipped: tuple[tuple[str, Skipped], ...] = ()  # (file, row), the first of each
-    parts: dict[str, PartReport] = field(default_factory=dict)
+    splits: dict[str, SplitReport] = field(default_factory=dict)
     tokenizer: str = ""
     vocabulary_size: int = 0
     majority: str = ""  # the most frequent label in training
@@ -80,7 +80,7 @@ class DataReport(Report):
             return []
         labels = _by_frequency(self)
         bars = {
-            label: {name: part.labels[label] for name, part in self.parts.items()} for label in labels[:SHOWN_LABELS]
+            label: {name: part.labels[label] for name, part in self.splits.items()} for label in labels[:SHOWN_LABELS]
         }
         return [
             Histogram(f"{self.source}: length of the rows", "tokens", self.lengths),
@@ -125,7 +125,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
         skipped=tuple((name, row) for name, read in reads.items() for row in read.skipped),
-        parts=reports,
+        splits=reports,
         tokenizer=config.tokenizer,
         vocabulary_size=tokenizer.vocabulary_size,
         majority=majority,
@@ -177,9 +177,9 @@ def _likely(data_source: DataSource, columns: Sequence[str]) -> dict[str, str]:
     return likely
 
 
-def _part(part: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> PartReport:
+def _part(part: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> SplitReport:
     found = Counter(part.labels())
-    return PartReport(
+    return SplitReport(
         rows=len(part),
         labels={label: found[label] for label in labels},
         tokens=spread(lengths),
@@ -189,7 +189,7 @@ def _part(part: Examples, labels: Sequence[str], majority: str, lengths: Lengths
 
 
 def _by_frequency(report: DataReport) -> list[str]:
-    train = next(iter(report.parts.values())).labels
+    train = next(iter(report.splits.values())).labels
     return sorted(train, key=lambda label: -train[label])
 
 
@@ -204,8 +204,8 @@ def _lines(report: DataReport) -> Iterator[str]:
     yield from loads(report.loaded, report.skipped)
     yield f"split: {report.how}"
     yield ""
-    names = list(report.parts)
-    parts = list(report.parts.values())
+    names = list(report.splits)
+    parts = list(report.splits.values())
     rows = [["", *names], ["rows", *(f"{part.rows:,}" for part in parts)]]
     labels = _by_frequency(report)
     for label in labels[:SHOWN_LABELS]:

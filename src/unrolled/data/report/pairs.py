@@ -22,7 +22,7 @@ from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, spre
 from unrolled.data.splits.pairs import split_pairs
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["PairPartReport", "PairReport", "inspect_pairs"]
+__all__ = ["PairReport", "PairSplitReport", "inspect_pairs"]
 
 GUESSED_FROM = 200  # rows
 SHOWN_EXAMPLES = 3
@@ -31,7 +31,7 @@ SHORT = 20  # characters; below it such a ratio says nothing
 
 
 @dataclass(frozen=True)
-class PairPartReport:
+class PairSplitReport:
     """One part of the split; what is said by side has the keys "source" and "target"."""
 
     pairs: int
@@ -53,7 +53,7 @@ class PairReport(Report):
     how: str = ""  # the split, in a sentence
     loaded: dict[str, Counts] = field(default_factory=dict)  # by file
     skipped: tuple[tuple[str, Skipped], ...] = ()  # (file, row), the first of each file
-    parts: dict[str, PairPartReport] = field(default_factory=dict)
+    splits: dict[str, PairSplitReport] = field(default_factory=dict)
     tokenizers: dict[str, str] = field(default_factory=dict)  # by side
     vocabulary_sizes: dict[str, int] = field(default_factory=dict)  # by side
     shared_vocabulary: bool = False
@@ -121,7 +121,7 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
         how=splits.how,
         loaded={loaded.source: loaded.counts for loaded in splits.loaded},
         skipped=tuple((loaded.source, row) for loaded in splits.loaded for row in loaded.skipped),
-        parts=reports,
+        splits=reports,
         tokenizers={side: tokenizer.kind for side, tokenizer in sides.items()},
         vocabulary_sizes={side: tokenizer.vocabulary_size for side, tokenizer in sides.items()},
         shared_vocabulary=tokenizers.shared,
@@ -144,9 +144,9 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
     )
 
 
-def _part(part: PairedTexts, pairs: PairSequences) -> PairPartReport:
+def _part(part: PairedTexts, pairs: PairSequences) -> PairSplitReport:
     references = part.references()
-    return PairPartReport(
+    return PairSplitReport(
         pairs=len(part),
         sources=len(references),
         several=sum(len(targets) > 1 for targets in references.values()),
@@ -261,8 +261,8 @@ def _lines(report: PairReport) -> Iterator[str]:
         yield f"  skipped: {source}, {row}"
     yield f"split: {report.how}"
     yield ""
-    parts = list(report.parts.values())
-    rows = [["", *report.parts], ["pairs", *(f"{part.pairs:,}" for part in parts)]]
+    parts = list(report.splits.values())
+    rows = [["", *report.splits], ["pairs", *(f"{part.pairs:,}" for part in parts)]]
     rows.append(["different sources", *(f"{part.sources:,}" for part in parts)])
     rows.append(["  with several targets", *(f"{part.several:,}" for part in parts)])
     for side in SIDES:

@@ -24,14 +24,14 @@ from unrolled.data.report.issues import Issue, IssueExample, Report, loads, spre
 from unrolled.data.splits.sentences import split_sentences
 from unrolled.errors import excerpt
 
-__all__ = ["TagPartReport", "TagReport", "inspect_sentences"]
+__all__ = ["TagReport", "TagSplitReport", "inspect_sentences"]
 
 SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class TagPartReport:
+class TagSplitReport:
     """One part of the split."""
 
     sentences: int
@@ -53,7 +53,7 @@ class TagReport(Report):
     how: str  # the split, in a sentence
     loaded: dict[str, Counts]  # see `accounts`
     skipped: tuple[tuple[str, Skipped], ...]  # (file, sentence), the first of each
-    parts: dict[str, TagPartReport]
+    splits: dict[str, TagSplitReport]
     tokenizer: str
     vocabulary_size: int
     ambiguous_words: int  # different words of the training split that have more than one tag there
@@ -71,7 +71,7 @@ class TagReport(Report):
     def panels(self) -> list[Panel]:
         """Return the lengths and the tags; see `Report`."""
         tags = _by_frequency(self)
-        bars = {tag: {name: part.tags[tag] for name, part in self.parts.items()} for tag in tags[:SHOWN_TAGS]}
+        bars = {tag: {name: part.tags[tag] for name, part in self.splits.items()} for tag in tags[:SHOWN_TAGS]}
         return [
             Histogram(f"{self.source}: length of the sentences", "subwords", self.lengths),
             Bars("words of each tag", bars, len(tags) - len(bars)),
@@ -134,13 +134,13 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
 
 def _part(
     part: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords
-) -> TagPartReport:
+) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in part.items])
     words = [word for sentence in part.items for word in sentence.words]
     tags, found = part.tags(), Counter(part.tags())
     ids = subwords.ids[:-1]
     right = sum(usual.get(word, majority) == tag for word, tag in zip(words, tags, strict=True))
-    return TagPartReport(
+    return TagSplitReport(
         sentences=len(part),
         words=len(words),
         tags={label: found[label] for label in labels},
@@ -189,8 +189,8 @@ def _lines(report: TagReport) -> Iterator[str]:
     yield from loads(report.loaded, report.skipped)
     yield f"split: {report.how}"
     yield ""
-    parts = list(report.parts.values())
-    rows = [["", *report.parts], ["sentences", *(f"{part.sentences:,}" for part in parts)]]
+    parts = list(report.splits.values())
+    rows = [["", *report.splits], ["sentences", *(f"{part.sentences:,}" for part in parts)]]
     rows.append(["words", *(f"{part.words:,}" for part in parts)])
     tags = _by_frequency(report)
     for tag in tags[:SHOWN_TAGS]:
@@ -220,5 +220,5 @@ def _lines(report: TagReport) -> Iterator[str]:
 
 
 def _by_frequency(report: TagReport) -> list[str]:
-    train = next(iter(report.parts.values())).tags
+    train = next(iter(report.splits.values())).tags
     return sorted(train, key=lambda tag: -train[tag])

@@ -19,7 +19,7 @@ from unrolled.data.report.checks import unknown_issues
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, table
 from unrolled.errors import excerpt
 
-__all__ = ["TextPartReport", "TextReport", "inspect_text"]
+__all__ = ["TextReport", "TextSplitReport", "inspect_text"]
 
 SHOWN_TOKENS = 12
 SHOWN_CHARACTERS = 60
@@ -28,7 +28,7 @@ MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
-class TextPartReport:
+class TextSplitReport:
     """One part of the split."""
 
     files: int
@@ -47,7 +47,7 @@ class TextReport(Report):
     tokenizer: str
     vocabulary_size: int
     frequent: dict[str, float]  # the most frequent tokens of the training split, and their share of it
-    parts: dict[str, TextPartReport]
+    splits: dict[str, TextSplitReport]
     lengths: Bins  # of lines, in characters
     problem: str | None = None  # nothing that is readable has one
     issues: tuple[Issue, ...] = ()
@@ -83,7 +83,7 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
         corpus.tokenizer.vocabulary_size,
         {token: int(corpus.counts[i]) / total for i, token in zip(order, corpus.tokenizer.tokens(order), strict=True)},
         {
-            name: TextPartReport(
+            name: TextSplitReport(
                 part.files,
                 part.characters,
                 len(part),
@@ -144,8 +144,8 @@ def _lines(report: TextReport) -> Iterator[str]:
     yield f"{report.source}: plain text"
     yield f"split: {report.how}"
     yield ""
-    parts = report.parts.values()
-    rows = [["", *report.parts]]
+    parts = report.splits.values()
+    rows = [["", *report.splits]]
     rows += [[what, *(f"{getattr(part, what):,}" for part in parts)] for what in ("files", "characters", "tokens")]
     rows.append(["unknown tokens", *(f"{part.unknown:,}" for part in parts)])
     rows.append(["characters a token", *(f"{part.characters / max(1, part.tokens):.2f}" for part in parts)])
@@ -155,5 +155,5 @@ def _lines(report: TextReport) -> Iterator[str]:
     often = ", ".join(f'"{excerpt(token, 20)}" {share:.1%}' for token, share in report.frequent.items())
     yield f"most frequent: {often}"
     yield "how the parts begin, as a model sees them:"
-    for name, part in report.parts.items():
+    for name, part in report.splits.items():
         yield f"  {name}: {excerpt(part.begins)}"
