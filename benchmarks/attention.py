@@ -1,4 +1,4 @@
-"""Training updates of a GRU that looks at its source: ours beside a plain torch loop, in turn, in one process.
+"""Training updates of a GRU with attention: ours next to a plain torch loop, in turn, in one process.
 
     python benchmarks/attention.py [--seconds 20]
 

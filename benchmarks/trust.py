@@ -99,7 +99,7 @@ def sanitizers() -> list[str]:
 
 
 def said(done: int, count: int) -> None:
-    """How far it is, where somebody looks."""
+    """Print the progress, on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{done:,} of {count:,}", end="" if done < count else "\r", file=sys.stderr, flush=True)
 

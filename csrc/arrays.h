@@ -1,6 +1,6 @@
-// Tensors as arrays: looked at by DLPack, checked against a call's sizes and against each other.
+// Tensors as arrays: read through DLPack, checked against a call's sizes and against each other.
 //
-// A tensor is looked at through its type's `__dlpack_c_exchange_api__` (DLPack 1.3): a borrowed view, some 50 ns, where
+// A tensor is read through its type's `__dlpack_c_exchange_api__` (DLPack 1.3): a borrowed view, some 50 ns, where
 // a capsule costs microseconds a tensor. Whatever is wrong becomes a TypeError or ValueError that names the argument.
 #pragma once
 

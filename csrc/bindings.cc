@@ -368,10 +368,10 @@ void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::
   chosen.linear_backward(a);
 }
 
-// What both passes of a look are given.
+// The arguments of both passes of an attention step.
 template <class Call>
-void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
-                nb::handle outputs, nb::handle lengths) {
+void check_attention(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
+                     nb::handle outputs, nb::handle lengths) {
   check_threads(threads);
   checked.why = "";
   const Array all_keys = array("keys", keys), all_outputs = array("outputs", outputs);
@@ -393,29 +393,29 @@ void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query,
     if (a.lengths[b] < 1) throw nb::value_error("lengths must be at least 1: a softmax of nothing is nothing");
 }
 
-// One look of additive attention: weights (B, S) and context (B, D) of query (B, A), keys (B, S, A), v (A), outputs
+// One step of additive attention: weights (B, S) and context (B, D) of query (B, A), keys (B, S, A), v (A), outputs
 // (B, S, D) and lengths (B).
-void look(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs, nb::handle lengths,
-          nb::handle weights, nb::handle context) {
+void attention(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
+               nb::handle lengths, nb::handle weights, nb::handle context) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
-  Look a;
-  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  Attention a;
+  check_attention(checked, a, threads, query, keys, v, outputs, lengths);
   a.weights = checked.dense("weights", weights, {a.B, a.S}, true);
   a.context = checked.dense("context", context, {a.B, a.D}, true);
   checked.disjoint();
   const nb::gil_scoped_release release;
-  chosen.look(a);
+  chosen.attention(a);
 }
 
 // Its gradients from those of weights and context, each or None; those of keys, v and outputs may be added up.
-void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
-                   nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext, nb::handle dquery,
-                   nb::handle dkeys, nb::handle dv, nb::handle doutputs, bool add) {
+void attention_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
+                        nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext,
+                        nb::handle dquery, nb::handle dkeys, nb::handle dv, nb::handle doutputs, bool add) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
-  LookBackward a;
-  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  AttentionBackward a;
+  check_attention(checked, a, threads, query, keys, v, outputs, lengths);
   a.weights = checked.dense("weights", weights, {a.B, a.S}, false);
   a.dweights = checked.dense_or_none("dweights", dweights, {a.B, a.S}, false);
   a.dcontext = checked.dense_or_none("dcontext", dcontext, {a.B, a.D}, false);
@@ -426,7 +426,7 @@ void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::
   a.add = add;
   checked.disjoint();
   const nb::gil_scoped_release release;
-  chosen.look_backward(a);
+  chosen.attention_backward(a);
 }
 
 // Billions of floating-point operations a second, a multiply-add counted as two.
@@ -488,13 +488,13 @@ NB_MODULE(_kernels, m) {
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
         nb::arg("dbias").none());
-#define UNROLLED_LOOK                                                                                       \
+#define UNROLLED_ATTENTION                                                                                  \
   nb::arg("isa"), nb::arg("threads"), nb::arg("query").none(), nb::arg("keys").none(), nb::arg("v").none(), \
       nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()
-  m.def("look", &look, UNROLLED_LOOK, nb::arg("context").none());
-  m.def("look_backward", &look_backward, UNROLLED_LOOK, nb::arg("dweights").none(), nb::arg("dcontext").none(),
-        nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(), nb::arg("doutputs").none(),
-        nb::arg("add") = false);
+  m.def("attention", &attention, UNROLLED_ATTENTION, nb::arg("context").none());
+  m.def("attention_backward", &attention_backward, UNROLLED_ATTENTION, nb::arg("dweights").none(),
+        nb::arg("dcontext").none(), nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(),
+        nb::arg("doutputs").none(), nb::arg("add") = false);
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

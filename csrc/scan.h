@@ -82,7 +82,7 @@ struct LinearBackward {
   float* dbias;         // (V) written, or null
 };
 
-struct Look {
+struct Attention {
   int64_t B, S, A, D;  // rows, steps of the source, size of the keys, size of the outputs
   int threads;
   const float* query;      // (B, A)
@@ -94,7 +94,7 @@ struct Look {
   float* context;          // (B, D) written
 };
 
-struct LookBackward {
+struct AttentionBackward {
   int64_t B, S, A, D;
   int threads;
   const float* query;

@@ -25,15 +25,15 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void name##_forward(const Forward<T>&);   \
   void name##_backward(const Backward<T>&);
 #define UNROLLED_DECLARE_RECURRENCE(name) UNROLLED_DECLARE(float, name) UNROLLED_DECLARE(double, name)
-#define UNROLLED_DECLARE_ISA(isa)                   \
-  namespace isa {                                   \
-  UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE) \
-  long multiply_add(long rounds);                   \
-  void linear_pack(const Linear&, float*);          \
-  void linear(const Linear&);                       \
-  void linear_backward(const LinearBackward&);      \
-  void look(const Look&);                           \
-  void look_backward(const LookBackward&);          \
+#define UNROLLED_DECLARE_ISA(isa)                    \
+  namespace isa {                                    \
+  UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE)  \
+  long multiply_add(long rounds);                    \
+  void linear_pack(const Linear&, float*);           \
+  void linear(const Linear&);                        \
+  void linear_backward(const LinearBackward&);       \
+  void attention(const Attention&);                  \
+  void attention_backward(const AttentionBackward&); \
   }
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
   namespace isa##_bf16 {                              \
@@ -77,8 +77,8 @@ UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
             .linear_pack = linear_pack,                         \
             .linear = linear,                                   \
             .linear_backward = linear_backward,                 \
-            .look = look,                                       \
-            .look_backward = look_backward,                     \
+            .attention = attention,                             \
+            .attention_backward = attention_backward,           \
             .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}, \
             .bfloat16 = bfloat16(),                             \
             .float64 = float64()};                              \

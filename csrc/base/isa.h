@@ -32,8 +32,8 @@ struct Isa {
   void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
   void (*linear_backward)(const LinearBackward&);
-  void (*look)(const Look&);
-  void (*look_backward)(const LookBackward&);
+  void (*attention)(const Attention&);
+  void (*attention_backward)(const AttentionBackward&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere

@@ -1,12 +1,11 @@
-"""Additive attention over our kernels (csrc/kernels/look.cc): one look, and the scan of a decoder that looks before
-each step.
+"""The scan of a decoder that attends before each step, by our kernels (csrc/kernels/attention.cc).
 
     q_t = W_q h_{t−1};   weights_t = softmax_s v · tanh(q_t + key_s);   context_t = Σ_s weights_ts o_s
     h_t = cell([x_t; context_t], h_{t−1})
 
-The scan is one node of autograd. Back in time goes what depends on a step's neighbours: dh, and what the looks pass to
-keys and outputs. The gradients of the weights are one product each over all steps, after that: the scan's own, once the
-gradient that comes to every h_t from outside and through its look is known.
+The scan is one node of autograd. Back in time goes what depends on a step's neighbours: dh, and what the attention steps
+pass to keys and outputs. The gradients of the weights are one product each over all steps, after that: the scan's own, once the
+gradient that comes to every h_t from outside and through its attention step is known.
 
 A row has the same bits in any batch and behind any padding.
 """
@@ -45,7 +44,7 @@ def scan(
 
     Args:
         cell: one of the plain ones, in float32. x: (B, T, E). state: it begins with. lengths: (B,) or None.
-        query: W_q, (A, H). v, keys, outputs, source_lengths: see `look`.
+        query: W_q, (A, H). v, keys, outputs, source_lengths: see `kernels.attention.attend`.
     """
     weights = weights_of(cell)
     y, h, c, looked, context = _Scan.apply(  # type: ignore[no-untyped-call]
@@ -79,7 +78,7 @@ class _Scan(torch.autograd.Function):
         number, many = index(x.dtype), threads()
         for t in range(T):
             asked[t] = product(h[t], query, None)
-            kernels.look(number, many, asked[t], keys, v, outputs, source_lengths, looked[t], contexts[t])
+            kernels.attention(number, many, asked[t], keys, v, outputs, source_lengths, looked[t], contexts[t])
             xs[:, t, E:] = contexts[t]
             kernels.forward(
                 recurrence, number, many, False, xs[:, t : t + 1], None, weight_x, weight_h, bias, bias_n, None, h[t],
@@ -143,7 +142,7 @@ class _Scan(torch.autograd.Function):
                     if total is not None and share is not None:
                         total += share
             to = dxs[:, t, E:].contiguous() if to_context is None else dxs[:, t, E:] + to_context[t]
-            kernels.look_backward(
+            kernels.attention_backward(
                 number, many, asked[t], keys, v, outputs, source_lengths, looked[t],
                 None if to_looked is None else to_looked[t], to, dasked[t], dkeys, dv, doutputs, True,
             )  # fmt: skip

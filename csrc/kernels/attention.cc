@@ -1,4 +1,4 @@
-// One look of additive attention, forward and backward: what a decoder's step asks, over what an encoder has left.
+// One step of additive attention, forward and backward: a decoder's query over an encoder's outputs.
 //
 //     a_s = tanh(query + key_s);   score_s = v · a_s;   weights = softmax over the real s
 //     context = Σ_s weights_s o_s
@@ -32,9 +32,9 @@ UNROLLED_INLINE float sum_of(Vector<float> lanes) {
   return sum;
 }
 
-class LookPass {
+class AttentionPass {
  public:
-  LookPass(const Look& a, int threads, Workspace&) : a(a), threads(threads) {}
+  AttentionPass(const Attention& a, int threads, Workspace&) : a(a), threads(threads) {}
 
   void work(int id) const {
     for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) row(b);
@@ -80,13 +80,13 @@ class LookPass {
     UNROLLED_UNROLL for (int i = 0; i < N; ++i) store_first(a.context + at + i * W, sum[i], i + 1 < N ? W : lanes);
   }
 
-  const Look& a;
+  const Attention& a;
   const int threads;
 };
 
-class LookBackwardPass {
+class AttentionBackwardPass {
  public:
-  LookBackwardPass(const LookBackward& a, int threads, Workspace& workspace)
+  AttentionBackwardPass(const AttentionBackward& a, int threads, Workspace& workspace)
       : a(a),
         threads(threads),
         barrier(threads),
@@ -156,7 +156,7 @@ class LookBackwardPass {
     return sum_of(sum);
   }
 
-  const LookBackward& a;
+  const AttentionBackward& a;
   const int threads;
   Barrier barrier;
   float* const dscores;  // (B, S)
@@ -165,7 +165,7 @@ class LookBackwardPass {
 
 }  // namespace
 
-void look(const Look& a) { run<LookPass>(a, a.B * a.S * a.A / kWorkOfThread); }
-void look_backward(const LookBackward& a) { run<LookBackwardPass>(a, a.B * a.S * a.A / kWorkOfThread); }
+void attention(const Attention& a) { run<AttentionPass>(a, a.B * a.S * a.A / kWorkOfThread); }
+void attention_backward(const AttentionBackward& a) { run<AttentionBackwardPass>(a, a.B * a.S * a.A / kWorkOfThread); }
 
 }  // namespace unrolled::UNROLLED_ISA
