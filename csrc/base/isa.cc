@@ -44,7 +44,8 @@ UNROLLED_BFLOAT16_ISAS(UNROLLED_DECLARE_BFLOAT16)
 
 namespace {
 
-// Kernels that an instruction set lacks. The one that has them hides these two by functions in its own namespace.
+// Defaults: no bfloat16 and no float64 kernels. Functions of the same names in an instruction set's namespace take
+// precedence.
 [[maybe_unused]] Kernels<float> bfloat16() { return {}; }
 [[maybe_unused]] Kernels<double> float64() { return {}; }
 

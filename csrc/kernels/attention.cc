@@ -7,9 +7,9 @@
 //     dscore_s = weights_s (dweights_s − Σ_r weights_r dweights_r)
 //     dkey_s = dscore_s v (1 − a_s²);   dquery = Σ_s dkey_s;   dv = Σ_s dscore_s a_s
 //
-// A row is computed alone, s ascending, so that it has the same bits in any batch and behind any padding; dv is summed
-// over the rows in their order, whatever the threads. a is computed again for the backward pass: keeping it for every
-// step of a decoder would take (T, B, S, A).
+// Each sequence is computed alone, s ascending, so that it has the same bits in any batch and with any padding; dv is
+// summed over the sequences in their order, for any number of threads. The backward pass computes a again: keeping it
+// for every step of a decoder would take (T, B, S, A) numbers.
 #include "../base/activations.h"
 #include "../base/scan.h"
 
@@ -17,7 +17,7 @@ namespace unrolled::UNROLLED_ISA {
 namespace {
 
 constexpr int W = kLanes<float>;
-constexpr long kWorkOfThread = 1l << 15;  // numbers of a that are worth waking a thread
+constexpr long kWorkOfThread = 1l << 15;  // numbers of a that justify a thread
 constexpr int kTogether = 8;              // vectors of the context that are summed up at once
 
 // Calls f(first number, lanes) for each vector of n numbers.
@@ -37,11 +37,11 @@ class AttentionPass {
   AttentionPass(const Attention& a, int threads, Workspace&) : a(a), threads(threads) {}
 
   void work(int id) const {
-    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) row(b);
+    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) sequence(b);
   }
 
  private:
-  void row(long b) const {
+  void sequence(long b) const {
     const long real = a.lengths[b];
     float* const weights = a.weights + b * a.S;
     for (long s = 0; s < real; ++s) weights[s] = score(a.query + b * a.A, a.keys + (b * a.S + s) * a.A);
@@ -94,7 +94,7 @@ class AttentionBackwardPass {
         dv(take<float>(workspace, a.B * a.A)) {}
 
   void work(int id) {
-    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) row(b);
+    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) sequence(b);
     barrier.wait();
     const long vectors = vectors_for<float>(a.A);
     for (long i = vectors * id / threads; i < vectors * (id + 1) / threads; ++i) {
@@ -106,10 +106,10 @@ class AttentionBackwardPass {
   }
 
  private:
-  void row(long b) const {
+  void sequence(long b) const {
     const long real = a.lengths[b], first = b * a.S;
     const float *const weights = a.weights + first, *const query = a.query + b * a.A;
-    float *const dscore = dscores + first, *const dquery = a.dquery + b * a.A, *const dv_row = dv + b * a.A;
+    float *const dscore = dscores + first, *const dquery = a.dquery + b * a.A, *const dv_b = dv + b * a.A;
     float mean = 0;
     for (long s = 0; s < real; ++s) {
       dscore[s] = through_context(weights[s], a.outputs + (first + s) * a.D, b, a.doutputs + (first + s) * a.D);
@@ -117,7 +117,7 @@ class AttentionBackwardPass {
       mean += weights[s] * dscore[s];
     }
     clear(dquery, a.A);
-    clear(dv_row, a.A);
+    clear(dv_b, a.A);
     for (long s = 0; s < real; ++s) {
       const Vector<float> d = fill(weights[s] * (dscore[s] - mean));
       const float* const key = a.keys + (first + s) * a.A;
@@ -127,7 +127,7 @@ class AttentionBackwardPass {
         const Vector<float> inner = d * load_first(a.v + i, n) * (1.f - tanh_i * tanh_i);
         put(dkey + i, inner, n);
         store_first(dquery + i, load_first(dquery + i, n) + inner, n);
-        store_first(dv_row + i, load_first(dv_row + i, n) + d * tanh_i, n);
+        store_first(dv_b + i, load_first(dv_b + i, n) + d * tanh_i, n);
       });
     }
     if (a.add) return;
@@ -135,12 +135,12 @@ class AttentionBackwardPass {
     clear(a.doutputs + (first + real) * a.D, (a.S - real) * a.D);
   }
 
-  // Writes, or adds to what an earlier call wrote.
+  // Writes, or adds to the value of an earlier call.
   void put(float* to, Vector<float> value, int n) const {
     store_first(to, a.add ? load_first(to, n) + value : value, n);
   }
 
-  // What comes to an output by way of the context, and the gradient of its weight.
+  // Writes the gradient of an output through the context; returns that of its weight.
   float through_context(float weight, const float* output, long b, float* doutput) const {
     if (!a.dcontext) {
       if (!a.add) clear(doutput, a.D);
