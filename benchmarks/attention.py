@@ -1,8 +1,8 @@
-"""Training updates of a GRU that looks at its source: ours beside a plain torch loop, in turn, in one process.
+"""Training updates of a GRU with attention: ours next to a plain torch loop, in turn, in one process.
 
     python benchmarks/attention.py [--seconds 20]
 
-`plain` is what a careful person writes in torch's own modules: nn.GRU over a packed source, keys projected once,
+`plain` is a careful implementation in torch's own modules: nn.GRU over a packed source, keys projected once,
 nn.GRUCell on [embedding; context] step by step, all logits at once. `additive` is ours; `general` and `fixed` are
 Luong's attention and the model encoder_decoder, of the same sizes. All read the same batch, the source in both
 directions, and take fused AdamW updates. Ratios are medians over the turns.
@@ -27,7 +27,7 @@ from unrolled.models import AttentionModel, EncoderDecoderModel, Pairs
 
 
 class Shape(NamedTuple):
-    """A batch, all of whose rows have at least half the steps, and a network."""
+    """The sizes of a batch, whose sequences have at least half the steps, and of a network."""
 
     B: int
     S: int
@@ -74,8 +74,8 @@ class Plain(nn.Module):
         return self.head(torch.stack(ys, dim=1))
 
 
-def rivals(shape: Shape) -> dict[str, Callable[[], None]]:
-    """An update of each network on one batch, by name."""
+def baselines(shape: Shape) -> dict[str, Callable[[], None]]:
+    """Return an update of each network on one batch, by name."""
     B, S, T, D, H, V = shape
     torch.manual_seed(0)
     source, ids, targets = (torch.randint(5, V, (B, steps)) for steps in (S, T, T))
@@ -107,13 +107,13 @@ def rivals(shape: Shape) -> dict[str, Callable[[], None]]:
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Run, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20, help="for each shape")
     seconds = parser.parse_args().seconds
     cases = []
     for shape in SHAPES:
-        times = in_turn(rivals(shape), seconds)
+        times = in_turn(baselines(shape), seconds)
         figures = {
             name: {
                 "ms": round(statistics.median(taken) * 1e3, 1),

@@ -1,17 +1,17 @@
-"""The kernels' long tests: what tests/ does a few hundred times, thousands of times.
+"""The kernels' long tests: thousands of cases of those of which tests/ runs a few hundred.
 
     python benchmarks/trust.py [twin strange wrong threads fork] [--share 1.0]      make trust
     python benchmarks/trust.py fuzz [--share 1.0]                       under the sanitizers: make fuzz
 
 twin     random cells, sizes and options, on every instruction set: outputs, states and every gradient within the error
          budget of the law
-strange  NaNs and infinities in x, weights and states come out where they come out in torch
-wrong    wrong calls of the compiled functions: each an exception that names the argument
-threads  Python threads on shared weights, forward and backward: the bits of one alone
-fork     forked children work on one thread, with the same bits, and say so once each
+strange  NaNs and infinities in x, weights and states give NaNs and infinities at the same positions as in torch
+wrong    wrong calls of the compiled functions: each raises an exception that names the argument
+threads  Python threads on shared weights, forward and backward: the same bits as one thread
+fork     forked children run on one thread, with the same bits, and warn once each
 fuzz     random calls of the compiled functions: any size, option, layout, number and instruction set
 
-The first failure ends the run; only `twin` goes on and lists all. What was done is kept in
+The first failure ends the run; only `twin` continues and lists all failures. The results are saved in
 benchmarks/results/trust.json, each check with its own command, date, machine and versions.
 """
 
@@ -39,7 +39,7 @@ Figures = dict[str, Any]
 
 
 def run_twin(count: int) -> Figures:
-    """Seeds 0 … count − 1; what is over the budget is listed."""
+    """Run seeds 0 … count − 1; list those over the error budget."""
     over = []
     for seed in range(count):
         torch.set_num_threads(1 + seed % 2)
@@ -52,7 +52,7 @@ def run_twin(count: int) -> Figures:
 
 
 def run_strange(count: int) -> Figures:
-    """Seeds 0 … count − 1."""
+    """Run seeds 0 … count − 1."""
     for seed in range(count):
         twin.strange(seed, ISAS)
         said(seed + 1, count)
@@ -60,17 +60,17 @@ def run_strange(count: int) -> Figures:
 
 
 def run_wrong(count: int) -> Figures:
-    """All at once."""
+    """Make `count` wrong calls."""
     return {"calls": count, "refused_by_way": calls.refuse(count)}
 
 
 def run_threads(count: int) -> Figures:
-    """Four of them."""
+    """Run four threads, `count` calls each."""
     return {"threads": 4, "calls_each": count, "calls": twin.together(threads=4, calls=count)}
 
 
 def run_fork(count: int) -> Figures:
-    """One child after another."""
+    """Fork `count` children, one after another."""
     for child in range(count):
         twin.fork()
         said(child + 1, count)
@@ -78,7 +78,7 @@ def run_fork(count: int) -> Figures:
 
 
 def run_fuzz(count: int) -> Figures:
-    """All at once."""
+    """Make `count` random calls."""
     found = calls.fuzz(count, said=lambda done: said(done, count))
     return {"calls": found.total(), "by_kind": found, "instruction_sets": ISAS, "sanitizers": sanitizers()}
 
@@ -94,18 +94,18 @@ CHECKS: dict[str, tuple[Callable[[int], Figures], int]] = {
 
 
 def sanitizers() -> list[str]:
-    """Which sanitizers stand before everything else in this process."""
+    """Return the sanitizers that are preloaded in this process."""
     return [name for name in ("asan", "ubsan") if f"lib{name}" in os.environ.get("LD_PRELOAD", "")]
 
 
 def said(done: int, count: int) -> None:
-    """How far it is, where somebody looks."""
+    """Print the progress, on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{done:,} of {count:,}", end="" if done < count else "\r", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Run, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=[name for name in CHECKS if name != "fuzz"])
     parser.add_argument("--share", type=float, default=1.0, help="of each check's count")

@@ -1,7 +1,7 @@
-// Tensors as arrays: looked at by DLPack, checked against a call's sizes and against each other.
+// Tensors as arrays: read through DLPack, checked against a call's sizes and against each other for overlap.
 //
-// A tensor is looked at through its type's `__dlpack_c_exchange_api__` (DLPack 1.3): a borrowed view, some 50 ns, where
-// a capsule costs microseconds a tensor. Whatever is wrong becomes a TypeError or ValueError that names the argument.
+// A tensor is read through its type's `__dlpack_c_exchange_api__` (DLPack 1.3): a borrowed view, some 50 ns, where
+// a capsule costs microseconds a tensor. Every error is a TypeError or ValueError that names the argument.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -18,7 +18,7 @@ namespace unrolled {
 
 using DlTensor = nb::dlpack::dltensor;
 
-// The head of DLPack's exchange API, as far as it is used here.
+// The head of DLPack's exchange API, up to the function used here.
 struct DlExchange {
   struct {
     uint32_t major, minor;
@@ -75,7 +75,7 @@ struct Array {
     for (int i = 0; i < ndim; ++i) n *= size[i];
     return n;
   }
-  // One past the last byte, as if the array were filled up to its last number.
+  // One past the last byte of the last number.
   const char* end() const {
     if (numel() == 0) return data;
     int64_t last = 0;
@@ -111,7 +111,7 @@ inline Array array(const char* name, nb::handle object) {
   int64_t dense = 1;
   for (int i = view.ndim - 1; i >= 0; --i) {
     found.size[i] = view.shape[i];
-    // The stride of an axis of at most one is never taken.
+    // The stride of an axis of size 0 or 1 is not used.
     found.stride[i] = view.strides && view.shape[i] > 1 ? view.strides[i] : dense;
     if (found.stride[i] < 0) throw nb::value_error((std::string(name) + " has a negative stride").c_str());
     dense *= std::max<int64_t>(view.shape[i], 1);
@@ -119,13 +119,13 @@ inline Array array(const char* name, nb::handle object) {
   return found;
 }
 
-// What one call is given, checked against its sizes and against each other.
+// The tensors of one call, each checked against the call's sizes, and all of them for overlap.
 template <class T>
 class Checked {
  public:
   int64_t B, T_, D, H, G;
-  bool narrow = false;            // operands (x, both weights, y) are bfloat16, in pairs; all else is float32
-  const char* why = ", as x is";  // of the type that is asked for
+  bool bfloat16 = false;          // operands (x, both weights, y) are bfloat16, in pairs; the others are float32
+  const char* why = ", as x is";  // reason for the required type
 
   Array check(const char* name, nb::handle object, std::initializer_list<int64_t> sizes, bool operand = false) {
     const Array found = array(name, object);
@@ -135,11 +135,11 @@ class Checked {
       throw nb::value_error((std::string(name) + " must have shape " + shape_text(sizes.begin(), int(sizes.size())) +
                              ": got " + shape_text(found.size, found.ndim))
                                 .c_str());
-    const bool bfloat16 = narrow && operand;
-    if (found.integer || found.bfloat16 != bfloat16 || found.bytes != (bfloat16 ? 2 : int(sizeof(T))))
+    const bool in_pairs = bfloat16 && operand;
+    if (found.integer || found.bfloat16 != in_pairs || found.bytes != (in_pairs ? 2 : int(sizeof(T))))
       throw nb::type_error((std::string(name) + " must be " +
-                            (bfloat16         ? "bfloat16, as x is"
-                             : narrow         ? "float32, beside a bfloat16 x"
+                            (in_pairs         ? "bfloat16, as x is"
+                             : bfloat16       ? "float32, next to a bfloat16 x"
                              : sizeof(T) == 4 ? std::string("float32") + why
                                               : std::string("float64") + why))
                                .c_str());
@@ -201,7 +201,7 @@ class Checked {
   }
 
  private:
-  struct Arrays {  // as many as any call has
+  struct Arrays {  // large enough for every call
     Array array[16];
     int count = 0;
     void add(const Array& one) { array[count++] = one; }

@@ -1,4 +1,4 @@
-// Takes the tensors of every call, checks them (arrays.h), gives up the GIL, calls a kernel.
+// The Python module: each function checks its tensors (arrays.h), releases the GIL and calls a kernel.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
@@ -21,32 +21,33 @@ namespace {
 enum Recurrence { kElman, kElmanRelu, kGru, kLstm };
 
 const Isa& isa_of(int index) {
-  if (index < 0 || index >= kIsaCount) throw nb::value_error("isa: there is none of this index");
+  if (index < 0 || index >= kIsaCount) throw nb::value_error("isa: no instruction set has this index");
   if (!kIsas[index].here())
     throw nb::value_error((std::string("isa: this processor has no ") + kIsas[index].name).c_str());
   return kIsas[index];
 }
 
 template <class T>
-const Kernel<T>& kernel_of(const Isa& isa, int recurrence, bool narrow = false) {
+const Kernel<T>& kernel_of(const Isa& isa, int recurrence, bool bfloat16 = false) {
   const Kernels<T>* kernels;
   if constexpr (sizeof(T) == 4)
-    kernels = narrow ? &isa.bfloat16 : &isa.float32;
+    kernels = bfloat16 ? &isa.bfloat16 : &isa.float32;
   else
     kernels = &isa.float64;
   const Kernel<T>& found = recurrence == kGru ? kernels->gru : recurrence == kLstm ? kernels->lstm : kernels->elman;
   if (found.forward == nullptr)
-    throw nb::value_error(narrow ? "isa: bfloat16 is multiplied by AVX-512 with its bfloat16 extension only"
-                                 : "isa: float64 is computed by the portable kernels only");
+    throw nb::value_error(bfloat16 ? "isa: bfloat16 needs AVX-512 with its bfloat16 extension"
+                                   : "isa: float64 is computed by the portable kernels only");
   return found;
 }
 
 void must(bool there, bool wanted, const char* name) {
   if (there != wanted)
-    throw nb::value_error((std::string(name) + (wanted ? " is missing" : " is not taken by this recurrence")).c_str());
+    throw nb::value_error(
+        (std::string(name) + (wanted ? " is missing" : " is not an argument of this recurrence")).c_str());
 }
 
-// What forward and backward are given alike.
+// The common arguments of forward and backward.
 struct Weights {
   nb::handle weight_x, weight_h, bias, bias_n;
 };
@@ -65,12 +66,12 @@ void check_threads(int threads) {
 }
 
 void check_recurrence(int recurrence) {
-  if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: there is none of this index");
+  if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: no recurrence has this index");
 }
 
 template <class T>
 void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weights& in) {
-  const int64_t GH = checked.G * a.H, of_pair = checked.narrow ? 2 : 1;
+  const int64_t GH = checked.G * a.H, of_pair = checked.bfloat16 ? 2 : 1;
   a.weight_x = checked.dense("weight_x", in.weight_x, {GH, a.D * of_pair}, false, true);
   a.weight_h = checked.dense("weight_h", in.weight_h, {GH, a.K * of_pair}, false, true);
   a.bias = checked.dense_or_none("bias", in.bias, {GH}, false);
@@ -78,7 +79,7 @@ void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weight
   if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
 }
 
-// The sizes and the sequence, for weights of H units.
+// Checks x, lengths and the sizes, for weights of H units.
 template <class T>
 Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse, int64_t H, nb::handle x_object,
                           nb::handle lengths) {
@@ -91,12 +92,12 @@ Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse,
   a.D = checked.D = x.size[2], a.H = a.K = checked.H = H;
   if (a.D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
   a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
-  checked.narrow = x.bfloat16;
+  checked.bfloat16 = x.bfloat16;
   a.x = checked.template sequence<const T>("x", x_object, a.D, false);
-  if (checked.narrow) {
-    if (a.D % 2 || a.x.per_row % 2 || a.x.per_step % 2 || reinterpret_cast<uintptr_t>(a.x.data) % 4)
+  if (checked.bfloat16) {
+    if (a.D % 2 || a.x.per_sequence % 2 || a.x.per_step % 2 || reinterpret_cast<uintptr_t>(a.x.data) % 4)
       throw nb::value_error("x must have an even number of features, and rows and steps that begin with a whole pair");
-    a.D /= 2, a.K = (H + 1) / 2, a.x.per_row /= 2, a.x.per_step /= 2;
+    a.D /= 2, a.K = (H + 1) / 2, a.x.per_sequence /= 2, a.x.per_step /= 2;
   }
   a.lengths = checked.lengths(lengths);
   return checked;
@@ -110,7 +111,7 @@ void check_states(Checked<T>& checked, Scan<T>& a, int recurrence, nb::handle ma
   a.c0 = checked.dense_or_none("c0", c0, {a.B, a.H}, false);
 }
 
-// H. In bfloat16 a row of weight_h is filled up to a whole pair, so it is told by the number of rows.
+// Returns H. In bfloat16 a row of weight_h is padded to a whole pair, so H is taken from the number of rows.
 int64_t units_of(int recurrence, nb::handle weight_h_object) {
   const Array weight_h = array("weight_h", weight_h_object);
   if (weight_h.ndim != 2)
@@ -145,8 +146,8 @@ void forward_as(int recurrence, int isa, int threads, bool reverse, const Inputs
                 nb::handle c, nb::handle saved) {
   Forward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
-  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence, checked.narrow);
-  if (checked.narrow) must(!saved.is_none(), false, "saved");
+  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence, checked.bfloat16);
+  if (checked.bfloat16) must(!saved.is_none(), false, "saved");
   check_outputs(checked, a, recurrence, y, h, c);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, true);
   checked.disjoint();
@@ -161,7 +162,7 @@ void backward_as(int recurrence, int isa, int threads, bool reverse, const Input
   const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
   Backward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
-  if (checked.narrow) throw nb::type_error("x must be float32 or float64: bfloat16 is for the forward pass");
+  if (checked.bfloat16) throw nb::type_error("x must be float32 or float64: bfloat16 is for the forward pass");
   const int64_t GH = checked.G * a.H;
   a.y = checked.template sequence<const T>("y", y, a.H, false);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, false);
@@ -172,7 +173,8 @@ void backward_as(int recurrence, int isa, int threads, bool reverse, const Input
   if (!dx.is_none()) a.dx = checked.template sequence<T>("dx", dx, a.D, true);
   a.dweight_x = checked.dense_or_none("dweight_x", dweight_x, {GH, a.D}, true);
   a.dweight_h = checked.dense_or_none("dweight_h", dweight_h, {GH, a.H}, true);
-  if (dweight_x.is_none() != dweight_h.is_none()) throw nb::value_error("dweight_x and dweight_h are wanted together");
+  if (dweight_x.is_none() != dweight_h.is_none())
+    throw nb::value_error("dweight_x and dweight_h must be requested together");
   a.dbias = checked.dense_or_none("dbias", dbias, {GH}, true);
   a.dbias_n = checked.dense_or_none("dbias_n", dbias_n, {a.H}, true);
   if (!dbias_n.is_none()) must(true, recurrence == kGru, "dbias_n");
@@ -203,13 +205,13 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
                                                     dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
 }
 
-// --- weights as they are now, packed once for many calls: for decoding step by step, where packing would be most of it
+// --- weights packed once for many calls: for decoding step by step, where packing would take most of the time
 
-constexpr int64_t kMostLanes = 16;  // of float32, of any instruction set
+constexpr int64_t kMostLanes = 16;  // float32 lanes of the widest instruction set
 
 int64_t whole_vectors(int64_t units) { return (units + kMostLanes - 1) / kMostLanes * kMostLanes; }
 
-// Aligned numbers, for packed weights.
+// Aligned memory for packed weights.
 class Packed {
  public:
   explicit Packed(int64_t numbers)
@@ -226,7 +228,7 @@ class Packed {
   std::unique_ptr<float, Free> data;
 };
 
-// A cell's.
+// A cell's packed weights.
 class FrozenCell {
  public:
   FrozenCell(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
@@ -251,7 +253,7 @@ class FrozenCell {
                nb::handle c0, nb::handle y, nb::handle h, nb::handle c) const {
     Forward<float> a;
     Checked<float> checked = check_sequence(a, recurrence, threads, reverse, H, x, lengths);
-    if (checked.narrow) throw nb::type_error("x must be float32, as the weights are");
+    if (checked.bfloat16) throw nb::type_error("x must be float32, as the weights are");
     if (a.D != D)
       throw nb::value_error(
           ("x must have " + std::to_string(D) + " features, as the weights: got " + std::to_string(a.D)).c_str());
@@ -274,7 +276,7 @@ class FrozenCell {
   float* packed_h;
 };
 
-// What both passes of a linear layer are given: x (N, D), weight (V, D).
+// Checks the common arguments of both passes of a linear layer: x (N, D), weight (V, D).
 template <class Call>
 void check_linear(Checked<float>& checked, Call& a, int threads, nb::handle x, nb::handle weight) {
   check_threads(threads);
@@ -302,7 +304,7 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   chosen.linear(a);
 }
 
-// A linear layer's. They are packed by the first call: not every layer of a network is called in decoding.
+// A linear layer's weights, packed by the first call: not every layer of a network is called in decoding.
 class FrozenLinear {
  public:
   FrozenLinear(int isa, nb::object weight, nb::handle bias) : isa(isa_of(isa)), weight(std::move(weight)) {
@@ -352,7 +354,7 @@ class FrozenLinear {
   std::unique_ptr<Packed> packed;
 };
 
-// Its gradients from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
+// Gradients of a linear layer from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
 void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
                      nb::handle dweight, nb::handle dbias) {
   const Isa& chosen = isa_of(isa);
@@ -368,10 +370,10 @@ void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::
   chosen.linear_backward(a);
 }
 
-// What both passes of a look are given.
+// Checks the common arguments of both passes of an attention step.
 template <class Call>
-void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
-                nb::handle outputs, nb::handle lengths) {
+void check_attention(Checked<float>& checked, Call& a, int threads, nb::handle query, nb::handle keys, nb::handle v,
+                     nb::handle outputs, nb::handle lengths) {
   check_threads(threads);
   checked.why = "";
   const Array all_keys = array("keys", keys), all_outputs = array("outputs", outputs);
@@ -390,32 +392,33 @@ void check_look(Checked<float>& checked, Call& a, int threads, nb::handle query,
   if (lengths.is_none()) throw nb::type_error("lengths must be int64: got None");
   a.lengths = checked.lengths(lengths);
   for (int64_t b = 0; b < a.B; ++b)
-    if (a.lengths[b] < 1) throw nb::value_error("lengths must be at least 1: a softmax of nothing is nothing");
+    if (a.lengths[b] < 1) throw nb::value_error("lengths must be at least 1: the softmax of no scores is undefined");
 }
 
-// One look of additive attention: weights (B, S) and context (B, D) of query (B, A), keys (B, S, A), v (A), outputs
+// One step of additive attention: weights (B, S) and context (B, D) of query (B, A), keys (B, S, A), v (A), outputs
 // (B, S, D) and lengths (B).
-void look(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs, nb::handle lengths,
-          nb::handle weights, nb::handle context) {
+void attention(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
+               nb::handle lengths, nb::handle weights, nb::handle context) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
-  Look a;
-  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  Attention a;
+  check_attention(checked, a, threads, query, keys, v, outputs, lengths);
   a.weights = checked.dense("weights", weights, {a.B, a.S}, true);
   a.context = checked.dense("context", context, {a.B, a.D}, true);
   checked.disjoint();
   const nb::gil_scoped_release release;
-  chosen.look(a);
+  chosen.attention(a);
 }
 
-// Its gradients from those of weights and context, each or None; those of keys, v and outputs may be added up.
-void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
-                   nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext, nb::handle dquery,
-                   nb::handle dkeys, nb::handle dv, nb::handle doutputs, bool add) {
+// Gradients of an attention step from those of weights and context, each or None. With `add`, those of keys, v and
+// outputs are added to the values in dkeys, dv and doutputs.
+void attention_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::handle v, nb::handle outputs,
+                        nb::handle lengths, nb::handle weights, nb::handle dweights, nb::handle dcontext,
+                        nb::handle dquery, nb::handle dkeys, nb::handle dv, nb::handle doutputs, bool add) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
-  LookBackward a;
-  check_look(checked, a, threads, query, keys, v, outputs, lengths);
+  AttentionBackward a;
+  check_attention(checked, a, threads, query, keys, v, outputs, lengths);
   a.weights = checked.dense("weights", weights, {a.B, a.S}, false);
   a.dweights = checked.dense_or_none("dweights", dweights, {a.B, a.S}, false);
   a.dcontext = checked.dense_or_none("dcontext", dcontext, {a.B, a.D}, false);
@@ -426,7 +429,7 @@ void look_backward(int isa, int threads, nb::handle query, nb::handle keys, nb::
   a.add = add;
   checked.disjoint();
   const nb::gil_scoped_release release;
-  chosen.look_backward(a);
+  chosen.attention_backward(a);
 }
 
 // Billions of floating-point operations a second, a multiply-add counted as two.
@@ -453,7 +456,7 @@ double peak(int isa, int threads) {
 
 NB_MODULE(_kernels, m) {
   using namespace unrolled;
-  m.doc() = "The fused scans, forward and backward. Use unrolled.scan; here nothing is allocated or converted.";
+  m.doc() = "The fused kernels, forward and backward. Use unrolled.scan; this module allocates and converts nothing.";
   m.attr("ELMAN") = int(kElman);
   m.attr("ELMAN_RELU") = int(kElmanRelu);
   m.attr("GRU") = int(kGru);
@@ -466,10 +469,11 @@ NB_MODULE(_kernels, m) {
           names.append(nb::make_tuple(kIsas[i].name, kIsas[i].here(), kIsas[i].bfloat16.gru.forward != nullptr));
         return names;
       },
-      "The compiled instruction sets, best first, each with whether this processor has it, and whether for bfloat16.");
+      "The compiled instruction sets, best first: name, whether this processor has it, whether it multiplies "
+      "bfloat16.");
   m.def("forked", &forked, "Whether this process was forked from one that had loaded the kernels.");
   m.def("peak", &peak, nb::arg("isa"), nb::arg("threads"),
-        "This instruction set's float32 multiply-adds from registers alone, in 1e9 operations a second.");
+        "The rate of this instruction set's float32 multiply-adds on registers, in 1e9 operations a second.");
 #define UNROLLED_INPUTS                                                                                          \
   nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
       nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \
@@ -488,13 +492,13 @@ NB_MODULE(_kernels, m) {
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
         nb::arg("dbias").none());
-#define UNROLLED_LOOK                                                                                       \
+#define UNROLLED_ATTENTION                                                                                  \
   nb::arg("isa"), nb::arg("threads"), nb::arg("query").none(), nb::arg("keys").none(), nb::arg("v").none(), \
       nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()
-  m.def("look", &look, UNROLLED_LOOK, nb::arg("context").none());
-  m.def("look_backward", &look_backward, UNROLLED_LOOK, nb::arg("dweights").none(), nb::arg("dcontext").none(),
-        nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(), nb::arg("doutputs").none(),
-        nb::arg("add") = false);
+  m.def("attention", &attention, UNROLLED_ATTENTION, nb::arg("context").none());
+  m.def("attention_backward", &attention_backward, UNROLLED_ATTENTION, nb::arg("dweights").none(),
+        nb::arg("dcontext").none(), nb::arg("dquery").none(), nb::arg("dkeys").none(), nb::arg("dv").none(),
+        nb::arg("doutputs").none(), nb::arg("add") = false);
   m.def("forward", &forward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none(),
         nb::arg("saved").none());
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),

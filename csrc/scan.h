@@ -1,30 +1,30 @@
-// What one call of a kernel is given. Letters as everywhere: B batch, T time, D input size, H hidden size, G gates.
+// The arguments of the kernels. Letters: B batch, T time, D input size, H hidden size, G gates.
 //
-// Every pointer names its shape. Arrays are dense unless they are a Sequence. A null pointer means "none" where the
-// comment says so. bindings.cc checks all of it before a kernel sees it.
+// The comment of each pointer gives its shape, and whether it may be null. Arrays are dense, except for a Sequence.
+// bindings.cc checks all arguments before a kernel is called.
 #pragma once
 
 #include <cstdint>
 
 namespace unrolled {
 
-// (B, T, ·): row b, step t begins at data + b * per_row + t * per_step; its numbers stand side by side.
+// (B, T, ·): step t of sequence b begins at data + b * per_sequence + t * per_step; its numbers are contiguous.
 template <class T>
 struct Sequence {
   T* data = nullptr;
-  int64_t per_row = 0, per_step = 0;
-  T* at(int64_t b, int64_t t) const { return data + b * per_row + t * per_step; }
+  int64_t per_sequence = 0, per_step = 0;
+  T* at(int64_t b, int64_t t) const { return data + b * per_sequence + t * per_step; }
 };
 
 template <class T>
 struct Scan {
   int64_t B, T_, D, H;
-  int64_t K;             // what of h returns: H numbers
-  bool reverse = false;  // from each row's last real step to its first
+  int64_t K;             // length of the product with h: H, or its pairs in bfloat16
+  bool reverse = false;  // from each sequence's last real step to its first
   bool relu = false;     // Elman only: ReLU in place of tanh
-  int threads = 1;       // at most so many
+  int threads = 1;       // upper bound
 
-  const int64_t* lengths = nullptr;  // (B) real steps of each row; null: all T
+  const int64_t* lengths = nullptr;  // (B) real steps of each sequence; null: all T
   Sequence<const T> x;               // (B, T, D)
   const T* weight_x;                 // (G·H, D)
   const T* weight_h;                 // (G·H, H)
@@ -40,15 +40,15 @@ struct Scan {
 template <class T>
 struct Forward : Scan<T> {
   Sequence<T> y;       // (B, T, H) written; zero at padded steps
-  T* h;                // (B, H) written: the state after each row's last real step
+  T* h;                // (B, H) written: the state after each sequence's last real step
   T* c = nullptr;      // (B, H) written, LSTM only
   T* saved = nullptr;  // (T, B, S·H) written for backward, or null: GRU r z n h_n, LSTM i f g o c, by blocks of units
 };
 
 template <class T>
 struct Backward : Scan<T> {
-  Sequence<const T> y;       // (B, T, H) what forward wrote
-  const T* saved = nullptr;  // (T, B, S·H) what forward wrote
+  Sequence<const T> y;       // (B, T, H) from forward
+  const T* saved = nullptr;  // (T, B, S·H) from forward
   Sequence<const T> dy;      // (B, T, H), or null
   const T* dh = nullptr;     // (B, H) gradient of the last h, or null
   const T* dc = nullptr;     // (B, H) gradient of the last c, or null
@@ -82,19 +82,19 @@ struct LinearBackward {
   float* dbias;         // (V) written, or null
 };
 
-struct Look {
-  int64_t B, S, A, D;  // rows, steps of the source, size of the keys, size of the outputs
+struct Attention {
+  int64_t B, S, A, D;  // sequences, steps of the source, size of the keys, size of the outputs
   int threads;
   const float* query;      // (B, A)
   const float* keys;       // (B, S, A)
   const float* v;          // (A)
   const float* outputs;    // (B, S, D)
   const int64_t* lengths;  // (B), 1 … S each
-  float* weights;          // (B, S) written; 0 behind a row's length
+  float* weights;          // (B, S) written; 0 at padding
   float* context;          // (B, D) written
 };
 
-struct LookBackward {
+struct AttentionBackward {
   int64_t B, S, A, D;
   int threads;
   const float* query;
@@ -102,14 +102,14 @@ struct LookBackward {
   const float* v;
   const float* outputs;
   const int64_t* lengths;
-  const float* weights;   // (B, S) what the forward pass wrote
+  const float* weights;   // (B, S) from the forward pass
   const float* dweights;  // (B, S), or null
   const float* dcontext;  // (B, D), or null
   float* dquery;          // (B, A) written
-  float* dkeys;           // (B, S, A) written, or added to, as the two below
-  float* dv;              // (A)
-  float* doutputs;        // (B, S, D)
-  bool add;               // to what stands there
+  float* dkeys;           // (B, S, A) written, or added to
+  float* dv;              // (A) like dkeys
+  float* doutputs;        // (B, S, D) like dkeys
+  bool add;               // dkeys, dv and doutputs are added to
 };
 
 }  // namespace unrolled

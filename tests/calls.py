@@ -14,7 +14,16 @@ import torch
 from torch import Tensor
 
 KERNELS = importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
-FUNCTIONS = ("forward", "backward", "frozen", "linear", "frozen_linear", "linear_backward", "look", "look_backward")
+FUNCTIONS = (
+    "forward",
+    "backward",
+    "frozen",
+    "linear",
+    "frozen_linear",
+    "linear_backward",
+    "attention",
+    "attention_backward",
+)
 GATES = {"ELMAN": 1, "ELMAN_RELU": 1, "GRU": 3, "LSTM": 4}
 SAVED = {"ELMAN": 0, "ELMAN_RELU": 0, "GRU": 4, "LSTM": 5}
 MAY_BE_NONE = {"lengths", "bias", "bias_n", "mask", "saved", "dy", "dh", "dc", "dx", "dbias", "dbias_n"}
@@ -80,8 +89,8 @@ def linear_backward(given: Given) -> Given:
     }
 
 
-def look(B: int = 3, S: int = 4, A: int = 5, D: int = 6) -> Given:
-    """A right call of a look."""
+def attention(B: int = 3, S: int = 4, A: int = 5, D: int = 6) -> Given:
+    """A right call of an attention step."""
     return {
         "isa": isas()[0], "threads": 2, "query": torch.randn(B, A), "keys": torch.randn(B, S, A), "v": torch.randn(A),
         "outputs": torch.randn(B, S, D), "lengths": torch.randint(1, S + 1, (B,)),
@@ -89,8 +98,8 @@ def look(B: int = 3, S: int = 4, A: int = 5, D: int = 6) -> Given:
     }  # fmt: skip
 
 
-def look_backward(given: Given) -> Given:
-    """The right call that belongs to a right call of a look."""
+def attention_backward(given: Given) -> Given:
+    """The right call that belongs to a right call of an attention step."""
     gradients = {f"d{name}": torch.zeros_like(given[name]) for name in ("query", "keys", "v", "outputs")}
     asked = {f"d{name}": torch.randn_like(given[name]) for name in ("weights", "context")}
     return {**without(given, "context"), **asked, **gradients}
@@ -113,7 +122,7 @@ def right(kind: str, function: str) -> Given:
     given = forward(kind)
     calls = {"forward": given, "backward": backward(given), "frozen": without(given, "saved")}
     calls |= {"linear": linear(), "frozen_linear": linear(), "linear_backward": linear_backward(linear())}
-    calls |= {"look": look(), "look_backward": look_backward(look())}
+    calls |= {"attention": attention(), "attention_backward": attention_backward(attention())}
     return calls[function]
 
 
@@ -150,7 +159,7 @@ def spoil(chooser: random.Random, given: Given, function: str) -> tuple[str, str
     value = given[name]
     assert isinstance(value, Tensor)
     writes = name in WRITTEN or (function != "backward" and name in ("y", "saved"))
-    writes |= function == "look" and name == "weights"
+    writes |= function == "attention" and name == "weights"
     ways = ["axis", "size", "huge", "dtype", "device", "type", "empty", "layout"]
     ways += ["stride"] if value.dim() > 1 and value.shape[-1] > 1 else []
     ways += ["overlap"] if writes else []
@@ -240,9 +249,10 @@ def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: N
         if dtype != torch.bfloat16:
             call(_any_backward(chooser, given), "backward")
             made.update(["backward"])
-        rows, looked = _any_linear(chooser), _any_look(chooser)
+        rows, attended = _any_linear(chooser), _any_attention(chooser)
         calls = {"linear": rows, "frozen_linear": rows, "linear_backward": linear_backward(rows)}
-        calls |= {"look": looked, "look_backward": {**look_backward(looked), "add": chooser.random() < 0.5}}
+        add = chooser.random() < 0.5
+        calls |= {"attention": attended, "attention_backward": {**attention_backward(attended), "add": add}}
         for function, some in calls.items():
             call(some, function)
         made.update(calls.keys())
@@ -283,9 +293,9 @@ def _any_linear(chooser: random.Random) -> Given:
     return {**given, "bias": None} if chooser.random() < 0.3 else given
 
 
-def _any_look(chooser: random.Random) -> Given:
+def _any_attention(chooser: random.Random) -> Given:
     pick = chooser.choice
-    given = look(pick([0, 1, 2, 5, 17]), pick([1, 2, 7, 16]), pick([1, 3, 8, 17, 33]), pick([1, 2, 15, 33, 130]))
+    given = attention(pick([0, 1, 2, 5, 17]), pick([1, 2, 7, 16]), pick([1, 3, 8, 17, 33]), pick([1, 2, 15, 33, 130]))
     return {**given, "isa": pick(isas()), "threads": pick([1, 2, 3])}
 
 

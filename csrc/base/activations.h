@@ -1,8 +1,8 @@
-// σ, tanh and ReLU of a vector. Not a number stays not a number, as in torch: each comparison is written so that it
-// keeps its argument when it is false.
+// σ, tanh and ReLU of a vector. NaN stays NaN, as in torch: each comparison is written so that it keeps its argument
+// when it is false.
 //
 // float32: within 3 units in the last place of max(|f(x)|, a small number), far inside the error budget of the twin
-// law. float64, which is there for checking gradients, asks the C library lane by lane.
+// law. float64, which serves to check gradients, calls the C library lane by lane.
 #pragma once
 
 #include <cmath>
@@ -20,7 +20,7 @@ UNROLLED_INLINE Vector<float> clamp(Vector<float> x, float low, float high) {
 // e^x = 2^n e^r with n the nearest integer to x / ln 2, and a polynomial for e^r on |r| <= ln 2 / 2 (Cephes).
 UNROLLED_INLINE Vector<float> exp(Vector<float> x) {
   using Bits = VectorOf<float>::bits;
-  x = clamp(x, -87.3f, 89.f);      // 89 becomes infinite, so that a gate can be shut: σ(−89) = 0, as in torch
+  x = clamp(x, -87.3f, 89.f);      // exp(89) is infinite, so that a gate can close: σ(−89) = 0, as in torch
   const float round = 12582912.f;  // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
   const Vector<float> shifted = x * 1.44269504088896341f + round;
   const Vector<float> n = shifted - round;
@@ -37,7 +37,7 @@ UNROLLED_INLINE Vector<float> exp(Vector<float> x) {
 UNROLLED_INLINE Vector<float> sigmoid(Vector<float> x) { return 1.f / (1.f + exp(-x)); }
 
 // Near 0 an odd polynomial (Cephes), which keeps every digit of a small x; elsewhere sign(x) (1 − 2 / (e^2|x| + 1)),
-// which keeps those of 1 − tanh², the derivative of a unit that is nearly saturated.
+// which keeps the digits of 1 − tanh², the derivative of a nearly saturated unit.
 UNROLLED_INLINE Vector<float> tanh(Vector<float> x) {
   using Bits = VectorOf<float>::bits;
   const Bits sign = (Bits)x & INT32_MIN;

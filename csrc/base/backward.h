@@ -1,14 +1,14 @@
 // The backward scan of any recurrence.
 //
 // From the last step to the first: the cell turns dh (and dc) into the gradients of its sums, a product with W_h turns
-// those into the dh of the step before. Time goes in chunks, and the gradients of x and of the weights are computed
+// those into the dh of the step before. Time is cut into chunks, and the gradients of x and of the weights are computed
 // chunk by chunk, while the gradients of the sums are in the second cache:
 //
 //     dx(t) = d_x(t) · W_x        dW_x += Σ_t d_x(t)ᵀ x(t)        dW_h += Σ_t d_h(t)ᵀ h(t−1)        db += Σ_t d(t)
 //
-// where d_x are the gradients of the sums the input feeds (the first G), d_h of those that h feeds (the last G).
-// Weight gradients are summed over steps from last to first by chunks, ascending within; threads divide the units of
-// the gates, so their bits do not depend on the number of threads.
+// where d_x are the gradients of the sums that x feeds (the first G), d_h of those that h feeds (the last G). Weight
+// gradients are summed over chunks from the last to the first, within a chunk over ascending steps; threads divide the
+// units of the gates, so their bits do not depend on the number of threads.
 #pragma once
 
 #include "scan.h"
@@ -18,7 +18,7 @@ namespace {
 
 constexpr long kGradientBytes = 512 * 1024;  // of a chunk
 constexpr long kLeastRows = 256, kMostRowsOfChunk = 384;
-constexpr long kFewRows = 8;  // rows × steps up to which packing the weights does not pay
+constexpr long kFewRows = 8;  // sequences × steps up to which weights are not packed
 
 template <class T, class Cell>
 class BackwardScan {
@@ -59,9 +59,9 @@ class BackwardScan {
   }
 
   void work(int id) {
-    const Part part(division, id, blocks);
-    pack(part);
-    begin(part);
+    const Share share(division, id, blocks);
+    pack(share);
+    begin(share);
     barrier.wait();
     for (long end = schedule.steps; end > 0;) {
       long first = end, rows = 0;
@@ -69,20 +69,20 @@ class BackwardScan {
         rows += schedule.active[--first];
       for (long s = end - 1, row = rows; s >= first; --s) {
         row -= schedule.active[s];
-        step(part, s, row);
+        step(share, s, row);
       }
-      if (a.dx.data && division.by_rows) input_gradients(part, first, end);
-      barrier.wait();  // every row's gradients of this chunk are there
-      if (a.dx.data && !division.by_rows) input_gradients(part, first, end);
+      if (a.dx.data && division.by_sequences) input_gradients(share, first, end);
+      barrier.wait();  // all gradients of this chunk are written
+      if (a.dx.data && !division.by_sequences) input_gradients(share, first, end);
       if (a.dweight_x) {
-        gather(part, first, end);
-        barrier.wait();  // x and h of the chunk are there
-        weight_gradients(part, rows, end == schedule.steps);
+        gather(share, first, end);
+        barrier.wait();  // x and h of the chunk are written
+        weight_gradients(share, rows, end == schedule.steps);
       }
-      barrier.wait();  // nobody reads this chunk any more
+      barrier.wait();  // no thread reads this chunk any more
       end = first;
     }
-    finish(part);
+    finish(share);
   }
 
  private:
@@ -91,7 +91,7 @@ class BackwardScan {
 
   static int identity(int q) { return q; }
 
-  // A panel of `vectors` vectors of columns of a matrix with n columns, beginning with vector v.
+  // The panel that begins with vector v of a matrix with n columns.
   static Panel<T> panel_of(const T* w, long w_stride, long v, long n, long column, bool fresh) {
     const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
     return {w, w_stride, W, vectors, lanes_of<T>(v + vectors - 1, n), column, fresh};
@@ -101,7 +101,8 @@ class BackwardScan {
 
   // --- packing -------------------------------------------------------------------------------------------------
 
-  // Columns of weights (G·H, n) in panels [panel][k][vector][lane], k over gates (in the order of the sums) and units.
+  // Packs columns of weights (G·H, n) in panels [panel][k][vector][lane], k over gates (in the order of the sums) and
+  // units.
   template <class GateOf>
   void pack_columns(const T* weights, long n, long v, GateOf gate_of, T* to) const {
     const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
@@ -115,28 +116,28 @@ class BackwardScan {
       }
   }
 
-  void pack(const Part& part) {
-    // A whole panel of few rows is read where it stands; only the panel that ends outside the matrix is packed.
-    for (long v = part.block; v < part.end; v += kPanelVectors)
-      if (panel_owner(part, v) && (packed || !whole_h(part, v))) pack_h(part, v);
+  void pack(const Share& share) {
+    // For few rows a whole panel is read in place; only the panel that ends outside the matrix is packed.
+    for (long v = share.block; v < share.end; v += kPanelVectors)
+      if (panel_owner(share, v) && (packed || !whole_h(share, v))) pack_h(share, v);
     if (a.dx.data) {
       const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
-      for (long p = part.first(panels); p < part.last(panels); ++p)
+      for (long p = share.first(panels); p < share.last(panels); ++p)
         if (packed || !whole(p * kPanelVectors, a.D))
           pack_columns(a.weight_x, a.D, p * kPanelVectors, Cell::x_gate, packed_x);
     }
   }
 
-  // Where rows are divided, all threads share the panels and each packs some of them.
-  bool panel_owner(const Part& part, long v) const {
-    return !division.by_rows || (v / kPanelVectors) % division.threads == part.id;
+  // When threads divide the sequences, they use the same panels and each packs some of them.
+  bool panel_owner(const Share& share, long v) const {
+    return !division.by_sequences || (v / kPanelVectors) % division.threads == share.id;
   }
-  // A thread's last panel may be narrower than others, so that it ends where the thread's part ends.
-  static int panel_vectors(const Part& part, long v) { return int(smaller(kPanelVectors, part.end - v)); }
-  bool whole_h(const Part& part, long v) const { return (v + panel_vectors(part, v)) * W <= a.H; }
+  // A thread's last panel may be narrower than others, as it ends with the thread's share.
+  static int panel_vectors(const Share& share, long v) { return int(smaller(kPanelVectors, share.end - v)); }
+  bool whole_h(const Share& share, long v) const { return (v + panel_vectors(share, v)) * W <= a.H; }
 
-  void pack_h(const Part& part, long v) const {
-    const int vectors = panel_vectors(part, v), last = lanes_of<T>(v + vectors - 1, a.H);
+  void pack_h(const Share& share, long v) const {
+    const int vectors = panel_vectors(share, v), last = lanes_of<T>(v + vectors - 1, a.H);
     T* to = packed_h + v * W * G * a.H;
     for (long k = 0; k < G * a.H; ++k, to += vectors * W) {
       const T* const from = a.weight_h + k * a.H + v * W;
@@ -147,66 +148,66 @@ class BackwardScan {
 
   // --- the scan ------------------------------------------------------------------------------------------------
 
-  void begin(const Part& part) {
-    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
-    for (long r = part.first(capacity); r < part.last(capacity); ++r) {
+  void begin(const Share& share) {
+    const long j = share.block * W, units = smaller(share.end * W, a.H) - j;
+    for (long r = share.first(capacity); r < share.last(capacity); ++r) {
       d_x[r] = d + r * d_stride;
       d_h[r] = d + r * d_stride + kFirstH * a.H;
     }
-    for (long i = 0; i < part.rows(a.B); ++i) {
-      const long place = part.place(i), b = schedule.row[place];
-      T* const dh_row = dh + place * h_stride + j;
+    for (long i = 0; i < share.count(a.B); ++i) {
+      const long position = share.position(i), b = schedule.sequence[position];
+      T* const dh_row = dh + position * h_stride + j;
       a.dh ? copy(dh_row, a.dh + b * a.H + j, units) : clear(dh_row, units);
-      if (part.block == 0) dh_of[place] = (a.mask ? returned : dh) + place * h_stride;
+      if (share.block == 0) dh_of[position] = (a.mask ? returned : dh) + position * h_stride;
       if (!Cell::kCell) continue;
-      T* const dc_row = dc + place * h_stride + j;
+      T* const dc_row = dc + position * h_stride + j;
       a.dc ? copy(dc_row, a.dc + b * a.H + j, units) : clear(dc_row, units);
     }
   }
 
-  const T* h_before(long place, long s) const {
-    const long b = schedule.row[place];
-    return s == 0 ? a.h0 + b * a.H : a.y.at(b, schedule.time(place, s - 1));
+  const T* h_before(long position, long s) const {
+    const long b = schedule.sequence[position];
+    return s == 0 ? a.h0 + b * a.H : a.y.at(b, schedule.time(position, s - 1));
   }
 
-  // Step s, whose gradients begin at row `row` of the chunk.
-  void step(const Part& part, long s, long row) {
-    const long count = part.rows(schedule.active[s]);
-    for (long i = 0; i < count; ++i) retreat(part, part.place(i), s, row + part.place(i));
-    if (!division.by_rows) barrier.wait();
-    // What of it reaches the h of the step before through the gates.
+  // Runs step s, whose gradients begin at row `row` of the chunk.
+  void step(const Share& share, long s, long row) {
+    const long count = share.count(schedule.active[s]);
+    for (long i = 0; i < count; ++i) retreat(share, share.position(i), s, row + share.position(i));
+    if (!division.by_sequences) barrier.wait();
+    // The dh of the step before, as far as it passes through the gates.
     const T* rows[kMostRowsAtOnce];
     T* into[kMostRowsAtOnce];
     for (long i0 = 0; i0 < count; i0 += kMostRowsAtOnce) {
       const long some = smaller(kMostRowsAtOnce, count - i0);
       for (long i = 0; i < some; ++i) {
-        rows[i] = d_h[row + part.place(i0 + i)];
-        into[i] = dh_of[part.place(i0 + i)];
+        rows[i] = d_h[row + share.position(i0 + i)];
+        into[i] = dh_of[share.position(i0 + i)];
       }
-      for (long v = part.block; v < part.end; v += kPanelVectors) {
-        const int vectors = panel_vectors(part, v), last = lanes_of<T>(v + vectors - 1, a.H);
+      for (long v = share.block; v < share.end; v += kPanelVectors) {
+        const int vectors = panel_vectors(share, v), last = lanes_of<T>(v + vectors - 1, a.H);
         const bool fresh = a.mask || !Cell::kDirect;
-        const bool in_place = !packed && whole_h(part, v);
+        const bool in_place = !packed && whole_h(share, v);
         const T* const w = in_place ? a.weight_h + v * W : packed_h + v * W * G * a.H;
         multiply(rows, some, G * a.H, Panel<T>{w, in_place ? a.H : long(vectors) * W, W, vectors, last, v * W, fresh},
                  into);
       }
     }
     if (a.mask)
-      for (long i = 0; i < count; ++i) unmask(part, part.place(i));
+      for (long i = 0; i < count; ++i) unmask(share, share.position(i));
   }
 
-  // dh, dc -> the gradients of the sums of one row, and what reaches the step before directly.
-  void retreat(const Part& part, long place, long s, long row) {
-    const long b = schedule.row[place], t = schedule.time(place, s);
+  // dh, dc -> the gradients of the sums of one sequence, and the direct terms of dh and dc of the step before.
+  void retreat(const Share& share, long position, long s, long row) {
+    const long b = schedule.sequence[position], t = schedule.time(position, s);
     const T* const saved = Cell::kSaved ? a.saved + (s * a.B + b) * Cell::kSaved * a.H : nullptr;
     const T* const saved_before = s ? a.saved + ((s - 1) * a.B + b) * Cell::kSaved * a.H : nullptr;
-    const T* const h_row = h_before(place, s);
+    const T* const h_row = h_before(position, s);
     const T* const y = a.y.at(b, t);
     const T* const dy = a.dy.data ? a.dy.at(b, t) : nullptr;
-    T* const dh_row = dh + place * h_stride;
+    T* const dh_row = dh + position * h_stride;
     T* const d_row = d + row * d_stride;
-    for (long block = part.block; block < part.end; ++block) {
+    for (long block = share.block; block < share.end; ++block) {
       const long j = block * W;
       const int n = lanes_of<T>(block, a.H);
       Vector<T> kept[Cell::kSaved + 1], out[Cell::kSums];
@@ -214,53 +215,53 @@ class BackwardScan {
       Vector<T> state_dh = load(dh_row + j), state_dc{}, c_before{};
       if (dy) state_dh += load_first(dy + j, n);
       if constexpr (Cell::kCell) {
-        state_dc = load(dc + place * h_stride + j);
+        state_dc = load(dc + position * h_stride + j);
         c_before = s ? load_first(saved_before + j * Cell::kSaved + (Cell::kSaved - 1) * n, n)
                      : load_first(a.c0 + b * a.H + j, n);
       }
       cell.backward(kept, load_first(y + j, n), load_first(h_row + j, n), c_before, state_dh, state_dc, out);
       UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) store_first(d_row + q * a.H + j, out[q], n);
       if (Cell::kDirect) store(dh_row + j, state_dh);
-      if (Cell::kCell) store(dc + place * h_stride + j, state_dc);
+      if (Cell::kCell) store(dc + position * h_stride + j, state_dc);
     }
   }
 
-  // dh = what reaches it directly + mask ⊙ what comes back through the gates
-  void unmask(const Part& part, long place) {
-    const long b = schedule.row[place];
-    for (long block = part.block; block < part.end; ++block) {
+  // dh = its direct term + mask ⊙ the gradient through the gates
+  void unmask(const Share& share, long position) {
+    const long b = schedule.sequence[position];
+    for (long block = share.block; block < share.end; ++block) {
       const long j = block * W;
       const Vector<T> back =
-          load(returned + place * h_stride + j) * load_first(a.mask + b * a.H + j, lanes_of<T>(block, a.H));
-      T* const row = dh + place * h_stride + j;
+          load(returned + position * h_stride + j) * load_first(a.mask + b * a.H + j, lanes_of<T>(block, a.H));
+      T* const row = dh + position * h_stride + j;
       store(row, Cell::kDirect ? load(row) + back : back);
     }
   }
 
   // --- gradients of a chunk [first, end) of steps ----------------------------------------------------------------
 
-  // dx of this thread's rows; or, where threads divide units, of its share of the chunk's rows (or of the columns of
-  // x, when there are too few rows).
-  void input_gradients(const Part& part, long first, long end) {
+  // dx of this thread's sequences; when threads divide units, of its share of the chunk's rows (or of the columns of x,
+  // if there are too few rows).
+  void input_gradients(const Share& share, long first, long end) {
     long rows = 0;
     for (long s = first; s < end; ++s) rows += schedule.active[s];
     const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
-    const bool by_columns = !division.by_rows && rows < 8 * division.threads;
-    const long from = division.by_rows || by_columns ? 0 : part.first(rows);
-    const long to = division.by_rows || by_columns ? rows : part.last(rows);
+    const bool by_columns = !division.by_sequences && rows < 8 * division.threads;
+    const long from = division.by_sequences || by_columns ? 0 : share.first(rows);
+    const long to = division.by_sequences || by_columns ? rows : share.last(rows);
     const T* d_rows[kMostRowsAtOnce];
     T* dx_rows[kMostRowsAtOnce];
     long count = 0, row = 0;
     const auto flush = [&] {
-      for (long p = by_columns ? part.first(panels) : 0; p < (by_columns ? part.last(panels) : panels); ++p)
+      for (long p = by_columns ? share.first(panels) : 0; p < (by_columns ? share.last(panels) : panels); ++p)
         input_panel(d_rows, count, p * kPanelVectors, dx_rows);
       count = 0;
     };
     for (long s = first; s < end; ++s) {
-      for (long place = 0; place < schedule.active[s]; ++place, ++row) {
-        if (division.by_rows ? place % part.shares != part.share : row < from || row >= to) continue;
+      for (long position = 0; position < schedule.active[s]; ++position, ++row) {
+        if (division.by_sequences ? position % share.stride != share.offset : row < from || row >= to) continue;
         d_rows[count] = d_x[row];
-        dx_rows[count++] = a.dx.at(schedule.row[place], schedule.time(place, s));
+        dx_rows[count++] = a.dx.at(schedule.sequence[position], schedule.time(position, s));
         if (count == kMostRowsAtOnce) flush();
       }
     }
@@ -275,32 +276,32 @@ class BackwardScan {
       return;
     }
     const T* of_gate[kMostRowsAtOnce];
-    for (int q = 0; q < G; ++q) {  // the gates of weight_x stand in another order than the sums
+    for (int q = 0; q < G; ++q) {  // the gates of weight_x are in another order than the sums
       for (long i = 0; i < count; ++i) of_gate[i] = d_rows[i] + q * a.H;
       multiply(of_gate, count, a.H,
                panel_of(a.weight_x + Cell::x_gate(q) * a.H * a.D + v * W, a.D, v, a.D, v * W, q == 0), dx_rows);
     }
   }
 
-  // x and the h before each step of the chunk, in panels [panel][row][vector][lane] for the products below.
-  void gather(const Part& part, long first, long end) {
+  // Copies x and the h before each step of the chunk into panels [panel][row][vector][lane] for the products below.
+  void gather(const Share& share, long first, long end) {
     long row = 0, rows = 0;
     for (long s = first; s < end; ++s) rows += schedule.active[s];
-    const long from = part.first(rows), to = part.last(rows);
+    const long from = share.first(rows), to = share.last(rows);
     for (long s = first; s < end; ++s) {
       if (row + schedule.active[s] <= from || row >= to) {
         row += schedule.active[s];
         continue;
       }
-      for (long place = 0; place < schedule.active[s]; ++place, ++row) {
+      for (long position = 0; position < schedule.active[s]; ++position, ++row) {
         if (row < from || row >= to) continue;
-        const long b = schedule.row[place];
-        const T* const x = a.x.at(b, schedule.time(place, s));
+        const long b = schedule.sequence[position];
+        const T* const x = a.x.at(b, schedule.time(position, s));
         if (narrow)
           copy(x_panels + row * a.D, x, a.D);
         else
           into_panels(x, nullptr, a.D, row, x_panels);
-        into_panels(h_before(place, s), a.mask ? a.mask + b * a.H : nullptr, a.H, row, h_panels);
+        into_panels(h_before(position, s), a.mask ? a.mask + b * a.H : nullptr, a.H, row, h_panels);
       }
     }
   }
@@ -319,12 +320,12 @@ class BackwardScan {
     }
   }
 
-  void weight_gradients(const Part& part, long rows, bool fresh) {
-    const long step = 8;  // units of a gate are divided in eights
-    const long u0 = smaller(a.H, part.first((a.H + step - 1) / step) * step);
-    const long u1 = smaller(a.H, part.last((a.H + step - 1) / step) * step);
+  void weight_gradients(const Share& share, long rows, bool fresh) {
+    const long step = 8;  // units of a gate are divided in groups of eight
+    const long u0 = smaller(a.H, share.first((a.H + step - 1) / step) * step);
+    const long u1 = smaller(a.H, share.last((a.H + step - 1) / step) * step);
     if (narrow)
-      narrow_gradients(part, rows, fresh);
+      narrow_gradients(share, rows, fresh);
     else
       outer_products(x_panels, a.D, 0, Cell::x_gate, u0, u1, rows, fresh, a.dweight_x);
     outer_products(h_panels, a.H, kFirstH, identity, u0, u1, rows, fresh, a.dweight_h);
@@ -346,10 +347,10 @@ class BackwardScan {
     }
   }
 
-  // dW_xᵀ where x is narrower than a vector: rows are the few inputs, panels the gradients of the sums themselves.
-  void narrow_gradients(const Part& part, long rows, bool fresh) {
+  // dW_xᵀ for an x narrower than a vector: the rows are its few inputs, the panels the gradients of the sums.
+  void narrow_gradients(const Share& share, long rows, bool fresh) {
     const long n = G * a.H, panels = (vectors_for<T>(n) + kPanelVectors - 1) / kPanelVectors;
-    for (long p = part.first(panels); p < part.last(panels); ++p) {
+    for (long p = share.first(panels); p < share.last(panels); ++p) {
       const long v = p * kPanelVectors;
       multiply_transposed(x_panels, a.D, a.D, rows, panel_of(d + v * W, d_stride, v, n, v * W, fresh), turned,
                           d_stride);
@@ -365,16 +366,16 @@ class BackwardScan {
     }
   }
 
-  void finish(const Part& part) {
-    const long j = part.block * W, units = smaller(part.end * W, a.H) - j;
-    for (long i = 0; i < part.rows(a.B); ++i) {
-      const long place = part.place(i), b = schedule.row[place];
-      copy(a.dh0 + b * a.H + j, dh + place * h_stride + j, units);
-      if (Cell::kCell) copy(a.dc0 + b * a.H + j, dc + place * h_stride + j, units);
-      if (a.dx.data && part.block == 0)
-        for (long t = schedule.length[place]; t < a.T_; ++t) clear(a.dx.at(b, t), a.D);
+  void finish(const Share& share) {
+    const long j = share.block * W, units = smaller(share.end * W, a.H) - j;
+    for (long i = 0; i < share.count(a.B); ++i) {
+      const long position = share.position(i), b = schedule.sequence[position];
+      copy(a.dh0 + b * a.H + j, dh + position * h_stride + j, units);
+      if (Cell::kCell) copy(a.dc0 + b * a.H + j, dc + position * h_stride + j, units);
+      if (a.dx.data && share.block == 0)
+        for (long t = schedule.length[position]; t < a.T_; ++t) clear(a.dx.at(b, t), a.D);
     }
-    if (!a.dweight_x || part.id != 0) return;
+    if (!a.dweight_x || share.id != 0) return;
     if (schedule.steps == 0) {
       clear(a.dweight_x, G * a.H * a.D);
       clear(a.dweight_h, G * a.H * a.H);
@@ -396,15 +397,15 @@ class BackwardScan {
   const Schedule schedule;
   Barrier barrier;
   const long blocks, h_stride, d_stride;
-  const bool packed;     // all weights before the first step, or read where they stand
-  const bool narrow;     // x has less than half a vector
-  long capacity;         // rows × steps of a chunk
+  const bool packed;     // all weights, before the first step; else they are read in place
+  const bool narrow;     // x is narrower than half a vector
+  long capacity;         // sequences × steps of a chunk
   T* d;                  // (capacity, d_stride) gradients of the sums: [sum][unit]
   const T **d_x, **d_h;  // row -> its d, from the first sum that x feeds, that h feeds
-  T* dh;                 // (B, h_stride) asked of h by what came after
-  T** dh_of;             // place -> where the product with W_h goes: dh, or returned where there is a mask
+  T* dh;                 // (B, h_stride)
+  T** dh_of;             // position -> the result of the product with W_h: dh, or `returned` with a mask
   T* dc;                 // (B, h_stride)
-  T* returned;           // (B, h_stride)
+  T* returned;           // (B, h_stride) the gradient through the gates, before the mask
   T *packed_h, *packed_x = nullptr;
   T *x_panels = nullptr, *h_panels = nullptr;  // of a chunk
   T* turned = nullptr;                         // (D, d_stride) dW_x transposed

@@ -1,6 +1,6 @@
-// bfloat16 operands with float32 sums: weights, x and the h that returns are bfloat16, taken in pairs. A pair stands
-// where a number stands otherwise, as 32 bits that are only moved; so D and K count pairs, and packing, tiles and order
-// are those of product.h. States, sums and nonlinearities stay float32.
+// bfloat16 operands with float32 sums: weights, x and the h of the recurrent product are bfloat16, taken in pairs. A
+// pair takes the place of a number, as 32 bits that are only moved; so D and K count pairs, and packing, tiles and
+// order are those of product.h. States, sums and nonlinearities stay float32.
 #pragma once
 
 #include "product.h"
@@ -16,7 +16,7 @@ struct PairDot {
   static UNROLLED_INLINE void add(Vector<float>& sum, float x, Vector<float> w) {
     sum = (Vector<float>)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_ps(x), (__m512bh)w);
   }
-  // The first n numbers, rounded to the nearest bfloat16.
+  // Stores the first n numbers, rounded to the nearest bfloat16.
   static UNROLLED_INLINE void put(uint16_t* to, Vector<float> value, int n) {
     const __m256i rounded = (__m256i)_mm512_cvtneps_pbh((__m512)value);
     _mm256_mask_storeu_epi16(to, __mmask16((1u << n) - 1), rounded);

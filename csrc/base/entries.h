@@ -1,11 +1,11 @@
-// What a recurrence offers to the outside, for each number type that this instruction set computes: see isa.h.
+// The entry points of a recurrence, for each number type that this instruction set computes: see isa.h.
 #pragma once
 
 #include "activations.h"
 #include "backward.h"
 #include "forward.h"
 
-#if defined(UNROLLED_BFLOAT16)  // the forward pass with bfloat16 operands, on processors that multiply them
+#if defined(UNROLLED_BFLOAT16)  // the forward pass with bfloat16 operands, on processors with instructions for them
 #include "bfloat16.h"
 #define UNROLLED_ENTRIES(name, Cell, make)                                                   \
   void name##_pack(const Scan<float>& a, float* x, float* h) { pack<float, Cell>(a, x, h); } \

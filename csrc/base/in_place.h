@@ -1,9 +1,9 @@
-// The product of a few rows with weights that are read where they stand, for calls of a step or two: packing them would
-// cost more than it gives.
+// The product of a few rows with weights that are not packed, for calls of a step or two, where packing would cost more
+// than it saves.
 //
-//     C(r, u) += Σ_k A(r, k) · W(u, k)        W row by row, as torch keeps it
+//     C(r, u) += Σ_k A(r, k) · W(u, k)        W row by row, as torch stores it
 //
-// A square of W is turned in registers, so that a vector holds one k of several units; then each number of C is the
+// A square of W is transposed in registers, so that a vector holds one k of several units; then each number of C is the
 // same chain of multiply-adds over ascending k as in product.h, with the same bits.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-// Quarters (four numbers each) of a and b, in the order of the template's arguments; those of b count on from a's.
+// Quarters (four numbers each) of a and b, in the order of the template's arguments; those of b are counted after a's.
 template <int... quarters>
 UNROLLED_INLINE Vector<float> pick_quarters(Vector<float> a, Vector<float> b) {
   constexpr int order[] = {quarters...};
@@ -21,7 +21,7 @@ UNROLLED_INLINE Vector<float> pick_quarters(Vector<float> a, Vector<float> b) {
   return __builtin_shuffle(a, b, pick);
 }
 
-// A square: v[i][k] becomes v[k][i].
+// Transposes a square: v[i][k] becomes v[k][i].
 UNROLLED_INLINE void transpose(Vector<float>* v) {
   constexpr int W = kLanes<float>;
   Vector<float> turned[W];  // [group of four rows][k of a quarter]
@@ -34,7 +34,7 @@ UNROLLED_INLINE void transpose(Vector<float>* v) {
     turned[g + 2] = interleave<2, false>(high01, high23);
     turned[g + 3] = interleave<2, true>(high01, high23);
   }
-  // Quarter l of turned[4g + j] holds k = 4l + j of rows 4g …; quarters change places between the groups.
+  // Quarter l of turned[4g + j] holds k = 4l + j of rows 4g …; quarters are exchanged between the groups.
   UNROLLED_UNROLL for (int j = 0; j < 4; ++j) {
     if constexpr (W == 16) {
       const Vector<float> a = pick_quarters<0, 1, 4, 5>(turned[j], turned[4 + j]);
@@ -64,7 +64,7 @@ UNROLLED_INLINE void transpose(Vector<double>* v) {
     }
 }
 
-// One vector of units: their rows of W, and where their sums stand in a row of C.
+// One vector of units: their rows of W, and the column of their sums in a row of C.
 template <class T>
 struct Units {
   const T* w;
@@ -73,9 +73,9 @@ struct Units {
 };
 
 constexpr int kMostInPlace = 4;  // rows, and vectors of units, at once
-constexpr long kAhead = 256;     // bytes of a row of W that are asked for ahead of their use
+constexpr long kAhead = 256;     // bytes by which a row of W is prefetched
 
-// R rows, P vectors of units. Their squares take turns, so that the chains of one run while another is turned.
+// R rows, P vectors of units. Their squares take turns, so that the chains of one run while another is transposed.
 template <class T, int P, int R, class Dot>
 void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* const* c, bool fresh) {
   constexpr int W = kLanes<T>;
@@ -105,7 +105,7 @@ void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* 
       store(c[r] + units[p].column, sum[p][r]);
 }
 
-// rows of C (+)= rows of A · Wᵀ for `vectors` vectors of units, K long; rows of W stand `stride` apart.
+// rows of C (+)= rows of A · Wᵀ for `vectors` vectors of units, K long; rows of W are `stride` apart.
 template <class T, class Dot = MultiplyAdd>
 void multiply_in_place(const T* const* a, long rows, long K, const Units<T>* units, int vectors, long stride,
                        T* const* c, bool fresh) {

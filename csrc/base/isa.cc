@@ -3,70 +3,92 @@
 namespace unrolled {
 namespace {
 
-#define UNROLLED_KERNELS(isa, T)                                                                                      \
-  Kernels<T> {                                                                                                        \
-    {isa::elman_pack, isa::elman_forward, isa::elman_backward}, {isa::gru_pack, isa::gru_forward, isa::gru_backward}, \
-    {                                                                                                                 \
-      isa::lstm_pack, isa::lstm_forward, isa::lstm_backward                                                           \
-    }                                                                                                                 \
-  }
+bool has_portable() { return true; }
 
 #if defined(__x86_64__)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
 }
-bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#endif
-bool always() { return true; }
 
-#if defined(__x86_64__)
-const Kernels<float> kBfloat16{{avx512_bf16::elman_pack, avx512_bf16::elman_forward, nullptr},
-                               {avx512_bf16::gru_pack, avx512_bf16::gru_forward, nullptr},
-                               {avx512_bf16::lstm_pack, avx512_bf16::lstm_forward, nullptr}};
+bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
-const Kernels<float> kNone{};
 
 }  // namespace
 
-const Isa kIsas[] = {
-#if defined(__x86_64__)
-    {"avx512",
-     avx512::multiply_add,
-     avx512::linear_pack,
-     avx512::linear,
-     avx512::linear_backward,
-     avx512::look,
-     avx512::look_backward,
-     has_avx512,
-     UNROLLED_KERNELS(avx512, float),
-     has_avx512_bf16() ? kBfloat16 : kNone,
-     {}},
-    {"avx2",
-     avx2::multiply_add,
-     avx2::linear_pack,
-     avx2::linear,
-     avx2::linear_backward,
-     avx2::look,
-     avx2::look_backward,
-     has_avx2,
-     UNROLLED_KERNELS(avx2, float),
-     {},
-     {}},
-#endif
-    {"portable",
-     portable::multiply_add,
-     portable::linear_pack,
-     portable::linear,
-     portable::linear_backward,
-     portable::look,
-     portable::look_backward,
-     always,
-     UNROLLED_KERNELS(portable, float),
-     {},
-     UNROLLED_KERNELS(portable, double)},
-};
+// The entry points of kernels/. A recurrence is declared for all number types; base/entries.h defines those that an
+// instruction set computes.
+#define UNROLLED_DECLARE(T, name)           \
+  void name##_pack(const Scan<T>&, T*, T*); \
+  void name##_forward(const Forward<T>&);   \
+  void name##_backward(const Backward<T>&);
+#define UNROLLED_DECLARE_RECURRENCE(name) UNROLLED_DECLARE(float, name) UNROLLED_DECLARE(double, name)
+#define UNROLLED_DECLARE_ISA(isa)                    \
+  namespace isa {                                    \
+  UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE)  \
+  long multiply_add(long rounds);                    \
+  void linear_pack(const Linear&, float*);           \
+  void linear(const Linear&);                        \
+  void linear_backward(const LinearBackward&);       \
+  void attention(const Attention&);                  \
+  void attention_backward(const AttentionBackward&); \
+  }
+#define UNROLLED_DECLARE_BFLOAT16(isa)                \
+  namespace isa##_bf16 {                              \
+    UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE) \
+  }
+UNROLLED_ISAS(UNROLLED_DECLARE_ISA)
+UNROLLED_BFLOAT16_ISAS(UNROLLED_DECLARE_BFLOAT16)
+
+namespace {
+
+// Defaults: no bfloat16 and no float64 kernels. Functions of the same names in an instruction set's namespace take
+// precedence.
+[[maybe_unused]] Kernels<float> bfloat16() { return {}; }
+[[maybe_unused]] Kernels<double> float64() { return {}; }
+
+}  // namespace
+
+#define UNROLLED_KERNEL(name) {name##_pack, name##_forward, name##_backward},
+#define UNROLLED_FORWARD_KERNEL(name) {name##_pack, name##_forward},
+
+#define UNROLLED_DEFINE_FLOAT64(isa)                                                   \
+  namespace isa {                                                                      \
+  static Kernels<double> float64() { return {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}; } \
+  }
+UNROLLED_FLOAT64_ISAS(UNROLLED_DEFINE_FLOAT64)
+
+#define UNROLLED_DEFINE_BFLOAT16(isa)                                                                        \
+  namespace isa##_bf16 {                                                                                     \
+    static Kernels<float> kernels() { return {UNROLLED_RECURRENCES(UNROLLED_FORWARD_KERNEL)}; }              \
+  }                                                                                                          \
+  namespace isa {                                                                                            \
+  static Kernels<float> bfloat16() { return has_##isa##_bf16() ? isa##_bf16::kernels() : Kernels<float>{}; } \
+  }
+UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
+
+#define UNROLLED_DEFINE_ISA(isa)                                \
+  namespace isa {                                               \
+  static Isa all() {                                            \
+    return {.name = #isa,                                       \
+            .here = has_##isa,                                  \
+            .multiply_add = multiply_add,                       \
+            .linear_pack = linear_pack,                         \
+            .linear = linear,                                   \
+            .linear_backward = linear_backward,                 \
+            .attention = attention,                             \
+            .attention_backward = attention_backward,           \
+            .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}, \
+            .bfloat16 = bfloat16(),                             \
+            .float64 = float64()};                              \
+  }                                                             \
+  }
+UNROLLED_ISAS(UNROLLED_DEFINE_ISA)
+
+#define UNROLLED_ISA_ENTRY(isa) isa::all(),
+const Isa kIsas[] = {UNROLLED_ISAS(UNROLLED_ISA_ENTRY)};
 const int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
 
 }  // namespace unrolled

@@ -1,11 +1,12 @@
-// Instruction sets: which ones were compiled, which one this processor has, and the kernels of each.
+// Instruction sets: those that were compiled, whether this processor has them, and the kernels of each.
 //
-// Each file of kernels/ is compiled once per instruction set, with UNROLLED_ISA as the namespace and everything but
-// the functions named here in an unnamed namespace: so no function compiled for AVX-512 can be taken by the linker for
-// a caller that must run without it.
+// Each file of kernels/ is compiled once per instruction set, with UNROLLED_ISA as the namespace and everything but its
+// entry points in an unnamed namespace: so the linker cannot take a function compiled for AVX-512 for a caller that
+// must run without it. The lists of kernels and instruction sets are in CMakeLists.txt, which writes kernel_lists.h.
 #pragma once
 
 #include "../scan.h"
+#include "kernel_lists.h"
 
 namespace unrolled {
 
@@ -16,20 +17,23 @@ struct Kernel {
   void (*backward)(const Backward<T>&) = nullptr;
 };
 
+// One kernel per recurrence: elman, gru, …
 template <class T>
 struct Kernels {
-  Kernel<T> elman, gru, lstm;
+#define UNROLLED_MEMBER(recurrence) Kernel<T> recurrence;
+  UNROLLED_RECURRENCES(UNROLLED_MEMBER)
+#undef UNROLLED_MEMBER
 };
 
 struct Isa {
   const char* name;
+  bool (*here)();                                     // whether this processor has it
   long (*multiply_add)(long rounds);                  // see kernels/peak.cc
   void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
   void (*linear_backward)(const LinearBackward&);
-  void (*look)(const Look&);
-  void (*look_backward)(const LookBackward&);
-  bool (*here)();  // whether this processor can run it
+  void (*attention)(const Attention&);
+  void (*attention_backward)(const AttentionBackward&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere
@@ -38,38 +42,5 @@ struct Isa {
 // Best first.
 extern const Isa kIsas[];
 extern const int kIsaCount;
-
-#define UNROLLED_DECLARE(isa)                             \
-  namespace isa {                                         \
-  long multiply_add(long rounds);                         \
-  void linear_pack(const Linear&, float*);                \
-  void linear(const Linear&);                             \
-  void linear_backward(const LinearBackward&);            \
-  void look(const Look&);                                 \
-  void look_backward(const LookBackward&);                \
-  void elman_pack(const Scan<float>&, float*, float*);    \
-  void elman_forward(const Forward<float>&);              \
-  void elman_backward(const Backward<float>&);            \
-  void gru_pack(const Scan<float>&, float*, float*);      \
-  void gru_forward(const Forward<float>&);                \
-  void gru_backward(const Backward<float>&);              \
-  void lstm_pack(const Scan<float>&, float*, float*);     \
-  void lstm_forward(const Forward<float>&);               \
-  void lstm_backward(const Backward<float>&);             \
-  void elman_pack(const Scan<double>&, double*, double*); \
-  void elman_forward(const Forward<double>&);             \
-  void elman_backward(const Backward<double>&);           \
-  void gru_pack(const Scan<double>&, double*, double*);   \
-  void gru_forward(const Forward<double>&);               \
-  void gru_backward(const Backward<double>&);             \
-  void lstm_pack(const Scan<double>&, double*, double*);  \
-  void lstm_forward(const Forward<double>&);              \
-  void lstm_backward(const Backward<double>&);            \
-  }
-UNROLLED_DECLARE(avx512)
-UNROLLED_DECLARE(avx2)
-UNROLLED_DECLARE(portable)
-UNROLLED_DECLARE(avx512_bf16)
-#undef UNROLLED_DECLARE
 
 }  // namespace unrolled

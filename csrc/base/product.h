@@ -1,16 +1,16 @@
 // The matrix product of all kernels: C += A · W, or C = A · W.
 //
-// W is cut into panels of a few vectors of columns. A vector of step k + 1 stands `w_stride` after that of step k, and
+// W is cut into panels of a few vectors of columns. A vector of step k + 1 begins `w_stride` after that of step k, and
 // the next vector of the same step `v_stride` after it:
 //
 //     w[k·w_stride + v·v_stride + lane] = W(k, column 0 of the panel + v·kLanes + lane)
 //
-// Rows of A and C are given by pointers, because those of x stand anywhere in the caller's tensor. A tile of a few rows
-// and one panel stays in registers over k.
+// Rows of A and C are given by pointers, because those of x may be anywhere in the caller's tensor. A tile of a few
+// rows and one panel stays in registers over k.
 //
-// One order of sums: every number of C is one chain of multiply-adds over ascending k, beginning with what stood in C
-// (or with zero). Tile heights, panels, blocks of k and threads only decide who computes which chain and when it is
-// parked in memory; so they change no bit, and a row has the same bits in any batch.
+// One order of sums: every number of C is one chain of multiply-adds over ascending k that begins with the value in C
+// (or with zero). Tile heights, panels, blocks of k and threads only decide which thread computes a chain and when it
+// is stored in between; so they change no bit, and a row has the same bits in any batch.
 #pragma once
 
 #include "vector.h"
@@ -21,22 +21,22 @@ namespace {
 constexpr int kMostVectors = kRegisters == 32 ? 4 : 3;  // of a tile
 constexpr int kMostRows = kRegisters == 32 ? 8 : 6;     // of a tile
 
-// As many rows as leave registers for the panel's vectors and one number of A.
+// The rows of a tile that leave registers for the panel's vectors and one number of A.
 constexpr int most_rows(int vectors) {
   const int rows = (kRegisters - 1 - vectors) / vectors;
   return rows < kMostRows ? rows : kMostRows;
 }
 
-constexpr long kL1Bytes = 32 * 1024;  // share of the first cache that a block of a panel may take
+constexpr long kL1Bytes = 32 * 1024;  // of the first cache, for a block of a panel
 
-// A by rows: M rows, each its own pointer.
+// A by rows: M rows, a pointer to each.
 template <class T, int M>
 struct ByRow {
   const T* row[M];
   UNROLLED_INLINE T at(int m, long k) const { return row[m][k]; }
 };
 
-// A by columns: the product with the transpose of a matrix; M neighbours of column `first`, `stride` apart along k.
+// A by columns, for the product with the transpose of a matrix: M columns from `first` on, `stride` apart along k.
 template <class T>
 struct ByColumn {
   const T* first;
@@ -44,10 +44,10 @@ struct ByColumn {
   UNROLLED_INLINE T at(int m, long k) const { return first[k * stride + m]; }
 };
 
-// What a product does with a number of A and a vector of W. Elsewhere (bfloat16.h) a "number" is a pair of two.
+// The operation on a number of A and a vector of W. In bfloat16.h a "number" is a pair of two.
 struct MultiplyAdd {
   template <class T>
-  using Out = T;  // what y is made of
+  using Out = T;  // the numbers of y
   static constexpr bool kPairs = false;
   template <class T>
   static UNROLLED_INLINE void add(Vector<T>& sum, T x, Vector<T> w) {
@@ -93,8 +93,8 @@ struct Panel {
   long w_stride;  // from one k to the next
   long v_stride;  // from one vector to the next
   int vectors;    // 1 … kMostVectors
-  int last;       // lanes of the last vector that exist in C
-  long column;    // where in a row of C
+  int last;       // lanes of the last vector, as far as C has columns
+  long column;    // in a row of C
   bool fresh;     // C = A · W, not C += A · W
 };
 
@@ -111,7 +111,7 @@ void column_tile(const T* a, long a_stride, long k0, long K, const Panel<T>& p, 
   tile<T, M, N, MultiplyAdd>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
-// Calls f.template operator()<M>() for the run-time height m.
+// Calls f.template operator()<M>() with M equal to the run-time height m.
 template <int M, class F>
 UNROLLED_INLINE void with_height(int m, F&& f) {
   if constexpr (M > 0) {
@@ -122,8 +122,8 @@ UNROLLED_INLINE void with_height(int m, F&& f) {
   }
 }
 
-// Rows in tiles of nearly equal height, and k in blocks whose share of the panel stays in the first cache while more
-// than one tile wants it. f.template operator()<M>(first row, first k, number of k).
+// Cuts rows into tiles of nearly equal height and, for more than one tile, k into blocks whose panel stays in the first
+// cache. Calls f.template operator()<M>(first row, first k, number of k).
 template <class T, int N, class F>
 UNROLLED_INLINE void in_tiles(long rows, long K, F&& f) {
   constexpr int most = most_rows(N);
@@ -157,8 +157,8 @@ void multiply_columns(const T* a, long a_stride, long rows, long K, const Panel<
   });
 }
 
-// One row and P panels at once, which stand w_panel and column_panel apart: a row alone has too few chains of sums to
-// keep the multiply-adders busy while each waits for the one before it.
+// One row and P panels at once, w_panel and column_panel apart: with one panel, a row has too few chains of sums to
+// keep the multiply-adders busy while each waits for its predecessor.
 template <class T, int N, int P, class Dot>
 void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long column_panel) {
   constexpr int W = kLanes<T>;
@@ -175,10 +175,10 @@ void single_row(const T* a, long K, const Panel<T>& p, long w_panel, T* c, long 
       store(c + i * column_panel + v * W, sum[i][v]);
 }
 
-// How many panels of N vectors a single row takes at once.
+// The number of panels of N vectors that a single row takes at once.
 constexpr int together(int vectors) { return (kRegisters / 2) / vectors < 4 ? (kRegisters / 2) / vectors : 4; }
 
-// rows of C (+)= rows of A · panel
+// Rows of C (+)= rows of A · panel.
 template <class T, class Dot = MultiplyAdd>
 void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const* c) {
   if (rows == 0) return;
@@ -194,7 +194,7 @@ void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const*
   }
 }
 
-// The same with A transposed: row m of C takes a[k·a_stride + m]; rows of C stand c_stride apart.
+// The same with A transposed: row m of C takes a[k·a_stride + m]; rows of C are c_stride apart.
 template <class T>
 void multiply_transposed(const T* a, long a_stride, long rows, long K, const Panel<T>& p, T* c, long c_stride) {
   if (rows == 0) return;
@@ -210,7 +210,7 @@ void multiply_transposed(const T* a, long a_stride, long rows, long K, const Pan
   }
 }
 
-// Four neighbours of each of W / 4 rows, four rows apart: quarter l of the vector is row 4·l.
+// Loads four neighbours of each of W / 4 rows, four rows apart: quarter l of the vector is row 4·l.
 UNROLLED_INLINE Vector<float> load_quarters(const float* from, long stride) {
 #if defined(__AVX512F__)
   __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(from));
@@ -238,8 +238,8 @@ UNROLLED_INLINE Vector<float> interleave(Vector<float> a, Vector<float> b) {
   return __builtin_shuffle(a, b, pick);
 }
 
-// W rows × 4 columns, as 4 vectors of W: what costs in a transposition are exchanges between quarters of a vector, so
-// the quarters are put in their place by the loads.
+// Transposes W rows × 4 columns into 4 vectors of W. The costly step of a transposition is the exchange between
+// quarters of a vector, so the loads already put the quarters in order.
 UNROLLED_INLINE void transpose_four(const float* from, long stride, float* to, long to_stride) {
   const Vector<float> r0 = load_quarters(from, stride), r1 = load_quarters(from + stride, stride);
   const Vector<float> r2 = load_quarters(from + 2 * stride, stride), r3 = load_quarters(from + 3 * stride, stride);
@@ -252,7 +252,7 @@ UNROLLED_INLINE void transpose_four(const float* from, long stride, float* to, l
 }
 
 // Packs kLanes rows of a matrix (row stride `stride`, 0 <= k < K) as one vector of a panel, k by k:
-// to[k·to_stride + lane] = from[lane·stride + k]. Rows from `rows` on do not exist and count as zero.
+// to[k·to_stride + lane] = from[lane·stride + k]. Rows from `rows` on do not exist and are zero.
 template <class T>
 void pack_transposed(const T* from, long stride, int rows, long K, T* to, long to_stride) {
   long k = 0;
@@ -264,13 +264,13 @@ void pack_transposed(const T* from, long stride, int rows, long K, T* to, long t
     for (int i = 0; i < kLanes<T>; ++i) to[k * to_stride + i] = i < rows ? from[i * stride + k] : T(0);
 }
 
-// How many vectors cover n numbers.
+// The number of vectors that cover n numbers.
 template <class T>
 UNROLLED_INLINE long vectors_for(long n) {
   return (n + kLanes<T> - 1) / kLanes<T>;
 }
 
-// How many numbers of vector v exist, of n in all.
+// The number of lanes of vector v that exist, of n numbers in all.
 template <class T>
 UNROLLED_INLINE int lanes_of(long v, long n) {
   const long rest = n - v * kLanes<T>;

@@ -1,15 +1,17 @@
-// What the forward and the backward scan share: how a recurrence is described, and how its work is divided.
+// The description of a recurrence and the division of its work among threads, for the forward and the backward scan.
 //
 // A recurrence (kernels/lstm.cc, …) is a struct Cell with
 //     kGates     gates in the weights, G
 //     kSums      sums of a unit before its nonlinearities; the input contributes to the first G, h to the last G.
-//                (Only the GRU has more sums than gates: x_n, r, z, h_n; what returns must not mix with x_n.)
-//     x_gate(q)  which gate of weight_x and bias feeds sum q
-//     kSaved     numbers a unit and step that backward wants; kCell whether there is a cell state c
-//     forward, backward: one unit's step, on vectors of units
+//                (Only the GRU has more sums than gates: x_n, r, z, h_n; its h_n must not be added to x_n.)
+//     x_gate(q)  the gate of weight_x and bias that feeds sum q
+//     kSaved     numbers per unit and step that forward saves for backward
+//     kCell      whether there is a cell state c
+//     kDirect    whether dh_{t−1} has a term that does not pass through W_h
+//     forward, backward: one step of a vector of units
 //
-// Units (0 … H − 1) are handled in blocks of one vector. Threads divide either the rows, and need not wait for each
-// other, or the blocks, and wait after each step: for a few rows, or for weights that no core's cache can hold.
+// Units (0 … H − 1) are handled in blocks of one vector. Threads divide either the sequences, without waiting for each
+// other, or the blocks, with a barrier after each step: for a few sequences, or for weights larger than a core's cache.
 #pragma once
 
 #include "../scan.h"
@@ -20,22 +22,22 @@
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-constexpr int kPanelVectors = kRegisters == 32 ? 4 : 2;  // of a panel that has no gates to keep together
-constexpr long kPad = 16;                                // numbers between rows, against strides of a power of two
+constexpr int kPanelVectors = kRegisters == 32 ? 4 : 2;  // of a panel without gates that must stay together
+constexpr long kPad = 16;                                // numbers between rows, so that strides are no powers of two
 
 UNROLLED_INLINE long smaller(long a, long b) { return a < b ? a : b; }
 UNROLLED_INLINE long larger(long a, long b) { return a > b ? a : b; }
 
 struct Division {
   int threads;
-  bool by_rows;
+  bool by_sequences;
 };
 
 template <class T, class Cell>
 Division divide(const Scan<T>& a) {
-  const long per_row = Cell::kGates * a.H * (a.D + a.H), recurrent = Cell::kGates * a.H * a.H;
+  const long per_sequence = Cell::kGates * a.H * (a.D + a.H), recurrent = Cell::kGates * a.H * a.H;
   const long threads = a.threads;
-  if (threads <= 1 || a.B * a.T_ * per_row < 60'000) return {1, true};
+  if (threads <= 1 || a.B * a.T_ * per_sequence < 60'000) return {1, true};
   const bool weights_spill = recurrent * long(sizeof(T)) > (2l << 20);
   if (a.B >= 4 * threads && !(weights_spill && a.B < 32 * threads)) return {int(threads), true};
   const long blocks = vectors_for<T>(a.H);
@@ -44,23 +46,24 @@ Division divide(const Scan<T>& a) {
   return {1, true};
 }
 
-// One thread's part: every `shares`-th place of the schedule from `share` on, and the blocks [block, end).
-struct Part {
+// One thread's share of the work: every `stride`-th position of the schedule from `offset` on, and the blocks
+// [block, end).
+struct Share {
   int id, threads;
-  long shares, share;
+  long stride, offset;
   long block, end;
 
-  Part(const Division& division, int id, long blocks)
+  Share(const Division& division, int id, long blocks)
       : id(id),
         threads(division.threads),
-        shares(division.by_rows ? threads : 1),
-        share(division.by_rows ? id : 0),
-        block(division.by_rows ? 0 : blocks * id / threads),
-        end(division.by_rows ? blocks : blocks * (id + 1) / threads) {}
+        stride(division.by_sequences ? threads : 1),
+        offset(division.by_sequences ? id : 0),
+        block(division.by_sequences ? 0 : blocks * id / threads),
+        end(division.by_sequences ? blocks : blocks * (id + 1) / threads) {}
 
-  long rows(long of) const { return (of - share + shares - 1) / shares; }  // of the first `of` places
-  long place(long i) const { return i * shares + share; }
-  long first(long n) const { return n * id / threads; }  // this thread's range of n things that all divide
+  long count(long of) const { return (of - offset + stride - 1) / stride; }  // of the first `of` positions
+  long position(long i) const { return i * stride + offset; }
+  long first(long n) const { return n * id / threads; }  // this thread's range of n items that all threads divide
   long last(long n) const { return n * (id + 1) / threads; }
 };
 
@@ -79,7 +82,7 @@ void clear(T* to, long count) {
   memset(to, 0, size_t(count) * sizeof(T));
 }
 
-// Runs the pass that make(threads, workspace) returns on its team; where the team cannot be had, on this thread alone.
+// Runs the pass that make(threads, workspace) returns on its team; without a team, on this thread alone.
 template <class Make>
 void on_team(int threads, Make&& make) {
   for (;; threads = 1) {
@@ -98,7 +101,7 @@ void run(const Arguments& arguments, const Cell& cell, const Division& division)
   });
 }
 
-// The same for a pass without a cell, on as many threads as are `worth` waking.
+// The same for a pass without a cell, on at most `worth` threads, the number that its work justifies.
 template <class Pass, class Call>
 void run(const Call& call, long worth) {
   const long wanted = smaller(call.threads, larger(1, worth));

@@ -12,7 +12,7 @@
 namespace unrolled {
 namespace {
 
-constexpr int kSpins = 4000;  // some microseconds; then the processor is offered to others
+constexpr int kSpins = 4000;  // some microseconds, then the processor is yielded
 constexpr size_t kLargePage = size_t(2) << 20;
 
 std::mutex team;
@@ -21,7 +21,7 @@ bool is_forked = false;
 struct ForkHandler {
   ForkHandler() {
     pthread_atfork(nullptr, nullptr, [] {
-      new (&team) std::mutex;  // whoever held it does not exist here
+      new (&team) std::mutex;  // the thread that held it does not exist in the child
       is_forked = true;
     });
   }
@@ -80,7 +80,7 @@ Workspace& Workspace::of_this_thread() {
 }
 
 void Workspace::begin() {
-  if (count_ > 1) {  // the last call needed several blocks: one of their size from now on
+  if (count_ > 1) {  // the last call needed several blocks: replace them by one of their size
     size_t size = 0;
     for (int i = 0; i < count_; ++i) size += blocks_[i].size;
     release();

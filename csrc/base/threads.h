@@ -1,7 +1,7 @@
-// Threads: one team for everybody, the one of the OpenMP runtime that torch has loaded already.
+// The team of threads: that of the OpenMP runtime, which torch has already loaded.
 //
-// Callers from several Python threads take turns at the team; who needs one thread only needs no turn. A forked child
-// has no team (OpenMP's threads do not survive a fork) and works alone.
+// Callers from several Python threads take turns at the team; a call on one thread does not need it. A forked child has
+// no team (OpenMP's threads do not survive a fork) and runs on one thread.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,7 @@
 
 namespace unrolled {
 
-// All of a team wait here for each other. Spins, but not for long where others want the processor.
+// A barrier for all threads of a team. It spins, and yields the processor from time to time.
 class Barrier {
  public:
   explicit Barrier(int threads) : threads_(threads) {}
@@ -21,17 +21,17 @@ class Barrier {
 };
 
 // Runs work(context, id) on `threads` threads, id = 0 … threads − 1, and waits for all of them. Returns false, with
-// nothing run, where so many are not to be had; the caller then plans for one.
+// nothing run, if there are not so many; the caller then plans for one thread.
 bool run_team(int threads, void (*work)(void* context, int id), void* context);
 
 // Whether this process was forked from one that had loaded the kernels.
 bool forked();
 
-// Memory for one call, kept by the calling thread for its next one. Nothing is freed one by one.
+// Memory for one call, kept by the calling thread for its next one. Arrays are not freed one by one.
 class Workspace {
  public:
   static Workspace& of_this_thread();
-  void begin();              // what was taken before is given up
+  void begin();              // frees all arrays of the last call
   void* take(size_t bytes);  // aligned to 64, not cleared
   ~Workspace();
 
@@ -48,7 +48,7 @@ class Workspace {
   size_t used_ = 0;  // of the last block
 };
 
-// Ask for large pages for a large array that is about to be written for the first time.
+// Requests large pages for a large array that is about to be written for the first time.
 void expect_large(void* data, size_t bytes);
 
 }  // namespace unrolled

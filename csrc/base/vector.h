@@ -1,5 +1,5 @@
-// A vector of numbers, as wide as the instruction set has them. GCC's and Clang's vector extensions give + − × ÷ and
-// comparisons; what they lack is here: loading, storing, and the same for the first n numbers only.
+// A vector of numbers, of the instruction set's width. GCC's and Clang's vector extensions give + − × ÷ and
+// comparisons; this file adds loading and storing, whole vectors or the first n numbers only.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +57,7 @@ UNROLLED_INLINE void store(T* to, Vector<T> value) {
 
 template <class T>
 UNROLLED_INLINE Vector<T> fill(T value) {
-  return value - Vector<T>{};  // minus, not plus: −0 + 0 would be 0, and cost an addition
+  return value - Vector<T>{};  // minus, not plus: −0 + 0 would be 0, and an addition
 }
 
 // The first n numbers; zero in the other lanes, whose memory is not touched. 0 < n <= kLanes.

@@ -3,7 +3,7 @@
 //
 //     h_t = φ(W_x x_t + b + W_h h_{t−1})        φ = tanh, or ReLU
 //
-// Backward, from dh_t; d is that of the sum, before φ:
+// Backward, from dh_t; d_t is the gradient of the sum, before φ:
 //
 //     d_t = dh_t ⊙ (1 − h_t²)                   ReLU: dh_t where h_t > 0
 //     dh_{t−1} = W_hᵀ d_t
@@ -14,7 +14,7 @@ namespace {
 
 struct Elman {
   static constexpr int kGates = 1, kSums = 1;
-  static constexpr int kSaved = 0;  // y says it all
+  static constexpr int kSaved = 0;  // y is enough
   static constexpr bool kCell = false, kDirect = false;
   static constexpr int x_gate(int) { return 0; }
 

@@ -6,8 +6,8 @@
 //     n_t = tanh(W_xn x_t + b_n + r_t ⊙ (W_hn h_{t−1} + bias_n))  candidate, reset after the product
 //     h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
 //
-// The candidate has two sums, x_n (of the input) and h_n (of what returns): four sums for three gates.
-// Backward, from dh_t; a gate's d is that of its sum, before the nonlinearity:
+// The candidate has two sums, x_n (of the input) and h_n (of the state): four sums for three gates.
+// Backward, from dh_t; a gate's d is the gradient of its sum, before the nonlinearity:
 //
 //     dx_n = dh_t ⊙ (1 − z_t) ⊙ (1 − n_t²)           dz_t = dh_t ⊙ (h_{t−1} − n_t) ⊙ z_t (1 − z_t)
 //     dh_n = dx_n ⊙ r_t                              dr_t = dx_n ⊙ h_n ⊙ r_t (1 − r_t)
@@ -18,7 +18,7 @@ namespace unrolled::UNROLLED_ISA {
 namespace {
 
 struct Gru {
-  static constexpr int kGates = 3, kSums = 4;  // sums: x_n r z h_n; the input feeds n r z, what returns feeds r z n
+  static constexpr int kGates = 3, kSums = 4;  // sums: x_n r z h_n; x feeds n r z, h feeds r z n
   static constexpr int kSaved = 4;             // r z n h_n
   static constexpr bool kCell = false, kDirect = true;
   static constexpr int x_gate(int q) { return q == 0 ? 2 : q - 1; }  // packed order is r z n
@@ -33,7 +33,7 @@ struct Gru {
     saved[0] = r, saved[1] = z, saved[2] = n, saved[3] = h_n;
   }
 
-  // dh: in, asked of h_t; out, what of it reaches h_{t−1} directly, past the product.
+  // dh: in, the gradient of h_t; out, the term of dh_{t−1} that does not pass through W_h.
   template <class V>
   UNROLLED_INLINE void backward(const V* saved, V, V h_before, V, V& dh, V&, V* d) const {
     const V r = saved[0], z = saved[1], n = saved[2], h_n = saved[3];

@@ -1,37 +1,37 @@
-// A linear layer, forward and backward, in the sums' one order: a row has the same bits whatever stands beside it, and
-// every number the same bits for any number of threads.
+// A linear layer, forward and backward, in one order of sums: a row has the same bits in any batch, and every number
+// the same bits for any number of threads.
 //
 //     y_n = W x_n + b                          k ascending, then bias
 //     dx_n = Wᵀ dy_n                           v ascending
-//     dW = Σ_n dy_n x_nᵀ,  db = Σ_n dy_n       n ascending; db in chunks of n that are summed up for themselves
+//     dW = Σ_n dy_n x_nᵀ,  db = Σ_n dy_n       n ascending; db in chunks of n, each summed by itself
 #include "../base/in_place.h"
 #include "../base/scan.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-constexpr long kFewRows = 8;              // up to which packing the weights does not pay
+constexpr long kFewRows = 8;              // up to which weights are not packed
 constexpr long kRowsAtOnce = 256;         // whose sums stay in the second cache
-constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that are worth waking a thread
+constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that justify a thread
 constexpr int W = kLanes<float>;
 constexpr int kTogether = together(kPanelVectors);  // panels that a single row takes at once
 
 // Packs kLanes columns of a matrix (K rows, `stride` apart) as one vector of a panel, k by k. Columns from `columns` on
-// do not exist and count as zero.
+// do not exist and are zero.
 void pack_columns(const float* from, long stride, int columns, long K, float* to) {
   for (long k = 0; k < K; ++k, from += stride, to += W) store(to, load_first(from, columns));
 }
 
-// A range of rows or of blocks: of `all`, the share of one of `threads`.
-struct Share {
+// A range of rows or of blocks: the share of one of `threads` threads in `all`.
+struct Range {
   long first, end;
-  Share(long all, int id, int threads) : first(all * id / threads), end(all * (id + 1) / threads) {}
+  Range(long all, int id, int threads) : first(all * id / threads), end(all * (id + 1) / threads) {}
 };
 
 // c_n = packed · a_n (+ bias) for these rows n and these blocks of W columns: a (·, K), packed [block][k][lane],
 // c (·, columns).
-void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, Share rows,
-             Share blocks) {
+void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, Range rows,
+             Range blocks) {
   const float* from[kRowsAtOnce];
   float* to[kRowsAtOnce];
   for (long n = rows.first; n < rows.end; n += kRowsAtOnce) {
@@ -79,7 +79,7 @@ class LinearPass {
         sums(take<float>(workspace, threads * kFewRows * kPanelVectors * W)) {}
 
   void work(int id) {
-    const Share mine(blocks, id, threads);
+    const Range mine(blocks, id, threads);
     if (packs) {
       for (long block = mine.first; block < mine.end; ++block) pack_block(a, block, packed);
       barrier.wait();
@@ -87,17 +87,17 @@ class LinearPass {
     if (!packed)
       in_place(mine, sums + id * kFewRows * kPanelVectors * W);
     else if (few)
-      product(a.x, a.D, packed, a.V, a.bias, a.y, Share(a.N, 0, 1), mine);
+      product(a.x, a.D, packed, a.V, a.bias, a.y, Range(a.N, 0, 1), mine);
     else
-      product(a.x, a.D, packed, a.V, a.bias, a.y, Share(a.N, id, threads), Share(blocks, 0, 1));
+      product(a.x, a.D, packed, a.V, a.bias, a.y, Range(a.N, id, threads), Range(blocks, 0, 1));
   }
 
  private:
-  // A few rows, from the weights where they stand.
-  void in_place(Share mine, float* own) const {
+  // A few rows, without packed weights.
+  void in_place(Range mine, float* row_sums) const {
     const float* x[kFewRows];
     float* to[kFewRows];
-    for (long i = 0; i < a.N; ++i) x[i] = a.x + i * a.D, to[i] = own + i * kPanelVectors * W;
+    for (long i = 0; i < a.N; ++i) x[i] = a.x + i * a.D, to[i] = row_sums + i * kPanelVectors * W;
     for (long v = mine.first; v < mine.end; v += kPanelVectors) {
       const int vectors = int(smaller(kPanelVectors, mine.end - v));
       Units<float> units[kPanelVectors];
@@ -118,9 +118,9 @@ class LinearPass {
   const int threads;
   Barrier barrier;
   const long blocks;  // of one vector of outputs
-  const bool few;     // rows: threads share the units, else the rows
+  const bool few;     // rows: threads divide the units, else the rows
   const bool packs;
-  float* const packed;  // [block][k][lane], or null: then the weights are read where they stand
+  float* const packed;  // [block][k][lane], or null: then the weights are read in place
   float* const sums;
 };
 
@@ -140,23 +140,23 @@ class LinearBackwardPass {
         pack_columns(a.weight + block * W, a.D, lanes_of<float>(block, a.D), a.V, packed_w + block * W * a.V);
       });
       barrier.wait();
-      product(a.dy, a.V, packed_w, a.D, nullptr, a.dx, Share(a.N, id, threads), Share(blocks, 0, 1));
+      product(a.dy, a.V, packed_w, a.D, nullptr, a.dx, Range(a.N, id, threads), Range(blocks, 0, 1));
     }
     if (a.dweight || a.dbias) weights(id);
   }
 
  private:
-  static constexpr long kChunk = kL1Bytes / (kPanelVectors * kVectorBytes);  // rows, whose panel stays in the cache
+  static constexpr long kChunk = kL1Bytes / (kPanelVectors * kVectorBytes);  // rows; their panel stays in the cache
   static constexpr int kTile = most_rows(kPanelVectors);                     // units at once
 
   template <class F>
   void each_block(int id, F&& f) const {
-    const Share mine(blocks, id, threads);
+    const Range mine(blocks, id, threads);
     for (long block = mine.first; block < mine.end; ++block) f(block);
   }
 
-  // Chunks of rows in turn: x in panels, by all together; then each thread its own units, dy in tiles. The panels of a
-  // chunk are packed while the slowest still reads those of the chunk before it.
+  // For each chunk of rows, all threads pack x into panels; then each thread computes its own units, with dy in tiles.
+  // The panels of a chunk may be packed while slower threads still read those of the chunk before it.
   void weights(int id) {
     const long units = (a.V + kTile - 1) / kTile;
     const long first = smaller(a.V, units * id / threads * kTile),
@@ -178,7 +178,7 @@ class LinearBackwardPass {
     }
   }
 
-  // Units u … u + count − 1 of dW and db: the share of `rows` rows from n on.
+  // Adds `rows` rows from n on to units u … u + count − 1 of dW and db.
   void tile_of(long n, long rows, long u, int count, const float* panels, float* tile) const {
     float sums[kTile] = {};
     for (long k = 0; k < rows; ++k)
@@ -202,7 +202,7 @@ class LinearBackwardPass {
   const long blocks;          // of one vector of inputs
   float* packed_w = nullptr;  // [block][v][lane]
   float* packed_x[2] = {};    // [block][row][lane], of this chunk and the one before
-  float* tiles = nullptr;     // [row][unit], one a thread
+  float* tiles = nullptr;     // [row][unit], one per thread
 };
 
 }  // namespace

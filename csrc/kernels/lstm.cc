@@ -8,8 +8,8 @@
 //     c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
 //     h_t = o_t ⊙ tanh(c_t)
 //
-// Backward, from dh_t (asked of h_t by y_t and by step t + 1) and dc_t (asked of c_t by step t + 1); a gate's d is that
-// of its sum, before the nonlinearity:
+// Backward, from dh_t (through y_t and step t + 1) and dc_t (through step t + 1); a gate's d is the gradient of its
+// sum, before the nonlinearity:
 //
 //     dc_t += dh_t ⊙ o_t ⊙ (1 − tanh²(c_t))
 //     di_t = dc_t ⊙ g_t ⊙ i_t (1 − i_t)             df_t = dc_t ⊙ c_{t−1} ⊙ f_t (1 − f_t)
@@ -37,7 +37,7 @@ struct Lstm {
     saved[0] = i, saved[1] = f, saved[2] = g, saved[3] = o, saved[4] = c;
   }
 
-  // dc: in, asked of c_t by step t + 1; out, asked of c_{t−1}.
+  // dc: in, the gradient of c_t through step t + 1; out, the gradient of c_{t−1} through step t.
   template <class V>
   UNROLLED_INLINE void backward(const V* saved, V, V, V c_before, V& dh, V& dc, V* d) const {
     const V i = saved[0], f = saved[1], g = saved[2], o = saved[3], tanh_c = tanh(saved[4]);

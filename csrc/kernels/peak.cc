@@ -1,11 +1,11 @@
-// How many multiply-adds a second this instruction set does here, from registers alone: what the kernels are measured
-// against (benchmarks/kernels.py).
+// The peak rate of an instruction set on this machine: multiply-adds on registers alone. The kernels are compared with
+// it (benchmarks/kernels.py).
 #include "../base/product.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
-// The compiler must not see that all chains compute the same.
+// Hides from the compiler that all chains compute the same.
 UNROLLED_INLINE void keep_apart(Vector<float>& chain) {
 #if defined(__AVX512F__)
   asm volatile("" : "+v"(chain));
@@ -18,7 +18,7 @@ UNROLLED_INLINE void keep_apart(Vector<float>& chain) {
 
 }  // namespace
 
-// `rounds` × 16 independent chains of multiply-adds; returns how many numbers were multiplied and added.
+// `rounds` × 16 independent chains of multiply-adds; returns the number of multiply-adds.
 long multiply_add(long rounds) {
   constexpr int kChains = kRegisters == 32 ? 16 : 12;
   Vector<float> sum[kChains] = {}, x = fill(0.999f), y = fill(1e-3f);

@@ -71,8 +71,8 @@ def test_a_notebook_shows_the_pictures_or_what_is_in_it() -> None:
 
 
 def test_a_trace_of_another_format_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Trace(replace(ABOUT, format_version=2), made()).save(tmp_path / "t")
-    with pytest.raises(CheckpointError, match="format_version 2, and this unrolled reads 1: trace again"):
+    Trace(replace(ABOUT, format_version=1), made()).save(tmp_path / "t")
+    with pytest.raises(CheckpointError, match="format_version 1, and this unrolled reads 2: trace again"):
         Trace.load(tmp_path / "t")
 
 

@@ -158,7 +158,7 @@ def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
         for name, x, h0, c0 in (
             ("x must have 5 features", torch.zeros(1, 1, 6), torch.zeros(1, 7), None),
             ("h0 must have shape", torch.zeros(1, 1, 5), torch.zeros(2, 7), None),
-            ("c0 is not taken", torch.zeros(1, 1, 5), torch.zeros(1, 7), torch.zeros(1, 7)),
+            ("c0 is not an argument", torch.zeros(1, 1, 5), torch.zeros(1, 7), torch.zeros(1, 7)),
             ("x must be float32", torch.zeros(1, 1, 10).bfloat16(), torch.zeros(1, 7), None),
         ):
             with pytest.raises((ValueError, TypeError), match=name):

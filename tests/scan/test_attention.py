@@ -1,4 +1,4 @@
-"""A look of additive attention, forward and backward: the definition's values, and a row's bits in any company."""
+"""A step of additive attention, forward and backward: the definition's values; a sequence's bits in any batch."""
 
 import copy
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from unrolled.cells import ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
-from unrolled.kernels import attention as look
 from unrolled.kernels import native
+from unrolled.kernels.attention import attend
 from unrolled.layers import Additive, Bahdanau, Memory, Recurrent, Stacked, set_backend
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
@@ -36,9 +36,9 @@ def gradients(isa: str, threads: int, given: list[Tensor], lengths: Tensor, dwei
     number = list(native.isas()).index(isa)
     B, S, D = given[3].shape
     weights, context = torch.full((B, S), torch.nan), torch.full((B, D), torch.nan)
-    native.kernels.look(number, threads, *given, lengths, weights, context)
+    native.kernels.attention(number, threads, *given, lengths, weights, context)
     found = [torch.full_like(t, torch.nan) for t in given]
-    native.kernels.look_backward(number, threads, *given, lengths, weights, dweights, dcontext, *found)
+    native.kernels.attention_backward(number, threads, *given, lengths, weights, dweights, dcontext, *found)
     return [weights, context, *found]
 
 
@@ -57,7 +57,7 @@ def test_it_is_the_definition_and_its_gradients(shape: tuple[int, int, int, int]
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_a_row_has_its_bits_in_any_company_and_behind_any_padding(isa: str) -> None:
+def test_a_sequence_has_its_bits_in_any_batch_and_with_any_padding(isa: str) -> None:
     given, lengths = inputs(70, 9, 40, 70)
     dweights, dcontext = torch.randn(70, 9), torch.randn(70, 70)
     together = gradients(isa, 1, given, lengths, dweights, dcontext)
@@ -69,7 +69,7 @@ def test_a_row_has_its_bits_in_any_company_and_behind_any_padding(isa: str) -> N
         query, keys, v, outputs = given
         own = [query[b : b + 1], keys[b : b + 1, :S].clone(), v, outputs[b : b + 1, :S].clone()]
         alone = gradients(isa, 1, own, lengths[b : b + 1], dweights[b : b + 1, :S].clone(), dcontext[b : b + 1])
-        for which in (0, 1, 2, 3, 5):  # all but dv, which sums over the rows
+        for which in (0, 1, 2, 3, 5):  # all but dv, which sums over the batch
             assert torch.equal(alone[which][0], together[which][b][: S if which in (0, 3, 5) else None])
         for which in (0, 3, 5):
             assert not together[which][b][S:].any()
@@ -82,7 +82,7 @@ def test_the_layer_takes_it_for_a_step() -> None:
     both = score(query, memory, memory.real)  # two steps at once: by the definition
     for t in range(2):
         step = score(query[:, t : t + 1], memory, memory.real)
-        assert "_Look" in str(step[0].grad_fn.next_functions)
+        assert "_Attention" in str(step[0].grad_fn.next_functions)
         for one, other in zip(step, both, strict=True):
             torch.testing.assert_close(one, other[:, t : t + 1])
 
@@ -90,7 +90,7 @@ def test_the_layer_takes_it_for_a_step() -> None:
 def test_it_has_no_second_derivative_and_says_so() -> None:
     given, lengths = inputs(2, 3, 4, 5)
     leaf = given[0].requires_grad_()
-    _, context = look.look(*given, lengths)
+    _, context = attend(*given, lengths)
     with pytest.raises(BackendError, match="second derivatives"):
         torch.autograd.grad(context.sum(), leaf, create_graph=True)
 
@@ -101,20 +101,20 @@ def test_wrong_calls_name_the_argument() -> None:
         "isa": 0, "threads": 1, "query": query, "keys": keys, "v": v, "outputs": outputs, "lengths": lengths,
         "weights": torch.zeros(2, 3), "context": torch.zeros(2, 5),
     }  # fmt: skip
-    native.kernels.look(**good)
+    native.kernels.attention(**good)
     for name, wrong in (
         ("query", query[:1]), ("keys", keys[0]), ("keys", keys.double()), ("v", v[:3]), ("outputs", outputs[:, :2]),
         ("lengths", torch.tensor([0, 1])), ("lengths", torch.tensor([4, 1])), ("lengths", None),
         ("weights", torch.zeros(2, 4)), ("context", torch.zeros(2, 4)), ("threads", 0), ("isa", 99),
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=name):
-            native.kernels.look(**{**good, name: wrong})
+            native.kernels.attention(**{**good, name: wrong})
 
 
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("cell", [ElmanCell, LSTMCell, GRUCell])
-def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None:
-    """Outputs, what is carried on, and every gradient, those of what is carried on too: the law of twins."""
+def test_the_scan_is_a_loop_of_attention_and_steps(cell: type, ragged: bool) -> None:
+    """Outputs, final states and every gradient, also those that come through the final states: the law of twins."""
     torch.manual_seed(0)
     B, T, S, E, H, D = 5, 6, 7, 4, 9, 10
     decoder = Bahdanau(Stacked([Recurrent(cell(E + D, H))]), Additive(H, D, 8))
@@ -142,7 +142,7 @@ def test_the_scan_is_a_loop_of_looks_and_steps(cell: type, ragged: bool) -> None
 
 
 def test_gradients_may_come_as_one_number_for_all() -> None:
-    """As those of a sum do: they are no array in memory."""
+    """As the gradients of a sum do, which are expanded tensors."""
     decoder = Bahdanau(Stacked([Recurrent(LSTMCell(5, 3))]), Additive(3, 1, 2))
     outputs, first = torch.randn(2, 4, 1), [torch.randn(2, 3, requires_grad=True) for _ in range(2)]
     found = {}
@@ -157,8 +157,8 @@ def test_gradients_may_come_as_one_number_for_all() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_a_look_of_no_row_is_nothing() -> None:
+def test_attention_over_an_empty_batch() -> None:
     given, _ = inputs(0, 3, 4, 5)
-    weights, context = look.look(*given, torch.zeros(0, dtype=torch.int64))
+    weights, context = attend(*given, torch.zeros(0, dtype=torch.int64))
     assert weights.shape == (0, 3)
     assert context.shape == (0, 5)

@@ -1,6 +1,6 @@
-"""One step of additive attention by the kernels (csrc/kernels/look.cc): forward, backward and the autograd node.
+"""One step of additive attention by the kernels (csrc/kernels/attention.cc): forward, backward and the autograd node.
 
-    q_t = W_q h_{t−1};   weights_t = softmax_s v · tanh(q_t + key_s);   context_t = Σ_s weights_ts o_s
+    weights = softmax_s v · tanh(query + key_s);   context = Σ_s weights_s o_s
 
 A sequence has the same bits in any batch and with any padding.
 """
@@ -15,11 +15,11 @@ from torch import Tensor
 from unrolled.errors import BackendError
 from unrolled.kernels.native import dense, index, isa, kernels, threads
 
-__all__ = ["look", "looks", "refuse_second_derivative"]
+__all__ = ["attend", "can_attend", "refuse_second_derivative"]
 
 
-def looks(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
-    """Whether the kernels take these: float32 on the CPU, with vector instructions."""
+def can_attend(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
+    """Whether the kernels take these tensors: float32 on the CPU, with vector instructions."""
     return (
         kernels is not None
         and isa() != "portable"
@@ -29,22 +29,22 @@ def looks(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
     )
 
 
-def look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weights (B, S) and the context (B, D) of one look.
+def attend(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights (B, S) and the context (B, D) of one attention step.
 
     Args:
-        query: q, (B, A). keys: (B, S, A). v: (A,). outputs: o, (B, S, D). lengths: (B,), int64, at least 1.
+        query: (B, A). keys: (B, S, A). v: (A,). outputs: o, (B, S, D). lengths: (B,), int64, at least 1.
     """
     inputs = (dense(query), dense(keys), dense(v), dense(outputs), dense(lengths))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (query, keys, v, outputs)):
-        return _Look.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
-    return _look(*inputs)  # type: ignore[arg-type]
+        return _Attention.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
+    return _attend(*inputs)  # type: ignore[arg-type]
 
 
-def _look(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def _attend(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     assert kernels is not None
     weights, context = query.new_empty(keys.shape[:2]), query.new_empty(outputs.shape[0], outputs.shape[2])
-    kernels.look(index(torch.float32), threads(), query, keys, v, outputs, lengths, weights, context)
+    kernels.attention(index(torch.float32), threads(), query, keys, v, outputs, lengths, weights, context)
     return weights, context
 
 
@@ -55,15 +55,15 @@ def refuse_second_derivative() -> None:
         BackendError: with create_graph.
     """
     if torch.is_grad_enabled():
-        raise BackendError("a look by our kernels has no second derivatives: compute in float64 for them")
+        raise BackendError("attention by our kernels has no second derivatives: compute in float64 for them")
 
 
-class _Look(torch.autograd.Function):
-    """A look as autograd sees it."""
+class _Attention(torch.autograd.Function):
+    """The autograd node of an attention step."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        weights, context = _look(*inputs)
+        weights, context = _attend(*inputs)
         ctx.save_for_backward(*inputs, weights)
         ctx.set_materialize_grads(False)
         return weights, context
@@ -73,7 +73,7 @@ class _Look(torch.autograd.Function):
         refuse_second_derivative()
         assert kernels is not None
         found = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
-        kernels.look_backward(
+        kernels.attention_backward(
             index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *found
         )
         return (*found, None)

@@ -1,10 +1,11 @@
-"""Bahdanau's decoder: looks at all of the encoder's outputs, then moves.
+"""Bahdanau's decoder: attends to all of the encoder's outputs before each step of its lowest layer.
 
     weights_t, context_t = score(s_{t−1})           see layers/scores.py; s is the lowest layer's h
     s_t = lowest([x_t; context_t], s_{t−1})
     y_t = the layers above(s_t)
 
-The lowest layer asks and gets the answer, so it alone takes one step at a time; what is above it runs as one scan.
+The queries are the lowest layer's states, so only that layer takes one step at a time; the layers above it run as one
+scan.
 
 Bahdanau, Cho & Bengio, "Neural machine translation by jointly learning to align and translate", 2015.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unrolled.kernels.attention import looks
+from unrolled.kernels.attention import can_attend
 from unrolled.layers.memory import AttentionDecoderState, Memory
 from unrolled.layers.recurrent import Recurrent, Stacked
 from unrolled.layers.scores import Additive
@@ -26,7 +27,7 @@ __all__ = ["Bahdanau"]
 
 
 class Bahdanau(nn.Module):
-    """A stack of recurrent layers whose lowest looks at a memory before each step.
+    """A stack of recurrent layers whose lowest attends to a memory before each step.
 
     Args:
         layers: recurrent; the lowest takes [x; context].
@@ -38,13 +39,13 @@ class Bahdanau(nn.Module):
         self.layers, self.score, self.output_size = layers, score, layers.output_size
 
     def initial(self, layers: State, memory: Memory) -> AttentionDecoderState:
-        """Return what it carries into the first step, from its layers' states."""
+        """Return the state before the first step, from the layers' states."""
         return AttentionDecoderState.initial(layers, memory)
 
     def forward(
         self, x: Tensor, memory: Memory, state: AttentionDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, AttentionDecoderState]:
-        """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
+        """Return y (B, T, H) of x (B, T, D), and the state after each sequence's last real step."""
         B, T, _ = x.shape
         check_lengths(lengths, B, T)
         lowest = self.layers.layers[0]
@@ -69,21 +70,21 @@ class Bahdanau(nn.Module):
         return y, own._replace(layers=(own.layers, *above))
 
     def _learns_at_once(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
-        """Whether all steps of the lowest layer are one node of autograd: where gradients flow, and our kernels can."""
+        """Whether all steps of the lowest layer are one node of autograd: with gradients, where our kernels can."""
         return (
             x.shape[1] > 1
             and torch.is_grad_enabled()
             and type(self.score) is Additive
-            and looks(x, memory.keys, memory.outputs)
+            and can_attend(x, memory.keys, memory.outputs)
             and lowest.backend in ("auto", "fused")
             and choose(lowest.backend, lowest.cell) == "fused"
-            and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # what runs on behind a row's end must not grow
+            and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # bounded, as padded steps are computed, too
         )
 
     def _scan(
         self, x: Tensor, memory: Memory, own: AttentionDecoderState, lengths: Tensor | None, lowest: Recurrent
     ) -> tuple[Tensor, AttentionDecoderState]:
-        """All steps of the lowest layer, and what it carries after each row's last real one."""
+        """Run all steps of the lowest layer -> y, and the state after each sequence's last real step."""
         y, state, weights, context = attention.scan(
             lowest.cell, x, own.layers, lengths, self.score.query.weight, self.score.v, memory.keys, memory.outputs,
             memory.lengths,

@@ -1,11 +1,11 @@
-"""Luong's decoder: moves, then looks at all of the encoder's outputs.
+"""Luong's decoder: attends to all of the encoder's outputs after each step of its layers.
 
     s_t = layers(x_t, s_{t−1})                      with input feeding: layers([x_t; y_{t−1}], s_{t−1})
     weights_t, context_t = score(s_t)               see layers/scores.py
     y_t = tanh(W [context_t; s_t] + b)
 
-Without input feeding nothing that was looked at returns, and so all steps go through the layers in one scan, and
-through the attention in one product.
+Without input feeding no context returns to the layers, so all steps go through them in one scan, and through the
+attention in one product.
 
 Luong, Pham & Manning, "Effective approaches to attention-based neural machine translation", 2015.
 """
@@ -28,12 +28,12 @@ __all__ = ["Luong"]
 
 
 class Luong(nn.Module):
-    """A stack of recurrent layers, and a look at a memory after each step.
+    """A stack of recurrent layers that attends to a memory after each step.
 
     Args:
         layers: recurrent; with input feeding, the lowest takes [x; y].
         score: between the highest layer's h and the encoder's outputs.
-        input_feeding: whether a step sees the y of the one before.
+        input_feeding: whether a step reads the y of the one before.
     """
 
     def __init__(self, layers: Stacked, score: Score, *, input_feeding: bool = False) -> None:
@@ -43,7 +43,7 @@ class Luong(nn.Module):
         self.combine = Linear(score.memory_size + self.output_size, self.output_size)
 
     def initial(self, layers: State, memory: Memory) -> AttentionDecoderState:
-        """Return what it carries into the first step, from its layers' states."""
+        """Return the state before the first step, from the layers' states."""
         B = len(memory.outputs)
         fed = memory.outputs.new_zeros(B, self.output_size) if self.input_feeding else ()
         return AttentionDecoderState.initial(layers, memory, fed)
@@ -51,7 +51,7 @@ class Luong(nn.Module):
     def forward(
         self, x: Tensor, memory: Memory, state: AttentionDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, AttentionDecoderState]:
-        """(B, T, D) -> (B, T, H) and what it carries after each row's last real step."""
+        """Return y (B, T, H) of x (B, T, D), and the state after each sequence's last real step."""
         here = memory.real
         if not self.input_feeding:
             return self._scan(x, memory, here, state, lengths)
@@ -68,7 +68,7 @@ class Luong(nn.Module):
     def _scan(
         self, x: Tensor, memory: Memory, here: Tensor, state: AttentionDecoderState, lengths: Tensor | None
     ) -> tuple[Tensor, AttentionDecoderState]:
-        """All steps of x, which has what is fed in already; `here` is memory.real."""
+        """Run all steps of x, which already holds the fed y; `here` is memory.real."""
         s, layers = self.layers(x, state.layers, lengths)
         weights, context = self.score(s, memory, here)
         y: Tensor = self.combine(torch.cat([context, s], dim=2)).tanh()
@@ -77,7 +77,7 @@ class Luong(nn.Module):
 
 
 def _last(steps: tuple[Tensor, ...], before: tuple[Any, ...], lengths: Tensor | None) -> tuple[Any, ...]:
-    """Of each of `steps`, (B, T, …), what stands at a row's last real step; of rows without one what was `before`."""
+    """Return each of `steps`, (B, T, …), at a sequence's last real step; without one, the value in `before`."""
     B, T = steps[0].shape[:2]
     if T == 0:
         return before

@@ -1,4 +1,4 @@
-"""What passes from an encoder to a decoder, and what a decoder that looks at it carries."""
+"""The memory that an encoder passes to a decoder, and the state of a decoder with attention."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["AttentionDecoderState", "Memory"]
 
 
 class Memory(NamedTuple):
-    """What an encoder has left of a source; () for what a model does not use.
+    """An encoder's result for a source; () for a field that a model does not use.
 
-    outputs: (B, S, D), 0 at padding. keys: (B, S, A), what attention compares with. lengths: (B,), the real steps.
-    summary: what the final states say, batch first.
+    outputs: (B, S, D), 0 at padding. keys: (B, S, A), compared with a query. lengths: (B,), the real steps.
+    summary: of the final states, batch first.
     """
 
     outputs: Any
@@ -31,7 +31,7 @@ class Memory(NamedTuple):
 
 
 class AttentionDecoderState(NamedTuple):
-    """What a decoder with attention carries.
+    """The state of a decoder with attention.
 
     layers: the recurrent layers' states. weights (B, S) and context (B, D): of the last step. fed: y of the last step,
     (B, H), where it is fed in again, else ().
@@ -44,6 +44,6 @@ class AttentionDecoderState(NamedTuple):
 
     @classmethod
     def initial(cls, layers: State, memory: Memory, fed: Any = ()) -> AttentionDecoderState:
-        """Return what is carried into the first step: nothing has been looked at."""
+        """Return the state before the first step: weights and context are 0."""
         B, S, D = memory.outputs.shape
         return cls(layers, memory.outputs.new_zeros(B, S), memory.outputs.new_zeros(B, D), fed)

@@ -1,13 +1,13 @@
-"""Scores: how well what a decoder asks for fits each of the encoder's outputs, and what it then gets to see.
+"""Attention scores between a decoder's query and each of the encoder's outputs, and the context they give.
 
     score_tj = v · tanh(W_q query_t + W_k o_j + b)        additive        Bahdanau, Cho & Bengio 2015
     score_tj = query_t · o_j                              dot             Luong, Pham & Manning 2015
-    score_tj = query_t · W_k o_j                          general         the same
+    score_tj = query_t · W_k o_j                          general         Luong, Pham & Manning 2015
 
     weights_t = softmax_j score_tj                        over the real j
     context_t = Σ_j weights_tj o_j
 
-What does not depend on the query, W_k o_j + b, is a source's `keys`, computed once.
+The term that does not depend on the query, W_k o_j + b, is a source's `keys`; it is computed once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
-from unrolled.kernels.attention import look, looks
+from unrolled.kernels.attention import attend, can_attend
 from unrolled.layers.memory import Memory
 from unrolled.layers.mlp import Linear
 
@@ -24,7 +24,7 @@ __all__ = ["Additive", "Dot", "General", "Score", "softmax"]
 
 
 class Score(nn.Module):
-    """Base of the scores. Called with what a decoder asks for, it looks.
+    """Base of the scores. A call is one attention over a memory.
 
     Args:
         query_size: H. memory_size: D of the encoder's outputs.
@@ -35,18 +35,18 @@ class Score(nn.Module):
         self.query_size, self.memory_size = query_size, memory_size
 
     def keys(self, outputs: Tensor) -> Tensor | tuple[()]:
-        """What of the score depends on the source alone: outputs (B, S, D) -> (B, S, A), or () where nothing does."""
+        """Return the terms that depend on the source alone, outputs (B, S, D) -> (B, S, A), or () if there are none."""
         raise NotImplementedError(f"{type(self).__name__} must define keys(outputs)")
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """Query (B, T, H) and a memory with its keys -> scores (B, T, S)."""
+        """Return the scores (B, T, S) of query (B, T, H) and a memory with its keys."""
         raise NotImplementedError(f"{type(self).__name__} must define scores(query, memory)")
 
     def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights (B, T, S) and context (B, T, D).
 
         Args:
-            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, at least one a row.
+            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, at least one step of each sequence.
         """
         weights = softmax(self.scores(query, memory), real)
         return weights, weights @ memory.outputs
@@ -66,26 +66,26 @@ class Additive(Score):
         self.v = nn.Parameter(torch.empty(size).uniform_(-(size**-0.5), size**-0.5))
 
     def keys(self, outputs: Tensor) -> Tensor:
-        """W_k o_j + b."""
+        """Return W_k o_j + b."""
         keys: Tensor = self.key(outputs)
         return keys
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """v · tanh(W_q query_t + key_j)."""
+        """Return v · tanh(W_q query_t + key_j)."""
         a: Tensor = (self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)).tanh()  # (B, T, S, A)
         return a @ self.v
 
     def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
-        """As Score; one step by our own kernel."""
-        if query.shape[1] != 1 or not looks(query, memory.keys, memory.outputs):
+        """Return weights and context as `Score` does; a single step is computed by our own kernel."""
+        if query.shape[1] != 1 or not can_attend(query, memory.keys, memory.outputs):
             return super().forward(query, memory, real)
-        asked = self.query(query).squeeze(1)
-        weights, context = look(asked, memory.keys, self.v, memory.outputs, memory.lengths)
+        projected = self.query(query).squeeze(1)
+        weights, context = attend(projected, memory.keys, self.v, memory.outputs, memory.lengths)
         return weights.unsqueeze(1), context.unsqueeze(1)
 
 
 class Dot(Score):
-    """The inner product of query and output, which have one size."""
+    """The inner product of query and output, which have the same size."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         if query_size != memory_size:
@@ -96,11 +96,11 @@ class Dot(Score):
         super().__init__(query_size, memory_size)
 
     def keys(self, outputs: Tensor) -> tuple[()]:
-        """None: the query is compared with the outputs themselves."""
+        """Return (): the query is compared with the outputs themselves."""
         return ()
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """query_t · o_j."""
+        """Return query_t · o_j."""
         scores: Tensor = query @ memory.outputs.transpose(1, 2)
         return scores
 
@@ -113,16 +113,16 @@ class General(Score):
         self.key = Linear(memory_size, query_size, bias=False)
 
     def keys(self, outputs: Tensor) -> Tensor:
-        """W_k o_j."""
+        """Return W_k o_j."""
         keys: Tensor = self.key(outputs)
         return keys
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
-        """query_t · key_j."""
+        """Return query_t · key_j."""
         scores: Tensor = query @ memory.keys.transpose(1, 2)
         return scores
 
 
 def softmax(scores: Tensor, real: Tensor) -> Tensor:
-    """Scores (B, T, S) -> weights (B, T, S): they sum to 1 over the real (B, S), and are 0 elsewhere."""
+    """Return weights (B, T, S) of scores (B, T, S): they sum to 1 over the real steps (B, S), and are 0 elsewhere."""
     return scores.masked_fill(~real.unsqueeze(1), -torch.inf).softmax(dim=2)

@@ -1,19 +1,19 @@
-"""Additive attention over our kernels (csrc/kernels/look.cc): one look, and the scan of a decoder that looks before
-each step.
+"""The scan of a decoder that attends before each step, by our kernels (csrc/kernels/attention.cc).
 
     q_t = W_q h_{t−1};   weights_t = softmax_s v · tanh(q_t + key_s);   context_t = Σ_s weights_ts o_s
     h_t = cell([x_t; context_t], h_{t−1})
 
-The scan is one node of autograd. Back in time goes what depends on a step's neighbours: dh, and what the looks pass to
-keys and outputs. The gradients of the weights are one product each over all steps, after that: the scan's own, once the
-gradient that comes to every h_t from outside and through its look is known.
+The scan is one node of autograd. From the last step to the first, its backward pass computes the gradients that depend
+on the next step's: those of the states, and each attention step's share in those of keys, v and outputs. After that,
+the gradients of the weights are one product each over all steps: those of the cell come from one backward scan, once
+the gradient that arrives at every h_t from outside and through its attention step is known.
 
-A row has the same bits in any batch and behind any padding.
+A sequence has the same bits in any batch and with any padding.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ from unrolled.cells import Cell, LSTMCell
 from unrolled.kernels.attention import refuse_second_derivative
 from unrolled.kernels.linear import product
 from unrolled.kernels.native import dense, index, kernels, threads
+from unrolled.kernels.scan import Inputs, Kernel
 from unrolled.scan.fused import weights_of
+from unrolled.shapes import real
 from unrolled.state import State
 
 __all__ = ["scan"]
@@ -39,139 +41,303 @@ def scan(
     outputs: Tensor,
     source_lengths: Tensor,
 ) -> tuple[Tensor, State, Tensor, Tensor]:
-    """Run a decoder over T ≥ 1 steps -> y (B, T, H), and state, weights and context after each row's last real step.
+    """Run a decoder over T ≥ 1 steps -> y (B, T, H), and state, weights and context after each sequence's last real
+    step.
 
-    Of a row without a step, weights and context are those of its first, which nobody asked for.
+    The weights and context of a sequence of length 0 are those of its first step; they are not meant to be used.
 
     Args:
-        cell: one of the plain ones, in float32. x: (B, T, E). state: it begins with. lengths: (B,) or None.
-        query: W_q, (A, H). v, keys, outputs, source_lengths: see `look`.
+        cell: one of the plain ones, in float32. x: (B, T, E). state: before the first step. lengths: (B,) or None.
+        query: W_q, (A, H). v, keys, outputs, source_lengths: see `kernels.attention.attend`.
     """
-    weights = weights_of(cell)
-    y, h, c, looked, context = _Scan.apply(  # type: ignore[no-untyped-call]
-        weights.recurrence, lengths, dense(source_lengths), x, *map(dense, (query, v, keys, outputs)),
-        *map(dense, weights[1:]), dense(state.h), dense(state.c) if isinstance(cell, LSTMCell) else None,
-    )  # fmt: skip
-    return y, cell.State(h) if c is None else cell.State(h, c), looked, context
+    recurrence, *weights = weights_of(cell)
+    kernel = Kernel(recurrence, index(x.dtype), threads(), reverse=False)
+    attention = Attention(query, keys, v, outputs, source_lengths)
+    states = (state.h, state.c if isinstance(cell, LSTMCell) else None)
+    y, h, c, last_weights, context = _Scan.apply(  # type: ignore[no-untyped-call]
+        *kernel, *map(dense, weights), *map(dense, attention), x, lengths, *map(dense, states)
+    )
+    return y, cell.State(h) if c is None else cell.State(h, c), last_weights, context
+
+
+class Weights(NamedTuple):
+    """The cell's weights: see `CellWeights`."""
+
+    weight_x: Tensor
+    weight_h: Tensor
+    bias: Tensor | None
+    bias_n: Tensor | None
+
+
+class Attention(NamedTuple):
+    """The tensors of attention: W_q (A, H), and keys, v, outputs and lengths of `kernels.attention.attend`."""
+
+    query_weight: Tensor
+    keys: Tensor
+    v: Tensor
+    outputs: Tensor
+    lengths: Tensor
+
+
+class Steps(NamedTuple):
+    """The values of all steps.
+
+    x: [x_t; context_t], (B, T, E + D). gates: (T, B, ·), of the LSTM and the GRU. h, c: before the first step and after
+    each, (T + 1, B, H), c of the LSTM alone. query: q_t, (T, B, A). weights: (T, B, S).
+    """
+
+    x: Tensor
+    gates: Tensor | None
+    h: Tensor
+    c: Tensor | None
+    query: Tensor
+    weights: Tensor
+
+
+class Call(NamedTuple):
+    """One call: its weights, the values of its steps, and the sequences' lengths (B,) or None."""
+
+    kernel: Kernel
+    weights: Weights
+    attention: Attention
+    steps: Steps
+    lengths: Tensor | None
+
+    @property
+    def real(self) -> Tensor | None:
+        """The mask of real steps, (B, T), or None if all are real."""
+        return None if self.lengths is None else real(self.lengths, len(self.steps.query))
+
+    @property
+    def counts(self) -> Tensor:
+        """The number of real steps of each sequence, (B,)."""
+        B, T, _ = self.steps.x.shape
+        return torch.full((B,), T) if self.lengths is None else self.lengths.long()
+
+    def inputs(self, first: int, end: int) -> Inputs:
+        """Return the recurrence's inputs from step `first` up to step `end`."""
+        x, h, c = self.steps.x[:, first:end], self.steps.h[first], _at(self.steps.c, first)
+        return Inputs(x, None, *self.weights, None, h, c)
+
+    def results(self, first: int, end: int) -> tuple[Tensor, Tensor | None]:
+        """Return the recurrence's y and gates from step `first` up to step `end`."""
+        gates = self.steps.gates
+        return self.steps.h[first + 1 : end + 1].transpose(0, 1), None if gates is None else gates[first:end]
+
+
+class Arriving(NamedTuple):
+    """The gradients that arrive at each step from outside of the recurrence; None is zero.
+
+    h: after 0 … T steps, (B, T + 1, H). c: the same, (T + 1, B, H). weights, context: of steps 0 … T − 1,
+    (T + 1, B, ·), the last unused.
+    """
+
+    h: Tensor
+    c: Tensor | None
+    weights: Tensor | None
+    context: Tensor | None
+
+
+class Gradients(NamedTuple):
+    """The gradients that are written step by step: of `Steps.x` and `Steps.query`, and sums over the steps."""
+
+    x: Tensor
+    query: Tensor
+    keys: Tensor
+    v: Tensor
+    outputs: Tensor
+
+
+class StateGradients(NamedTuple):
+    """The gradients of a state, (B, H); None is zero."""
+
+    h: Tensor | None
+    c: Tensor | None
+
+
+WeightGradients = list[Tensor | None]  # in the order of Weights
 
 
 class _Scan(torch.autograd.Function):
-    """A decoder's scan as autograd sees it."""
+    """The autograd node of the scan: Kernel, Weights, Attention, x, lengths, h0, c0 -> y, h, c, weights, context."""
 
     @staticmethod
-    def forward(
-        ctx: Any, recurrence: int, lengths: Tensor | None, source_lengths: Tensor, x: Tensor, query: Tensor, v: Tensor,
-        keys: Tensor, outputs: Tensor, weight_x: Tensor, weight_h: Tensor, bias: Tensor, bias_n: Tensor | None,
-        h0: Tensor, c0: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:  # fmt: skip
-        assert kernels is not None
-        (B, T, E), (_, S, A), H, D = x.shape, keys.shape, h0.shape[1], outputs.shape[2]
-        numbers = (4 if recurrence == kernels.GRU else 5 if c0 is not None else 0) * H
-        saved = x.new_empty(T, B, numbers) if numbers else None
-        xs, y = x.new_empty(B, T, E + D), x.new_empty(B, T, H)
-        xs[:, :, :E] = x
-        asked, looked, contexts = x.new_empty(T, B, A), x.new_empty(T, B, S), x.new_empty(T, B, D)
-        h = x.new_empty(T + 1, B, H)  # before the first step, and after each
-        h[0] = h0
-        c = None if c0 is None else x.new_empty(T + 1, B, H)
-        if c is not None and c0 is not None:
-            c[0] = c0
-        number, many = index(x.dtype), threads()
-        for t in range(T):
-            asked[t] = product(h[t], query, None)
-            kernels.look(number, many, asked[t], keys, v, outputs, source_lengths, looked[t], contexts[t])
-            xs[:, t, E:] = contexts[t]
-            kernels.forward(
-                recurrence, number, many, False, xs[:, t : t + 1], None, weight_x, weight_h, bias, bias_n, None, h[t],
-                None if c is None else c[t], y[:, t : t + 1], h[t + 1], None if c is None else c[t + 1],
-                None if saved is None else saved[t : t + 1],
-            )  # fmt: skip
-        ctx.numbers = (recurrence, number, many)
-        ctx.real = None if lengths is None else torch.arange(T) < lengths.unsqueeze(1)  # (B, T)
-        ctx.last = torch.full((B,), T) if lengths is None else lengths.long()  # (B,): after so many steps
-        if ctx.real is not None:
-            y.masked_fill_(~ctx.real.unsqueeze(2), 0)
-        ctx.save_for_backward(
-            xs, y, saved, h, c, asked, looked, query, v, keys, outputs, source_lengths, weight_x, weight_h, bias, bias_n
-        )
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+        kernel, weights, attention = Kernel(*arguments[:4]), Weights(*arguments[4:8]), Attention(*arguments[8:13])
+        x, lengths, h0, c0 = arguments[13:]
+        call = Call(kernel, weights, attention, _first_step(kernel, attention, x, h0, c0), lengths)
+        y = _run(call)
+        ctx.kernel = kernel
+        ctx.save_for_backward(*weights, *attention, *call.steps, lengths)
         ctx.set_materialize_grads(False)
-        rows, step = torch.arange(B), (ctx.last - 1).clamp(min=0)
-        final_c = None if c is None else c[ctx.last, rows]
-        return y, h[ctx.last, rows], final_c, looked[step, rows], contexts[step, rows]
+        sequences, counts, steps = torch.arange(len(y)), call.counts, call.steps
+        last = (counts - 1).clamp(min=0)
+        c = None if steps.c is None else steps.c[counts, sequences]
+        context = steps.x[sequences, last, x.shape[2] :]
+        return y, steps.h[counts, sequences], c, steps.weights[last, sequences], context
 
     @staticmethod
-    def backward(
-        ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, dlooked: Tensor | None,
-        dcontext: Tensor | None,
-    ) -> tuple[Tensor | None, ...]:  # fmt: skip
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
-        assert kernels is not None
-        (
-            xs, y, saved, h, c, asked, looked, query, v, keys, outputs, source_lengths, weight_x, weight_h, bias, bias_n
-        ) = ctx.saved_tensors  # fmt: skip
-        recurrence, number, many = ctx.numbers
-        (B, T, _), D, rows = xs.shape, outputs.shape[2], torch.arange(xs.shape[0])
-        E = xs.shape[2] - D
-        # What comes from outside to h after each of 0 … T steps; the looks add what they pass on to it.
-        to_h = y.new_zeros(B, T + 1, y.shape[2])
-        if dy is not None:
-            to_h[:, 1:] = dy if ctx.real is None else dy.masked_fill(~ctx.real.unsqueeze(2), 0)
-        if dh is not None:
-            to_h[rows, ctx.last] += dh
-        to_c, to_looked, to_context = (_at(place, d, T) for place, d in (
-            (ctx.last, dc), (ctx.last - 1, dlooked), (ctx.last - 1, dcontext),
-        ))  # fmt: skip
-        dxs, dasked = torch.empty_like(xs), torch.empty_like(asked)
-        dkeys, dv, doutputs = torch.zeros_like(keys), torch.zeros_like(v), torch.zeros_like(outputs)
-        back_h, back_c = (None, None if c is None else h.new_zeros(h[0].shape))  # what step t + 1 passes back
-        weights = (weight_x, weight_h, bias, bias_n)
-        shares = [None if w is None else torch.empty_like(w) for w in weights]
-        alone = dc is not None and ctx.real is not None  # c has gradients in the midst of the scan: step by step
-        sums = [None if w is None else torch.zeros_like(w) for w in weights]
-        for t in reversed(range(T)):
-            if back_c is not None and to_c is not None:
-                back_c = back_c + to_c[t + 1]
-            before_h, before_c = torch.empty_like(h[t]), None if c is None else torch.empty_like(c[t])
-            kernels.backward(
-                recurrence, number, many, False, xs[:, t : t + 1], None, weight_x, weight_h, bias, bias_n, None, h[t],
-                None if c is None else c[t], y[:, t : t + 1] if ctx.real is None else h[t + 1].unsqueeze(1),
-                None if saved is None else saved[t : t + 1], to_h[:, t + 1 : t + 2], back_h, back_c,
-                dxs[:, t : t + 1], *(shares if alone else (None,) * 4), before_h, before_c,
-            )  # fmt: skip
-            if alone:
-                for total, share in zip(sums, shares, strict=True):
-                    if total is not None and share is not None:
-                        total += share
-            to = dxs[:, t, E:].contiguous() if to_context is None else dxs[:, t, E:] + to_context[t]
-            kernels.look_backward(
-                number, many, asked[t], keys, v, outputs, source_lengths, looked[t],
-                None if to_looked is None else to_looked[t], to, dasked[t], dkeys, dv, doutputs, True,
-            )  # fmt: skip
-            to_query = torch.empty_like(h[t])
-            kernels.linear_backward(number, many, h[t], query, dasked[t], to_query, None, None)
-            to_h[:, t] += to_query
-            back_h, back_c = before_h, before_c
-        dquery = torch.empty_like(query)
-        kernels.linear_backward(number, many, h[:T].flatten(0, 1), query, dasked.flatten(0, 1), None, dquery, None)
-        if not alone:
-            kernels.backward(
-                recurrence, number, many, False, xs, None, weight_x, weight_h, bias, bias_n, None, h[0],
-                None if c is None else c[0], y if ctx.real is None else dense(h[1:].transpose(0, 1)), saved,
-                dense(to_h[:, 1:]), None, dense(dc), None, *shares, torch.empty_like(h[0]),
-                None if c is None else torch.empty_like(c[0]),
-            )  # fmt: skip
-            sums = shares
-        assert back_h is not None
-        dh0, dc0 = back_h + to_h[:, 0], back_c
-        if dc0 is not None and to_c is not None:
-            dc0 = dc0 + to_c[0]
-        return None, None, None, dxs[:, :, :E], dquery, dv, dkeys, doutputs, *sums, dh0, dc0
+        saved = ctx.saved_tensors
+        call = Call(ctx.kernel, Weights(*saved[:4]), Attention(*saved[4:9]), Steps(*saved[9:15]), saved[15])
+        arriving, final_dc = _arriving(call, *gradients), gradients[2]
+        # A backward scan takes a gradient of c after the last step only: where sequences end before, step by step.
+        by_step = final_dc is not None and call.lengths is not None
+        dweights = [torch.zeros_like(w) if by_step and w is not None else None for w in call.weights]
+        found, states = _back_in_time(call, arriving, dweights)
+        if not by_step:
+            dweights = _weight_gradients(call, arriving.h, final_dc)
+        dx = found.x[:, :, : found.x.shape[2] - call.attention.outputs.shape[2]]
+        return (
+            *(None,) * 4, *dweights, _query_gradient(call, found.query), found.keys, found.v, found.outputs, None,
+            dx, None, *states,
+        )  # fmt: skip
 
 
-def _at(place: Tensor, gradient: Tensor | None, T: int) -> Tensor | None:
-    """A gradient (B, n) at each row's own one of T + 1 places, (T + 1, B, n), else 0; a place below 0 is none."""
+def _first_step(kernel: Kernel, attention: Attention, x: Tensor, h0: Tensor, c0: Tensor | None) -> Steps:
+    """Return memory for all steps, with x and the state before the first step."""
+    assert kernels is not None
+    (B, T, E), (_, S, A), H, D = x.shape, attention.keys.shape, h0.shape[1], attention.outputs.shape[2]
+    numbers = (4 if kernel.recurrence == kernels.GRU else 5 if c0 is not None else 0) * H
+    steps = Steps(
+        x=x.new_empty(B, T, E + D),
+        gates=x.new_empty(T, B, numbers) if numbers else None,
+        h=x.new_empty(T + 1, B, H),
+        c=None if c0 is None else x.new_empty(T + 1, B, H),
+        query=x.new_empty(T, B, A),
+        weights=x.new_empty(T, B, S),
+    )
+    steps.x[:, :, :E] = x
+    steps.h[0] = h0
+    if steps.c is not None and c0 is not None:
+        steps.c[0] = c0
+    return steps
+
+
+def _run(call: Call) -> Tensor:
+    """Run all steps, which are written to `call.steps` -> y (B, T, H), 0 at padding."""
+    assert kernels is not None
+    kernel, (query_weight, *memory), steps = call.kernel, call.attention, call.steps
+    (T, B, _), D = steps.query.shape, call.attention.outputs.shape[2]
+    y, context = steps.x.new_empty(B, T, steps.h.shape[2]), steps.x.new_empty(B, D)
+    for t in range(T):
+        steps.query[t] = product(steps.h[t], query_weight, None)
+        kernels.attention(kernel.isa, kernel.threads, steps.query[t], *memory, steps.weights[t], context)
+        steps.x[:, t, -D:] = context
+        _, gates = call.results(t, t + 1)
+        states = steps.h[t + 1], _at(steps.c, t + 1)
+        kernels.forward(*kernel, *call.inputs(t, t + 1), y[:, t : t + 1], *states, gates)
+    return y if call.real is None else y.masked_fill_(~call.real.unsqueeze(2), 0)
+
+
+def _arriving(
+    call: Call,
+    dy: Tensor | None,
+    dh: Tensor | None,
+    dc: Tensor | None,
+    dweights: Tensor | None,
+    dcontext: Tensor | None,
+) -> Arriving:
+    """Return the gradients of the call's outputs by steps; those of the attention steps are still to be added to h."""
+    (B, T, _), H, counts = call.steps.x.shape, call.steps.h.shape[2], call.counts
+    to_h = call.steps.h.new_zeros(B, T + 1, H)
+    if dy is not None:
+        to_h[:, 1:] = dy if call.real is None else dy.masked_fill(~call.real.unsqueeze(2), 0)
+    if dh is not None:
+        to_h[torch.arange(B), counts] += dh
+    to_c = _spread(counts, dc, T)
+    return Arriving(to_h, to_c, *(_spread(counts - 1, gradient, T) for gradient in (dweights, dcontext)))
+
+
+def _spread(steps: Tensor, gradient: Tensor | None, T: int) -> Tensor | None:
+    """Return a gradient (B, n) as (T + 1, B, n): at each sequence's own step, else 0; dropped if that step is −1."""
     if gradient is None:
         return None
     every = gradient.new_zeros(T + 1, *gradient.shape)
-    every[place.clamp(min=0), torch.arange(len(place))] = gradient.masked_fill((place < 0).unsqueeze(1), 0)
+    every[steps.clamp(min=0), torch.arange(len(steps))] = gradient.masked_fill((steps < 0).unsqueeze(1), 0)
     return every
+
+
+def _back_in_time(
+    call: Call, arriving: Arriving, dweights: WeightGradients
+) -> tuple[Gradients, tuple[Tensor, Tensor | None]]:
+    """Go back from the last step to the first -> the gradients of the steps, and of h0 and c0.
+
+    The gradients through the attention steps are added to `arriving.h`, those of the cell's weights to `dweights`
+    (unless None).
+    """
+    steps, (_, keys, v, outputs, _) = call.steps, call.attention
+    found = Gradients(
+        torch.empty_like(steps.x), torch.empty_like(steps.query), *map(torch.zeros_like, (keys, v, outputs))
+    )
+    states = StateGradients(None, None if steps.c is None else torch.zeros_like(steps.c[0]))
+    for t in reversed(range(len(steps.query))):
+        states = _cell_backward(call, t, arriving, states, found.x, dweights)
+        _attention_backward(call, t, arriving, found)
+    assert states.h is not None
+    dh0, dc0 = states.h + arriving.h[:, 0], states.c
+    return found, (dh0, dc0 if dc0 is None or arriving.c is None else dc0 + arriving.c[0])
+
+
+def _cell_backward(
+    call: Call, t: int, arriving: Arriving, after: StateGradients, dx: Tensor, dweights: WeightGradients
+) -> StateGradients:
+    """Write step t of dx, add to dweights (unless None) -> the gradients that step t passes to the state before it."""
+    assert kernels is not None
+    h, c = call.steps.h[t], _at(call.steps.c, t)
+    before = StateGradients(torch.empty_like(h), None if c is None else torch.empty_like(c))
+    dc = after.c if after.c is None or arriving.c is None else after.c + arriving.c[t + 1]
+    shares = [None if total is None else torch.empty_like(total) for total in dweights]
+    kernels.backward(
+        *call.kernel, *call.inputs(t, t + 1), *call.results(t, t + 1), arriving.h[:, t + 1 : t + 2], after.h, dc,
+        dx[:, t : t + 1], *shares, *before,
+    )  # fmt: skip
+    for total, share in zip(dweights, shares, strict=True):
+        if total is not None and share is not None:
+            total += share
+    return before
+
+
+def _attention_backward(call: Call, t: int, arriving: Arriving, found: Gradients) -> None:
+    """Write the query's gradient of step t, add to those of keys, v, outputs and, through the query, of h_{t−1}."""
+    assert kernels is not None
+    steps, kernel, (query_weight, *memory) = call.steps, call.kernel, call.attention
+    dcontext = found.x[:, t, -call.attention.outputs.shape[2] :]
+    dcontext = dcontext.contiguous() if arriving.context is None else dcontext + arriving.context[t]
+    kernels.attention_backward(
+        kernel.isa, kernel.threads, steps.query[t], *memory, steps.weights[t], _at(arriving.weights, t), dcontext,
+        found.query[t], found.keys, found.v, found.outputs, add=True,
+    )  # fmt: skip
+    dh = torch.empty_like(steps.h[t])
+    kernels.linear_backward(kernel.isa, kernel.threads, steps.h[t], query_weight, found.query[t], dh, None, None)
+    arriving.h[:, t] += dh
+
+
+def _query_gradient(call: Call, dqueries: Tensor) -> Tensor:
+    """Return the gradient of W_q: one product over all steps."""
+    assert kernels is not None
+    kernel, weight, h = call.kernel, call.attention.query_weight, call.steps.h[:-1].flatten(0, 1)
+    dweight = torch.empty_like(weight)
+    kernels.linear_backward(kernel.isa, kernel.threads, h, weight, dqueries.flatten(0, 1), None, dweight, None)
+    return dweight
+
+
+def _weight_gradients(call: Call, dh: Tensor, dc: Tensor | None) -> WeightGradients:
+    """Return the gradients of the cell's weights: one backward scan over all steps.
+
+    Args:
+        dh: after 0 … T steps, all that arrives from outside of the recurrence. dc: after T steps.
+    """
+    assert kernels is not None
+    inputs = call.inputs(0, len(call.steps.query))
+    y, gates = call.results(0, len(call.steps.query))
+    found = [None if w is None else torch.empty_like(w) for w in call.weights]
+    unused = [None if state is None else torch.empty_like(state) for state in (inputs.h0, inputs.c0)]
+    kernels.backward(*call.kernel, *inputs, y, gates, dense(dh[:, 1:]), None, dense(dc), None, *found, *unused)
+    return found
+
+
+def _at(steps: Tensor | None, t: int) -> Tensor | None:
+    """Return step t of a tensor that may be None."""
+    return None if steps is None else steps[t]

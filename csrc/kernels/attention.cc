@@ -1,4 +1,4 @@
-// One look of additive attention, forward and backward: what a decoder's step asks, over what an encoder has left.
+// One step of additive attention, forward and backward: a decoder's query over an encoder's outputs.
 //
 //     a_s = tanh(query + key_s);   score_s = v · a_s;   weights = softmax over the real s
 //     context = Σ_s weights_s o_s
@@ -7,9 +7,9 @@
 //     dscore_s = weights_s (dweights_s − Σ_r weights_r dweights_r)
 //     dkey_s = dscore_s v (1 − a_s²);   dquery = Σ_s dkey_s;   dv = Σ_s dscore_s a_s
 //
-// A row is computed alone, s ascending, so that it has the same bits in any batch and behind any padding; dv is summed
-// over the rows in their order, whatever the threads. a is computed again for the backward pass: keeping it for every
-// step of a decoder would take (T, B, S, A).
+// Each sequence is computed alone, s ascending, so that it has the same bits in any batch and with any padding; dv is
+// summed over the sequences in their order, for any number of threads. The backward pass computes a again: keeping it
+// for every step of a decoder would take (T, B, S, A) numbers.
 #include "../base/activations.h"
 #include "../base/scan.h"
 
@@ -17,7 +17,7 @@ namespace unrolled::UNROLLED_ISA {
 namespace {
 
 constexpr int W = kLanes<float>;
-constexpr long kWorkOfThread = 1l << 15;  // numbers of a that are worth waking a thread
+constexpr long kWorkOfThread = 1l << 15;  // numbers of a that justify a thread
 constexpr int kTogether = 8;              // vectors of the context that are summed up at once
 
 // Calls f(first number, lanes) for each vector of n numbers.
@@ -32,16 +32,16 @@ UNROLLED_INLINE float sum_of(Vector<float> lanes) {
   return sum;
 }
 
-class LookPass {
+class AttentionPass {
  public:
-  LookPass(const Look& a, int threads, Workspace&) : a(a), threads(threads) {}
+  AttentionPass(const Attention& a, int threads, Workspace&) : a(a), threads(threads) {}
 
   void work(int id) const {
-    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) row(b);
+    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) sequence(b);
   }
 
  private:
-  void row(long b) const {
+  void sequence(long b) const {
     const long real = a.lengths[b];
     float* const weights = a.weights + b * a.S;
     for (long s = 0; s < real; ++s) weights[s] = score(a.query + b * a.A, a.keys + (b * a.S + s) * a.A);
@@ -80,13 +80,13 @@ class LookPass {
     UNROLLED_UNROLL for (int i = 0; i < N; ++i) store_first(a.context + at + i * W, sum[i], i + 1 < N ? W : lanes);
   }
 
-  const Look& a;
+  const Attention& a;
   const int threads;
 };
 
-class LookBackwardPass {
+class AttentionBackwardPass {
  public:
-  LookBackwardPass(const LookBackward& a, int threads, Workspace& workspace)
+  AttentionBackwardPass(const AttentionBackward& a, int threads, Workspace& workspace)
       : a(a),
         threads(threads),
         barrier(threads),
@@ -94,7 +94,7 @@ class LookBackwardPass {
         dv(take<float>(workspace, a.B * a.A)) {}
 
   void work(int id) {
-    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) row(b);
+    for (long b = a.B * id / threads; b < a.B * (id + 1) / threads; ++b) sequence(b);
     barrier.wait();
     const long vectors = vectors_for<float>(a.A);
     for (long i = vectors * id / threads; i < vectors * (id + 1) / threads; ++i) {
@@ -106,10 +106,10 @@ class LookBackwardPass {
   }
 
  private:
-  void row(long b) const {
+  void sequence(long b) const {
     const long real = a.lengths[b], first = b * a.S;
     const float *const weights = a.weights + first, *const query = a.query + b * a.A;
-    float *const dscore = dscores + first, *const dquery = a.dquery + b * a.A, *const dv_row = dv + b * a.A;
+    float *const dscore = dscores + first, *const dquery = a.dquery + b * a.A, *const dv_b = dv + b * a.A;
     float mean = 0;
     for (long s = 0; s < real; ++s) {
       dscore[s] = through_context(weights[s], a.outputs + (first + s) * a.D, b, a.doutputs + (first + s) * a.D);
@@ -117,7 +117,7 @@ class LookBackwardPass {
       mean += weights[s] * dscore[s];
     }
     clear(dquery, a.A);
-    clear(dv_row, a.A);
+    clear(dv_b, a.A);
     for (long s = 0; s < real; ++s) {
       const Vector<float> d = fill(weights[s] * (dscore[s] - mean));
       const float* const key = a.keys + (first + s) * a.A;
@@ -127,7 +127,7 @@ class LookBackwardPass {
         const Vector<float> inner = d * load_first(a.v + i, n) * (1.f - tanh_i * tanh_i);
         put(dkey + i, inner, n);
         store_first(dquery + i, load_first(dquery + i, n) + inner, n);
-        store_first(dv_row + i, load_first(dv_row + i, n) + d * tanh_i, n);
+        store_first(dv_b + i, load_first(dv_b + i, n) + d * tanh_i, n);
       });
     }
     if (a.add) return;
@@ -135,12 +135,12 @@ class LookBackwardPass {
     clear(a.doutputs + (first + real) * a.D, (a.S - real) * a.D);
   }
 
-  // Writes, or adds to what an earlier call wrote.
+  // Writes, or adds to the value of an earlier call.
   void put(float* to, Vector<float> value, int n) const {
     store_first(to, a.add ? load_first(to, n) + value : value, n);
   }
 
-  // What comes to an output by way of the context, and the gradient of its weight.
+  // Writes the gradient of an output through the context; returns that of its weight.
   float through_context(float weight, const float* output, long b, float* doutput) const {
     if (!a.dcontext) {
       if (!a.add) clear(doutput, a.D);
@@ -156,7 +156,7 @@ class LookBackwardPass {
     return sum_of(sum);
   }
 
-  const LookBackward& a;
+  const AttentionBackward& a;
   const int threads;
   Barrier barrier;
   float* const dscores;  // (B, S)
@@ -165,7 +165,7 @@ class LookBackwardPass {
 
 }  // namespace
 
-void look(const Look& a) { run<LookPass>(a, a.B * a.S * a.A / kWorkOfThread); }
-void look_backward(const LookBackward& a) { run<LookBackwardPass>(a, a.B * a.S * a.A / kWorkOfThread); }
+void attention(const Attention& a) { run<AttentionPass>(a, a.B * a.S * a.A / kWorkOfThread); }
+void attention_backward(const AttentionBackward& a) { run<AttentionBackwardPass>(a, a.B * a.S * a.A / kWorkOfThread); }
 
 }  // namespace unrolled::UNROLLED_ISA
