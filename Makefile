@@ -26,10 +26,11 @@ demo: $(INSTALLED) ## films: a GRU and its rivals; letters to phonemes: a fixed 
 test: $(INSTALLED) ## all tests
 	$(BIN)/pytest
 
-check: $(INSTALLED) ## format, lint, types
+check: $(INSTALLED) ## format, lint, types, English
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tools/english.py --check
 	$(BIN)/clang-format --dry-run -Werror $(CSRC)
 
 format: $(INSTALLED) ## format the code and sort the imports

@@ -166,7 +166,7 @@ def test_every_option_matters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "options", "message"),
+    ("name", "options", "message"),
     [
         ("feedforward", {"bidirectional": True}, "model feedforward does not use bidirectional"),
         ("feedforward", {"recurrent_dropout": 0.2}, "no use for recurrent_dropout"),

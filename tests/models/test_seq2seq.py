@@ -204,7 +204,7 @@ def test_without_a_source_nothing_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "options", "message"),
+    ("name", "options", "message"),
     [
         ("encoder_decoder", {"score": "dot"}, "model encoder_decoder does not use score"),
         ("encoder_decoder", {"input_feeding": True}, "no use for input_feeding"),
