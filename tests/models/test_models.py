@@ -186,7 +186,7 @@ def test_every_option_matters() -> None:
         ("perceptron", {}, "not in the lineage"),
     ],
 )
-def test_what_a_row_has_no_use_for_is_refused(name: str, options: dict[str, object], message: str) -> None:
+def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict[str, object], message: str) -> None:
     answer = options.pop("answer", "once")
     with pytest.raises(ConfigError, match=message):
         build(name, Ids(11), 4, ModelConfig(**options), answer=answer)
@@ -249,7 +249,7 @@ def test_two_requests_share_one_model() -> None:
 
 @pytest.mark.skipif(not native.compiled(), reason="the order of torch's sums depends on the batch")
 @pytest.mark.parametrize(
-    ("row", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
+    ("name", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
 )
 def test_a_recurrent_or_windows_answer_has_the_same_bits_in_any_company(name: str, answer: Answer) -> None:
     """At sizes where torch's own products of one row and of sixteen differ."""

@@ -218,7 +218,7 @@ def test_without_a_source_nothing_begins() -> None:
         ("attention", {"score": "dot", "input_feeding": True, "variational": True}, "leave variational and"),
     ],
 )
-def test_what_a_row_has_no_use_for_is_refused(name: str, options: dict[str, object], message: str) -> None:
+def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         PairsCase(name, options).make()
 
