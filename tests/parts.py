@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unrolled import scan
+from unrolled import cells, scan
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
@@ -33,6 +33,11 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "lstm": LSTMCell,
     "gru": GRUCell,
 }
+"""The plain cells, which have fast twins."""
+EVERY_CELL: dict[str, Callable[[int, int], Cell]] = {
+    **CELLS,
+    **{name: cell for name, cell in cells.CELLS.items() if name not in ("elman", *CELLS)},
+}
 
 
 def both(make: Callable[[int, int], Cell], size: int = D, hidden: int = H) -> Bidirectional:
@@ -47,23 +52,34 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "window-ahead": lambda: Window(D, 4, ahead=1),
     "window-all-ahead": lambda: Window(D, 3, ahead=2),
 }
-for _name, _make in CELLS.items():
+for _name, _make in EVERY_CELL.items():
     LAYERS |= {
         f"{_name}-forward": lambda make=_make: Recurrent(make(D, H)),
         f"{_name}-reverse": lambda make=_make: Recurrent(make(D, H), reverse=True),
         f"{_name}-both": lambda make=_make: both(make),
         f"{_name}-stacked": lambda make=_make: Stacked([Recurrent(make(D, H)), Recurrent(make(H, 4))]),
     }
+LAYERS["zoneout"] = lambda: Recurrent(LSTMCell(D, H), zoneout=0.3)
 LAYERS["mixed-stack"] = lambda: Stacked([both(GRUCell), Recurrent(LSTMCell(2 * H, 4)), Recurrent(ElmanCell(4, 2))])
+
+
+def stack(input_size: int, num_blocks: int, **options: object) -> Blocks:
+    return Blocks(input_size, 4, [Block(SelfAttention(4, 2, causal=True), 8) for _ in range(num_blocks)], **options)
+
 
 LAYERS |= {
     "attention-causal": lambda: SelfAttention(4, 2, causal=True),
     "attention-all": lambda: SelfAttention(4, 2, causal=False),
-    "block-pre": lambda: Block(4, 2, 8, causal=True),
-    "block-post": lambda: Block(4, 2, 8, causal=True, norm="post", nonlinearity="gelu"),
-    "block-all": lambda: Block(4, 1, 8, causal=False),
-    "blocks": lambda: Blocks(D, 4, 2, num_heads=2, inner_size=8, causal=True, max_length=9),
-    "blocks-learned": lambda: Blocks(4, 4, 1, num_heads=2, inner_size=8, causal=True, max_length=9, position="learned"),
+    "block-pre": lambda: Block(SelfAttention(4, 2, causal=True), 8),
+    "block-post": lambda: Block(SelfAttention(4, 2, causal=True), 8, norm="post", nonlinearity="gelu"),
+    "block-gru": lambda: Block(Recurrent(GRUCell(4, 4)), 8),
+    "block-both": lambda: Block(both(LSTMCell, 4, 2), 8),
+    "blocks-mixed": lambda: Blocks(
+        D, 4, [Block(Recurrent(LSTMCell(4, 4)), 8), Block(SelfAttention(4, 2, causal=True), 8)], position=None
+    ),
+    "block-all": lambda: Block(SelfAttention(4, 1, causal=False), 8),
+    "blocks": lambda: stack(D, 2, max_length=9),
+    "blocks-learned": lambda: stack(4, 1, max_length=9, position="learned"),
 }
 
 INPUTS = {"ids": Ids(11), "features": Features(3)}
@@ -81,7 +97,7 @@ OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
         {"bidirectional": True},
         {"bidirectional": True, "read": "mean", "num_layers": 2},
     ],
-    ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}],
+    ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}, {"zoneout": 0.2}],
     ("transformer", "once"): [{}, {"read": "max", "num_layers": 2}, {"norm": "post", "position": "learned"}],
     ("transformer", "each"): [{}, {"num_layers": 2, "norm": "post", "nonlinearity": "gelu"}],
     ("gpt", "each"): [{}, {"num_layers": 2}, {"norm": "post", "position": "learned"}, {"num_heads": 1}],
@@ -114,7 +130,7 @@ MODELS = [
     for architecture in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
-    for options in OPTIONS.get(("recurrent" if architecture.cell else architecture.name, answer), [])
+    for options in OPTIONS.get(("recurrent" if architecture.cells else architecture.name, answer), [])
 ]
 
 
@@ -141,6 +157,8 @@ class PairsCase(NamedTuple):
 
 
 PAIRS_MODELS = [
+    PairsCase("encoder_decoder", {"cell": "layernorm_lstm", "bidirectional": True}),
+    PairsCase("attention", {"cell": "layernorm_gru", "zoneout": 0.2}),
     PairsCase("encoder_decoder", {}),
     PairsCase("encoder_decoder", {"cell": "lstm", "num_layers": 2, "bidirectional": True}),
     PairsCase("encoder_decoder", {"cell": "elman", "reverse_source": True, "tied": True}),

@@ -156,7 +156,8 @@ def inspect(data: object, *, config: Config | None = None, **settings: Any) -> R
 
 def backends() -> dict[str, Any]:
     """Return what computes here: each backend with its conditions and cells, devices and threads."""
-    from unrolled.models.recurrent import CELLS, make_cell
+    from unrolled.cells import CELLS
+    from unrolled.models.recurrent import make_cell
 
     cells = {name: make_cell(name, 1, ModelConfig(hidden_size=1)) for name in CELLS}
     return {

@@ -129,12 +129,17 @@ class ModelConfig(_Section):
     recurrent_dropout: float = Field(
         0.0, ge=0, lt=1, description="share of h dropped on its way back in, one mask a call"
     )
+    zoneout: float = Field(
+        0.0, ge=0, lt=1, description="probability that a unit of a recurrent state keeps its previous value at a step"
+    )
     nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
         None, description="of model elman (default tanh; no gelu), feedforward and transformer (relu), gpt (gelu)"
     )
     forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
-    cell: Literal["elman", "lstm", "gru"] | None = Field(
-        None, description="what the recurrent layers of models encoder_decoder and attention are made of; default: gru"
+    cell: str | None = Field(
+        None,
+        description="cell of the recurrent layers, of models encoder_decoder and attention any (default: gru), of lstm and gru "
+        "also the one with layer normalisation",
     )
     reverse_source: bool = Field(
         False, description="read the source from its end, so that its first tokens are the freshest (task translate)"
@@ -148,6 +153,15 @@ class ModelConfig(_Section):
     tied: bool = Field(
         False, description="the head's weights are the tokens' vectors; the source's, too, of a shared vocabulary"
     )
+
+    @field_validator("cell")
+    @classmethod
+    def _cell_is_known(cls, cell: str | None) -> str | None:
+        if cell is not None and cell not in lineage.CELLS:
+            raise ValueError(
+                f'cell "{cell}" is unknown{nearest(cell, lineage.CELLS)}; cells are {", ".join(lineage.CELLS)}'
+            )
+        return cell
 
 
 class TrainingConfig(_Section):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["LINEAGE", "TASKS", "Architecture", "Task", "architecture", "architectures_for", "check", "task"]
+__all__ = ["CELLS", "LINEAGE", "TASKS", "Architecture", "Task", "architecture", "architectures_for", "check", "task"]
 
 
 class Architecture(NamedTuple):
@@ -25,7 +25,7 @@ class Architecture(NamedTuple):
         source: the paper.
         tasks: the tasks that it serves.
         path: of its class, "module:class".
-        cell: the cell of its recurrent layers, where the architecture fixes one.
+        cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
         whole: whether it reads an image at once, not step by step.
     """
 
@@ -36,7 +36,7 @@ class Architecture(NamedTuple):
     source: str
     tasks: tuple[str, ...]
     path: str
-    cell: str | None = None
+    cells: tuple[str, ...] = ()
     whole: bool = False
 
 
@@ -95,7 +95,7 @@ LINEAGE = (
         "Elman 1990",
         ("classify", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
-        "elman",
+        cells=("elman",),
     ),
     Architecture(
         "lstm",
@@ -105,7 +105,7 @@ LINEAGE = (
         "Hochreiter & Schmidhuber 1997; Gers et al. 2000",
         ("classify", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
-        "lstm",
+        cells=("lstm", "layernorm_lstm"),
     ),
     Architecture(
         "gru",
@@ -115,7 +115,7 @@ LINEAGE = (
         "Cho et al. 2014",
         ("classify", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
-        "gru",
+        cells=("gru", "layernorm_gru"),
     ),
     Architecture(
         "encoder_decoder",
@@ -154,6 +154,10 @@ LINEAGE = (
         "unrolled.models.gpt:GPTModel",
     ),
 )
+
+
+CELLS = tuple(cell for found in LINEAGE for cell in found.cells)
+"""Every cell by its name, for the choices of `--cell`; the classes are in `unrolled.cells.CELLS`."""
 
 
 def architecture(name: str) -> Architecture:

@@ -5,12 +5,15 @@ The letters are those of docs/notation.md: B batch, T time, D model size, H hidd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
 from unrolled.errors import ShapeError
 
-__all__ = ["check", "check_lengths", "real"]
+__all__ = ["check", "check_lengths", "real", "refuse"]
 
 
 def check(name: str, tensor: Tensor, letters: str, **sizes: int) -> None:
@@ -25,6 +28,11 @@ def check(name: str, tensor: Tensor, letters: str, **sizes: int) -> None:
         return
     wanted = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in letters)
     raise ShapeError(f"{name} must have shape ({wanted}): got {tuple(tensor.shape)}")
+
+
+def refuse(name: str, tensor: Tensor, shape: Sequence[int]) -> NoReturn:
+    """Raise ShapeError for a tensor that is not of this shape."""
+    raise ShapeError(f"{name} must have shape ({', '.join(map(str, shape))}): got {tuple(tensor.shape)}")
 
 
 def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "join",
     "leaves",
     "like",
+    "mapped",
     "nbytes",
     "reorder",
     "select",
@@ -45,7 +46,7 @@ class EncoderDecoderState(NamedTuple):
 def select(state: S, rows: Tensor | Sequence[int]) -> S:
     """Return the state of the given rows, in the given order (a row may be asked for twice). rows: (B',) integers."""
     index = torch.as_tensor(rows, dtype=torch.long)
-    return _map(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
+    return mapped(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
 
 
 def reorder(state: S, rows: Tensor | Sequence[int]) -> S:
@@ -68,17 +69,17 @@ def join(states: Sequence[S]) -> S:
         return first
     if any(state is None for state in states):
         raise ValueError("join: some states are None (the beginning) and some are not; begin all of them first")
-    return _map(_cat, *states)
+    return mapped(_cat, *states)
 
 
 def detach(state: S) -> S:
     """Return the state with its history forgotten: no gradient flows through it (truncated backpropagation)."""
-    return _map(Tensor.detach, state)
+    return mapped(Tensor.detach, state)
 
 
 def hold(real: Tensor, new: S, old: S) -> S:
     """Return `new` for the rows that are real and `old` for the others. real: (B,) bool."""
-    return _map(lambda n, o: torch.where(real.view(-1, *[1] * (n.dim() - 1)), n, o), new, old)
+    return mapped(lambda n, o: torch.where(real.view(-1, *[1] * (n.dim() - 1)), n, o), new, old)
 
 
 def nbytes(state: State) -> int:
@@ -102,7 +103,7 @@ def like(state: S, tensors: Sequence[Tensor]) -> S:
     rest = iter(tensors)
     if len(tensors) != sum(1 for _ in leaves(state)):
         raise ValueError(f"a state of {sum(1 for _ in leaves(state))} tensors is not made of {len(tensors)}")
-    return _map(lambda _: next(rest), state)
+    return mapped(lambda _: next(rest), state)
 
 
 def _cat(*parts: Tensor) -> Tensor:
@@ -114,11 +115,12 @@ def _cat(*parts: Tensor) -> Tensor:
     return torch.cat([F.pad(part, pad) if any(pad) else part for part, pad in zip(parts, room, strict=True)], dim=0)
 
 
-def _map(change: Callable[..., Tensor], state: S, *others: S) -> S:
+def mapped(change: Callable[..., Tensor], state: S, *others: S) -> S:
+    """Return the state whose leaves are `change` of the leaves of `state` (and of `others`, built alike)."""
     if isinstance(state, Tensor):
         return change(state, *others)  # type: ignore[return-value]
     if isinstance(state, tuple):
-        parts = [_map(change, *group) for group in zip(state, *others, strict=True)]
+        parts = [mapped(change, *group) for group in zip(state, *others, strict=True)]
         return type(state)._make(parts) if hasattr(state, "_make") else tuple(parts)  # type: ignore[return-value]
     if state is None:
         return state

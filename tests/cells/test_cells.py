@@ -5,9 +5,20 @@ import math
 import pytest
 import torch
 
-from parts import CELLS, D, H, shaken
-from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
-from unrolled.errors import ConfigError
+from parts import EVERY_CELL, D, H, shaken
+from unrolled import cells, lineage
+from unrolled.cells import (
+    Cell,
+    ElmanCell,
+    ElmanState,
+    GRUCell,
+    GRUState,
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LSTMCell,
+    LSTMState,
+)
+from unrolled.errors import ConfigError, ShapeError
 
 
 def sigmoid(a: float) -> float:
@@ -83,10 +94,10 @@ def test_clamping_the_reset_gate_changes_the_candidate(x: torch.Tensor) -> None:
     assert not torch.equal(cell.advance(shut, state)[0], cell.advance(gates, state)[0])
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", EVERY_CELL)
 def test_gates_of_all_steps_at_once_equal_step_by_step(name: str) -> None:
     torch.manual_seed(2)
-    cell = shaken(CELLS[name](D, H)).double().requires_grad_(False)
+    cell = shaken(EVERY_CELL[name](D, H)).double().requires_grad_(False)
     B, T = 3, 4
     x_gates = cell.project(torch.randn(B, T, D, dtype=torch.float64))
     state = cell.State(*(torch.randn(B, T, H, dtype=torch.float64) for _ in cell.State._fields))
@@ -97,9 +108,9 @@ def test_gates_of_all_steps_at_once_equal_step_by_step(name: str) -> None:
             torch.testing.assert_close(a, b[:, t], rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", EVERY_CELL)
 def test_the_beginning_is_zero_of_the_same_kind(name: str) -> None:
-    state = CELLS[name](D, H).initial(torch.ones(7, 2, D, dtype=torch.float64))
+    state = EVERY_CELL[name](D, H).initial(torch.ones(7, 2, D, dtype=torch.float64))
     assert all(leaf.shape == (7, H) and leaf.dtype == torch.float64 and not leaf.any() for leaf in state)
 
 
@@ -143,3 +154,69 @@ def test_a_cell_without_its_pieces_says_which() -> None:
 def test_repr_names_the_sizes() -> None:
     assert repr(ElmanCell(3, 5)) == "ElmanCell(3, 5, nonlinearity='tanh')"
     assert repr(GRUCell(3, 5)) == "GRUCell(3, 5)"
+
+
+def normalised(values: list[float], gain: torch.Tensor, bias: torch.Tensor | None = None) -> list[float]:
+    """Layer normalisation of scalars; the ε of the variance is 1e-5."""
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values) + 1e-5)
+    return [
+        float(gain[k]) * (v - mean) / deviation + (0.0 if bias is None else float(bias[k]))
+        for k, v in enumerate(values)
+    ]
+
+
+def test_layernorm_lstm_is_its_equations(x: torch.Tensor) -> None:
+    cell = shaken(LayerNormLSTMCell(D, H)).double().requires_grad_(False)
+    h, c = torch.randn(2, 2, H, dtype=torch.float64)
+    y, state = step(cell, x, LSTMState(h, c))
+    for b in range(2):
+        every = [(k, u) for k in range(4) for u in range(H)]
+        from_x = normalised([sums(cell.weight_x, x[b], k, u) for k, u in every], cell.gain_x)
+        from_h = normalised([sums(cell.weight_h, h[b], k, u) for k, u in every], cell.gain_h)
+        a = [p + q + float(bias) for p, q, bias in zip(from_x, from_h, cell.bias, strict=True)]
+        new = []
+        for u in range(H):
+            i, f, g = a[u], a[H + u], a[2 * H + u]
+            new.append(sigmoid(f) * float(c[b, u]) + sigmoid(i) * math.tanh(g))
+            assert float(state.c[b, u]) == pytest.approx(new[u], abs=1e-12)
+        for u, value in enumerate(normalised(new, cell.gain_c, cell.bias_c)):
+            assert float(y[b, u]) == pytest.approx(sigmoid(a[3 * H + u]) * math.tanh(value), abs=1e-12)
+
+
+def test_layernorm_gru_is_its_equations(x: torch.Tensor) -> None:
+    cell = shaken(LayerNormGRUCell(D, H)).double().requires_grad_(False)
+    h = torch.randn(2, H, dtype=torch.float64)
+    y, _ = step(cell, x, GRUState(h))
+    for b in range(2):
+        both = [(k, u) for k in range(2) for u in range(H)]
+        gates = [normalised([sums(w, v[b], k, u) for k, u in both], gain[: 2 * H])
+                 for w, v, gain in ((cell.weight_x, x, cell.gain_x), (cell.weight_h, h, cell.gain_h))]  # fmt: skip
+        halves = [normalised([sums(w, v[b], 2, u) for u in range(H)], gain[2 * H :])
+                  for w, v, gain in ((cell.weight_x, x, cell.gain_x), (cell.weight_h, h, cell.gain_h))]  # fmt: skip
+        for u in range(H):
+            r = sigmoid(gates[0][u] + gates[1][u] + float(cell.bias[u]))
+            z = sigmoid(gates[0][H + u] + gates[1][H + u] + float(cell.bias[H + u]))
+            n = math.tanh(halves[0][u] + float(cell.bias[2 * H + u]) + r * (halves[1][u] + float(cell.bias_n[u])))
+            assert float(y[b, u]) == pytest.approx((1 - z) * n + z * float(h[b, u]), abs=1e-12)
+
+
+def test_the_lineage_names_every_cell_once() -> None:
+    assert sorted(lineage.CELLS) == sorted(cells.CELLS)
+    assert all(cells.CELLS[name].name == name for name in cells.CELLS)
+
+
+@pytest.mark.parametrize("cell", cells.CELLS.values(), ids=cells.CELLS)
+def test_a_cell_declares_its_own_gates_and_state(cell: type[Cell]) -> None:
+    made = cell(D, H)
+    state = made.initial(torch.zeros(1, 1, D))
+    gates = made.gates(made.project(torch.zeros(1, 1, D))[:, 0], state)
+    assert all(getattr(gates, name).shape == (1, H) for name in cell.gate_meanings)
+    assert set(cell.state_meanings) == set(cell.State._fields)
+    assert cell.keeps is None or cell.keeps in cell.gate_meanings
+    assert len(cell.packed.split(", ")) * H == made.weight_x.shape[0]
+
+
+def test_a_state_of_another_shape_is_named() -> None:
+    with pytest.raises(ShapeError, match=r"state.c must have shape \(2, 5\): got \(2, 4\)"):
+        LSTMCell(D, H).check(LSTMState(torch.zeros(2, H), torch.zeros(2, 4)), 2)

@@ -7,6 +7,7 @@ import torch
 import small
 from unrolled.cells import ElmanCell
 from unrolled.inside import memory
+from unrolled.scan import scan
 
 
 def test_the_retention_of_a_gate_is_the_mean_product_between_two_steps() -> None:
@@ -26,8 +27,9 @@ def test_the_retention_of_an_elman_layer_is_that_of_its_jacobian() -> None:
     """Unit vectors in every direction would give the Frobenius norm over √H: 8 fixed ones are moved by hand."""
     torch.manual_seed(0)
     cell = ElmanCell(2, 5).double()
-    h = torch.rand(4, 5, dtype=torch.float64) - 0.5
-    found = memory.of_elman(cell, h)
+    x = torch.randn(1, 4, 2, dtype=torch.float64)
+    x_gates, h = cell.project(x)[0].detach(), scan(cell, x)[0][0].detach()
+    found = memory.of_step(cell, x_gates, h)
     vectors = torch.randn(memory.DIRECTIONS, 5, generator=torch.Generator().manual_seed(0)).double()
     vectors = vectors / vectors.norm(dim=1, keepdim=True)
     jacobian = torch.eye(5, dtype=torch.float64)
@@ -39,9 +41,9 @@ def test_the_retention_of_an_elman_layer_is_that_of_its_jacobian() -> None:
 
 def test_relu_lets_through_what_is_above_zero() -> None:
     cell = ElmanCell(2, 3, nonlinearity="relu")  # starts with the identity
-    h = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-    assert memory.of_elman(cell, h)[1, 0] == 0
-    assert memory.of_elman(cell, h.flip(0))[1, 0] == 1
+    for x_gates, expected in ((torch.full((2, 3), -2.0), 0), (torch.full((2, 3), 2.0), 1)):
+        h = torch.stack([x_gates[0].relu(), (x_gates[1] + x_gates[0].relu()).relu()])
+        assert memory.of_step(cell, x_gates, h)[1, 0] == expected
 
 
 def test_half_life() -> None:

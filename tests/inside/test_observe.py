@@ -123,12 +123,12 @@ def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
     block = run.model.decoder.blocks[0]
     seen = []
     with torch.no_grad():
-        handle = block.attention.register_forward_hook(lambda part, args, returned: seen.append(returned[0]))
+        handle = block.mixer.register_forward_hook(lambda part, args, returned: seen.append(returned[0]))
         example = run.example(("abcd", "DCBA"))
         run.model(example.inputs, run.model.encode(example.source.ids))
         handle.remove()
         context = trace["decoder.transformer.l0.context"].transpose(0, 1).flatten(1)
-        close(seen[0][0], block.attention.output(context))
+        close(seen[0][0], block.mixer.output(context))
 
 
 def test_what_a_text_is_asked_for() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from unrolled.errors import ConfigError
-from unrolled.layers import Block, Blocks
+from unrolled.layers import Block, Blocks, CrossAttention, SelfAttention
 
 B, T, S, D, N = 3, 5, 4, 8, 2
 
@@ -13,9 +13,9 @@ B, T, S, D, N = 3, 5, 4, 8, 2
 @torch.no_grad()
 def take(ours: Block, theirs: nn.Module) -> None:
     """Give torch's layer the weights of ours."""
-    theirs.self_attn.in_proj_weight.copy_(ours.attention.project.weight)
-    theirs.self_attn.in_proj_bias.copy_(ours.attention.project.bias)
-    pairs = [(theirs.self_attn.out_proj, ours.attention.output), (theirs.norm1, ours.norms[0])]
+    theirs.self_attn.in_proj_weight.copy_(ours.mixer.project.weight)
+    theirs.self_attn.in_proj_bias.copy_(ours.mixer.project.bias)
+    pairs = [(theirs.self_attn.out_proj, ours.mixer.output), (theirs.norm1, ours.norms[0])]
     pairs += [
         (theirs.linear1, ours.feedforward[0]),
         (theirs.linear2, ours.feedforward[3]),
@@ -35,7 +35,7 @@ def take(ours: Block, theirs: nn.Module) -> None:
 @pytest.mark.parametrize("causal", [True, False])
 def test_a_block_equals_torchs_encoder_layer(norm: str, causal: bool) -> None:
     torch.manual_seed(0)
-    ours = Block(D, N, 16, causal=causal, norm=norm, nonlinearity="gelu").double()
+    ours = Block(SelfAttention(D, N, causal=causal), 16, norm=norm, nonlinearity="gelu").double()
     theirs = nn.TransformerEncoderLayer(
         D, N, 16, 0.0, nn.GELU(), batch_first=True, norm_first=norm == "pre", dtype=torch.float64
     )
@@ -51,7 +51,7 @@ def test_a_block_equals_torchs_encoder_layer(norm: str, causal: bool) -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
     torch.manual_seed(0)
-    ours = Block(D, N, 16, causal=True, source_size=D, norm=norm).double()
+    ours = Block(SelfAttention(D, N, causal=True), 16, cross=CrossAttention(D, D, N), norm=norm).double()
     theirs = nn.TransformerDecoderLayer(D, N, 16, 0.0, batch_first=True, norm_first=norm == "pre", dtype=torch.float64)
     take(ours, theirs)
     x, outputs = torch.randn(B, T, D, dtype=torch.float64), torch.randn(B, S, D, dtype=torch.float64)
@@ -68,7 +68,9 @@ def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
 
 def test_blocks_go_on_behind_each_rows_own_steps() -> None:
     torch.manual_seed(0)
-    blocks = Blocks(3, D, 2, num_heads=N, inner_size=16, causal=True, max_length=20).double().eval()
+    blocks = (
+        Blocks(3, D, (Block(SelfAttention(D, N, causal=True), 16) for _ in range(2)), max_length=20).double().eval()
+    )
     x, more = torch.randn(B, T, 3, dtype=torch.float64), torch.randn(B, 2, 3, dtype=torch.float64)
     lengths = torch.tensor([5, 2, 1])
     _, state = blocks(x, None, lengths)
@@ -80,4 +82,4 @@ def test_blocks_go_on_behind_each_rows_own_steps() -> None:
 
 def test_an_unknown_norm_is_refused() -> None:
     with pytest.raises(ConfigError, match='norm must be "pre" or "post": got \'rms\''):
-        Block(D, N, 16, causal=True, norm="rms")
+        Block(SelfAttention(D, N, causal=True), 16, norm="rms")

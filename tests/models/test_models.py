@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from parts import ATTENTIVE, BUILT, MODELS, PAIRS, SEQ2SEQ, ModelCase
 from unrolled import laws
 from unrolled.api import build
-from unrolled.config import ModelConfig
+from unrolled.config import ModelConfig, from_flat
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.kernels import native
-from unrolled.models import Features, Ids, Model, RecurrentModel
+from unrolled.models import Features, Ids, Model
+from unrolled.models.recurrent import make_cell
 from unrolled.models.model import Answer
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
@@ -88,6 +89,12 @@ OPTIONS = [
     laws.Option("recurrent_dropout", 0.5, RECURRENT),
     laws.Option("recurrent_dropout", 0.5, {"model": "elman"}),
     laws.Option("recurrent_dropout", 0.5, {"model": "lstm"}),
+    laws.Option("zoneout", 0.5, RECURRENT),
+    laws.Option("zoneout", 0.5, {"model": "lstm"}),
+    laws.Option("zoneout", 0.5, {"model": "attention"}),
+    laws.Option("cell", "layernorm_lstm", {"model": "lstm"}),
+    laws.Option("cell", "layernorm_gru", {"model": "gru"}),
+    laws.Option("forget_bias", 2.0, {"model": "lstm", "cell": "layernorm_lstm"}),
     laws.Option("nonlinearity", "relu", {"model": "elman"}),
     laws.Option("nonlinearity", "tanh", {"model": "elman"}, changes=False),  # its default
     laws.Option("nonlinearity", "tanh", {"model": "feedforward"}),
@@ -161,7 +168,7 @@ def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
 
 
 def test_every_option_matters() -> None:
-    assert {option.name for option in OPTIONS} == set(ModelConfig.model_fields)
+    assert {option.name for option in OPTIONS} == set(ModelConfig.model_fields) - {"name"}
     assert laws.options_matter(trained_once, OPTIONS).compared == len(OPTIONS)
 
 
@@ -169,7 +176,7 @@ def test_every_option_matters() -> None:
     ("name", "options", "message"),
     [
         ("feedforward", {"bidirectional": True}, "model feedforward does not use bidirectional"),
-        ("feedforward", {"recurrent_dropout": 0.2}, "no use for recurrent_dropout"),
+        ("feedforward", {"recurrent_dropout": 0.2}, "does not use recurrent_dropout"),
         ("feedforward", {"read": "last"}, "a bag has none"),
         ("feedforward", {"window": 3}, "model feedforward does not use window"),
         ("feedforward", {"answer": "each", "read": "mean"}, "model feedforward does not use read"),
@@ -183,7 +190,7 @@ def test_every_option_matters() -> None:
         ("gpt", {}, "gives no one answer"),
         ("gpt", {"answer": "each", "read": "max"}, "model gpt does not use read"),
         ("attention", {}, "takes Pairs and answers at each step"),
-        ("perceptron", {}, "not in the lineage"),
+        ("perceptron", {}, "is unknown"),
     ],
 )
 def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict[str, object], message: str) -> None:
@@ -194,7 +201,11 @@ def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict
 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ConfigError, match='cell "lstn" is unknown .did you mean "lstm"'):
-        RecurrentModel(Ids(11), 4, ModelConfig(), cell="lstn")
+        from_flat({"cell": "lstn"})
+    with pytest.raises(ConfigError, match='cell "lstn" is unknown .did you mean "lstm"'):
+        make_cell("lstn", 3, ModelConfig())
+    with pytest.raises(ConfigError, match='model gru runs cell gru or layernorm_gru: got "lstm"'):
+        build("gru", Ids(11), 4, ModelConfig(cell="lstm"))
     with pytest.raises(ConfigError, match="num_outputs must be at least 1: got 0"):
         build("gru", Ids(11), 0, ModelConfig())
     with pytest.raises(ShapeError, match=r"inputs must have shape \(B, T, D=3\)"):

@@ -63,15 +63,15 @@ def test_the_decoder_begins_with_what_the_bridge_makes_of_the_encoders_final_sta
 @pytest.mark.parametrize("case", [case for case in PAIRS_MODELS if "bidirectional" not in case.options], ids=str)
 def test_a_reversed_source_is_the_source_read_from_its_end(case: PairsCase) -> None:
     options = {name: value for name, value in case.options.items() if name != "reverse_source"}
-    forwards = made(PairsCase(case.row, options))
-    reverse = made(PairsCase(case.row, {**options, "reverse_source": True}))
+    forwards = made(PairsCase(case.name, options))
+    reverse = made(PairsCase(case.name, {**options, "reverse_source": True}))
     reverse.load_state_dict(forwards.state_dict())
     turned = torch.tensor([[8, 7, 6, 5], [8, 7, 0, 0], [6, 5, 8, 0]])
     logits, state = reverse(IDS, reverse.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)
     expected, expected_state = forwards(IDS, forwards.encode(turned, SOURCE_LENGTHS), LENGTHS)
     assert not torch.allclose(logits, forwards(IDS, forwards.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)[0])
     close(logits[0], expected[0])
-    if case.row == "attention":  # a weight speaks of a place in the source, in whatever order it was read
+    if case.name == "attention":  # a weight speaks of a place in the source, in whatever order it was read
         close(state.decoder.weights[0], expected_state.decoder.weights[0].flip(0))
 
 
@@ -193,9 +193,9 @@ def test_without_a_source_nothing_begins() -> None:
     model = PAIRS_MODELS[0].make()
     with pytest.raises(ConfigError, match="model encoder_decoder has an encoder: call encode"):
         model(IDS)
-    with pytest.raises(ShapeError, match="a source has at least one token: row 1 has none"):
+    with pytest.raises(ShapeError, match="a source has at least one token: sequence 1 has none"):
         model.encode(SOURCE, torch.tensor([4, 0, 3]))
-    with pytest.raises(ShapeError, match="a source has at least one token: row 0 has none"):
+    with pytest.raises(ShapeError, match="a source has at least one token: sequence 0 has none"):
         model.encode(SOURCE[:, :0])
     with pytest.raises(ShapeError, match="ids must lie between 0 and 8: got 9"):
         model.encode(torch.tensor([[9]]))
@@ -207,10 +207,10 @@ def test_without_a_source_nothing_begins() -> None:
     ("name", "options", "message"),
     [
         ("encoder_decoder", {"score": "dot"}, "model encoder_decoder does not use score"),
-        ("encoder_decoder", {"input_feeding": True}, "no use for input_feeding"),
-        ("encoder_decoder", {"read": "last"}, "no use for read"),
-        ("encoder_decoder", {"window": 3}, "no use for window"),
-        ("encoder_decoder", {"forget_bias": 1.0}, "no use for forget_bias"),
+        ("encoder_decoder", {"input_feeding": True}, "does not use input_feeding"),
+        ("encoder_decoder", {"read": "last"}, "does not use read"),
+        ("encoder_decoder", {"window": 3}, "does not use window"),
+        ("encoder_decoder", {"forget_bias": 1.0}, "does not use forget_bias"),
         ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "model attention does not use nonlinearity"),
         ("attention", {"bidirectional": True, "reverse_source": True}, "leave reverse_source out"),
         ("attention", {"input_feeding": True}, '"additive" looks before it moves'),
@@ -232,7 +232,7 @@ def test_it_takes_pairs_and_answers_at_each_step() -> None:
 
 
 def test_its_cells_are_those_of_the_config() -> None:
-    model = PAIRS_MODELS[0].make()
+    model = PairsCase("encoder_decoder", {}).make()
     assert all(type(layer.cell) is GRUCell for layer in model.modules() if isinstance(layer, Recurrent))
 
 

@@ -49,9 +49,9 @@ def test_auto_takes_the_reference_where_a_twin_would_be_wrong() -> None:
     [
         ("torch", EditedGRU(D, H), {}, "this is EditedGRU"),
         ("torch", GRUCell(D, H), {"masked": True}, "no recurrent dropout"),
-        ("torch", GRUCell(D, H), {"edited": True}, "nobody edits"),
+        ("torch", GRUCell(D, H), {"edited": True}, "gates that are not edited"),
         ("fused", EditedGRU(D, H), {}, "this is EditedGRU"),
-        ("fused", GRUCell(D, H), {"edited": True}, "nobody edits"),
+        ("fused", GRUCell(D, H), {"edited": True}, "gates that are not edited"),
         ("fused", GRUCell(D, H).to("meta"), {}, "weights on the CPU"),
         ("fused", GRUCell(D, H).bfloat16(), {}, "weights in float32"),
     ],
@@ -161,7 +161,7 @@ def test_the_state_that_came_in_is_never_written(backend: str) -> None:
         ({"lengths": torch.tensor([1, 9])}, "lengths must lie between 0 and T=4: got 1 to 9"),
         ({"lengths": torch.tensor([-1, 2])}, "got -1 to 2"),
         ({"mask": torch.ones(2, H + 1)}, r"mask must have shape \(B=2, H=5\)"),
-        ({"state": LSTMState(torch.zeros(3, H), torch.zeros(3, H))}, r"state.h must have shape \(B=2, H=5\)"),
+        ({"state": LSTMState(torch.zeros(3, H), torch.zeros(3, H))}, r"state.h must have shape \(2, 5\)"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message) -> None:

@@ -1,11 +1,16 @@
-"""Cells: the maths of one time step, equations first. One file a cell."""
+"""Cells: the mathematics of one time step, equations first. One file a cell."""
+
+from typing import Any
 
 from unrolled.cells.cell import Cell
 from unrolled.cells.elman import ElmanCell, ElmanGates, ElmanState
 from unrolled.cells.gru import GRUCell, GRUGates, GRUState
+from unrolled.cells.layernorm_gru import LayerNormGRUCell
+from unrolled.cells.layernorm_lstm import LayerNormLSTMCell
 from unrolled.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 __all__ = [
+    "CELLS",
     "Cell",
     "ElmanCell",
     "ElmanGates",
@@ -16,4 +21,11 @@ __all__ = [
     "LSTMCell",
     "LSTMGates",
     "LSTMState",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
 ]
+
+CELLS: dict[str, type[Cell[Any, Any]]] = {
+    cell.name: cell for cell in (ElmanCell, LSTMCell, LayerNormLSTMCell, GRUCell, LayerNormGRUCell)
+}
+"""Every cell by its name. `lineage.py` says which models run it."""

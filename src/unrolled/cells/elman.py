@@ -10,20 +10,21 @@ Elman, "Finding structure in time", Cognitive Science 14, 1990. ReLU with W_h = 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.cells.cell import Cell, glorot_, orthogonal_
+from unrolled.cells.cell import Cell, affine_terms, glorot_, orthogonal_
 from unrolled.errors import ConfigError
 
 __all__ = ["ElmanCell", "ElmanGates", "ElmanState"]
 
 
 class ElmanState(NamedTuple):
-    """What an Elman cell carries: h (B, H)."""
+    """The state of an Elman cell: h (B, H)."""
 
     h: Tensor
 
@@ -45,6 +46,9 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
     """
 
     State = ElmanState
+    name = "elman"
+    options = frozenset({"nonlinearity"})
+    packed = "h"
 
     def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: Literal["tanh", "relu"] = "tanh") -> None:
         super().__init__(input_size, hidden_size)
@@ -66,17 +70,21 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
         nn.init.zeros_(self.bias)
 
     def project(self, x: Tensor) -> Tensor:
-        """W_x x + b: (B, T, D) -> (B, T, H)."""
+        """Return W_x x + b: (B, T, D) -> (B, T, H)."""
         return F.linear(x, self.weight_x, self.bias)
 
     def gates(self, x_gates: Tensor, state: ElmanState) -> ElmanGates:
-        """(…, H) and h (…, H) -> the new h (…, H)."""
+        """Return the new h (…, H), from x_gates (…, H) and h (…, H)."""
         a = x_gates + state.h @ self.weight_h.T
         return ElmanGates(a.tanh() if self.nonlinearity == "tanh" else a.relu())
 
     def advance(self, gates: ElmanGates, state: ElmanState) -> tuple[Tensor, ElmanState]:
-        """The new h is output and state at once."""
+        """Return the new h as output and as state."""
         return gates.h, ElmanState(gates.h)
+
+    def terms(self, x: Tensor, state: ElmanState) -> Mapping[str, Tensor]:
+        """Return W_x x, W_h h and b; see `Cell.terms`."""
+        return affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes and φ, for repr()."""

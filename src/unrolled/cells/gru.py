@@ -13,19 +13,20 @@ product; here after it, as torch and cuDNN compute it. Chung et al. 2014 let z a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.cells.cell import Cell, glorot_, orthogonal_
+from unrolled.cells.cell import OPEN, Cell, affine_terms, glorot_, orthogonal_
 
-__all__ = ["GRUCell", "GRUGates", "GRUState"]
+__all__ = ["MEANINGS", "GRUCell", "GRUGates", "GRUState"]
 
 
 class GRUState(NamedTuple):
-    """What a GRU carries: h (B, H)."""
+    """The state of a GRU: h (B, H)."""
 
     h: Tensor
 
@@ -38,13 +39,21 @@ class GRUGates(NamedTuple):
 
     r: Tensor
     z: Tensor
-    x_n: Tensor  # W_xn x + b_n, what the input says to the candidate
-    h_n: Tensor  # W_hn h + bias_n, what the past says to it, before the reset gate
+    x_n: Tensor  # W_xn x + b_n, the input's half of the candidate
+    h_n: Tensor  # W_hn h + bias_n, the previous step's half, before the reset gate
 
     @property
     def n(self) -> Tensor:
         """The candidate, (…, H)."""
         return (self.x_n + self.r * self.h_n).tanh()
+
+
+MEANINGS = {
+    "r": f"reset gate, which lets the previous step into the candidate, {OPEN}",
+    "z": "update gate, keeps at 1, writes at 0",
+    "n": "candidate, the value that may be written",
+}
+"""The gates of a GRU, for the names of a trace."""
 
 
 class GRUCell(Cell[GRUState, GRUGates]):
@@ -57,6 +66,10 @@ class GRUCell(Cell[GRUState, GRUGates]):
     """
 
     State = GRUState
+    name = "gru"
+    gate_meanings = MEANINGS
+    packed = "r, z, n"
+    keeps = "z"
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -74,16 +87,21 @@ class GRUCell(Cell[GRUState, GRUGates]):
         nn.init.zeros_(self.bias_n)
 
     def project(self, x: Tensor) -> Tensor:
-        """W_x x + b: (B, T, D) -> (B, T, 3H)."""
+        """Return W_x x + b: (B, T, D) -> (B, T, 3H)."""
         return F.linear(x, self.weight_x, self.bias)
 
     def gates(self, x_gates: Tensor, state: GRUState) -> GRUGates:
-        """(…, 3H) and h (…, H) -> r, z and the halves of n, each (…, H)."""
+        """Return r, z and the two halves of n, each (…, H), from x_gates (…, 3H) and h (…, H)."""
         x_r, x_z, x_n = x_gates.chunk(3, dim=-1)
         h_r, h_z, h_n = (state.h @ self.weight_h.T).chunk(3, dim=-1)
         return GRUGates((x_r + h_r).sigmoid(), (x_z + h_z).sigmoid(), x_n, h_n + self.bias_n)
 
     def advance(self, gates: GRUGates, state: GRUState) -> tuple[Tensor, GRUState]:
-        """Move from the old h towards the candidate, by 1 − z."""
+        """Return the step from the old h towards the candidate, by 1 − z."""
         h = (1 - gates.z) * gates.n + gates.z * state.h
         return h, GRUState(h)
+
+    def terms(self, x: Tensor, state: GRUState) -> Mapping[str, Tensor]:
+        """Return W_x x, W_h h, b and bias_n; see `Cell.terms`."""
+        found = affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)
+        return found | {"bias_n": self.bias_n.unsqueeze(0)}

@@ -15,19 +15,20 @@ Cummins, "Learning to forget", Neural Computation 12, 2000; its bias of 1: Jozef
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.cells.cell import Cell, glorot_, orthogonal_
+from unrolled.cells.cell import OPEN, Cell, affine_terms, glorot_, orthogonal_
 
-__all__ = ["LSTMCell", "LSTMGates", "LSTMState"]
+__all__ = ["MEANINGS", "LSTMCell", "LSTMGates", "LSTMState"]
 
 
 class LSTMState(NamedTuple):
-    """What an LSTM carries: h (B, H), the hidden state, and c (B, H), the cell state."""
+    """The state of an LSTM: h (B, H), the hidden state, and c (B, H), the cell state."""
 
     h: Tensor
     c: Tensor
@@ -42,17 +43,32 @@ class LSTMGates(NamedTuple):
     o: Tensor
 
 
+MEANINGS = {
+    "i": f"input gate, {OPEN}",
+    "f": "forget gate, keeps at 1, forgets at 0",
+    "g": "candidate, the value that may be written",
+    "o": f"output gate, {OPEN}",
+}
+"""The gates of an LSTM, for the names of a trace."""
+
+
 class LSTMCell(Cell[LSTMState, LSTMGates]):
     """One step of an LSTM.
 
     Args:
         input_size: D. hidden_size: H.
-        forget_bias: what b_f starts with; 1 lets the cell remember before it has learnt to.
+        forget_bias: initial value of b_f; with 1 the cell keeps its state before it has learnt to.
 
     Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), packed i, f, g, o.
     """
 
     State = LSTMState
+    name = "lstm"
+    options = frozenset({"forget_bias"})
+    gate_meanings = MEANINGS
+    state_meanings = {"h": "hidden state", "c": "cell state"}
+    packed = "i, f, g, o"
+    keeps = "f"
 
     def __init__(self, input_size: int, hidden_size: int, *, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
@@ -70,11 +86,11 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
         nn.init.constant_(self.bias[self.hidden_size : 2 * self.hidden_size], self.forget_bias)
 
     def project(self, x: Tensor) -> Tensor:
-        """W_x x + b: (B, T, D) -> (B, T, 4H)."""
+        """Return W_x x + b: (B, T, D) -> (B, T, 4H)."""
         return F.linear(x, self.weight_x, self.bias)
 
     def gates(self, x_gates: Tensor, state: LSTMState) -> LSTMGates:
-        """(…, 4H) and h (…, H) -> i, f, g, o, each (…, H)."""
+        """Return i, f, g, o, each (…, H), from x_gates (…, 4H) and h (…, H)."""
         i, f, g, o = (x_gates + state.h @ self.weight_h.T).chunk(4, dim=-1)
         return LSTMGates(i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid())
 
@@ -83,3 +99,7 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
         c = gates.f * state.c + gates.i * gates.g
         h = gates.o * c.tanh()
         return h, LSTMState(h, c)
+
+    def terms(self, x: Tensor, state: LSTMState) -> Mapping[str, Tensor]:
+        """Return W_x x, W_h h and b; see `Cell.terms`."""
+        return affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)

@@ -34,9 +34,9 @@ def of_bahdanau(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -> dic
     lowest = decoder.layers.layers[0]
     assert isinstance(lowest, Recurrent)
     x = torch.cat([call.given["x"], looked["context"].unsqueeze(0)], dim=2)
-    final = call.returned[1].layers[0].h.unsqueeze(1)
+    final = lowest.summary(call.returned[1].layers[0]).unsqueeze(1)
     y = torch.cat([looked["query"].unsqueeze(0)[:, 1:], final], dim=1)
-    return of_scan(lowest.cell, x, y, call.given["state"].layers[0])
+    return of_scan(lowest.cell, x, y, call.given["state"].layers[0], zoneout=lowest.scan_zoneout)
 
 
 def of_self(attention: SelfAttention, calls: list[Call]) -> dict[str, Tensor]:

@@ -15,14 +15,16 @@ every path. A layer that reads from the end keeps later steps, s > t.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells import ElmanCell, GRUCell, LSTMCell
+from unrolled.cells import Cell
 from unrolled.inside.kinds import PHASES, named
 from unrolled.layers import Recurrent, SelfAttention
 from unrolled.models import FeedforwardModel
@@ -30,7 +32,7 @@ from unrolled.models import FeedforwardModel
 __all__ = ["DIRECTIONS", "memory"]
 
 DIRECTIONS = 8
-"""How many vectors an Elman network's retention is measured with."""
+"""Number of vectors with which retention is measured where no gate keeps the state."""
 
 
 def memory(model: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ def memory(model: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for phase in PHASES:
             layer = phase + name
             match part:
-                case Recurrent() if f"{layer}h" in found:
+                case Recurrent():
                     made |= {layer + key: value for key, value in _of_layer(part, layer, found).items()}
                 case SelfAttention() if f"{layer}weights" in found:
                     made[f"{layer}retention"] = found[f"{layer}weights"].mean(dim=0)
@@ -58,17 +60,15 @@ def memory(model: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _of_layer(part: Recurrent, layer: str, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Retention of a layer and, where it has a gate that keeps, half-life."""
-    match part.cell:
-        case ElmanCell() as cell:
-            return {"retention": of_elman(cell, found[f"{layer}h"], reverse=part.reverse)}
-        case LSTMCell():
-            gate = found[f"{layer}f"]
-        case GRUCell():
-            gate = found[f"{layer}z"]
-        case _:
-            return {}
-    return {"retention": of_gate(gate, reverse=part.reverse), "half_life": half_life(gate)}
+    """Return the retention of a layer and, where its cell has a gate that keeps, the half-life of its units."""
+    cell = part.cell
+    if cell.keeps is not None and f"{layer}{cell.keeps}" in found:
+        gate = found[f"{layer}{cell.keeps}"]
+        return {"retention": of_gate(gate, reverse=part.reverse), "half_life": half_life(gate)}
+    if cell.State._fields == cell.feedback == (cell.emits,) and f"{layer}from_x" in found:
+        x_gates = (found[f"{layer}from_x"] + found[f"{layer}bias"]).flatten(1)
+        return {"retention": of_step(cell, x_gates, found[f"{layer}{cell.emits}"], reverse=part.reverse)}
+    return {}
 
 
 def _of_feedforward(model: FeedforwardModel, found: Mapping[str, Tensor]) -> Tensor:
@@ -90,18 +90,34 @@ def of_gate(gate: Tensor, *, reverse: bool = False) -> Tensor:
     return found
 
 
-def of_elman(cell: ElmanCell, h: Tensor, *, reverse: bool = False) -> Tensor:
-    """Return the retention (T, T) of an Elman layer with hidden states h (T, H)."""
+def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool = False) -> Tensor:
+    """Return the retention (T, T) of a layer whose one hidden state has no gate that keeps it, such as Elman's.
+
+    It follows vectors of length 1 through the Jacobians ∂h_t / ∂h_{t−1} of the steps.
+
+    Args:
+        cell: of the layer. x_gates: its projected inputs, (T, G·H). h: its hidden states, (T, H).
+    """
     if reverse:
-        return of_elman(cell, h.flip(0)).flip(0, 1)
+        return of_step(cell, x_gates.flip(0), h.flip(0)).flip(0, 1)
+    cell = copy.deepcopy(cell).requires_grad_(False).to(h)
     T, H = h.shape
-    slope = (h > 0).to(h) if cell.nonlinearity == "relu" else 1 - h * h  # φ′, (T, H)
     vectors = torch.randn(DIRECTIONS, H, generator=torch.Generator().manual_seed(0)).to(h)
     vectors = vectors / vectors.norm(dim=1, keepdim=True)
-    found, moved = h.new_zeros(T, T), vectors.expand(T, -1, -1).clone()  # (T, 8, H): where each began at its step
-    weight = cell.weight_h.detach().to(h)
+    found, moved = (
+        h.new_zeros(T, T),
+        vectors.expand(T, -1, -1).clone(),
+    )  # (T, 8, H): the vectors that start at each step
     for t in range(T):
-        moved[:t] = (moved[:t] @ weight.T) * slope[t]
+        if t:
+
+            def step(before: Tensor, x: Tensor = x_gates[t]) -> Tensor:
+                state = cell.State(before)
+                return cell.advance(cell.gates(x.expand(len(before), -1), state), state)[0]
+
+            tangents = moved[:t].flatten(0, 1)
+            point = h[t - 1].repeat(len(tangents), 1)
+            moved[:t] = torch.func.jvp(step, (point,), (tangents,))[1].view(t, DIRECTIONS, H)
         found[t, : t + 1] = moved[: t + 1].pow(2).sum(dim=2).mean(dim=1).sqrt()
     return found
 

@@ -12,8 +12,11 @@ reads from the end.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from unrolled.cells import CELLS, Cell
 
 __all__ = ["NAMES", "Name", "find"]
 
@@ -28,23 +31,31 @@ class Name(NamedTuple):
     where: str = "all models"
 
 
-def _cell(cell: str, *tensors: tuple[str, str, str, str]) -> list[Name]:
-    """The tensors of a recurrent layer."""
-    where = f"model {cell}, and models encoder_decoder and attention with cell {cell}"
-    return [Name(f"{cell}.l{{i}}.{name}", axes, unit, meaning, where) for name, axes, unit, meaning in tensors]
-
-
-def _of_every_cell(candidate: str) -> list[tuple[str, str, str, str]]:
-    return [
-        ("h", "T H", "", "hidden state after the step"),
-        ("h0", "H", "", "hidden state before the first step"),
-        ("from_x", "T G H", "", f"what the token said to each gate, W_x x; gates packed {candidate}"),
-        ("from_h", "T G H", "", "what the past said to each gate, W_h h"),
-        ("bias", "G H", "", "what each gate starts from, b"),
+def _of_cell(cell: type[Cell[Any, Any]]) -> Iterator[Name]:
+    """Yield the tensors of a recurrent layer, as its cell declares them."""
+    where, gates = f"recurrent layers with cell {cell.name}", cell.packed
+    own = "length of ∏ ∂h_t / ∂h_{t−1} v for unit vectors v: the direct path"
+    if cell.keeps is not None:
+        own = f"∏ {cell.keeps} between two steps, mean over units: the direct path"
+    tensors = [
+        *((gate, "T H", "", meaning) for gate, meaning in cell.gate_meanings.items()),
+        *((leaf, "T H", "", f"{meaning} after the step") for leaf, meaning in cell.state_meanings.items()),
+        *((f"{leaf}0", "H", "", f"{meaning} before the first step") for leaf, meaning in cell.state_meanings.items()),
+        ("from_x", "T G H", "", f"the input's summand of each gate, W_x x; gates packed {gates}"),
+        ("from_h", "T G H", "", "the previous step's summand of each gate, W_h h"),
+        ("bias", "G H", "", "the bias of each gate, b"),
+        ("retention", "T T", "fraction", own),
+        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
     ]
+    if "n" in cell.gate_meanings:
+        tensors.append(("bias_n", "H", "", "the candidate's second bias, inside the reset product"))
+    if cell.keeps is not None:
+        half = f"steps after which each unit has kept a half: ln 2 / −mean ln {cell.keeps}"
+        tensors.append(("half_life", "H", "steps", half))
+    for name, axes, unit, meaning in tensors:
+        yield Name(f"{cell.name}.l{{i}}.{name}", axes, unit, meaning, where)
 
 
-_GATE = "open at 1, shut at 0"
 _ATTENTION = "model attention"
 _BLOCKS = "models transformer and gpt"
 
@@ -78,36 +89,7 @@ NAMES: tuple[Name, ...] = (
     ),
     Name("retention", "T P", "fraction", "what the direct path of the lowest layer keeps of each earlier step"),
     # --- recurrent layers
-    *_cell(
-        "elman",
-        *_of_every_cell("h"),
-        ("retention", "T T", "fraction", "length of ∏ diag(φ′) W_h v for unit vectors v: what the direct path keeps"),
-        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
-    ),
-    *_cell(
-        "lstm",
-        ("i", "T H", "", f"input gate, {_GATE}"),
-        ("f", "T H", "", "forget gate: keeps at 1, forgets at 0"),
-        ("g", "T H", "", "candidate, what might be written"),
-        ("o", "T H", "", f"output gate, {_GATE}"),
-        ("c", "T H", "", "cell state after the step"),
-        ("c0", "H", "", "cell state before the first step"),
-        *_of_every_cell("i, f, g, o"),
-        ("retention", "T T", "fraction", "∏ f between two steps, the mean of all units: what the direct path keeps"),
-        ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln f"),
-        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
-    ),
-    *_cell(
-        "gru",
-        ("r", "T H", "", f"reset gate: what the past may say to the candidate, {_GATE}"),
-        ("z", "T H", "", "update gate: keeps at 1, writes at 0"),
-        ("n", "T H", "", "candidate, what might be written"),
-        *_of_every_cell("r, z, n"),
-        ("bias_n", "H", "", "the candidate's second bias, inside the reset product"),
-        ("retention", "T T", "fraction", "∏ z between two steps, the mean of all units: what the direct path keeps"),
-        ("half_life", "H", "steps", "after how many steps each unit has kept a half: ln 2 / −mean ln z"),
-        ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
-    ),
+    *(name for cell in CELLS.values() for name in _of_cell(cell)),
     Name("summary", "L H", "", "the fixed vector: the encoder's final h of each layer, both directions side by side",
          "models encoder_decoder and attention"),
     # --- attention of a recurrent decoder

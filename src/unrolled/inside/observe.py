@@ -107,4 +107,4 @@ def _summary(state: State) -> dict[str, Tensor]:
     memory = getattr(state, "memory", None)
     if not isinstance(memory, Memory) or memory.summary == ():
         return {}
-    return {"encoder.summary": torch.stack([state.h[0] for state in memory.summary])}
+    return {"encoder.summary": torch.stack([summary[0] for summary in memory.summary])}

@@ -3,7 +3,7 @@
 from unrolled.layers.attention import AttentionState, CrossAttention, SelfAttention
 from unrolled.layers.bag import Bag, BagState
 from unrolled.layers.bahdanau import Bahdanau
-from unrolled.layers.block import Block, Blocks
+from unrolled.layers.block import Block, Blocks, BlocksState
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.embedding import Embedding
 from unrolled.layers.layer import Layer
@@ -27,6 +27,7 @@ __all__ = [
     "Bidirectional",
     "Block",
     "Blocks",
+    "BlocksState",
     "BothStates",
     "CrossAttention",
     "Dot",

@@ -59,7 +59,7 @@ class Bahdanau(nn.Module):
         is_real = None if lengths is None else real(lengths, T).unbind(1)
         own, ys = state._replace(layers=state.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
         for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
-            weights, context = self.score(own.layers.h.unsqueeze(1), memory, here)
+            weights, context = self.score(lowest.summary(own.layers).unsqueeze(1), memory, here)
             y, cell_state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
             after = AttentionDecoderState(cell_state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:
@@ -77,7 +77,7 @@ class Bahdanau(nn.Module):
             and type(self.score) is Additive
             and can_attend(x, memory.keys, memory.outputs)
             and lowest.backend in ("auto", "fused")
-            and choose(lowest.backend, lowest.cell) == "fused"
+            and choose(lowest.backend, lowest.cell, zoned=bool(lowest.zoneout)) == "fused"
             and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # bounded, as padded steps are computed, too
         )
 

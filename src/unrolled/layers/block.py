@@ -1,31 +1,33 @@
-"""A Transformer's block: self-attention, attention to a source where there is one, and a feedforward network.
+"""A residual block: a sequence mixer, attention to a source where there is one, and a feedforward network.
 
-    pre:   x ← x + f(norm(x))         for each f of them in turn
+    pre:   x ← x + f(norm(x))         for each sublayer f in turn
     post:  x ← norm(x + f(x))
 
     feedforward(x) = W_2 φ(W_1 x + b_1) + b_2
 
-Each f is followed by dropout. Post: Vaswani et al., "Attention is all you need", 2017; pre, which learns without a
-warm-up: Xiong et al., "On layer normalization in the Transformer architecture", 2020.
+The mixer is any layer (B, T, D) -> (B, T, D): self-attention in a Transformer, a recurrent layer in a residual
+recurrent network. Each f is followed by dropout. Post: Vaswani et al., "Attention is all you need", 2017; pre, which
+learns without a warm-up: Xiong et al., "On layer normalization in the Transformer architecture", 2020.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from unrolled import shapes
 from unrolled.errors import ConfigError
-from unrolled.layers.attention import CrossAttention, SelfAttention
+from unrolled.layers.attention import CrossAttention
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import PHI, Linear
 from unrolled.layers.position import Position
 from unrolled.state import State
 
-__all__ = ["Block", "Feedforward", "Norm"]
+__all__ = ["Block", "Blocks", "BlocksState", "Feedforward", "Norm"]
 
 Norm = Literal["pre", "post"]
 
@@ -34,7 +36,7 @@ class Feedforward(nn.Sequential):
     """W_2 φ(W_1 x + b_1) + b_2, step by step.
 
     Args:
-        size: D of x and y. inner_size: of what stands between. nonlinearity: φ. dropout: of what stands between.
+        size: D of x and y. inner_size: of the hidden layer. nonlinearity: φ. dropout: of the hidden layer.
     """
 
     def __init__(self, size: int, inner_size: int, *, nonlinearity: str, dropout: float) -> None:
@@ -42,35 +44,38 @@ class Feedforward(nn.Sequential):
 
 
 class Block(Layer):
-    """Self-attention, attention to a source where there is one, feedforward; each with its norm around it.
+    """A sequence mixer, attention to a source where there is one, a feedforward network; each with its norm.
 
     Args:
-        size: D. num_heads: N. inner_size: of the feedforward network.
-        causal: whether a step sees only itself and those before it.
-        source_size: D of the source's encoder; None: no source.
-        norm: "pre" or "post". nonlinearity: φ. dropout: after each part.
+        mixer: a layer from D to D, such as `SelfAttention(D, num_heads, causal=True)` or `Recurrent(GRUCell(D, D))`.
+        inner_size: of the feedforward network.
+        cross: attention to a source; None: no source.
+        norm: "pre" or "post". nonlinearity: φ. dropout: after each sublayer.
 
-    State: its self-attention's.
+    State: the mixer's.
+
+    Raises:
+        ConfigError: a mixer that changes the size, or another norm.
     """
 
     def __init__(
         self,
-        size: int,
-        num_heads: int,
+        mixer: Layer,
         inner_size: int,
         *,
-        causal: bool,
-        source_size: int | None = None,
+        cross: CrossAttention | None = None,
         norm: Norm = "pre",
         nonlinearity: str = "relu",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(size, size, causal=causal)
+        size = mixer.input_size
+        super().__init__(size, size, causal=mixer.causal)
+        if mixer.output_size != size:
+            raise ConfigError(f"a block's mixer keeps the size of x: got {size} to {mixer.output_size}")
         if norm not in ("pre", "post"):
             raise ConfigError(f'norm must be "pre" or "post": got {norm!r}')
         self.norm = norm
-        self.attention = SelfAttention(size, num_heads, causal=causal)
-        self.cross = None if source_size is None else CrossAttention(size, source_size, num_heads)
+        self.mixer, self.cross = mixer, cross
         self.feedforward = Feedforward(size, inner_size, nonlinearity=nonlinearity, dropout=dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2 if self.cross is None else 3))
         self.dropout = Dropout(dropout)
@@ -85,72 +90,65 @@ class Block(Layer):
         """(B, T, D) -> (B, T, D). source: keys, values (see `CrossAttention.keys`) and lengths (B,)."""
         after: State = None
 
-        def attention(x: Tensor) -> Tensor:
+        def mix(x: Tensor) -> Tensor:
             nonlocal after
             y: Tensor
-            y, after = self.attention(x, state, lengths)
+            y, after = self.mixer(x, state, lengths)
             return y
 
-        parts: list[Callable[[Tensor], Tensor]] = [attention, self.feedforward]
+        sublayers: list[Callable[[Tensor], Tensor]] = [mix, self.feedforward]
         if self.cross is not None:
             assert source is not None
             key, value, source_lengths = source
             cross = self.cross
-            parts.insert(1, lambda x: cross(x, key, value, source_lengths))
-        for norm, part in zip(self.norms, parts, strict=True):
-            x = x + self.dropout(part(norm(x))) if self.norm == "pre" else norm(x + self.dropout(part(x)))
-        if lengths is not None:
-            x = x.masked_fill(~shapes.real(lengths, x.shape[1]).unsqueeze(2), 0)
-        return x, after
+            sublayers.insert(1, lambda x: cross(x, key, value, source_lengths))
+        for norm, f in zip(self.norms, sublayers, strict=True):
+            x = x + self.dropout(f(norm(x))) if self.norm == "pre" else norm(x + self.dropout(f(x)))
+        return _masked(x, lengths), after
+
+    def summary(self, state: State) -> Tensor:
+        """Refuse: the block adds to its mixer's output, which its state does not hold."""
+        raise NotImplementedError("a block keeps no summary: read the mean or the maximum of its outputs")
+
+
+class BlocksState(NamedTuple):
+    """The state of a stack of blocks: steps (B,), how many each sequence has read, and the state of each block."""
+
+    steps: Tensor
+    blocks: tuple[Any, ...]
 
 
 class Blocks(Layer):
-    """The way in, places, blocks on top of each other, and where norms stand before the parts a last one.
+    """A linear layer to size D, positions, a stack of blocks, and after pre-norm blocks a last norm.
 
     Args:
-        input_size: of x; where it is not D, a linear layer makes it so. size: D of y. num_blocks: L.
-        position, max_length: see Position.
-        causal, source_size, options: of each block.
+        input_size: of x; where it is D there is no linear layer. size: D.
+        blocks: from the lowest to the highest, all of size D; an iterator is read after the layers below are built.
+        position, max_length: see Position; None: no positions, as mixers that know the order need none.
 
-    State: a tuple with one state a block.
+    State: BlocksState; () where a block is not causal, because then a call is a whole sequence.
     """
 
     def __init__(
         self,
         input_size: int,
         size: int,
-        num_blocks: int,
+        blocks: Iterable[Block],
         *,
-        num_heads: int,
-        inner_size: int,
-        causal: bool,
-        source_size: int | None = None,
-        position: Literal["sinusoidal", "learned"] = "sinusoidal",
+        position: Literal["sinusoidal", "learned"] | None = "sinusoidal",
         max_length: int | None = None,
-        norm: Norm = "pre",
-        nonlinearity: str = "relu",
-        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, size, causal=causal)
+        super().__init__(input_size, size, causal=True)
         self.enter = Linear(input_size, size) if input_size != size else nn.Identity()
-        self.position = Position(size, position, max_length=max_length)
-        self.blocks = nn.ModuleList(
-            Block(
-                size,
-                num_heads,
-                inner_size,
-                causal=causal,
-                source_size=source_size,
-                norm=norm,
-                nonlinearity=nonlinearity,
-                dropout=dropout,
-            )
-            for _ in range(num_blocks)
-        )
-        self.norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+        self.position = None if position is None else Position(size, position, max_length=max_length)
+        self.max_length = max_length
+        stack = list(blocks)
+        self.blocks = nn.ModuleList(stack)
+        self.causal = all(block.causal for block in stack)
+        self.norm = nn.LayerNorm(size) if stack[-1].norm == "pre" else nn.Identity()
 
     def keys(self, outputs: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """What an encoder left, (B, S, source_size) -> keys and values for every block: once for a source."""
+        """Return keys and values of an encoder's outputs (B, S, source_size) for every block, once for a source."""
         return tuple(block.cross.keys(outputs) for block in self.blocks)  # type: ignore[operator, union-attr]
 
     def forward(
@@ -162,14 +160,23 @@ class Blocks(Layer):
         source_lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """(B, T, input_size) -> (B, T, D). keys: of the source, see `keys`; source_lengths: (B,)."""
-        states = state or [None] * len(self.blocks)
-        x = self.position(self.enter(x), states[0].length if state else None, lengths)
+        B, T = x.shape[:2]
+        steps, before = (None, [None] * len(self.blocks)) if not state else state
+        x = self.enter(x)
+        if self.position is not None:
+            x = self.position(x, steps, lengths)
         after = []
-        for i, (block, before) in enumerate(zip(self.blocks, states, strict=True)):
+        for i, (block, block_state) in enumerate(zip(self.blocks, before, strict=True)):
             source = None if keys is None else (*keys[i], source_lengths)
-            x, block_state = block(x, before, lengths, source)
+            x, block_state = block(x, block_state, lengths, source)
             after.append(block_state)
-        x = self.norm(x)
-        if lengths is not None:
-            x = x.masked_fill(~shapes.real(lengths, x.shape[1]).unsqueeze(2), 0)
-        return x, tuple(after) if self.causal else ()
+        x = _masked(self.norm(x), lengths)
+        if not self.causal:
+            return x, ()
+        read = torch.full((B,), T, device=x.device) if lengths is None else lengths.long()
+        return x, BlocksState(read if steps is None else steps + read, tuple(after))
+
+
+def _masked(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return x (B, T, D) with 0 at padded steps."""
+    return x if lengths is None else x.masked_fill(~shapes.real(lengths, x.shape[1]).unsqueeze(2), 0)

@@ -1,4 +1,4 @@
-"""Recurrent layers: a cell over time, two of them in opposite directions, and layers on top of each other."""
+"""Recurrent layers: a cell over time, two of them in opposite directions, and stacks of layers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.cells import Cell
+from unrolled.errors import ConfigError
 from unrolled.layers.dropout import Dropout, keep_mask
 from unrolled.layers.layer import Layer
-from unrolled.scan import scan
+from unrolled.scan import Zoneout, scan
 from unrolled.state import State
 
 __all__ = ["Bidirectional", "BothStates", "Recurrent", "Stacked", "set_backend"]
@@ -22,42 +23,73 @@ class Recurrent(Layer):
 
     Args:
         cell: the maths of one step, one of ours or your own.
-        reverse: read each row from its last real step to its first.
-        recurrent_dropout: share of h that is dropped on its way back into the gates in training, with one mask for all
-            steps of a call (Gal & Ghahramani 2016).
-        backend: what computes the scan, see unrolled.scan.
+        reverse: read each sequence from its last real step to its first.
+        recurrent_dropout: fraction of the state that is dropped on its way back into the gates in training, with one
+            mask for all steps of a call (Gal & Ghahramani 2016).
+        zoneout: probability that a unit of the state keeps its previous value at a step, see unrolled.scan.zoneout.
+        backend: the backend of the scan, see unrolled.scan.
 
     State: the cell's.
+
+    Raises:
+        ConfigError: recurrent dropout of a cell that feeds nothing back into its gates, or a zoneout outside [0, 1).
     """
 
     def __init__(
-        self, cell: Cell[Any, Any], *, reverse: bool = False, recurrent_dropout: float = 0.0, backend: str = "auto"
+        self,
+        cell: Cell[Any, Any],
+        *,
+        reverse: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(cell.input_size, cell.hidden_size, causal=not reverse)
-        self.cell, self.reverse, self.recurrent_dropout, self.backend = cell, reverse, recurrent_dropout, backend
+        super().__init__(cell.input_size, cell.output_size, causal=not reverse)
+        if recurrent_dropout and not cell.feedback:
+            raise ConfigError(f"{type(cell).__name__} feeds nothing back into its gates: remove recurrent_dropout")
+        if not 0 <= zoneout < 1:
+            raise ConfigError(f"zoneout must be at least 0 and below 1: got {zoneout}")
+        self.cell, self.reverse, self.backend = cell, reverse, backend
+        self.recurrent_dropout, self.zoneout = recurrent_dropout, zoneout
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, D) -> (B, T, H)."""
+        """(B, T, D) -> (B, T, output_size)."""
         return self.run(x, state, lengths, self.mask(x))
 
     def mask(self, x: Tensor) -> Tensor | None:
-        """Draw what h is multiplied with on its way back in, for all steps of one call: (B, H), or None."""
+        """Draw the recurrent dropout mask of one call, (B, H), or None."""
         if not self.training or self.recurrent_dropout == 0:
             return None
         return keep_mask(x, (x.shape[0], self.cell.hidden_size), self.recurrent_dropout)
 
     def run(self, x: Tensor, state: State, lengths: Tensor | None, mask: Tensor | None) -> tuple[Tensor, State]:
-        """As forward, with a mask that was drawn before: for a loop over steps."""
-        return scan(self.cell, x, state, lengths, reverse=self.reverse, mask=mask, backend=self.backend)
+        """Run the scan with a mask that was drawn before, as a loop over steps needs it."""
+        return scan(
+            self.cell,
+            x,
+            state,
+            lengths,
+            reverse=self.reverse,
+            mask=mask,
+            zoneout=self.scan_zoneout,
+            backend=self.backend,
+        )
+
+    @property
+    def scan_zoneout(self) -> Zoneout | None:
+        """The zoneout of a call in the present mode; None without one."""
+        return Zoneout(self.zoneout, self.training) if self.zoneout else None
 
     def summary(self, state: State) -> Tensor:
-        """The final h, (B, H)."""
-        h: Tensor = state.h
-        return h
+        """Return the cell's output at the final state, (B, output_size)."""
+        return self.cell.output(state)
 
     def extra_repr(self) -> str:
         """Options, for repr()."""
-        return f"reverse={self.reverse}, recurrent_dropout={self.recurrent_dropout}, backend={self.backend!r}"
+        return (
+            f"reverse={self.reverse}, recurrent_dropout={self.recurrent_dropout}, zoneout={self.zoneout}, "
+            f"backend={self.backend!r}"
+        )
 
 
 class BothStates(NamedTuple):
@@ -68,7 +100,7 @@ class BothStates(NamedTuple):
 
 
 class Bidirectional(Layer):
-    """Two recurrent layers, one from each end; y is both outputs side by side, and so is the summary.
+    """Two recurrent layers in opposite directions; y and the summary are the outputs of both, concatenated.
 
     Args:
         forward_layer, backward_layer: two Recurrent of equal input size, the second with reverse=True.
@@ -86,17 +118,17 @@ class Bidirectional(Layer):
         return torch.cat([y_forward, y_backward], dim=2), BothStates(after_forward, after_backward)
 
     def summary(self, state: State) -> Tensor:
-        """Both final states: the forward one's after the last step, the backward one's after the first, (B, 2H)."""
+        """Return both final outputs, the forward one after the last step, the backward one after the first: (B, 2H)."""
         return torch.cat(
             [self.forward_layer.summary(state.forward), self.backward_layer.summary(state.backward)], dim=1
         )
 
 
 class Stacked(Layer):
-    """Layers on top of each other, with dropout between them.
+    """A stack of layers, with dropout between them.
 
     Args:
-        layers: each takes what the one below puts out.
+        layers: each takes the outputs of the one below.
         dropout, variational: see Dropout; not after the last layer.
 
     State: a tuple with one state a layer.
@@ -114,8 +146,13 @@ class Stacked(Layer):
         y, others = self.above(y, states[1:], lengths)
         return y, (lowest, *others)
 
+    @property
+    def cells(self) -> list[Cell[Any, Any]]:
+        """The cells of its recurrent layers, from the lowest to the highest, of both directions."""
+        return [layer.cell for layer in self.layers.modules() if isinstance(layer, Recurrent)]
+
     def above(self, y: Tensor, states: Sequence[State], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
-        """What all layers but the lowest make of its y; their states."""
+        """Run all layers but the lowest on its outputs y -> the outputs of the highest, and their states."""
         after = []
         for layer, state in zip(list(self.layers)[1:], states, strict=True):
             y, state = layer(self.dropout(y), state, lengths)
@@ -123,7 +160,7 @@ class Stacked(Layer):
         return y, tuple(after)
 
     def summary(self, state: State) -> Tensor:
-        """The top layer's."""
+        """Return the summary of the highest layer."""
         top = self.layers[-1]
         assert isinstance(top, Layer)
         return top.summary(state[-1])

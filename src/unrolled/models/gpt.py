@@ -46,7 +46,7 @@ class GPTModel(Model):
         pairs = isinstance(inputs, Pairs)
         window = (PLACES if config.position == "learned" else None) if pairs else WINDOW
         self.blocks = blocks(self.input_size, config, causal=True, window=window, nonlinearity="gelu")
-        places = self.blocks.position.max_length
+        places = self.blocks.max_length
         if not pairs:
             self.max_length = places
         elif places is not None:  # <sep> and <bos> stand behind the source, in the same places
@@ -69,7 +69,7 @@ class GPTModel(Model):
 
     def remaining_length(self, lengths: Tensor) -> Tensor:
         """See Model: source, <sep> and target share their places."""
-        places = self.blocks.position.max_length
+        places = self.blocks.max_length
         return super().remaining_length(lengths) if places is None else places - 1 - lengths
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:

@@ -1,9 +1,9 @@
-"""The recurrent rows, elman, lstm and gru: embeddings or features, a stack of recurrent layers, a head.
+"""The recurrent models elman, lstm and gru: embeddings or features, a stack of recurrent layers, a head.
 
     x = E[ids];  y, state = layers(x);  logits = W read(y) + b
 
-read = last: what the final state says (both final states, where it reads in both directions); mean or max: the outputs
-of all real steps, pooled.
+read = last: the output at the final state (of both directions, where there are two); mean or max: the outputs of all
+real steps, pooled.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from typing import Any
 
 from torch import Tensor
 
-from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.cells import CELLS, Cell
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, nearest
 from unrolled.layers import Bag, Bidirectional, Head, Layer, Recurrent, Stacked
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
-__all__ = ["CELLS", "RecurrentModel", "make_cell", "make_layers"]
+__all__ = ["RECURRENT", "RecurrentModel", "make_cell", "make_layers"]
 
-CELLS: dict[str, tuple[type[Cell[Any, Any]], frozenset[str]]] = {  # name -> the cell and its own options
-    "elman": (ElmanCell, frozenset({"nonlinearity"})),
-    "lstm": (LSTMCell, frozenset({"forget_bias"})),
-    "gru": (GRUCell, frozenset()),
-}
+RECURRENT = frozenset({"hidden_size", "num_layers", "bidirectional", "cell"}) | frozenset(
+    {"dropout", "variational", "recurrent_dropout", "zoneout"}
+)
+"""The options that every stack of recurrent layers uses."""
 
 
 class RecurrentModel(Model):
@@ -34,24 +33,25 @@ class RecurrentModel(Model):
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses everything but the other cells' options,
             the window, and, where it answers at each step, read.
-        cell: "elman", "lstm" or "gru".
+        cells: the cells that this architecture may run, the default first; `config.cell` names another one of them.
     """
 
     def __init__(
-        self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, cell: str
+        self,
+        inputs: Inputs,
+        num_outputs: int,
+        config: ModelConfig,
+        answer: Answer = "once",
+        *,
+        cells: tuple[str, ...],
     ) -> None:
         super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
-        if cell not in CELLS:
-            raise ConfigError(f'cell "{cell}" is unknown{nearest(cell, CELLS)}; cells are {", ".join(CELLS)}')
-        uses = {"hidden_size", "num_layers", "bidirectional"}
-        uses |= {
-            "dropout",
-            "variational",
-            "recurrent_dropout",
-            *CELLS[cell][1],
-            *({"read"} if answer == "once" else ()),
-        }
-        self.refuse_unused(f"model {cell}", uses)
+        cell = config.cell or cells[0]
+        if cell not in cells:
+            raise ConfigError(f'model {cells[0]} runs cell {" or ".join(cells)}: got "{cell}"')
+        self.refuse_unused(
+            f"model {cells[0]}", RECURRENT | CELLS[cell].options | ({"read"} if answer == "once" else set())
+        )
 
         self.layers = make_layers(cell, self.input_size, config, bidirectional=config.bidirectional)
         size = self.layers.output_size
@@ -77,7 +77,7 @@ class RecurrentModel(Model):
 def make_layers(
     cell: str, input_size: int, config: ModelConfig, *, bidirectional: bool = False, reverse: bool = False
 ) -> Stacked:
-    """Build `config.num_layers` recurrent layers on top of each other, with the config's dropouts.
+    """Build a stack of `config.num_layers` recurrent layers, with the config's dropouts and zoneout.
 
     Args:
         cell: a key of CELLS. input_size: D of the lowest. bidirectional: two directions in each layer. reverse: all of
@@ -86,7 +86,7 @@ def make_layers(
 
     def direction(size: int, *, reverse: bool) -> Recurrent:
         made = make_cell(cell, size, config)
-        return Recurrent(made, reverse=reverse, recurrent_dropout=config.recurrent_dropout)
+        return Recurrent(made, reverse=reverse, recurrent_dropout=config.recurrent_dropout, zoneout=config.zoneout)
 
     layers: list[Layer] = []
     size = input_size
@@ -99,8 +99,23 @@ def make_layers(
     return Stacked(layers, dropout=config.dropout, variational=config.variational)
 
 
+def find_cell(name: str) -> type[Cell[Any, Any]]:
+    """Return the class of the cell called `name`.
+
+    Raises:
+        ConfigError: there is none; the nearest name is given.
+    """
+    if name not in CELLS:
+        raise ConfigError(f'cell "{name}" is unknown{nearest(name, CELLS)}; cells are {", ".join(CELLS)}')
+    return CELLS[name]
+
+
 def make_cell(name: str, input_size: int, config: ModelConfig) -> Cell[Any, Any]:
-    """Build the cell called `name` (a key of CELLS) with its own options from the config, where they are given."""
-    kind, own = CELLS[name]
-    options = {option: value for option in sorted(own) if (value := getattr(config, option)) is not None}
+    """Build the cell called `name` (a key of CELLS), with its own options from the config where they are set.
+
+    Raises:
+        ConfigError: there is no such cell; the nearest is named.
+    """
+    kind = find_cell(name)
+    options = {option: value for option in sorted(kind.options) if (value := getattr(config, option)) is not None}
     return kind(input_size, config.hidden_size, **options)

@@ -14,20 +14,25 @@ sequence learning with neural networks", 2014 (who read the source from its end)
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unrolled.cells import Cell
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import Additive, Bahdanau, Dot, General, Luong, Memory, Stacked
+from unrolled.layers import Additive, Bahdanau, Dot, General, Layer, Luong, Memory, Stacked
 from unrolled.layers.mlp import Linear
 from unrolled.models.model import Answer, Inputs, Model, Pairs, source_lengths
-from unrolled.models.recurrent import CELLS, make_layers
+from unrolled.models.recurrent import RECURRENT, find_cell, make_layers
 from unrolled.state import EncoderDecoderState, State
 
 __all__ = ["AttentionModel", "EncoderDecoderModel"]
+
+DEFAULT_CELL = "gru"
 
 
 class EncoderDecoderModel(Model):
@@ -42,9 +47,7 @@ class EncoderDecoderModel(Model):
     """
 
     name = "encoder_decoder"
-    uses = frozenset({"hidden_size", "num_layers", "bidirectional", "reverse_source", "cell", "tied"}) | frozenset(
-        {"dropout", "variational", "recurrent_dropout"}
-    )
+    uses = RECURRENT | {"reverse_source", "tied"}
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
         super().__init__(inputs, num_outputs, config, answer)
@@ -52,16 +55,15 @@ class EncoderDecoderModel(Model):
             raise ConfigError(
                 f"model {self.name} writes a target from a source: it takes Pairs and answers at each step"
             )
-        cell = config.cell or "gru"
-        self.refuse_unused(f"model {self.name}", self.uses | CELLS[cell][1])
+        cell = config.cell or DEFAULT_CELL
+        self.refuse_unused(f"model {self.name}", self.uses | find_cell(cell).options)
         if config.bidirectional and config.reverse_source:
             raise ConfigError("a bidirectional encoder reads from both ends: leave reverse_source out")
         self.encoder = make_layers(
             cell, self.input_size, config, bidirectional=config.bidirectional, reverse=config.reverse_source
         )
-        kind = CELLS[cell][0].State
         self.bridge = nn.ModuleList(
-            Bridge(kind, self.encoder.output_size, config.hidden_size) for _ in range(config.num_layers)
+            Bridge(self.encoder.cells[0], directions=2 if config.bidirectional else 1) for _ in range(config.num_layers)
         )
         self.decoder: Stacked | Bahdanau | Luong = self.make_decoder(cell)
         self.head = self.make_head(self.decoder.output_size)
@@ -79,10 +81,13 @@ class EncoderDecoderModel(Model):
         x = self.source_vectors(source)
         lengths = source_lengths(x, lengths)
         outputs, states = self.encoder(x, None, lengths)
-        if self.config.bidirectional:
-            states = tuple(_side_by_side(both) for both in states)
-        first = tuple(bridge(state) for bridge, state in zip(self.bridge, states, strict=True))
-        return self.first(Memory(outputs, (), lengths, states), first)
+        first = tuple(
+            bridge(state if self.config.bidirectional else (state,))
+            for bridge, state in zip(self.bridge, states, strict=True)
+        )
+        layers = [layer for layer in self.encoder.layers if isinstance(layer, Layer)]
+        summary = tuple(layer.summary(state) for layer, state in zip(layers, states, strict=True))
+        return self.first(Memory(outputs, (), lengths, summary), first)
 
     def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
         """Return the state in which decoding begins, from what the encoder has left and its layers' first states."""
@@ -149,22 +154,22 @@ class AttentionModel(EncoderDecoderModel):
 
 
 class Bridge(nn.Module):
-    """From a layer's final state to its decoder's first: a Linear and tanh for each field.
+    """From the final state of an encoder's layer to the initial state of the decoder's: a Linear and tanh for each leaf.
 
     Args:
-        kind: the cell's State. size: of a field of the encoder's, both directions of it. hidden_size: H.
+        cell: of both layers. directions: of the encoder's layer, whose states are concatenated.
     """
 
-    def __init__(self, kind: type[Any], size: int, hidden_size: int) -> None:
+    def __init__(self, cell: Cell[Any, Any], *, directions: int) -> None:
         super().__init__()
-        self.kind = kind
-        self.fields = nn.ModuleDict({name: Linear(size, hidden_size) for name in kind._fields})
+        self.kind, self.shapes = cell.State, tuple(cell.state_shapes())
+        sizes = {name: math.prod(shape) for name, shape in zip(cell.State._fields, self.shapes, strict=True)}
+        self.fields = nn.ModuleDict({name: Linear(directions * size, size) for name, size in sizes.items()})
 
-    def forward(self, state: State) -> State:
-        """Fields (B, size) -> fields (B, H)."""
-        return self.kind(*(self.fields[name](getattr(state, name)).tanh() for name in self.fields))
-
-
-def _side_by_side(both: Any) -> State:
-    """The states of two directions as one: each field (B, 2H)."""
-    return type(both.forward)(*(torch.cat(pair, dim=1) for pair in zip(both.forward, both.backward, strict=True)))
+    def forward(self, states: Sequence[State]) -> State:
+        """Final states, one a direction, leaves (B, …) -> the initial state, leaves (B, …)."""
+        leaves = []
+        for (name, linear), shape in zip(self.fields.items(), self.shapes, strict=True):
+            x = torch.cat([getattr(state, name).flatten(1) for state in states], dim=1)
+            leaves.append(linear(x).tanh().view(-1, *shape))
+        return self.kind(*leaves)

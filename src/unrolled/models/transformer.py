@@ -20,7 +20,7 @@ from torch import Tensor
 
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.layers import Bag, Blocks, Head, Memory, TiedHead
+from unrolled.layers import Bag, Block, Blocks, CrossAttention, Head, Memory, SelfAttention, TiedHead
 from unrolled.models.model import Answer, Inputs, Model, ModelState, Pairs, source_lengths
 from unrolled.state import EncoderDecoderState, State
 
@@ -62,7 +62,7 @@ class TransformerModel(Model):
             )
         places = PLACES if config.position == "learned" else None
         self.blocks = blocks(self.input_size, config, causal=False, window=places, nonlinearity="relu")
-        self.max_length = self.blocks.position.max_length
+        self.max_length = self.blocks.max_length
         self.decoder: Blocks | None = None
         if pairs:
             source_size, self.max_length, self.max_source_length = config.hidden_size, None, self.max_length
@@ -126,21 +126,36 @@ def head(model: Model) -> Head | TiedHead:
 
 
 def blocks(
-    input_size: int, config: ModelConfig, *, causal: bool, window: int | None, nonlinearity: str, **source: Any
+    input_size: int,
+    config: ModelConfig,
+    *,
+    causal: bool,
+    window: int | None,
+    nonlinearity: str,
+    source_size: int | None = None,
 ) -> Blocks:
-    """Build a stack of blocks as the config says; `window` and `nonlinearity` where it says nothing."""
+    """Build a stack of blocks with self-attention as the config says.
+
+    Args:
+        input_size: of x. causal: whether a step attends only to itself and the steps before it.
+        window, nonlinearity: defaults for options that the config leaves open.
+        source_size: D of the encoder whose outputs each block attends to; None: no source.
+    """
     size = config.hidden_size
     return Blocks(
         input_size,
         size,
-        config.num_layers,
-        num_heads=config.num_heads,
-        inner_size=config.feedforward_size or 4 * size,
-        causal=causal,
+        (
+            Block(
+                SelfAttention(size, config.num_heads, causal=causal),
+                config.feedforward_size or 4 * size,
+                cross=None if source_size is None else CrossAttention(size, source_size, config.num_heads),
+                norm=config.norm,
+                nonlinearity=config.nonlinearity or nonlinearity,
+                dropout=config.dropout,
+            )
+            for _ in range(config.num_layers)
+        ),
         position=config.position,
         max_length=config.window or window,
-        norm=config.norm,
-        nonlinearity=config.nonlinearity or nonlinearity,
-        dropout=config.dropout,
-        **source,
     )

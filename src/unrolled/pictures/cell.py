@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from unrolled import svg
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
-from unrolled.inside.diagrams import Diagram, Node, Value, Wire, load
+from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Value, Wire, load
 from unrolled.pictures.figure import Asked, Figure, chosen, heading, placed
 from unrolled.pictures.layers import Layer, asked_layer, recurrent, strongest
 from unrolled.pictures.matrix import number
@@ -29,8 +29,8 @@ BARS = 12  # places of a vector that are drawn; of a longer one, the largest
 
 
 def shows(trace: Trace) -> bool:
-    """Whether there is a recurrent layer."""
-    return bool(recurrent(trace))
+    """Return whether there is a recurrent layer whose cell has a diagram."""
+    return any(layer.cell in DIAGRAMS for layer in recurrent(trace))
 
 
 def draw(traces: Sequence[Trace], asked: Asked) -> Figure:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled.cells import CELLS, Cell
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.pictures.figure import Asked
 
 __all__ = ["TENSORS", "Layer", "asked_layer", "recurrent", "strongest"]
 
-TENSORS = {"elman": ("h",), "lstm": ("c", "f", "i", "g", "o", "h"), "gru": ("h", "z", "r", "n")}
-"""What there is to see in a layer over time, by cell, what it remembers first."""
+
+def _shown(cell: type[Cell[Any, Any]]) -> tuple[str, ...]:
+    """Return the tensors of a layer over time: its memory first (the last leaf of the state), the gate that keeps it."""
+    memory, *others = reversed(cell.State._fields)
+    gates = sorted(cell.gate_meanings, key=lambda gate: gate != cell.keeps)
+    return (memory, *gates, *others)
+
+
+TENSORS = {name: _shown(cell) for name, cell in CELLS.items()}
+"""The tensors of a recurrent layer that are drawn over time, by cell; its memory first."""
 
 
 class Layer(NamedTuple):
@@ -40,7 +49,7 @@ def recurrent(trace: Trace) -> list[Layer]:
     """Return the recurrent layers, in the order of the trace."""
     found = []
     for name in trace:
-        match = re.fullmatch(r"((?:(encoder|decoder)\.)?(elman|lstm|gru)\.l\d+(?:\.reverse)?)\.h", name)
+        match = re.fullmatch(rf"((?:(encoder|decoder)\.)?({'|'.join(CELLS)})\.l\d+(?:\.reverse)?)\.h", name)
         if match:
             layer, part, cell = match.groups()
             about = trace.about

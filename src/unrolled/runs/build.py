@@ -24,5 +24,5 @@ def build(name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, a
     """
     architecture = lineage.architecture(name)
     module, _, kind = architecture.path.partition(":")
-    options = {"cell": architecture.cell} if architecture.cell else {}
+    options = {"cells": architecture.cells} if architecture.cells else {}
     return cast(Model, getattr(importlib.import_module(module), kind)(inputs, num_outputs, config, answer, **options))

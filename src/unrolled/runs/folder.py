@@ -192,7 +192,7 @@ def read(folder: Path) -> Files:
     if manifest.labels and record.data.majority not in manifest.labels:
         raise CheckpointError(f"{folder / 'run.json'} is not ours: its majority is none of the labels")
     try:
-        weights = safetensors.torch.load(files["model.safetensors"])
+        weights = older.current_weights(safetensors.torch.load(files["model.safetensors"]))
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
     text = files[preprocessor].decode()
@@ -208,7 +208,7 @@ def read_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
     paths = [path for pattern in SNAPSHOTS for path in folder.glob(pattern)]
     names = {int(path.stem.removeprefix("update-")): path.relative_to(folder).as_posix() for path in paths}
     files = atomic.read(folder, names.values())
-    return {update: safetensors.torch.load(files[names[update]]) for update in sorted(names)}
+    return {update: older.current_weights(safetensors.torch.load(files[names[update]])) for update in sorted(names)}
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:

@@ -1,15 +1,18 @@
 """Runs of earlier format versions, as the present one writes them.
 
 1  a window that was not set was 16; since version 2 it is None
-2  the model's name was `row`, splits were `parts`, fractions `share`, and some settings had other names
+2  a block's mixer was `attention`; the model's name was `row`, splits were `parts`, fractions `share`, and some settings had other names
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["current"]
+from torch import Tensor
+
+__all__ = ["current", "current_weights"]
 
 SETTINGS = {  # by section: the old name and the new one
     "data": {"valid_share": "valid_fraction", "test_share": "test_fraction", "cut": "truncate"},
@@ -33,6 +36,11 @@ def current(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[dic
         record["result"] = _renamed(result, RESULT)
     manifest["format_version"] = 3
     return manifest, record
+
+
+def current_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of an older version by their present names."""
+    return {re.sub(r"(blocks\.\d+\.)attention\.", r"\1mixer.", name): value for name, value in weights.items()}
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

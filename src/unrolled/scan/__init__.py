@@ -26,9 +26,10 @@ from unrolled.errors import BackendError, ConfigError
 from unrolled.kernels import freeze, native, operators  # noqa: F401  (operators: what torch.compile knows)
 from unrolled.kernels.freeze import frozen
 from unrolled.scan import fused, reference, torch
+from unrolled.scan.zoneout import Zoneout
 from unrolled.state import State, leaves, like
 
-__all__ = ["BACKENDS", "Backend", "Condition", "choose", "conditions", "frozen", "scan"]
+__all__ = ["BACKENDS", "Backend", "Condition", "Zoneout", "choose", "conditions", "frozen", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
 BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them
@@ -44,29 +45,33 @@ class Condition(NamedTuple):
 
 # What a choice depends on: the cell, and whether there is a recurrent mask, an edit of the gates, a backend asked
 # for by name. Plain arguments and loops: a single step of a small cell takes as long as ten such lines.
-_Holds = Callable[[Cell[Any, Any], bool, bool, bool], bool]
+_Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
 
 
-def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     """Whether the cell is exactly one of ours, with its parameters: an edited copy must not be computed by its twin."""
     parameters = torch.CELLS.get(type(cell))
     return parameters is not None and cell._parameters.keys() >= parameters
 
 
-def _unmasked(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _unmasked(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     return not masked
 
 
-def _unedited(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _unedited(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     return not edited
 
 
-def _on_cpu(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _unzoned(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
+    return not zoned
+
+
+def _on_cpu(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     weight = cell._parameters.get("weight_h")
     return weight is not None and weight.is_cpu
 
 
-def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     weight = cell._parameters.get("weight_h")
     if weight is None or weight.dtype is FLOAT32:
         return weight is not None
@@ -77,7 +82,8 @@ def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) 
 
 _TWINS = ", ".join(cell.__name__ for cell in torch.CELLS)
 _PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
-_UNEDITED = ("gates that nobody edits", _unedited)
+_UNEDITED = ("gates that are not edited", _unedited)
+_UNZONED = ("no zoneout", _unzoned)
 
 # What each backend needs: of the machine, and of a call. In the order in which auto tries them.
 _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
@@ -89,24 +95,25 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
     "fused": (
         _PLAIN,
         _UNEDITED,
+        _UNZONED,
         ("weights on the CPU", _on_cpu),
         (
             "weights in float32 (or in bfloat16 where no gradient is wanted, or in float64 when asked for by name)",
             _in_float32,
         ),
     ),
-    "torch": (_PLAIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED),
+    "torch": (_PLAIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED, _UNZONED),
     "reference": (),
 }
 
 
-def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, forced: bool) -> bool:
+def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     """Whether all conditions hold."""
     for _, here in _MACHINE[backend]:
         if not here():
             return False
     for _, holds in _CALL[backend]:  # noqa: SIM110
-        if not holds(cell, masked, edited, forced):
+        if not holds(cell, masked, edited, zoned, forced):
             return False
     return True
 
@@ -117,6 +124,7 @@ def conditions(
     *,
     masked: bool = False,
     edited: bool = False,
+    zoned: bool = False,
     forced: bool = False,
 ) -> list[Condition]:
     """Return what `backend` needs to run `cell` (with or without a recurrent mask, with or without an edit).
@@ -126,14 +134,14 @@ def conditions(
     found = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
     if cell is not None:
         found += [
-            Condition(needs.format(type(cell).__name__), holds(cell, masked, edited, forced))
+            Condition(needs.format(type(cell).__name__), holds(cell, masked, edited, zoned, forced))
             for needs, holds in _CALL[backend]
         ]
     return found
 
 
 def choose(
-    backend: str, cell: Cell[Any, Any], *, masked: bool = False, edited: bool = False
+    backend: str, cell: Cell[Any, Any], *, masked: bool = False, edited: bool = False, zoned: bool = False
 ) -> Literal["reference", "torch", "fused"]:
     """Return the backend that will run.
 
@@ -145,9 +153,9 @@ def choose(
         raise ConfigError(f'backend must be one of {", ".join(_NAMES)}: got "{backend}"')
     forced = backend != "auto"
     for name in (backend,) if forced else BACKENDS:
-        if _can(name, cell, masked, edited, forced):
+        if _can(name, cell, masked, edited, zoned, forced):
             return name  # type: ignore[return-value]
-    found = conditions(backend, cell, masked=masked, edited=edited, forced=True)
+    found = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True)
     missing = "; ".join(c.needs for c in found if not c.holds)
     raise BackendError(f'backend "{backend}" cannot run here: it needs {missing}. Use backend "auto"')
 
@@ -161,6 +169,7 @@ def scan(
     reverse: bool = False,
     mask: Tensor | None = None,
     edit: Callable[[Any], Any] | None = None,
+    zoneout: Zoneout | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, State]:
     """Run a cell over time.
@@ -187,23 +196,27 @@ def scan(
     if lengths is not None:
         shapes.check_lengths(lengths, B, T)
     if mask is not None:
+        if not cell.feedback:
+            raise ConfigError(f"{type(cell).__name__} feeds nothing back into its gates: remove recurrent_dropout")
         shapes.check("mask", mask, "BH", B=B, H=cell.hidden_size)
     if state is None:
         state = cell.initial(x)
-    elif state.h.shape != (B, cell.hidden_size):
-        shapes.check("state.h", state.h, "BH", B=B, H=cell.hidden_size)
-    kept = freeze.of(cell) if edit is None and backend in ("auto", "fused") else None
+    else:
+        cell.check(state, B)
+    kept = freeze.of(cell) if edit is None and zoneout is None and backend in ("auto", "fused") else None
     if kept is not None:  # it was chosen when it was packed
         y, h, c = kept.run(reverse, x, lengths, mask, state.h, state.c if kept.lstm else None)
         return y, cell.State(h) if c is None else cell.State(h, c)
-    chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None)
+    chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None, zoned=zoneout is not None)
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
     if is_autocast_enabled(x.device.type):  # states and sums stay in float32, as they do in the fused scan
         full = like(state, [leaf.float() for leaf in leaves(state)])
         mask = mask if mask is None else mask.float()
         with autocast(x.device.type, enabled=False):
-            return scan(cell, x.float(), full, lengths, reverse=reverse, mask=mask, edit=edit, backend=chosen)
+            return scan(
+                cell, x.float(), full, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout, backend=chosen
+            )
     if chosen == "torch":
         return torch.scan(cell, x, state, lengths, reverse=reverse)
-    return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit)
+    return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout)

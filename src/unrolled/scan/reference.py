@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from unrolled.cells import Cell
+from unrolled.scan.zoneout import Zoneout
 from unrolled.shapes import real
 from unrolled.state import State, hold
 
-__all__ = ["scan"]
+__all__ = ["scan", "step"]
 
 
 def scan(
@@ -24,21 +25,35 @@ def scan(
     reverse: bool,
     mask: Tensor | None,
     edit: Callable[[Any], Any] | None,
+    zoneout: Zoneout | None = None,
 ) -> tuple[Tensor, State]:
-    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step.
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, O) and the state after each sequence's last real step.
 
-    `reverse` runs from the last step to the first; padding stands right all the same, and is passed over. `mask` (B, H)
-    multiplies h where it enters the gates. `edit` changes the gates of every step before they act.
+    `reverse` runs from the last step to the first; padding stands right all the same, and is skipped. `mask` multiplies
+    the leaves of the state that return into the gates. `edit` changes the gates of every step before they act.
     """
     B, T = x.shape[:2]
     is_real = None if lengths is None else real(lengths, T).unbind(1)
     x_gates = cell.project(x).unbind(1)  # once, not by x_gates[:, t]: its backward would be quadratic in T
     ys: list[Tensor] = [x.new_empty(0)] * T
     for t in reversed(range(T)) if reverse else range(T):
-        seen = state if mask is None else state._replace(h=state.h * mask)
+        seen = state if mask is None else _masked(cell, state, mask)
         gates = cell.gates(x_gates[t], seen)
-        y, after = cell.advance(gates if edit is None else edit(gates), state)
+        y, after = step(cell, gates if edit is None else edit(gates), state, zoneout)
         if is_real is not None:
             y, after = y.masked_fill(~is_real[t].unsqueeze(1), 0), hold(is_real[t], after, state)
         ys[t], state = y, after
-    return torch.stack(ys, dim=1) if T else x.new_zeros(B, 0, cell.hidden_size), state
+    return torch.stack(ys, dim=1) if T else x.new_zeros(B, 0, cell.output_size), state
+
+
+def step(cell: Cell[Any, Any], gates: Any, state: State, zoneout: Zoneout | None) -> tuple[Tensor, State]:
+    """Return y and the state after one step with these gates."""
+    y, after = cell.advance(gates, state)
+    if zoneout is None:
+        return y, after
+    after = zoneout.mix(after, state)
+    return cell.output(after), after
+
+
+def _masked(cell: Cell[Any, Any], state: State, mask: Tensor) -> State:
+    return state._replace(**{name: getattr(state, name) * mask for name in cell.feedback})

@@ -1,25 +1,29 @@
-"""Replay: every gate and state of a scan that has already run, from x and what the fast path returned.
+"""Replay: every gate and state of a scan that has run, from x and the outputs that the fast backend returned.
 
-What the gates said depends on x and on the h before each step, and both are known: all steps go through the gates at
-once, in two products. Only what is no output, the LSTM's c, is walked through step by step, place by place.
+The gates depend on x and on the leaves of the state that return into them. Where these are the outputs, they are known,
+and all steps go through the gates at once, in two products; only the other leaves (an LSTM's c) are computed step by
+step, elementwise. A cell with another kind of feedback is run again, step by step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from unrolled.cells import Cell
+from unrolled.scan.reference import step
+from unrolled.scan.zoneout import Zoneout
 from unrolled.shapes import real
 from unrolled.state import State, hold
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "before", "replay"]
 
 
 class Replay(NamedTuple):
-    """What happened inside: the cell's gates and its states after each step, each (B, T, H), 0 at padded steps."""
+    """The cell's gates, and its states after each step, each (B, T, …), 0 at padded steps."""
 
     gates: Any
     states: Any
@@ -33,60 +37,83 @@ def replay(
     lengths: Tensor | None = None,
     *,
     reverse: bool = False,
+    zoneout: Zoneout | None = None,
 ) -> Replay:
     """Return the gates and states of every step of `y, _ = scan(cell, x, state, lengths, reverse=reverse)`.
 
-    Differentiable in x, y, the state and the cell's weights. Of the state, the cell's gates may look at h alone.
+    Differentiable in x, y, the state and the cell's weights.
 
     Args:
         cell: the cell that was run.
-        x: (B, T, D). y: (B, T, H), what the scan returned for it.
-        state: what the scan began with. lengths: (B,). reverse: as they were given to the scan.
+        x: (B, T, D). y: (B, T, O), the outputs of the scan.
+        state: the initial state. lengths: (B,). reverse, zoneout: the arguments of the scan; of zoneout only that of
+            evaluation can be replayed, since the draws of training are not kept.
     """
     T = y.shape[1]
     state = cell.initial(x) if state is None else state
-    is_real = None if lengths is None else real(lengths, T).unsqueeze(2)  # (B, T, 1)
-    before = _before(y, state.h.unsqueeze(1), lengths, reverse)
-    others = [name for name in cell.State._fields if name != "h"]
-    gates = cell.gates(cell.project(x), cell.State(**{"h": before, **dict.fromkeys(others)}))
-    if is_real is not None:
-        gates = _make(gates, [value.masked_fill(~is_real, 0) for value in gates])
-    if not others:
-        return Replay(gates, cell.State(y))
-    after = _walk(cell, gates, before, state, is_real, reverse)
-    return Replay(gates, cell.State(**{"h": y, **{name: after[name] for name in others}}))
+    is_real = None if lengths is None else real(lengths, T)  # (B, T)
+    others = [name for name in cell.State._fields if name != cell.emits]
+    if set(cell.feedback) <= {cell.emits}:
+        known = dict.fromkeys(cell.State._fields)
+        if cell.feedback:
+            known[cell.feedback[0]] = before(y, cell.output(state).unsqueeze(1), lengths, reverse)
+        gates = cell.gates(cell.project(x), cell.State(**known))
+        if is_real is not None:
+            gates = _make(gates, [_only(value, is_real) for value in gates])
+        if not others:
+            return Replay(gates, cell.State(y))
+        steps = [_make(gates, step) for step in zip(*(value.unbind(1) for value in gates), strict=True)]
+    else:
+        steps = None
+    order = list(reversed(range(T)) if reverse else range(T))
+    return _stepwise(cell, x, state, steps, is_real, order, zoneout)
 
 
-def _before(y: Tensor, h0: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
-    """(B, T, H) and h0 (B, 1, H) -> the h that each step saw, (B, T, H)."""
+def before(y: Tensor, y0: Tensor, lengths: Tensor | None = None, reverse: bool = False) -> Tensor:
+    """Return the output before each step, (B, T, O), from the outputs y (B, T, O) and that before the first, (B, 1, O)."""
     T = y.shape[1]
     if not reverse:
-        return torch.cat([h0, y[:, :-1]], dim=1)[:, :T]
-    before = torch.cat([y[:, 1:], h0], dim=1)[:, :T]
+        return torch.cat([y0, y[:, :-1]], dim=1)[:, :T]
+    found = torch.cat([y[:, 1:], y0], dim=1)[:, :T]
     if lengths is None:
-        return before
-    first = torch.arange(T, device=y.device) == lengths.unsqueeze(1) - 1  # each row's last real step is read first
-    return torch.where(first.unsqueeze(2), h0, before)
+        return found
+    first = torch.arange(T, device=y.device) == lengths.unsqueeze(1) - 1  # a sequence's last real step is read first
+    return torch.where(first.unsqueeze(2), y0, found)
 
 
-def _walk(
-    cell: Cell[Any, Any], gates: Any, before: Tensor, state: State, is_real: Tensor | None, reverse: bool
-) -> dict[str, Tensor]:
-    """Every field of the state after every step, by name, each (B, T, H): `advance` again, with the h that was seen."""
-    T = before.shape[1]
-    steps = [_make(gates, step) for step in zip(*(value.unbind(1) for value in gates), strict=True)]
-    seen = before.unbind(1)
-    states: list[State] = [state] * T
-    for t in reversed(range(T)) if reverse else range(T):
-        _, after = cell.advance(steps[t], state._replace(h=seen[t]))
+def _stepwise(
+    cell: Cell[Any, Any],
+    x: Tensor,
+    state: State,
+    steps: Sequence[Any] | None,
+    is_real: Tensor | None,
+    order: Sequence[int],
+    zoneout: Zoneout | None,
+) -> Replay:
+    """Run the cell again over the steps in this order; `steps` has the gates of each step where they are known."""
+    if not order:
+        nothing = cell.State(*(leaf.unsqueeze(1)[:, :0] for leaf in state))
+        return Replay(cell.gates(cell.project(x), nothing), nothing)
+    x_gates = () if steps is not None else cell.project(x).unbind(1)
+    gates: list[Any] = [None] * len(order)
+    states: list[State] = [None] * len(order)
+    for t in order:
+        gates[t] = cell.gates(x_gates[t], state) if steps is None else steps[t]
+        _, after = step(cell, gates[t], state, zoneout)
         state = states[t] = after if is_real is None else hold(is_real[:, t], after, state)
-    found = {
-        name: torch.stack([s[i] for s in states], dim=1) if T else before.new_zeros(before.shape)
-        for i, name in enumerate(cell.State._fields)
-    }
-    return found if is_real is None else {name: value.masked_fill(~is_real, 0) for name, value in found.items()}
+    every = [
+        _make(values[0], [torch.stack(leaf, dim=1) for leaf in zip(*values, strict=True)]) for values in (gates, states)
+    ]
+    if is_real is not None:
+        every = [_make(values, [_only(value, is_real) for value in values]) for values in every]
+    return Replay(*every)
+
+
+def _only(value: Tensor, is_real: Tensor) -> Tensor:
+    """Return a value of every step, (B, T, …), with 0 where a step is padding."""
+    return value.masked_fill(~is_real.view(*is_real.shape, *[1] * (value.dim() - 2)), 0)
 
 
 def _make(like: Any, values: Any) -> Any:
-    """A tuple of the same type with other values."""
+    """Return a tuple of the same type with other values."""
     return type(like)._make(values) if hasattr(like, "_make") else tuple(values)
