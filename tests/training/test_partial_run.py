@@ -196,7 +196,7 @@ def test_it_can_be_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run = api.resume(interrupted(tmp_path, monkeypatch), finish=True)
     training = run.record["training"]
     assert (training["updates"], training["planned"]) == (6, UPDATES)
-    assert training["stopped"] == "ended early, when asked to"
+    assert training["stopped"] == "ended early, as requested"
     assert run.metrics[-1]["valid_loss_nats"] > 0
     assert api.load(tmp_path / "run").decode("so fine")
 

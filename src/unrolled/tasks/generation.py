@@ -23,7 +23,7 @@ from unrolled.runs.generation import GenerationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run, absolute
 from unrolled.training import generation
-from unrolled.training.loop import Loader
+from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from unrolled.data.encoding.batches import Batches
 from unrolled.decoding import Readable, probabilities
 from unrolled.models import Model
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
 __all__ = ["ClassificationLoader", "balanced", "loss_nats", "score", "score_of"]

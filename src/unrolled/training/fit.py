@@ -23,9 +23,10 @@ from unrolled.runs.preprocessor import inputs_of
 from unrolled.runs.run import Run, absolute
 from unrolled.training import tensorboard
 from unrolled.training.limit import updates_within
-from unrolled.training.loop import Trainer, seed_of
+from unrolled.training.loop import Trainer
 from unrolled.training.partial_run import PartialRun
 from unrolled.training.progress import Event, Outcome
+from unrolled.training.seeds import seed_of
 from unrolled.training.start import Start
 from unrolled.training.task import Task
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import BOS, PAD
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 
 __all__ = ["Streams", "Windows", "loss_nats"]
 

@@ -11,6 +11,7 @@ import time
 
 from unrolled.training.loop import Trainer
 from unrolled.training.progress import Progress
+from unrolled.training.trainer_state import restore, state_tensors
 
 __all__ = ["updates_within"]
 
@@ -26,14 +27,14 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
         seconds: for all, what is measured here included.
     """
     began = time.perf_counter()
-    start = {name: value.clone() for name, value in trainer.state_tensors().items()}
+    start = {name: value.clone() for name, value in state_tensors(trainer).items()}
     planned = trainer.progress.updates
     trainer.model.train()
     mean_seconds(trainer, WARM, seconds)
     an_update = mean_seconds(trainer, MEASURED, seconds)
     trainer.evaluate()
     an_evaluation = trainer.progress.seconds["evaluation"]
-    trainer.restore(Progress(planned), start)
+    restore(trainer, Progress(planned), start)
     left = seconds - (time.perf_counter() - began) - an_evaluation  # the last update is evaluated, too
     found = left / an_update
     for _ in range(3):  # how often it is evaluated may depend on how many updates there are

@@ -37,6 +37,7 @@ from unrolled.training.checkpoint import Checkpoint
 from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
 from unrolled.training.progress import Event
+from unrolled.training.trainer_state import restore, state_tensors
 
 if TYPE_CHECKING:
     from unrolled.training.fit import Prepared
@@ -117,7 +118,7 @@ class PartialRun:
         self.metrics = [json.loads(line) for line in lines.splitlines()]
         changed = []
         if found is not None:
-            trainer.restore(found.progress, found.tensors)
+            restore(trainer, found.progress, found.tensors)
             changed = [
                 f"{what} was {was}, is {self.build.get(what)}"
                 for what, was in found.build.items()
@@ -146,7 +147,7 @@ class PartialRun:
         began = time.perf_counter()
         path = self.folder / "metrics.jsonl"
         metrics = path.read_bytes() if path.exists() else b""
-        tensors = trainer.state_tensors()
+        tensors = state_tensors(trainer)
         found = Checkpoint(copy.deepcopy(trainer.progress), tensors, metrics, self.build)
         try:
             checkpoint.write(self.checkpoints, found)
@@ -207,7 +208,7 @@ class PartialRun:
         if time.perf_counter() - self._saved < LEAST_SECONDS:
             return False
         if self._size is None:
-            self._size = _size(trainer.state_tensors())
+            self._size = _size(state_tensors(trainer))
         return progress.seconds["checkpoint"] + self._size / self._rate <= SHARE * progress.total_seconds
 
     def _save_snapshot(self, trainer: Trainer) -> None:

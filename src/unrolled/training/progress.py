@@ -103,6 +103,22 @@ class Progress:
     since: Since = field(default_factory=Since)
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
+    def add_evaluation(self, loss_nats: float, plateau_patience: int | None) -> bool:
+        """Count an evaluation and return whether it is the best so far.
+
+        Args:
+            loss_nats: on the validation split.
+            plateau_patience: evaluations without improvement after which the learning rate is reduced; None: never.
+        """
+        if self.best_loss_nats is None or loss_nats < self.best_loss_nats:
+            self.best_loss_nats, self.best_update = loss_nats, self.update
+            self.worse = self.flat = 0
+            return True
+        self.worse, self.flat = self.worse + 1, self.flat + 1
+        if plateau_patience is not None and self.flat >= plateau_patience:
+            self.reductions, self.flat = self.reductions + 1, 0
+        return False
+
 
 @dataclass(frozen=True)
 class Outcome:

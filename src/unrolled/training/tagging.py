@@ -13,7 +13,7 @@ from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.models import Model
 from unrolled.training import classification
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
 __all__ = ["TaggingLoader", "loss_nats", "score"]

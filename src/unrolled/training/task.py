@@ -18,7 +18,7 @@ from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
-from unrolled.training.loop import Loader
+from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 
 __all__ = ["OF_PAIRS", "Task"]

@@ -12,7 +12,7 @@ from unrolled.data.encoding.batches import Batches
 from unrolled.data.encoding.pairs import PairSequences
 from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.models import Model
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
 __all__ = ["TranslationLoader", "score"]
