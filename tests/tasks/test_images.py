@@ -47,7 +47,7 @@ def test_saved_and_loaded_it_answers_with_the_same_bits(name: str, by: str, tmp_
     assert [a.probabilities for a in loaded.decode(pixels)] == [a.probabilities for a in run.decode(pixels)]
     assert not (tmp_path / "run" / "tokenizer.json").exists()
     assert "image-classification" in (tmp_path / "run" / "README.md").read_text()
-    with pytest.raises(AttributeError, match="has no one tokenizer"):
+    with pytest.raises(AttributeError, match="has no single tokenizer"):
         _ = run.tokenizer
 
 

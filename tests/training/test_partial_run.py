@@ -224,7 +224,7 @@ def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(DataError, match=r"(?s)data.csv: the \w+ split is not the one .*: rows was \d+, is \d+; finger"):
         api.resume(folder)
     (tmp_path / "data.csv").unlink()
-    with pytest.raises(DataError, match="the data of the training are there no more"):
+    with pytest.raises(DataError, match="the data of the training no longer exist"):
         api.resume(folder)
     write_csv(tmp_path / "data.csv")
     assert api.resume(folder).path == folder
