@@ -388,7 +388,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
             with pytest.raises(CheckpointError) as refused:
                 api.train(tmp_path / "data.csv", out=tmp_path / "run", overwrite=True, **SETTINGS)
         assert "update-10 cannot be written: No space left on device" in str(refused.value)
-        assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(refused.value)
+        assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(
+            refused.value
+        )
         assert bits(api.resume(tmp_path / "run")) == bits(alone)
         room += 1
 
@@ -452,7 +454,9 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before(
     with pytest.raises(TrainingError) as refused:
         api.train(pairs(), out=tmp_path / "run", **SETTINGS)
     assert str(refused.value).startswith("update 9: ")
-    assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(refused.value)
+    assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(
+        refused.value
+    )
     assert checkpoint.updates(tmp_path / "run.partial" / "checkpoints") == [5]
     monkeypatch.undo()
     assert api.resume(tmp_path / "run", pairs(), finish=True).record["training"]["updates"] == 6

@@ -1,4 +1,4 @@
-"""Training: the loop, the optimiser and its schedule, and what a finished run is."""
+"""Training: batches, the step, the loop, the optimiser and its schedule, checkpoints."""
 
 from unrolled.runs.run import Run
 from unrolled.training.batch import Batch, Loader

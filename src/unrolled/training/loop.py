@@ -42,7 +42,7 @@ class Callback(Protocol):
     def after_update(self, trainer: Trainer) -> None:
         """Write all that is due; called after every update, when its event has been reported."""
 
-    def leave(self, trainer: Trainer, signal: int) -> None:
+    def on_signal(self, trainer: Trainer, signal: int) -> None:
         """Save all and raise Interrupted; called after the update in which a signal arrived, if more would follow."""
 
 
@@ -123,7 +123,7 @@ class Trainer:
                 if callback is not None:
                     with self._clock("checkpoint"):
                         if number is not None and stopped is None:
-                            callback.leave(self, number)
+                            callback.on_signal(self, number)
                         callback.after_update(self)
         finally:
             progress.total_seconds = time.perf_counter() - began

@@ -43,7 +43,7 @@ from unrolled.training.trainer_state import restore, state_tensors
 
 __all__ = ["PartialRun", "resume_partial", "start_partial"]
 
-SHARE = 0.02  # the largest fraction of the training's time that checkpoints take
+MAX_FRACTION = 0.02  # the largest fraction of the training's time that checkpoints take
 LEAST_SECONDS = 10.0  # between two checkpoints
 BYTES_A_SECOND = 2e8  # a checkpoint's speed of writing, hashing and reading back, until one has been measured
 SNAPSHOTS = 10
@@ -165,7 +165,7 @@ class PartialRun:
         self._saved = time.perf_counter()
         self._size, self._rate = None, _size(tensors) / max(self._saved - began, 1e-9)
 
-    def leave(self, trainer: Trainer, signal: int) -> None:
+    def on_signal(self, trainer: Trainer, signal: int) -> None:
         """Write a checkpoint and raise Interrupted with the commands that resume or end the training.
 
         Raises:
@@ -192,7 +192,10 @@ class PartialRun:
         newest = next(iter(checkpoint.updates(self.checkpoints)), None)
         if newest is None:
             return "There is no checkpoint yet"
-        return f"The checkpoint after update {newest:,} is untouched: resume from it with `{self.command}`, or end with --finish"
+        return (
+            f"The checkpoint after update {newest:,} is untouched: resume from it with `{self.command}`, "
+            "or end with --finish"
+        )
 
     def publish(self, files: dict[str, bytes]) -> None:
         """Turn the folder into that of the finished run: write the run's files and rename it.
@@ -208,7 +211,7 @@ class PartialRun:
             shutil.rmtree(self.run / name, ignore_errors=True)
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Return whether to write a checkpoint: as configured, or some time after the last one and within SHARE."""
+        """Return whether to write a checkpoint: as configured, or some time after the last one and within MAX_FRACTION."""
         progress = trainer.progress
         if self.config.checkpoint_every is not None:
             return progress.update % self.config.checkpoint_every == 0
@@ -216,7 +219,7 @@ class PartialRun:
             return False
         if self._size is None:
             self._size = _size(state_tensors(trainer))
-        return progress.seconds["checkpoint"] + self._size / self._rate <= SHARE * progress.total_seconds
+        return progress.seconds["checkpoint"] + self._size / self._rate <= MAX_FRACTION * progress.total_seconds
 
     def _save_snapshot(self, trainer: Trainer) -> None:
         path = self.folder / "snapshots" / f"update-{trainer.progress.update}.safetensors"
