@@ -177,7 +177,7 @@ def test_images_have_defaults_of_their_own_and_what_is_given_goes_before_them() 
         ({"embedding_size": 9}, "model gru does not use embedding_size"),
         ({"model": "feedforward", "by": "row"}, "model feedforward reads an image at once: by image; got by row"),
         ({"by": "image"}, "model gru reads an image step by step: by row, column or pixel; got by image"),
-        ({"model": "feedforward", "read": "max"}, "an image at once does not use read"),
+        ({"model": "feedforward", "read": "max"}, "a model that reads an image at once does not use read"),
         ({"model": "feedforward", "variational": True}, "model feedforward does not use variational"),
         ({"task": "generate", "by": "row"}, "task generate of images does not use by"),
     ],

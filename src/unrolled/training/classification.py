@@ -59,7 +59,7 @@ def loss_nats(
 
 
 def balanced(targets: Tensor, num_classes: int) -> Tensor:
-    """Return the weights N / (K n_k) of K classes, (K,): equal sums for all classes, and a mean of 1 over the examples."""
+    """Return the weights N / (K n_k) of K classes, (K,): every class has the same sum, and an example 1 on average."""
     return len(targets) / (num_classes * torch.bincount(targets, minlength=num_classes))
 
 

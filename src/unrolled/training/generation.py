@@ -34,10 +34,9 @@ class Streams:
     """
 
     def __init__(self, ids: Integers, *, streams: int, chunk: int, device: torch.device) -> None:
+        # a view (B, N // B): nothing is read yet
         B = min(streams, max(1, len(ids) // chunk))
-        self.tokens: Integers = np.asarray(ids[: len(ids) // B * B]).reshape(
-            B, -1
-        )  # (B, N // B), a view: nothing is read yet
+        self.tokens: Integers = np.asarray(ids[: len(ids) // B * B]).reshape(B, -1)
         self.chunk, self.device = chunk, device
 
     def count(self, epoch: int) -> int:

@@ -175,7 +175,8 @@ class PartialRun:
         progress = trainer.progress
         best = f" of update {progress.best_update:,}" if progress.best_update else ""
         raise Interrupted(
-            f"interrupted after update {progress.update:,} of {progress.updates:,}; everything is saved in {self.folder}\n"
+            f"interrupted after update {progress.update:,} of {progress.updates:,}; "
+            f"everything is saved in {self.folder}\n"
             f"  resume:  {self.command}\n"
             f"  or end:  {self.command} --finish   (a run with the best model so far{best})",
             signal=signal,
@@ -211,7 +212,7 @@ class PartialRun:
             shutil.rmtree(self.run / name, ignore_errors=True)
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Return whether to write a checkpoint: as configured, or some time after the last one and within MAX_FRACTION."""
+        """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
         progress = trainer.progress
         if self.config.checkpoint_every is not None:
             return progress.update % self.config.checkpoint_every == 0

@@ -1,6 +1,6 @@
 """The learning rate as a function of the update and the number of reductions, and of nothing else.
 
-    warm-up:        rate(u) = peak · (u + 1) / W                                u < W
+    warm-up:       rate(u) = peak · (u + 1) / W                                u < W
     cosine:        rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))           W ≤ u < U, all updates
     inverse_sqrt:  rate(u) = peak · √(W / (u + 1))                             W ≤ u, W at least 1
     constant:      rate(u) = peak
