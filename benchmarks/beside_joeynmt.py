@@ -30,9 +30,9 @@ from unrolled.config import Config, from_flat
 from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding import Beam, translate
 from unrolled.models import Pairs
+from unrolled.runs.build import build
 from unrolled.tasks.translation import Translate
-from unrolled.training.fit import build
-from unrolled.training.loop import Batch, Trainer
+from unrolled.training import Batch, Trainer
 from unrolled.training.progress import Score
 
 SIZES = {  # about 6.4 and 7.6 million parameters

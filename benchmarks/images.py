@@ -30,7 +30,7 @@ import unrolled
 from unrolled.config import Config, from_flat
 from unrolled.tasks.images import ClassifyImages
 from unrolled.training import Event, Run, Score, Trainer
-from unrolled.training.fit import prepare
+from unrolled.training.prepare import prepare
 
 AT_ONCE = {
     "model": "feedforward",

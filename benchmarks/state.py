@@ -23,8 +23,8 @@ from unrolled import lineage
 from unrolled.config import ModelConfig
 from unrolled.kernels.freeze import frozen
 from unrolled.models import Ids, Model, Pairs
+from unrolled.runs.build import build
 from unrolled.state import nbytes
-from unrolled.training.fit import build
 
 V, S, H = 100, 64, 256
 POSITIONS = [2**k for k in range(5, 13)]

@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from unrolled import scan
-from unrolled.api import prepare
 from unrolled.config import Config, from_flat
 from unrolled.models.recurrent import make_cell
 from unrolled.tasks.classification import Classify
 from unrolled.training import Batch, Loader, Outcome, Score, Trainer, loss_nats
+from unrolled.training.prepare import prepare
 
 
 class Plain(nn.Module):

@@ -1,4 +1,4 @@
-"""The machine: its name, as every record and benchmark says it, and how its memory is kept."""
+"""The machine: its description for records and benchmarks, its devices, threads and memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import torch
 
 from unrolled.errors import ConfigError
 
-__all__ = ["describe", "device", "retain_memory", "versions"]
+__all__ = ["describe", "device", "isolated", "retain_memory", "versions"]
 
 
 def describe() -> dict[str, Any]:
-    """Return the processor, the system, and what torch makes of them."""
+    """Return the processor and system, the Python version, and torch's threads and CPU capability."""
     return {
         "processor": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -29,10 +29,10 @@ def describe() -> dict[str, Any]:
 
 
 def device(name: str) -> torch.device:
-    """Return the device of this name; `auto` is CUDA where it is available, else MPS, else the CPU.
+    """Return the device of a name; "auto" is CUDA where it is available, else MPS, else the CPU.
 
     Raises:
-        ConfigError: it is not available here.
+        ConfigError: the device is not available here.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -45,23 +45,39 @@ def device(name: str) -> torch.device:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Return the versions of this package and of what its numbers depend on."""
+    """Return the versions of this package, of the packages that its numbers depend on, and of `more`."""
     return {name: version(name) for name in ("unrolled", "torch", "tokenizers", "safetensors", "numpy", *more)}
 
 
 @contextmanager
-def retain_memory() -> Iterator[None]:
-    """Keep memory that is freed in the process, for what asks for as much a moment later; give it back at the end.
+def isolated(device: torch.device, *, threads: int | None) -> Iterator[None]:
+    """Compute in the block without an effect on torch's threads and random generators after it.
 
-    A training asks for the same tensors at every update. What goes back to the system each time comes again page by
-    page, which costs up to a tenth of an update. With glibc only; elsewhere nothing is changed.
+    Args:
+        device: whose generator is restored, next to the CPU's. threads: of the block; None: as they are.
+    """
+    before = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            torch.set_num_threads(threads or before)
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def retain_memory() -> Iterator[None]:
+    """Keep freed memory in the process during the block, and return it to the system at its end.
+
+    A training allocates the same tensors at every update. Memory that is returned to the system each time has to be
+    mapped again page by page, which costs up to a tenth of an update. With glibc only; elsewhere nothing changes.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
     M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-    libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+    libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)  # the largest value it accepts
     libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
     try:
         yield
@@ -71,7 +87,7 @@ def retain_memory() -> Iterator[None]:
 
 
 def _processor() -> str:
-    """The processor's name and model, as Linux tells them, or what Python knows."""
+    """Return the processor's name, family and model from Linux, or the name that Python reports."""
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.is_file():
         return platform.processor() or platform.machine()

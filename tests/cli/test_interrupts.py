@@ -27,12 +27,12 @@ def signals_that_are_heard() -> Iterator[None]:
 
 
 def check_saved(folder: Path, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "of 20,000; all is saved in run.partial\n  go on:  unrolled train --resume run\n" in said
+    assert "of 20,000; everything is saved in run.partial\n  resume:  unrolled train --resume run\n" in said
     assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "run.partial"]
     assert run(["decode", "run", "so fine"]) == 2
     assert "run is not finished" in capsys.readouterr().err
     assert run(["train", "--resume", "run", "--finish"]) == 0
-    assert "ended early, when asked to; best of the " in capsys.readouterr().out
+    assert "Ended early, as requested. Best model: update " in capsys.readouterr().out
     loaded = api.load(folder / "run")
     assert 0 < loaded.record["training"]["updates"] < 20_000
     assert loaded.evaluate().to_dict() == loaded.record["result"]

@@ -109,7 +109,7 @@ def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> No
     assert "ids made" in said.err
     said = say("train", "text.txt", "--model", "feedforward", "--window", "3", "--json", *tiny)
     record = json.loads(said.out)
-    assert "ids found in the cache" in said.err
+    assert "ids read from the cache" in said.err
     assert json.loads(say("evaluate", record["run"], "--json").out) == record["result"]
     run = "runs/text-gru-1"
     written = say("decode", run, "--prompt", "the ", "--length", "30", "--temperature", "0.8").out

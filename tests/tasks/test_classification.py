@@ -60,7 +60,7 @@ def test_the_files_of_its_parts_are_found_from_another_folder(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert api.load(tmp_path / "run").evaluate() == run.test
     (tmp_path / "test.csv").unlink()
-    with pytest.raises(DataError, match=r"test\.csv: the data of the training are there no more"):
+    with pytest.raises(DataError, match=r"test\.csv: the data of the training no longer exist"):
         api.load(tmp_path / "run").evaluate()
 
 
@@ -72,7 +72,7 @@ def test_data_that_have_changed_are_refused(data: Path, tmp_path: Path) -> None:
         run.evaluate()
     assert run.evaluate(data).n == 60
     data.unlink()
-    with pytest.raises(DataError, match="are there no more"):
+    with pytest.raises(DataError, match="no longer exist"):
         run.evaluate()
 
 

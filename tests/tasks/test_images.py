@@ -47,7 +47,7 @@ def test_saved_and_loaded_it_answers_with_the_same_bits(name: str, by: str, tmp_
     assert [a.probabilities for a in loaded.decode(pixels)] == [a.probabilities for a in run.decode(pixels)]
     assert not (tmp_path / "run" / "tokenizer.json").exists()
     assert "image-classification" in (tmp_path / "run" / "README.md").read_text()
-    with pytest.raises(AttributeError, match="has no one tokenizer"):
+    with pytest.raises(AttributeError, match="has no single tokenizer"):
         _ = run.tokenizer
 
 
@@ -177,7 +177,7 @@ def test_images_have_defaults_of_their_own_and_what_is_given_goes_before_them() 
         ({"embedding_size": 9}, "model gru does not use embedding_size"),
         ({"model": "feedforward", "by": "row"}, "model feedforward reads an image at once: by image; got by row"),
         ({"by": "image"}, "model gru reads an image step by step: by row, column or pixel; got by image"),
-        ({"model": "feedforward", "read": "max"}, "an image at once does not use read"),
+        ({"model": "feedforward", "read": "max"}, "a model that reads an image at once does not use read"),
         ({"model": "feedforward", "variational": True}, "model feedforward does not use variational"),
         ({"task": "generate", "by": "row"}, "task generate of images does not use by"),
     ],

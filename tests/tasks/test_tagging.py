@@ -46,7 +46,7 @@ def test_the_transformer_learns_to_tag() -> None:
 
 def test_a_sentence_with_more_pieces_than_places_is_refused_before_training() -> None:
     settings = SMALL | {"model": "transformer", "position": "learned", "window": 9, "num_heads": 1}
-    with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and model transformer sees 9"):
+    with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and model transformer reads at most 9"):
         api.train(sentences(), **settings)
 
 

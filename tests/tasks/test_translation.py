@@ -63,7 +63,7 @@ def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
     card = (tmp_path / "run" / "README.md").read_text()
     assert "pipeline_tag: translation" in card
     assert f"{run.test.exact_match:.1%} answered as a reference" in card
-    with pytest.raises(AttributeError, match="no one tokenizer: see preprocessor"):
+    with pytest.raises(AttributeError, match="has no single tokenizer"):
         _ = run.tokenizer
 
 

@@ -129,7 +129,7 @@ def test_a_checkpoint_that_is_damaged_again_is_moved_aside_again(parent: Path) -
 def test_where_all_are_damaged_nothing_is_used(parent: Path) -> None:
     for update in (10, 20):
         (parent / f"update-{update}" / "tensors.safetensors").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"no checkpoint is whole: .*update-20.*; .*update-10.* Train again"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint is complete: .*update-20.*; .*update-10.* Train again"):
         checkpoint.latest(parent)
 
 

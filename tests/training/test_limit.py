@@ -37,7 +37,7 @@ def test_it_is_the_number_of_updates_that_fit_with_their_evaluations(
 ) -> None:
     Clock(monkeypatch, update=update, evaluation=2.0)
     run = api.train(pairs(), **SMALL | {"time_limit": "2m", "evaluate_every": 10, "patience": 0})
-    share = math.ceil(limit.SHARE * 120 / update)
+    share = math.ceil(limit.MIN_FRACTION * 120 / update)
     measured = (max(limit.WARM, share) + max(limit.MEASURED, share)) * update + 2.0
     left = 120 - measured - 2.0
     wanted = int(left / (update + 2.0 / 10))

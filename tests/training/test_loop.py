@@ -23,7 +23,8 @@ from unrolled.models import Ids, Model
 from unrolled.scan import conditions
 from unrolled.state import detach, leaves
 from unrolled.training import Batch, ClassificationLoader, Event, Score, Trainer, loss_nats, score
-from unrolled.training.loop import seed_of
+from unrolled.training.seeds import seed_of
+from unrolled.training.trainer_state import restore, state_tensors
 
 V = 11  # tokens
 
@@ -190,7 +191,7 @@ def test_it_stops_early_and_keeps_the_best() -> None:
     outcome = trainer.run(events.append)
     assert outcome.updates == 10
     assert outcome.best_update == 4
-    assert outcome.stopped == "no better evaluation in the last 3"
+    assert outcome.stopped == "stopped early: no improvement in 3 evaluations"
     assert [event.best for event in events if event.valid] == [True, True, False, False, False]
     assert not model.training
     for name, value in model.state_dict().items():
@@ -417,10 +418,10 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
             first = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
             for _ in range(stop):
                 first.update()
-            kept = {name: value.clone() for name, value in first.state_tensors().items()}
+            kept = {name: value.clone() for name, value in state_tensors(first).items()}
             assert any(name.startswith("carried/") for name in kept) == (stop != 10)
             second = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
-            second.restore(copy.deepcopy(first.progress), kept)
+            restore(second, copy.deepcopy(first.progress), kept)
             second.run()
             for name, value in alone.model.state_dict().items():
                 assert torch.equal(second.model.state_dict()[name], value), (row, stop, name)

@@ -183,8 +183,8 @@ def test_the_message_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
     assert left.value.signal == signal.SIGTERM
     assert left.value.folder == tmp_path / "run.partial"
     assert str(left.value).splitlines()[1:] == [
-        f"  go on:  unrolled train --resume {tmp_path}/run",
-        f"  or end: unrolled train --resume {tmp_path}/run --finish   (a run with the best network so far of update 3)",
+        f"  resume:  unrolled train --resume {tmp_path}/run",
+        f"  or end:  unrolled train --resume {tmp_path}/run --finish   (a run with the best model so far of update 3)",
     ]
     with pytest.raises(CheckpointError, match="run is not finished: its training stands in .*run.partial. Go on with"):
         api.load(tmp_path / "run")
@@ -196,7 +196,7 @@ def test_it_can_be_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run = api.resume(interrupted(tmp_path, monkeypatch), finish=True)
     training = run.record["training"]
     assert (training["updates"], training["planned"]) == (6, UPDATES)
-    assert training["stopped"] == "ended early, when asked to"
+    assert training["stopped"] == "ended early, as requested"
     assert run.metrics[-1]["valid_loss_nats"] > 0
     assert api.load(tmp_path / "run").decode("so fine")
 
@@ -204,7 +204,7 @@ def test_it_can_be_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden_size": 9}, "goes on with the settings it began with: hidden_size was 5, is 9. Leave them out"),
+        ({"hidden_size": 9}, "is resumed with the settings it began with: hidden_size was 5, is 9. Remove them"),
         ({"updates": 99, "model": "lstm"}, "updates was 12, is 99; model was 'gru', is 'lstm'"),
         ({"hiden_size": 9}, 'unknown setting "hiden_size"'),
     ],
@@ -224,7 +224,7 @@ def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(DataError, match=r"(?s)data.csv: the \w+ split is not the one .*: rows was \d+, is \d+; finger"):
         api.resume(folder)
     (tmp_path / "data.csv").unlink()
-    with pytest.raises(DataError, match="the data of the training are there no more"):
+    with pytest.raises(DataError, match="the data of the training no longer exist"):
         api.resume(folder)
     write_csv(tmp_path / "data.csv")
     assert api.resume(folder).path == folder
@@ -249,7 +249,7 @@ def test_another_build_is_named(
     monkeypatch.setattr("unrolled.machine.versions", lambda *_: {"torch": "1.0"})
     with caplog.at_level(logging.WARNING, "unrolled"):
         run = api.resume(folder)
-    assert "the last bits may differ from those of one machine and build: " in caplog.text
+    assert "results may differ in the last bits from an uninterrupted training: " in caplog.text
     assert f"torch was {torch.__version__}, is 1.0" in caplog.text
     assert run.record["training"]["resumed"][0]["update"] == 5
     assert f"torch was {torch.__version__}, is 1.0" in run.record["training"]["resumed"][0]["changed"]
@@ -294,7 +294,7 @@ def test_what_cannot_be_resumed(tmp_path: Path) -> None:
         api.resume(tmp_path / "run")
     (tmp_path / "early.partial").mkdir()
     with pytest.raises(
-        ConfigError, match="was left before its training began: there is nothing to resume; train again"
+        ConfigError, match="was interrupted before its training began: there is nothing to resume; train again"
     ):
         api.resume(tmp_path / "early")
     assert api.train(pairs(), out=tmp_path / "early", **SMALL).path == tmp_path / "early"
@@ -388,7 +388,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
             with pytest.raises(CheckpointError) as refused:
                 api.train(tmp_path / "data.csv", out=tmp_path / "run", overwrite=True, **SETTINGS)
         assert "update-10 cannot be written: No space left on device" in str(refused.value)
-        assert "The checkpoint after update 5 is untouched: `unrolled train --resume " in str(refused.value)
+        assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(
+            refused.value
+        )
         assert bits(api.resume(tmp_path / "run")) == bits(alone)
         room += 1
 
@@ -452,7 +454,9 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before(
     with pytest.raises(TrainingError) as refused:
         api.train(pairs(), out=tmp_path / "run", **SETTINGS)
     assert str(refused.value).startswith("update 9: ")
-    assert "The checkpoint after update 5 is untouched: `unrolled train --resume " in str(refused.value)
+    assert "The checkpoint after update 5 is untouched: resume from it with `unrolled train --resume " in str(
+        refused.value
+    )
     assert checkpoint.updates(tmp_path / "run.partial" / "checkpoints") == [5]
     monkeypatch.undo()
     assert api.resume(tmp_path / "run", pairs(), finish=True).record["training"]["updates"] == 6

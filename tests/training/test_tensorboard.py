@@ -52,7 +52,7 @@ def test_what_is_done_again_is_replaced(tmp_path: Path) -> None:
 
 def test_where_the_extra_is_missing_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"an extra: pip install 'unrolled\[tensorboard\]'"):
+    with pytest.raises(ConfigError, match=r"which is not installed: pip install 'unrolled\[tensorboard\]'"):
         api.train(iter(()), out=tmp_path / "run", tensorboard=True)
     monkeypatch.undo()
     with pytest.raises(

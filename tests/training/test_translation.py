@@ -14,10 +14,10 @@ from unrolled.data.encoding.tokenizers import BOS, EOS, PAD
 from unrolled.data.examples.pairs import load_pairs
 from unrolled.decoding import score_targets
 from unrolled.models import Model
+from unrolled.runs.build import build
 from unrolled.runs.preprocessor import inputs_of
-from unrolled.training.fit import build
+from unrolled.training import Trainer
 from unrolled.training.generation import loss_nats
-from unrolled.training.loop import Trainer
 from unrolled.training.progress import Score
 from unrolled.training.translation import TranslationLoader, score
 

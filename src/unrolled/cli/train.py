@@ -94,6 +94,7 @@ def command(
         print_json({"run": str(run.path), **run.record})
     else:
         print(run.test.text() if run.test else "The data had no test split, so nothing was evaluated.")
-        print(f"\n{training['stopped']}; best of the {training['updates']} updates: {training['best_update']}")
+        stopped = training["stopped"][:1].upper() + training["stopped"][1:]
+        print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.ASK)}")
     return 0

@@ -1,4 +1,4 @@
-"""What a finished run is: a model that answers, and the record of how it came to be. Each task has its kind of run."""
+"""A finished run: a trained model, its preprocessor, and the record of its training. Each task has a subclass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from torch import Tensor
 
-from unrolled import atomic, inside
+from unrolled import atomic
 from unrolled.config import Config, DataConfig
 from unrolled.data.encoding.tokenizers import SPECIAL, Tokenizer
 from unrolled.data.reading.sources import NOT_REREADABLE, is_file
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_LENGTH", "SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
 
 MAX_LENGTH = 512
-"""Default number of tokens that `explain` reads: the matrix of all their pairs has a quarter of a million numbers."""
+"""Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
 SPECIAL_IDS = {name.strip("<>"): i for i, name in enumerate(SPECIAL)}
 
 
@@ -39,20 +39,22 @@ class Run(ABC):
     Args:
         config: the resolved settings.
         model: in eval mode, on its device.
-        preprocessor: what turns data into the model's inputs.
-        labels: what each output of the model means; empty where they are the tokens themselves.
-        record: what run.json keeps: versions, machine, data, how training ended, the result on the test split.
-        path: where it was loaded from or saved to, if anywhere.
-        test: the result on the test split, of a run that was just trained on data that had one.
-        metrics: the events of its training, of a run that was just trained: what metrics.jsonl keeps.
-        update: after which the weights were manifest, of a run as it was in training; None at the end.
+        preprocessor: turns data into the model's inputs.
+        labels: the label of each output of the model; empty where the outputs are the tokens themselves.
+        record: the content of run.json: settings, versions, machine, data, the end of the training, the result on the
+            test split.
+        path: the folder it was loaded from or saved to; None: it is in memory only.
+        test: the result on the test split, of a run that was just trained on data with one.
+        metrics: the events of its training, as in metrics.jsonl, of a run that was just trained.
+        update: the update after which the weights were saved, of a snapshot; None: the run is finished.
     """
 
     answer: ClassVar[Answer]
-    """Whether its model answers once, or at each step."""
+    """Whether its model answers once, after the whole sequence, or at each step."""
     ASK: ClassVar[str]
-    """What is added to `unrolled decode RUN` to try it."""
+    """An example argument of `unrolled decode RUN`."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"
+    """The advice of an error where a run has no test split that can be read again."""
 
     config: Config
     model: Model
@@ -66,56 +68,57 @@ class Run(ABC):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids.
+        """The tokeniser, of a run that reads texts of one kind.
 
         Raises:
-            AttributeError: this run reads no text.
+            AttributeError: the run reads images, or has a tokeniser for each side of a pair.
         """
         if not isinstance(self.preprocessor, Tokenizer):
             raise AttributeError(
-                f"this run does not read texts of one kind, so it has no one tokenizer: see preprocessor, "
+                f"this run has no single tokenizer, since it does not read texts of one kind: use run.preprocessor, "
                 f"{self.preprocessor!r}"
             )
         return self.preprocessor
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
-        """Answer for one text or image or many, in their order."""
+        """Return the answers for one text or image or several, in order."""
 
     def refuse(self, *args: Any, **options: Any) -> None:  # noqa: B027 (most tasks answer for every text)
-        """Refuse a text that `decode` would refuse, so that those before it can be answered.
+        """Refuse an input that `decode` would refuse, so that those before it can be answered first.
 
         Raises:
-            DataError: the text holds what the run cannot take.
+            DataError: the run cannot read the input.
         """
 
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
-        """Say how good the model is on data that it has not seen; without data, on the test split of its own."""
+        """Return the result of the model on held-out data; without data, on the test split of its training data."""
 
     @abstractmethod
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return one input as the model takes it, and what it is asked: see `explain`."""
+        """Return one input as tensors of the model, with the answers to explain; see `explain` for the arguments."""
 
     def explain(
         self, given: Any, *, attribution: bool = True, gradient: bool = False, max_length: int = MAX_LENGTH
     ) -> Trace:
-        """Say what the model does with an input: every gate, state and weight on its way to the answer.
+        """Return a trace of one input: every gate, state and attention weight on the way to the answer.
 
         Args:
-            given: a text, or a list of its tokens; for task tag a sentence or its words, for task translate a source,
-                or a pair (source, target); an image, as `decode` takes it. What is answered is traced: the label that
-                is found, the target that is written, unless it is given, the text that is given.
-            attribution: whether with what moved each answer, and how far back: gradient_norm, gradient × input, occlusion, path
-                length, retention, half-life. It takes most of the time.
-            gradient: whether with the gradient of each answer in the hidden states of recurrent layers.
-            max_length: most tokens to read; a longer input is truncated, and the trace's header says so.
+            given: a text or a list of its tokens; for task tag a sentence or its words; for task translate a source or
+                a pair (source, target); an image, as `decode` takes it. The traced answers are the predicted label or
+                tags, the translation (or the target of the pair), and each token of the text itself for task generate.
+            attribution: whether to include the attribution of each answer to the inputs: gradient norm, gradient ×
+                input, occlusion, path length, retention, half-life. It takes most of the time.
+            gradient: whether to include the gradient of each answer with respect to the hidden states of recurrent
+                layers.
+            max_length: maximum number of tokens; a longer input is truncated, and the trace's header says so.
 
         Raises:
-            DataError: the input is not what the run reads.
+            DataError: the run cannot read the input.
             ConfigError: a max_length out of range.
         """
-        from unrolled import pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
+        from unrolled import inside, pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
 
         device = next(self.model.parameters()).device
         example = self.example(given, max_length=max_length).to(device)
@@ -131,27 +134,25 @@ class Run(ABC):
         )
 
     def snapshots(self) -> list[Self]:
-        """Return the run as it was in training, after each update whose weights were manifest, the first one first.
+        """Return the run with each of the weights that were saved during its training, in order of their updates.
 
         Raises:
-            ConfigError: none were manifest. CheckpointError: a file of them is damaged.
+            ConfigError: there are no snapshots. CheckpointError: a file of them is damaged.
         """
-        found = {} if self.path is None else read_snapshots(self.path)
-        if not found:
-            raise ConfigError(
-                f"{self.path or 'the run'} has no weights of its training: train with --keep snapshots and --out"
-            )
-        return [replace(self, model=_with(self.model, found[update]), update=update, test=None) for update in found]
+        weights = {} if self.path is None else read_snapshots(self.path)
+        if not weights:
+            raise ConfigError(f"{self.path or 'the run'} has no snapshots: train with --keep snapshots and --out")
+        return [replace(self, model=_with(self.model, weights[update]), update=update, test=None) for update in weights]
 
     @abstractmethod
     def card(self) -> dict[str, str]:
-        """What its model card says of the task: see `model_card`."""
+        """Return the task's entries of the model card: the keyword arguments of `model_card`."""
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Self:
-        """Write the run's folder, aside and then renamed, and return the run with its path.
+        """Write the run's folder, under a temporary name that is then changed, and return the run with its path.
 
         Raises:
-            ConfigError: the folder is there, and is not to be overwritten or is no run.
+            ConfigError: the folder exists, and may not be overwritten or is not a run.
             CheckpointError: it cannot be written.
         """
         refuse_existing(Path(folder), overwrite=overwrite)
@@ -159,7 +160,7 @@ class Run(ABC):
         return replace(self, path=Path(folder))
 
     def files(self) -> dict[str, bytes]:
-        """Return what its folder holds, but for the sums."""
+        """Return the files of its folder by name, all but SHA256SUMS."""
         return pack(
             manifest=Manifest(
                 task=self.config.task,
@@ -177,14 +178,14 @@ class Run(ABC):
 
 
 def _with(model: Model, weights: Mapping[str, Tensor]) -> Model:
-    """A copy of the model with other weights."""
+    """Return a copy of the model with other weights."""
     changed = copy.deepcopy(model)
     changed.load_state_dict(weights)
     return changed
 
 
 def absolute(source: str | Path) -> str:
-    """Return a file by its whole path, so that it is found again from another folder; what is no file by its name."""
+    """Return the absolute path of a file, which is valid in any working directory; the name of any other source."""
     return str(Path(source).resolve()) if is_file(str(source)) else str(source)
 
 
@@ -192,14 +193,14 @@ def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> Non
     """Refuse training data that cannot be read again.
 
     Args:
-        source: what was trained on, as recorded: a file, or several. config: it may name files of other splits.
-        fix: what to do instead.
+        source: the file or files of the training, as recorded. config: may name files of other splits.
+        fix: the advice of the error.
 
     Raises:
-        DataError: they were Python objects or standard input, or a file is there no more.
+        DataError: the source was Python objects or standard input, or a file no longer exists.
     """
     for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
         if file in NOT_REREADABLE:
             raise DataError(f"this run was trained on {NOT_REREADABLE[file]}", fix=fix)
         if file is not None and is_file(file) and not Path(file).exists():
-            raise DataError("the data of the training are there no more", file=file, fix=fix)
+            raise DataError("the data of the training no longer exist", file=file, fix=fix)

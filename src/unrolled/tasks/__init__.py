@@ -1,4 +1,4 @@
-"""Tasks: one file each, which names the task's data, loss, score and runs."""
+"""Tasks: one file each, with the task's data, loss, score and runs."""
 
 import importlib
 from collections.abc import Mapping
@@ -14,19 +14,20 @@ __all__ = ["find", "infer_settings"]
 
 
 def find(config: Config) -> type[Task]:
-    """Return the class of the task that the settings are for; `by` says that the data are images."""
+    """Return the class of a task from its settings, of which `by` is set for images only."""
     task = lineage.task(config.task)
     path = task.images[0] if config.data.by is not None and task.images else task.path
-    module, _, kind = path.partition(":")
-    found: type[Task] = getattr(importlib.import_module(module), kind)
-    return found
+    module, _, name = path.partition(":")
+    kind: type[Task] = getattr(importlib.import_module(module), name)
+    return kind
 
 
 def infer_settings(data: object, settings: Mapping[str, Any], config: Config | None) -> dict[str, Any]:
-    """Return the settings, completed by those that the data imply: how images are read, what suits a sample.
+    """Return the settings, completed by those that the data imply: the way images are read, the settings of a sample.
 
     Args:
-        data: the argument of the user. settings: flat, over `config`; they take precedence.
+        data: the argument of the user. settings: flat; they take precedence over the inferred ones.
+        config: settings to start from; None: the defaults.
 
     Raises:
         ConfigError: no such model or task. DataError: no such sample.
@@ -40,7 +41,7 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
 
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
-    """The settings that suit a sample better than the task's defaults, where `base` has the defaults."""
+    """Return the recommended settings of a sample, for those settings that have their defaults in `base`."""
     if not isinstance(data, str) or not data.startswith(PREFIX):
         return {}
     sample, _ = named(data)

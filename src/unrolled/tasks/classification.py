@@ -1,4 +1,4 @@
-"""The task classify: a text (or image, see `images`) in, one of the labels that were seen in training out."""
+"""The task classify: one of the labels of the training split for a text (or an image, see `images`)."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["Classified", "Classify"]
 
 
 class Classified(Task):
-    """Texts or images with a label each: what the task classify is for both.
+    """The task classify, for texts and images.
 
     Args:
-        train, valid: the sequences of two parts, with the class of each.
+        train, valid: the sequences of two splits, and their classes (N,).
     """
 
     answer = "once"
@@ -45,23 +45,23 @@ class Classified(Task):
 
     @abstractmethod
     def batch_tokens(self, config: Config) -> int:
-        """Most tokens in a batch."""
+        """Return the maximum number of tokens of a batch."""
 
     @property
     def longest(self) -> int:
-        """Steps of its longest sequence."""
+        """The length of the longest sequence."""
         return max(
             int(sequences.lengths.max()) for sequences in (self._train[0], self._valid[0]) if len(sequences.lengths)
         )
 
     def loader(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationLoader:
-        """Batches of sequences of like length."""
+        """Return batches of sequences of similar lengths."""
         return classification.ClassificationLoader(
             *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """Nats of the right class, smoothed and weighted as asked."""
+        """Return the nats of the right class, smoothed and weighted as configured."""
         weights = None
         if config.training.class_weights == "balanced":
             weights = classification.balanced(self._train[1], len(self.labels)).to(device)
@@ -69,20 +69,20 @@ class Classified(Task):
         return partial(classification.loss_nats, label_smoothing=smoothing, class_weights=weights)
 
     def score(self, model: Model) -> Score:
-        """Mean loss and accuracy on the validation split."""
+        """Return mean loss and accuracy on the validation split."""
         return classification.score(model, *self._valid)
 
     @property
     def majority(self) -> str:
-        """The most frequent label of the training split; of several the first."""
+        """The most frequent label of the training split; the first of several."""
         return self.labels[int(np.bincount(self._train[1].numpy()).argmax())]
 
 
 class Classify(Classified):
-    """Texts with a label each, in three parts.
+    """The task classify for texts.
 
     Args:
-        data: what the splits were read from. splits: the parts. tokenizer: learned from the training split.
+        data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
     """
 
     run = ClassificationRun
@@ -92,10 +92,10 @@ class Classify(Classified):
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
 
-        def sequences(part: Examples) -> tuple[Sequences, Tensor]:
+        def sequences(split: Examples) -> tuple[Sequences, Tensor]:
             index = {label: k for k, label in enumerate(splits.labels)}
-            classes = np.fromiter((index[label] for label in part.labels()), np.int64, len(part))
-            return Sequences(tokenizer.encode_each(part.texts())), torch.from_numpy(classes)
+            classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
+            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(classes)
 
         super().__init__(sequences(splits.train), sequences(splits.valid))
 
@@ -110,18 +110,18 @@ class Classify(Classified):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> DataReport:
-        """Columns, counts, splits, lengths, labels; see `unrolled.data.report.labelled`."""
+        """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
         return inspect(data, config.data, longest=config.training.batch_tokens)
 
     def batch_tokens(self, config: Config) -> int:
-        """As configured."""
+        """Return `batch_tokens` of the settings."""
         return config.training.batch_tokens
 
     def record(self) -> dict[str, Any]:
-        """The parts, and the most frequent label."""
+        """Return the splits and the most frequent label."""
         return {**data_record(self.data, self.splits), "majority": self.majority}
 
     def test(self, run: Run) -> ClassificationResult | None:
-        """Accuracy and all else on the test split."""
+        """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None

@@ -1,4 +1,4 @@
-"""The task generate: a language model predicts each token of a text from those before it, and so continues one."""
+"""The task generate: a language model, which predicts each token of a text from those before it."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from unrolled.runs.generation import GenerationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run, absolute
 from unrolled.training import generation
-from unrolled.training.loop import Loader
+from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
 
 __all__ = ["Generate"]
 
-SCORED_STREAMS, STRETCH = 16, 4_096
-"""While training, up to so many stretches of the validation split are read side by side, each of so many tokens at
-least. (In results: one.)"""
-MOST_SCORED = 1_000_000
-"""Most tokens of the validation split that are scored while training, its first ones."""
+SCORED_STREAMS, MIN_STREAM = 16, 4_096
+"""Maximum number of parallel streams that score the validation split during training, and the minimum tokens of each.
+(A result is scored in one stream.)"""
+MAX_SCORED = 1_000_000
+"""Maximum number of tokens of the validation split that are scored during training: its first ones."""
 
 log = logging.getLogger("unrolled")
 
 
 class Generate(Task):
-    """A text in three parts, as ids.
+    """The task generate.
 
     Args:
-        data: what the corpus was read from. corpus: the parts and the tokeniser. streams, chunk: as configured.
+        data: the argument of the user. corpus: the three splits of the text as ids, and the tokeniser.
     """
 
     answer = "each"
@@ -59,15 +59,15 @@ class Generate(Task):
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
-        """Read a text, cut it, turn it into ids or find these; see `Task.read`.
+        """Read a text, split it, and encode it or read the ids from the cache; see `Task.read`.
 
         Raises:
             DataError: the training split is shorter than a chunk, or the validation split is empty.
         """
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         corpus = load_corpus(data, config.data, preprocessor)
-        sizes = ", ".join(f"{name} {part.characters:,}" for name, part in corpus.splits.items())
-        log.info("%s: %s characters; %s", corpus.how, sizes, "ids made" if corpus.built else "ids found in the cache")
+        sizes = ", ".join(f"{name} {split.characters:,}" for name, split in corpus.splits.items())
+        log.info("%s: %s characters; %s", corpus.how, sizes, "ids made" if corpus.built else "ids read from the cache")
         train, valid = corpus.splits["train"], corpus.splits["valid"]
         if len(train) < config.training.chunk:
             raise DataError(
@@ -85,13 +85,14 @@ class Generate(Task):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TextReport:
-        """Characters, tokens, vocabulary of every part; see `unrolled.data.report.texts`."""
+        """Return characters, tokens and vocabulary of every split; see `unrolled.data.report.texts`."""
         return inspect_text(data, config.data)
 
     def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
-        """Streams for a model whose state carries on, windows for one that sees so many tokens and no more.
+        """Return streams for a model that carries a state, windows for one with a limited context.
 
-        Where sequences have a limit, a window is a sequence: each token is predicted from those before it there.
+        For a model with a maximum length a window is a sequence, whose tokens are each predicted from those before
+        it in the window.
         """
         ids, training = self.corpus.splits["train"].ids, config.training
         if model.receptive_field is None and model.max_length is None:
@@ -106,20 +107,21 @@ class Generate(Task):
         )
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """Nats of the right tokens, smoothed as asked."""
+        """Return the nats of the right tokens, smoothed as configured."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
 
     def score(self, model: Model) -> Score:
-        """Mean loss on the validation split, and the share of its tokens that were the first guess.
+        """Return mean loss and accuracy on the validation split: the fraction of tokens that were the most probable.
 
-        Of up to 1,000,000 tokens, in up to 16 streams: all but one of them begin anew in the middle of the text.
+        At most MAX_SCORED tokens are scored, in up to SCORED_STREAMS streams, of which all but the first begin with the
+        empty state in the middle of the text.
         """
-        ids = self.corpus.splits["valid"].ids[:MOST_SCORED]
-        scored = score_tokens(model, ids, streams=max(1, min(SCORED_STREAMS, len(ids) // STRETCH)))
+        ids = self.corpus.splits["valid"].ids[:MAX_SCORED]
+        scored = score_tokens(model, ids, streams=max(1, min(SCORED_STREAMS, len(ids) // MIN_STREAM)))
         return Score(loss_nats=float(scored.nats.sum() / len(ids)), accuracy=float(scored.right.sum() / len(ids)))
 
     def record(self) -> dict[str, Any]:
-        """The parts, and how often each token stands in the training split."""
+        """Return the splits, and the count of each token in the training split."""
         named = [self.data] if isinstance(self.data, str | Path) else list(self.data)  # type: ignore[call-overload]
         source = [absolute(file) for file in named]
         return {
@@ -129,18 +131,18 @@ class Generate(Task):
             "counts": self.corpus.counts.tolist(),
             "splits": {
                 name: {
-                    "characters": part.characters,
-                    "tokens": len(part),
-                    "unknown": part.unknown,
-                    "files": part.files,
-                    "fingerprint": part.fingerprint,
+                    "characters": split.characters,
+                    "tokens": len(split),
+                    "unknown": split.unknown,
+                    "files": split.files,
+                    "fingerprint": split.fingerprint,
                 }
-                for name, part in self.corpus.splits.items()
+                for name, split in self.corpus.splits.items()
             },
         }
 
     def test(self, run: Run) -> GenerationResult | None:
-        """Bits per character and all else on the test split."""
+        """Return bits per character and the other measures on the test split."""
         assert isinstance(run, GenerationRun)
-        part = self.corpus.splits["test"]
-        return run.result(part) if len(part) else None
+        split = self.corpus.splits["test"]
+        return run.result(split) if len(split) else None

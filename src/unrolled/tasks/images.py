@@ -1,4 +1,4 @@
-"""The task classify where the data are images: an image in, one of the labels that were seen in training out."""
+"""The task classify for images: one of the labels of the training split for an image."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ log = logging.getLogger("unrolled")
 
 
 class ClassifyImages(Classified):
-    """Images with a label each, in three parts.
+    """The task classify for images.
 
     Args:
-        data: what the splits were read from. splits: the parts. pixels: how images are read, learned from training.
+        data: the argument of the user. splits: read from it.
+        pixels: the order of the pixels, and mean and standard deviation of the training split.
     """
 
     run = ImageRun
@@ -66,12 +67,12 @@ class ClassifyImages(Classified):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> ImageReport:
-        """Shape, counts, splits, labels; see `unrolled.data.report.images`."""
+        """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
 
     @classmethod
     def refuse_unused(cls, config: Config) -> None:
-        """Refuse what images do not use, and a way of reading that the row does not have.
+        """Refuse settings that images do not use, and a way of reading images that the model does not support.
 
         Raises:
             ConfigError: names the setting.
@@ -82,17 +83,19 @@ class ClassifyImages(Classified):
             ways = "at once: by image" if whole else "step by step: by row, column or pixel"
             raise ConfigError(f"model {config.model.name} reads an image {ways}; got by {by}")
         if whole and config.model.read is not None:
-            raise ConfigError(f"an image at once does not use read: remove it (got {config.model.read!r})")
+            raise ConfigError(
+                f"a model that reads an image at once does not use read: remove it (got {config.model.read!r})"
+            )
 
     def batch_tokens(self, config: Config) -> int:
-        """The steps of so many images."""
+        """Return the number of steps of `batch_images` images."""
         return config.training.batch_images * self.pixels.num_steps
 
     def record(self) -> dict[str, Any]:
-        """The parts, and the most frequent label."""
+        """Return the splits and the most frequent label."""
         return {**data_record(self.data, self.splits), "majority": self.majority}
 
     def test(self, run: Run) -> ClassificationResult | None:
-        """Accuracy and all else on the test split."""
+        """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ImageRun)
         return run.result(self.splits.test) if len(self.splits.test) else None

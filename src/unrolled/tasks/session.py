@@ -12,12 +12,12 @@ from unrolled import machine, tasks
 from unrolled.config import Config, from_flat
 from unrolled.runs.claim import next_run, refuse_existing
 from unrolled.runs.run import Run, refuse_gone
-from unrolled.training.fit import Prepared, computing, fit, prepare, refuse_unfit, saved_config
+from unrolled.training import pretrained
+from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
-from unrolled.training.plan import Plan, PlannedData
+from unrolled.training.prepare import Prepared, prepare, refuse_unfit
 from unrolled.training.progress import Event
-from unrolled.training.start import Start
 
 __all__ = ["resume", "train"]
 
@@ -37,31 +37,26 @@ def train(
 ) -> Run:
     """Train a model on `data`; see `unrolled.train` for the arguments and errors."""
     began = time.perf_counter()
-    first = None if start is None else Start(start)
-    if first:
-        config = first.settings(settings, config)
+    if start is not None:
+        config = pretrained.settings_of(start, settings, config)
     else:
         config = from_flat(tasks.infer_settings(data, settings, config), base=config)
     device, kind = machine.device(config.training.device), tasks.find(config)
-    refuse_unfit(kind, config, device, kept=out is not None or runs is not None)
+    refuse_unfit(kind, config, device, saved=out is not None or runs is not None)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
-    with computing(config.training, device):
-        task = kind.read(data, config, first.run.preprocessor if first else None)
-        if first:
-            first.refuse_other_labels(task.labels, task.record()["source"])
-        prepared = prepare(task, config, device, first)
+    with machine.isolated(device, threads=config.training.threads):
+        task = kind.read(data, config, start.preprocessor if start else None)
+        if start is not None:
+            pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
+        prepared = prepare(task, config, device, start)
         if out is None and runs is not None:
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved
             if out is None:
                 return fit(prepared, began, report, interrupted)
             with start_partial(Path(out), overwrite=overwrite) as partial:
-                partial.hold(prepared)
-                if prepared.start or config.training.time_limit:  # which a resumed training could not repeat
-                    partial.save(prepared.trainer)
-                plan = Plan(config=saved_config(config), data=PlannedData(**task.record()), start=prepared.start)
-                partial.write_plan(plan, task.preprocessor)
+                partial.begin(prepared)
                 return _finished(prepared, began, report, interrupted, partial)
 
 
@@ -72,17 +67,16 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
         plan, preprocessor = partial.read_plan()
         config = plan.settings(settings)
         device, kind = machine.device(config.training.device), tasks.find(config)
-        refuse_unfit(kind, config, device, kept=True)
+        refuse_unfit(kind, config, device, saved=True)
         if data is None:
             data = plan.data.source
             refuse_gone(data, config.data, fix="give them again: `unrolled.resume(folder, data)`")
-        with computing(config.training, device):
+        with machine.isolated(device, threads=config.training.threads):
             task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
             prepared = replace(prepare(task, config, device, resumed=True), start=plan.start)
-            partial.hold(prepared)
             with interruptible() as interrupted:
-                partial.restore(prepared.trainer)
+                partial.restore(prepared)
                 return _finished(prepared, began, report, interrupted, partial, finish=finish)
 
 
@@ -95,7 +89,7 @@ def _finished(
     *,
     finish: bool = False,
 ) -> Run:
-    """Train to the end, and give the folder the name of the run."""
+    """Train to the end, rename the folder to that of the run, and return the run."""
     run = fit(prepared, began, report, interrupted, partial, finish=finish)
     partial.publish(run.files())
     return replace(run, path=partial.run)

@@ -1,4 +1,4 @@
-"""The task tag: a sentence in, one of the labels that were seen in training out for each of its words."""
+"""The task tag: one of the tags of the training split for each word of a sentence."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ log = logging.getLogger("unrolled")
 
 
 class Tag(Task):
-    """Sentences with a tag for each word, in three parts.
+    """The task tag.
 
     Args:
-        data: what the splits were read from. splits: the parts. tokenizer: learned from the training split's words.
+        data: the argument of the user. splits: read from it. tokenizer: learned from the words of the training split.
     """
 
     answer = "each"
@@ -49,10 +49,10 @@ class Tag(Task):
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
 
-        def subwords(part: Sentences) -> tuple[Subwords, Tensor]:
+        def subwords(split: Sentences) -> tuple[Subwords, Tensor]:
             index = {label: k for k, label in enumerate(splits.labels)}
-            classes = [index[label] for label in part.tags()]
-            words = Subwords(tokenizer, part.words())
+            classes = [index[label] for label in split.tags()]
+            words = Subwords(tokenizer, split.words())
             return words, torch.tensor(classes, dtype=torch.long)
 
         self._train, self._valid = subwords(splits.train), subwords(splits.valid)
@@ -70,44 +70,44 @@ class Tag(Task):
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TagReport:
-        """Sentences, words, subwords, tags of every part; see `unrolled.data.report.sentences`."""
+        """Return sentences, words, subwords and tags of every split; see `unrolled.data.report.sentences`."""
         return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
 
     @property
     def longest(self) -> int:
-        """Subwords of the longest sentence."""
+        """The number of subwords of the longest sentence."""
         return max(
             int(subwords.lengths.max()) for subwords in (self._train[0], self._valid[0]) if len(subwords.lengths)
         )
 
     def loader(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingLoader:
-        """Batches of sentences of like length."""
+        """Return batches of sentences of similar lengths."""
         training = config.training
         return tagging.TaggingLoader(
             *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """Nats of the right tags, smoothed and weighted as asked."""
+        """Return the nats of the right tags, smoothed and weighted as configured."""
         weights = None
         if config.training.class_weights == "balanced":
             weights = balanced(self._train[1], len(self.labels)).to(device)
         return partial(tagging.loss_nats, label_smoothing=config.training.label_smoothing, class_weights=weights)
 
     def score(self, model: Model) -> Score:
-        """Mean loss and accuracy on the words of the validation split."""
+        """Return mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
 
     def record(self) -> dict[str, Any]:
-        """The parts, the most frequent tag, and the words of the training split under the tag they have most often."""
+        """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""
         words: dict[str, list[str]] = {label: [] for label in self.labels}
         for word, label in self.splits.train.usual_tags().items():
             words[label].append(word)
         majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
-        kept = {label: BETWEEN.join(these) for label, these in words.items() if these}
-        return {**data_record(self.data, self.splits), "majority": majority, "words": kept}
+        joined = {label: BETWEEN.join(these) for label, these in words.items() if these}
+        return {**data_record(self.data, self.splits), "majority": majority, "words": joined}
 
     def test(self, run: Run) -> TaggingResult | None:
-        """Accuracy and all else on the test split."""
+        """Return accuracy and the other measures on the test split."""
         assert isinstance(run, TaggingRun)
         return run.result(self.splits.test) if len(self.splits.test) else None

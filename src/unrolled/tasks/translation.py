@@ -1,4 +1,4 @@
-"""The task translate: a sequence in, another sequence out, of any length and in any order; both are texts."""
+"""The task translate: a target text for a source text, of any length and in any order."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ log = logging.getLogger("unrolled")
 
 
 class Translate(Task):
-    """Pairs of a source and a target, in three parts.
+    """The task translate.
 
     Args:
-        data: what the splits were read from. splits: the parts, each but for what a model cannot take. tokenizers:
-            learned from the training split. pairs: the parts as ids.
+        data: the argument of the user. splits: read from it, without the pairs that no model can take.
+        tokenizers: learned from the training split. pairs: the splits as ids, by name.
     """
 
     answer = "each"
@@ -55,47 +55,47 @@ class Translate(Task):
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
-        """Read pairs, split them and turn them into ids; see `Task.read`."""
+        """Read pairs, split them and encode them; see `Task.read`."""
         splits = split_pairs(data, config.data)
         assert preprocessor is None or isinstance(preprocessor, PairTokenizers)
         tokenizers = preprocessor or PairTokenizers.learn(splits.train, config.data)
-        made = {name: encode(part, tokenizers, config.data) for name, part in splits.named().items()}
-        train, valid, test = (part for part, _ in made.values())
+        encoded = {name: encode(split, tokenizers, config.data) for name, split in splits.named().items()}
+        train, valid, test = (split for split, _ in encoded.values())
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
-        return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in made.items()})
+        return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> PairReport:
-        """Pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
+        """Return pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
 
     def loader(self, model: Model, config: Config, device: torch.device) -> translation.TranslationLoader:
-        """Batches of pairs of like length."""
+        """Return batches of pairs of similar lengths."""
         training = config.training
         return translation.TranslationLoader(
             self.pairs["train"], batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
     def refuse_longer(self, model: Model, name: str) -> None:
-        """Refuse pairs that do not fit into the model's window; see `Task.refuse_longer`."""
-        for name, part in self.splits.named().items():
-            refuse_longer(model, part, self.pairs[name])
+        """Refuse pairs that are longer than the model's context window; see `Task.refuse_longer`."""
+        for split_name, split in self.splits.named().items():
+            refuse_longer(model, split, self.pairs[split_name])
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """Nats of the right tokens, smoothed as asked."""
+        """Return the nats of the right tokens, smoothed as configured."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
 
     def score(self, model: Model) -> Score:
-        """Mean loss on the target tokens of the validation split, and the share that were the first guess."""
+        """Return mean loss and accuracy on the target tokens of the validation split."""
         return translation.score(model, self.pairs["valid"])
 
     def record(self) -> dict[str, Any]:
-        """The parts, and how many tokens the longest target has."""
+        """Return the splits, and the number of tokens of the longest target."""
         longest = int(self.pairs["train"].tokens[:, 1].max())
         return {**data_record(self.data, self.splits), "longest_target": longest}
 
     def test(self, run: Run) -> TranslationResult | None:
-        """BLEU, edit rates and all else on the test split, by the most probable token at each step."""
+        """Return BLEU, edit rates and the other measures on the test split, of greedy decoding."""
         assert isinstance(run, TranslationRun)
         return run.result(self.splits.test, self.pairs["test"]) if len(self.splits.test) else None

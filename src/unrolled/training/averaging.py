@@ -1,9 +1,9 @@
-"""The average of the weights over the updates: what is evaluated and kept in its place is often the better network.
+"""The exponential average of the weights over the updates, which is often a better model than the last weights.
 
     average ← average + (1 − d_u) (weights − average)        d_u = min(decay, (1 + u) / (10 + u)) after update u
 
-so that the first, random weights are soon forgotten. Averaging is Polyak & Juditsky's (1992), the climb of d is the one
-of TensorFlow's ExponentialMovingAverage.
+The small d of the first updates soon removes the random initial weights. Averaging: Polyak & Juditsky, 1992; the
+schedule of d: TensorFlow's ExponentialMovingAverage. The averaged weights are evaluated and saved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Average:
     """An exponential average of a model's parameters.
 
     Args:
-        model: whose parameters are averaged. decay: d, near 1: about 1 / (1 − d) updates count.
+        model: the model to average. decay: d, near 1; the average covers about 1 / (1 − d) updates.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -31,21 +31,21 @@ class Average:
         self.names = [name for name, _ in model.named_parameters()]
 
     def add(self, update: int) -> None:
-        """Take in the weights as they are after `update` updates."""
+        """Add the present weights of the model, those after `update` updates."""
         d = min(self.decay, (1 + update) / (10 + update))
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - d)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the average, by the parameters' names."""
+        """Return the average of each parameter by its name."""
         return dict(zip(self.names, self.average, strict=True))
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` returned."""
+        """Set the average to the result of an earlier `tensors`."""
         self.average = [tensors[name].clone() for name in self.names]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Have the model stand with the average in the block."""
+        """Give the model the averaged weights within the block."""
         self._swap()
         try:
             yield

@@ -1,9 +1,9 @@
-"""A checkpoint: a atomic folder from which training goes on with the same bits.
+"""Checkpoints: atomic folders from which a training continues with the same bits.
 
-tensors.safetensors  weights, the optimiser's moments, averaged and best weights, the state that a stream carries
-progress.json        format_version, where the training stands (`Progress`), the build and machine that wrote it
-metrics.jsonl        every line until then, so that a resume writes none twice
-SHA256SUMS           of all of them
+tensors.safetensors  the tensors of the trainer, see `trainer_state`
+progress.json        format_version, `Progress`, and the build and machine that wrote it
+metrics.jsonl        all lines up to this update, so that a resumed training writes none twice
+SHA256SUMS           the hashes of these files
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from unrolled.training.progress import STRICT, Progress
 __all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "updates", "write"]
 
 FORMAT_VERSION = 1
-KEEP = 2  # the newest, and the one before it
+KEEP = 2  # the newest ones; the older of them is used where the newer is damaged
 FILES = ("tensors.safetensors", "progress.json", "metrics.jsonl")
 
 log = logging.getLogger("unrolled")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Args:
-        progress: where the training stands. tensors: by name, `part/…`.
-        metrics: the bytes of metrics.jsonl. build: what may change the last bits.
+        progress: of the training. tensors: by name, `group/…`, see `trainer_state`.
+        metrics: the bytes of metrics.jsonl. build: machine and library versions that can change the last bits.
     """
 
     progress: Progress
@@ -48,7 +48,7 @@ class Checkpoint(NamedTuple):
 
 
 class _Manifest(BaseModel):
-    """What progress.json holds."""
+    """The content of progress.json."""
 
     model_config = STRICT
 
@@ -58,19 +58,19 @@ class _Manifest(BaseModel):
 
 
 def write(parent: Path, checkpoint: Checkpoint) -> Path:
-    """Write `parent/update-N`, read it back, and only then remove all but the newest two.
+    """Write `parent/update-N`, read it back, then remove all but the newest two, and return the folder.
 
     Raises:
-        CheckpointError: it could not be written whole; those before it are untouched.
+        CheckpointError: it could not be written completely; earlier checkpoints are untouched.
     """
     folder = _folder(parent, checkpoint.progress.update)
     tensors = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
-    kept = _Manifest(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
+    manifest = _Manifest(format_version=FORMAT_VERSION, progress=checkpoint.progress, build=checkpoint.build)
     atomic.write(
         folder,
         {
             "tensors.safetensors": safetensors.torch.save(tensors),
-            "progress.json": kept.model_dump_json(indent=2).encode(),
+            "progress.json": manifest.model_dump_json(indent=2).encode(),
             "metrics.jsonl": checkpoint.metrics,
         },
     )
@@ -84,56 +84,58 @@ def read(folder: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: a file of it is missing, damaged, not ours, or of a newer format; the message names it.
+        CheckpointError: a file of it is missing, damaged, not ours, or of a newer format; the message names the file.
     """
     files = atomic.read(folder, FILES)
     path = folder / "progress.json"
     refuse_newer(path, files["progress.json"], FORMAT_VERSION)
     try:
-        kept = _Manifest.model_validate_json(files["progress.json"])
+        manifest = _Manifest.model_validate_json(files["progress.json"])
     except ValidationError as error:
         raise CheckpointError(f"{path} is not ours: {'; '.join(sentences(error))}") from None
     try:
         tensors = safetensors.torch.load(files["tensors.safetensors"])
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{folder / 'tensors.safetensors'} is not a safetensors file: {error}") from None
-    return Checkpoint(kept.progress, tensors, files["metrics.jsonl"], kept.build)
+    return Checkpoint(manifest.progress, tensors, files["metrics.jsonl"], manifest.build)
 
 
 def latest(parent: Path) -> Checkpoint | None:
-    """Return the newest checkpoint that is whole, None if there is none at all; a damaged one is named in a warning.
+    """Return the newest complete checkpoint, None if there is none at all.
+
+    Damaged ones that are newer are named in a warning, and renamed to `update-N.damaged`.
 
     Raises:
-        CheckpointError: there are some, and all are damaged.
+        CheckpointError: there are checkpoints, and all are damaged.
     """
     damaged = []
     for folder in (_folder(parent, update) for update in updates(parent)):
         try:
-            found = read(folder)
+            checkpoint = read(folder)
         except CheckpointError as error:
             log.warning("checkpoint %s is not used: %s", folder.name, error)
             damaged.append((folder, error))
             continue
         for other, _ in damaged:
             log.warning("%s, the one before, is used instead", folder.name)
-            aside = other.with_name(f"{other.name}.damaged")  # so that it does not count as one of two
+            aside = other.with_name(f"{other.name}.damaged")  # no longer one of the newest two
             with atomic.write_errors(aside):
                 shutil.rmtree(aside, ignore_errors=True)
                 other.rename(aside)
-        return found
+        return checkpoint
     if damaged:
         raise CheckpointError(
-            "no checkpoint is whole: "
+            "no checkpoint is complete: "
             + "; ".join(str(error) for _, error in damaged)
-            + ". Train again, with --overwrite"
+            + ". Train again with --overwrite"
         )
     return None
 
 
 def updates(parent: Path) -> list[int]:
-    """Return the updates after which there is a checkpoint, whole or damaged, the newest first."""
-    found = (path.name.removeprefix("update-") for path in parent.glob("update-*"))
-    return sorted((int(name) for name in found if name.isdecimal()), reverse=True)
+    """Return the updates of all checkpoints, complete or damaged, the newest first."""
+    numbers = (path.name.removeprefix("update-") for path in parent.glob("update-*"))
+    return sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
 
 
 def _folder(parent: Path, update: int) -> Path:

@@ -1,4 +1,4 @@
-"""What training needs to know of the task classify: its batches, its loss, and its score on the validation split."""
+"""Batches, loss and validation score of the task classify."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.nn import functional as F
 from unrolled.data.encoding.batches import Batches
 from unrolled.decoding import Readable, probabilities
 from unrolled.models import Model
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
 __all__ = ["ClassificationLoader", "balanced", "loss_nats", "score", "score_of"]
 
 
 class ClassificationLoader:
-    """Batches of sequences of like length, with a class each.
+    """Batches of sequences of similar lengths, with a class each.
 
     Args:
         sequences: N sequences of tokens, or of an image's steps. targets: (N,) class indices.
-        batch_tokens: most tokens in a batch, padding included. seed: of the order. device: where batches go.
+        batch_tokens: maximum tokens of a batch, padding included. seed: of the order. device: of the batches.
     """
 
     def __init__(
@@ -32,45 +32,45 @@ class ClassificationLoader:
         self.batches = Batches(sequences.lengths, batch_tokens, seed)
 
     def count(self, epoch: int) -> int:
-        """How many batches the epoch has."""
+        """Return the number of batches of an epoch."""
         return self.batches.count(epoch)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One of them: a pure function of (seed, epoch, index)."""
-        rows = self.batches.rows(epoch, index)
-        inputs, lengths = self.sequences.pad(rows)
-        inputs, targets = inputs.to(self.device), self.targets[rows].to(self.device)
+        """Return a batch, a pure function of (seed, epoch, index)."""
+        indices = self.batches.rows(epoch, index)
+        inputs, lengths = self.sequences.pad(indices)
+        inputs, targets = inputs.to(self.device), self.targets[indices].to(self.device)
         if lengths is None:
-            return Batch(inputs, None, targets, len(rows), inputs.shape[0] * inputs.shape[1])
-        return Batch(inputs, lengths.to(self.device), targets, len(rows), int(lengths.sum()))
+            return Batch(inputs, None, targets, len(indices), inputs.shape[0] * inputs.shape[1])
+        return Batch(inputs, lengths.to(self.device), targets, len(indices), int(lengths.sum()))
 
 
 def loss_nats(
     logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
 ) -> Tensor:
-    """−Σ log p(target): logits (B, K) and targets (B,) -> the summed nats of the batch.
+    """Return −Σ log p(target), the summed nats of a batch.
 
     Args:
-        logits, targets: of the batch.
-        label_smoothing: share of each target that is spread over all K classes (Szegedy et al. 2016).
-        class_weights: (K,), what each example's nats are multiplied with.
+        logits: (B, K). targets: (B,) class indices.
+        label_smoothing: fraction of each target that is spread over all K classes (Szegedy et al. 2016).
+        class_weights: (K,) factors of the nats of each class.
     """
     return F.cross_entropy(logits, targets, weight=class_weights, reduction="sum", label_smoothing=label_smoothing)
 
 
 def balanced(targets: Tensor, num_classes: int) -> Tensor:
-    """N / (K n_k) for each of K classes: every class weighs the same in all, an example 1 on the average; (K,)."""
+    """Return the weights N / (K n_k) of K classes, (K,): every class has the same sum, and an example 1 on average."""
     return len(targets) / (num_classes * torch.bincount(targets, minlength=num_classes))
 
 
 def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
-    """Return mean loss and accuracy of the model on N sequences and their classes (N,)."""
+    """Return the mean loss and accuracy of the model on N sequences and their classes (N,)."""
     return score_of(probabilities(model, sequences), targets)
 
 
-def score_of(found: NDArray[np.float64], targets: Tensor) -> Score:
-    """Return mean loss and accuracy of the probabilities (N, K) for the classes (N,)."""
-    probability = torch.from_numpy(found)
+def score_of(probabilities: NDArray[np.float64], targets: Tensor) -> Score:
+    """Return the mean loss and accuracy of probabilities (N, K) for the classes (N,)."""
+    probability = torch.from_numpy(probabilities)
     right = probability.argmax(dim=1) == targets
     nats = -probability.gather(1, targets.unsqueeze(1)).clamp(min=torch.finfo(torch.float64).tiny).log()
     return Score(loss_nats=float(nats.mean()), accuracy=float(right.double().mean()))

@@ -1,7 +1,6 @@
-"""What training needs to know of the task generate: its batches and its loss.
+"""Batches and loss of the task generate: to predict each token of a text from those before it.
 
-The task is to predict each token of a text from those before it. A text of N tokens is N targets; the first one is
-predicted from <bos>, which every stream begins with.
+A text of N tokens has N targets. The first one is predicted from <bos>, with which every stream begins.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import BOS, PAD
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 
 __all__ = ["Streams", "Windows", "loss_nats"]
 
@@ -23,33 +22,34 @@ Integers = NDArray[np.integer[Any]]
 
 
 class Streams:
-    """Contiguous streams, side by side, for models that carry a state: truncated backpropagation through time.
+    """Parallel streams for models that carry a state: truncated backpropagation through time.
 
-    The text is cut into `streams` stretches of equal length (what is left over at its end, fewer tokens than streams,
-    is not trained on). Row r of batch i holds the i-th chunk of stretch r, and goes on with the state that chunk i − 1
-    left. An epoch begins with the empty state.
+    The text is cut into B streams of equal length; the remainder at its end, of fewer than B tokens, is not used.
+    Sequence b of batch i is the i-th chunk of stream b, and begins with the state that chunk i − 1 left. An epoch
+    begins with the empty state.
 
     Args:
-        ids: (N,) integers. streams: B, or fewer where N does not give each a chunk. chunk: T, tokens of a stream in a
-            batch; the last ones of an epoch may be fewer. device: where batches go.
+        ids: (N,) integers. streams: B, or fewer where N tokens are not a chunk for each. chunk: T, tokens of a stream
+            in a batch; the last batch of an epoch may have fewer. device: of the batches.
     """
 
     def __init__(self, ids: Integers, *, streams: int, chunk: int, device: torch.device) -> None:
+        # a view (B, N // B): nothing is read yet
         B = min(streams, max(1, len(ids) // chunk))
-        self.rows: Integers = np.asarray(ids[: len(ids) // B * B]).reshape(B, -1)  # a view: nothing is read yet
+        self.tokens: Integers = np.asarray(ids[: len(ids) // B * B]).reshape(B, -1)
         self.chunk, self.device = chunk, device
 
     def count(self, epoch: int) -> int:
-        """How many batches the epoch has."""
-        return -(-int(self.rows.shape[1]) // self.chunk)
+        """Return the number of batches of an epoch."""
+        return -(-int(self.tokens.shape[1]) // self.chunk)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One of them: a pure function of index."""
+        """Return a batch, a pure function of its index; every epoch has the same."""
         start = index * self.chunk
-        targets = self.rows[:, start : start + self.chunk].astype(np.int64)
+        targets = self.tokens[:, start : start + self.chunk].astype(np.int64)
         inputs = np.empty_like(targets)
         inputs[:, 1:] = targets[:, :-1]
-        inputs[:, 0] = self.rows[:, start - 1] if start else BOS
+        inputs[:, 0] = self.tokens[:, start - 1] if start else BOS
         return Batch(
             torch.from_numpy(inputs).to(self.device),
             None,
@@ -61,14 +61,14 @@ class Streams:
 
 
 class Windows:
-    """Chunks from random places, for models that see the last `receptive_field` tokens and nothing else.
+    """Chunks from random positions, for models whose output depends on the last `receptive_field` tokens only.
 
-    Each chunk brings the tokens before it, so that every target is predicted from a full window. These have no target
-    of their own (<pad>, which the loss leaves out).
+    Each chunk is preceded by receptive_field − 1 tokens of context, so that every target is predicted from a full
+    window. The context has no targets (<pad>, which the loss ignores).
 
     Args:
-        ids: (N,) integers. receptive_field: tokens that the model sees. streams: B. chunk: T, targets of a row.
-        seed: of the places. device: where batches go.
+        ids: (N,) integers. receptive_field: tokens that an output depends on. streams: B. chunk: T, targets of a
+            sequence. seed: of the positions. device: of the batches.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Windows:
         )
 
     def count(self, epoch: int) -> int:
-        """How many batches have as many targets as the text; the places being random, some are met twice."""
+        """Return the number of batches with as many targets as the text; some tokens are drawn twice, some never."""
         return -(-len(self.ids) // (self.streams * self.chunk))
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One of them: a pure function of (seed, epoch, index)."""
+        """Return a batch, a pure function of (seed, epoch, index)."""
         B, T, lead = self.streams, self.chunk, self.receptive_field - 1
         starts = np.random.default_rng((self.seed, epoch, index)).integers(0, len(self.ids) - T + 1, size=(B, 1))
-        places = starts + np.arange(-lead - 1, T)  # (B, lead + 1 + T)
-        tokens = self.ids[places.clip(min=0)].astype(np.int64)
-        tokens[places == -1] = BOS
-        tokens[places < -1] = PAD
+        positions = starts + np.arange(-lead - 1, T)  # (B, lead + 1 + T)
+        tokens = self.ids[positions.clip(min=0)].astype(np.int64)
+        tokens[positions == -1] = BOS
+        tokens[positions < -1] = PAD
         inputs, targets = tokens[:, :-1], tokens[:, 1:].copy()
         targets[:, :lead] = PAD
         return Batch(
@@ -107,7 +107,12 @@ class Windows:
 
 
 def loss_nats(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """−Σ log p(target): logits (B, T, V) and targets (B, T) -> the summed nats, without targets that are <pad>."""
+    """Return −Σ log p(target), the summed nats of a batch, without the targets that are <pad>.
+
+    Args:
+        logits: (B, T, V). targets: (B, T) ids.
+        label_smoothing: fraction of each target that is spread over all V tokens (Szegedy et al. 2016).
+    """
     return F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=PAD, label_smoothing=label_smoothing
     )

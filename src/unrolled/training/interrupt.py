@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop training between two updates, so that what is saved is whole; a second one stops at once."""
+"""Handling of Ctrl-C and SIGTERM: the first one stops a training between two updates, a second one at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], int | None]]:
-    """Yield a function that returns the signal that has arrived, or None.
+    """Yield a function that returns the number of the signal that has arrived, or None.
 
-    Signals reach Python's main thread only: elsewhere nothing is installed and the answer is always None. One that is
-    ignored (as in a job that a shell runs in the background) stays so.
+    Signals reach Python's main thread only: in another one no handler is installed and the result is always None. A
+    signal that is ignored (as in a job that a shell runs in the background) stays ignored.
     """
     arrived: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -30,8 +30,8 @@ def interruptible() -> Iterator[Callable[[], int | None]]:
             raise KeyboardInterrupt(number)
         arrived.append(number)
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    before = {number: signal.signal(number, handler) for number in heard}
+    handled = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield lambda: arrived[0] if arrived else None
     finally:

@@ -1,7 +1,7 @@
-"""A time limit becomes a number of updates: from there on all is a function of the update again.
+"""The conversion of a time limit into a number of updates, on which all else depends.
 
-The first updates are measured and then undone, so that a training with a limit has the bits of one that was asked for
-that number of updates.
+Some updates are measured and then undone, so that a training with a time limit has the bits of one with that number of
+updates as its setting.
 """
 
 from __future__ import annotations
@@ -11,44 +11,51 @@ import time
 
 from unrolled.training.loop import Trainer
 from unrolled.training.progress import Progress
+from unrolled.training.trainer_state import restore, state_tensors
 
 __all__ = ["updates_within"]
 
 WARM, MEASURED = 3, 20  # updates
-SHARE, MOST = 0.01, 0.1  # of the time: so much at least for each of both, and so much at most
+MIN_FRACTION, MAX_FRACTION = 0.01, 0.1  # of the limit, spent on the warm and on the measured updates each
 
 
 def updates_within(trainer: Trainer, seconds: float) -> int:
-    """Return how many updates fit into `seconds` with their evaluations, at least 1; the trainer is as it was.
+    """Return the number of updates that fit into `seconds` with their evaluations, at least 1.
 
     Args:
-        trainer: at its beginning.
-        seconds: for all, what is measured here included.
+        trainer: before its first update. It is restored.
+        seconds: for the whole training, this measurement included.
     """
     began = time.perf_counter()
-    start = {name: value.clone() for name, value in trainer.state_tensors().items()}
+    start = {name: value.clone() for name, value in state_tensors(trainer).items()}
     planned = trainer.progress.updates
     trainer.model.train()
     mean_seconds(trainer, WARM, seconds)
-    an_update = mean_seconds(trainer, MEASURED, seconds)
+    update_seconds = mean_seconds(trainer, MEASURED, seconds)
     trainer.evaluate()
-    an_evaluation = trainer.progress.seconds["evaluation"]
-    trainer.restore(Progress(planned), start)
-    left = seconds - (time.perf_counter() - began) - an_evaluation  # the last update is evaluated, too
-    found = left / an_update
-    for _ in range(3):  # how often it is evaluated may depend on how many updates there are
-        trainer.progress.updates = max(1, int(found))
-        found = left / (an_update + an_evaluation / trainer.evaluate_every)
+    evaluation_seconds = trainer.progress.seconds["evaluation"]
+    restore(trainer, Progress(planned), start)
+    left = seconds - (time.perf_counter() - began) - evaluation_seconds  # the last update is always evaluated
+    updates = left / update_seconds
+    for _ in range(3):  # the interval of evaluations may depend on the number of updates
+        trainer.progress.updates = max(1, int(updates))
+        updates = left / (update_seconds + evaluation_seconds / trainer.evaluate_every)
     trainer.progress.updates = planned
-    return max(1, int(found))
+    return max(1, int(updates))
 
 
 def mean_seconds(trainer: Trainer, updates: int, limit: float) -> float:
-    """Return what an update takes, by so many, or by more or fewer: SHARE to MOST of the limit, but always one."""
+    """Return the mean seconds of an update.
+
+    Args:
+        trainer: takes the updates.
+        updates: the number to take; more until MIN_FRACTION of the limit has passed, fewer once MAX_FRACTION has.
+        limit: the time limit in seconds.
+    """
     began = time.perf_counter()
     for taken in itertools.count(1):
         trainer.update()
         passed = time.perf_counter() - began
-        if (taken >= updates and passed >= SHARE * limit) or passed >= MOST * limit:
+        if (taken >= updates and passed >= MIN_FRACTION * limit) or passed >= MAX_FRACTION * limit:
             break
     return passed / taken

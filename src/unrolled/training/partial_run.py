@@ -1,12 +1,13 @@
-"""The folder of a training under way, `<run>.partial`: all that is needed to go on with it after whatever may happen.
+"""The partial run: the folder `<run>.partial` of a training, from which it can be resumed after a kill at any moment.
 
-plan/           what was asked: settings, the data's fingerprints, the build; and the tokeniser. Sealed
-checkpoints/    the two newest, `update-N`, atomic each
-metrics.jsonl   one line an event, as it happens
-snapshots/         weights for looking at the training later, float16, with --keep snapshots
+plan/           plan.json (settings, fingerprints of the data) and the preprocessor; an atomic folder
+checkpoints/    the two newest, `update-N`, each an atomic folder
+metrics.jsonl   one line an event, appended as it happens
+snapshots/      weights in float16, to study the training later; with --keep snapshots
 tensorboard/    events, with --tensorboard
 
-It is locked while a process trains in it. When the run is whole it takes the run's name, and plan and checkpoints go.
+The folder is locked while a process trains in it. The finished run takes it over: files are added, the folder is
+renamed, and plan and checkpoints are removed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor
@@ -36,26 +37,27 @@ from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
 from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
+from unrolled.training.prepare import Prepared
 from unrolled.training.progress import Event
-
-if TYPE_CHECKING:
-    from unrolled.training.fit import Prepared
+from unrolled.training.trainer_state import restore, state_tensors
 
 __all__ = ["PartialRun", "resume_partial", "start_partial"]
 
-SHARE = 0.02  # of the time that checkpoints may take
-LEAST_SECONDS = 10.0  # between two of them
-BYTES_A_SECOND = 2e8  # of a checkpoint written, summed and read back, until one has been measured
+MAX_FRACTION = 0.02  # the largest fraction of the training's time that checkpoints take
+LEAST_SECONDS = 10.0  # between two checkpoints
+BYTES_A_SECOND = 2e8  # a checkpoint's speed of writing, hashing and reading back, until one has been measured
 SNAPSHOTS = 10
 
 log = logging.getLogger("unrolled")
 
 
 class PartialRun:
-    """A training's folder, held by this process: made by `start_partial` or `resume_partial`.
+    """The folder of a training, locked by this process; made by `start_partial` or `resume_partial`.
+
+    A `Callback` of the trainer.
 
     Args:
-        run: the folder that the run will have.
+        run: the folder of the finished run.
     """
 
     def __init__(self, run: Path) -> None:
@@ -64,28 +66,33 @@ class PartialRun:
         self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
         self._saved = time.perf_counter()
-        self._size: int | None = None  # bytes of the next checkpoint, once they have been counted
+        self._size: int | None = None  # bytes of the next checkpoint; None: not yet counted
         self._rate = BYTES_A_SECOND
 
     @property
     def checkpoints(self) -> Path:
-        """Where they stand."""
+        """The folder of the checkpoints."""
         return self.folder / "checkpoints"
 
-    def hold(self, prepared: Prepared) -> None:
-        """Keep this training from now on: its settings say when, its machine and versions stand in each checkpoint."""
-        self.config, self.build = prepared.config.training, prepared.facts
+    def begin(self, prepared: Prepared) -> None:
+        """Write the plan of a fresh training, which can be resumed from here on.
 
-    def write_plan(self, plan: Plan, preprocessor: Preprocessor) -> None:
-        """Write what was asked: from now on the training can be resumed."""
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        self.config, self.build = prepared.config.training, prepared.build
+        if prepared.start or self.config.time_limit:  # a resumed training could not repeat these
+            self.save(prepared.trainer)
+        plan = Plan.make(prepared.config, prepared.task.record(), prepared.start)
+        preprocessor = prepared.task.preprocessor
         files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
         atomic.write(self.folder / "plan", files)
 
     def read_plan(self) -> tuple[Plan, Preprocessor]:
-        """Return what was asked, and the preprocessor.
+        """Return the plan and the preprocessor.
 
         Raises:
-            CheckpointError: it is missing, damaged, or not ours.
+            CheckpointError: the plan is missing, damaged, not ours, or of an older format.
         """
         preprocessor = preprocessor_file(self.folder / "plan")
         files = atomic.read(self.folder / "plan", ("plan.json", preprocessor))
@@ -93,41 +100,43 @@ class PartialRun:
         version = refuse_newer(path, files["plan.json"], FORMAT_VERSION)
         if version < FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} has format_version {version}: an older unrolled began this training. Finish it there, or train "
-                "a new run"
+                f"{path} has format_version {version}: an older unrolled began this training. Finish it with that "
+                "version, or train a new run"
             )
         plan = valid(Plan, path, files["plan.json"])
         return plan, FILES[preprocessor].from_json(files[preprocessor].decode())
 
     def add(self, event: Event) -> None:
-        """Keep an event."""
+        """Append an event to metrics.jsonl."""
         self.metrics.append(event.to_dict())
         atomic.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
 
-    def restore(self, trainer: Trainer) -> None:
-        """Have a fresh trainer stand at the newest checkpoint that is whole; at the beginning if there is none yet.
+    def restore(self, prepared: Prepared) -> None:
+        """Set a fresh training to the newest complete checkpoint; leave it at its beginning if there is none yet.
 
         Raises:
-            CheckpointError: no checkpoint is whole, or they are not of this model.
+            CheckpointError: no checkpoint is complete, or they are of another model.
         """
-        found = checkpoint.latest(self.checkpoints)
-        lines = found.metrics if found else b""
+        self.config, self.build = prepared.config.training, prepared.build
+        trainer = prepared.trainer
+        latest = checkpoint.latest(self.checkpoints)
+        lines = latest.metrics if latest else b""
         with atomic.write_errors(self.folder):
             (self.folder / "metrics.jsonl").write_bytes(lines)
         self.metrics = [json.loads(line) for line in lines.splitlines()]
         changed = []
-        if found is not None:
-            trainer.restore(found.progress, found.tensors)
+        if latest is not None:
+            restore(trainer, latest.progress, latest.tensors)
             changed = [
-                f"{what} was {was}, is {self.build.get(what)}"
-                for what, was in found.build.items()
-                if was != self.build.get(what)
+                f"{name} was {before}, is {self.build.get(name)}"
+                for name, before in latest.build.items()
+                if before != self.build.get(name)
             ]
         progress = trainer.progress
         progress.resumed.append({"update": progress.update, "changed": changed})
         log.info("resumed after update %s of %s", f"{progress.update:,}", f"{progress.updates:,}")
         if changed:
-            log.warning("the last bits may differ from those of one machine and build: %s", "; ".join(changed))
+            log.warning("results may differ in the last bits from an uninterrupted training: %s", "; ".join(changed))
 
     def after_update(self, trainer: Trainer) -> None:
         """Write a snapshot and a checkpoint, if they are due."""
@@ -141,53 +150,56 @@ class PartialRun:
         """Write a checkpoint.
 
         Raises:
-            CheckpointError: it cannot be written; the message says which one is left.
+            CheckpointError: it cannot be written; the message names the newest one that is left.
         """
         began = time.perf_counter()
         path = self.folder / "metrics.jsonl"
         metrics = path.read_bytes() if path.exists() else b""
-        tensors = trainer.state_tensors()
-        found = Checkpoint(copy.deepcopy(trainer.progress), tensors, metrics, self.build)
+        tensors = state_tensors(trainer)
         try:
-            checkpoint.write(self.checkpoints, found)
+            checkpoint.write(
+                self.checkpoints, Checkpoint(copy.deepcopy(trainer.progress), tensors, metrics, self.build)
+            )
         except CheckpointError as error:
-            raise CheckpointError(f"{error}. {self.left()}") from None
+            raise CheckpointError(f"{error}. {self.advice()}") from None
         self._saved = time.perf_counter()
         self._size, self._rate = None, _size(tensors) / max(self._saved - began, 1e-9)
 
-    def leave(self, trainer: Trainer, signal: int) -> None:
-        """Save, and say how to go on.
+    def on_signal(self, trainer: Trainer, signal: int) -> None:
+        """Write a checkpoint and raise Interrupted with the commands that resume or end the training.
 
         Raises:
-            Interrupted: all is saved. CheckpointError: it cannot be.
+            Interrupted: everything is saved. CheckpointError: the checkpoint cannot be written.
         """
         self.save(trainer)
         progress = trainer.progress
         best = f" of update {progress.best_update:,}" if progress.best_update else ""
         raise Interrupted(
-            f"interrupted after update {progress.update:,} of {progress.updates:,}; all is saved in {self.folder}\n"
-            f"  go on:  {self.command}\n"
-            f"  or end: {self.command} --finish   (a run with the best network so far{best})",
+            f"interrupted after update {progress.update:,} of {progress.updates:,}; "
+            f"everything is saved in {self.folder}\n"
+            f"  resume:  {self.command}\n"
+            f"  or end:  {self.command} --finish   (a run with the best model so far{best})",
             signal=signal,
             folder=self.folder,
         )
 
     @property
     def command(self) -> str:
-        """The command that goes on."""
+        """The command that resumes the training."""
         return f"unrolled train --resume {shlex.quote(str(self.run))}"
 
-    def left(self) -> str:
-        """Which checkpoint is left, and what can be done with it."""
+    def advice(self) -> str:
+        """Return a sentence on the newest checkpoint and the command that resumes from it."""
         newest = next(iter(checkpoint.updates(self.checkpoints)), None)
         if newest is None:
             return "There is no checkpoint yet"
         return (
-            f"The checkpoint after update {newest:,} is untouched: `{self.command}` goes on from it, with --finish ends"
+            f"The checkpoint after update {newest:,} is untouched: resume from it with `{self.command}`, "
+            "or end with --finish"
         )
 
     def publish(self, files: dict[str, bytes]) -> None:
-        """Make the folder the run's: write its files, give it its name.
+        """Turn the folder into that of the finished run: write the run's files and rename it.
 
         Raises:
             CheckpointError: it cannot be written; the training can still be resumed.
@@ -196,19 +208,19 @@ class PartialRun:
         atomic.write_files(self.folder, files, also=snapshots)
         with atomic.write_errors(self.run):
             atomic.replace(self.folder, self.run)
-        for part in ("plan", "checkpoints"):  # only now: until here they are what a kill would leave
-            shutil.rmtree(self.run / part, ignore_errors=True)
+        for name in ("plan", "checkpoints"):  # not earlier: a training that is killed before needs them
+            shutil.rmtree(self.run / name, ignore_errors=True)
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether it is time for a checkpoint: asked for, or not too soon after the last and within its SHARE."""
+        """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
         progress = trainer.progress
         if self.config.checkpoint_every is not None:
             return progress.update % self.config.checkpoint_every == 0
         if time.perf_counter() - self._saved < LEAST_SECONDS:
             return False
         if self._size is None:
-            self._size = _size(trainer.state_tensors())
-        return progress.seconds["checkpoint"] + self._size / self._rate <= SHARE * progress.total_seconds
+            self._size = _size(state_tensors(trainer))
+        return progress.seconds["checkpoint"] + self._size / self._rate <= MAX_FRACTION * progress.total_seconds
 
     def _save_snapshot(self, trainer: Trainer) -> None:
         path = self.folder / "snapshots" / f"update-{trainer.progress.update}.safetensors"
@@ -224,20 +236,23 @@ def _size(tensors: Mapping[str, Tensor]) -> int:
 
 @cache
 def snapshot_updates(updates: int) -> frozenset[int]:
-    """The updates after which weights are kept: ten, the same factor apart (fewer, where two fall on the same one)."""
+    """Return the updates after which weights are saved: ten at equal ratios (fewer, where two are the same update)."""
     return frozenset(round(updates ** (i / (SNAPSHOTS - 1))) for i in range(SNAPSHOTS))
 
 
 @contextmanager
 def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
-    """Hold a fresh folder for a training; an error before its first checkpoint leaves nothing behind.
+    """Make and lock the folder of a fresh training; it is removed by an error before the first checkpoint.
+
+    Args:
+        run: the folder of the finished run. overwrite: whether a run or a partial run there may be replaced.
 
     Raises:
-        ConfigError: `run` is there and is not to be overwritten, or another process is writing it.
+        ConfigError: `run` exists and may not be overwritten, or another process is writing it.
     """
     refuse_existing(run, overwrite=overwrite)
-    unfinished = PartialRun(run)
-    folder = unfinished.folder
+    partial = PartialRun(run)
+    folder = partial.folder
     with atomic.write_errors(run):
         folder.mkdir(parents=True, exist_ok=True)
     with held(folder, run):
@@ -245,16 +260,19 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
         for path in folder.iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
         try:
-            yield unfinished
+            yield partial
         except BaseException:
-            if not checkpoint.updates(unfinished.checkpoints):
+            if not checkpoint.updates(partial.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
 @contextmanager
 def resume_partial(run: Path) -> Iterator[PartialRun]:
-    """Hold the folder of a training that was interrupted. `run` is the run's folder, or that of its training.
+    """Lock the folder of a training that was interrupted.
+
+    Args:
+        run: the folder of the finished run, or that of its training (`<run>.partial`).
 
     Raises:
         ConfigError: there is no such training, or another process is writing it.
@@ -264,10 +282,12 @@ def resume_partial(run: Path) -> Iterator[PartialRun]:
     if not folder.is_dir():
         if is_run(run):
             raise ConfigError(
-                f"{run} is finished: there is nothing to resume. To train on from its weights: --from {run}"
+                f"{run} is finished: there is nothing to resume. To continue from its weights: --from {run}"
             )
         raise ConfigError(f"there is no training to resume: {folder} does not exist")
     with held(folder, run):
         if not (folder / "plan").is_dir():
-            raise ConfigError(f"{folder} was left before its training began: there is nothing to resume; train again")
+            raise ConfigError(
+                f"{folder} was interrupted before its training began: there is nothing to resume; train again"
+            )
         yield PartialRun(run)

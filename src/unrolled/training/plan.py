@@ -1,24 +1,25 @@
-"""What a training was asked to do: what it must find again when it goes on."""
+"""The plan of a training: its settings and data, which must be the same when it is resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from unrolled.config import Config, from_flat
 from unrolled.errors import ConfigError, DataError
+from unrolled.runs.run import absolute
 
-__all__ = ["FORMAT_VERSION", "Plan", "PlannedData"]
+__all__ = ["FORMAT_VERSION", "Plan", "with_absolute_files"]
 
 FORMAT_VERSION = 2
 MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard", "cache"})
-"""Settings that at most the last bits depend on."""
+"""Settings that change at most the last bits of a result."""
 
 
-class PlannedData(BaseModel):
-    """What a task records of its data: where they came from, and what tells each part from any other."""
+class _Data(BaseModel):
+    """The data of a plan: their source, and the size and fingerprint of each split."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -27,45 +28,70 @@ class PlannedData(BaseModel):
 
 
 class Plan(BaseModel):
-    """What a training was asked to do, and what it must find again when it goes on."""
+    """The content of plan.json: settings and data of a training, and the run whose weights it begins with."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     library: Literal["unrolled"] = "unrolled"
     format_version: int = FORMAT_VERSION
     config: Config
-    data: PlannedData
+    data: _Data
     start: str | None
 
-    def settings(self, asked: Mapping[str, Any]) -> Config:
-        """Return the settings to go on with: those of before, but for what may change.
+    @classmethod
+    def make(cls, config: Config, record: Mapping[str, Any], start: str | None) -> Self:
+        """Return the plan of a training.
+
+        Args:
+            config: the resolved settings. record: of the data, see `Task.record`.
+            start: the run whose weights it begins with, if any.
+        """
+        return cls(config=with_absolute_files(config), data=_Data(**record), start=start)
+
+    def settings(self, requested: Mapping[str, Any]) -> Config:
+        """Return the settings to resume with: those of the plan, except for what may change.
+
+        Args:
+            requested: flat settings, which take precedence.
 
         Raises:
-            ConfigError: another one is asked for; says what it was and what it is.
+            ConfigError: one of them differs from the plan and may not change; names both values.
         """
-        config = from_flat(asked, base=self.config)
+        config = from_flat(requested, base=self.config)
         before, now = self.config.flat(), config.flat()
-        changed = [name for name in asked if now[name] != before[name] and name not in MAY_CHANGE]
+        changed = [name for name in requested if now[name] != before[name] and name not in MAY_CHANGE]
         if changed:
             raise ConfigError(
-                "a training goes on with the settings it began with: "
+                "a training is resumed with the settings it began with: "
                 + "; ".join(f"{name} was {before[name]!r}, is {now[name]!r}" for name in changed)
-                + ". Leave them out, or train a new run"
+                + ". Remove them, or train a new run"
             )
         return config
 
     def refuse_other_data(self, record: Mapping[str, Any]) -> None:
         """Refuse data that are not those of the plan.
 
+        Args:
+            record: of the data, see `Task.record`.
+
         Raises:
-            DataError: says which part is another one, what it was and what it is.
+            DataError: names the split that differs, with its old and new figures.
         """
-        for name, was in self.data.splits.items():
+        for name, before in self.data.splits.items():
             now = record["splits"].get(name, {})
-            changed = [f"{key} was {value}, is {now.get(key)}" for key, value in was.items() if now.get(key) != value]
+            changed = [
+                f"{key} was {value}, is {now.get(key)}" for key, value in before.items() if now.get(key) != value
+            ]
             if changed:
                 raise DataError(
                     f"the {name} split is not the one that the training began with: {'; '.join(changed)}",
                     file=str(self.data.source),
-                    fix="bring the data back as they were, or train a new run",
+                    fix="restore the data as they were, or train a new run",
                 )
+
+
+def with_absolute_files(config: Config) -> Config:
+    """Return the settings with the absolute paths of their files, which are valid in any working directory."""
+    paths = {"valid": config.data.valid, "test": config.data.test}
+    files = {split: path and absolute(path) for split, path in paths.items()}
+    return config.model_copy(update={"data": config.data.model_copy(update=files)})

@@ -1,4 +1,4 @@
-"""What training says of itself: how good it is, what happened since it last said so, where it stands, how it ended."""
+"""Records of a training: scores, events, progress and outcome."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import ConfigDict
 
 __all__ = ["Event", "Outcome", "Progress", "Score", "Since"]
 
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # when read back
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # of files that are read back
 CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well the model does on the validation split. The smaller `loss_nats`, the better."""
+    """Mean loss in nats and accuracy on the validation split. A smaller loss is better."""
 
     loss_nats: float
     accuracy: float
@@ -23,10 +23,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Event:
-    """What the loop reports and metrics.jsonl keeps: the updates since the last event, and an evaluation if it had one.
+    """A line of metrics.jsonl: the updates since the last event, and an evaluation if there was one.
 
     `loss_nats` is the mean over the targets of these updates; `gradient_norm` is the last update's, before clipping.
-    All but `tokens_per_second` is a function of the run, the same whether it was interrupted or not.
+    All but `tokens_per_second` are the same whether the training was interrupted or not.
     """
 
     update: int
@@ -40,7 +40,7 @@ class Event:
     best: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it, without what is not there."""
+        """Return JSON values, without those of an evaluation if there was none."""
         values = asdict(self)
         score = values.pop("valid")
         if score is None:
@@ -51,7 +51,7 @@ class Event:
 
 @dataclass
 class Since:
-    """What has been trained since the last event; `began` is on the run's own clock."""
+    """Sums over the updates since the last event; `began` is the time of that event on the run's own clock."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -67,21 +67,24 @@ class Since:
 
 @dataclass
 class Progress:
-    """Where a training stands: with its tensors, all that its future depends on. A checkpoint keeps it as JSON.
+    """The progress of a training: with the tensors of the trainer, all that its future depends on.
+
+    A checkpoint saves it as JSON.
 
     Args:
-        updates: how many there are to be.
-        update: how many are done.
+        updates: number of updates of the whole training.
+        update: number of updates done.
         epoch, index: of the next batch.
         best_loss_nats, best_update: of the best evaluation so far.
-        worse: evaluations since then.
-        flat: evaluations since then, or since the rate was last reduced.
-        reductions: how often it was.
+        worse: number of evaluations since the best one.
+        flat: number of evaluations since the best one or the last reduction of the learning rate.
+        reductions: number of reductions of the learning rate.
         learning_rate, gradient_norm: of the last update.
-        tokens: real ones, trained on.
-        total_seconds: on the run's own clock, which stands still while nobody trains.
-        seconds: where they went.
-        resumed: at which update it was resumed, and what was another build or machine then.
+        tokens: real tokens trained on.
+        total_seconds: on the run's own clock, which stops while the training is interrupted.
+        seconds: of each of the CLOCKS.
+        since: sums since the last event.
+        resumed: for each resume the update, and the machine or library versions that had changed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -103,10 +106,26 @@ class Progress:
     since: Since = field(default_factory=Since)
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
+    def add_evaluation(self, loss_nats: float, plateau_patience: int | None) -> bool:
+        """Count an evaluation and return whether it is the best so far.
+
+        Args:
+            loss_nats: on the validation split.
+            plateau_patience: evaluations without improvement after which the learning rate is reduced; None: never.
+        """
+        if self.best_loss_nats is None or loss_nats < self.best_loss_nats:
+            self.best_loss_nats, self.best_update = loss_nats, self.update
+            self.worse = self.flat = 0
+            return True
+        self.worse, self.flat = self.worse + 1, self.flat + 1
+        if plateau_patience is not None and self.flat >= plateau_patience:
+            self.reductions, self.flat = self.reductions + 1, 0
+        return False
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended, and where its time went: `updates` of the `planned` ones were done."""
+    """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock."""
 
     updates: int
     planned: int
@@ -120,10 +139,10 @@ class Outcome:
 
     @property
     def tokens_per_second(self) -> float:
-        """Real tokens trained on a second, evaluations and checkpoints not counted."""
+        """Real tokens a second, without the time of evaluations and checkpoints."""
         outside = self.seconds["evaluation"] + self.seconds["checkpoint"]
         return self.tokens / max(self.total_seconds - outside, 1e-9)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return JSON values."""
         return asdict(self) | {"tokens_per_second": self.tokens_per_second}

@@ -1,14 +1,14 @@
-"""The learning rate as a function of the update and of how often it was reduced, and of nothing else.
+"""The learning rate as a function of the update and the number of reductions, and of nothing else.
 
-    climb:         rate(u) = peak · (u + 1) / W                                u < W, the warm-up
+    warm-up:       rate(u) = peak · (u + 1) / W                                u < W
     cosine:        rate(u) = peak · ½ (1 + cos(π (u − W) / (U − W)))           W ≤ u < U, all updates
     inverse_sqrt:  rate(u) = peak · √(W / (u + 1))                             W ≤ u, W at least 1
     constant:      rate(u) = peak
-    plateau:       rate(u) = peak · factor^k                                   k: how often it was reduced
+    plateau:       rate(u) = peak · factor^k                                   k: number of reductions
 
-The plateau schedule reduces the rate whenever the validation loss has stood still for some evaluations.
+The plateau schedule reduces the rate whenever the validation loss has not improved for some evaluations.
 Cosine: Loshchilov & Hutter, "SGDR", 2017, without restarts. Inverse square root: Vaswani et al., "Attention is all you
-need", 2017, equation 3, where the peak is 1 / √(D W) and the climb has 4,000 updates.
+need", 2017, equation 3, where the peak is 1 / √(D W) and the warm-up has 4,000 updates.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Schedule = Literal["cosine", "inverse_sqrt", "plateau", "constant"]
 def learning_rate(
     update: int, updates: int, *, peak: float, warmup: float, schedule: Schedule = "cosine", reduced: float = 1.0
 ) -> float:
-    """Return the rate of an update.
+    """Return the learning rate of an update.
 
     Args:
-        update: from 0, out of `updates`. peak: the largest rate. warmup: the share of the updates that climbs.
-        schedule: what comes after the climb. reduced: factor^k, of the plateau schedule; else 1.
+        update: from 0, out of `updates`. peak: the largest rate. warmup: the fraction of the updates that warm up.
+        schedule: after the warm-up. reduced: factor^k, of the plateau schedule; else 1.
     """
     W = math.ceil(warmup * updates)
     if update < W:

@@ -1,6 +1,7 @@
-"""What training needs to know of the task tag: its batches, its loss, and its score on the validation split.
+"""Batches, loss and validation score of the task tag.
 
-A sentence is a sequence of ids, and a word's label is read where the word ends. At all other places nothing is asked.
+A sentence is a sequence of subwords, and the label of a word is predicted at its last subword. Other positions have no
+target.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.models import Model
 from unrolled.training import classification
-from unrolled.training.loop import Batch
+from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
 __all__ = ["TaggingLoader", "loss_nats", "score"]
 
 
 class TaggingLoader:
-    """Batches of sentences of like length, with a class for each word.
+    """Batches of sentences of similar lengths, with a class for each word.
 
     Args:
-        subwords: N sentences of W words. targets: (W,) class indices.
-        batch_tokens: most ids in a batch, padding included. seed: of the order. device: where batches go.
+        subwords: N sentences of W words in all. targets: (W,) class indices.
+        batch_tokens: maximum ids of a batch, padding included. seed: of the order. device: of the batches.
     """
 
     def __init__(
@@ -34,14 +35,14 @@ class TaggingLoader:
         self.batches = Batches(subwords.lengths, batch_tokens, seed)
 
     def count(self, epoch: int) -> int:
-        """How many batches the epoch has."""
+        """Return the number of batches of an epoch."""
         return self.batches.count(epoch)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One of them: a pure function of (seed, epoch, index)."""
-        rows = self.batches.rows(epoch, index)
-        ids, lengths = self.subwords.pad(rows)
-        words = self.subwords.words(rows)
+        """Return a batch, a pure function of (seed, epoch, index)."""
+        indices = self.batches.rows(epoch, index)
+        ids, lengths = self.subwords.pad(indices)
+        words = self.subwords.words(indices)
         targets = torch.where(words == NO_WORD, NO_WORD, self.targets[words])
         return Batch(
             ids.to(self.device),
@@ -55,18 +56,18 @@ class TaggingLoader:
 def loss_nats(
     logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None
 ) -> Tensor:
-    """−Σ log p(target) over the words: logits (B, T, K) and targets (B, T) -> the summed nats of the batch.
+    """Return −Σ log p(target) over the words, the summed nats of a batch.
 
     Args:
-        logits: of the batch. targets: of the batch; NO_WORD where no word ends.
-        label_smoothing, class_weights: as of the task classify.
+        logits: (B, T, K). targets: (B, T) class indices; NO_WORD where no word ends.
+        label_smoothing, class_weights: see `classification.loss_nats`.
     """
-    asked = targets != NO_WORD
+    ends = targets != NO_WORD
     return classification.loss_nats(
-        logits[asked], targets[asked], label_smoothing=label_smoothing, class_weights=class_weights
+        logits[ends], targets[ends], label_smoothing=label_smoothing, class_weights=class_weights
     )
 
 
 def score(model: Model, subwords: Subwords, targets: Tensor) -> Score:
-    """Return mean loss and accuracy of the model on W words and their classes (W,)."""
+    """Return the mean loss and accuracy of the model on W words and their classes (W,)."""
     return classification.score_of(word_probabilities(model, subwords), targets)

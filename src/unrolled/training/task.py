@@ -1,6 +1,6 @@
-"""What training and a run's folder ask of a task: everything in which one task differs from another, in one place.
+"""The interface between a task and training: everything in which one task differs from another.
 
-A task is one file in `unrolled.tasks`, which the lineage names by dotted path. Training knows only what stands here.
+A task is one file in `unrolled.tasks`, which the lineage names by dotted path. Training uses this interface only.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
-from unrolled.training.loop import Loader
+from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 
 __all__ = ["OF_PAIRS", "Task"]
 
 OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
-"""Settings that only data with a source and a target have a use for."""
+"""Settings of data with a source and a target only."""
 
 
 class Task(ABC):
-    """A task with its data, read and made ready for a model: made by `read`.
+    """A task with its data, read and encoded for a model; made by `read`.
 
-    Args:
+    Attributes:
         name: of the data, for run folders.
-        preprocessor: what makes them ready.
-        labels: what each of the model's outputs means; empty where they are the tokens themselves.
+        preprocessor: turns the data into the model's inputs.
+        labels: the label of each of the model's outputs; empty where the outputs are the tokens themselves.
     """
 
     answer: ClassVar[Answer]
-    """Whether its models answer once, or at each step."""
+    """Whether its models answer once, after the whole sequence, or at each step."""
     run: ClassVar[type[Run]]
-    """What its finished run is."""
+    """The class of its finished runs."""
     unused: ClassVar[frozenset[str]] = frozenset()
-    """The settings that it does not use: they must stay at their default."""
+    """The settings that it does not use, which must have their defaults."""
     smallest: ClassVar[Inputs] = Ids(1)
-    """The smallest inputs of its kind, to see whether a model can be built."""
+    """The smallest inputs of its kind, to check whether a model can be built."""
 
     name: str
     preprocessor: Preprocessor
@@ -52,24 +52,24 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
-        """Read `data`, truncate it into parts, learn the preprocessor from the training split; log what was understood.
+        """Read `data`, split it, learn the preprocessor from the training split, and log the result.
 
         Args:
-            data: what the user gave. config: says how it is read.
-            preprocessor: one that was learned before, which is taken as it is.
+            data: the argument of the user. config: the settings to read it with.
+            preprocessor: of an earlier training, which is used as it is; None: it is learned.
 
         Raises:
-            DataError: the data cannot be read as asked; names file and line.
+            DataError: the data cannot be read as requested; names file and line.
         """
 
     @classmethod
     @abstractmethod
     def inspect(cls, data: object, config: Config) -> Report:
-        """Say what is understood of `data` before anything is trained, and what a training would suffer from."""
+        """Return the data report: statistics and issues of `data`, made before training."""
 
     @classmethod
     def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that differ from their default though the task does not use them.
+        """Refuse settings that the task does not use and that differ from their default.
 
         Raises:
             ConfigError: names the setting.
@@ -78,42 +78,46 @@ class Task(ABC):
 
     @property
     def num_outputs(self) -> int:
-        """V of the model's logits: a number for each label, or for each token."""
+        """The size V of the model's logits: the number of labels, or of tokens."""
         return num_outputs_of(inputs_of(self.preprocessor), self.labels)
 
     @property
     def longest(self) -> int:
-        """Steps of its longest sequence; 0 where none needs to be read whole."""
+        """The length of the longest sequence that a model has to read as a whole; 0 if there is none."""
         return 0
 
     def refuse_longer(self, model: Model, name: str) -> None:
-        """Refuse sequences that are longer than the model's limit.
+        """Refuse sequences that are longer than the model's maximum length.
+
+        Args:
+            model: with its maximum length. name: of its architecture, for the message.
 
         Raises:
-            DataError: names the longest, and the window that would do.
+            DataError: names the longest sequence, and the context window that it needs.
         """
         if model.max_length is not None and self.longest > model.max_length:
             raise DataError(
-                f"the longest sequence has {self.longest:,} tokens, and model {name} sees {model.max_length:,}",
+                f"the longest sequence has {self.longest:,} tokens, and model {name} reads at most "
+                f"{model.max_length:,}",
                 fix=f"give shorter ones, or --window {self.longest}",
             )
 
     @abstractmethod
     def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
-        """The training split, in batches for this model."""
+        """Return the training split, in batches for this model."""
 
     @abstractmethod
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-        """(a model's logits, a batch's targets) -> the summed nats of all real targets, as the settings want them."""
+        """Return the loss: (a model's logits, a batch's targets) -> the summed nats of all real targets."""
 
     @abstractmethod
     def score(self, model: Model) -> Score:
-        """How well the model does on the validation split."""
+        """Return the score of the model on the validation split."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
-        """What run.json says of the data; `parts` has every part's fingerprint."""
+        """Return the entry of run.json for the data; its `splits` have the fingerprints."""
 
     @abstractmethod
     def test(self, run: Run) -> Any | None:
-        """The run's result on the test split; None if there is none."""
+        """Return the run's result on the test split; None if there is no test split."""

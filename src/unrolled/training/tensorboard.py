@@ -1,4 +1,4 @@
-"""Events for TensorBoard, beside metrics.jsonl: an extra, `pip install 'unrolled[tensorboard]'`."""
+"""Events for TensorBoard, next to metrics.jsonl; an extra: `pip install 'unrolled[tensorboard]'`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ __all__ = ["refuse_missing", "writing"]
 
 
 def refuse_missing() -> None:
-    """Refuse where the extra is not installed.
+    """Refuse a training with --tensorboard if the extra is not installed.
 
     Raises:
         ConfigError: says how to install it.
     """
     if importlib.util.find_spec("tensorboardX") is None:
-        raise ConfigError("--tensorboard needs tensorboardX, which is an extra: pip install 'unrolled[tensorboard]'")
+        raise ConfigError(
+            "--tensorboard needs tensorboardX, which is not installed: pip install 'unrolled[tensorboard]'"
+        )
 
 
 @contextmanager
 def writing(folder: Path, done: int) -> Iterator[Callable[[Event], None]]:
-    """Yield what writes an event; what a training that is resumed after `done` updates does anew is replaced."""
+    """Yield a writer; events after update `done`, written before the resume, are replaced."""
     writer = importlib.import_module("tensorboardX").SummaryWriter(str(folder), purge_step=done + 1)
 
     def write(event: Event) -> None:

@@ -1,0 +1,126 @@
+"""Preparation of a training: the checks before any data is read, then the model and its trainer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from unrolled import machine, scan
+from unrolled.config import Config, seconds
+from unrolled.errors import ConfigError
+from unrolled.kernels import native
+from unrolled.layers import Recurrent, set_backend
+from unrolled.models import Model
+from unrolled.runs.build import build
+from unrolled.runs.preprocessor import inputs_of
+from unrolled.runs.run import Run
+from unrolled.training import tensorboard
+from unrolled.training.limit import updates_within
+from unrolled.training.loop import Trainer
+from unrolled.training.pretrained import name_of
+from unrolled.training.seeds import seed_of
+from unrolled.training.task import Task
+
+__all__ = ["Prepared", "prepare", "refuse_unfit"]
+
+log = logging.getLogger("unrolled")
+
+
+def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, saved: bool) -> None:
+    """Refuse settings without a use in the task or the model, and a backend that cannot run, before any data is read.
+
+    Args:
+        task, config, device: of the training. saved: whether it is saved to a folder.
+
+    Raises:
+        ConfigError: a setting without a use. BackendError: the requested backend cannot run.
+    """
+    task.refuse_unused(config)
+    if not saved and (config.training.keep or config.training.tensorboard):
+        raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
+    if config.training.tensorboard:
+        tensorboard.refuse_missing()
+    smallest = config.model.model_copy(update={"hidden_size": 1})
+    with torch.device("meta"):  # no random number is drawn
+        layers = _recurrent(build(config.model.name, task.smallest, 1, config.model, answer=task.answer))
+        if layers:
+            layers = _recurrent(
+                build(config.model.name, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
+            )
+    if not layers and config.training.backend != "auto":
+        raise ConfigError(f'model "{config.model.name}" has no recurrent layer, so it does not use backend: remove it')
+    for layer in layers:
+        scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training before its first update.
+
+    Args:
+        config: the resolved settings. task: with its data. model, trainer: made for them.
+        start: the run whose weights the training begins with; None: the weights are random.
+    """
+
+    config: Config
+    task: Task
+    model: Model
+    trainer: Trainer
+    start: str | None = None
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of parameters of the model."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def backend(self) -> str:
+        """The backend that computes the model's scans."""
+        layers = _recurrent(self.model)
+        if not layers:
+            return "none: no recurrence"
+        return scan.choose(layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0)
+
+    @property
+    def build(self) -> dict[str, str]:
+        """Machine and library versions that can change results in the last bits."""
+        device = next(self.model.parameters()).device.type
+        facts = {**machine.describe(), **machine.versions(), "device": device, "backend": self.backend}
+        return {name: str(value) for name, value in {**facts, "kernels": native.isa()}.items()}
+
+
+def prepare(
+    task: Task, config: Config, device: torch.device, start: Run | None = None, *, resumed: bool = False
+) -> Prepared:
+    """Build the model and its trainer.
+
+    Args:
+        task, config, device: of the training.
+        start: the run whose weights the training begins with; None: they are drawn from the seed.
+        resumed: whether the training will be restored. Its time limit is then a number of updates already.
+
+    Raises:
+        DataError: a sequence is longer than the model's maximum length.
+    """
+    torch.manual_seed(seed_of(config.training.seed, -1))
+    inputs = inputs_of(task.preprocessor)
+    model = build(config.model.name, inputs, task.num_outputs, config.model, answer=task.answer).to(device)
+    set_backend(model, config.training.backend)
+    task.refuse_longer(model, config.model.name)
+    if start is not None:
+        model.load_state_dict(start.model.state_dict())
+    loader = task.loader(model, config, device)
+    trainer = Trainer(model, loader, task.loss(config, device), lambda: task.score(model), config.training)
+    prepared = Prepared(config, task, model, trainer, name_of(start) if start else None)
+    log.info("model %s: %s parameters, %s", config.model.name, f"{prepared.num_parameters:,}", inputs)
+    if config.training.time_limit and not resumed:
+        with machine.retain_memory():
+            trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
+        log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
+    return prepared
+
+
+def _recurrent(model: Model) -> list[Recurrent]:
+    return [layer for layer in model.modules() if isinstance(layer, Recurrent)]

@@ -1,0 +1,73 @@
+"""A trained run as the start of another training: its weights, tokeniser and settings, on other data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from unrolled.config import MODEL_NAME, Config, ModelConfig, from_flat
+from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.runs.run import Run
+
+__all__ = ["name_of", "refuse_other_labels", "settings_of"]
+
+MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no weight and no answer depends on them
+MUST_STAY = (
+    *("task", MODEL_NAME, "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
+    *("source_tokenizer", "shared_vocabulary"),
+    *("by", "permutation_seed"),
+    *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE and name != "name"),
+)
+LABELS_SHOWN = 5
+
+
+def name_of(run: Run) -> str:
+    """Return the absolute path of a run, for messages and records."""
+    return str(run.path.resolve()) if run.path else "a run in memory"
+
+
+def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -> Config:
+    """Return the settings of a training that begins with a run's weights.
+
+    Args:
+        run: gives the settings that are not requested, all but the files of the validation and test splits.
+        requested: flat settings, which take precedence.
+        config: settings to use instead of the run's.
+
+    Raises:
+        ConfigError: a setting would need other weights or another tokeniser.
+    """
+    files = {"valid": None, "test": None}
+    base = config or run.config.model_copy(update={"data": run.config.data.model_copy(update=files)})
+    resolved = from_flat(requested, base=base)
+    before, now = run.config.flat(), resolved.flat()
+    for name in MUST_STAY:
+        if now[name] != before[name]:
+            raise ConfigError(
+                f"a training that begins with {name_of(run)} keeps its network and tokeniser: {name} is "
+                f"{before[name]!r} there, got {now[name]!r}. Remove it"
+            )
+    return resolved
+
+
+def refuse_other_labels(run: Run, labels: Collection[str], source: str) -> None:
+    """Refuse data with other labels than the run's.
+
+    Args:
+        run: whose weights a training begins with. labels: of the training split. source: the data, for the message.
+
+    Raises:
+        DataError: names the labels.
+    """
+    for verb, names in (
+        ("has", sorted(set(labels) - set(run.labels))),
+        ("lacks", sorted(set(run.labels) - set(labels))),
+    ):
+        if names:
+            shown = ", ".join(f'"{excerpt(name, 40)}"' for name in names[:LABELS_SHOWN])
+            more = ", …" if len(names) > LABELS_SHOWN else ""
+            raise DataError(
+                f"the training split {verb} the label{'s'[: len(names) > 1]} {shown}{more}, unlike {name_of(run)}",
+                file=source,
+                fix="give data with the labels of that run, or train a new one without --from",
+            )

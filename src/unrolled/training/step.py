@@ -1,0 +1,53 @@
+"""One training step as one module call: encode the source where there is one, forward, loss.
+
+Data-parallel training wraps a module and sees only the calls of that module, so the whole path from a batch to its
+loss is in this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.models import Model
+from unrolled.state import State, detach
+from unrolled.training.batch import Batch
+
+__all__ = ["Step"]
+
+
+class Step(nn.Module):
+    """The summed loss of a model on a batch.
+
+    Args:
+        model: on its device.
+        loss_nats: (logits, targets) -> the summed nats of all real targets.
+        bf16: whether the products of the forward pass are computed in bfloat16. States, sums of the loss, weights and
+            gradients stay in float32.
+    """
+
+    def __init__(self, model: Model, loss_nats: Callable[[Tensor, Tensor], Tensor], *, bf16: bool = False) -> None:
+        super().__init__()
+        self.model, self.loss_nats, self.bf16 = model, loss_nats, bf16
+
+    def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State]:
+        """Return the summed nats of the batch, a scalar, and the state that the batch leaves, detached.
+
+        Args:
+            batch: on the model's device.
+            state: the state that the previous batch left; only used by a batch that `continues`.
+        """
+        device = batch.inputs.device.type
+        with torch.autocast(device, dtype=torch.bfloat16) if self.bf16 else nullcontext():
+            if batch.source is not None:
+                state = self.model.encode(batch.source, batch.source_lengths)
+            elif not batch.continues:
+                state = None
+            logits, state = self.model(batch.inputs, state, batch.lengths)
+            if logits.dtype == torch.bfloat16:
+                logits = logits.float()
+            nats = self.loss_nats(logits, batch.targets)
+        return nats, detach(state)

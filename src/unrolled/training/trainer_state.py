@@ -1,0 +1,93 @@
+"""The tensors of a trainer: with its progress, all that its future depends on.
+
+Their names are `group/name`. The groups: `model` (weights and buffers), `step`, `exp_avg` and `exp_avg_sq` (AdamW),
+`best` (weights of the best evaluation), `average` (averaged weights), `carried` (state that a stream carries over).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import CheckpointError
+from unrolled.state import State, leaves, like
+from unrolled.training.loop import Trainer
+from unrolled.training.optimizer import moments, moments_like, set_moments
+from unrolled.training.progress import Progress
+
+__all__ = ["restore", "state_tensors"]
+
+
+def state_tensors(trainer: Trainer) -> dict[str, Tensor]:
+    """Return the tensors that a training continues from, by name. They are not copied."""
+    groups = {"model": trainer.model.state_dict(), **moments(trainer.optimizer, trainer.model)}
+    if trainer.progress.best_loss_nats is not None:
+        groups["best"] = trainer.best_weights
+    if trainer.average is not None:
+        groups["average"] = trainer.average.tensors()
+    if trainer.state is not None and trainer.next_batch().continues:
+        groups["carried"] = {str(i): leaf for i, leaf in enumerate(leaves(trainer.state))}
+    return {f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()}
+
+
+def restore(trainer: Trainer, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    """Set a trainer to the point at which `state_tensors` was called.
+
+    Args:
+        trainer: of the same model and settings.
+        progress: the progress at that point. It becomes the trainer's own.
+        tensors: the result of `state_tensors`.
+
+    Raises:
+        CheckpointError: the tensors are not those of this model and these settings.
+    """
+    groups: dict[str, dict[str, Tensor]] = {"carried": {}}
+    for name, value in tensors.items():
+        group, _, rest = name.partition("/")
+        groups.setdefault(group, {})[rest] = value.to(trainer.device)
+    carried = groups.pop("carried")
+    _refuse_other_tensors(groups, trainer, progress)
+    trainer.progress = progress
+    trainer.model.load_state_dict(groups["model"])
+    trainer.best_weights = groups.get("best") or copy.deepcopy(trainer.model.state_dict())
+    set_moments(trainer.optimizer, trainer.model, groups)
+    if trainer.average is not None:
+        trainer.average.restore(groups["average"])
+    trainer.state = _carried_state(trainer, [carried[str(i)] for i in range(len(carried))]) if carried else None
+
+
+def _refuse_other_tensors(groups: Mapping[str, Mapping[str, Tensor]], trainer: Trainer, progress: Progress) -> None:
+    """Refuse tensors whose names, shapes or dtypes are not those of the trainer at this progress."""
+    weights, trained = trainer.model.state_dict(), dict(trainer.model.named_parameters())
+    expected = {"model": weights}
+    if progress.best_loss_nats is not None:
+        expected["best"] = weights
+    if trainer.average is not None:
+        expected["average"] = trained
+    if progress.update:
+        expected |= moments_like(trained)
+    if different := _shapes(groups) ^ _shapes(expected):
+        raise CheckpointError(f"the checkpoint is not one of this model with these settings: see {min(different)[0]}")
+
+
+def _shapes(groups: Mapping[str, Mapping[str, Tensor]]) -> set[tuple[str, str]]:
+    """Return the name of every tensor, with its shape and dtype."""
+    return {
+        (f"{group}/{name}", f"{tuple(value.shape)} {value.dtype}")
+        for group, tensors in groups.items()
+        for name, value in tensors.items()
+    }
+
+
+def _carried_state(trainer: Trainer, tensors: list[Tensor]) -> State:
+    """Return the tensors as a state of the trainer's model, which one step through it shows the structure of."""
+    trainer.model.eval()
+    with torch.no_grad():
+        _, state = trainer.model(trainer.next_batch().inputs[:, :1])
+    try:
+        return like(state, tensors)
+    except ValueError as error:
+        raise CheckpointError(f"the checkpoint is not one of this model with these settings: {error}") from None
