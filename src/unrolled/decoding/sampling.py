@@ -6,7 +6,7 @@ The special tokens are never chosen, for they stand for no text; but <eos>, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
-from unrolled.errors import ConfigError
+from unrolled.decoding.options import SamplingOptions, check
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Generation", "Sampling"]
+__all__ = ["GREEDY", "Generation", "Sampling"]
 
 AHEAD = 256  # random numbers that are drawn at once
 
@@ -48,33 +48,12 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature != 0 and not 1e-9 <= self.temperature <= 1e9:  # beyond, float32 has no quotients
-            raise ConfigError(f"temperature must be 0 (greedy), or from 1e-9 to 1e9: got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k must be at least 1: got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be above 0 and at most 1: got {self.top_p}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0: got {self.seed}")
+        check(**vars(self))
 
     @classmethod
-    def asked(
-        cls, temperature: float, top_k: int | None = None, top_p: float | None = None, seed: int | None = None
-    ) -> Self:
-        """Return how tokens are chosen where None stands for what was not asked for.
-
-        Raises:
-            ConfigError: a value out of range, or one without use: at temperature 0 nothing is drawn.
-        """
-        asked: dict[str, Any] = {"top_k": top_k, "top_p": top_p, "seed": seed}
-        given = {name: value for name, value in asked.items() if value is not None}
-        made = cls(temperature, **given)
-        if temperature == 0 and given:
-            raise ConfigError(
-                f"at temperature 0 nothing is drawn, so it does not use {', '.join(given)}: leave it out, or give a "
-                "temperature above 0"
-            )
-        return made
+    def from_options(cls, options: SamplingOptions) -> Self:
+        """Return the sampling that options describe."""
+        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
     def probabilities(self, logits: Floats) -> Floats:
         """Logits (B, V) -> what is chosen from, (B, V), not normalised: 0 for what is left out. temperature > 0."""
@@ -88,6 +67,9 @@ class Sampling:
             ranked[before >= self.top_p * ranked.sum(axis=1, keepdims=True)] = 0
             np.put_along_axis(p, order, ranked, axis=1)
         return p
+
+
+GREEDY = Sampling(temperature=0)
 
 
 class Generation:
