@@ -28,7 +28,8 @@ from record import save_part
 from unrolled import machine
 from unrolled.config import Config, from_flat
 from unrolled.data.encoding.batches import Sequences
-from unrolled.decoding import Beam, translate
+from unrolled.decoding.search import Beam
+from unrolled.decoding.translation import translate
 from unrolled.models import Pairs
 from unrolled.runs.build import build
 from unrolled.tasks.translation import Translate

@@ -30,6 +30,7 @@ from unrolled.cli.decode import _harmless
 from unrolled.cli.main import VERBS, run
 from unrolled.config import fields, from_toml
 from unrolled.data.reading import stdin
+from unrolled.decoding import options
 
 MAIN = "from unrolled.cli.main import main; main()"
 TINY = ["--updates", "2", "--hidden-size", "4", "--embedding-size", "4"]
@@ -335,10 +336,10 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         (f"decode turner abc --length 1{'0' * 20}", "length must be from 1 to 1,000,000,000: got 1000000"),
         ("decode turner abc --min-length 100", "min_length must be from 0 to length, 7: got 100; give a smaller one"),
         ("decode turner abc --seed 0", "at temperature 0 nothing is drawn, so it does not use seed: leave it out"),
-        ("decode turner abc --length-penalty 0.6", "length_penalty is for a beam of 2 or more, and none is asked for"),
+        ("decode turner abc --length-penalty 0.6", "length_penalty is for a beam of 2 or more, and none is requested"),
         (
             "evaluate turner half.csv --length-penalty 0.6",
-            "length_penalty is for a beam of 2 or more, and none is asked",
+            "length_penalty is for a beam of 2 or more, and none is requested",
         ),
         ("decode turner abc --beam 2 --n-best 3", "n_best must be from 1 to the beam's size, 2: got 3"),
         (
@@ -531,10 +532,13 @@ def test_help(verb: str, say: Callable[..., Said]) -> None:
         assert tuple(re.findall(r"│ (\w+) ", said.out)) == tuple(VERBS)
     elif verb not in ("backends", "demo"):
         assert f"unrolled {verb} " in words.removeprefix(f"Usage: unrolled {verb}"), "an example"
-    if verb == "train":
-        for _, _, name, field in fields():
-            assert f"--{name.replace('_', '-')} " in words
-            assert " ".join(str(field.description).split()) in words
+    shown = {"train": {name: field for _, _, name, field in fields()}}.get(verb, {})
+    if verb in ("decode", "evaluate"):
+        shown = {name: next(iter(by_task.values())) for name, by_task in options.fields(verb).items()}
+        assert "Runs of task translate" in said.out
+    for name, field in shown.items():
+        assert f"--{name.replace('_', '-')} " in words
+        assert " ".join(str(field.description).split()) in words
 
 
 def test_the_version(say: Callable[..., Said]) -> None:

@@ -5,8 +5,8 @@ import torch
 
 from small import ROWS, pairs, trained
 from unrolled.data.encoding.batches import Sequences
-from unrolled.decoding import Classification, ImageClassification, classify, probabilities
 from unrolled.decoding import classification as module
+from unrolled.decoding.classification import Classification, ImageClassification, classify, probabilities
 
 
 def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:

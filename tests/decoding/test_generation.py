@@ -13,8 +13,9 @@ from unrolled import lineage
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL, UNK, Tokenizer
-from unrolled.decoding import Generation, Sampling, cursor, generation, score_tokens
-from unrolled.decoding.generation import decode, stream
+from unrolled.decoding import cursor, generation
+from unrolled.decoding.generation import decode, score_tokens, stream
+from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.models import Ids, Model
 from unrolled.state import leaves
 

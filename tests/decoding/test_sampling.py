@@ -7,7 +7,7 @@ import torch
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
-from unrolled.decoding import Generation, Sampling
+from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.errors import ConfigError
 from unrolled.models import Ids, Model
 
@@ -69,19 +69,6 @@ def test_settings_out_of_range_are_refused(options: dict[str, object], message: 
     with pytest.raises(ConfigError) as refused:
         Sampling(**options)
     assert str(refused.value).startswith(message)
-
-
-def test_what_was_not_asked_for_is_as_always_and_what_has_no_use_is_refused() -> None:
-    assert Sampling.asked(0.5) == Sampling(0.5)
-    assert Sampling.asked(0) == Sampling(0)
-    assert Sampling.asked(0.5, 3, 0.9, 7) == Sampling(0.5, 3, 0.9, 7)
-    for given in ({"top_k": 3}, {"top_p": 1.0}, {"seed": 0}):
-        with pytest.raises(
-            ConfigError, match=f"at temperature 0 nothing is drawn, so it does not use {next(iter(given))}"
-        ):
-            Sampling.asked(0, **given)
-    with pytest.raises(ConfigError, match="top_p must be above 0"):
-        Sampling.asked(0, top_p=2.0)
 
 
 def test_the_end_is_chosen_only_where_it_is_asked_for() -> None:

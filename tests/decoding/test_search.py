@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import BOS, EOS, SPECIAL
-from unrolled.decoding import Beam, Hypothesis, Sampling, search, stream_tokens
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import Beam, Hypothesis, search, stream_tokens
 from unrolled.errors import ConfigError, DataError
 from unrolled.kernels import native
 from unrolled.models import Ids, Model
@@ -322,7 +323,7 @@ def test_the_state_that_was_given_is_not_written() -> None:
         (lambda: Beam(2, -0.5), "length_penalty must be at least 0 and below 100: got -0.5"),
         (lambda: Beam(2, float("nan")), "length_penalty must be at least 0 and below 100: got nan"),
         (lambda: Beam(2, n_best=3), "n_best must be from 1 to the beam's size, 2: got 3"),
-        (lambda: Beam(2, n_best=0), "n_best must be from 1 to the beam's size, 2: got 0"),
+        (lambda: Beam(2, n_best=0), "n_best must be at least 1: got 0"),
         (
             lambda: search(Translator(), [[]], GREEDY, max_length=0),
             "max_length must be from 1 to 1,000,000,000, and at",

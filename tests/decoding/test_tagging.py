@@ -8,7 +8,7 @@ from unrolled.api import build
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.encoding.words import Subwords
-from unrolled.decoding import tag, word_probabilities
+from unrolled.decoding.tagging import tag, word_probabilities
 from unrolled.models import Ids, Model
 
 SENTENCES = [("the", "film"), ("a",), ("fine", "a", "plot", "the")]

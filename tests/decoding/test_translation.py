@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import EOS, Tokenizer
-from unrolled.decoding import Beam, Sampling, Target, Translation, translate
 from unrolled.decoding import translation as module
-from unrolled.decoding.translation import stream
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import Beam
+from unrolled.decoding.translation import Target, Translation, stream, translate
 from unrolled.errors import ConfigError
 from unrolled.models import Model
 from unrolled.state import EncoderDecoderState

@@ -18,7 +18,7 @@ import torch
 from small import ROWS, pairs, trained
 from unrolled import api
 from unrolled.data.encoding.batches import Sequences
-from unrolled.decoding import probabilities
+from unrolled.decoding.classification import probabilities
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.runs.folder import FORMAT_VERSION
 from unrolled.training import Run

@@ -112,6 +112,9 @@ def test_it_answers_for_many_and_for_none() -> None:
         ("a", {"length": -1}, "length must be from 0 to 1,000,000,000: got -1"),
         ("a", {"length": 10**20}, "length must be from 0 to 1,000,000,000: got 100000000000000000000"),
         ("a", {"stop": ""}, "stop must not be empty"),
+        ("a", {"stop": ["b", ""]}, "stop must not be empty"),
+        ("a", {"lenght": 3}, 'unknown option "lenght" (did you mean "length"?)'),
+        ("a", {"beam": 3}, "this run's task is generate, which does not use beam: leave it out"),
     ],
 )
 def test_what_cannot_be_continued_is_refused_at_once(prompt: object, options: dict[str, object], message: str) -> None:

@@ -15,7 +15,7 @@ from small import OWN, translation_run, translations, write_pairs
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
 from unrolled.data.examples.pairs import load_pairs
-from unrolled.decoding import score_targets
+from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks import infer_settings
@@ -36,7 +36,7 @@ LEARNS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("row", "least"), [("encoder_decoder", 0.25), ("attention", 0.6), ("transformer", 0.25), ("gpt", 0.25)]
+    ("name", "least"), [("encoder_decoder", 0.25), ("attention", 0.6), ("transformer", 0.25), ("gpt", 0.25)]
 )
 def test_it_learns_to_turn_words_around(name: str, least: float) -> None:
     made = translations(600)
@@ -199,14 +199,16 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
         ({"beam": 2, "top_k": 3}, "are for drawing"),
         ({"beam": 2, "top_p": 1.0}, "are for drawing"),
         ({"beam": 2, "seed": 0}, "are for drawing"),
-        ({"length_penalty": 0.6}, "length_penalty is for a beam of 2 or more, and none is asked for: leave it out"),
+        ({"length_penalty": 0.6}, "length_penalty is for a beam of 2 or more, and none is requested: leave it out"),
         ({"top_k": 3}, "at temperature 0 nothing is drawn, so it does not use top_k: leave it out, or give a temper"),
         ({"top_p": 1.0, "seed": 0}, "so it does not use top_p, seed"),
         ({"temperature": -1.0}, "temperature must be"),
         ({"length": 0}, "length must be from 1 to 1,000,000,000: got 0"),
         ({"length": 10**20}, "length must be from 1 to 1,000,000,000: got 100000000000000000000"),
+        ({"lenght": 2}, 'unknown option "lenght" .did you mean "length"'),
+        ({"stop": "x"}, "this run's task is translate, which does not use stop: leave it out"),
         ({"min_length": 9, "length": 3}, "min_length must be from 0 to length, 3: got 9"),
-        ({"min_length": -1}, "min_length must be from 0 to length, 7: got -1"),
+        ({"min_length": -1}, "min_length must be at least 0: got -1"),
         (
             {"min_length": 100},
             "min_length must be from 0 to length, 7: got 100; give a smaller one, or a larger length",
@@ -220,6 +222,16 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) 
     if not options.keys() & {"beam", "length_penalty", "n_best"}:
         with pytest.raises(ConfigError, match=problem):
             run.stream("abc", **options)  # at once, before a piece is asked for
+
+
+def test_a_stream_and_an_evaluation_take_no_options_of_a_search_alone() -> None:
+    run = translation_run()
+    with pytest.raises(ConfigError, match="beam is an option of decode, and stream does not use it: leave it out"):
+        run.stream("abc", beam=2)
+    with pytest.raises(ConfigError, match="n_best is an option of decode, and evaluate does not use it"):
+        run.evaluate(translations(3), n_best=2)
+    with pytest.raises(ConfigError, match=r'unknown option "surce" \(did you mean "source"\?\)'):
+        run.evaluate(translations(3), surce="x")
 
 
 def test_a_penalty_without_a_beam_is_refused_of_an_evaluation() -> None:
@@ -276,7 +288,7 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     caplog.clear()
     with caplog.at_level("INFO", "unrolled"):
         assert short.evaluate() == short.test
-    assert caplog.text.count("truncated at 2 tokens") == 1, "its own test split is made ids once"
+    assert caplog.text.count("at 2 tokens, being longer") == 1, "its own test split is made ids once"
     with pytest.raises(DataError, match=r"item 0: the source has nothing but tokens"):
         run.evaluate([("???", "AB")], on_bad_row="stop")
 

@@ -12,7 +12,7 @@ from unrolled.config import Config, TrainingConfig, from_flat
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers
 from unrolled.data.encoding.tokenizers import BOS, EOS, PAD
 from unrolled.data.examples.pairs import load_pairs
-from unrolled.decoding import score_targets
+from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.models import Model
 from unrolled.runs.build import build
 from unrolled.runs.preprocessor import inputs_of

@@ -10,19 +10,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, TextSettings, given, refuse_foreign, refuse_given
+from unrolled.cli.settings import (
+    READ_SETTINGS,
+    DataName,
+    DecodeOptions,
+    DeviceFlag,
+    TextSettings,
+    given,
+    refuse_unused,
+    task_group,
+)
+from unrolled.decoding.options import OPTIONS, GenerationOptions
 from unrolled.errors import ConfigError, DataError, printable
 
 __all__ = ["command"]
 
 CHUNK = 512  # texts that are answered together
-READ = 1 << 16  # bytes of standard input that are asked for at once
-WRITING = Group("Runs of task generate and translate", sort_key=5)
-GENERATING = Group("Runs of task generate", sort_key=6)
-TRANSLATING = Group("Runs of task translate", sort_key=7)
+READ_BYTES = 1 << 16  # of standard input, at once
 
 
 def command(
@@ -33,19 +40,8 @@ def command(
     json: Json = False,
     device: DeviceFlag = "auto",
     settings: TextSettings = None,
-    length: Annotated[int | None, Parameter(group=WRITING)] = None,
-    temperature: Annotated[float | None, Parameter(group=WRITING)] = None,
-    top_k: Annotated[int | None, Parameter(group=WRITING)] = None,
-    top_p: Annotated[float | None, Parameter(group=WRITING)] = None,
-    seed: Annotated[int | None, Parameter(group=WRITING)] = None,
-    prompt: Annotated[list[str] | None, Parameter(group=GENERATING, negative="")] = None,
-    stop: Annotated[list[str] | None, Parameter(group=GENERATING, negative="")] = None,
-    beam: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
-    length_penalty: Annotated[float | None, Parameter(group=TRANSLATING)] = None,
-    n_best: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
-    min_length: Annotated[int | None, Parameter(group=TRANSLATING)] = None,
-    prefix: Annotated[str | None, Parameter(group=TRANSLATING)] = None,
-    truncate: Annotated[bool | None, Parameter(group=TRANSLATING)] = None,
+    prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
+    options: DecodeOptions = None,
 ) -> None:
     """Ask a trained network: a label for each text, word or image, a translation, or what comes after a text, in order.
 
@@ -75,42 +71,11 @@ def command(
         Print one JSON object a line, with all that is known of the answer.
     device
         Where to compute.
-    length
-        Most tokens to write. [default: generate: 500; translate: as the longest target of training]
-    temperature
-        Below 1 bolder in what is probable, above 1 wilder; 0 always takes the most probable token. [default: generate:
-        1.0; translate: 0.0]
-    top_k
-        Choose among the k most probable tokens only.
-    top_p
-        Choose among the most probable tokens that together have this probability. [default: 1.0]
-    seed
-        Of the choices. [default: 0]
     prompt
-        Text to continue, as often as you like; "" begins one.
-    stop
-        End before this text, as often as you like.
-    beam
-        How many beginnings are kept and continued. [default: 1]
-    length_penalty
-        With a beam: 0 ranks by probability, which prefers what is short; larger ones prefer what is longer.
-        [default: 0.6]
-    n_best
-        With a beam: how many answers to print for each text, the best first. [default: 1]
-    min_length
-        Fewest tokens to write. [default: 0]
-    prefix
-        What each answer begins with.
-    truncate
-        Cut sources that are longer than the run's limit; their answers say so.
+        Text to continue, as often as you like; "" starts a new one.
     """
-    flags: dict[str, Any] = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    flags |= {"stop": stop, "beam": beam, "length_penalty": length_penalty, "n_best": n_best, "min_length": min_length}
-    flags |= {"prefix": prefix, "truncate": truncate}
-    options = {name: value for name, value in flags.items() if value is not None}
-    reads = {"truncate": truncate} if truncate is not None else {}  # what decides which sources can be answered
-    asked = [*texts, *(prompt or ())]
-    if asked and file:
+    inputs = [*texts, *(prompt or ())]
+    if inputs and file:
         raise ConfigError("texts and --file are both given: give one of them")
     if settings is not None and not file:
         raise ConfigError(f"{', '.join(given(settings))} is about --file, and none is given: leave it out")
@@ -120,33 +85,36 @@ def command(
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
-        where = ["file"] if file and task == "generate" else ["prompt"] if prompt and task != "generate" else []
-        refuse_foreign([*options, *where], loaded.decode, task)
-        refuse_given(settings, tasks.find(loaded.config).unused, task)
+        schema, chosen = OPTIONS["decode"][task], given(options)
+        schema.parse(chosen, task=task)  # refuses before anything is read
+        named = [*given(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
+        refuse_unused(named, [*tasks.find(loaded.config).unused, "file" if task == "generate" else "prompt"], task)
+        reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide what can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, options = iter([file]), given(settings)
+            chunks, chosen = iter([file]), given(settings)
         elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **given(settings), **reads)))
         else:
-            chunks = iter([asked]) if asked else _standard_input(partial(loaded.refuse, **reads))
+            chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
         for chunk in chunks:
             if json:
-                for answer in loaded.decode(chunk, **options):
+                for answer in loaded.decode(chunk, **chosen):
                     print_json(answer.to_dict())
             elif task == "generate":
-                _write(loaded, chunk, options)
+                _write(loaded, chunk, chosen)
             else:
-                for answer in loaded.decode(chunk, **options):
+                for answer in loaded.decode(chunk, **chosen):
                     print(answer.shown())
             sys.stdout.flush()
 
 
 def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
-    """Each prompt and what comes after it, as it is written."""
+    """Print each prompt and its continuation, piece by piece."""
+    length = GenerationOptions.parse(options, task="generate").length  # a stream's own default is endless
     shown = _harmless if sys.stdout.isatty() else str
     for prompt in prompts:
-        pieces = run.stream(prompt, **{"length": 500, **options})  # refuses before anything is written
+        pieces = run.stream(prompt, **options | {"length": length})  # refuses before anything is written
         print(shown(prompt), end="", flush=True)
         for piece in pieces:
             print(shown(piece), end="", flush=True)
@@ -172,7 +140,7 @@ def _standard_input(refuse: Callable[[str], None]) -> Iterator[list[str]]:
         print("one text a line; Ctrl-D ends", file=sys.stderr)
     descriptor, number, rest = sys.stdin.fileno(), 0, b""
     while True:
-        read = os.read(descriptor, READ)  # returns what is there, so that who types a line is answered at once
+        read = os.read(descriptor, READ_BYTES)  # returns what is there, so that who types a line is answered at once
         *lines, rest = (rest + read).split(b"\n")
         if not read and rest:  # the last line has no end
             lines = [rest]

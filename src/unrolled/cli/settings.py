@@ -1,37 +1,40 @@
-"""Every setting of the one schema as a flat flag, for the verbs that take them.
+"""Command-line flags, made from the schemas of settings and of decoding options.
 
-The flags are made from unrolled.config, with its names, types, choices, descriptions and defaults; what the user gave
-is validated there too, so a flag, a TOML key and a keyword argument are refused in the same words.
+Names, types, choices, descriptions and defaults come from `unrolled.config` and `unrolled.decoding.options`. The values
+are validated there too, so that a flag, a TOML key and a keyword argument are refused in the same words.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.decoding import options
 from unrolled.defaults import TASK_DEFAULTS
 from unrolled.errors import ConfigError
 from unrolled.lineage import LINEAGE, TASKS
 
 __all__ = [
+    "READ_SETTINGS",
     "ConfigFile",
     "DataName",
     "DataSettings",
+    "DecodeOptions",
     "DeviceFlag",
+    "EvaluateOptions",
     "ReadSettings",
     "Settings",
     "TextSettings",
     "asked",
     "given",
-    "refuse_foreign",
-    "refuse_given",
+    "refuse_unused",
     "resolve",
+    "task_group",
 ]
 
 STDIN = "-"
@@ -41,12 +44,20 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
-READ = ("text", "source", "on_bad_row", "label", "target", "cache", "truncate")  # of a run's data; the first to decode
+READ_SETTINGS = ("text", "source", "on_bad_row", "label", "target", "cache", "truncate")
+"""Settings with which the data of a finished run are read; `decode` takes the first three."""
 CHOICES = {"task": tuple(task.name for task in TASKS), MODEL_NAME: tuple(found.name for found in LINEAGE)}
 
 
+def task_group(*tasks: str) -> Group:
+    """Return the group of the help for flags that runs of these tasks use."""
+    order = [task.name for task in TASKS]
+    sort_key = len(GROUPS) + 1 + (0 if len(tasks) > 1 else 1 + order.index(tasks[0]))
+    return Group(f"Runs of task {' and '.join(tasks)}", sort_key=sort_key)
+
+
 def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
-    """A flat dataclass of the wanted settings: None where the user gave nothing; the help shows the true default."""
+    """Make a flat dataclass of the wanted settings; a flag that was not given is None, and the help shows its default."""
     flags: list[tuple[str, Any, Any]] = []
     for section, _, field_name, field in fields():
         if not wanted(section, field_name):
@@ -60,8 +71,29 @@ def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bo
     return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
 
 
+def _option_flags(name: str, verb: options.Verb) -> type:
+    """Make a flat dataclass of the decoding options of a verb, grouped by the tasks that take them."""
+    flags: list[tuple[str, Any, Any]] = []
+    for option, by_task in options.fields(verb).items():
+        field = next(iter(by_task.values()))
+        defaults = {task: text for task, each in by_task.items() if (text := options.default_text(each))}
+        if len({*defaults.values()}) > 1:
+            shown = f" [default: {'; '.join(f'{task}: {text}' for task, text in defaults.items())}]"
+        else:
+            shown = "".join(f" [default: {text}]" for text in {*defaults.values()})
+        flag = Parameter(
+            group=task_group(*by_task),
+            help=f"{field.description}{shown}",
+            show_default=False,
+            negative=None if field.annotation == bool | None else "",
+        )
+        kind: Any = field.annotation
+        flags.append((option, Annotated[kind | None, flag], None))
+    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
+
+
 def _defaults(name: str, default: Any) -> Iterator[str]:
-    """The default as the help shows it, and that of each task that has another."""
+    """Yield the default as the help shows it, and that of each task that has another."""
     values = {"": default, **{f"{task}: ": own[name] for task, own in TASK_DEFAULTS.items() if name in own}}
     yield from (f"{task}{str(value).lower() if isinstance(value, bool) else value}" for task, value in values.items())
 
@@ -73,25 +105,30 @@ def _no_flag(_: Any, name: str | None) -> None:
 
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
-_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ, defaults=False)
-_TextFlags = _flags("TextFlags", lambda section, name: name in READ[:3], defaults=False)
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS, defaults=False)
+_TextFlags = _flags("TextFlags", lambda section, name: name in READ_SETTINGS[:3], defaults=False)
+
+_DecodeFlags = _option_flags("DecodeFlags", "decode")
+_EvaluateFlags = _option_flags("EvaluateFlags", "evaluate")
 
 Settings = Annotated[_AllFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 DataSettings = Annotated[_DataFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ReadSettings = Annotated[_ReadFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 TextSettings = Annotated[_TextFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+DecodeOptions = Annotated[_DecodeFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+EvaluateOptions = Annotated[_EvaluateFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 
 def given(flags: Any) -> dict[str, Any]:
-    """Return the settings that the user gave."""
+    """Return the flags that were given, by name."""
     return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
 
 
 def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
-    """Return the settings that the user gave, in the TOML file or as flags.
+    """Return the settings that were given, in the TOML file or as flags; flags take precedence.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
@@ -99,30 +136,22 @@ def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
     return (chosen(file) if file else {}) | given(flags)
 
 
-def refuse_given(flags: Any, unused: Collection[str], task: str) -> None:
-    """Refuse what the user gave though the run's task does not use it.
+def refuse_unused(names: Collection[str], unused: Collection[str], task: str) -> None:
+    """Refuse flags that were given although the run's task does not use them.
 
-    Raises:
-        ConfigError: names it.
-    """
-    foreign = [name for name in given(flags) if name in unused]
-    if foreign:
-        raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
-
-
-def refuse_foreign(options: Collection[str], answer: Callable[..., Any], task: str) -> None:
-    """Refuse options that a run's method does not take.
+    Args:
+        names: of the flags that were given. unused: those that the task does not use. task: its name.
 
     Raises:
         ConfigError: names them.
     """
-    foreign = [name for name in options if name not in signature(answer).parameters]
+    foreign = [name for name in names if name in unused]
     if foreign:
         raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:
-    """Return the defaults, changed by the TOML file, changed by the flags.
+    """Return the configuration: defaults, overridden by the TOML file, overridden by the flags.
 
     Raises:
         ConfigError: an unknown key or a value out of range.

@@ -1,4 +1,4 @@
-"""Decoding for the task classify: one forward pass a sequence, and the probability of each class."""
+"""Decoding for the task classify: the probability of each class, in one forward pass a sequence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unrolled.models import Model
 __all__ = ["Classification", "ImageClassification", "Readable", "classify", "probabilities"]
 
 A = TypeVar("A")
-BATCH_TOKENS = 16_384  # padding included; no gradients are kept, so it may be larger than in training
+BATCH_TOKENS = 16_384  # padding included; larger than in training, because no gradients are stored
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Classification:
     probabilities: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a dictionary of JSON values."""
         return asdict(self)
 
     def shown(self) -> str:
-        """As one line."""
+        """Return one line: label, probability and input, separated by tabs."""
         return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.text)}"
 
 
 @dataclass(frozen=True)
 class ImageClassification:
-    """The answer for one image, which is named by where it was read: as `Classification`."""
+    """The answer for one image: as `Classification`. image: the file, and the position in it, that it was read from."""
 
     image: str
     label: str
@@ -49,39 +49,42 @@ class ImageClassification:
     probabilities: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a dictionary of JSON values."""
         return asdict(self)
 
     def shown(self) -> str:
-        """As one line."""
+        """Return one line: label, probability and input, separated by tabs."""
         return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.image)}"
 
 
 class Readable(Protocol):
-    """N sequences that a model can read in batches: of ids, or of an image's steps."""
+    """N sequences that a model can read in batches: of ids, or of the steps of images."""
 
     lengths: Tensor
-    """(N,) steps of each."""
+    """(N,) steps of each sequence."""
 
     def __len__(self) -> int: ...
 
     def pad(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the sequences (B,) as inputs (B, T) or (B, T, D), and their lengths (B,), None where all are T."""
+        """Return the sequences at indices (B,) as inputs (B, T) or (B, T, D), and lengths (B,), None where all are T."""
 
 
 @torch.inference_mode()
 def probabilities(model: Model, sequences: Readable) -> NDArray[np.float64]:
     """Return the probability of each of the K classes for each of the N sequences, (N, K), in their order.
 
-    The model should be in eval mode; sequences of like length share a batch.
+    Sequences of similar length share a batch.
+
+    Args:
+        model: answers once, in eval mode. sequences: N of them.
     """
     device = next(model.parameters()).device
-    found = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
-    for rows in by_length(sequences.lengths, BATCH_TOKENS):
-        inputs, lengths = sequences.pad(rows)
+    probability = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
+    for indices in by_length(sequences.lengths, BATCH_TOKENS):
+        inputs, lengths = sequences.pad(indices)
         logits, _ = model(inputs.to(device), None, None if lengths is None else lengths.to(device))
-        found[rows] = logits.cpu().double().softmax(dim=1)
-    return found.numpy()
+        probability[indices] = logits.cpu().double().softmax(dim=1)
+    return probability.numpy()
 
 
 def classify(
@@ -90,8 +93,15 @@ def classify(
     probability: NDArray[np.float64],
     answer: Callable[[str, str, float, dict[str, float]], A],
 ) -> list[A]:
-    """Return the answers for `inputs` (texts, or where images stand), in order, from probabilities (N, K)."""
+    """Return an answer for each of N inputs, in order.
+
+    Args:
+        inputs: texts, or the names of images.
+        labels: of the K classes.
+        probability: (N, K).
+        answer: makes an answer from an input, its label, the label's probability, and every label's.
+    """
     return [
-        answer(one, labels[best], row[best], dict(zip(labels, row, strict=True)))
-        for one, row, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)
+        answer(name, labels[best], values[best], dict(zip(labels, values, strict=True)))
+        for name, values, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)
     ]

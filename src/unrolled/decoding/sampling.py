@@ -1,12 +1,13 @@
-"""Choosing tokens one after another: the most probable one (greedy), or by chance.
+"""Greedy decoding and sampling: tokens chosen one after another.
 
-The special tokens are never chosen, for they stand for no text; but <eos>, which ends a row, where it is asked for.
+Special tokens are never chosen, because they stand for no text, except <eos> where the caller allows it to end a
+sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -15,13 +16,13 @@ from numpy.typing import NDArray
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
-from unrolled.errors import ConfigError
+from unrolled.decoding.options import SamplingOptions, check
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Generation", "Sampling"]
+__all__ = ["GREEDY", "Generation", "Sampling"]
 
-AHEAD = 256  # random numbers that are drawn at once
+AHEAD = 256  # random numbers drawn at once
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
@@ -29,14 +30,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen.
+    """Rule by which the next token is chosen.
 
     Args:
-        temperature: what logits are divided by; 0 takes the most probable token (greedy).
+        temperature: divisor of the logits; 0 takes the most probable token (greedy).
         top_k: choose among the k most probable tokens only.
         top_p: choose among the most probable tokens that together have this probability (Holtzman et al. 2020).
-        seed: of the choices. Every prompt has a generator of its own that begins with this seed, so that its answer
-            does not depend on the prompts beside it.
+        seed: of the choices. Every prompt has a generator of its own that starts from this seed, so that its answer
+            does not depend on the other prompts of the batch.
 
     Raises:
         ConfigError: a value out of range.
@@ -48,36 +49,15 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature != 0 and not 1e-9 <= self.temperature <= 1e9:  # beyond, float32 has no quotients
-            raise ConfigError(f"temperature must be 0 (greedy), or from 1e-9 to 1e9: got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k must be at least 1: got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be above 0 and at most 1: got {self.top_p}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0: got {self.seed}")
+        check(**vars(self))
 
     @classmethod
-    def asked(
-        cls, temperature: float, top_k: int | None = None, top_p: float | None = None, seed: int | None = None
-    ) -> Self:
-        """Return how tokens are chosen where None stands for what was not asked for.
-
-        Raises:
-            ConfigError: a value out of range, or one without use: at temperature 0 nothing is drawn.
-        """
-        asked: dict[str, Any] = {"top_k": top_k, "top_p": top_p, "seed": seed}
-        given = {name: value for name, value in asked.items() if value is not None}
-        made = cls(temperature, **given)
-        if temperature == 0 and given:
-            raise ConfigError(
-                f"at temperature 0 nothing is drawn, so it does not use {', '.join(given)}: leave it out, or give a "
-                "temperature above 0"
-            )
-        return made
+    def from_options(cls, options: SamplingOptions) -> Self:
+        """Return the sampling that options describe."""
+        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Logits (B, V) -> what is chosen from, (B, V), not normalised: 0 for what is left out. temperature > 0."""
+        """Return the unnormalised probabilities of logits (B, V), (B, V); 0 for tokens left out. temperature > 0."""
         p: Floats = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(self.temperature))
         if self.top_k is not None and self.top_k < p.shape[1]:
             p[p < np.partition(p, -self.top_k, axis=1)[:, [-self.top_k]]] = 0
@@ -90,8 +70,11 @@ class Sampling:
         return p
 
 
+GREEDY = Sampling(temperature=0)
+
+
 class Generation:
-    """Rows that are being continued, a token at a time.
+    """Continuation of B sequences, a token at a time.
 
     Args:
         model, prompts, state: see `Cursor`.
@@ -102,40 +85,42 @@ class Generation:
         self.sampling, self.cursor = sampling, Cursor(model, prompts, state)
         self.generators = [np.random.default_rng(sampling.seed) for _ in prompts]
         self.drawn = np.empty((len(prompts), 0), dtype=np.float32)
-        self.chosen: Integers | None = None  # what the model has not read yet
+        self.chosen: Integers | None = None  # tokens that the model has not read yet
 
     def step(self, *, end: bool = False) -> Integers:
-        """Choose the next token of every row, (B,). end: whether that may be <eos>."""
+        """Return the next token of every sequence, (B,). end: whether it may be <eos>."""
         if self.chosen is not None:
             self.cursor.step(torch.from_numpy(self.chosen))
         self.chosen = self._choose(self.cursor.logits.cpu().numpy(), end)
         return self.chosen
 
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Return ln p of what was chosen last, (B,): as the model says, before anything was left out."""
-        assert self.chosen is not None, "nothing was chosen yet"
+        """Return ln p of the tokens chosen last, (B,), under the model's distribution over all V tokens."""
+        assert self.chosen is not None, "no token was chosen yet"
         logits = self.cursor.logits
         chosen = torch.from_numpy(self.chosen).unsqueeze(1).to(logits.device)
-        found: NDArray[np.float64] = (logits.gather(1, chosen)[:, 0] - logits.logsumexp(1)).double().cpu().numpy()
-        return found
+        log_p: NDArray[np.float64] = (logits.gather(1, chosen)[:, 0] - logits.logsumexp(1)).double().cpu().numpy()
+        return log_p
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some of the rows only, in the given order."""
-        self.cursor.select(rows)
-        self.drawn = self.drawn[rows]
-        self.generators = [self.generators[row] for row in rows]
-        self.chosen = None if self.chosen is None else self.chosen[rows]
+    def keep(self, indices: Sequence[int]) -> None:
+        """Continue with the sequences at these indices only, in this order."""
+        self.cursor.select(indices)
+        self.drawn = self.drawn[indices]
+        self.generators = [self.generators[index] for index in indices]
+        self.chosen = None if self.chosen is None else self.chosen[indices]
 
     def _choose(self, logits: Floats, end: bool = False) -> Integers:
-        left = logits.copy()
-        left[:, : len(SPECIAL)] = -np.inf
+        allowed = logits.copy()
+        allowed[:, : len(SPECIAL)] = -np.inf
         if end:
-            left[:, EOS] = logits[:, EOS]
+            allowed[:, EOS] = logits[:, EOS]
         if self.sampling.temperature == 0:
-            return np.asarray(left.argmax(axis=1))
+            return np.asarray(allowed.argmax(axis=1))
         if not self.drawn.shape[1]:
             self.drawn = np.stack([generator.random(AHEAD, dtype=np.float32) for generator in self.generators])
         u, self.drawn = self.drawn[:, :1], self.drawn[:, 1:]
-        below = self.sampling.probabilities(left).cumsum(axis=1)  # (B, V)
+        below = self.sampling.probabilities(allowed).cumsum(axis=1)  # (B, V)
         chosen = (below <= u * below[:, -1:]).sum(axis=1)
-        return np.asarray(np.minimum(chosen, below.argmax(axis=1)))  # where rounding makes u · sum the sum itself
+        return np.asarray(
+            np.minimum(chosen, below.argmax(axis=1))
+        )  # below is nowhere above u · sum where rounding makes it the sum

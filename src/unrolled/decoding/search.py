@@ -25,18 +25,22 @@ from torch import Tensor
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
-from unrolled.decoding.sampling import Generation, Sampling
+from unrolled.decoding.options import (
+    LENGTH_PENALTY,
+    LONGEST,
+    BeamOptions,
+    Options,
+    SamplingOptions,
+    TranslationOptions,
+    check,
+)
+from unrolled.decoding.sampling import GREEDY, Generation, Sampling
 from unrolled.errors import ConfigError, DataError
 from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
 
-__all__ = ["LONGEST", "WIDEST", "Beam", "Ended", "Hypothesis", "search", "stream_tokens"]
-
-LONGEST = 1_000_000_000
-"""Most tokens that may be asked for: beyond, nobody waits for the end, and integers of 64 bits have one."""
-WIDEST = 1_024
-"""Most beginnings of a beam: a step looks at so many times so many continuations of each source."""
+__all__ = ["Beam", "Ended", "Hypothesis", "search", "strategy", "stream_tokens"]
 
 Ended = Literal["eos", "length"]
 Integers = NDArray[np.int64]
@@ -71,20 +75,25 @@ class Beam:
     """
 
     size: int = 5
-    length_penalty: float = 0.6
+    length_penalty: float = LENGTH_PENALTY
     n_best: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size <= WIDEST:
-            raise ConfigError(f"beam must be from 1 to {WIDEST:,}: got {self.size}")
-        if not 0 <= self.length_penalty < 100:
-            raise ConfigError(f"length_penalty must be at least 0 and below 100: got {self.length_penalty}")
-        if not 1 <= self.n_best <= self.size:
-            raise ConfigError(f"n_best must be from 1 to the beam's size, {self.size}: got {self.n_best}")
+        check(beam=self.size, length_penalty=self.length_penalty, n_best=self.n_best)
 
     def penalty(self, length: Tensor) -> Tensor:
         """What ln p is divided by, of hypotheses of so many tokens, <eos> included."""
         return ((5 + length.double()) / 6) ** self.length_penalty
+
+
+def strategy(options: Options) -> Sampling | Beam:
+    """Return the way of decoding that options describe: a beam of 2 or more, else sampling, else greedy."""
+    if isinstance(options, BeamOptions) and options.beam > 1:
+        n_best = options.n_best if isinstance(options, TranslationOptions) else 1
+        return Beam(options.beam, options.length_penalty, n_best)
+    if isinstance(options, SamplingOptions):
+        return Sampling.from_options(options)
+    return GREEDY
 
 
 def search(

@@ -1,4 +1,4 @@
-"""Decoding for the task tag: one forward pass a sentence, and the probability of each label for each word."""
+"""Decoding for the task tag: the probability of each label for each word, in one forward pass a sentence."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class TaggedSentence:
     words: tuple[TaggedWord, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a dictionary of JSON values."""
         return asdict(self)
 
     def shown(self) -> str:
-        """For a terminal: word, tag and probability, with tabs between them, a line each; then an empty one."""
-        lines = (f"{printable(found.word)}\t{printable(found.tag)}\t{found.probability:.3f}\n" for found in self.words)
+        """Return a line for each word (word, tag and probability, separated by tabs), and an empty line."""
+        lines = (f"{printable(word.word)}\t{printable(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
         return "".join(lines)
 
 
@@ -48,17 +48,20 @@ class TaggedSentence:
 def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
     """Return the probability of each of the K labels for each of the W words, (W, K), in their order.
 
-    The model should be in eval mode; sentences of like length share a batch.
+    Sentences of similar length share a batch.
+
+    Args:
+        model: answers at each step, in eval mode. subwords: of the sentences, with the last subword of each word.
     """
     device = next(model.parameters()).device
-    found = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)
-    for rows in by_length(subwords.lengths, BATCH_TOKENS):
-        ids, lengths = subwords.pad(rows)
-        words = subwords.words(rows)
+    probability = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)
+    for indices in by_length(subwords.lengths, BATCH_TOKENS):
+        ids, lengths = subwords.pad(indices)
+        words = subwords.words(indices)
         ends = words != NO_WORD
         logits, _ = model(ids.to(device), None, lengths.to(device))
-        found[words[ends]] = logits[ends.to(device)].cpu().double().softmax(dim=1)
-    return found.numpy()
+        probability[words[ends]] = logits[ends.to(device)].cpu().double().softmax(dim=1)
+    return probability.numpy()
 
 
 def tag(
@@ -69,6 +72,6 @@ def tag(
     answers: Iterator[tuple[int, float]] = zip(best.tolist(), probability.max(axis=1).tolist(), strict=True)
     tagged = []
     for sentence in sentences:
-        found = ((word, *next(answers)) for word in sentence)
-        tagged.append(TaggedSentence(tuple(TaggedWord(word, labels[k], p) for word, k, p in found)))
+        words = ((word, *next(answers)) for word in sentence)
+        tagged.append(TaggedSentence(tuple(TaggedWord(word, labels[k], p) for word, k, p in words)))
     return tagged

@@ -1,4 +1,4 @@
-"""Teacher forcing: how probable a model finds each token of targets that it is shown, given their sources."""
+"""Teacher forcing: the probability of each token of given targets, under a model that has read their sources."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BATCH_TOKENS = 8_192  # of both sides, padding included
 
 @torch.inference_mode()
 def score_targets(model: Model, pairs: PairSequences) -> Scored:
-    """Return −ln p of each of the N targets given its source, how many of its tokens were the first guess, and of all.
+    """Return the scores of N targets given their sources: −ln p, correct first guesses and number of tokens of each.
 
-    Each token is given the ones before it as they stand in the target; <eos> is one of them.
+    Each token is predicted from those before it in the target; <eos> counts as one.
 
     Args:
-        model: begins with a source, in eval mode. pairs: N of them.
+        model: has an encoder, in eval mode. pairs: N of them.
     """
     device = next(model.parameters()).device
     nats, right = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)

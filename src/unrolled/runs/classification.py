@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.examples.labelled import Examples, load_examples, read_texts
 from unrolled.data.splits.labelled import load_splits
-from unrolled.decoding import Classification, Readable, classify, probabilities
+from unrolled.decoding.classification import Classification, Readable, classify, probabilities
+from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.runs.card import code
@@ -69,12 +71,18 @@ class ClassificationRun(Classifier):
     ASK = '"a text of your own"'
     PIPELINE = "text-classification"
 
-    def decode(self, texts: str | Iterable[str]) -> list[Classification]:
+    def decode(self, texts: str | Iterable[str], **options: Any) -> list[Classification]:
         """Answer for one text or many, in their order.
+
+        Args:
+            texts: a text, or several.
+            options: none; refused.
 
         Raises:
             DataError: a text is not a string, or is empty.
+            ConfigError: an option was given.
         """
+        Options.parse(options, task=self.config.task)
         texts = [texts] if isinstance(texts, str) else list(texts)
         for number, text in enumerate(texts):
             if fault := _fault(text):
@@ -116,7 +124,13 @@ class ClassificationRun(Classifier):
         return list(examples.texts())
 
     def evaluate(
-        self, data: object = None, *, text: str | None = None, label: str | None = None, on_bad_row: str | None = None
+        self,
+        data: object = None,
+        *,
+        text: str | None = None,
+        label: str | None = None,
+        on_bad_row: str | None = None,
+        **options: Any,
     ) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, or of the test split it was trained beside.
 
@@ -124,11 +138,13 @@ class ClassificationRun(Classifier):
             data: a path, a sample's name or Python objects; None: the run's own test split.
             text, label: the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            options: none; refused.
 
         Raises:
             DataError: a bad row, an unknown label, or (with None) training data that are gone or have changed.
-            ConfigError: columns are named without data.
+            ConfigError: columns are named without data, or an option was given.
         """
+        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, on_bad_row=on_bad_row)
         if data is not None:
             examples = load_examples(data, settings, labels=self.labels)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unrolled.config import from_flat
+from unrolled.config import DataConfig, from_flat
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
+from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, Options, documented
 from unrolled.decoding.sampling import Sampling
-from unrolled.decoding.search import LONGEST
-from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.errors import DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
 from unrolled.runs.reading import allowed_length
 from unrolled.runs.run import MAX_LENGTH, Run, refuse_gone
@@ -36,54 +36,42 @@ class GenerationRun(Run):
 
     ASK = '--prompt "a beginning"'
 
+    @documented(GenerationOptions)
     def decode(
         self,
         prompts: str | Iterable[str] = "",
-        *,
-        length: int = 500,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
+        **options: Any,
     ) -> list[Continuation]:
         """Continue one text or many, in their order. A prompt's continuation does not depend on its neighbours.
 
         Args:
-            prompts: what to continue; "" begins a text.
-            length: most tokens to write.
-            temperature, top_k, top_p, seed: how tokens are chosen, see `unrolled.decoding.Sampling`; at temperature 0
-                none of the others has a use.
-            stop: a text ends before the first of these.
+            prompts: texts to continue; "" starts a new one.
+            options: listed below; at temperature 0, options that draw are refused.
 
         Raises:
-            DataError: a prompt is not a string, or holds what the run has never seen.
-            ConfigError: a setting out of range or without use.
+            DataError: a prompt is not a string, or contains a token that the run does not know.
+            ConfigError: an option is unknown, out of range or without effect.
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-        sampling = Sampling.asked(temperature, top_k, top_p, seed)
+        chosen = GenerationOptions.parse(options, task=self.config.task)
         read = [(prompt, self._ids(prompt, number)) for number, prompt in enumerate(prompts)]
-        return decode(self.model, self.tokenizer, read, sampling, length=_length(length), stop=_stops(stop))
+        sampling = Sampling.from_options(chosen)
+        return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
 
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
-    ) -> Iterator[str]:
-        """Yield what `decode` would write, piece by piece as it is written; without a length, for ever.
+    @documented(GenerationStreamOptions)
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """Yield the text that `decode` would write, in pieces, as it is written; without a length, endlessly.
 
-        A recurrent row does so at constant memory and time a token. Arguments and errors are those of `decode`, and
-        raised at once.
+        A recurrent model takes constant memory and time for each token. Errors are those of `decode`, and raised at
+        once.
+
+        Args:
+            prompt: text to continue; "" starts a new one.
+            options: listed below.
         """
-        sampling, most = Sampling.asked(temperature, top_k, top_p, seed), None if length is None else _length(length)
-        ids = self._ids(prompt, 0)
-        return stream(self.model, self.tokenizer, ids, sampling, length=most, stop=_stops(stop))
+        chosen = GenerationStreamOptions.parse(options, task=self.config.task)
+        ids, sampling = self._ids(prompt, 0), Sampling.from_options(chosen)
+        return stream(self.model, self.tokenizer, ids, sampling, length=chosen.length, stop=chosen.stop)
 
     def refuse(self, prompt: str) -> None:
         """Refuse a prompt that `decode` would refuse.
@@ -113,18 +101,21 @@ class GenerationRun(Run):
             truncated=left,
         )
 
-    def evaluate(self, data: object = None, *, cache: str | None = None) -> GenerationResult:
-        """Say how well the model predicts `data`, or the test split it was trained beside.
+    def evaluate(self, data: object = None, *, cache: str | None = None, **options: Any) -> GenerationResult:
+        """Measure how well the model predicts `data`, by default the run's own test split.
 
         Each token is scored once, given all that stands before it, in one stream from the first to the last.
 
         Args:
             data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
             cache: folder for the ids; default: as in training.
+            options: none; refused.
 
         Raises:
             DataError: a text cannot be read, or (with None) training data that are gone or have changed.
+            ConfigError: an option was given.
         """
+        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         config = self.config.data if cache is None else from_flat({"cache": cache}, base=self.config).data
         if data is not None:
             return self.result(load_split(data, config, self.tokenizer))
@@ -201,16 +192,3 @@ def _result(result: dict[str, Any]) -> str:
 def _named(token: str, place: int) -> str:
     code = f" (U+{ord(token):04X})" if len(token) == 1 else ""
     return f'"{excerpt(token, 20)}"{code} at character {place + 1}'
-
-
-def _length(length: int) -> int:
-    if not 0 <= length <= LONGEST:
-        raise ConfigError(f"length must be from 0 to {LONGEST:,}: got {length}")
-    return length
-
-
-def _stops(stop: str | Sequence[str]) -> list[str]:
-    stops = [stop] if isinstance(stop, str) else list(stop)
-    if "" in stops:
-        raise ConfigError("stop must not be empty: every text holds it at once")
-    return stops

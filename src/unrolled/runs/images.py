@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import ImageSteps, Pixels
 from unrolled.data.examples.images import Images, load_images, read_images
 from unrolled.data.splits.images import load_image_splits
-from unrolled.decoding import ImageClassification, classify, probabilities
+from unrolled.decoding.classification import ImageClassification, classify, probabilities
+from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
@@ -34,17 +36,20 @@ class ImageRun(Classifier):
         assert isinstance(self.preprocessor, Pixels)
         return self.preprocessor
 
-    def decode(self, images: Any, *, on_bad_row: str | None = None) -> list[ImageClassification]:
+    def decode(self, images: Any, *, on_bad_row: str | None = None, **options: Any) -> list[ImageClassification]:
         """Answer for one image or many, in their order.
 
         Args:
             images: an image file or a list of them, a folder, an IDX file, a sample's part; or an array of the shape
                 and type of training, (N, H, W, C), of which N, and C where it is 1, may be missing.
             on_bad_row: "stop" or "skip"; default: as in training.
+            options: none; refused.
 
         Raises:
             DataError: an image cannot be read, or is not of the shape or type of those in training.
+            ConfigError: an option was given.
         """
+        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         found = self._read(images, on_bad_row=on_bad_row)
         places = [found.at(index) for index in range(len(found))]
         return classify(places, self.labels, probabilities(self.model, self._steps(found)), ImageClassification)
@@ -69,18 +74,20 @@ class ImageRun(Classifier):
             also={"image": torch.from_numpy(found.pixels[0]).float()},
         )
 
-    def evaluate(self, data: object = None, *, on_bad_row: str | None = None) -> ClassificationResult:
+    def evaluate(self, data: object = None, *, on_bad_row: str | None = None, **options: Any) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, or of the test split it was trained beside.
 
         Args:
             data: an IDX file, a folder of images by class, a sample's part, or a pair of arrays (images, labels); None:
                 the run's own test split.
             on_bad_row: "stop" or "skip"; default: as in training.
+            options: none; refused.
 
         Raises:
             DataError: a bad image, an unknown label, or (with None) training data that are gone or have changed.
-            ConfigError: on_bad_row without data.
+            ConfigError: on_bad_row without data, or an option was given.
         """
+        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         if data is None:
             if on_bad_row is not None:
                 raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")

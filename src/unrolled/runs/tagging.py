@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from unrolled.config import DataConfig
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
 from unrolled.data.splits.sentences import split_sentences
-from unrolled.decoding import TaggedSentence, tag, word_probabilities
+from unrolled.decoding.options import Options
+from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import code
@@ -39,15 +41,18 @@ class TaggingRun(Run):
 
     ASK = '"a sentence of your own"'
 
-    def decode(self, sentences: str | Iterable[str | Sequence[str]]) -> list[TaggedSentence]:
+    def decode(self, sentences: str | Iterable[str | Sequence[str]], **options: Any) -> list[TaggedSentence]:
         """Tag one sentence or many, in their order.
 
         Args:
             sentences: a sentence, or several. Each is text, whose words stand between white space, or a list of words.
+            options: none; refused.
 
         Raises:
             DataError: a sentence has no words, or one of them is no string, is empty, or holds a tab or line end.
+            ConfigError: an option was given.
         """
+        Options.parse(options, task=self.config.task)
         given = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(given)]
         return tag(words, self.labels, word_probabilities(self.model, Subwords(self.tokenizer, words)))
@@ -89,7 +94,7 @@ class TaggingRun(Run):
         return sentences.words()
 
     def evaluate(
-        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None
+        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None, **options: Any
     ) -> TaggingResult:
         """Compare the model's tags with those of `data`, or of the test split it was trained beside.
 
@@ -97,11 +102,13 @@ class TaggingRun(Run):
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
             label: the column of CoNLL-U that holds the tags; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            options: none; refused.
 
         Raises:
             DataError: a bad sentence, an unknown tag, or (with None) training data that are gone or have changed.
-            ConfigError: a column is named without data.
+            ConfigError: a column is named without data, or an option was given.
         """
+        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, label=label, on_bad_row=on_bad_row)
         if data is not None:
             sentences = load_sentences(data, settings, labels=self.labels)

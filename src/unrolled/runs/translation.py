@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, e
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
-from unrolled.decoding import Beam, Sampling, Translation, score_targets, translate
-from unrolled.decoding.search import LONGEST, search
-from unrolled.decoding.translation import most_tokens, stream
+from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
+from unrolled.decoding.sampling import GREEDY, Sampling
+from unrolled.decoding.search import Beam, search, strategy
+from unrolled.decoding.teacher_forcing import score_targets
+from unrolled.decoding.translation import Translation, most_tokens, stream, translate
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TranslationRun", "refuse_longer"]
 
-
+Schema = TypeVar("Schema", bound=Options)
 log = logging.getLogger("unrolled")
 
 
@@ -51,67 +53,62 @@ class TranslationRun(Run):
         assert isinstance(self.preprocessor, PairTokenizers)
         return self.preprocessor
 
-    def decode(
-        self,
-        sources: str | Iterable[str],
-        *,
-        beam: int = 1,
-        length_penalty: float | None = None,
-        n_best: int = 1,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        prefix: str = "",
-        min_length: int = 0,
-        length: int | None = None,
-        truncate: bool | None = None,
-    ) -> list[Translation]:
+    @documented(TranslationOptions)
+    def decode(self, sources: str | Iterable[str], **options: Any) -> list[Translation]:
         """Write the target of one source or many, in their order. An answer does not depend on its neighbours.
 
         Args:
             sources: one text, or several.
-            beam, length_penalty, n_best: see `unrolled.decoding.Beam`; a beam of 1 takes the most probable token, and
-                does not use the others.
-            temperature, top_k, top_p, seed: above 0 tokens are drawn instead, see `unrolled.decoding.Sampling`; at 0
-                none of the others has a use.
-            prefix: what each answer begins with.
-            min_length, length: fewest and most tokens to write, the end that it finds itself being one of them; by
-                default as many as the longest target of training has.
-            truncate: whether a source beyond the limit is cut, which its answer says; default: as in training.
+            options: listed below. By default the most probable token is taken each time; with a beam, the most
+                probable sequences are searched; with a temperature, tokens are drawn.
 
         Raises:
-            DataError: a source is not a string, is empty, beyond the limit, or has nothing that the run knows.
-            ConfigError: a setting out of range or without use.
+            DataError: a source is not a string, is empty, too long, or has no token that the run knows.
+            ConfigError: an option is unknown, out of range or without effect.
         """
-        how = _how(beam, length_penalty, n_best, temperature, top_k, top_p, seed)
+        chosen = self._options(TranslationOptions, options)
         texts = [sources] if isinstance(sources, str) else list(sources)
-        read = self._sources(texts, truncate)
+        read = self._sources(texts, chosen.truncate)
         ids = Sequences(each.ids for each in read)
-        self._refuse_unknown(prefix)
-        longest, target = self._longest(length, min_length), self.tokenizers.target
-        found = translate(self.model, target, texts, ids, how, prefix=prefix, min_length=min_length, max_length=longest)
-        return [replace(answer, truncated=each.truncated) for answer, each in zip(found, read, strict=True)]
+        self._refuse_unknown(chosen.prefix)
+        answers = translate(
+            self.model,
+            self.tokenizers.target,
+            texts,
+            ids,
+            strategy(chosen),
+            prefix=chosen.prefix,
+            min_length=chosen.min_length,
+            max_length=chosen.length,
+        )
+        return [replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True)]
 
-    def stream(
-        self,
-        source: str,
-        *,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        prefix: str = "",
-        min_length: int = 0,
-        length: int | None = None,
-        truncate: bool | None = None,
-    ) -> Iterator[str]:
-        """Yield what `decode` would write without a beam, piece by piece; arguments and errors are its, at once."""
-        how = Sampling.asked(temperature, top_k, top_p, seed)
-        (read,) = self._sources([source], truncate)
-        self._refuse_unknown(prefix)
-        longest, target = self._longest(length, min_length), self.tokenizers.target
-        return stream(self.model, target, read.ids, how, prefix=prefix, min_length=min_length, max_length=longest)
+    @documented(TranslationStreamOptions)
+    def stream(self, source: str, **options: Any) -> Iterator[str]:
+        """Yield the target that `decode` would write without a beam, in pieces, as it is written.
+
+        Errors are those of `decode`, and raised at once.
+
+        Args:
+            source: one text.
+            options: listed below.
+        """
+        chosen = self._options(TranslationStreamOptions, options)
+        (read,) = self._sources([source], chosen.truncate)
+        self._refuse_unknown(chosen.prefix)
+        return stream(
+            self.model,
+            self.tokenizers.target,
+            read.ids,
+            Sampling.from_options(chosen),
+            prefix=chosen.prefix,
+            min_length=chosen.min_length,
+            max_length=chosen.length,
+        )
+
+    def _options(self, schema: type[Schema], options: dict[str, Any]) -> Schema:
+        """Validate options; their length is by default that of the longest target of training."""
+        return schema.parse(options, task=self.config.task, defaults={"length": self._default_length()})
 
     def refuse(self, source: str, *, truncate: bool | None = None) -> None:
         """Refuse a source that `decode` would refuse; `truncate` as there.
@@ -159,8 +156,8 @@ class TranslationRun(Run):
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.encode(source.to(device))
-        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._longest(None))
-        ((best, *_),) = search(self.model, [[]], Sampling(temperature=0), state=state, max_length=longest)
+        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
+        ((best, *_),) = search(self.model, [[]], GREEDY, state=state, max_length=longest)
         return written(self.tokenizers.target, best.tokens), best.ended == "eos"
 
     def _given(self, target: Any) -> Tokens:
@@ -197,6 +194,7 @@ class TranslationRun(Run):
         log_read(left)
         return list(left.sources())
 
+    @documented(BeamOptions)
     def evaluate(
         self,
         data: object = None,
@@ -205,8 +203,7 @@ class TranslationRun(Run):
         target: str | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
-        beam: int = 1,
-        length_penalty: float | None = None,
+        **options: Any,
     ) -> TranslationResult:
         """Compare the model's answers with the targets of `data`, or of the test split it was trained beside.
 
@@ -217,14 +214,14 @@ class TranslationRun(Run):
             source, target: the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether what is beyond the limit is cut; default: as in training.
-            beam, length_penalty: see `decode`.
+            options: listed below.
 
         Raises:
             DataError: a bad row, a pair that the model cannot take, or (with None) training data that are gone or have
                 changed.
-            ConfigError: columns are named without data, a beam out of range, or a penalty without one.
+            ConfigError: columns are named without data; an option is unknown, out of range or without effect.
         """
-        how = _how(beam, length_penalty)
+        chosen = BeamOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, truncate=truncate)
         pairs: PairSequences
 
@@ -243,18 +240,16 @@ class TranslationRun(Run):
             )
         else:
             part = own_test(self, lambda given: encoded(split_pairs(given, settings).test))
-        return self.result(part, pairs, how)
+        return self.result(part, pairs, strategy(chosen))
 
-    def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling | None = None) -> TranslationResult:
+    def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling = GREEDY) -> TranslationResult:
         """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
         references = part.references()
         place = {source: number for number, source in enumerate(references)}
         which = np.array([place[source] for source in part.sources()])  # (N,), the source of each pair
         sources = pairs.sources.select(np.unique(which, return_index=True)[1])  # M different ones
-        greedy, longest = Sampling(temperature=0), self._longest(None)
-        answers = translate(
-            self.model, self.tokenizers.target, list(references), sources, how or greedy, max_length=longest
-        )
+        longest = self._default_length()
+        answers = translate(self.model, self.tokenizers.target, list(references), sources, how, max_length=longest)
         scored = score_targets(self.model, pairs)
         return evaluate_translation(
             [answer.text for answer in answers],
@@ -322,16 +317,9 @@ class TranslationRun(Run):
         if unknown := self.tokenizers.target.unknown(prefix):
             raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
 
-    def _longest(self, length: int | None, min_length: int = 0) -> int:
-        """Most tokens to write, <eos> included."""
-        most = 1 + int(self.record["data"]["longest_target"]) if length is None else length
-        if not 1 <= most <= LONGEST:
-            raise ConfigError(f"length must be from 1 to {LONGEST:,}: got {most}")
-        if not 0 <= min_length <= most:
-            raise ConfigError(
-                f"min_length must be from 0 to length, {most}: got {min_length}; give a smaller one, or a larger length"
-            )
-        return most
+    def _default_length(self) -> int:
+        """The length in tokens of the longest target of training, <eos> included."""
+        return 1 + int(self.record["data"]["longest_target"])
 
 
 class _Source(NamedTuple):
@@ -353,32 +341,6 @@ def refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> None
             "model's window",
             "give shorter ones, truncate them with --max-length and --truncate, or train with a larger --window",
         )
-
-
-def _how(
-    beam: int,
-    length_penalty: float | None = None,
-    n_best: int = 1,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    seed: int | None = None,
-) -> Beam | Sampling:
-    """How answers are found: by a beam, by drawing, or, with neither, by the most probable token.
-
-    Raises:
-        ConfigError: a value out of range, or one that has no use in the way that the others ask for.
-    """
-    found = Beam(beam, Beam.length_penalty if length_penalty is None else length_penalty, n_best)
-    if beam > 1:
-        if temperature != 0 or (top_k, top_p, seed) != (None, None, None):
-            raise ConfigError(
-                f"a beam of {beam} searches; temperature, top_k, top_p and seed are for drawing: leave one out"
-            )
-        return found
-    if length_penalty is not None:
-        raise ConfigError("length_penalty is for a beam of 2 or more, and none is asked for: leave it out, or give one")
-    return Sampling.asked(temperature, top_k, top_p, seed)
 
 
 def _result(result: dict[str, Any]) -> str:

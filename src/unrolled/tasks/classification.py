@@ -17,7 +17,7 @@ from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.labelled import DataReport, inspect
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.decoding import Readable
+from unrolled.decoding.classification import Readable
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.data.encoding.batches import Batches
-from unrolled.decoding import Readable, probabilities
+from unrolled.decoding.classification import Readable, probabilities
 from unrolled.models import Model
 from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
