@@ -481,7 +481,7 @@ def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Calla
     assert say(*named).code == 0
     assert say(*named, "--picture", "odd.svg").code == 0
     assert (tmp_path / "odd.svg").read_text().startswith("<svg ")
-    assert say(*named, "--picture", "odd.png").refused().startswith("--picture draws SVG")
+    assert say(*named, "--picture", "odd.png").refused().startswith("--picture writes SVG")
     assert "odd/a.svg cannot be written" in say(*named, "--picture", "odd/a.svg").err
 
 
