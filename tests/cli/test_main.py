@@ -415,7 +415,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("train latin.txt --task generate", "latin.txt, line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
         ("train text.txt --task generate --model feedforward --read mean", "model feedforward does not use read"),
         ("decode run x --device cuda", 'device "cuda" is not available here; use cpu'),
-        ("evaluate run", "this run was trained on Python objects, which are not kept"),
+        ("evaluate run", "this run was trained on Python objects, which are not saved"),
         ("evaluate run --label y", "the run's own test split is read as in training"),
         ("evaluate run sample:films", "sample:films, line "),
         ("data nothing.csv", "nothing.csv: there is no such file"),
@@ -496,7 +496,7 @@ def test_standard_input_trains_and_is_not_found_again(
     stdin.standard_input.cache_clear()
     run = re.search(r"saved: (\S+)", said.out)[1]
     assert run == "runs/input-gru-1"
-    assert say("evaluate", run).refused().startswith("this run was trained on standard input, which is not kept")
+    assert say("evaluate", run).refused().startswith("this run was trained on standard input, which is not saved")
     assert say("evaluate", run, data).code == 0
 
 
