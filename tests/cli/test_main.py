@@ -279,8 +279,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
     turner, writer = (run().save(tmp_path / run.__name__).path for run in (translation_run, text_run))
     long = "ab" * 300
     for arguments, given, problem in [
-        ([turner], "abc\n???\nfgh\n", "the source has nothing but tokens that the training split does not know"),
-        ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the limit of 512"),
+        ([turner], "abc\n???\nfgh\n", "all tokens of the source are unknown to the vocabulary"),
+        ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the maximum of 512"),
         ([writer, "--length", "3"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
         ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
     ]:
@@ -346,8 +346,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "a beam of 2 searches; temperature, top_k, top_p and seed are for drawing",
         ),
         ("decode turner abc --prefix \udcff", "the prefix holds an unpaired surrogate"),
-        ("decode turner ?!", "source 0: the source has nothing but tokens that the training split does not know"),
-        (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the limit of 512"),
+        ("decode turner ?!", "source 0: all tokens of the source are unknown to the vocabulary"),
+        (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the maximum of 512"),
         ("decode turner --file half.csv", 'half.csv, line 2, column 1 ("source"): the source is empty'),
         ("train half.csv --task translate", 'half.csv, line 2, column 1 ("source"): the source is empty'),
         (

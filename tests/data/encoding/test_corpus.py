@@ -105,13 +105,13 @@ def test_what_was_left_half_is_made_anew(text: Path, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "fsync", full)
-        with pytest.raises(DataError, match=r"cannot be kept here: No space left on device\n.*--cache"):
+        with pytest.raises(DataError, match=r"cannot be saved here: No space left on device\n.*--cache"):
             load(text, **settings)
     assert [path.suffix for path in (tmp_path / "c" / "texts").iterdir()] == [".lock"]
     (tmp_path / "c" / "texts" / f"{next((tmp_path / 'c' / 'texts').iterdir()).stem}.partial").mkdir()
     assert load(text, **settings).built
     assert not list((tmp_path / "c" / "texts").glob("*.partial"))
-    with pytest.raises(DataError, match="cannot be kept here"):
+    with pytest.raises(DataError, match="cannot be saved here"):
         load(text, cache=str(text))
 
 

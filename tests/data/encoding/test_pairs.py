@@ -80,14 +80,14 @@ def test_a_batch_begins_with_bos_and_asks_for_eos() -> None:
 def test_what_a_model_cannot_take_is_named_or_counted() -> None:
     data = [*PAIRS, ("hellohe", "AH"), ("a", "AH AH AH AH AH AH L"), ("?!", "AH"), ("?a", "AH"), ("a", "X")]
     split = load_pairs(data, CONFIG)
-    with pytest.raises(DataError, match=r"item 3: the source has 7 tokens, more than the limit of 6") as no:
+    with pytest.raises(DataError, match=r"item 3: the source has 7 tokens, more than the maximum of 6") as no:
         encode(split, TOKENIZERS, CONFIG)
     assert no.value.row == "hellohe"
     assert "--truncate" in no.value.fix
     assert "--max-length" in no.value.fix
-    with pytest.raises(DataError, match="item 4: the target has 7 tokens, more than the limit of 6"):
+    with pytest.raises(DataError, match="item 4: the target has 7 tokens, more than the maximum of 6"):
         encode(split.select([4]), TOKENIZERS, CONFIG)
-    with pytest.raises(DataError, match="item 5: the source has nothing but tokens that the training split does not"):
+    with pytest.raises(DataError, match="item 5: all tokens of the source are unknown to"):
         encode(split.select([0, 1, 2, 6, 7, 5]), TOKENIZERS, CONFIG)
     left, ids = encode(split, TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
     reasons = {"source too long": 1, "target too long": 1, "unknown source": 1}
@@ -103,10 +103,10 @@ def test_what_is_too_long_is_cut_on_request(caplog: pytest.LogCaptureFixture) ->
     config = CONFIG.model_copy(update={"truncate": True})
     with caplog.at_level("INFO", "unrolled"):
         left, ids = encode(split.select(range(4)), TOKENIZERS, config)
-    assert "cut at 6 tokens, being longer: 1 source and 1 target" in caplog.text
+    assert "truncated to 6 tokens: 1 source and 1 target" in caplog.text
     assert len(left) == 4
     assert ids.lengths[3].tolist() == [6, 7]
-    with pytest.raises(DataError, match="item 4: the source has nothing but tokens"):
+    with pytest.raises(DataError, match="item 4: all tokens of the source are unknown"):
         encode(split, TOKENIZERS, config)  # what is known of it was cut off
 
 

@@ -66,8 +66,7 @@ class Texts:
         return {name: [_digest(text) for text in texts] for name, texts in {**self.fixed, "": self.rest}.items()}
 
 
-@dataclass(frozen=True)
-class TextSplits:
+class TextSplits(NamedTuple):
     """The three splits, and a sentence on how they were made."""
 
     splits: dict[str, tuple[Text, ...]]
