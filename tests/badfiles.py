@@ -124,7 +124,7 @@ ROWS: Cases = {
     "UTF-16 without a mark": [
         ("a.csv", "text,label\ngood,pos\n".encode("utf-16-le"), 1, "NUL character at offset 1"),
         ("a.tsv", "text\tlabel\ngood\tpos\n".encode("utf-16-be"), 1, "NUL character at offset 0"),
-        ("a.jsonl", json.dumps(FINE).encode("utf-16-le"), 1, "look whether the file is UTF-16"),
+        ("a.jsonl", json.dumps(FINE).encode("utf-16-le"), 1, "check whether the file is UTF-16"),
     ],
     "mark inside": [
         ("a.csv", HEADER + GOOD + b"\xef\xbb\xbf" + HEADER, 3, "byte order mark"),
@@ -278,9 +278,9 @@ ROWS: Cases = {
         ("a.jsonl", jsonl(FINE, b"[Infinity]\n"), 2, "Infinity is not JSON"),
     ],
     "duplicate key": [
-        ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": "b", "text": "c"}\n'), 2, '"text" stands'),
-        ("a.jsonl", jsonl(b'{"text": "a", "label": "b", "x": {"y": 1, "y": 2}}\n'), 1, '"y" stands'),
-        ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": "b", "l\\u0061bel": "b"}\n'), 2, '"label" stands'),
+        ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": "b", "text": "c"}\n'), 2, '"text" occurs'),
+        ("a.jsonl", jsonl(b'{"text": "a", "label": "b", "x": {"y": 1, "y": 2}}\n'), 1, '"y" occurs'),
+        ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": "b", "l\\u0061bel": "b"}\n'), 2, '"label" occurs'),
     ],
     "unpaired surrogate": [
         ("a.jsonl", jsonl(FINE, {"text": "a\ud800", "label": "b"}), 2, "\\ud800"),
@@ -288,12 +288,12 @@ ROWS: Cases = {
         ("a.jsonl", jsonl(FINE, {"text": "\ude00\ud83d", "label": "b"}), 2, "\\ude00"),
     ],
     # packing and names
-    "cut packing": [(f"a.csv{end}", pack(LINES)[:-20], None, "damaged or cut off") for end, pack in PACKINGS.items()],
-    "packed nothing": [(f"a.csv{end}", b"", None, "damaged or cut off") for end in PACKINGS],
+    "cut packing": [(f"a.csv{end}", pack(LINES)[:-20], None, "damaged or truncated") for end, pack in PACKINGS.items()],
+    "packed nothing": [(f"a.csv{end}", b"", None, "damaged or truncated") for end in PACKINGS],
     "broken packing": [
-        (f"a.csv{end}", flipped(pack(LINES), -12), None, "damaged or cut off") for end, pack in PACKINGS.items()
+        (f"a.csv{end}", flipped(pack(LINES), -12), None, "damaged or truncated") for end, pack in PACKINGS.items()
     ],
-    "not packed": [(f"a.csv{end}", LINES, None, "damaged or cut off") for end in PACKINGS],
+    "not packed": [(f"a.csv{end}", LINES, None, "damaged or truncated") for end in PACKINGS],
     "packed unsaid": [("a.csv", pack(LINES), 1, f"does not end in {end}") for end, pack in PACKINGS.items()],
     "spreadsheet": [(f"a.{form}", b"PK\x03\x04\x14\0", 1, "spreadsheet") for form in ("csv", "tsv", "jsonl")],
     "unknown name": [
@@ -316,7 +316,7 @@ ROWS: Cases = {
     "Parquet by another name": [
         ("a.csv", lambda: parquet(text=["a"], label=["x"]), 1, "does not end in .parquet"),
         ("a.jsonl", lambda: parquet(text=["a"], label=["x"]), 1, "does not end in .parquet"),
-        ("a.parquet.gz", b"", None, "packed inside"),
+        ("a.parquet.gz", b"", None, "compressed internally"),
     ],
     "missing or doubled in Parquet": [
         ("a.parquet", lambda: parquet(id=[1]), None, 'no column "text"'),
@@ -357,7 +357,7 @@ TEXTS: Cases = {
         ("a.txt", marked("one", "\0", codec="utf-32-le"), 2, "NUL"),
     ],
     "cut text": [
-        (f"a.txt{end}", pack(random.Random(0).randbytes(9_999).hex().encode())[:-30], None, "cut off")
+        (f"a.txt{end}", pack(random.Random(0).randbytes(9_999).hex().encode())[:-30], None, "truncated")
         for end, pack in PACKINGS.items()
     ],
     "packed text unsaid": [("a.txt", pack(b"text"), 1, f"does not end in {end}") for end, pack in PACKINGS.items()],

@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         from_toml(tmp_path / "no.toml")
     with pytest.raises(ConfigError, match="cannot be read as a configuration: Is a directory"):
         from_toml(tmp_path)
-    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2.*`unrolled config` prints one that is"):
+    with pytest.raises(ConfigError, match=r"is not TOML: .*line 2.*`unrolled config` prints a valid one"):
         from_toml(toml(tmp_path, "[model]\nhidden_size = \n"))
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(ConfigError, match=r"is not UTF-8 \(byte 2\): convert it"):

@@ -1,7 +1,7 @@
-"""The one schema of every setting: TOML on disk, flags on the command line, keyword arguments in Python.
+"""The schema of all settings: TOML on disk, flags on the command line, keyword arguments in Python.
 
 Three sections; every field name is unique across them, so that a flag needs no section (`--hidden-size 256`).
-`unrolled config` prints the whole of it with its defaults.
+`unrolled config` prints all settings with their defaults.
 """
 
 from __future__ import annotations
@@ -41,46 +41,56 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class _Section(BaseModel):
-    # defer_build: `--help` shows the fields and validates none, so their building can wait
+    # defer_build: `--help` shows the fields and validates none, so validators are built on first use
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class DataConfig(_Section):
-    """What is read, how it is split, and how text becomes ids."""
+    """Settings of the data: columns, splits, tokenizer, images."""
 
-    text: str = Field("text", description="column (or JSON key) that holds the text")
-    label: str = Field("label", description="column (or JSON key) that holds the label; of CoNLL-U the tag")
-    source: str = Field("source", description="column (or JSON key) that holds the source (task translate)")
-    target: str = Field("target", description="column (or JSON key) that holds the target (task translate)")
-    valid: str | None = Field(None, description="file with the validation examples, instead of a split")
-    test: str | None = Field(None, description="file with the test examples, instead of a split")
-    valid_fraction: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the validation split")
-    test_fraction: float = Field(0.1, ge=0, lt=1, description="share of the file that becomes the test split")
-    split_seed: int = Field(0, ge=0, description="seed of the split (equal texts always stay together)")
-    on_bad_row: Literal["stop", "skip"] = Field("stop", description="stop at a bad row, or skip, count and list it")
-    tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="what one token is")
+    text: str = Field("text", description="column (or JSON key) of the text")
+    label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    source: str = Field("source", description="column (or JSON key) of the source (task translate)")
+    target: str = Field("target", description="column (or JSON key) of the target (task translate)")
+    valid: str | None = Field(None, description="file with the validation examples, instead of a split of the data")
+    test: str | None = Field(None, description="file with the test examples, instead of a split of the data")
+    valid_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the validation split")
+    test_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the test split")
+    split_seed: int = Field(0, ge=0, description="seed of the splits (equal texts are always in the same split)")
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="stop at a bad row, or skip it (skipped rows are counted and listed)"
+    )
+    tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="unit of a token")
     source_tokenizer: Literal["character", "byte", "word", "bpe"] | None = Field(
-        None, description="what one token of a source is (task translate); default: as of the target, --tokenizer"
+        None, description="unit of a source token (task translate); default: the same as --tokenizer"
     )
     shared_vocabulary: bool = Field(False, description="one vocabulary for sources and targets (task translate)")
-    vocabulary_size: int = Field(20_000, ge=6, description="most tokens to keep, the 5 special ones included")
-    whole_words: int = Field(0, ge=0, description="most words that stand behind their pieces, whole (task tag)")
-    min_frequency: int = Field(2, ge=1, description="a token seen less often in the training split becomes <unk>")
-    lowercase: bool = Field(True, description="fold upper case away (tokenizer word only)")
-    max_length: int = Field(512, ge=1, description="most tokens of a source or target (task translate)")
+    vocabulary_size: int = Field(
+        20_000, ge=6, description="maximum number of tokens in the vocabulary, including 5 special ones"
+    )
+    whole_words: int = Field(
+        0,
+        ge=0,
+        description="maximum number of whole words added to the vocabulary, each read after its subwords (task tag)",
+    )
+    min_frequency: int = Field(
+        2, ge=1, description="minimum number of occurrences in the training split; rarer tokens become <unk>"
+    )
+    lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
+    max_length: int = Field(512, ge=1, description="maximum tokens of a source or target (task translate)")
     truncate: bool = Field(
         False, description="truncate longer sources and targets instead of refusing them (task translate)"
     )
     by: Literal["image", "row", "column", "pixel"] | None = Field(
         None,
-        description="how images are read: at once, or in steps of a row, a column or a pixel; default, where the data "
-        "are images: image in model feedforward, else row",
+        description="time steps of an image: the whole image at once, or one row, column or pixel a step; default for "
+        "image data: image with model feedforward, else row",
     )
     permutation_seed: int | None = Field(
-        None, ge=0, description="seed of another order of the pixels, the same for all images (permuted MNIST)"
+        None, ge=0, description="seed of a random permutation of the pixels, the same for all images (permuted MNIST)"
     )
     cache: str | None = Field(
-        None, description="folder for the ids of a text, made once (task generate); default: the user's cache folder"
+        None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
     )
 
     @model_validator(mode="after")
@@ -96,62 +106,69 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The model's name, sizes and options. A model refuses options that it does not use."""
 
-    name: str = Field(MODEL, description="the model: an architecture of the lineage")
-    embedding_size: int = Field(128, ge=1, le=65_536, description="size D of a token's vector")
+    name: str = Field(MODEL, description="model: an architecture of the lineage")
+    embedding_size: int = Field(128, ge=1, le=65_536, description="size D of token embeddings")
     embedding_std: float = Field(
         0.1,
         gt=0,
-        description="spread of fresh token vectors: small where most tokens are rare, 1 where all are frequent",
+        description="standard deviation of initial embeddings: small if most tokens are rare, 1 if all are frequent",
     )
     hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
-    num_layers: int = Field(1, ge=1, le=1_000, description="layers on top of each other")
-    bidirectional: bool = Field(False, description="read from both ends; model feedforward: a window around each step")
+    num_layers: int = Field(1, ge=1, le=1_000, description="number of stacked layers")
+    bidirectional: bool = Field(
+        False, description="read the sequence in both directions; model feedforward: a window centred on each step"
+    )
     read: Literal["last", "mean", "max"] | None = Field(
-        None, description="what the one answer is read from; default: last, in model feedforward mean"
+        None, description="pooling of the outputs into one answer; default: last, or mean with model feedforward"
     )
     window: int | None = Field(
         None,
         ge=1,
         le=65_536,
-        description="context window in tokens: of model feedforward where it answers at each step (default: 16), of "
-        "model gpt (64); of model transformer the longest sequence (default: any, or 1024 with learned positions)",
+        description="context window in tokens: model feedforward with an answer at each step (default: 16), model gpt "
+        "(64); model transformer: maximum length of a sequence (default: unlimited, or 1024 with learned positions)",
     )
-    num_heads: int = Field(4, ge=1, le=1_000, description="heads N of attention (models transformer, gpt)")
+    num_heads: int = Field(4, ge=1, le=1_000, description="number N of attention heads (models transformer, gpt)")
     feedforward_size: int | None = Field(
         None, ge=1, le=1_000_000, description="inner size of a block's feedforward network; default: 4 hidden_size"
     )
-    norm: Literal["pre", "post"] = Field("pre", description="where a block's norms stand: before its parts or after")
-    position: Literal["sinusoidal", "learned"] = Field(
-        "sinusoidal", description="what says a step's place to attention"
+    norm: Literal["pre", "post"] = Field("pre", description="layer normalisation before or after the layers of a block")
+    position: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="position encoding of attention")
+    dropout: float = Field(0.4, ge=0, lt=1, description="dropout rate of embeddings and layer outputs")
+    variational: bool = Field(
+        False, description="use one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)"
     )
-    dropout: float = Field(0.4, ge=0, lt=1, description="share of embeddings and layer outputs dropped in training")
-    variational: bool = Field(False, description="one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)")
     recurrent_dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of h dropped on its way back in, one mask a call"
+        0.0, ge=0, lt=1, description="dropout rate of the recurrent input h, with one mask for all steps"
     )
     zoneout: float = Field(
         0.0, ge=0, lt=1, description="probability that a unit of a recurrent state keeps its previous value at a step"
     )
     nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
-        None, description="of model elman (default tanh; no gelu), feedforward and transformer (relu), gpt (gelu)"
+        None,
+        description="activation function of models elman (default tanh; no gelu), feedforward and transformer (relu), "
+        "gpt (gelu)",
     )
-    forget_bias: float | None = Field(None, description="what the LSTM's forget gate starts with; default: 1")
+    forget_bias: float | None = Field(None, description="initial bias of the LSTM's forget gate; default: 1")
     cell: str | None = Field(
         None,
-        description="cell of the recurrent layers, of models encoder_decoder and attention any (default: gru), of lstm and gru "
-        "also the one with layer normalisation",
+        description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of models "
+        "lstm and gru also layernorm_lstm and layernorm_gru",
     )
     reverse_source: bool = Field(
-        False, description="read the source from its end, so that its first tokens are the freshest (task translate)"
+        False,
+        description="read the source in reverse order, so that its first tokens are the most recent (task translate)",
     )
     score: Literal["additive", "dot", "general"] = Field(
-        "additive", description="how model attention compares the decoder's state with the source"
+        "additive", description="attention score of model attention, between decoder state and source"
     )
     input_feeding: bool = Field(
-        False, description="show each step what the one before it made of the source (score dot or general)"
+        False, description="feed the attention output of a step into the next step (score dot or general)"
     )
     tied: bool = Field(
-        False, description="the head's weights are the tokens' vectors; the source's, too, of a shared vocabulary"
+        False,
+        description="share the weights of the head and the target embedding; with a shared vocabulary of the source "
+        "embedding, too",
     )
 
     @field_validator("cell")
@@ -165,61 +182,77 @@ class ModelConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    """The optimiser, its schedule, and where it runs."""
+    """Settings of the optimiser, its schedule, and the device."""
 
-    updates: int | None = Field(None, ge=1, le=10**12, description="optimiser updates; goes before --epochs")
-    epochs: float = Field(10, gt=0, le=10**6, description="passes over the training split")
-    time_limit: str | None = Field(
-        None, description="time for training, as 90s, 10m or 1.5h; becomes a number of updates, goes before all others"
+    updates: int | None = Field(
+        None, ge=1, le=10**12, description="number of optimiser updates; takes precedence over --epochs"
     )
-    batch_tokens: int = Field(2048, ge=1, description="most tokens (padding included) in a batch")
+    epochs: float = Field(10, gt=0, le=10**6, description="number of passes over the training split")
+    time_limit: str | None = Field(
+        None,
+        description="training time, as 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
+        "--epochs",
+    )
+    batch_tokens: int = Field(2048, ge=1, description="maximum tokens in a batch, including padding")
     batch_images: int = Field(128, ge=1, description="images in a batch")
     checkpoint_every: int | None = Field(
-        None, ge=1, description="updates between checkpoints; default: every 10 seconds, or less often: 2 % of the time"
+        None,
+        ge=1,
+        description="updates between checkpoints; default: every 10 seconds, or less often so that they take 2 % of "
+        "the time",
     )
-    streams: int = Field(16, ge=1, description="places of the text that are read side by side (task generate)")
+    streams: int = Field(16, ge=1, description="number of streams of the text in a batch (task generate)")
     chunk: int = Field(
         64,
         ge=1,
-        description="tokens of a stream in one batch; the gradient reaches no further back (task generate; model gpt "
-        "reads whole windows)",
+        description="tokens of each stream in a batch, and steps of truncated backpropagation (task generate; model "
+        "gpt reads whole windows)",
     )
-    accumulate: int = Field(1, ge=1, description="batches summed into one update")
-    learning_rate: float = Field(2e-3, gt=0, description="largest learning rate of AdamW")
-    warmup: float = Field(0.05, ge=0, le=1, description="share of the updates in which the rate climbs")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are summed into one update")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
+    warmup: float = Field(0.05, ge=0, le=1, description="fraction of the updates in which the learning rate rises")
     schedule: Literal["cosine", "inverse_sqrt", "plateau", "constant"] = Field(
         "cosine",
-        description="the rate after the warm-up: down to 0, falling as 1 / √updates, reduced when the validation loss "
-        "stands, or as it is",
+        description="learning rate after the warm-up: falling to 0 as a cosine, falling as 1 / √updates, reduced "
+        "when the validation loss stops improving, or constant",
     )
     plateau_patience: int = Field(
-        2, ge=1, description="evaluations without a better one before plateau reduces the rate"
+        2, ge=1, description="evaluations without improvement before schedule plateau reduces the learning rate"
     )
-    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
-    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of matrices")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all outputs")
+    plateau_factor: float = Field(
+        0.5, gt=0, lt=1, description="factor by which schedule plateau reduces the learning rate"
+    )
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of weight matrices")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="fraction of each target that is spread over all outputs"
+    )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: rare classes count for more, so that all weigh the same (classify, tag)"
+        "none",
+        description="weights of classes in the loss; balanced: inversely proportional to their frequency (classify, "
+        "tag)",
     )
     average: float = Field(
-        0.0, ge=0, lt=1, description="decay of the average of the weights that is evaluated and kept, as 0.999; 0: none"
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, as 0.999, which is evaluated and saved; 0: none",
     )
     precision: Literal["float32", "bf16"] = Field(
-        "float32", description="of products in training; with bf16, states and sums stay in float32"
+        "float32", description="precision of matrix products in training; with bf16, states and sums stay in float32"
     )
-    clip: float = Field(1.0, gt=0, description="largest norm of an update's gradient")
+    clip: float = Field(1.0, gt=0, description="maximum norm of the gradient of an update")
     evaluate_every: int | None = Field(
-        None, ge=1, description="updates between evaluations; default: once an epoch, but at most 20 times in all"
+        None, ge=1, description="updates between evaluations; default: once an epoch, at most 20 times in total"
     )
-    patience: int = Field(4, ge=0, description="evaluations without a better one before training stops; 0: never")
+    patience: int = Field(4, ge=0, description="evaluations without improvement before training stops; 0: never")
     keep: Literal["snapshots"] | None = Field(
-        None, description="snapshots: keep the weights after ten updates, ever further apart, as float16"
+        None, description="snapshots: save the weights as float16 after ten updates, at growing intervals"
     )
-    tensorboard: bool = Field(False, description="write events for TensorBoard, too (an extra)")
-    seed: int = Field(0, ge=0, description="seed of the weights, the order and the dropout")
-    device: Device = Field("auto", description="where to compute")
-    threads: int | None = Field(None, ge=1, description="CPU threads; default: torch's own choice")
-    backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="what computes the scan")
+    tensorboard: bool = Field(False, description="also write events for TensorBoard (an extra)")
+    seed: int = Field(0, ge=0, description="seed of the initial weights, the order of examples and dropout")
+    device: Device = Field("auto", description="device of the computation")
+    threads: int | None = Field(None, ge=1, description="CPU threads; default: chosen by PyTorch")
+    backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="implementation of the scan")
 
     @field_validator("time_limit")
     @classmethod
@@ -233,18 +266,18 @@ def seconds(time: str) -> float:
     """Return the seconds of a time as 90s, 10m or 1.5h.
 
     Raises:
-        ValueError: it is none, or none at all.
+        ValueError: the text is not a time above 0.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
-    if found is None or not float(found[1]):
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
+    if match is None or not float(match[1]):
         raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 class Config(_Section):
     """All settings of a run: the task and the three sections."""
 
-    task: str = Field(TASK, description="the job: classify, tag, translate or generate")
+    task: str = Field(TASK, description="task: classify, tag, translate or generate")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -252,17 +285,17 @@ class Config(_Section):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_task(cls, values: Any) -> Any:
-        """Fill in what the task does not leave to the schema. What is no mapping is refused later, in words."""
+        """Fill in the defaults of the task. Values that are not mappings are refused later, with our own message."""
         if not isinstance(values, Mapping):
             return values
         own = _own_defaults(values)
         filled = dict(values)
         for section, defaults in _by_section(own).items():
-            given = filled.get(section, {})
-            if isinstance(given, _Section):
-                given = given.model_dump(exclude_unset=True)
-            if isinstance(given, Mapping):
-                filled[section] = defaults | dict(given)
+            present = filled.get(section, {})
+            if isinstance(present, _Section):
+                present = present.model_dump(exclude_unset=True)
+            if isinstance(present, Mapping):
+                filled[section] = defaults | dict(present)
         return filled
 
     @field_validator("task")
@@ -287,11 +320,11 @@ SECTIONS: dict[str, type[_Section]] = {"data": DataConfig, "model": ModelConfig,
 
 
 MODEL_NAME = "model"
-"""The flat name of the model's name, as in `--model gru`: `name` in the section [model]."""
+"""Flat name of the setting `name` in the section [model], as in `--model gru`."""
 
 
 def _own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults, by flat name, of the task and model that nested settings (valid or not) are for."""
+    """Return the defaults, by flat name, for the task and model of nested settings (valid or not)."""
     task = str(values.get("task", TASK))
     images = task == TASK and _get(values.get("data"), "by") is not None
     own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get("images" if images else task, {})}
@@ -300,7 +333,7 @@ def _own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _get(section: object, key: str) -> Any:
-    """Return a value of a section, which may be a mapping, a model of pydantic, or anything a user wrote."""
+    """Return a value of a section, which may be a mapping, a pydantic model, or any value that a user wrote."""
     if isinstance(section, _Section):
         return getattr(section, key) if key in section.model_fields_set else None
     return section.get(key) if isinstance(section, Mapping) else None
@@ -315,7 +348,7 @@ def _by_section(own: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def fields() -> Iterator[tuple[str | None, str, str, FieldInfo]]:
-    """Yield (section or None, name in the section, flat name, field) for every setting."""
+    """Yield (section or None, name in the section, flat name, field) of every setting."""
     yield None, "task", "task", Config.model_fields["task"]
     for section, schema in SECTIONS.items():
         for name, field in schema.model_fields.items():
@@ -325,11 +358,11 @@ def fields() -> Iterator[tuple[str | None, str, str, FieldInfo]]:
 def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
     """Build a Config from flat settings (`{"model": "lstm", "hidden_size": 256}`) over `base` or the defaults.
 
-    Where the settings change the task of `base`, or make it one of images, values that stand at the default of its
-    task become the defaults of the other task.
+    If the settings change the task of `base`, or its data from text to images, values that equal the default of the
+    old task become the default of the new one.
 
     Raises:
-        ConfigError: an unknown name (the nearest is named) or a value out of range.
+        ConfigError: an unknown name (the message gives the nearest) or a value out of range.
     """
     homes = {flat: (section, name) for section, name, flat, _ in fields()}
     base = base or Config()
@@ -354,7 +387,7 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
 
 
 def chosen(path: Path) -> dict[str, Any]:
-    """Return, by flat name, the settings that stand in a TOML file, and no other.
+    """Return the settings of a TOML file by flat name, without defaults.
 
     Raises:
         ConfigError: as `from_toml`.
@@ -383,7 +416,7 @@ def from_toml(path: Path) -> Config:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}; `unrolled config` prints one that is") from None
+        raise ConfigError(f"{path} is not TOML: {error}; `unrolled config` prints a valid one") from None
     return _validated(values, file=str(path), text=text)
 
 
@@ -391,7 +424,7 @@ def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
     """Refuse settings that differ from their default though `who` does not use them.
 
     Raises:
-        ConfigError: names the setting and what was got.
+        ConfigError: with the name of the setting and its value.
     """
     defaults = from_flat({"task": config.task, "by": config.data.by}).flat() | {"by": None}
     values = config.flat()
@@ -416,7 +449,7 @@ def to_toml(config: Config) -> str:
 
 
 def _toml(value: object) -> str:
-    """A value as TOML, which writes text, numbers, true and false as JSON does (but for one character)."""
+    """Return a value as TOML, which writes text, numbers, true and false as JSON does (except one character)."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -428,9 +461,11 @@ def _validated(values: Mapping[str, Any], *, file: str | None = None, text: str 
 
 
 def sentences(error: ValidationError, file: str | None = None, text: str = "") -> Iterator[str]:
-    """Yield a sentence for each problem that pydantic found, in our words: where, what was wrong, what was got.
+    """Yield a sentence for each problem that pydantic reports: location, problem, value.
 
-    `file` and `text` are the TOML file's name and contents, where it was one.
+    Args:
+        error: from pydantic.
+        file, text: name and contents of the TOML file, if the settings were read from one.
     """
     for problem in error.errors(include_url=False):
         *path, key = [str(part) for part in problem["loc"]] or [MODEL_NAME]
@@ -453,7 +488,7 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
 
 
 def _line_of(text: str, section: str | None, key: str) -> int:
-    """The physical line on which `key` of `section` is set; where that cannot be told, the first that mentions it."""
+    """Return the physical line on which `key` of `section` is set, or else the first that mentions the key."""
     current: str | None = None
     mentions = []
     for number, line in enumerate(text.splitlines(), start=1):

@@ -1,6 +1,6 @@
-"""Defaults of a task, or of a model for a task, that differ from those of the schema of settings (config.py).
+"""Defaults of a task, or of a model for a task, that differ from those in the schema (config.py).
 
-Chosen on the validation splits of the samples, by trainings of minutes on two cores.
+Chosen on the validation splits of the samples, with trainings of a few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["MODEL", "TASK", "TASK_DEFAULTS"]
 TASK = "classify"
 MODEL = "gru"
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "images": {  # task classify, where `by` says that the data are images
+    "images": {  # task classify with image data, for which `by` is set
         "hidden_size": 256,
         "dropout": 0.2,
         "learning_rate": 1e-3,

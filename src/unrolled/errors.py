@@ -1,15 +1,15 @@
-"""What can go wrong, as exceptions. A message says what was wrong, what was got and what to do.
+"""Exceptions of the package. A message names the problem, the value that was got, and the remedy.
 
 UnrolledError
-├── ConfigError       a setting: unknown key, value out of range, a row or task that is not built
-├── DataError         a datum: carries file, physical line and column where they are known
+├── ConfigError       a setting: unknown key, value out of range, unknown model or task
+├── DataError         bad data: carries file, physical line and column where they are known
 ├── ShapeError        a tensor argument of the wrong shape or dtype
-├── CheckpointError   a run folder, or a trace: missing, truncated, foreign, too new
+├── CheckpointError   a run folder or a trace: missing, truncated, foreign, too new
 ├── BackendError      a forced backend that cannot run here
-├── TrainingError     training cannot go on: a loss or gradient that is not finite
+├── TrainingError     training that cannot continue: a loss or gradient that is not finite
 ├── TraceError        a tensor that a trace does not have
-├── Interrupted       training was told to stop, and has saved all that is needed to go on
-└── LawError          a part that breaks one of the six laws
+├── Interrupted       training stopped by a signal, with a checkpoint to resume from
+└── LawError          a module that breaks one of the six laws
 """
 
 from __future__ import annotations
@@ -36,19 +36,23 @@ __all__ = [
 
 
 class UnrolledError(Exception):
-    """Anything this package refuses. The command line prints it as one sentence and exits with 2."""
+    """Base class of all errors of this package. The command line prints the message and exits with 2."""
 
 
 class ConfigError(UnrolledError, ValueError):
-    """A setting that is unknown, out of range, or asks for what is not built."""
+    """A setting that is unknown, out of range, or not supported by the model or task."""
 
 
 class DataError(UnrolledError, ValueError):
-    """Data that cannot be read as asked.
+    """Data that cannot be read.
 
-    `file` and `line` (physical, from 1) and `column` (from 1) say where, as far as known; where a file has no lines,
-    `unit` says what `line` counts. `row` is the offending text, shown escaped and cut at 80 characters; `fix` is what
-    to do about it.
+    Args:
+        problem: one sentence.
+        file, line, column: the location, as far as known; lines (physical) and columns count from 1.
+        unit: the unit that `line` counts, for a file without lines.
+        column_name: its name in the header.
+        row: the offending text; the message shows it escaped and shortened to 80 characters.
+        fix: the remedy.
     """
 
     def __init__(
@@ -68,7 +72,8 @@ class DataError(UnrolledError, ValueError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        where = [part for part in (self.file, None if self.line is None else f"{self.unit} {self.line}") if part]
+        line = None if self.line is None else f"{self.unit} {self.line}"
+        where = [name for name in (self.file, line) if name]
         if self.column:
             where.append(f"column {self.column}" + (f' ("{self.column_name}")' if self.column_name else ""))
         text = f"{', '.join(where)}: {self.problem}" if where else self.problem
@@ -80,7 +85,7 @@ class DataError(UnrolledError, ValueError):
 
 
 class ShapeError(UnrolledError, ValueError):
-    """A tensor argument whose shape or dtype does not fit; the message names the argument."""
+    """A tensor argument of the wrong shape or dtype; the message names the argument."""
 
 
 class CheckpointError(UnrolledError, ValueError):
@@ -88,23 +93,26 @@ class CheckpointError(UnrolledError, ValueError):
 
 
 class BackendError(UnrolledError, RuntimeError):
-    """A backend that was forced and cannot run; the message names the condition that does not hold."""
+    """A forced backend that cannot run here; the message names the unmet condition."""
 
 
 class TrainingError(UnrolledError, RuntimeError):
-    """Training that cannot go on; the message names the update and the parameter."""
+    """Training that cannot continue; the message names the update and the parameter."""
 
 
 class TraceError(UnrolledError, KeyError):
-    """A tensor that a trace does not have; the message names the nearest, or the rows that have it."""
+    """A tensor that a trace does not have; the message names the nearest, or the models that have it."""
 
     __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
-class Interrupted(UnrolledError):  # noqa: N818 (it is none)
-    """Training that a signal has ended, with all saved; the message says how to go on.
+class Interrupted(UnrolledError):  # noqa: N818 (it is not an error)
+    """Training stopped by a signal, with a checkpoint saved; the message says how to resume.
 
-    `signal` is its number, `folder` where the training stands. The command line exits with 128 + signal.
+    Args:
+        message: how to resume.
+        signal: its number; the command line exits with 128 + signal.
+        folder: the folder of the partial run.
     """
 
     def __init__(self, message: str, *, signal: int, folder: Path) -> None:
@@ -113,21 +121,21 @@ class Interrupted(UnrolledError):  # noqa: N818 (it is none)
 
 
 class LawError(UnrolledError, AssertionError):
-    """A part that breaks one of the six laws; the message names the law, the tensor and the difference."""
+    """A module that breaks one of the six laws; the message names the law, the tensor and the difference."""
 
 
 def printable(text: str) -> str:
-    """Make `text` safe for one line: line ends, control characters and halves of characters are escaped."""
+    """Return `text` safe for one line: line ends, control characters and unpaired surrogates are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def excerpt(text: str, most: int = 80) -> str:
-    """Make `text` safe for one line, cut at `most` characters."""
+    """Return `text` safe for one line, shortened to `most` characters."""
     shown = printable(text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return " (did you mean "…"?)" for the known word nearest to `word`, or "" where none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    """Return " (did you mean "…"?)" for the known word nearest to `word`, or "" if none is near."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""

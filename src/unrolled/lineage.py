@@ -1,8 +1,8 @@
 """The lineage: eight architectures from the feedforward network to GPT, and the tasks that they serve.
 
-Command-line choices, comparison columns, the docs index and the tests' parametrisation all come from here.
-This file imports nothing heavy: an architecture names its class by dotted path, and so does a task; the caller that
-builds one resolves it.
+Command-line choices, comparison columns, the docs index and the tests' parametrisation are derived from it.
+This file imports nothing heavy: architectures and tasks name their classes by dotted path, and the caller that builds
+one imports it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Architecture(NamedTuple):
     Args:
         name: its name in settings and flags.
         year: of the paper.
-        adds: what it adds to the architecture before it.
-        cannot: what it still cannot do.
+        adds: its addition to the architecture before it.
+        cannot: its limitation.
         source: the paper.
         tasks: the tasks that it serves.
         path: of its class, "module:class".
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
-        whole: whether it reads an image at once, not step by step.
+        whole: whether it reads an image as one input instead of step by step.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Task(NamedTuple):
 
     Args:
         name: its name in settings and flags.
-        data: what it is trained on, in words.
+        data: its training data, in words.
         path: of its class, "module:class".
         run: path of the class of its finished runs.
-        images: the same two paths for data that are images, where there are such.
+        images: the same two paths for image data, if the task accepts images.
     """
 
     name: str
@@ -129,7 +129,7 @@ LINEAGE = (
     Architecture(
         "attention",
         2015,
-        "at each step the decoder looks at a weighted sum of all encoder outputs",
+        "at each step the decoder reads a weighted sum of all encoder outputs",
         "still one step after another",
         "Bahdanau et al. 2015; Luong et al. 2015",
         ("translate",),
@@ -164,12 +164,12 @@ def architecture(name: str) -> Architecture:
     """Return the architecture called `name`.
 
     Raises:
-        ConfigError: there is none; the nearest name is given.
+        ConfigError: the name is unknown; the message gives the nearest.
     """
-    for found in LINEAGE:
-        if found.name == name:
-            return found
-    names = [found.name for found in LINEAGE]
+    for known in LINEAGE:
+        if known.name == name:
+            return known
+    names = [known.name for known in LINEAGE]
     raise ConfigError(f'model "{name}" is unknown{nearest(name, names)}; models are {", ".join(names)}')
 
 
@@ -177,26 +177,26 @@ def task(name: str) -> Task:
     """Return the task called `name`.
 
     Raises:
-        ConfigError: there is none; the nearest name is given.
+        ConfigError: the name is unknown; the message gives the nearest.
     """
-    for found in TASKS:
-        if found.name == name:
-            return found
-    names = [found.name for found in TASKS]
+    for known in TASKS:
+        if known.name == name:
+            return known
+    names = [known.name for known in TASKS]
     raise ConfigError(f'task "{name}" is unknown{nearest(name, names)}; tasks are {", ".join(names)}')
 
 
 def architectures_for(task_name: str) -> tuple[Architecture, ...]:
-    """Return the architectures that serve a task, in the order of the lineage."""
-    return tuple(found for found in LINEAGE if task_name in found.tasks)
+    """Return the architectures that serve a task, in lineage order."""
+    return tuple(known for known in LINEAGE if task_name in known.tasks)
 
 
 def check(task_name: str, model_name: str) -> None:
     """Refuse an architecture that does not serve a task.
 
     Raises:
-        ConfigError: names those that do; or as `architecture` and `task`.
+        ConfigError: with the architectures that serve the task; or as `architecture` and `task`.
     """
     if task_name not in architecture(model_name).tasks:
-        serving = ", ".join(found.name for found in architectures_for(task(task_name).name))
+        serving = ", ".join(known.name for known in architectures_for(task(task_name).name))
         raise ConfigError(f'model "{model_name}" does not serve task "{task_name}"; {serving} do')

@@ -280,8 +280,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
     turner, writer = (run().save(tmp_path / run.__name__).path for run in (translation_run, text_run))
     long = "ab" * 300
     for arguments, given, problem in [
-        ([turner], "abc\n???\nfgh\n", "the source has nothing but tokens that the training split does not know"),
-        ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the limit of 512"),
+        ([turner], "abc\n???\nfgh\n", "all tokens of the source are unknown to the vocabulary"),
+        ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the maximum of 512"),
         ([writer, "--length", "3"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
         ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
     ]:
@@ -347,8 +347,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "a beam of 2 searches; temperature, top_k, top_p and seed are for drawing",
         ),
         ("decode turner abc --prefix \udcff", "the prefix holds an unpaired surrogate"),
-        ("decode turner ?!", "source 0: the source has nothing but tokens that the training split does not know"),
-        (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the limit of 512"),
+        ("decode turner ?!", "source 0: all tokens of the source are unknown to the vocabulary"),
+        (f"decode turner {'a' * 513}", "source 0: the source has 513 tokens, more than the maximum of 512"),
         ("decode turner --file half.csv", 'half.csv, line 2, column 1 ("source"): the source is empty'),
         ("train half.csv --task translate", 'half.csv, line 2, column 1 ("source"): the source is empty'),
         (
@@ -416,7 +416,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("train latin.txt --task generate", "latin.txt, line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
         ("train text.txt --task generate --model feedforward --read mean", "model feedforward does not use read"),
         ("decode run x --device cuda", 'device "cuda" is not available here; use cpu'),
-        ("evaluate run", "this run was trained on Python objects, which are not kept"),
+        ("evaluate run", "this run was trained on Python objects, which are not saved"),
         ("evaluate run --label y", "the run's own test split is read as in training"),
         ("evaluate run sample:films", "sample:films, line "),
         ("data nothing.csv", "nothing.csv: there is no such file"),
@@ -482,7 +482,7 @@ def test_data_whose_columns_are_missing_gets_a_report_and_exit_code_2(say: Calla
     assert say(*named).code == 0
     assert say(*named, "--picture", "odd.svg").code == 0
     assert (tmp_path / "odd.svg").read_text().startswith("<svg ")
-    assert say(*named, "--picture", "odd.png").refused().startswith("--picture draws SVG")
+    assert say(*named, "--picture", "odd.png").refused().startswith("--picture writes SVG")
     assert "odd/a.svg cannot be written" in say(*named, "--picture", "odd/a.svg").err
 
 
@@ -497,7 +497,7 @@ def test_standard_input_trains_and_is_not_found_again(
     stdin.standard_input.cache_clear()
     run = re.search(r"saved: (\S+)", said.out)[1]
     assert run == "runs/input-gru-1"
-    assert say("evaluate", run).refused().startswith("this run was trained on standard input, which is not kept")
+    assert say("evaluate", run).refused().startswith("this run was trained on standard input, which is not saved")
     assert say("evaluate", run, data).code == 0
 
 

@@ -77,7 +77,7 @@ def test_data_that_have_changed_are_refused(data: Path, tmp_path: Path) -> None:
 
 
 def test_without_data_or_a_test_part_it_says_so() -> None:
-    with pytest.raises(DataError, match="trained on Python objects, which are not kept"):
+    with pytest.raises(DataError, match="trained on Python objects, which are not saved"):
         trained().evaluate()
     alone = api.train(pairs(), test_fraction=0.0, **SMALL)
     assert alone.test is None

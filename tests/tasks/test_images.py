@@ -119,7 +119,7 @@ def test_its_own_test_part(tmp_path: Path) -> None:
         loaded.evaluate()
     with pytest.raises(ConfigError, match="leave on_bad_row out"):
         loaded.evaluate(on_bad_row="skip")
-    with pytest.raises(DataError, match="trained on Python objects, which are not kept"):
+    with pytest.raises(DataError, match="trained on Python objects, which are not saved"):
         api.load(image_run().save(tmp_path / "kept").path).evaluate()
 
 

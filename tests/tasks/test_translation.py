@@ -142,8 +142,8 @@ def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
         (["abc", " \n"], "source 1 is empty"),
         ([3], "source 0 is a int, not a string"),
         (["a \udcff"], "source 0 holds an unpaired surrogate"),
-        ("?!", "source 0: the source has nothing but tokens that the training split does not know"),
-        (["abc", "abcdefgh" * 65], "source 1: the source has 520 tokens, more than the limit of 512"),
+        ("?!", "source 0: all tokens of the source are unknown to the vocabulary"),
+        (["abc", "abcdefgh" * 65], "source 1: the source has 520 tokens, more than the maximum of 512"),
     ],
 )
 def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
@@ -176,7 +176,7 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
 ) -> None:
     run, path = translation_run(), tmp_path / "a.csv"
     path.write_text("source\nabc\n???\n" + "ab" * 300 + "\nfgh\n")
-    with pytest.raises(DataError, match=r"(?s)a\.csv, line 3: the source has nothing but tokens.*--on-bad-row skip"):
+    with pytest.raises(DataError, match=r"(?s)a\.csv, line 3: all tokens of the source are unknown.*--on-bad-row skip"):
         run.read_texts(path)
     with caplog.at_level("INFO", "unrolled"):
         assert run.read_texts(path, on_bad_row="skip") == ["abc", "fgh"]
@@ -275,7 +275,7 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     made = [*translations(), ("abcdefghabcdefgh", "AB")]
     path = write_pairs(tmp_path / "a.csv", made)
     settings = SMALL | {"max_length": 10, "valid_fraction": 0.2}
-    with pytest.raises(DataError, match=r"a\.csv, line 62: the source has 16 tokens, more than the limit of 10"):
+    with pytest.raises(DataError, match=r"a\.csv, line 62: the source has 16 tokens, more than the maximum of 10"):
         api.train(path, **settings)
     with caplog.at_level("INFO", "unrolled"):
         run = api.train(path, on_bad_row="skip", **settings)
@@ -289,7 +289,7 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     with caplog.at_level("INFO", "unrolled"):
         assert short.evaluate() == short.test
     assert caplog.text.count("at 2 tokens, being longer") == 1, "its own test split is made ids once"
-    with pytest.raises(DataError, match=r"item 0: the source has nothing but tokens"):
+    with pytest.raises(DataError, match=r"item 0: all tokens of the source are unknown"):
         run.evaluate([("???", "AB")], on_bad_row="stop")
 
 
@@ -303,7 +303,7 @@ def test_a_window_is_kept_by_pairs_and_answers(name: str, window: int, tmp_path:
     long = run.decode("abcdefgh", length=2_000, min_length=4)[0].targets[0]
     assert long.tokens <= (12 if name == "transformer" else 13)
     limit = 12 if name == "transformer" else 20
-    with pytest.raises(DataError, match=f"the source has 21 tokens, more than the limit of {limit}"):
+    with pytest.raises(DataError, match=f"the source has 21 tokens, more than the maximum of {limit}"):
         run.decode("abc" * 7)
     (cut,) = run.decode("abc" * 7, truncate=True)
     assert cut.truncated == f"truncated after the first {limit} of 21 tokens of the source"

@@ -235,7 +235,7 @@ def test_python_objects_are_given_again(tmp_path: Path, monkeypatch: pytest.Monk
     stops_at(monkeypatch, 7, interrupt)
     with pytest.raises(Interrupted):
         api.train(pairs(), out=tmp_path / "run", **SETTINGS)
-    with pytest.raises(DataError, match=r"(?s)Python objects, which are not kept.*unrolled.resume\(folder, data\)"):
+    with pytest.raises(DataError, match=r"(?s)Python objects, which are not saved.*unrolled.resume\(folder, data\)"):
         api.resume(tmp_path / "run")
     with pytest.raises(DataError, match="split is not the one that the training began with"):
         api.resume(tmp_path / "run", pairs(50))

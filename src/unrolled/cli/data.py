@@ -1,4 +1,4 @@
-"""`unrolled data`: what is understood of a file, before anything is trained."""
+"""`unrolled data`: report on a data set before training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def command(
     picture: Path | None = None,
     settings: DataSettings = None,
 ) -> int:
-    """Say what is understood of the data, and what a training would suffer from in silence.
+    """Report on a data set: columns, counts, splits, lengths, labels, examples, and issues that harm training.
 
-    That is columns, counts, splits, lengths, labels, examples; then issues, each with rows and what to do: texts with
-    more than one label, texts in two parts, classes too rare to learn, sequences that are too long, unknown tokens.
+    Each issue has example rows and advice: texts with more than one label, texts in two splits, classes too rare to
+    learn, sequences that are too long, unknown tokens.
 
     unrolled data reviews.csv --text review --label stars
 
@@ -38,20 +38,21 @@ def command(
     ----------
     data
         CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; images as an IDX
-        file, a folder of these or a folder with a folder for each class; for task tag CoNLL-U (.conllu) or a word, a
-        tab and a tag a line (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also .gz,
-        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion, sample:tags,
-        sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face Hub.
+        file, a folder of IDX files or a folder with a folder for each class; for task tag CoNLL-U (.conllu), or lines
+        of a word, a tab and a tag (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also
+        .gz, .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion,
+        sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face
+        Hub.
     config
-        TOML file with settings (see "unrolled config"); flags go before it.
+        TOML file with settings (see "unrolled config"); flags take precedence over it.
     json
         Print JSON.
     picture
-        Draw lengths and labels into this file, as SVG.
+        SVG file for a chart of lengths and labels.
     """
-    resolve(settings, config)  # what is wrong is said before torch is loaded
+    resolve(settings, config)  # reports wrong settings before torch is loaded
     if picture is not None and picture.suffix.lower() != ".svg":
-        raise ConfigError(f"--picture draws SVG, so its name must end in .svg: got {picture}")
+        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
     from unrolled import api
     from unrolled.cli.progress import show_log
 

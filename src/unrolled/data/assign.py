@@ -1,16 +1,20 @@
-"""Assigning examples to the training, validation and test split: by fixed splits, files of their own, or a hash.
+"""Assignment of examples to the training, validation and test split.
 
-The split of an example follows from nothing but its key (its text, its source, an image's digest) and the seed:
-SHA-256 makes a number u in [0, 1) of them; the example is in test if u < test_fraction, in valid if u < test_fraction +
-valid_fraction, else in train. So
+Data may have fixed splits, and a split may be a file of its own (`config.valid`, `config.test`). The missing splits are
+taken from the training data. There the split of an example depends only on its key (its text, its source, the digest of
+an image) and the seed: SHA-256 maps the two to a number u in [0, 1), and the example is in
 
-- keys that are equal but for case and spaces never stand in two splits, and no answer leaks into the test split;
-- the order of the examples does not matter, an example added later moves no other, and the test split stays the same
-  when the validation split changes: what was tested once is never trained on.
+    test    if u < test_fraction
+    valid   if test_fraction ≤ u < test_fraction + valid_fraction
+    train   otherwise
 
-The price is that the fractions are met only on average. (Ranking the keys by u would meet them exactly, but then each
-added example pushes others over the border.) Only where a split would be left empty, as with a handful of examples, it
-gets the example whose u is next.
+- Keys that are equal except for case and spaces are always in the same split: no test example leaks into training.
+- The order of the examples does not matter, and an example that is added later moves no other.
+- The test split does not depend on the validation fraction: a test example never becomes a training example.
+
+The fractions are met only on average. (A ranking of the keys by u would meet them exactly, but then an added example would
+push others over the border.) Only a split that would be empty, as with a handful of examples, gets the example with the
+next larger u.
 """
 
 from __future__ import annotations
@@ -18,106 +22,130 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol, Self, TypeVar
+from typing import Any, Generic
 
 from unrolled.config import DataConfig
+from unrolled.data.reading.counts import TableT
 from unrolled.data.reading.samples import SPLITS
-from unrolled.errors import ConfigError, DataError
+from unrolled.errors import ConfigError, DataError, excerpt
 
-__all__ = ["Table", "assign", "fold", "fractions", "how_split", "read_splits", "refuse_empty"]
+__all__ = ["HELD_OUT", "DataSplits", "assign", "fold", "fractions", "read_splits", "refuse_empty", "refuse_one_label"]
 
-
-class Table(Protocol):
-    """Examples that were read, and of which some can be selected."""
-
-    @property
-    def source(self) -> str:
-        """Where they were read from."""
-
-    def __len__(self) -> int: ...
-
-    def select(self, rows: Iterable[int]) -> Self:
-        """Return the examples with these numbers, in this order."""
+HELD_OUT = SPLITS[1:]
+U = 2**64  # u is stored as an integer in [0, U)
 
 
-P = TypeVar("P", bound=Table)
+@dataclass(frozen=True)
+class DataSplits(Generic[TableT]):
+    """The three splits of a data set.
+
+    Args:
+        train, valid, test: the examples; test may be empty.
+        how: a sentence on how the splits were made.
+        loaded: the examples of each file before the split, with counts and bad rows.
+    """
+
+    train: TableT
+    valid: TableT
+    test: TableT
+    how: str
+    loaded: tuple[TableT, ...]
+
+    def named(self) -> dict[str, TableT]:
+        """Return the splits by name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}
 
 
 def read_splits(
     config: DataConfig,
-    given: Mapping[str, object],
-    source: str,
-    load: Callable[[object, P | None], P],
-    keys: Callable[[P], Collection[str]],
+    sources: Mapping[str, object],
+    name: str,
+    load: Callable[[object, TableT | None], TableT],
+    keys: Callable[[TableT], Collection[str]],
     *,
     by: str,
-) -> tuple[dict[str, P], tuple[P, ...], str]:
-    """Read the splits that are given, and split those that are missing off the training split.
+) -> DataSplits[TableT]:
+    """Read the splits that have a source, and split the training data to make the missing ones.
 
     Args:
-        config: fractions, seed, and the files with splits of their own (`valid`, `test`), which replace what is given.
-        given: what to read for each split, "train" among them; where it is alone, it is split.
-        source: the name of the data as a whole.
-        load: (what to read, the training split where it is known) -> the examples.
-        keys: examples -> the key of each one, which decides its split. by: what a key is, a singular noun.
-
-    Returns:
-        the splits by name; the examples of each file, before the split; a sentence on how the splits were made.
+        config: fractions, seed, and the files of splits (`valid`, `test`), which take precedence over `sources`.
+        sources: the source of each split by name, "train" included.
+        name: of the data as a whole, for `how`.
+        load: (source, training split if it is known) -> examples.
+        keys: examples -> the key of each, which decides its split.
+        by: singular noun for a key.
 
     Raises:
         DataError: as `load`; or there are too few examples for the splits.
+        ConfigError: as `fractions`.
     """
-    files = {name: file for name, file in (("valid", config.valid), ("test", config.test)) if file is not None}
-    loaded = {name: load(part, None) for name, part in given.items() if name not in files}
-    missing = {name: fraction for name, fraction in fractions(config).items() if name not in {*files, *loaded}}
-    main = loaded["train"]
-    if len(given) > 1 and not missing:
-        parts, how = dict(loaded), f"the fixed splits of {source}"
+    files = {split: file for split, file in (("valid", config.valid), ("test", config.test)) if file is not None}
+    loaded = {split: load(source, None) for split, source in sources.items() if split not in files}
+    missing = {split: size for split, size in fractions(config).items() if split not in {*files, *loaded}}
+    if len(sources) > 1 and not missing:
+        splits, how = dict(loaded), f"the fixed splits of {name}"
     else:
-        parts = _split(main, keys, missing, config.split_seed, by)
-        parts |= {name: loaded[name] for name in loaded if name != "train"}
-        named = [f"{name} is {part.source}" for name, part in loaded.items() if name != "train"]
-        how = "; ".join([how_split(main.source, by, missing, config.split_seed), *named])
-    for name, file in files.items():
-        parts[name] = loaded[name] = load(file, parts["train"])
+        train = loaded["train"]
+        held_out = {split: table for split, table in loaded.items() if split != "train"}
+        splits = _split(train, keys, missing, config.split_seed, by) | held_out
+        how = _how_split(train.source, by, missing, config.split_seed)
+        how += "".join(f"; {split} is {table.source}" for split, table in held_out.items())
+    for split, file in files.items():
+        splits[split] = loaded[split] = load(file, splits["train"])
     if files:
-        how += "; " + ", ".join(f"{name} is {parts[name].source}" for name in files)
-    return parts, tuple(loaded.values()), how
+        how += "; " + ", ".join(f"{split} is {splits[split].source}" for split in files)
+    return DataSplits(splits["train"], splits["valid"], splits["test"], how, tuple(loaded.values()))
 
 
-def refuse_empty(parts: Mapping[str, Table], units: str) -> None:
-    """Refuse to train without a validation split.
+def refuse_empty(splits: DataSplits[Any], units: str) -> None:
+    """Refuse data without a validation split; `units` is a plural noun for the examples.
 
     Raises:
-        DataError: it has none of the `units`.
+        DataError: the validation split is empty.
     """
-    if not len(parts["valid"]):
+    if not len(splits.valid):
         raise DataError(
             f"the validation split has no {units}",
-            file=parts["train"].source,
+            file=splits.train.source,
             fix="give a file with --valid, or a --valid-fraction above 0",
         )
 
 
+def refuse_one_label(labels: Sequence[str], train: TableT, *, label: str, units: str, fix: str) -> None:
+    """Refuse a training split with a single label.
+
+    Args:
+        labels: the different labels of the training split. train: the split.
+        label, units: nouns for a label, and for the examples (plural).
+        fix: the remedy.
+
+    Raises:
+        DataError: there is only one label.
+    """
+    if len(labels) < 2:
+        raise DataError(
+            f'the training split has one {label} only: "{excerpt(labels[0], 40)}" ({len(train):,} {units}); training '
+            "needs two",
+            file=train.source,
+            fix=fix,
+        )
+
+
 def fold(text: str) -> str:
-    """Fold case and runs of white space away: texts that are equal then count as the same."""
+    """Return a text with case and runs of white space folded; texts that fold to the same count as equal."""
     return " ".join(text.casefold().split())
-
-
-def _position(text: str, seed: int) -> int:
-    """A text's u, as a whole number below 2**64."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\n{text}".encode()).digest()[:8])
 
 
 def fractions(config: DataConfig) -> dict[str, float]:
     """Return the fractions of the test and the validation split.
 
-    The test split comes first, so that it stays the same when the validation split changes.
+    The test split comes first, so that it does not depend on the validation fraction.
 
     Raises:
-        ConfigError: they leave nothing to train on.
+        ConfigError: nothing is left for training.
     """
     if config.valid_fraction + config.test_fraction >= 1:
         raise ConfigError(
@@ -128,53 +156,60 @@ def fractions(config: DataConfig) -> dict[str, float]:
 
 
 def assign(keys: Collection[str], fractions: Mapping[str, float], seed: int) -> dict[str, str] | None:
-    """Return the part of every key that does not fall into train; None if the keys are too few for all the parts.
+    """Return the split of each key that is not in train, with no split empty; None if there are too few keys.
 
     Args:
-        keys: no two are equal. fractions: by part, in the order in which they are taken. seed: of the split.
+        keys: all different.
+        fractions: of the splits other than train, in the order in which they take keys.
+        seed: of the split.
     """
-    place = {key: _position(key, seed) for key in keys}
-    order = sorted(place, key=lambda key: place[key])
-    wanted = [name for name, fraction in fractions.items() if fraction > 0]
-    if len(order) <= len(wanted):
+    hashes = {key: _hash(key, seed) for key in keys}
+    order = sorted(hashes, key=lambda key: hashes[key])
+    names = [name for name, fraction in fractions.items() if fraction > 0]
+    if len(order) <= len(names):
         return None
-    part_of: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     border, end = 0.0, 0
-    for number, name in enumerate(wanted):
+    for number, name in enumerate(names):
         border += fractions[name]
-        start, end = end, sum(u < border * 2**64 for u in place.values())
-        end = min(max(end, start + 1), len(order) - (len(wanted) - number))  # the parts to come need one key each
-        part_of.update(dict.fromkeys(order[start:end], name))
-    return part_of
+        start, end = end, sum(u < border * U for u in hashes.values())
+        end = min(max(end, start + 1), len(order) - (len(names) - number))  # later splits and train need a key each
+        split_of.update(dict.fromkeys(order[start:end], name))
+    return split_of
 
 
-def how_split(source: str, by: str, fractions: Mapping[str, float], seed: int) -> str:
-    """Return in words how the fractions were cut off a source: by text, by image, …"""
-    if not any(fractions.values()):
-        return f"train is all of {source}"
-    parts = {"train": 1 - sum(fractions.values()), **fractions}
-    percent = ", ".join(f"{name} {100 * parts[name]:g} %" for name in SPLITS if parts.get(name))
-    return f"{source} split by {by}: {percent}, seed {seed}"
+def _hash(key: str, seed: int) -> int:
+    """Return u · U of a key."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8])
 
 
 def _split(
-    main: P, keys_of: Callable[[P], Collection[str]], missing: Mapping[str, float], seed: int, by: str
-) -> dict[str, P]:
-    """Split by the number u of each key, without keeping any; where that leaves a split empty, as `assign` does."""
-    order = [*(name for name, fraction in missing.items() if fraction > 0), "train"]
-    if len(order) == 1:
-        return {"train": main, **{name: main.select(()) for name in missing}}
-    keys = keys_of(main)
-    borders = list(accumulate(missing[name] * 2**64 for name in order[:-1]))
-    part = array("B", (bisect(borders, _position(fold(key), seed)) for key in keys))
-    if any(part.count(k) == 0 for k in range(len(order))):
+    train: TableT, keys_of: Callable[[TableT], Collection[str]], missing: Mapping[str, float], seed: int, by: str
+) -> dict[str, TableT]:
+    """Split by the hash of each key in one pass, without storing keys; if that leaves a split empty, use `assign`."""
+    names = [*(name for name, fraction in missing.items() if fraction > 0), "train"]
+    if len(names) == 1:
+        return {"train": train, **{name: train.select(()) for name in missing}}
+    keys = keys_of(train)
+    borders = list(accumulate(missing[name] * U for name in names[:-1]))
+    split = array("B", (bisect(borders, _hash(fold(key), seed)) for key in keys))
+    if any(split.count(k) == 0 for k in range(len(names))):
         different = {fold(key) for key in keys}
-        part_of = assign(different, missing, seed)
-        if part_of is None:
+        split_of = assign(different, missing, seed)
+        if split_of is None:
             raise DataError(
-                f"{len(different):,} different {by}s are too few for a training split beside the others",
-                file=main.source,
+                f"{len(different):,} different {by}s are too few for {len(names)} splits",
+                file=train.source,
                 fix=f"give more {by}s, smaller fractions, or the other splits as files with --valid and --test",
             )
-        part = array("B", (order.index(part_of.get(fold(key), "train")) for key in keys))
-    return {name: main.select(i for i, k in enumerate(part) if order[k] == name) for name in SPLITS}
+        split = array("B", (names.index(split_of.get(fold(key), "train")) for key in keys))
+    return {name: train.select(i for i, k in enumerate(split) if names[k] == name) for name in SPLITS}
+
+
+def _how_split(source: str, by: str, fractions: Mapping[str, float], seed: int) -> str:
+    """Return a sentence on the split of a source."""
+    if not any(fractions.values()):
+        return f"train is all of {source}"
+    sizes = {"train": 1 - sum(fractions.values()), **fractions}
+    percent = ", ".join(f"{name} {100 * sizes[name]:g} %" for name in SPLITS if sizes.get(name))
+    return f"{source} split by {by}: {percent}, seed {seed}"

@@ -32,8 +32,8 @@ def load(data: object, **settings: object) -> Corpus:
 @pytest.mark.parametrize("tokenizer", ["character", "byte", "bpe"])
 def test_the_ids_are_those_of_the_text(text: Path, tokenizer: str, tmp_path: Path) -> None:
     corpus = load(text, tokenizer=tokenizer, vocabulary_size=300, cache=str(tmp_path / "c"))
-    assert "".join(corpus.tokenizer.decode(part.ids) for part in corpus.splits.values()) == TEXT
-    assert sum(part.characters for part in corpus.splits.values()) == len(TEXT)
+    assert "".join(corpus.tokenizer.decode(split.ids) for split in corpus.splits.values()) == TEXT
+    assert sum(split.characters for split in corpus.splits.values()) == len(TEXT)
     train = corpus.splits["train"]
     assert isinstance(train.ids, np.memmap)
     assert not train.ids.flags.writeable
@@ -51,9 +51,9 @@ def test_a_second_run_finds_them(text: Path, tmp_path: Path, monkeypatch: pytest
     again = load(moved, **settings)
     assert (first.built, again.built, again.name) == (True, False, "b")
     assert again.how == first.how
-    for name, part in first.splits.items():
-        assert np.array_equal(part.ids, again.splits[name].ids)
-        assert part.fingerprint == again.splits[name].fingerprint
+    for name, split in first.splits.items():
+        assert np.array_equal(split.ids, again.splits[name].ids)
+        assert split.fingerprint == again.splits[name].fingerprint
 
 
 def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> 
 def test_a_tokenizer_that_is_there(text: Path, tmp_path: Path) -> None:
     config = DataConfig(cache=str(tmp_path / "c"), valid="gone.txt")
     tokenizer = Tokenizer.train([TEXT.replace("ü", "u")], kind="character", min_frequency=1)
-    part = load_split(text, config, tokenizer)
-    assert part.unknown == TEXT.count("ü")
-    assert tokenizer.decode(part.ids) == TEXT.replace("ü", "<unk>")
-    assert part.fingerprint == load_split(text, config, tokenizer).fingerprint
+    split = load_split(text, config, tokenizer)
+    assert split.unknown == TEXT.count("ü")
+    assert tokenizer.decode(split.ids) == TEXT.replace("ü", "<unk>")
+    assert split.fingerprint == load_split(text, config, tokenizer).fingerprint
     assert load_split("sample:shakespeare/test", config, tokenizer).characters == 215_894
 
 
@@ -105,13 +105,13 @@ def test_what_was_left_half_is_made_anew(text: Path, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "fsync", full)
-        with pytest.raises(DataError, match=r"cannot be kept here: No space left on device\n.*--cache"):
+        with pytest.raises(DataError, match=r"cannot be saved here: No space left on device\n.*--cache"):
             load(text, **settings)
     assert [path.suffix for path in (tmp_path / "c" / "texts").iterdir()] == [".lock"]
     (tmp_path / "c" / "texts" / f"{next((tmp_path / 'c' / 'texts').iterdir()).stem}.partial").mkdir()
     assert load(text, **settings).built
     assert not list((tmp_path / "c" / "texts").glob("*.partial"))
-    with pytest.raises(DataError, match="cannot be kept here"):
+    with pytest.raises(DataError, match="cannot be saved here"):
         load(text, cache=str(text))
 
 

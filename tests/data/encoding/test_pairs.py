@@ -79,35 +79,35 @@ def test_a_batch_begins_with_bos_and_asks_for_eos() -> None:
 
 def test_what_a_model_cannot_take_is_named_or_counted() -> None:
     data = [*PAIRS, ("hellohe", "AH"), ("a", "AH AH AH AH AH AH L"), ("?!", "AH"), ("?a", "AH"), ("a", "X")]
-    part = load_pairs(data, CONFIG)
-    with pytest.raises(DataError, match=r"item 3: the source has 7 tokens, more than the limit of 6") as no:
-        encode(part, TOKENIZERS, CONFIG)
+    split = load_pairs(data, CONFIG)
+    with pytest.raises(DataError, match=r"item 3: the source has 7 tokens, more than the maximum of 6") as no:
+        encode(split, TOKENIZERS, CONFIG)
     assert no.value.row == "hellohe"
     assert "--truncate" in no.value.fix
     assert "--max-length" in no.value.fix
-    with pytest.raises(DataError, match="item 4: the target has 7 tokens, more than the limit of 6"):
-        encode(part.select([4]), TOKENIZERS, CONFIG)
-    with pytest.raises(DataError, match="item 5: the source has nothing but tokens that the training split does not"):
-        encode(part.select([0, 1, 2, 6, 7, 5]), TOKENIZERS, CONFIG)
-    left, ids = encode(part, TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
+    with pytest.raises(DataError, match="item 4: the target has 7 tokens, more than the maximum of 6"):
+        encode(split.select([4]), TOKENIZERS, CONFIG)
+    with pytest.raises(DataError, match="item 5: all tokens of the source are unknown to"):
+        encode(split.select([0, 1, 2, 6, 7, 5]), TOKENIZERS, CONFIG)
+    left, ids = encode(split, TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
     reasons = {"source too long": 1, "target too long": 1, "unknown source": 1}
     assert left.counts == Counts(8, 5, reasons, "pairs")
     assert [row.line for row in left.skipped] == [3, 4, 5]
     assert len(ids) == 5
     with pytest.raises(DataError, match="none of its pairs can be used"):
-        encode(part.select([3, 4]), TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
+        encode(split.select([3, 4]), TOKENIZERS, CONFIG.model_copy(update={"on_bad_row": "skip"}))
 
 
 def test_what_is_too_long_is_cut_on_request(caplog: pytest.LogCaptureFixture) -> None:
-    part = load_pairs([*PAIRS, ("hellohello", "AH AH AH AH AH AH L"), ("??????a", "AH")], CONFIG)
+    split = load_pairs([*PAIRS, ("hellohello", "AH AH AH AH AH AH L"), ("??????a", "AH")], CONFIG)
     config = CONFIG.model_copy(update={"truncate": True})
     with caplog.at_level("INFO", "unrolled"):
-        left, ids = encode(part.select(range(4)), TOKENIZERS, config)
-    assert "cut at 6 tokens, being longer: 1 source and 1 target" in caplog.text
+        left, ids = encode(split.select(range(4)), TOKENIZERS, config)
+    assert "truncated to 6 tokens: 1 source and 1 target" in caplog.text
     assert len(left) == 4
     assert ids.lengths[3].tolist() == [6, 7]
-    with pytest.raises(DataError, match="item 4: the source has nothing but tokens"):
-        encode(part, TOKENIZERS, config)  # what is known of it was cut off
+    with pytest.raises(DataError, match="item 4: all tokens of the source are unknown"):
+        encode(split, TOKENIZERS, config)  # what is known of it was cut off
 
 
 def test_why_a_source_cannot_be_decoded() -> None:
@@ -118,16 +118,16 @@ def test_why_a_source_cannot_be_decoded() -> None:
 
 
 def test_phonemes_are_words_and_come_back_exactly() -> None:
-    part = load_pairs("sample:letters/valid", CONFIG)
-    tokenizers = PairTokenizers.learn(part, CONFIG)
+    split = load_pairs("sample:letters/valid", CONFIG)
+    tokenizers = PairTokenizers.learn(split, CONFIG)
     assert tokenizers.target.vocabulary_size == 5 + 39
-    for tokenizer, texts in ((tokenizers.source, part.sources()), (tokenizers.target, part.targets())):
+    for tokenizer, texts in ((tokenizers.source, split.sources()), (tokenizers.target, split.targets())):
         for text, ids in zip(texts, tokenizer.encode_each(texts), strict=True):
             assert tokenizer.decode(ids) == text
             assert UNK not in ids
     assert len(tokenizers.target.encode(["HH AH L OW"])[0]) == 4
 
 
-def test_a_part_without_pairs() -> None:
+def test_a_split_without_pairs() -> None:
     left, ids = encode(PART.select([]), TOKENIZERS, CONFIG)
     assert len(left) == len(ids) == 0

@@ -82,7 +82,7 @@ def test_a_full_disk_is_said(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(items._columns.texts[0]._file, "write", full)
-    with pytest.raises(DataError, match=r"cannot be kept in a temporary file: No space left on device\n.*TMPDIR"):
+    with pytest.raises(DataError, match=r"cannot be written to a temporary file: No space left on device\n.*TMPDIR"):
         items.texts[1]
 
 

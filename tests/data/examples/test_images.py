@@ -47,7 +47,7 @@ def test_a_file_names_the_labels(tmp_path: Path) -> None:
     ]
     for names in ("one\n", "a\na\n", "a\n\nb\n"):
         (tmp_path / "labels.txt").write_text(names)
-        with pytest.raises(DataError, match=r"labels.txt: should name 2 classes"):
+        with pytest.raises(DataError, match=r"labels.txt: should hold 2 different names of classes"):
             load_images(path, CONFIG)
 
 
@@ -63,11 +63,11 @@ def test_labels_and_images_of_another_number(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte: has 8 labels, and train-images-idx3-ubyte 9 images"):
         load_images(path, CONFIG)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(DataError, match="these images have no labels beside them"):
+    with pytest.raises(DataError, match="the file with the labels of these images is missing"):
         load_images(path, CONFIG)
     assert len(read_images(path, CONFIG)) == 9
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(8, np.uint8))
-    with pytest.raises(DataError, match="its labels are found beside it"):
+    with pytest.raises(DataError, match="its labels are found by name"):
         load_images(tmp_path / "train-labels-idx1-ubyte", CONFIG)
 
 
@@ -95,18 +95,18 @@ def test_bad_files_stop_or_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"zz.png: is 5 × 7 pixels grey, and .*png 5 × 6 pixels grey\n  fix:  bring"):
         load_images(folder, CONFIG)
     assert len(read_images(folder / "below" / "zz.png", CONFIG)) == 1
-    with pytest.raises(DataError, match="is one image"):
+    with pytest.raises(DataError, match="is a single image"):
         load_images(folder / "below" / "zz.png", CONFIG)
 
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(DataError, match="holds no IDX files of images and no folders with image files"):
+    with pytest.raises(DataError, match="has no IDX files of images and no folders with image files"):
         load_images(tmp_path, CONFIG)
     (tmp_path / "a" / "x.png").write_bytes(b"")
     with pytest.raises(DataError, match="none of the files can be used: 1 images read = 0 used . 1 skipped .1 damaged"):
         load_images(tmp_path, SKIP)
-    with pytest.raises(DataError, match="is no image by its name"):
+    with pytest.raises(DataError, match="is not an image by its name"):
         load_images(tmp_path / "reviews.csv", CONFIG)
 
 
@@ -139,7 +139,7 @@ def test_arrays(kind: str) -> None:
         (
             np.zeros((3, 3, 8, 8), np.uint8),
             [0, 1, 2],
-            r"at most 4 channels: got \(3, 3, 8, 8\)\n  fix:  bring",
+            r"at most 4 channels: got \(3, 3, 8, 8\)\n  fix:  make",
         ),
         (np.zeros((3, 4), np.uint8), [0, 1, 2], r"should have the shape \(N, H, W\)"),
         (np.array([[[0.0]], [[np.nan]]]), [0, 1], "image 1 holds a number that is not finite"),
@@ -180,14 +180,14 @@ def test_unknown_labels_stop_or_are_counted(tmp_path: Path) -> None:
     assert images.at(0) == f"{path}, image {left}", "an image keeps its number"
 
 
-def test_parts(tmp_path: Path) -> None:
+def test_splits(tmp_path: Path) -> None:
     assert splits_of("sample:fashion") == {part: f"sample:fashion/{part}" for part in ("train", "valid", "test")}
     assert splits_of("sample:fashion/test") == splits_of((1, 2)) == {}
     write_images(tmp_path / "idx", "t10k")
     assert list(splits_of(tmp_path / "idx")) == ["test"]
     write_images(tmp_path / "idx", "train")
     assert list(splits_of(tmp_path / "idx")) == list(idx.SPLITS)[::2]
-    with pytest.raises(DataError, match="has the parts train, test\n  fix:  name one of them"):
+    with pytest.raises(DataError, match="has the splits train, test\n  fix:  name one of them"):
         load_images(tmp_path / "idx", CONFIG)
     for name in ("train", "val"):
         write_classes(tmp_path / "files" / name)

@@ -31,11 +31,11 @@ EXPECTED = [Pair("one two", "un deux", 0), Pair("three", "trois", 1)]
     ids=["pairs", "iterator", "dictionaries", "two lists", "pandas"],
 )
 def test_python_objects(data: object) -> None:
-    part = load_pairs(data, CONFIG)
-    assert part.items == EXPECTED
-    assert (part.sources(), part.targets()) == (["one two", "three"], ["un deux", "trois"])
-    assert (part.name, part.source, part.unit) == ("data", "python objects", "item")
-    assert part.counts == Counts(2, 2, {}, "pairs")
+    split = load_pairs(data, CONFIG)
+    assert split.items == EXPECTED
+    assert (split.sources(), split.targets()) == (["one two", "three"], ["un deux", "trois"])
+    assert (split.name, split.source, split.unit) == ("data", "python objects", "item")
+    assert split.counts == Counts(2, 2, {}, "pairs")
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_python_objects(data: object) -> None:
 def test_files(tmp_path: Path, name: str, text: str) -> None:
     path = written(tmp_path / name, text)
     config = DataConfig(source="en", target="fr")
-    part = load_pairs(path, config)
-    assert [pair[:2] for pair in part.items] == PAIRS
-    assert (part.name, part.source) == ("a", str(path))
+    split = load_pairs(path, config)
+    assert [pair[:2] for pair in split.items] == PAIRS
+    assert (split.name, split.source) == ("a", str(path))
     assert load_pairs(path, DataConfig(source="fr", target="en")).items[0][:2] == ("un deux", "one two")
     alone = read_sources(path, config)
     assert [pair[:2] for pair in alone.items] == [("one two", ""), ("three", "")]
@@ -74,9 +74,9 @@ def test_a_bad_row_is_named_by_file_line_and_column(
     with pytest.raises(DataError, match=rf"a\.csv, line 3, column {column}.*{problem}") as no:
         load_pairs(path, CONFIG)
     assert "--on-bad-row skip" in str(no.value)
-    part = load_pairs(path, SKIP)
-    assert part.counts == Counts(3, 2, {reason: 1}, "pairs")
-    assert [(row.line, row.reason) for row in part.skipped] == [(3, reason)]
+    split = load_pairs(path, SKIP)
+    assert split.counts == Counts(3, 2, {reason: 1}, "pairs")
+    assert [(row.line, row.reason) for row in split.skipped] == [(3, reason)]
 
 
 @pytest.mark.parametrize(
@@ -113,27 +113,27 @@ def test_data_that_is_none(data: object, config: DataConfig, problem: str) -> No
 
 
 def test_a_sample_knows_its_columns() -> None:
-    part = load_pairs("sample:letters/test", CONFIG)
-    assert len(part) == 6_762
-    assert part.items[0][:2] == ("'bout", "B AW T")
+    split = load_pairs("sample:letters/test", CONFIG)
+    assert len(split) == 6_762
+    assert split.items[0][:2] == ("'bout", "B AW T")
     assert load_pairs("sample:verses/valid", CONFIG).counts.used == 1_799
 
 
 def test_references_are_the_different_targets_of_a_source() -> None:
-    part = load_pairs([("a", "x"), ("b", "y"), ("a", "z"), ("a", "x")], CONFIG)
-    assert part.references() == {"a": ["x", "z"], "b": ["y"]}
+    split = load_pairs([("a", "x"), ("b", "y"), ("a", "z"), ("a", "x")], CONFIG)
+    assert split.references() == {"a": ["x", "z"], "b": ["y"]}
 
 
 def test_what_is_left_out_later_is_counted_too() -> None:
-    part = load_pairs([("", "x"), *PAIRS, ("four", "quatre")], SKIP)
-    left = part.without({1: "odd"})
+    split = load_pairs([("", "x"), *PAIRS, ("four", "quatre")], SKIP)
+    left = split.without({1: "odd"})
     assert [pair.source for pair in left.items] == ["one two", "four"]
     assert left.counts == Counts(4, 2, {"empty source": 1, "odd": 1}, "pairs")
     assert [(row.line, row.reason, row.unit) for row in left.skipped] == [
         (0, "empty source", "item"),
         (2, "odd", "item"),
     ]
-    error = part.error(1, "target", "is odd", "mend it")
+    error = split.error(1, "target", "is odd", "mend it")
     assert str(error) == "item 2: is odd\n  row:  trois\n  fix:  mend it"
 
 

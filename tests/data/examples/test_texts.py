@@ -51,7 +51,7 @@ def test_packed_text_is_unpacked(suffix: str, pack: object, tmp_path: Path) -> N
     path = write(tmp_path / f"a.txt{suffix}", pack(poem(50).encode()))
     assert parts(path, valid_fraction=0.2, test_fraction=0)["train"].startswith("line 0 — and more\n")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="damaged or cut off"):
+    with pytest.raises(DataError, match="damaged or truncated"):
         parts(path)
 
 
@@ -62,7 +62,7 @@ def test_packed_text_is_unpacked(suffix: str, pack: object, tmp_path: Path) -> N
         (b"fine\nd\xfcll\n", "line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
         (b"\xff", "line 1: byte 0xff at offset 0 of the line is not UTF-8"),
         ("a\näö\n\n€".encode() + b"\xe2\x82", "line 4: byte 0xe2 at offset 3 of the line is not UTF-8"),
-        (b"one\ntwo \0 three", "line 2: NUL character: no text has one"),
+        (b"one\ntwo \0 three", "line 2: NUL character, which text cannot hold"),
     ],
 )
 def test_bytes_that_are_no_text_are_named(
@@ -80,7 +80,7 @@ def test_other_encodings_are_read_by_their_mark(codec: str, tmp_path: Path, monk
     for block in (4, 7, 1 << 20):
         monkeypatch.setattr(module, "BLOCK", block)
         assert read((Text(write(tmp_path / "a.txt", text.encode(codec)), "a.txt"),)) == text
-    with pytest.raises(DataError, match="a.txt, line 2: the line is not UTF-16, as the file's first bytes say"):
+    with pytest.raises(DataError, match="a.txt, line 2: the line is not UTF-16, as the byte order mark says"):
         read(
             (
                 Text(
@@ -91,7 +91,7 @@ def test_other_encodings_are_read_by_their_mark(codec: str, tmp_path: Path, monk
         )
 
 
-def test_one_text_is_cut_into_contiguous_parts_at_line_ends(tmp_path: Path) -> None:
+def test_one_text_is_cut_into_contiguous_splits_at_line_ends(tmp_path: Path) -> None:
     text = poem(200)
     found = parts(write(tmp_path / "a.txt", text), valid_fraction=0.2, test_fraction=0.1)
     assert found["train"] + found["valid"] + found["test"] == text
@@ -118,7 +118,7 @@ def test_several_files_are_split_by_file(tmp_path: Path) -> None:
     assert sum("text 7\n" in part for part in again.values()) == 1, "equal files stay together"
 
 
-def test_parts_of_their_own(tmp_path: Path) -> None:
+def test_splits_of_their_own(tmp_path: Path) -> None:
     main = write(tmp_path / "a.txt", poem(100))
     valid, test = write(tmp_path / "v.txt", "valid\n"), write(tmp_path / "t" / "t.txt", "test\n")
     found = parts(main, valid=str(valid), test=str(tmp_path / "t"))
@@ -138,13 +138,13 @@ def test_a_text_of_one_line_is_cut_within_it(tmp_path: Path) -> None:
     assert [round(10 * len(part) / len(text), 2) for part in found.values()] == [8, 1, 1]
 
 
-def test_what_it_says_of_the_parts(tmp_path: Path) -> None:
+def test_what_it_says_of_the_splits(tmp_path: Path) -> None:
     def how(data: object, **settings: object) -> str:
         config = DataConfig(**settings)
         return split(find_texts(data, config), config).how
 
     main = write(tmp_path / "a.txt", poem(10))
-    assert how(main) == "one text, cut at line ends: train 80 %, valid 10 %, test 10 %"
+    assert how(main) == "one text, split at line ends: train 80 %, valid 10 %, test 10 %"
     assert how("sample:shakespeare") == "the fixed splits of sample:shakespeare"
     assert how("sample:shakespeare", test=str(main)) == f"the fixed splits of sample:shakespeare; test is {main}"
     assert how(main, valid=str(main), test_fraction=0) == f"train is all of the text; valid is {main}"
@@ -160,7 +160,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     for data, message in [
         (tmp_path / "no.txt", "no.txt: there is no such file"),
         (write(tmp_path / "a.csv", "a,b"), "a.csv: is not a text file by its name\n  fix:  text files end in .txt, "),
-        (tmp_path / "empty", "empty: no text file is in this folder"),
+        (tmp_path / "empty", "empty: the folder has no text files"),
         (tmp_path / "two", "2 files are too few to split by file"),
         (3, "plain text cannot be read from a Python int"),
         ([("a", "b")], "plain text cannot be read from a Python list"),

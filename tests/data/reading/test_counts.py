@@ -17,7 +17,7 @@ def make(row: str) -> tuple[str] | BadRow:
 def test_rows_are_kept_or_counted() -> None:
     kept: list[tuple[str]] = []
     counts, skipped = sift(
-        ["1", "x", "blank", "2", "x", "y"], make, kept.append, stop=False, source="a", what="numbers"
+        ["1", "x", "blank", "2", "x", "y"], make, kept.append, stop=False, source="a", units="numbers"
     )
     assert kept == [("1",), ("2",)]
     assert counts == Counts(6, 2, {"no x": 2, "blank line": 1, "no y": 1}, "numbers")
@@ -39,7 +39,7 @@ def test_a_bad_row_stops_a_blank_one_does_not() -> None:
 )
 def test_something_must_be_left(rows: list[str], problem: str) -> None:
     with pytest.raises(DataError, match=problem):
-        sift(rows, make, lambda row: None, stop=False, source="a", what="words")
+        sift(rows, make, lambda row: None, stop=False, source="a", units="words")
 
 
 def test_what_was_used_may_be_skipped_after_all() -> None:

@@ -64,7 +64,7 @@ def test_what_is_not_there_is_named(hub_library):
 def test_what_the_library_refuses_is_told(hub_library, refusal):
     hub_library(refusal)
     with pytest.raises(
-        DataError, match=rf"^hub:small: cannot be had: {str(refusal).splitlines()[0]}\n.*without one"
+        DataError, match=rf"^hub:small: cannot be loaded: {str(refusal).splitlines()[0]}\n.*need no network"
     ) as told:
         load_examples("hub:small", CONFIG)
     assert "HF_HOME" in told.value.fix

@@ -37,10 +37,13 @@ BAD = {
     "header": (HEADER[:9], "ends within its header"),
     "few": (HEADER + IMAGES.tobytes()[:20], r"promises 2 images \(24 bytes\), and the file ends after 1"),
     "many": (HEADER + IMAGES.tobytes() + b"\0", r"promises 2 images \(24 bytes\), and there are more"),
-    "none": (HEADER[:4] + struct.pack(">III", 0, 3, 4), "promises 0 × 3 × 4 images, which cannot be"),
-    "huge": (HEADER[:4] + struct.pack(">III", 1, 30_000, 30_000), "promises 1 × 30,000 × 30,000 images, which cannot"),
+    "none": (HEADER[:4] + struct.pack(">III", 0, 3, 4), "promises 0 × 3 × 4 images, which is impossible"),
+    "huge": (
+        HEADER[:4] + struct.pack(">III", 1, 30_000, 30_000),
+        "promises 1 × 30,000 × 30,000 images, which is impossible",
+    ),
     "lie": (HEADER[:4] + struct.pack(">III", 2**32 - 1, 7_000, 7_000), "promises 4,294,967,295 images .* ends after 0"),
-    "gzip": (gzip.compress(HEADER + IMAGES.tobytes()), "is packed, and its name does not end in .gz"),
+    "gzip": (gzip.compress(HEADER + IMAGES.tobytes()), "is compressed, but its name does not end in .gz"),
 }
 
 
@@ -68,25 +71,27 @@ def test_damaged_gzip_says_after_how_many(tmp_path: Path) -> None:
 
 def test_labels_stand_beside(tmp_path: Path) -> None:
     images = tmp_path / "train-images-idx3-ubyte.gz"
-    with pytest.raises(DataError, match=r"no labels beside them\n  fix:  put train-labels-idx1-ubyte.gz into the same"):
-        idx.labels_beside(images)
+    with pytest.raises(
+        DataError, match=r"labels of these images is missing\n  fix:  put train-labels-idx1-ubyte.gz into the same"
+    ):
+        idx.labels_file(images)
     (tmp_path / "train-labels-idx1-ubyte").touch()
-    assert idx.labels_beside(images).name == "train-labels-idx1-ubyte"
-    with pytest.raises(DataError, match="cannot be told from this name"):
-        idx.labels_beside(tmp_path / "x.idx")
+    assert idx.labels_file(images).name == "train-labels-idx1-ubyte"
+    with pytest.raises(DataError, match="does not follow from this name"):
+        idx.labels_file(tmp_path / "x.idx")
 
 
-def test_parts_of_a_folder(tmp_path: Path) -> None:
+def test_splits_of_a_folder(tmp_path: Path) -> None:
     for name in ("t10k-images-idx3-ubyte.gz", "train-images.idx3-ubyte", "train-labels-idx1-ubyte"):
         (tmp_path / name).touch()
-    assert {part: path.name for part, path in idx.splits_of(tmp_path).items()} == {
+    assert {split: path.name for split, path in idx.splits_of(tmp_path).items()} == {
         "train": "train-images.idx3-ubyte",
         "test": "t10k-images-idx3-ubyte.gz",
     }
     (tmp_path / "valid-labels-idx1-ubyte.gz").touch()
     with pytest.raises(
         DataError,
-        match=r"valid-labels-idx1-ubyte.gz: these labels have no images .*\n  fix:  put valid-images-idx3-ubyte.gz",
+        match=r"valid-labels-idx1-ubyte.gz: the file with the images of these labels is missing\n  fix:  put valid-images-idx3-ubyte.gz",
     ):
         idx.splits_of(tmp_path)
     (tmp_path / "valid-labels-idx1-ubyte.gz").unlink()
@@ -94,7 +99,7 @@ def test_parts_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="test-images-idx3-ubyte: is the test split, and so is t10k-images"):
         idx.splits_of(tmp_path)
     (tmp_path / "emnist-images-idx3-ubyte").touch()
-    with pytest.raises(DataError, match="emnist-images-idx3-ubyte: is none of the parts we know"):
+    with pytest.raises(DataError, match="emnist-images-idx3-ubyte: is not a known split"):
         idx.splits_of(tmp_path)
 
 

@@ -62,18 +62,18 @@ def animated(path: Path) -> None:
 
 BAD = {
     "empty.png": (lambda path: path.write_bytes(b""), "damaged", "is empty"),
-    "text.png": (lambda path: path.write_text("text"), "damaged", "is no image, or its beginning is damaged"),
+    "text.png": (lambda path: path.write_text("text"), "damaged", "is not an image, or its header is damaged"),
     "cut.png": (lambda path: path.write_bytes(saved(path, RGB).read_bytes()[:-18]), "damaged", "cannot be decoded"),
     "cut.jpg": (lambda path: path.write_bytes(saved(path, RGB).read_bytes()[:-30]), "damaged", "cannot be decoded"),
-    "jpeg.png": (lambda path: saved(path, RGB, format="JPEG"), "renamed", "is JPEG, and its name ends in .png"),
+    "jpeg.png": (lambda path: saved(path, RGB, format="JPEG"), "renamed", "is JPEG, but its name ends in .png"),
     "huge.png": (lambda path: path.write_bytes(png(30_000, 30_000)), "too large", "more than 50,000,000 pixels"),
     "large.png": (lambda path: path.write_bytes(png(8_000, 8_000)), "too large", "is 8,000 × 8,000 pixels"),
     "warned.png": (lambda path: path.write_bytes(png(10_000, 10_000)), "too large", "more than 50,000,000 pixels"),
     "animated.gif": (animated, "animated", "holds 3 images"),
     "cmyk.jpg": (lambda path: saved(path, RGB, "CMYK"), "colour space", "is CMYK, neither grey nor RGB"),
     "deep.png": (lambda path: saved(path, GREY.astype(np.uint16) * 9), "not 8 bits", "more than 8 bits a channel"),
-    "clear.png": (lambda path: saved(path, np.dstack([RGB, GREY])), "transparent", "is transparent in places"),
-    "key.png": (lambda path: saved(path, GREY, transparency=3), "transparent", "is transparent in places"),
+    "clear.png": (lambda path: saved(path, np.dstack([RGB, GREY])), "transparent", "has transparent pixels"),
+    "key.png": (lambda path: saved(path, GREY, transparency=3), "transparent", "has transparent pixels"),
 }
 
 

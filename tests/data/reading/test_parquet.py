@@ -30,7 +30,7 @@ def test_rows_come_in_order_whatever_the_groups(write, monkeypatch):
     rows = list(read_rows(path, ("text", "label")))
     assert [row.values for row in rows] == list(zip(texts, labels, strict=True))
     assert [row.line for row in rows] == list(range(1, 101))
-    assert rows[0].place.numbers == (3, 2)
+    assert rows[0].location.numbers == (3, 2)
     assert columns_of(path) == ("id", "label", "text", "more")
     examples = load_examples(path, DataConfig())
     assert set(examples.labels()) == {"0", "1", "2"}

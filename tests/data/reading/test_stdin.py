@@ -71,11 +71,11 @@ def test_an_error_names_standard_input_and_the_line(feed):
     with pytest.raises(DataError, match="^standard input, line 1: the file is empty"):
         load_splits("-", DataConfig())
     feed(b"", terminal=True)
-    with pytest.raises(DataError, match="^standard input: nothing comes in\n"):
+    with pytest.raises(DataError, match="^standard input: no data arrives\n"):
         load_splits("-", DataConfig())
 
 
-def test_it_may_be_one_part(feed, tmp_path):
+def test_it_may_be_one_split(feed, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(50)))
     feed(b"text,label\nmore,a\n")
@@ -89,9 +89,9 @@ def test_plain_text_comes_in(feed, pack):
     feed(pack("ein Löwe\n".encode() * 20))
     texts = find_texts("-", DataConfig())
     assert (texts.name, texts.source) == ("text", "standard input")
-    parts = split(texts, DataConfig()).splits
+    splits = split(texts, DataConfig()).splits
     assert (
-        "".join("".join(blocks(text)) for part in ("train", "valid", "test") for text in parts[part])
+        "".join("".join(blocks(text)) for split in ("train", "valid", "test") for text in splits[split])
         == "ein Löwe\n" * 20
     )
     feed(b"a\n\xff\n")
@@ -105,6 +105,6 @@ def test_a_pipe(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], input=data.encode(), capture_output=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["loaded"] == {
-        "standard input": {"read": 50, "used": 50, "skipped": {}, "what": "rows"}
+        "standard input": {"read": 50, "used": 50, "skipped": {}, "units": "rows"}
     }
     assert not list(tmp_path.iterdir())

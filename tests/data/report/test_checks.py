@@ -14,7 +14,7 @@ from unrolled.data.report.checks import (
 CONFIG = DataConfig()
 
 
-def parts(**rows):
+def splits(**rows):
     return {name: load_examples(some, CONFIG) for name, some in rows.items()}
 
 
@@ -22,8 +22,8 @@ def found(issues):
     return [(issue.kind, issue.count) for issue in issues]
 
 
-def test_repeats_are_counted_by_part():
-    data = parts(
+def test_repeats_are_counted_by_split():
+    data = splits(
         train=[("A b", "x"), ("a  B", "x"), ("c", "y"), ("a b", "x")],
         valid=[("c", "y"), ("d", "x"), ("C ", "y")],
         test=[("d", "x"), ("e", "y")],
@@ -47,7 +47,7 @@ def test_it_counts_what_a_plain_loop_counts():
         name: [(f"t{chance.integers(40)}", "xy"[chance.integers(2)]) for _ in range(60)]
         for name in ("train", "valid", "test")
     }
-    repeats = TextRepeats(parts(**rows), ("x", "y"))
+    repeats = TextRepeats(splits(**rows), ("x", "y"))
     texts = {name: [text for text, _ in some] for name, some in rows.items()}
     for name, some in texts.items():
         assert repeats.counts()[f"within {name}"] == len(some) - len(set(some))
@@ -72,7 +72,7 @@ def test_conflicting_labels_name_both_rows(tmp_path):
 
 
 def test_nothing_repeated_nothing_found():
-    repeats = TextRepeats(parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")]), ("x", "y"))
+    repeats = TextRepeats(splits(train=[("a", "x"), ("b", "y")], valid=[("c", "x")]), ("x", "y"))
     assert not list(repeats.issues())
     assert not any(repeats.counts().values())
 
@@ -99,7 +99,7 @@ def test_labels():
 
 
 def test_lengths():
-    data = parts(train=[("a", "x"), ("b", "y")], valid=[("c", "x")])
+    data = splits(train=[("a", "x"), ("b", "y")], valid=[("c", "x")])
     lengths = {"train": np.array([5, 11]), "valid": np.array([12])}
     assert not list(length_issues(data, lengths, 12, issue_example))
     (issue,) = length_issues(data, lengths, 10, issue_example)

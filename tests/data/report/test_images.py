@@ -13,8 +13,8 @@ def test_what_it_says_of_images() -> None:
     pixels[1], labels[1] = pixels[0], "below" if labels[0] == "above" else "above"
     report = api.inspect((pixels, labels), model="lstm", by="column", test_fraction=0.2)
     assert (report.shape, report.dtype, report.by, report.steps) == ((6, 5, 1), "uint8", "column", (5, 6))
-    assert sum(part.images for part in report.splits.values()) == 40
-    assert sum(part.labels["above"] for part in report.splits.values()) == labels.count("above")
+    assert sum(split.images for split in report.splits.values()) == 40
+    assert sum(split.labels["above"] for split in report.splits.values()) == labels.count("above")
     assert sum(report.duplicates.values()) == 1
     assert report.majority in ("above", "below")
     train = report.splits["train"]

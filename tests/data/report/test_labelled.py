@@ -20,7 +20,7 @@ def test_a_sample():
     tokens = report.splits["valid"].tokens
     assert tokens["min"] <= tokens["median"] <= tokens["95 %"] <= tokens["max"]
     text = report.text()
-    for part in (
+    for split in (
         "sample:products/train: 2,553 rows read = 2,553 used + 0 skipped",
         "the fixed splits of sample:products",
         '"positive"                             1,535          85         105',
@@ -28,7 +28,7 @@ def test_a_sample():
         "7 within train",
         f"vocabulary: {report.vocabulary_size:,} tokens (word)",
     ):
-        assert part in text
+        assert split in text
 
 
 def test_the_examples_show_what_a_model_sees():
@@ -60,7 +60,7 @@ def test_rows_that_a_split_leaves_out_are_counted_too(tmp_path):
     left = {name: counts for name, counts in report.loaded.items() if name != str(path)}
     assert list(left) == [f"the valid split of {path}", f"the test split of {path}"]
     assert all(set(counts.skipped) == {"unknown label"} for counts in left.values())
-    used = sum(part.rows for part in report.splits.values())
+    used = sum(split.rows for split in report.splits.values())
     assert used + sum(sum(counts.skipped.values()) for counts in left.values()) == 200
     assert f"skipped: the valid split of {path}, line " in report.text()
 
@@ -106,12 +106,12 @@ def test_findings_are_told_with_rows_and_advice(tmp_path):
     report = inspect(path, config, longest=20)
     assert [issue.kind for issue in report.issues] == ["conflicting labels", "long sequences"]
     text = report.text()
-    for part in (
+    for split in (
         "issues:\n  conflicting labels: one text in 2 rows has more than one label\n",
         f'    {path}, line 2: "a": text 0\n    {path}, line 102: "b": text 0\n    do: decide for one label',
         f"the longest has 150\n    {path}, line 103: long long",
     ):
-        assert part in text
+        assert split in text
     assert json.loads(json.dumps(report.to_dict()))["issues"][0]["count"] == 2
     assert sum(map(sum, report.lengths.counts.values())) == 102
     assert report.picture() == inspect(path, config, longest=20).picture()

@@ -16,10 +16,10 @@ PAIRS = [(f"source {i}", f"a target {i}") for i in range(60)]
 
 def test_it_counts_what_there_is() -> None:
     report = inspect_pairs([*PAIRS, ("source 1", "another")], CONFIG)
-    parts = report.splits.values()
-    assert sum(part.pairs for part in parts) == 61
-    assert sum(part.sources for part in parts) == 60
-    assert sum(part.several for part in parts) == 1
+    splits = report.splits.values()
+    assert sum(split.pairs for split in splits) == 61
+    assert sum(split.sources for split in splits) == 60
+    assert sum(split.several for split in splits) == 1
     tokens = report.splits["train"].tokens
     assert tokens["source"]["max"] == len("source 59")
     assert tokens["target"]["max"] == len("a target 59")

@@ -16,10 +16,10 @@ def test_it_counts_what_there_is(tmp_path: Path) -> None:
     made = sentences(40)
     path = write_conllu(tmp_path / "a.conllu", made)
     report = inspect_sentences(path, CONFIG)
-    parts = report.splits.values()
-    assert sum(part.sentences for part in parts) == 40
-    assert sum(part.words for part in parts) == sum(len(words) for words, _ in made)
-    assert sum(part.tags["DET"] for part in parts) == sum(tags.count("DET") for _, tags in made)
+    splits = report.splits.values()
+    assert sum(split.sentences for split in splits) == 40
+    assert sum(split.words for split in splits) == sum(len(words) for words, _ in made)
+    assert sum(split.tags["DET"] for split in splits) == sum(tags.count("DET") for _, tags in made)
     assert report.splits["train"].unseen_rate == 0 < report.splits["test"].unseen_rate
     assert report.splits["train"].baseline_rate > 0.9
     assert report.different_words > report.ambiguous_words > 0
@@ -43,7 +43,7 @@ def test_it_counts_what_is_no_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2])
-def test_a_part_that_is_empty_is_not_shown(share: float) -> None:
+def test_a_split_that_is_empty_is_not_shown(share: float) -> None:
     report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_fraction": share}))
     assert ("test" in report.splits) == (share > 0)
 

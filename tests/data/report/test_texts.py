@@ -28,7 +28,7 @@ def test_a_text_without_repeats(tmp_path):
     assert titles[1] == "the most frequent tokens, in a million"
 
 
-def test_long_lines_that_stand_in_two_parts_are_named_with_their_line(tmp_path):
+def test_long_lines_that_stand_in_two_splits_are_named_with_their_line(tmp_path):
     path = tmp_path / "a.txt"
     report = report_of(path, [*LINES, *LINES[:2], "short"])
     (issue,) = report.issues

@@ -1,4 +1,4 @@
-"""The parts of a data set of images: fixed ones, files of their own, and what is split off by image."""
+"""The splits of a data set of images: fixed ones, files of their own, and what is split off by image."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def config(**settings: object) -> DataConfig:
     return DataConfig(**{"by": "row", **settings})
 
 
-def test_a_folder_has_its_test_part_and_valid_is_split_off(tmp_path: Path) -> None:
+def test_a_folder_has_its_test_split_and_valid_is_split_off(tmp_path: Path) -> None:
     write_images(tmp_path, "train", 60)
     write_images(tmp_path, "t10k", 20, seed=1)
     splits = load_image_splits(tmp_path, config())
@@ -33,24 +33,24 @@ def test_a_folder_has_its_test_part_and_valid_is_split_off(tmp_path: Path) -> No
     assert again.test.digests == splits.test.digests
 
 
-def test_equal_images_stand_in_one_part() -> None:
+def test_equal_images_stand_in_one_split() -> None:
     pixels, labels = pictures(40)
     splits = load_image_splits((np.repeat(pixels, 3, axis=0), np.repeat(labels, 3)), config(valid_fraction=0.3))
-    digests = [set(part.digests) for part in splits.named().values()]
+    digests = [set(split.digests) for split in splits.named().values()]
     assert sum(map(len, digests)) == len(set().union(*digests)) == 40
     assert sum(map(len, splits.named().values())) == 120
 
 
 def test_an_image_keeps_its_label_and_its_number() -> None:
     pixels, labels = pictures(40)
-    for part in load_image_splits((pixels, labels), config()).named().values():
-        for index in range(len(part)):
-            number = int(part.at(index).rsplit(" ", 1)[1])
-            assert np.array_equal(part.pixels[index, ..., 0], pixels[number])
-            assert part.labels[part.classes[index]] == labels[number]
+    for split in load_image_splits((pixels, labels), config()).named().values():
+        for index in range(len(split)):
+            number = int(split.at(index).rsplit(" ", 1)[1])
+            assert np.array_equal(split.pixels[index, ..., 0], pixels[number])
+            assert split.labels[split.classes[index]] == labels[number]
 
 
-def test_parts_may_be_files_of_their_own(tmp_path: Path) -> None:
+def test_splits_may_be_files_of_their_own(tmp_path: Path) -> None:
     train, test = write_images(tmp_path / "a", n=30), write_images(tmp_path / "b", n=9, seed=1)
     splits = load_image_splits(train, config(test=str(test), valid_fraction=0.2))
     assert (len(splits.train) + len(splits.valid), len(splits.test)) == (30, 9)
@@ -63,7 +63,7 @@ def test_parts_may_be_files_of_their_own(tmp_path: Path) -> None:
     [
         ({"valid_fraction": 0}, "the validation split has no images"),
         ({"labels": ["a"] * 30}, r'the training split has one class only: "a" \(25 images\)'),
-        ({"n": 2}, "2 different images are too few for a training split beside the others"),
+        ({"n": 2}, "2 different images are too few for 3 splits"),
     ],
 )
 def test_what_cannot_be_split_is_refused(change: dict[str, object], message: str) -> None:
@@ -73,7 +73,7 @@ def test_what_cannot_be_split_is_refused(change: dict[str, object], message: str
         load_image_splits((pixels, change.pop("labels", labels)), config(**change))
 
 
-def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_images(tmp_path, "t10k", 9)
     with pytest.raises(DataError, match="has no training split, only test"):
         load_image_splits(tmp_path, config())

@@ -15,7 +15,7 @@ MANY = [(f"text {i}", "ab"[i % 2]) for i in range(2000)]
 
 
 def splits_of(data, config=CONFIG):
-    return {name: {item.text for item in part.items} for name, part in load_splits(data, config).named().items()}
+    return {name: {item.text for item in split.items} for name, split in load_splits(data, config).named().items()}
 
 
 def test_shares_are_met_and_said():
@@ -41,7 +41,7 @@ def test_a_text_stays_where_it_is_when_rows_come_go_or_move():
     }
 
 
-def test_the_test_part_does_not_depend_on_the_validation_part(tmp_path):
+def test_the_test_split_does_not_depend_on_the_validation_part(tmp_path):
     valid = tmp_path / "valid.csv"
     valid.write_text("text,label\nmore,a\n")
     whole = splits_of(MANY)
@@ -58,7 +58,7 @@ def test_equal_texts_never_straddle(texts, seed):
     if len(set(map(fold, texts))) < 4:
         return
     splits = load_splits(data, DataConfig(split_seed=seed))
-    folded = [{fold(text) for text in part.texts()} for part in splits.named().values()]
+    folded = [{fold(text) for text in split.texts()} for split in splits.named().values()]
     assert not folded[0] & folded[1]
     assert not folded[0] & folded[2]
     assert not folded[1] & folded[2]
@@ -68,14 +68,14 @@ def test_equal_texts_never_straddle(texts, seed):
     )
 
 
-def test_a_handful_of_rows_leaves_no_part_empty():
+def test_a_handful_of_rows_leaves_no_split_empty():
     for seed in range(300):
         data = [(f"{seed} {i}", label) for i in range(4) for label in ("a", "b")]
         splits = load_splits(data, DataConfig(split_seed=seed))
-        assert all(len(part) for part in splits.named().values())
+        assert all(len(split) for split in splits.named().values())
 
 
-def test_no_share_no_test_part():
+def test_no_share_no_test_split():
     splits = load_splits(MANY, DataConfig(test_fraction=0))
     assert len(splits.test) == 0
     assert "train 90 %, valid 10 %, seed" in splits.how
@@ -93,11 +93,11 @@ def files(tmp_path):
     return write
 
 
-def test_parts_from_files(files):
+def test_splits_from_files(files):
     paths = files(main="".join(f"{text},{label}\n" for text, label in MANY), valid="v,a\nTEXT  1,b\n", test="t,b\n")
     given = {name: str(paths[name]) for name in ("valid", "test")}
     splits = load_splits(paths["main"], DataConfig(**given))
-    assert [len(part) for part in splits.named().values()] == [2000, 2, 1]
+    assert [len(split) for split in splits.named().values()] == [2000, 2, 1]
     assert splits.how == f"train is all of {paths['main']}; valid is {given['valid']}, test is {given['test']}"
     assert TextRepeats(splits.named(), splits.labels).counts()["valid in train"] == 1
     assert [loaded.source for loaded in splits.loaded] == [str(path) for path in paths.values()]
@@ -107,9 +107,9 @@ def test_parts_from_files(files):
     assert len(splits.train) + len(splits.valid) == 2000
 
 
-def test_a_sample_keeps_its_parts():
+def test_a_sample_keeps_its_splits():
     splits = load_splits("sample:products", CONFIG)
-    assert [len(part) for part in splits.named().values()] == [2553, 237, 153]
+    assert [len(split) for split in splits.named().values()] == [2553, 237, 153]
     assert splits.labels == ("negative", "positive")
     assert splits.how == "the fixed splits of sample:products"
     assert splits.train.name == "products"
@@ -119,15 +119,15 @@ def test_a_sample_keeps_its_parts():
     assert len(load_splits("sample:products/train", CONFIG).train) < 2553
 
 
-def test_a_data_set_of_the_hub_keeps_the_parts_that_it_has(hub_library):
+def test_a_data_set_of_the_hub_keeps_the_splits_that_it_has(hub_library):
     hub_library({"train": MANY, "test": [("x", "b")]})
     splits = load_splits("hub:small", CONFIG)
-    assert [len(part) for part in (splits.train, splits.test)] == [2000 - len(splits.valid), 1]
+    assert [len(split) for split in (splits.train, splits.test)] == [2000 - len(splits.valid), 1]
     assert 160 < len(splits.valid) < 240
     assert splits.how == "hub:small::train split by text: train 90 %, valid 10 %, seed 0; test is hub:small::test"
     hub_library({"train": MANY, "validation": MANY[:9], "test": MANY[:5], "unsupervised": []})
     splits = load_splits("hub:small:plain", CONFIG)
-    assert [len(part) for part in splits.named().values()] == [2000, 9, 5]
+    assert [len(split) for split in splits.named().values()] == [2000, 9, 5]
     assert splits.how == "the fixed splits of hub:small:plain"
     assert len(load_splits("hub:small:plain:test", DataConfig(valid_fraction=0.4)).train) < 5
 
@@ -157,9 +157,7 @@ def test_a_rare_label_that_the_split_keeps_from_training(files):
     test_text = sorted(splits_of(MANY[:200])["test"])[0]
     rows = [(text, "rare" if text == test_text else label) for text, label in MANY[:200]]
     where = next(i for i, (text, _) in enumerate(rows) if text == test_text)
-    with pytest.raises(
-        DataError, match=rf'^item {where}: "rare" is not one .*\(a, b\), and this row fell into the test'
-    ):
+    with pytest.raises(DataError, match=rf'^item {where}: "rare" is not one .*\(a, b\), and this row is in the test'):
         load_splits(rows, CONFIG)
     path = files(main="".join(f"{text},{label}\n" for text, label in rows))["main"]
     with pytest.raises(DataError, match=rf'main.csv, line {where + 2}: "rare" is not one'):

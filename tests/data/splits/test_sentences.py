@@ -1,4 +1,4 @@
-"""The parts of sentences, and the tags there may be."""
+"""The splits of sentences, and the tags there may be."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ SKIP = CONFIG.model_copy(update={"on_bad_row": "skip"})
 def test_a_split_keeps_equal_sentences_together_and_knows_its_tags(tmp_path: Path) -> None:
     path = write_conllu(tmp_path / "a.conllu", sentences(40) + sentences(40))
     splits = split_sentences(path, CONFIG)
-    assert sum(len(part) for part in splits.named().values()) == 80
+    assert sum(len(split) for split in splits.named().values()) == 80
     assert splits.labels == ("ADJ", "DET", "NOUN", "VERB")
-    texts = {name: set(part.words()) for name, part in splits.named().items()}
+    texts = {name: set(split.words()) for name, split in splits.named().items()}
     assert not texts["train"] & (texts["valid"] | texts["test"])
     odd = [*sentences(20), *((["x", f"odd{i}"], ["ADJ", f"T{i}"]) for i in range(20))]
     path = write_conllu(tmp_path / "b.conllu", odd)
@@ -26,10 +26,10 @@ def test_a_split_keeps_equal_sentences_together_and_knows_its_tags(tmp_path: Pat
         split_sentences(path, CONFIG)
     assert path.read_text().splitlines()[no.value.line - 1].split("\t")[1].startswith("odd")
     counts = split_sentences(path, SKIP)
-    assert {"unknown label"} == {reason for part in counts.named().values() for reason in part.counts.skipped}
+    assert {"unknown label"} == {reason for split in counts.named().values() for reason in split.counts.skipped}
 
 
-def test_parts_of_their_own(tmp_path: Path) -> None:
+def test_splits_of_their_own(tmp_path: Path) -> None:
     train, valid = write_conllu(tmp_path / "a.conllu"), write_conllu(tmp_path / "v.conllu", sentences(5, seed=1))
     splits = split_sentences(train, CONFIG.model_copy(update={"valid": str(valid), "test_fraction": 0.0}))
-    assert {name: len(part) for name, part in splits.named().items()} == {"train": 40, "valid": 5, "test": 0}
+    assert {name: len(split) for name, split in splits.named().items()} == {"train": 40, "valid": 5, "test": 0}

@@ -1,1 +1,1 @@
-"""Encoding: examples become ids or pixels, and these become batches."""
+"""Encoding of examples as ids or pixels, and their batches."""

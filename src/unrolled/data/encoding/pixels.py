@@ -1,13 +1,13 @@
-"""How an image becomes the steps that a model reads: normalised, perhaps in another order, cut; kept with the run.
+"""Images as sequences of time steps: normalised, optionally permuted, and divided into steps.
 
-    x = (pixel − mean) / std          of the training split, one mean and one std a channel
+    x = (pixel − mean) / std          mean and std of each channel in the training split
     by image    (B, 1, H·W·C)         at once
     by row      (B, H, W·C)           from top to bottom
     by column   (B, W, H·C)           from left to right
-    by pixel    (B, H·W, C)           as one reads a page
+    by pixel    (B, H·W, C)           row by row, from left to right
 
-With a permutation, pixel i of what is cut is pixel permutation[i] of the image, the same for all images: neighbours
-are torn apart, and what a sequence model learns then, it does not learn from nearness (Le, Jaitly & Hinton 2015).
+With a permutation, pixel i of the permuted image is pixel permutation[i] of the image, the same for all images. A
+sequence model then cannot rely on neighbouring pixels (Le, Jaitly & Hinton 2015).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ By = Literal["image", "row", "column", "pixel"]
 
 
 class Pixels(BaseModel):
-    """What an image is, and how it is read.
+    """Shape and normalisation of images, and their division into steps; saved with a run.
 
     Args:
         height, width, channels: H, W, C.
-        dtype: of the images: uint8, from 0 to 255, or float32, in whatever unit.
-        by: what a step is.
+        dtype: of the images: uint8, from 0 to 255, or float32, in any unit.
+        by: unit of a step.
         mean, std: of each channel, in the images' unit.
         permutation: of the H·W pixels, or None.
     """
@@ -62,7 +62,7 @@ class Pixels(BaseModel):
     def learn(cls, images: NDArray[np.generic], *, by: By, permutation_seed: int | None = None) -> Self:
         """Measure the training split, (N, H, W, C) of uint8 or float32.
 
-        A channel that is the same everywhere has std 1: it becomes 0 whatever it is divided by.
+        A constant channel gets std 1, so that it is normalised to 0.
         """
         _, H, W, C = images.shape
         channels = [_mean_and_std(images[..., channel]) for channel in range(C)]
@@ -88,16 +88,16 @@ class Pixels(BaseModel):
 
     @property
     def num_steps(self) -> int:
-        """T of what `steps` returns."""
+        """Number T of steps."""
         return {"image": 1, "row": self.height, "column": self.width, "pixel": self.height * self.width}[self.by]
 
     @property
     def step_size(self) -> int:
-        """D of what `steps` returns."""
+        """Number D of values in a step."""
         return self.height * self.width * self.channels // self.num_steps
 
     def steps(self, images: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, T, D), float32."""
+        """Return images (B, H, W, C) as steps (B, T, D), float32."""
         x = (images.float() - images.new_tensor(self.mean, dtype=torch.float32)) / images.new_tensor(
             self.std, dtype=torch.float32
         )
@@ -109,27 +109,27 @@ class Pixels(BaseModel):
         return x.reshape(len(x), self.num_steps, self.step_size)
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Return the settings as JSON."""
         return self.model_dump_json(indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` returned.
+        """Return the settings of the JSON from `to_json`.
 
         Raises:
-            CheckpointError: it is damaged.
+            CheckpointError: the JSON is damaged.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise CheckpointError(f"how pixels are read is damaged: {error.errors()[0]['msg']}") from None
+            raise CheckpointError(f"the settings of pixels are damaged: {error.errors()[0]['msg']}") from None
 
 
 class ImageSteps:
-    """N images as sequences of steps: as they were read in memory, floats in a batch only.
+    """N images as sequences of steps; only batches are converted to floats.
 
     Args:
-        images: (N, H, W, C). pixels: how they are read.
+        images: (N, H, W, C). pixels: their division into steps.
     """
 
     def __init__(self, images: NDArray[np.generic], pixels: Pixels) -> None:
@@ -139,17 +139,17 @@ class ImageSteps:
     def __len__(self) -> int:
         return len(self.images)
 
-    def pad(self, rows: Tensor) -> tuple[Tensor, None]:
-        """Return the images (B,) as steps (B, T, D); nothing is padded, so all steps are real."""
-        return self.pixels.steps(self.images[rows]), None
+    def pad(self, indices: Tensor) -> tuple[Tensor, None]:
+        """Return the images at `indices` (B,) as steps (B, T, D), and None: no step is padding."""
+        return self.pixels.steps(self.images[indices]), None
 
 
 def _mean_and_std(channel: NDArray[np.generic]) -> tuple[float, float]:
-    """Mean and standard deviation, in float64; of bytes by how often each value occurs, without a copy as floats."""
+    """Return mean and standard deviation in float64; for bytes from a histogram, without a copy as floats."""
     if channel.dtype != np.uint8:
         return float(channel.mean(dtype=np.float64)), float(channel.std(dtype=np.float64))
     blocks = np.array_split(channel, len(channel) // 1024 + 1)
     counts = sum(np.bincount(block.ravel(), minlength=256) for block in blocks)
-    shares, values = counts / channel.size, np.arange(256)
-    mean = float(shares @ values)
-    return mean, float(np.sqrt(shares @ (values - mean) ** 2))
+    frequencies, values = counts / channel.size, np.arange(256)
+    mean = float(frequencies @ values)
+    return mean, float(np.sqrt(frequencies @ (values - mean) ** 2))

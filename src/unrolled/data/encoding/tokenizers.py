@@ -1,18 +1,18 @@
 """Text to ids and back, with the `tokenizers` library: by character, byte, word or byte pair.
 
-- `character`  each Unicode code point; texts come back exactly, but for characters that are not in the vocabulary
-- `byte`       the 256 bytes of UTF-8: id 5 + byte, nothing is ever <unk>, texts come back exactly
-- `word`       runs of letters and digits, and each other character by itself. Unicode is composed (NFC), ’ is taken
-               as ', upper case may be folded away. English contractions are parted so that a negation stays one
-               token (do|n't, it|'s); French elisions part at the apostrophe (l|'|homme); Chinese and Japanese go
-               character by character. Scripts without spaces beyond these (Thai, Khmer, …) are better served by bpe
-- `bpe`        byte pairs learned from the training split, on bytes: nothing is ever <unk>, texts come back exactly
+- `character`  each Unicode code point; texts are restored exactly, except characters outside the vocabulary
+- `byte`       the 256 bytes of UTF-8: id 5 + byte, no text has <unk>, texts are restored exactly
+- `word`       runs of letters and digits, and every other character by itself. Unicode is composed (NFC), ’ is read
+               as ', upper case may be folded. English contractions are split so that a negation stays one token
+               (do|n't, it|'s); French elisions are split at the apostrophe (l|'|homme); Chinese and Japanese are
+               split into characters. Other scripts without spaces (Thai, Khmer, …) are better served by bpe
+- `bpe`        byte pairs learned from the training split, on bytes: no text has <unk>, texts are restored exactly
 
-Where words come one by one (task tag), a vocabulary may also hold *whole words*: tokens that stand behind the pieces of
-their word. They begin with a space and are longer than it, which no other token of any kind is.
+For single words (task tag), a vocabulary may also hold *whole words*: tokens that follow the subwords of their word.
+They begin with a space and are longer than one character, unlike all other tokens.
 
-The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are no "added tokens", which the library would look for in
-every text: whoever writes "<pad>" gets the tokens of these five characters.
+The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are not "added tokens" of the library, which it would recognise in
+every text: the text "<pad>" becomes the tokens of its five characters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar, Literal, get_args
 
-# Without this the library starts a thread pool that a forked worker would inherit dead, and warns on stderr about it.
+# Otherwise the library starts a thread pool that is dead in a forked worker, and warns about it on stderr.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 Kind = Literal["character", "byte", "word", "bpe"]
 SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
 PAD, UNK, BOS, EOS, SEP = range(5)
-AT_ONCE = 8_192  # texts that are cut together
-MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more changes nothing that matters
+AT_ONCE = 8_192  # texts encoded together
+MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more text hardly changes it
 
 WORDS = r"""
 \p{Han}|\p{Hiragana}|\p{Katakana}
@@ -59,7 +59,7 @@ WORDS = r"""
 |\S
 """.replace("\n", "")
 
-# The character that stands for each byte in the library's byte-level vocabulary: itself where it can be printed.
+# The character for each byte in the library's byte-level vocabulary: the byte itself if it is printable.
 PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 MOVED = [byte for byte in range(256) if byte not in PRINTABLE]
 BYTES = [chr(byte) if byte in PRINTABLE else chr(256 + MOVED.index(byte)) for byte in range(256)]
@@ -68,7 +68,14 @@ BYTE_OF = {character: byte for byte, character in enumerate(BYTES)}
 
 
 class Tokenizer:
-    """A fixed vocabulary and the rule that cuts a text into its tokens."""
+    """A fixed vocabulary and the rule that splits a text into its tokens.
+
+    Args:
+        kind: unit of a token.
+        tokens: the vocabulary, by id.
+        merges: of bpe, in order.
+        lowercase: whether upper case is folded (kind word).
+    """
 
     FILE: ClassVar[str] = "tokenizer.json"
 
@@ -107,28 +114,30 @@ class Tokenizer:
         lowercase: bool = True,
         whole_words: int = 0,
     ) -> Tokenizer:
-        """Learn a vocabulary: the same texts give the same one, to the byte of its JSON.
+        """Learn a vocabulary; equal texts give equal vocabularies, to the byte of the JSON.
 
         Args:
-            texts: what to learn from. Of more than 50 MB, all kinds but `character` take the first texts, and a warning
-                is logged.
-            kind: what one token is.
-            vocabulary_size: most tokens to keep, the 5 special ones included (a byte vocabulary always has 261).
-            min_frequency: a token, or for bpe a pair, seen less often is not kept.
-            lowercase: fold upper case away (kind word only).
-            whole_words: most whole words to keep beside, of texts that are words (see `encode_words`).
+            texts: the training texts. Of more than 50 MB, all kinds but `character` use the first texts and log a
+                warning.
+            kind: unit of a token.
+            vocabulary_size: maximum number of tokens, including 5 special ones (a byte vocabulary always has 261).
+            min_frequency: minimum number of occurrences of a token, or for bpe of a pair.
+            lowercase: fold upper case (kind word only).
+            whole_words: maximum number of added whole words, for texts that are words (see `encode_words`).
 
         Raises:
-            ConfigError: an unknown kind, or a vocabulary too small to hold what it must.
+            ConfigError: an unknown kind, or a vocabulary too small for its required tokens.
         """
         if whole_words:
             counts = Counter(texts := list(texts))
-            often = sorted((text for text in counts if counts[text] >= min_frequency), key=lambda text: -counts[text])
-            pieces = cls.train(
+            frequent = sorted(
+                (text for text in counts if counts[text] >= min_frequency), key=lambda text: -counts[text]
+            )
+            subwords = cls.train(
                 texts, kind=kind, vocabulary_size=vocabulary_size, min_frequency=min_frequency, lowercase=lowercase
             )
-            tokens = (*pieces._tokens, *often[:whole_words])
-            return cls(kind, tokens, merges=pieces._merges, lowercase=pieces.lowercase)
+            tokens = (*subwords._tokens, *frequent[:whole_words])
+            return cls(kind, tokens, merges=subwords._merges, lowercase=subwords.lowercase)
         if kind not in get_args(Kind):
             raise ConfigError(f'tokenizer "{kind}" is unknown; tokenizers are {", ".join(get_args(Kind))}')
         smallest = len(SPECIAL) + (len(BYTES) if kind == "bpe" else 1)
@@ -141,7 +150,7 @@ class Tokenizer:
         if kind == "character":
             return cls(kind, (*SPECIAL, *_characters(texts, vocabulary_size - len(SPECIAL), min_frequency)))
         lowercase = lowercase and kind == "word"
-        # The trainers make the special tokens "added tokens", so what they learned moves into a tokenizer without.
+        # The trainers make special tokens "added tokens"; their vocabulary moves into a tokenizer without added tokens.
         learner = cls(kind, SPECIAL, lowercase=lowercase)._inner
         options: dict[str, Any] = {
             "vocab_size": vocabulary_size,
@@ -152,17 +161,17 @@ class Tokenizer:
         if kind == "bpe":
             learner.train_from_iterator(_first(texts), trainers.BpeTrainer(initial_alphabet=BYTES, **options))
             merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
-            return cls(kind, _pieces(merges), merges=merges)
+            return cls(kind, _byte_pairs(merges), merges=merges)
         learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
         vocabulary = learner.get_vocab()
         return cls(kind, sorted(vocabulary, key=lambda token: vocabulary[token]), lowercase=lowercase)
 
     @classmethod
     def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
-        """Learn a vocabulary as the settings ask; see `train`.
+        """Learn a vocabulary with the settings of `config`; see `train`.
 
         Raises:
-            ConfigError: as `train`, or no token is seen often enough to be kept.
+            ConfigError: as `train`, or no token occurs often enough.
         """
         learned = cls.train(
             texts,
@@ -174,8 +183,8 @@ class Tokenizer:
         )
         if learned.vocabulary_size == len(SPECIAL):
             raise ConfigError(
-                f"no {config.tokenizer} is seen {config.min_frequency} times in the training split, so nothing would be "
-                "known: give more data, --min-frequency 1, or another --tokenizer"
+                f"no {config.tokenizer} occurs {config.min_frequency} times in the training split, so the vocabulary is "
+                "empty: give more data, --min-frequency 1, or another --tokenizer"
             )
         return learned
 
@@ -185,10 +194,10 @@ class Tokenizer:
         return len(self._tokens)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text: at least one, for a text without any token is [UNK].
+        """Return the ids of each text, at least one: a text without tokens is [UNK].
 
         Raises:
-            DataError: one of the texts is not text, or holds an unpaired surrogate.
+            DataError: a text is not a string, or holds an unpaired surrogate.
         """
         if isinstance(texts, str):
             raise TypeError("encode takes a list of texts, got one text")
@@ -201,38 +210,38 @@ class Tokenizer:
     def encode_each(self, texts: Iterable[str]) -> Iterator[list[int]]:
         """Yield the ids of each text, as `encode`; few texts are in memory at a time."""
         texts = iter(texts)
-        while some := list(islice(texts, AT_ONCE)):
-            yield from self.encode(some)
+        while batch := list(islice(texts, AT_ONCE)):
+            yield from self.encode(batch)
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
-        """Return the ids of words, each by itself: those of its pieces, and its own, where whole words are kept.
+        """Return the ids of each word: those of its subwords, and its own id if the vocabulary has whole words.
 
-        A space stands before each, which marks where a word begins (but for kind word, which drops it). The own id of a
-        word that is not kept is <unk>.
+        Each word is encoded with a space before it, which marks its start (kind word drops it). The own id of a word
+        that is not in the vocabulary is <unk>.
 
         Raises:
             DataError: as `encode`.
         """
-        pieces = self.encode(texts := marked(words))
+        subwords = self.encode(texts := marked(words))
         if not self._whole:
-            return pieces
-        return [[*ids, self._whole.get(text, UNK)] for ids, text in zip(pieces, texts, strict=True)]
+            return subwords
+        return [[*ids, self._whole.get(text, UNK)] for ids, text in zip(subwords, texts, strict=True)]
 
     def encode_blocks(self, blocks: Iterable[str]) -> Iterator[NDArray[np.integer[Any]]]:
-        """Yield the ids of one long text that comes in blocks, cut anywhere: the same ids as of the whole.
+        """Yield the ids of a long text in blocks of any size; the ids are those of the whole text.
 
-        Characters and bytes are looked up; words and byte pairs go to the library, cut at line ends where no token can
-        reach across. (In a text without any such line end, a token may be cut every 16 MB.)
+        Characters and bytes are looked up in a table; words and byte pairs are encoded by the library, in chunks that
+        end at line ends which no token spans. (In a text without such a line end, a token may be split every 16 MB.)
         """
         if self.kind in ("byte", "character"):
             for block in blocks:
                 yield self._table[_codes(block, self.kind)]
             return
-        for piece in _at_line_ends(blocks):
-            yield np.array(self._inner.encode(piece, add_special_tokens=False).ids, dtype=np.int64)
+        for chunk in _at_line_ends(blocks):
+            yield np.array(self._inner.encode(chunk, add_special_tokens=False).ids, dtype=np.int64)
 
     def unknown(self, text: str) -> list[tuple[int, str]]:
-        """Return what of a text is not in the vocabulary: where it begins (in characters), and what it is.
+        """Return the spans of a text that are not in the vocabulary: start (in characters) and text.
 
         Raises:
             DataError: as `encode`.
@@ -248,14 +257,14 @@ class Tokenizer:
         ]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return for each id of `text` the characters [start, end) of the original that it stands for."""
+        """Return for each id of `text` its range [start, end) of characters in the original."""
         spans = self._inner.encode(text, add_special_tokens=False).offsets or [(0, len(text))]
-        # Composing (NFC) forgets the last marks of a token; they are what stands before the next one but for spaces.
+        # Composition (NFC) drops the last combining marks of a token from its range; they end before the next token.
         nexts = [start for start, _ in spans[1:]] + [len(text)]
-        return [(start, _reach(text, end, limit)) for (start, end), limit in zip(spans, nexts, strict=True)]
+        return [(start, _extended(text, end, limit)) for (start, end), limit in zip(spans, nexts, strict=True)]
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Return what each id says, readable: of bytes that are no whole character `\\xe4`."""
+        """Return the text of each id; bytes of an incomplete character are written `\\xe4`."""
         tokens = [self._tokens[i] for i in ids]
         if self.kind in ("character", "word"):
             return tokens
@@ -263,9 +272,9 @@ class Tokenizer:
         return [t if t in whole else _bytes([t]).decode("utf-8", "backslashreplace") for t in tokens]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text that ids stand for: words with a space between them, all others as they were.
+        """Return the text of ids: words separated by spaces, other tokens joined as they are.
 
-        <unk> is shown; the other special ids are left out.
+        <unk> is included; the other special ids are left out.
         """
         tokens = [self._tokens[i] for i in ids if i == UNK or i >= len(SPECIAL)]
         if self.kind == "word":
@@ -275,9 +284,9 @@ class Tokenizer:
         return _bytes(tokens).decode("utf-8", "replace")
 
     def reader(self) -> Callable[[int], str]:
-        """Return a function that is given ids one by one, and says each time what text they add to `decode` so far.
+        """Return an incremental decoder: a function id -> the text that it adds to the result of `decode`.
 
-        Bytes that are no whole character yet are held back.
+        Bytes of an incomplete character are held back.
         """
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         first = True
@@ -301,10 +310,10 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """Return the tokenizer that `to_json` wrote.
+        """Return the tokenizer of the JSON from `to_json`.
 
         Raises:
-            CheckpointError: the text is damaged or was not written by `to_json`; the message says where.
+            CheckpointError: the JSON is damaged or not from `to_json`; the message names the fault.
         """
         try:
             stored = json.loads(text)
@@ -325,19 +334,19 @@ class Tokenizer:
             raise CheckpointError("the tokenizer is damaged: its ids are not 0, 1, 2, … without gaps")
         if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
             raise CheckpointError(f"the tokenizer is damaged: its first ids are not {' '.join(SPECIAL)}")
-        pieces = [token for token in tokens if not _is_whole(token)]
-        if kind in ("byte", "bpe") and pieces != _pieces(merges if kind == "bpe" else ()):
+        subwords = [token for token in tokens if not _is_whole(token)]
+        if kind in ("byte", "bpe") and subwords != _byte_pairs(merges if kind == "bpe" else ()):
             raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
         tokenizer = cls(kind, tokens, merges=merges, lowercase=lowercase)
         written = json.loads(tokenizer.to_json())
-        for part in written:
-            if part != "model" and not _within(stored.get(part), written[part]):
-                raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{part}" is not ours')
+        for key in written:
+            if key != "model" and not _within(stored.get(key), written[key]):
+                raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{key}" is not ours')
         return tokenizer
 
     @cached_property
     def _table(self) -> NDArray[np.integer[Any]]:
-        """The id of every byte, or of every character."""
+        """Id of each byte, or of each character."""
         ids = np.full(256 if self.kind == "byte" else sys.maxunicode + 1, UNK, dtype=np.int32)
         for i, token in enumerate(self._tokens[len(SPECIAL) :], start=len(SPECIAL)):
             ids[BYTE_OF[token] if self.kind == "byte" else ord(token)] = i
@@ -351,7 +360,7 @@ class Tokenizer:
 
 
 def marked(words: Iterable[str]) -> list[str]:
-    """Return words as `encode_words` cuts them, and as a vocabulary for it is learned."""
+    """Return words with a space before each, as `encode_words` encodes them and its vocabulary is learned."""
     return [f" {word}" for word in words]
 
 
@@ -359,8 +368,8 @@ def _is_whole(token: str) -> bool:
     return len(token) > 1 and token.startswith(" ")
 
 
-def _pieces(merges: Sequence[tuple[str, str]]) -> list[str]:
-    """The whole vocabulary of byte pairs, by id: special tokens, the bytes in order, each new piece once."""
+def _byte_pairs(merges: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the vocabulary of byte pairs by id: special tokens, the bytes in order, each merged subword once."""
     return list(dict.fromkeys((*SPECIAL, *BYTES, *(left + right for left, right in merges))))
 
 
@@ -369,26 +378,26 @@ def _bytes(tokens: Iterable[str]) -> bytes:
 
 
 def _codes(text: str, kind: Kind) -> NDArray[np.integer[Any]]:
-    """The numbers of a text's bytes, or of its characters."""
+    """Return the byte values of a text, or the code points of its characters."""
     if kind == "byte":
         return np.frombuffer(text.encode(), dtype=np.uint8)
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def _characters(texts: Iterable[str], most: int, min_frequency: int) -> list[str]:
-    """The most frequent characters, of equals the one with the smaller number first."""
+    """Return the most frequent characters; of equally frequent ones the smaller code point first."""
     counts = np.zeros(sys.maxunicode + 1, dtype=np.int64)
     for text in texts:
-        found = np.bincount(_codes(text, "character"))
-        counts[: len(found)] += found
+        occurrences = np.bincount(_codes(text, "character"))
+        counts[: len(occurrences)] += occurrences
     order = np.argsort(-counts, kind="stable")[: max(0, most)]
     return [chr(number) for number in order[counts[order] >= max(1, min_frequency)]]
 
 
 def _at_line_ends(blocks: Iterable[str], most: int = 1 << 24) -> Iterator[str]:
-    """The text of the blocks in pieces that end with a line: one that is not empty, before one that begins with a word.
+    """Yield the text in chunks that end with a line end between two characters that are not white space.
 
-    There no token of the library's reaches across. A piece without such an end is cut after `most` characters.
+    No token of the library spans such a line end. A chunk without one ends after `most` characters.
     """
     rest = ""
     for block in blocks:
@@ -402,14 +411,14 @@ def _at_line_ends(blocks: Iterable[str], most: int = 1 << 24) -> Iterator[str]:
 
 
 def _refusal(texts: Sequence[object]) -> DataError:
-    """Say which of the texts the library refused."""
-    fix = "give texts only, in whole Unicode characters"
+    """Return the error about the first text that the library refuses."""
+    fix = "give strings of valid Unicode"
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             return DataError(f"text is expected, got a Python {type(text).__name__}", file=f"item {number}", fix=fix)
         if has_surrogate(text):
             return DataError(f"the text {NOT_UNICODE}", file=f"item {number}", row=text, fix=fix)
-    raise AssertionError("the library refused texts that are whole")
+    raise AssertionError("the library refused valid texts")
 
 
 def _first(texts: Iterable[str]) -> Iterable[str]:
@@ -423,22 +432,23 @@ def _first(texts: Iterable[str]) -> Iterable[str]:
         yield text
 
 
-def _reach(text: str, end: int, limit: int) -> int:
+def _extended(text: str, end: int, limit: int) -> int:
+    """Return `end`, moved right to the next space or to `limit`."""
     while end < limit and not text[end].isspace():
         end += 1
     return end
 
 
 def _kind(stored: Any) -> Kind:
-    """The kind is what the pre-tokenizer says."""
-    cut = stored["pre_tokenizer"]
-    if cut["type"] == "ByteLevel":
-        return "bpe" if cut["use_regex"] else "byte"
-    return "word" if cut["behavior"] == "Removed" else "character"
+    """Return the kind of a stored tokenizer, which follows from its pre-tokenizer."""
+    stage = stored["pre_tokenizer"]
+    if stage["type"] == "ByteLevel":
+        return "bpe" if stage["use_regex"] else "byte"
+    return "word" if stage["behavior"] == "Removed" else "character"
 
 
 def _within(old: object, new: object) -> bool:
-    """Whether `old` says what `new` says, but for fields that a later version of the library added."""
+    """Return whether `old` equals `new`, except for fields that a later version of the library added."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(key in new and _within(value, new[key]) for key, value in old.items())
     if isinstance(old, list) and isinstance(new, list):

@@ -1,6 +1,6 @@
-"""Sentences as sequences of ids, and where in them each word ends: there the label of a word is read.
+"""Sentences as sequences of subword ids, and the positions at which words end, where their labels are predicted.
 
-A tokeniser cuts every word by itself, so a word has the same ids in every sentence, and no piece reaches across two.
+Every word is tokenized separately, so a word has the same ids in all sentences, and no subword spans two words.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ NO_WORD = -1
 
 
 class Subwords(Sequences):
-    """N sentences of W words in all, as ids.
+    """N sentences with W words in total, as ids.
 
     Args:
-        tokenizer: cuts the words. sentences: the words of each.
+        tokenizer: of the words. sentences: the words of each.
     """
 
     def __init__(self, tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> None:
@@ -33,11 +33,11 @@ class Subwords(Sequences):
         super().__init__([list(chain.from_iterable(ids[word] for word in sentence)) for sentence in sentences])
         sizes = [len(ids[word]) for sentence in sentences for word in sentence]
         ends = torch.from_numpy(np.cumsum(sizes, dtype=np.int64)) - 1
-        self.words_at = torch.full((len(self.ids),), NO_WORD)  # (total + 1,), the word that ends at each id
+        self.words_at = torch.full((len(self.ids),), NO_WORD)  # (total + 1,), index of the word that ends at each id
         self.words_at[ends] = torch.arange(len(sizes))
         self.num_words = len(sizes)
 
-    def words(self, rows: Tensor) -> Tensor:
-        """Return which word of all W ends at each place of the rows (B,), as `pad` has them, or NO_WORD: (B, T)."""
-        places, _ = self.places(rows)
-        return self.words_at[places]
+    def words(self, indices: Tensor) -> Tensor:
+        """Return the index (of all W) of the word that ends at each id of sentences (B,), or NO_WORD: (B, T)."""
+        positions, _ = self.positions(indices)
+        return self.words_at[positions]

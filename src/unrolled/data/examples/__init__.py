@@ -1,1 +1,1 @@
-"""Examples: labelled texts, images, pairs, tagged sentences and plain text, as they were read."""
+"""Examples of each task: labelled texts, images, pairs, tagged sentences and plain text."""

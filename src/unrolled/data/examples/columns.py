@@ -1,7 +1,7 @@
-"""Rows in columns: ten million of them in a few hundred MB, where Python objects would take ten times as much.
+"""Columnar storage of examples: ten million rows in a few hundred MB, a tenth of the size of Python objects.
 
-Texts stand one after the other in a temporary file (in memory, while they are few). What is kept of each row is where
-its texts end, its line, and the number of its label; the row itself is made when it is asked for.
+Texts are stored one after the other in a temporary file (in memory while they are small). In memory are, for each row,
+the end of its texts, its line, and the index of its label; the example itself is created on access.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
-from unrolled.data.reading.files import no_room
+from unrolled.data.reading.files import unwritable
 
 __all__ = ["Example", "Items", "Pair", "PairItems", "View"]
 
-IN_MEMORY = 1 << 26  # bytes of texts; what is more goes to a temporary file
-BLOCK = 1 << 18  # bytes that are read of it at once
+IN_MEMORY = 1 << 26  # bytes of texts; more are written to a temporary file
+BLOCK = 1 << 18  # bytes read from it at a time
 SPAN = 1 << 32  # bytes that four bytes can count
 T = TypeVar("T")
 
@@ -41,11 +41,11 @@ class Pair(NamedTuple):
 
 
 class View(Sequence[T]):
-    """A sequence whose values are made when they are asked for; equal to any sequence of equal values."""
+    """A sequence that creates its values on access; equal to any sequence of equal values."""
 
     @abstractmethod
     def _values(self, rows: Sequence[int]) -> Iterator[T]:
-        """Yield the values of these rows."""
+        """Yield the values of the rows with these indices."""
 
     def __iter__(self) -> Iterator[T]:
         return self._values(range(len(self)))
@@ -69,30 +69,31 @@ class View(Sequence[T]):
 
 
 class _Rows(View[T]):
-    """N rows; a selection of them shares their columns.
+    """N rows; selections share the columns.
 
     Args:
-        columns: where they stand; new ones by default. rows: which of them, in this order; all by default.
+        columns: the stored values; new and empty by default.
+        rows: the indices of the selected rows in the columns; all by default.
     """
 
-    TEXTS: ClassVar[int]  # how many a row has
+    TEXTS: ClassVar[int]  # number of texts in a row
 
     def __init__(self, columns: _Columns | None = None, rows: Sequence[int] | None = None) -> None:
         self._columns = columns or _Columns(self.TEXTS)
         self._rows = rows
 
     def select(self, rows: Iterable[int]) -> Self:
-        """Return the rows with these numbers, in this order."""
-        return type(self)(self._columns, array("I", self._places(rows)))
+        """Return the rows with these indices, in this order."""
+        return type(self)(self._columns, array("I", self._indices(rows)))
 
     def __len__(self) -> int:
         return len(self._columns.lines) if self._rows is None else len(self._rows)
 
-    def _places(self, rows: Iterable[int]) -> Iterable[int]:
+    def _indices(self, rows: Iterable[int]) -> Iterable[int]:
         return rows if self._rows is None else (self._rows[row] for row in rows)
 
     def _texts(self, which: int) -> View[str]:
-        return _Column(len(self), lambda rows: self._columns.texts[which].read(self._places(rows)))
+        return _Column(len(self), lambda rows: self._columns.texts[which].read(self._indices(rows)))
 
 
 class Items(_Rows[Example]):
@@ -106,20 +107,20 @@ class Items(_Rows[Example]):
 
     @property
     def texts(self) -> View[str]:
-        """The texts alone."""
+        """The text of each example."""
         return self._texts(0)
 
     @property
     def labels(self) -> View[str]:
-        """The labels alone; empty where there are none."""
+        """The label of each example; empty without labels."""
         labelled = len(self) if self._columns.names else 0
-        return _Column(labelled, lambda rows: cast("Iterator[str]", self._columns.labels(self._places(rows))))
+        return _Column(labelled, lambda rows: cast("Iterator[str]", self._columns.labels(self._indices(rows))))
 
     def _values(self, rows: Sequence[int]) -> Iterator[Example]:
         columns = self._columns
-        texts, labels = columns.texts[0].read(self._places(rows)), columns.labels(self._places(rows))
-        for text, label, place in zip(texts, labels, self._places(rows), strict=True):
-            yield Example(text, label, columns.lines[place])
+        texts, labels = columns.texts[0].read(self._indices(rows)), columns.labels(self._indices(rows))
+        for text, label, index in zip(texts, labels, self._indices(rows), strict=True):
+            yield Example(text, label, columns.lines[index])
 
 
 class PairItems(_Rows[Pair]):
@@ -133,18 +134,18 @@ class PairItems(_Rows[Pair]):
 
     @property
     def sources(self) -> View[str]:
-        """The sources alone."""
+        """The source of each pair."""
         return self._texts(0)
 
     @property
     def targets(self) -> View[str]:
-        """The targets alone."""
+        """The target of each pair."""
         return self._texts(1)
 
     def _values(self, rows: Sequence[int]) -> Iterator[Pair]:
-        sources, targets = (texts.read(self._places(rows)) for texts in self._columns.texts)
-        for source, target, place in zip(sources, targets, self._places(rows), strict=True):
-            yield Pair(source, target, self._columns.lines[place])
+        sources, targets = (texts.read(self._indices(rows)) for texts in self._columns.texts)
+        for source, target, index in zip(sources, targets, self._indices(rows), strict=True):
+            yield Pair(source, target, self._columns.lines[index])
 
 
 class _Column(View[T]):
@@ -162,7 +163,7 @@ class _Columns:
     def __init__(self, texts: int) -> None:
         self.texts = [_Texts() for _ in range(texts)]
         self.lines = array("I")
-        self._classes = array("i")  # the number of the label in names, -1 for none
+        self._classes = array("i")  # index of the label in names, -1 for none
         self.names: dict[str, int] = {}
 
     def append(self, texts: Sequence[str], label: str | None, line: int) -> None:
@@ -178,12 +179,12 @@ class _Columns:
 
 class _Texts:
     def __init__(self) -> None:
-        self._ends = array("I", (0,))  # in bytes, modulo SPAN; the first one is where they begin
-        self._spans: list[int] = []  # where in _ends another SPAN has been passed
-        self._size = 0  # of the texts so far
-        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it lives as long as the texts)
+        self._ends = array("I", (0,))  # in bytes, modulo SPAN; the first is the start of the first text
+        self._spans: list[int] = []  # indices in _ends at which another SPAN has been passed
+        self._size = 0  # bytes of the texts so far
+        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it is open as long as the texts exist)
         weakref.finalize(self, self._file.close)
-        self._waiting = bytearray()  # texts that are not in the file yet
+        self._waiting = bytearray()  # bytes that are not yet in the file
 
     def append(self, text: str) -> None:
         data = text.encode()
@@ -195,7 +196,7 @@ class _Texts:
             self._write()
 
     def read(self, rows: Iterable[int]) -> Iterator[str]:
-        """Rows in ascending order are read block by block."""
+        """Yield the texts of the rows; rows in ascending order are read block by block."""
         self._write()
         begin, block = 0, b""
         for row in rows:
@@ -215,5 +216,5 @@ class _Texts:
                 self._file.write(self._waiting)
                 self._file.flush()
             except OSError as error:
-                raise no_room(error) from None
+                raise unwritable(error) from None
             self._waiting.clear()

@@ -1,7 +1,7 @@
 """Images for the task *classify*, with a label each: IDX files, folders of image files, a sample, or arrays.
 
-All images of a data set have one shape, (H, W, C), and stay as they were read: bytes, or the floats of an array. Of
-every image it is known whether it was used or why not.
+All images of a data set have one shape, (H, W, C), and are stored as they were read: bytes, or the floats of an array.
+Every image is counted as used or as skipped for a reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
-from unrolled.data.reading.counts import LISTED, Counts, Skipped
+from unrolled.data.reading.counts import LISTED, Counts, Skipped, skip
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
@@ -30,23 +30,23 @@ from unrolled.errors import DataError, excerpt
 
 __all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
-WHAT = "images"
-LABEL_NAMES = "labels.txt"  # beside IDX files: line k + 1 names class k
+UNITS = "images"
+LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 
 
 @dataclass(frozen=True)
 class Images:
-    """N images of one shape, with a label each unless they were read without."""
+    """N images of one shape, with or without labels."""
 
     name: str  # for run folders
-    source: str  # the path as given, "sample:fashion/train", or "python objects"
+    source: str  # the path, "sample:fashion/train", or "python objects"
     pixels: NDArray[Any]  # (N, H, W, C), uint8 or float32
-    classes: NDArray[np.int64]  # (N,), which of `labels` each one has; (0,) without
-    labels: tuple[str, ...]  # those that occur, sorted
+    classes: NDArray[np.int64]  # (N,), index in `labels` of each; (0,) without labels
+    labels: tuple[str, ...]  # that occur, sorted
     counts: Counts
-    numbers: NDArray[np.int64]  # (N,), of each image in its source, from 0
-    files: tuple[str, ...] = ()  # of each image, where each has one
-    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    numbers: NDArray[np.int64]  # (N,), index of each image in its source, from 0
+    files: tuple[str, ...] = ()  # of each image, if images are files
+    skipped: Sequence[Skipped] = ()  # the first 20 skipped images
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -58,13 +58,13 @@ class Images:
         return H, W, C
 
     def at(self, index: int) -> str:
-        """Where one of them was read."""
+        """Return the location of an image in its source."""
         if self.files:
             return self.files[index]
         return f"{self.source}, image {self.numbers[index]}"
 
     def select(self, rows: Iterable[int]) -> Self:
-        """Return some of them, in this order; all of these count as read and used."""
+        """Return the images with these indices, in this order; all count as read and used."""
         rows = np.fromiter(rows, dtype=np.int64)
         used = np.unique(self.classes[rows])
         return replace(
@@ -79,18 +79,18 @@ class Images:
         )
 
     def among(self, labels: Sequence[str]) -> NDArray[np.int64]:
-        """Return the class of each image (N,) as an index into `labels`, which has them all."""
+        """Return the class of each image (N,) as an index into `labels`, which has all labels."""
         index = {label: k for k, label in enumerate(labels)}
         return np.array([index[label] for label in self.labels], dtype=np.int64)[self.classes]
 
     @cached_property
     def digests(self) -> list[str]:
-        """The SHA-256 of each image's pixels: equal images have equal ones."""
+        """SHA-256 of the pixels of each image; equal images have equal digests."""
         return [hashlib.sha256(image).hexdigest() for image in np.ascontiguousarray(self.pixels)]
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over shape, type, pixels and labels, in order."""
+        """SHA-256 of shape, type, pixels and labels, in order."""
         digest = hashlib.sha256(repr((self.pixels.shape, str(self.pixels.dtype), self.labels)).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
         digest.update(np.ascontiguousarray(self.classes).data)
@@ -98,7 +98,7 @@ class Images:
 
 
 def are_images(data: object) -> bool:
-    """Whether data for the task classify are images by what they are; no file is opened."""
+    """Return whether data for the task classify are images, by name or type; no file is opened."""
     if isinstance(data, str) and data.startswith(PREFIX):
         return find(data, "classify")[0].images
     if isinstance(data, (str, os.PathLike)):
@@ -108,71 +108,68 @@ def are_images(data: object) -> bool:
 
 
 def splits_of(data: object) -> dict[str, object]:
-    """Return the parts that data come in, of train, valid and test; none where they are one, to be split.
+    """Return the fixed splits of data by name (train, valid, test); empty without fixed splits.
 
-    A sample has all three. A folder has those that its IDX files or its folders are called by (train, t10k, …).
+    A sample has all three. A folder has those named by its IDX files or its folders (train, t10k, …).
 
     Raises:
-        DataError: two names mean the same part.
+        DataError: two names mean the same split.
     """
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
     if isinstance(data, str) and data.startswith(PREFIX):
-        return {} if find(data, "classify")[1] else {part: f"{data}/{part}" for part in idx.SPLITS}
+        return {} if find(data, "classify")[1] else {split: f"{data}/{split}" for split in idx.SPLITS}
     if folder is None or not folder.is_dir():
         return {}
     if files := idx.splits_of(folder):
         return dict(files)
     return {
-        part: found[0]
-        for part, names in idx.SPLITS.items()
-        if (found := [folder / name for name in names if (folder / name).is_dir()])
+        split: folders[0]
+        for split, names in idx.SPLITS.items()
+        if (folders := [folder / name for name in names if (folder / name).is_dir()])
     }
 
 
 def load_images(data: object, config: DataConfig, *, labels: Sequence[str] | None = None) -> Images:
-    """Read the images of `data`, which are one part, and their labels.
+    """Read the images of `data`, which has no fixed splits or one, and their labels.
 
     Args:
         data: an IDX file of images; a folder with a folder of image files for each class; "sample:fashion/test"; a
             pair (images, labels) or a mapping of these two, arrays of numpy or torch: images (N, H, W[, C]) of uint8 or
             floats, labels (N,).
         config: whether a bad image stops.
-        labels: the labels there may be, where they are known; an image with another one is bad.
+        labels: the allowed labels; an image with another label is bad. None: all.
 
     Raises:
-        DataError: an image or a label is bad (unless they are skipped), or the data cannot be read as images.
+        DataError: an image or a label is bad (unless bad rows are skipped), or the data are not images.
     """
     images = _load(data, config, labelled=True)
     return images if labels is None else without_unknown(images, labels, config)
 
 
 def read_images(data: object, config: DataConfig) -> Images:
-    """Read images without labels, to decode them: as `load_images`; also a single file or array, or a list of files."""
+    """Read images without labels, as `load_images`; also a single file or array, or a list of files."""
     return _load(data, config, labelled=False)
 
 
-def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *, part: str = "") -> Images:
-    """Leave out the images whose label is none of `labels`, or stop at the first.
+def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *, split: str = "") -> Images:
+    """Return the images whose label is one of `labels`; `split` is their split in messages.
 
     Raises:
-        DataError: there is one, and it is not to be skipped.
+        DataError: an image has another label, and bad rows are not skipped.
     """
     known = np.array([label in labels for label in images.labels], dtype=bool)[images.classes]
-    if known.all():
+    bad = np.flatnonzero(~known).tolist()
+    if not bad:
         return images
-    bad = np.flatnonzero(~known)
     if config.on_bad_row == "stop":
         problem = unknown_label(images.labels[images.classes[bad[0]]], labels)
-        where = f", and this image is in the {part} split" if part else ""
+        where = f", and this image is in the {split} split" if split else ""
         raise DataError(problem + where, file=images.at(bad[0]), fix=f"correct the label, {SKIP}")
-    kept = images.select(np.flatnonzero(known))
-    skipped = dict(Counter(images.counts.skipped) + Counter({UNKNOWN_LABEL: len(bad)}))
-    listed = [
-        Skipped(int(images.numbers[row]), UNKNOWN_LABEL, excerpt(images.at(row)), "image")
-        for row in bad[:LISTED].tolist()
-    ]
-    counts = replace(images.counts, used=len(kept), skipped=skipped)
-    return replace(kept, counts=counts, skipped=[*images.skipped, *listed])
+    return skip(
+        images,
+        dict.fromkeys(bad, UNKNOWN_LABEL),
+        lambda row, reason: Skipped(int(images.numbers[row]), reason, excerpt(images.at(row)), "image"),
+    )
 
 
 def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
@@ -180,36 +177,36 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
         return _decoded([(Path(file), "") for file in data], f"{len(data)} files", str(data[0]), config, labelled=False)
     if not isinstance(data, (str, os.PathLike)):
         return _from_arrays(data, labelled=labelled)
-    if parts := splits_of(data):
-        if len(parts) > 1:
-            raise DataError(f"has the parts {', '.join(parts)}", file=str(data), fix="name one of them")
-        (data,) = parts.values()
+    if splits := splits_of(data):
+        if len(splits) > 1:
+            raise DataError(f"has the splits {', '.join(splits)}", file=str(data), fix="name one of them")
+        (data,) = splits.values()
     source = str(data)
     path = Path(source)
     if source.startswith(PREFIX):
-        sample, part = find(source, "classify")
+        sample, split = find(source, "classify")
         if not sample.images:
-            raise DataError(f"{PREFIX}{sample.name} is a sample of texts, not images", fix="take sample:fashion")
-        assert part is not None  # else it has parts, and one was taken
-        path = idx.splits_of(image_folder(sample.name))[part]
+            raise DataError(f"{PREFIX}{sample.name} is a sample of texts, not images", fix="use sample:fashion")
+        assert split is not None  # else `splits_of` returned its splits
+        path = idx.splits_of(image_folder(sample.name))[split]
     if path.is_dir():
-        found = list(files_below(path, labelled=labelled))
-        if not any(isinstance(file, tuple) for file in found):
+        files = list(files_below(path, labelled=labelled))
+        if not any(isinstance(file, tuple) for file in files):
             raise DataError(
-                "holds no IDX files of images and no folders with image files",
+                "has no IDX files of images and no folders with image files",
                 file=source,
-                fix="put the images of each class into a folder of its own, named as the class",
+                fix="put the images of each class into a folder named after the class",
             )
-        return _decoded(found, path.resolve().name, source, config, labelled=labelled)
+        return _decoded(files, path.resolve().name, source, config, labelled=labelled)
     if is_image_file(path):
         if labelled:
-            raise DataError("is one image", file=source, fix="name the folder that has a folder for each class")
+            raise DataError("is a single image", file=source, fix="name the folder that has a folder for each class")
         return _decoded([(path, "")], path.stem, source, config, labelled=False)
     if not idx.is_idx(path):
         raise DataError(
-            "is no image by its name",
+            "is not an image by its name",
             file=source,
-            fix="name an IDX file, a folder of images by class, or leave --by out to read text",
+            fix="name an IDX file or a folder of images by class, or remove --by to read text",
         )
     return _from_idx(path, source, labelled=labelled)
 
@@ -217,25 +214,27 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
 def _from_idx(path: Path, source: str, *, labelled: bool) -> Images:
     pixels = idx.read_images(path, source)
     N, name = len(pixels), path.resolve().parent.name
-    counts, numbers = Counts(N, N, {}, WHAT), np.arange(N)
+    counts, numbers = Counts(N, N, {}, UNITS), np.arange(N)
     if not labelled:
         return Images(name, source, pixels, np.empty(0, np.int64), (), counts, numbers)
-    beside = idx.labels_beside(path)
-    values = idx.read_labels(beside, str(beside))
+    labels_file = idx.labels_file(path)
+    values = idx.read_labels(labels_file, str(labels_file))
     if len(values) != N:
         raise DataError(
-            f"has {len(values):,} labels, and {path.name} {N:,} images", file=str(beside), fix="fetch both files again"
+            f"has {len(values):,} labels, and {path.name} {N:,} images",
+            file=str(labels_file),
+            fix="fetch both files again",
         )
     used, classes = np.unique(values, return_inverse=True)
     names = _label_names(path.with_name(LABEL_NAMES), int(used[-1]))
     labels = [names[k] if names else str(k) for k in used.tolist()]
     order = np.argsort(labels)
-    place = np.argsort(order)
-    return Images(name, source, pixels, place[classes], tuple(labels[k] for k in order), counts, numbers)
+    rank = np.argsort(order)
+    return Images(name, source, pixels, rank[classes], tuple(labels[k] for k in order), counts, numbers)
 
 
 def _label_names(path: Path, last: int) -> list[str]:
-    """The names of the classes, as a file beside the images has them; none where there is no such file."""
+    """Return the names of the classes from a file; empty if it does not exist."""
     if not path.is_file():
         return []
     names = path.read_text(encoding="utf-8").split("\n")
@@ -243,29 +242,28 @@ def _label_names(path: Path, last: int) -> list[str]:
         names.pop()
     if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):
         raise DataError(
-            f"should name {last + 1} classes, each on a line of its own and each another one",
+            f"should hold {last + 1} different names of classes, one a line",
             file=str(path),
-            fix="correct the names, or take the file away: then labels are numbers",
+            fix="correct the names, or remove the file: then labels are numbers",
         )
     return names
 
 
 def _decoded(
-    found: Iterable[tuple[Path, str] | BadRow], name: str, source: str, config: DataConfig, *, labelled: bool
+    files: Sequence[tuple[Path, str] | BadRow], name: str, source: str, config: DataConfig, *, labelled: bool
 ) -> Images:
-    """Decode files one by one into one array, whose shape is that of the first."""
-    found = list(found)
+    """Decode files one by one into an array; the first one decides the shape."""
     pixels: NDArray[np.uint8] = np.empty((0, 0, 0, 0), np.uint8)
     used: list[tuple[str, str]] = []
     numbers: list[int] = []
     skipped: Counter[str] = Counter()
     listed: list[Skipped] = []
-    for number, file in enumerate(found):
+    for number, file in enumerate(files):
         image = file if isinstance(file, BadRow) else _like(read_image(file[0]), file[0], used, pixels)
         if not isinstance(image, BadRow):
             assert not isinstance(file, BadRow)
             if not used:
-                pixels = np.empty((len(found), *image.shape), np.uint8)
+                pixels = np.empty((len(files), *image.shape), np.uint8)
             pixels[len(used)] = image
             used.append((str(file[0]), file[1]))
             numbers.append(number)
@@ -275,20 +273,20 @@ def _decoded(
         skipped[image.reason] += 1
         if image.error and len(listed) < LISTED:
             listed.append(Skipped(number, image.reason, excerpt(image.error.file or ""), "image"))
-    counts = Counts(len(found), len(used), dict(skipped), WHAT)
+    counts = Counts(len(files), len(used), dict(skipped), UNITS)
     if not used:
-        raise DataError(f"none of the files can be used: {counts}", file=source, fix="look at the reasons")
-    files, labels = zip(*used, strict=True)
+        raise DataError(f"none of the files can be used: {counts}", file=source, fix="see the reasons")
+    paths, labels = zip(*used, strict=True)
     names = tuple(sorted(set(labels))) if labelled else ()
     index = {label: k for k, label in enumerate(names)}
     classes = np.array([index[label] for label in labels] if labelled else [], dtype=np.int64)
-    return Images(name, source, pixels[: len(used)], classes, names, counts, np.array(numbers), files, listed)
+    return Images(name, source, pixels[: len(used)], classes, names, counts, np.array(numbers), paths, listed)
 
 
 def _like(
     image: NDArray[np.uint8] | BadRow, path: Path, used: Sequence[tuple[str, str]], pixels: NDArray[np.uint8]
 ) -> NDArray[np.uint8] | BadRow:
-    """The image, if it has the shape of those that are used already."""
+    """Return the image if it has the shape of the images before it, or a bad row."""
     if isinstance(image, BadRow) or not used or image.shape == pixels.shape[1:]:
         return image
     problem = f"is {_size(image.shape)}, and {used[0][0]} {_size(pixels.shape[1:])}"
@@ -296,7 +294,7 @@ def _like(
 
 
 def _arrays(data: object) -> tuple[Any, Any] | None:
-    """Images and labels, where data are a pair or a mapping of arrays."""
+    """Return images and labels if data are a pair or a mapping of arrays."""
     if isinstance(data, Mapping):
         pair: tuple[Any, Any] = (data.get("images"), data.get("labels"))
     elif isinstance(data, (tuple, list)) and len(data) == 2:
@@ -315,7 +313,7 @@ def _from_arrays(data: object, *, labelled: bool) -> Images:
         )
     pixels = _pixels(pair[0])
     N = len(pixels)
-    counts, numbers = Counts(N, N, {}, WHAT), np.arange(N)
+    counts, numbers = Counts(N, N, {}, UNITS), np.arange(N)
     if not labelled:
         return Images("data", PYTHON, pixels, np.empty(0, np.int64), (), counts, numbers)
     values = np.asarray(pair[1])
@@ -330,9 +328,9 @@ def _from_arrays(data: object, *, labelled: bool) -> Images:
     return Images("data", PYTHON, pixels, classes, tuple(labels.tolist()), counts, numbers)
 
 
-def _pixels(given: Any) -> NDArray[Any]:
-    """An array as images, (N, H, W, C), of uint8 or float32."""
-    array: NDArray[Any] = np.asarray(given.cpu() if hasattr(given, "cpu") else given)
+def _pixels(images: Any) -> NDArray[Any]:
+    """Return an array as images, (N, H, W, C), of uint8 or float32."""
+    array: NDArray[Any] = np.asarray(images.cpu() if hasattr(images, "cpu") else images)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         raise DataError(
             f"images should be uint8 or floats: got {array.dtype}",
@@ -345,14 +343,14 @@ def _pixels(given: Any) -> NDArray[Any]:
         raise DataError(
             f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}",
             file=PYTHON,
-            fix="bring the channels last: numpy.moveaxis(images, 1, -1)",
+            fix="make the channels the last axis: numpy.moveaxis(images, 1, -1)",
         )
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     array = array.astype(np.float32)
     if bad := np.flatnonzero(~np.isfinite(array).all(axis=(1, 2, 3))).tolist():
         raise DataError(
-            f"image {bad[0]} holds a number that is not finite", file=PYTHON, fix=f"take out {len(bad):,} such images"
+            f"image {bad[0]} holds a number that is not finite", file=PYTHON, fix=f"remove {len(bad):,} such images"
         )
     return array
 

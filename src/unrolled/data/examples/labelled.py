@@ -1,8 +1,8 @@
 """Examples for the task *classify*: texts with their labels, from a file, a sample or Python objects.
 
-Nothing is dropped, cut or re-typed in silence: of every row read it is known whether it was used or why not, and
-labels are text ("NA" is a label). A row is bad if its text is missing, empty or not text, or if its label is missing,
-empty or unknown; of JSON and Python values, integers and booleans may be labels and become their JSON text.
+Every row is counted as used or as skipped for a reason; texts are neither truncated nor changed, and labels are strings
+("NA" is a label). A row is bad if its text is missing, empty or not a string, or if its label is missing, empty or
+unknown; integers and booleans of JSON and Python are labels, too, as their JSON text.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ UNKNOWN_LABEL = "unknown label"
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts with labels, and what is known about where they came from."""
+    """Texts with labels, their source and counts."""
 
     name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path as given, an address like "sample:films", or "python objects"
+    source: str  # the path, an address like "sample:films", or "python objects"
     items: Items
     counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    skipped: Sequence[Skipped] = ()  # the first 20 skipped rows
     unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
@@ -50,22 +50,22 @@ class Examples:
         return self.items.texts
 
     def labels(self) -> View[str]:
-        """Return the labels, in order; empty where they were read without."""
+        """Return the labels, in order; empty without labels."""
         return self.items.labels
 
     def select(self, rows: Iterable[int]) -> Examples:
-        """Return the examples with these numbers, in this order, all of them used."""
+        """Return the examples with these indices, in this order; all count as read and used."""
         items = self.items.select(rows)
         return replace(self, items=items, counts=Counts(len(items), len(items), {}), skipped=())
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
-        """Return an error about one of the items that names where it came from."""
+        """Return an error about one of the items, with its location."""
         file = None if self.source == PYTHON else self.source
         return DataError(problem, file=file, line=item.line, unit=self.unit, row=item.text, fix=fix)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the (text, label) pairs in order, each length first, so that no two lists are confused."""
+        """SHA-256 of the (text, label) pairs in order; each length precedes its text, so that no two lists collide."""
         digest = hashlib.sha256()
         for item in self.items:
             for value in (item.text, item.label):
@@ -83,12 +83,12 @@ def load_examples(
         data: a path; "-", which is standard input; "sample:films" or "sample:films/test"; "hub:NAME"; an iterable of
             (text, label) pairs or of mappings with the text and label keys; a mapping of two lists of equal length; a
             pandas or polars data frame. Without labels an iterable of texts is read, too.
-        config: which columns hold text and label (a sample knows its own), and whether a bad row stops.
-        labels: the labels there may be, where they are known; another one makes a bad row.
-        need_labels: whether labels are read at all; if not, every label is None.
+        config: the columns of text and label (samples have their own), and whether a bad row is an error.
+        labels: the allowed labels; a row with another label is bad. None: all.
+        need_labels: whether labels are read; if not, every label is None.
 
     Raises:
-        DataError: a bad row (unless they are skipped), a file that cannot be read, or nothing left to use.
+        DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
     """
     columns = (config.text, config.label) if need_labels else (config.text,)
     if need_labels and config.text == config.label:
@@ -104,7 +104,7 @@ def load_examples(
 
 
 def read_texts(path: str | Path, config: DataConfig) -> Examples:
-    """Read the text column of a file, for decoding it: every label is None.
+    """Read the text column of a file, without labels.
 
     Raises:
         DataError: as `load_examples`.
@@ -115,11 +115,11 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
 def _collect(data_source: DataSource, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
     items = Items()
 
-    def make(row: Row | BadRow) -> Example | BadRow:
+    def parse(row: Row | BadRow) -> Example | BadRow:
         return row if isinstance(row, BadRow) else _example(row, known)
 
     rows = watched(data_source.rows(columns), data_source.source)
-    counts, skipped = sift(rows, make, lambda made: items.append(*made), stop=stop, source=data_source.source)
+    counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=data_source.source)
     return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 
 
@@ -142,22 +142,22 @@ def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
 
 
 def unknown_label(label: str, known: Collection[str]) -> str:
-    """Say that a label does not occur in training."""
+    """Return the message about a label that does not occur in training."""
     names = ", ".join(excerpt(name, 40) for name in islice(known, 20)) + (", …" if len(known) > 20 else "")
     return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names})'
 
 
-def text_fault(row: Row, which: int, what: str) -> BadRow | None:
-    """Say why value `which` of a row can be no text, if so; it is called `what`."""
+def text_fault(row: Row, which: int, name: str) -> BadRow | None:
+    """Return a bad row if the value with index `which` is not a valid text; `name` is its name in messages."""
     value = row.values[which]
     if not isinstance(value, str):
-        return row.bad(f"{what} is not text", f"text is expected, got {kind_of(value)}", which)
-    return _string_fault(row, value, which, what)
+        return row.bad(f"{name} is not text", f"text is expected, got {kind_of(value)}", which)
+    return _string_fault(row, value, which, name)
 
 
-def _string_fault(row: Row, text: str, which: int, what: str) -> BadRow | None:
+def _string_fault(row: Row, text: str, which: int, name: str) -> BadRow | None:
     if not text.strip():
-        return row.bad(f"empty {what}", f"the {what} is empty", which)
+        return row.bad(f"empty {name}", f"the {name} is empty", which)
     if has_surrogate(text):
-        return row.bad("unpaired surrogate", f"the {what} {NOT_UNICODE}", which)
+        return row.bad("unpaired surrogate", f"the {name} {NOT_UNICODE}", which)
     return None

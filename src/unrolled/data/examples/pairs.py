@@ -1,8 +1,8 @@
 """Pairs for the task *translate*: a source and a target, both texts, from a file, a sample or Python objects.
 
-Whatever is a sequence is a text here: a sentence, a word as its letters, phonemes with spaces between them. A source
-may stand in several rows, with another target in each: these are its references. A row is bad if one of its sides is
-missing, empty or not text.
+A text is any sequence: a sentence, the letters of a word, phonemes separated by spaces. A source may occur in several
+rows with different targets, which are its references. A row is bad if its source or target is missing, empty or not a
+string.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Pair, PairItems, View
 from unrolled.data.examples.labelled import text_fault
-from unrolled.data.reading.counts import LISTED, Counts, Skipped, sift
+from unrolled.data.reading.counts import Counts, Skipped, sift, skip
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
@@ -27,18 +27,18 @@ __all__ = ["SIDES", "TASK", "Pair", "PairedTexts", "load_pairs", "read_sources"]
 
 TASK = "translate"
 SIDES = ("source", "target")
-WHAT = "pairs"
+UNITS = "pairs"
 
 
 @dataclass(frozen=True)
 class PairedTexts:
-    """Sources with targets, and what is known about where they came from."""
+    """Sources with targets, the data source and counts."""
 
     name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # where: the path as given, an address like "sample:letters", or "python objects"
+    source: str  # the path, an address like "sample:letters", or "python objects"
     items: PairItems
     counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    skipped: Sequence[Skipped] = ()  # the first 20 skipped rows
     unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
@@ -53,39 +53,33 @@ class PairedTexts:
         return self.items.targets
 
     def references(self) -> dict[str, list[str]]:
-        """Return each source once, with its different targets, both in the order in which they come."""
-        found: dict[str, dict[str, None]] = {}
+        """Return the different targets of each source, both in order of occurrence."""
+        references: dict[str, dict[str, None]] = {}
         for pair in self.items:
-            found.setdefault(pair.source, {})[pair.target] = None
-        return {source: list(targets) for source, targets in found.items()}
+            references.setdefault(pair.source, {})[pair.target] = None
+        return {source: list(targets) for source, targets in references.items()}
 
     def select(self, rows: Iterable[int]) -> PairedTexts:
-        """Return the pairs with these numbers, in this order, all of them used."""
+        """Return the pairs with these indices, in this order; all count as read and used."""
         items = self.items.select(rows)
-        return replace(self, items=items, counts=Counts(len(items), len(items), {}, WHAT), skipped=())
+        return replace(self, items=items, counts=Counts(len(items), len(items), {}, UNITS), skipped=())
 
     def without(self, bad: Mapping[int, str]) -> PairedTexts:
-        """Return the pairs but for those that are bad after all; `bad` has the reason of each."""
-        reasons = list(bad.values())
-        listed = [
-            Skipped(pair.line, bad[row], excerpt(pair.source), self.unit)
-            for row, pair in zip(list(bad)[:LISTED], self.items.select(list(bad)[:LISTED]), strict=True)
-        ]
-        return replace(
-            self,
-            items=self.items.select(row for row in range(len(self)) if row not in bad),
-            counts=self.counts.without({reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}),
-            skipped=[*self.skipped, *listed],
-        )
+        """Return the pairs without the bad ones; `bad` has the reason for each, by index."""
+
+        def listed(row: int, reason: str) -> Skipped:
+            return Skipped(self.items[row].line, reason, excerpt(self.items[row].source), self.unit)
+
+        return skip(self, bad, listed)
 
     def error(self, row: int, side: str, problem: str, fix: str) -> DataError:
-        """Return an error about one side of a pair that names where it came from."""
+        """Return an error about one side of a pair, with its location."""
         pair, file = self.items[row], None if self.source == PYTHON else self.source
         return DataError(problem, file=file, line=pair.line, unit=self.unit, row=getattr(pair, side), fix=fix)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the pairs in order, each text's length first, so that no two lists are confused."""
+        """SHA-256 of the pairs in order; each length precedes its text, so that no two lists collide."""
         digest = hashlib.sha256()
         for pair in self.items:
             for text in (pair.source, pair.target):
@@ -101,11 +95,11 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
         data: a path; "-", which is standard input; "sample:letters" or "sample:letters/test"; "hub:NAME"; an iterable
             of (source, target) pairs or of mappings with the source and target keys; a mapping of two lists of equal
             length; a pandas or polars data frame. Without targets an iterable of texts is read, too.
-        config: which columns hold source and target (a sample knows its own), and whether a bad row stops.
-        need_targets: whether targets are read at all; if not, every target is "".
+        config: the columns of source and target (samples have their own), and whether a bad row is an error.
+        need_targets: whether targets are read; if not, every target is "".
 
     Raises:
-        DataError: a bad row (unless they are skipped), a file that cannot be read, or nothing left to use.
+        DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
     """
     columns = (config.source, config.target) if need_targets else (config.source,)
     if need_targets and config.source == config.target:
@@ -120,13 +114,13 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
         lambda pair: items.append(*pair),
         stop=config.on_bad_row == "stop",
         source=data_source.source,
-        what=WHAT,
+        units=UNITS,
     )
     return PairedTexts(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 
 
 def read_sources(path: str | Path, config: DataConfig) -> PairedTexts:
-    """Read the source column of a file, for decoding it: every target is "".
+    """Read the source column of a file; every target is "".
 
     Raises:
         DataError: as `load_pairs`.

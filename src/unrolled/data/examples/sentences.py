@@ -1,10 +1,10 @@
-"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from two columns, or from Python.
+"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from two columns, or from Python objects.
 
-- `.conllu`        ten columns, a line a word, an empty line after each sentence, comments before it; see `tagged_lines`
+- `.conllu`        ten columns, a line a word, an empty line after each sentence, comments before it; see `conllu.py`
 - `.tsv` `.txt`    two columns, a word and its tag, and an empty line after each sentence; no header, no comments
 
-Each also packed as .gz, .xz or .bz2. What is wrong with a line makes its sentence a bad row, which stops the load or is
-skipped and counted: a sentence is used whole or not at all.
+Both may be compressed (.gz, .xz, .bz2). A faulty line makes its whole sentence a bad row, which is an error or is
+skipped and counted.
 """
 
 from __future__ import annotations
@@ -35,53 +35,53 @@ from unrolled.strings import NOT_UNICODE, has_surrogate
 __all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
 
 TASK = "tag"
-SENTENCES = "sentences"
+UNITS = "sentences"
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """Sentences with tags, and what is known about where they came from."""
+    """Sentences with tags, their source and counts."""
 
     name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path as given, an address like "sample:tags", or "python objects"
+    source: str  # the path, an address like "sample:tags", or "python objects"
     items: Sequence[Sentence]
     counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 that were bad
+    skipped: Sequence[Skipped] = ()  # the first 20 skipped sentences
     unit: str = "line"  # see `Location.unit`
 
     def __len__(self) -> int:
         return len(self.items)
 
     def select(self, rows: Iterable[int]) -> Self:
-        """Return some of them, in this order; all of these count as read and used."""
+        """Return the sentences with these indices, in this order; all count as read and used."""
         items = [self.items[row] for row in rows]
-        return replace(self, items=items, counts=Counts(len(items), len(items), {}, SENTENCES), skipped=())
+        return replace(self, items=items, counts=Counts(len(items), len(items), {}, UNITS), skipped=())
 
     def words(self) -> list[tuple[str, ...]]:
         """Return the words of each sentence."""
         return [sentence.words for sentence in self.items]
 
     def tags(self) -> list[str]:
-        """Return the tags of all words, sentence after sentence; empty where they were read without."""
+        """Return the tags of all words, sentence after sentence; empty without tags."""
         return list(chain.from_iterable(sentence.tags or () for sentence in self.items))
 
     def left_out(self) -> dict[str, int]:
-        """Count what is no word, and so was left out: multiword tokens and empty nodes."""
+        """Return the numbers of multiword tokens and empty nodes, which are not words and were left out."""
         return {
             "multiword tokens": sum(sentence.ranges for sentence in self.items),
             "empty nodes": sum(sentence.empty for sentence in self.items),
         }
 
     def usual_tags(self) -> dict[str, str]:
-        """Return for each word the tag that it has most often; of equals the one it had first."""
-        found: dict[str, Counter[str]] = {}
+        """Return the most frequent tag of each word; of equally frequent ones the first."""
+        tags: dict[str, Counter[str]] = {}
         for word, tag in zip(chain.from_iterable(self.words()), self.tags(), strict=True):
-            found.setdefault(word, Counter())[tag] += 1
-        return {word: counts.most_common(1)[0][0] for word, counts in found.items()}
+            tags.setdefault(word, Counter())[tag] += 1
+        return {word: counts.most_common(1)[0][0] for word, counts in tags.items()}
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over words and tags in order, each length first, so that no two lists are confused."""
+        """SHA-256 of words and tags in order; each length precedes its text, so that no two lists collide."""
         digest = hashlib.sha256()
         for sentence in self.items:
             for value in (str(len(sentence.words)), *sentence.words, *(sentence.tags or ())):
@@ -97,12 +97,12 @@ def load_sentences(
 
     Args:
         data: a path; "sample:tags" or "sample:tags/test"; an iterable of (words, tags) pairs, two lists of strings.
-        config: which column of CoNLL-U is the tag (`label`), and whether a bad sentence stops.
-        labels: the tags there may be, where they are known; another one makes a bad sentence.
-        need_labels: whether tags are read at all. If not, a file of two columns may lack the second.
+        config: the CoNLL-U column of the tags (`label`), and whether a bad sentence is an error.
+        labels: the allowed tags; a sentence with another tag is bad. None: all.
+        need_labels: whether tags are read. If not, a file of two columns may lack the second.
 
     Raises:
-        DataError: a bad sentence (unless they are skipped), a file that cannot be read, or nothing left to use.
+        DataError: a bad sentence (unless bad rows are skipped), a file that cannot be read, or no usable sentence.
     """
     known = None if labels is None else dict.fromkeys(labels)
     column = tag_column(config.label) if need_labels else None
@@ -110,16 +110,17 @@ def load_sentences(
     name, source, files = _files(data)
     items: list[Sentence] = []
     if files is None:
-        made = sift(_python(data), partial(_pair, known=known), items.append, stop=stop, source=source, what=SENTENCES)
-        return Sentences(name, source, items, *made, "item")
+        parse_pair = partial(_pair, known=known)
+        counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=UNITS)
+        return Sentences(name, source, items, counts, skipped, "item")
     blocks = (block for file, path in files.items() for block in _blocks(path, file))
-    make = partial(sentence_of, column=column, known=known)
-    made = sift(blocks, make, items.append, stop=stop, source=source, what=SENTENCES)
-    return Sentences(name, source, items, *made)
+    parse_block = partial(sentence_of, column=column, known=known)
+    counts, skipped = sift(blocks, parse_block, items.append, stop=stop, source=source, units=UNITS)
+    return Sentences(name, source, items, counts, skipped)
 
 
 def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
-    """Read the words of a file, for tagging them: every sentence's tags are None.
+    """Read the words of a file; every sentence's tags are None.
 
     Raises:
         DataError: as `load_sentences`.
@@ -128,20 +129,21 @@ def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
 
 
 def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
-    """The name and source of `data`, and its files by their names in messages; None of Python objects."""
+    """Return name and source of `data`, and its files by their names in messages (None for Python objects)."""
     if data == STDIN:
         return "input", STDIN_NAME, {STDIN_NAME: standard_input(plain=True)}
     if isinstance(data, str) and data.startswith(PREFIX):
-        sample, part = find(data, TASK)
-        wanted = [part] if part else SPLITS
-        return sample.name, data, {f"{PREFIX}{sample.name}/{p}": split_file(sample.name, p, ".conllu") for p in wanted}
+        sample, split = find(data, TASK)
+        splits = [split] if split else SPLITS
+        files = {f"{PREFIX}{sample.name}/{name}": split_file(sample.name, name, ".conllu") for name in splits}
+        return sample.name, data, files
     if isinstance(data, (str, os.PathLike)):
         return Path(data).name.split(".")[0] or "data", str(data), {str(data): Path(data)}
     return "data", PYTHON, None
 
 
 def _blocks(path: Path, file: str) -> Iterator[Block]:
-    """The lines between empty ones."""
+    """Yield the blocks of lines between empty lines."""
     conllu = _looks_like_conllu(path) if file == STDIN_NAME else _is_conllu(path, file)
     with open_lines(path, file) as lines:
         block: list[tuple[int, str]] = []
@@ -162,28 +164,28 @@ def _blocks(path: Path, file: str) -> Iterator[Block]:
 
 
 def _is_conllu(path: Path, file: str) -> bool:
-    """Whether a file's name says that it is CoNLL-U, and not one of two columns."""
+    """Return whether a file is CoNLL-U by its extension; otherwise it has two columns."""
     extension = Path(unpacked_name(path.name)).suffix
     if extension not in (".conllu", ".tsv", ".txt"):
         got = f'"{extension}"' if extension else "a name without an extension"
         raise DataError(
             f"cannot tell the format from {got}",
             file=file,
-            fix="sentences with tags are in files that end in .conllu, or in .tsv or .txt with a word, a tab and a tag "
-            "in each line; each also with .gz, .xz or .bz2",
+            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each line; "
+            "each also with .gz, .xz or .bz2",
         )
     return extension == ".conllu"
 
 
 def _looks_like_conllu(path: Path) -> bool:
-    """Whether the first line of standard input that is no comment has as many columns as CoNLL-U."""
+    """Return whether the first line of standard input after comments has as many columns as CoNLL-U."""
     with open_lines(path, STDIN_NAME) as lines:
         first = next((line for line in lines if line.strip() and not line.startswith("# ")), "")
     return len(first.split("\t")) == len(COLUMNS)
 
 
 class Pair(NamedTuple):
-    """One Python object, and where it stood."""
+    """A Python object and its index."""
 
     line: int
     item: Any
@@ -199,7 +201,7 @@ def _python(data: object) -> Iterator[Pair]:
 
 
 def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
-    """A sentence of a pair (words, tags)."""
+    """Return the sentence of a pair (words, tags), or a bad row."""
     number, item = pair
 
     def bad(reason: str, problem: str) -> BadRow:
@@ -208,7 +210,7 @@ def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
     if (
         not isinstance(item, (tuple, list))
         or len(item) != 2
-        or not all(isinstance(part, (tuple, list)) for part in item)
+        or not all(isinstance(side, (tuple, list)) for side in item)
     ):
         return bad("not a sentence", "a pair (words, tags) of two lists of strings is expected")
     words, tags = map(tuple, item)
@@ -216,27 +218,27 @@ def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
         return bad("another length", f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word")
     if not words:
         return bad("no words", "the sentence has no words")
-    for what, values in (("word", words), ("tag", tags)):
-        for place, value in enumerate(values):
+    for name, values in (("word", words), ("tag", tags)):
+        for i, value in enumerate(values):
             if fault := string_fault(value):
-                return bad(f"bad {what}", f"{what} {place} {fault}")
-            if what == "tag" and known is not None and value not in known:
+                return bad(f"bad {name}", f"{name} {i} {fault}")
+            if name == "tag" and known is not None and value not in known:
                 return bad(UNKNOWN_LABEL, unknown_label(value, known))
     return Sentence(words, tags, (number,) * len(words))
 
 
 def string_fault(value: object) -> str | None:
-    """Say why a value can be neither a word nor a tag, if so."""
+    """Return the reason why a value cannot be a word or a tag, if there is one."""
     if not isinstance(value, str):
         return f"is a {type(value).__name__}, not a string"
     if not value.strip():
         return "is empty"
     if any(end in value for end in "\t\r\n"):
-        return "holds a tab or a line end, which stand between words"
+        return "holds a tab or a line end, which separate words"
     if has_surrogate(value):
         return NOT_UNICODE
     return None
 
 
-def _count(values: Sequence[object], what: str) -> str:
-    return f"{len(values)} {what}" + "s"[: len(values) != 1]
+def _count(values: Sequence[object], noun: str) -> str:
+    return f"{len(values)} {noun}" + "s"[: len(values) != 1]

@@ -1,11 +1,11 @@
-"""Plain text for the task *generate*: files and folders, read block by block, and cut into parts.
+"""Plain text for the task *generate*: files and folders, read block by block, and their splits.
 
-A text file ends in `.txt`, also packed as .gz, .xz or .bz2. It is strict UTF-8 (or UTF-16 or UTF-32 with its byte order
+A text file ends in `.txt` and may be compressed (.gz, .xz, .bz2). It is strict UTF-8 (or UTF-16 or UTF-32 with its byte order
 mark), and every character counts: line ends, capitals and spaces are what a language model learns.
 
-Several files are split by file: SHA-256 of a file's bytes and the seed make a number that decides its part, as for the
-rows of *classify*, so that equal files never stand in two parts. One file is cut into contiguous parts at line ends:
-train, then valid, then test. Neighbouring lines resemble each other, so nothing is ever drawn at random.
+Several files are split by file: SHA-256 of a file's bytes and the seed decide its split, as in `unrolled.data.assign`,
+so that equal files are always in the same split. A single file is split at line ends into contiguous ranges: train,
+then valid, then test. Lines are never sampled at random, because neighbouring lines resemble each other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -39,12 +39,12 @@ from unrolled.errors import DataError
 __all__ = ["Text", "TextSplits", "Texts", "blocks", "find_texts", "split", "text_lines"]
 
 EXTENSION = ".txt"
-BLOCK = 1 << 20  # bytes that are read at once
+BLOCK = 1 << 20  # bytes read at a time
 TASK = "generate"
 
 
 class Text(NamedTuple):
-    """A text file, or its characters from `start` to before `end`."""
+    """A text file, or its characters [start, end)."""
 
     path: Path
     source: str  # its name in messages
@@ -54,21 +54,20 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Texts:
-    """The files that were named, before they are split: `fixed` parts, and what is to be cut into the others."""
+    """The files of a data set before the split: those of the fixed splits, and the rest, which will be split."""
 
     name: str  # for run folders
-    source: str  # the path as given, "standard input", or "sample:shakespeare"
+    source: str  # the path, "standard input", or "sample:shakespeare"
     fixed: dict[str, tuple[Text, ...]]
     rest: tuple[Text, ...]
 
     def digests(self) -> dict[str, list[str]]:
-        """Return the SHA-256 of every file's bytes, by part; under "" of those that are not split yet."""
-        return {part: [_digest(text) for text in texts] for part, texts in {**self.fixed, "": self.rest}.items()}
+        """Return the SHA-256 of every file's bytes by split; those that are not split yet have the key ""."""
+        return {name: [_digest(text) for text in texts] for name, texts in {**self.fixed, "": self.rest}.items()}
 
 
-@dataclass(frozen=True)
-class TextSplits:
-    """The three parts, and a sentence that says what they are and why."""
+class TextSplits(NamedTuple):
+    """The three splits, and a sentence on how they were made."""
 
     splits: dict[str, tuple[Text, ...]]
     how: str
@@ -82,14 +81,14 @@ def find_texts(data: object, config: DataConfig) -> Texts:
             "sample:shakespeare".
 
     Raises:
-        DataError: there is no such file or sample, no text file in a folder, or data of another kind.
+        DataError: an unknown file or sample, a folder without text files, or data of another kind.
     """
-    given = {part: file for part, file in (("valid", config.valid), ("test", config.test)) if file is not None}
-    fixed = {part: _files(file) for part, file in given.items()}
+    held_out = {"valid": config.valid, "test": config.test}
+    fixed = {name: _files(file) for name, file in held_out.items() if file is not None}
     if isinstance(data, str) and data.startswith(PREFIX):
-        sample, part = find(data, TASK)
-        if part is None:
-            samples = {part: _files(f"{data}/{part}") for part in SPLITS}
+        sample, split_name = find(data, TASK)
+        if split_name is None:
+            samples = {name: _files(f"{data}/{name}") for name in SPLITS}
             return Texts(sample.name, data, samples | fixed, ())
         return Texts(sample.name, data, fixed, _files(data))
     if data == STDIN:
@@ -98,11 +97,10 @@ def find_texts(data: object, config: DataConfig) -> Texts:
         path = Path(data)
         return Texts(path.resolve().name.split(".")[0] or "text", str(data), fixed, _files(data))
     if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
-        named = list(data)
-        if named and all(isinstance(file, (str, os.PathLike)) for file in named):
-            return Texts(
-                "texts", ", ".join(map(str, named)), fixed, tuple(text for file in named for text in _files(file))
-            )
+        files = list(data)
+        if files and all(isinstance(file, (str, os.PathLike)) for file in files):
+            texts = tuple(text for file in files for text in _files(file))
+            return Texts("texts", ", ".join(map(str, files)), fixed, texts)
     raise DataError(
         f"plain text cannot be read from a Python {type(data).__name__}",
         fix="give a .txt file, a folder of them, a list of files, or sample:shakespeare",
@@ -110,36 +108,38 @@ def find_texts(data: object, config: DataConfig) -> Texts:
 
 
 def split(texts: Texts, config: DataConfig) -> TextSplits:
-    """Cut what is not fixed into the parts that are missing; reads a single file once or twice.
+    """Make the missing splits of the files that have no fixed split; a single file is read once or twice.
 
     Raises:
         DataError: too few files, or a text that cannot be read.
+        ConfigError: as `fractions`.
     """
-    missing = {part: fraction for part, fraction in fractions(config).items() if part not in texts.fixed}
-    own = {part: files for part, files in texts.fixed.items() if files[0].source != f"{texts.source}/{part}"}
-    how = ", ".join(f"{part} is {_named(files)}" for part, files in own.items())
+    missing = {name: fraction for name, fraction in fractions(config).items() if name not in texts.fixed}
     if not texts.rest:
-        said = "; ".join(filter(None, [f"the fixed splits of {texts.source}", how]))
-        return TextSplits({part: texts.fixed[part] for part in SPLITS}, said)
-    if not any(missing.values()):
-        parts = dict.fromkeys(missing, ()) | texts.fixed | {"train": texts.rest}
-        return TextSplits(parts, "; ".join(filter(None, ["train is all of the text", how])))
-    cut, way = (_by_file, "split by file") if len(texts.rest) > 1 else (_contiguous, "one text, cut at line ends")
-    parts = cut(texts.rest, missing, config) | texts.fixed
-    percent = {"train": 1 - sum(missing.values()), **missing}
-    said = ", ".join(f"{part} {100 * percent[part]:g} %" for part in SPLITS if percent.get(part))
-    seed = f", seed {config.split_seed}" if cut is _by_file else ""
-    return TextSplits(
-        {part: parts.get(part, ()) for part in SPLITS},
-        "; ".join(filter(None, [f"{way}: {said}{seed}", how])),
-    )
+        splits, how = texts.fixed, f"the fixed splits of {texts.source}"
+    elif not any(missing.values()):
+        splits, how = {"train": texts.rest, **texts.fixed}, "train is all of the text"
+    else:
+        sizes = {"train": 1 - sum(missing.values()), **missing}
+        percent = ", ".join(f"{name} {100 * sizes[name]:g} %" for name in SPLITS if sizes.get(name))
+        if len(texts.rest) > 1:
+            splits = _by_file(texts.rest, missing, config.split_seed)
+            how = f"split by file: {percent}, seed {config.split_seed}"
+        else:
+            splits = _contiguous(texts.rest[0], missing)
+            how = f"one text, split at line ends: {percent}"
+        splits |= texts.fixed
+    own = {name: files for name, files in texts.fixed.items() if files[0].source != f"{texts.source}/{name}"}
+    if own:
+        how += "; " + ", ".join(f"{name} is {_named(files)}" for name, files in own.items())
+    return TextSplits({name: splits.get(name, ()) for name in SPLITS}, how)
 
 
 def blocks(text: Text) -> Iterator[str]:
     """Yield the characters of a text, in blocks of about 1 MB.
 
     Raises:
-        DataError: it cannot be read, or is not UTF-8: the message names the line and the byte.
+        DataError: the file cannot be read, or is not UTF-8; the message names the line and the byte.
     """
     position = 0
     for block in _whole(text):
@@ -152,7 +152,7 @@ def blocks(text: Text) -> Iterator[str]:
 
 
 def text_lines(texts: Iterable[Text]) -> Iterator[tuple[str, int, str]]:
-    """Yield the lines of texts, one text after the other: source, physical line from 1, the line without its end.
+    """Yield the lines of texts, one text after the other: source, number from 1, line without its end.
 
     Raises:
         DataError: as `blocks`.
@@ -172,7 +172,7 @@ def text_lines(texts: Iterable[Text]) -> Iterator[tuple[str, int, str]]:
 
 def _whole(text: Text) -> Iterator[str]:
     decoder, encoding = codecs.getincrementaldecoder("utf-8")("strict"), UTF8
-    lines, since, first = 0, 0, True  # lines that have ended, bytes since the last one did
+    lines, since, first = 0, 0, True  # complete lines, bytes after the last of them
     with open_bytes(text.path, text.source) as handle:
         while True:
             try:
@@ -193,10 +193,10 @@ def _whole(text: Text) -> Iterator[str]:
             if "\0" in block:
                 line = lines + block[: block.index("\0")].count("\n") + 1
                 raise DataError(
-                    "NUL character: no text has one",
+                    "NUL character, which text cannot hold",
                     file=text.source,
                     line=line,
-                    fix="look whether the file is UTF-16 or damaged",
+                    fix="check whether the file is UTF-16 or damaged",
                 )
             if ended:
                 return
@@ -206,7 +206,7 @@ def _whole(text: Text) -> Iterator[str]:
 
 
 def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, encoding: Encoding) -> DataError:
-    """Say which byte: `lines` ended, and `since` bytes of the next one stood, before the bytes that were decoded."""
+    """Return the error with line and byte; `lines` lines and `since` bytes of the next one precede the decoded bytes."""
     before = error.object[: error.start]
     end = before.rfind(b"\n")
     offset = since + len(before) if end < 0 else len(before) - end - 1
@@ -214,25 +214,25 @@ def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, enco
     return DataError(problem, file=file, line=lines + before.count(b"\n") + 1, fix=fix)
 
 
-def _files(named: object) -> tuple[Text, ...]:
-    """The text files that a path or a sample's part names, in the order of their names."""
-    if isinstance(named, str) and named.startswith(PREFIX):
-        sample, part = find(named, TASK)
-        wanted = [part] if part else SPLITS
-        return tuple(Text(split_file(sample.name, p, ".txt"), f"{PREFIX}{sample.name}/{p}") for p in wanted)
-    if named == STDIN:
+def _files(source: object) -> tuple[Text, ...]:
+    """Return the text files of a path or a sample's split, sorted by name."""
+    if isinstance(source, str) and source.startswith(PREFIX):
+        sample, split_name = find(source, TASK)
+        names = [split_name] if split_name else SPLITS
+        return tuple(Text(split_file(sample.name, name, ".txt"), f"{PREFIX}{sample.name}/{name}") for name in names)
+    if source == STDIN:
         return (Text(standard_input(plain=True), STDIN_NAME),)
-    path = Path(str(named))
+    path = Path(str(source))
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
-        if not found:
-            raise DataError("no text file is in this folder", file=str(path), fix=f"text files end in {_LIST}")
-        return tuple(Text(file, str(file)) for file in found)
+        files = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
+        if not files:
+            raise DataError("the folder has no text files", file=str(path), fix=f"text files end in {_LIST}")
+        return tuple(Text(file, str(file)) for file in files)
     if not _is_text(path):
         raise DataError(
             "is not a text file by its name", file=str(path), fix=f"text files end in {_LIST}: rename it, if it is one"
         )
-    with open_bytes(path, str(path)):  # a file that is missing is named at once
+    with open_bytes(path, str(path)):  # a missing file is an error at once
         return (Text(path, str(path)),)
 
 
@@ -240,7 +240,7 @@ _LIST = ", ".join((EXTENSION, *(EXTENSION + packing for packing in PACKINGS)))
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a file's name says that it is plain text."""
+    """Return whether a file is plain text by its extension."""
     return unpacked_name(path.name).endswith(EXTENSION)
 
 
@@ -256,39 +256,37 @@ def _digest(text: Text) -> str:
         raise unreadable(error, text.source, 0) from None
 
 
-Cut = Callable[[tuple[Text, ...], dict[str, float], DataConfig], dict[str, tuple[Text, ...]]]
-
-
-def _by_file(files: tuple[Text, ...], missing: dict[str, float], config: DataConfig) -> dict[str, tuple[Text, ...]]:
+def _by_file(files: tuple[Text, ...], missing: dict[str, float], seed: int) -> dict[str, tuple[Text, ...]]:
+    """Assign each file to a split by the hash of its bytes."""
     digests = {text: _digest(text) for text in files}
-    part_of = assign(set(digests.values()), missing, config.split_seed)
-    if part_of is None:
+    split_of = assign(set(digests.values()), missing, seed)
+    if split_of is None:
         raise DataError(
             f"{len(files)} files are too few to split by file",
             file=files[0].source,
             fix="join them into one, or name the other splits with --valid and --test",
         )
     return {
-        part: tuple(text for text in files if part_of.get(digests[text], "train") == part)
-        for part in ("train", *missing)
+        name: tuple(text for text in files if split_of.get(digests[text], "train") == name)
+        for name in ("train", *missing)
     }
 
 
-def _contiguous(files: tuple[Text, ...], missing: dict[str, float], config: DataConfig) -> dict[str, tuple[Text, ...]]:
-    (text,) = files
+def _contiguous(text: Text, missing: dict[str, float]) -> dict[str, tuple[Text, ...]]:
+    """Split a text at line ends into contiguous ranges."""
     total = sum(map(len, blocks(text)))
     if not total:
         raise DataError("the file is empty", file=text.source, line=1, fix="check that the right file was named")
-    order = ["train", *(part for part in SPLITS if part in missing)]
-    sizes = [1 - sum(missing.values()), *(missing[part] for part in order[1:])]
+    order = ["train", *(name for name in SPLITS if name in missing)]
+    sizes = [1 - sum(missing.values()), *(missing[name] for name in order[1:])]
     starts = [round(total * sum(sizes[:i])) for i in range(1, len(sizes))]
-    most = round(total * min(filter(None, sizes)) / 2)  # a line that would take more of a part is cut
+    most = round(total * min(filter(None, sizes)) / 2)  # a longer rest of a line is split within the line
     borders = [0, *(_line_end(text, start, most) for start in starts), total]
-    return {part: (text._replace(start=borders[i], end=borders[i + 1]),) for i, part in enumerate(order)}
+    return {name: (text._replace(start=borders[i], end=borders[i + 1]),) for i, name in enumerate(order)}
 
 
 def _line_end(text: Text, position: int, most: int) -> int:
-    """The first end of a line at or after the character `position`; `position`, if it is more than `most` away."""
+    """Return the first line end at or after the character `position`, or `position` if that is over `most` away."""
     seen = 0
     for block in blocks(text):
         if seen + len(block) >= position:

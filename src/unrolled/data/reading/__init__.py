@@ -1,1 +1,1 @@
-"""Reading: where rows, images and texts come from, and the formats they come in."""
+"""Data sources and file formats of rows, images and texts."""

@@ -1,22 +1,23 @@
-"""What became of every row that was read: used, or skipped and why. Nothing is lost in silence."""
+"""Counts of the rows that were read: used, or skipped by reason. No row is lost silently."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from unrolled.data.reading.rows import BadRow
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["LISTED", "Counts", "Read", "Skipped", "accounts", "sift"]
+__all__ = ["LISTED", "Counts", "Read", "Skipped", "Table", "accounts", "sift", "skip"]
 
-LISTED = 20  # skipped rows that are kept for listing
+LISTED = 20  # skipped rows that are listed
 
 
 class Skipped(NamedTuple):
-    """A row that was not used, for listing."""
+    """One skipped row, to be listed."""
 
     line: int | None
     reason: str
@@ -29,94 +30,132 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of every row: `read` = `used` + what was skipped, by reason."""
+    """Numbers of rows: `read` = `used` + the sum of `skipped`.
+
+    Args:
+        read, used: numbers of rows.
+        skipped: number of rows by reason.
+        units: plural noun for the rows.
+    """
 
     read: int
     used: int
     skipped: Mapping[str, int]
-    what: str = "rows"
+    units: str = "rows"
 
     def __post_init__(self) -> None:
         if self.read != self.used + sum(self.skipped.values()):
             raise AssertionError(f"rows were lost: {self}")
 
     def __str__(self) -> str:
-        text = f"{self.read:,} {self.what} read = {self.used:,} used + {self.read - self.used:,} skipped"
+        text = f"{self.read:,} {self.units} read = {self.used:,} used + {self.read - self.used:,} skipped"
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.skipped.items())
         return f"{text} ({reasons})" if reasons else text
 
     def without(self, bad: Mapping[str, int]) -> Counts:
-        """Return the counts when rows that were used are skipped after all; `bad` has their number by reason."""
+        """Return the counts after some used rows are skipped; `bad` has their number by reason."""
         skipped = dict(Counter(self.skipped) + Counter(bad))
-        return Counts(self.read, self.used - sum(bad.values()), skipped, self.what)
+        return Counts(self.read, self.used - sum(bad.values()), skipped, self.units)
 
 
 class Read(Protocol):
-    """What was read, or a part of it."""
+    """Examples that were read from a source, with their counts."""
 
     @property
     def source(self) -> str:
-        """Where."""
+        """Name of the source."""
 
     @property
     def counts(self) -> Counts:
-        """How many rows were read and used."""
+        """Numbers of rows that were read, used and skipped."""
 
     @property
     def skipped(self) -> Sequence[Skipped]:
-        """The first that were not."""
+        """The first skipped rows."""
+
+
+class Table(Read, Protocol):
+    """Examples that can be selected by index; a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __len__(self) -> int: ...
+
+    def select(self, rows: Iterable[int]) -> Self:
+        """Return the examples with these indices, in this order."""
 
 
 R = TypeVar("R")
 ReadT = TypeVar("ReadT", bound=Read)
+TableT = TypeVar("TableT", bound=Table)
 T = TypeVar("T", bound=tuple[object, ...])
 
 
-def accounts(loaded: Sequence[ReadT], parts: Mapping[str, ReadT]) -> dict[str, ReadT]:
-    """Return by name all that says what became of rows: what was read, file by file, and parts that lost some later.
+def accounts(loaded: Sequence[ReadT], splits: Mapping[str, ReadT]) -> dict[str, ReadT]:
+    """Return everything that has counts to report, by name: each source, and each split that lost rows later.
 
     Args:
-        loaded: what was read. parts: what a split made of it, by name.
+        loaded: the examples of each source. splits: the splits that were made of them, by name.
     """
-    found = {one.source: one for one in loaded}
-    for name, part in parts.items():
-        if part.counts.skipped and all(part is not one for one in loaded):
-            found[f"the {name} split of {part.source}"] = part
-    return found
+    reports = {table.source: table for table in loaded}
+    for name, split in splits.items():
+        if split.counts.skipped and all(split is not table for table in loaded):
+            reports[f"the {name} split of {split.source}"] = split
+    return reports
+
+
+def skip(table: TableT, bad: Mapping[int, str], listed: Callable[[int, str], Skipped]) -> TableT:
+    """Return the examples without the bad ones, which are counted as skipped and listed.
+
+    Args:
+        table: all examples.
+        bad: the reason for each bad example, by its index.
+        listed: (index, reason) -> the entry for the list of skipped rows.
+    """
+    return replace(
+        table.select(row for row in range(len(table)) if row not in bad),
+        counts=table.counts.without(Counter(bad.values())),
+        skipped=[*table.skipped, *(listed(row, reason) for row, reason in islice(bad.items(), LISTED))],
+    )
 
 
 def sift(
     rows: Iterable[R],
-    make: Callable[[R], T | BadRow],
-    keep: Callable[[T], object],
+    parse: Callable[[R], T | BadRow],
+    append: Callable[[T], object],
     *,
     stop: bool,
     source: str,
-    what: str = "rows",
+    units: str = "rows",
 ) -> tuple[Counts, Sequence[Skipped]]:
-    """Make something of every row and keep it, or count why not; return the counts and the first that were bad.
+    """Parse all rows, append the examples, and return the counts and the first bad rows.
 
     Args:
-        rows: as they come. make: what a row is to become, or what is wrong with it. keep: takes it.
-        stop: whether a bad row is raised. source: for messages. what: rows are called.
+        rows: of the source.
+        parse: row -> example, or the bad row.
+        append: stores an example.
+        stop: whether the first bad row raises its error; otherwise bad rows are counted.
+        source: name of the source in messages.
+        units: plural noun for the rows.
 
     Raises:
-        DataError: a bad row, or nothing is left to use.
+        DataError: a bad row, or no row can be used.
     """
     used, skipped, listed = 0, Counter[str](), list[Skipped]()
     for row in rows:
-        made = make(row)
-        if not isinstance(made, BadRow):
-            keep(made)
+        example = parse(row)
+        if not isinstance(example, BadRow):
+            append(example)
             used += 1
             continue
-        if made.error and stop:
-            raise made.error
-        skipped[made.reason] += 1
-        if made.error and len(listed) < LISTED:
-            listed.append(Skipped(made.error.line, made.reason, excerpt(made.error.row or ""), made.error.unit))
-    counts = Counts(used + skipped.total(), used, dict(skipped), what)
+        reason, error = example
+        if error and stop:
+            raise error
+        skipped[reason] += 1
+        if error and len(listed) < LISTED:
+            listed.append(Skipped(error.line, reason, excerpt(error.row or ""), error.unit))
+    counts = Counts(used + skipped.total(), used, dict(skipped), units)
     if not used:
-        problem = f"none of its {what} can be used: {counts}" if counts.read else f"there are no {what}"
+        problem = f"none of its {units} can be used: {counts}" if counts.read else f"there are no {units}"
         raise DataError(problem, file=source, fix="check that the right data and the right columns were named")
     return counts, listed

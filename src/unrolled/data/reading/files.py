@@ -1,8 +1,8 @@
-"""Files as bytes: unpacked by what their name says, and UTF-8 whatever Unicode encoding their first bytes name.
+"""Files as bytes: decompressed by their extension, and converted to UTF-8 by their byte order mark.
 
-UTF-8 is the rule, with or without a byte order mark. UTF-16 and UTF-32 are read by theirs, and come out as UTF-8; what
-is no character in them comes out as MARK, which is not UTF-8 either, so that whoever checks UTF-8 line by line finds
-the very line.
+Text is UTF-8, with or without a byte order mark. UTF-16 and UTF-32 are recognised by theirs and converted to UTF-8;
+an invalid sequence becomes MARK, which is not valid UTF-8 either, so that a reader that checks UTF-8 line by line
+reports the exact line.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = [
     "UTF8",
     "Encoding",
     "encoding_of",
-    "no_room",
     "open_bytes",
     "transcoded",
     "undecodable",
     "unpacked_name",
     "unreadable",
+    "unwritable",
 ]
 
 PACKINGS: dict[str, Callable[[BinaryIO], Any]] = {
@@ -40,12 +40,12 @@ PACKINGS: dict[str, Callable[[BinaryIO], Any]] = {
     ".xz": lzma.LZMAFile,
     ".bz2": bz2.BZ2File,
 }
-UNREADABLE = (EOFError, lzma.LZMAError, zlib.error, OSError)  # what reading a file may raise
+UNREADABLE = (EOFError, lzma.LZMAError, zlib.error, OSError)  # exceptions that reading a file may raise
 BUFFER = 1 << 18  # bytes
 
 
 class Encoding(NamedTuple):
-    """A Unicode encoding: its name, Python's name for it, and how a file in it may begin."""
+    """A Unicode encoding: its name, Python's codec, and its byte order mark."""
 
     name: str
     codec: str
@@ -53,13 +53,13 @@ class Encoding(NamedTuple):
 
 
 UTF8 = Encoding("UTF-8", "utf-8", codecs.BOM_UTF8)
-MARKED = (  # in the order to ask: UTF-32 begins like UTF-16
+MARKED = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     Encoding("UTF-32", "utf-32-le", codecs.BOM_UTF32_LE),
     Encoding("UTF-32", "utf-32-be", codecs.BOM_UTF32_BE),
     Encoding("UTF-16", "utf-16-le", codecs.BOM_UTF16_LE),
     Encoding("UTF-16", "utf-16-be", codecs.BOM_UTF16_BE),
 )
-FOREIGN = (  # how a file begins that is no text
+FOREIGN = (  # first bytes of files that are not text
     (b"\x1f\x8b", "is gzip data, but its name does not end in .gz", "rename it, so that it ends in .gz"),
     (b"\xfd7zXZ\x00", "is xz data, but its name does not end in .xz", "rename it, so that it ends in .xz"),
     (b"BZh91AY&SY", "is bzip2 data, but its name does not end in .bz2", "rename it, so that it ends in .bz2"),
@@ -73,21 +73,21 @@ codecs.register_error("unrolled.mark", lambda error: (NO_CHARACTER, error.end)) 
 
 
 def unpacked_name(name: str) -> str:
-    """Return a file's name in lower case, without what says how it is packed."""
+    """Return a file's name in lower case, without the extension of its compression."""
     name = name.lower()
     return next((name.removesuffix(packing) for packing in PACKINGS if name.endswith(packing)), name)
 
 
 @contextmanager
 def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
-    """Open `path`, unpacking .gz, .xz and .bz2; `file` is its name in messages.
+    """Open `path`, decompressing .gz, .xz and .bz2; `file` is its name in messages.
 
     Raises:
-        DataError: there is no such file, it is a folder, a pipe or a device, or it may not be read.
+        DataError: the file is missing, a folder, a pipe, a device, or not readable.
     """
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():
-            problem = "is a pipe or a device, not a file: it cannot be read more than once, as data are"
+            problem = "is a pipe or a device, not a file: data are read more than once"
             raise DataError(problem, file=file, fix="send it to standard input, and name - instead")
         handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
         unpack = PACKINGS.get(path.suffix.lower())
         if unpack is None:
             yield handle
-        elif not handle.peek(1):  # which gzip would take for nothing packed
+        elif not handle.peek(1):  # gzip would accept it as a compressed empty file
             raise unreadable(EOFError("it has no bytes"), file, 0)
         else:
             with unpack(handle) as unpacked:
@@ -110,27 +110,27 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
 
 
 def unreadable(error: Exception, file: str, lines: int) -> DataError:
-    """Return what to say of one of UNREADABLE that came after so many lines."""
+    """Return the error of a failed read: one of UNREADABLE, after so many lines."""
     if isinstance(error, OSError) and error.errno is not None:
         problem, fix = f"cannot be read: {error.strerror or error}", "check the disk, or copy the file again"
         return DataError(problem, file=file, line=lines + 1, fix=fix)
-    # Unpackers read ahead, so the line at which the damage lies is not known.
+    # Decompressors read ahead, so the line of the damage is not known.
     where = f", some way after line {lines}" if lines else ""
-    problem = f"the compressed data is damaged or cut off{where}: {error}"
+    problem = f"the compressed data is damaged or truncated{where}: {error}"
     return DataError(problem, file=file, fix="fetch or compress the file again")
 
 
-def no_room(error: OSError) -> DataError:
-    """Return what to say where a temporary file cannot be written."""
-    problem = f"data cannot be kept in a temporary file: {error.strerror or error}"
-    return DataError(problem, file=tempfile.gettempdir(), fix="make room, or name another folder in TMPDIR")
+def unwritable(error: OSError) -> DataError:
+    """Return the error of a temporary file that cannot be written."""
+    problem = f"data cannot be written to a temporary file: {error.strerror or error}"
+    return DataError(problem, file=tempfile.gettempdir(), fix="free some space, or name another folder in TMPDIR")
 
 
 def encoding_of(first: bytes, file: str) -> Encoding:
-    """Return the encoding that a file's first bytes name; UTF-8 where they name none.
+    """Return the encoding that a file's first bytes mark; UTF-8 without a mark.
 
     Raises:
-        DataError: they are not the beginning of a text.
+        DataError: the first bytes are those of a binary format.
     """
     for signature, problem, fix in FOREIGN:
         if first.startswith(signature):
@@ -139,15 +139,15 @@ def encoding_of(first: bytes, file: str) -> Encoding:
 
 
 def transcoded(first: bytes, rest: BinaryIO, encoding: Encoding) -> BinaryIO:
-    """Return the text that begins with these bytes, and goes on with what `rest` reads, as UTF-8 without a mark."""
+    """Return the text of the bytes `first` followed by those of `rest`, as UTF-8 without a mark."""
     return io.BufferedReader(_Transcoded(first.removeprefix(encoding.mark), rest, encoding.codec), BUFFER)
 
 
 def undecodable(error: UnicodeDecodeError, offset: int, encoding: Encoding) -> tuple[str, str]:
-    """Return what is wrong with bytes that are not UTF-8, the first of them `offset` into a line, and what to do."""
+    """Return problem and fix for bytes that are not UTF-8, the first of them `offset` bytes into a line."""
     if encoding != UTF8:
-        problem = f"the line is not {encoding.name}, as the file's first bytes say: it holds half a character, or none"
-        return problem, "write the file anew, best as UTF-8"
+        problem = f"the line is not {encoding.name}, as the byte order mark says: it holds an unpaired surrogate or an invalid code"
+        return problem, "write the file again, preferably as UTF-8"
     byte = error.object[error.start]
     problem = f"byte 0x{byte:02x} at offset {offset} of the line is not UTF-8 ({error.reason})"
     return problem, "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (if that is what it is)"
@@ -171,9 +171,9 @@ class _Transcoded(io.RawIOBase):
             data = self._rest.read(BUFFER)
             self._ended = not data
             self._ready = self._utf8(data, final=self._ended)
-        part, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
-        buffer[: len(part)] = part
-        return len(part)
+        data, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
     def _utf8(self, data: bytes, *, final: bool = False) -> bytes:
         return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")

@@ -1,11 +1,11 @@
-"""Data sets of the Hugging Face Hub by name, with the extra `hub`: the library `datasets` fetches and keeps them.
+"""Data sets of the Hugging Face Hub by name; the library `datasets` (extra `hub`) downloads and caches them.
 
-    hub:NAME                  all its splits, which become the parts: train, validation (or valid, dev), test
+    hub:NAME                  its splits train, validation (or valid, dev) and test
     hub:NAME:CONFIG           one of its configurations
     hub:NAME:CONFIG:SPLIT     one split (`hub:NAME::SPLIT`: of its only configuration)
 
-A row has no line; it is named by its number in the split, from 1. Where a column holds numbers of named classes, the
-label is the class's name; a number that names none (−1, where labels are withheld) is no label.
+A row is located by its number in the split, from 1. In a column of class indices the label is the name of the class; an
+index without a name (−1, for labels that are withheld) is no label.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from unrolled.errors import DataError, excerpt, nearest
 __all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of"]
 
 PREFIX = "hub:"
-NAMES = {"train": ("train",), "valid": ("validation", "valid", "dev"), "test": ("test",)}  # of our parts, on the hub
+NAMES = {"train": ("train",), "valid": ("validation", "valid", "dev"), "test": ("test",)}  # their names on the hub
 
 
 class Address(NamedTuple):
-    """A data set, its configuration, one of its splits."""
+    """Address of a data set, a configuration, or a split."""
 
     name: str
     config: str | None = None
@@ -33,40 +33,40 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Return what `hub:NAME:CONFIG:SPLIT` names.
+        """Return the address that `hub:NAME:CONFIG:SPLIT` names.
 
         Raises:
-            DataError: it has no name, or too many colons.
+            DataError: the name is missing, or there are too many colons.
         """
         name, *rest = text.removeprefix(PREFIX).split(":")
         if not name or len(rest) > 2:
             raise DataError(
                 f'"{excerpt(text)}" names no data set', fix="write hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG:SPLIT"
             )
-        return cls(name, *(part or None for part in rest))
+        return cls(name, *(word or None for word in rest))
 
     def __str__(self) -> str:
         return PREFIX + ":".join([self.name, self.config or "", self.split or ""]).rstrip(":")
 
 
 def splits_of(address: Address) -> dict[str, Address]:
-    """Return the fixed splits of a data set; none, if the address is one split already.
+    """Return the addresses of a data set's fixed splits by name; empty if the address is of one split.
 
     Raises:
-        DataError: it cannot be had, or has no split to train on.
+        DataError: the data set cannot be loaded, or has no training split.
     """
     if address.split:
         return {}
     splits = _splits(address.name, address.config)
-    found = {part: next((name for name in names if name in splits), None) for part, names in NAMES.items()}
-    if found["train"] is None:
+    present = {ours: next((name for name in names if name in splits), None) for ours, names in NAMES.items()}
+    if present["train"] is None:
         have = ", ".join(f'"{excerpt(name, 40)}"' for name in splits)
         raise DataError(
             f'has no split "train"; its splits are {have}',
             file=str(address),
             fix=f"name one of them, as in {address._replace(split=next(iter(splits)))}",
         )
-    return {part: address._replace(split=name) for part, name in found.items() if name}
+    return {ours: address._replace(split=name) for ours, name in present.items() if name}
 
 
 def columns_of(address: Address) -> tuple[str, ...]:
@@ -87,17 +87,17 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
     data, file = _split(address), str(address)
     pick(data.column_names, columns, file=file)
     number = 0
-    place = Location(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
+    location = Location(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
     classes = [getattr(data.features[name], "names", None) for name in columns]
     for number, record in enumerate(data.select_columns(list(columns)), start=1):
         values = tuple(
             _class(record[name], names) if names else record[name] for name, names in zip(columns, classes, strict=True)
         )
-        yield Row(place, number, values, next((value for value in values if isinstance(value, str)), ""))
+        yield Row(location, number, values, next((value for value in values if isinstance(value, str)), ""))
 
 
 def _class(value: Any, names: Sequence[str]) -> Any:
-    """The name of a class by its number."""
+    """Return the name of a class by its index; other values as they are."""
     if not isinstance(value, int):
         return value
     return names[value] if 0 <= value < len(names) else None
@@ -118,7 +118,7 @@ def _split(address: Address) -> Any:
 
 @cache
 def _splits(name: str, config: str | None) -> Mapping[str, Any]:
-    """The data set as the library has it, fetched or found in its own cache."""
+    """Return the data set of the library by split, downloaded or from its cache."""
     file = str(Address(name, config))
     try:
         library = importlib.import_module("datasets")
@@ -129,13 +129,13 @@ def _splits(name: str, config: str | None) -> Mapping[str, Any]:
             fix="pip install 'unrolled[hub]', or name a file (CSV, TSV, JSON lines and Parquet are read without it)",
         ) from None
     try:
-        found: Mapping[str, Any] = library.load_dataset(name, config)
+        splits: Mapping[str, Any] = library.load_dataset(name, config)
     except (OSError, ValueError) as error:  # no network is a ConnectionError, no such data set a FileNotFoundError
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        message = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
-            f"cannot be had: {excerpt(said[0], 200)}",
+            f"cannot be loaded: {excerpt(message[0], 200)}",
             file=file,
-            fix="check the name, the configuration and the network; what was fetched before is found without one, in "
-            "the library's cache (HF_HOME)",
+            fix="check the name, the configuration and the network; data sets in the library's cache (HF_HOME) need no "
+            "network",
         ) from None
-    return found
+    return splits

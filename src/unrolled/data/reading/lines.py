@@ -1,7 +1,7 @@
-"""A file as physical lines of strict UTF-8, counted from 1, whatever it is packed with.
+"""Physical lines of a file in strict UTF-8, counted from 1; compressed files are decompressed.
 
-We read bytes and decode them line by line ourselves, because only so can a message name the very line and byte that
-is not UTF-8. A line ends with a line feed, with or without a carriage return before it; nothing else ends a line.
+Bytes are read and decoded line by line, because only so can a message name the exact line and byte that is not UTF-8. A
+line ends with a line feed, with or without a carriage return before it; nothing else ends a line.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from unrolled.errors import DataError
 
 __all__ = ["BLANK", "MOST_BYTES", "Lines", "open_lines"]
 
-MOST_BYTES = 100_000_000  # of one row, its line ends included; more is a wrong file, not a long row
+MOST_BYTES = 100_000_000  # of one row with its line ends; a longer row means a wrong file
 BLANK = BadRow("blank line", None)
 
 
 class Lines:
-    """The physical lines of an open file: an iterator of text with the line end still on it.
+    """Iterator over the physical lines of an open file, with their line ends.
 
-    `begin()` marks that a new row starts on the next line. Then `start` is that line's number, `raw` its text for
-    messages, `fault` the first thing wrong with the bytes of any line of the row. A faulty line is still handed out,
-    with the bytes that are not UTF-8 written as `\\xe9`, so that the borders of rows stay where they are.
+    After `begin()`, the next line starts a new row: `start` is the number of that line, `raw` its text for messages,
+    and `fault` the first fault in the bytes of any line of the row. A faulty line is still yielded, with the bytes that
+    are not UTF-8 written as `\\xe9`, so that the borders of rows do not move.
     """
 
     def __init__(self, handle: BinaryIO, file: str) -> None:
         self.file = file
-        self.number = 0  # lines handed out so far
+        self.number = 0  # lines yielded so far
         self.ended = False
         self._handle = handle
         self._encoding = UTF8
         self.begin()
 
     def begin(self) -> None:
-        """Say that the next line starts a new row."""
+        """Start a new row with the next line."""
         self.start = self.number + 1
         self.raw = ""
         self.fault: BadRow | None = None
         self._bytes = 0
 
     def rows(self) -> Iterator[str]:
-        """Yield lines for the formats in which each line is a row, without their ends."""
+        """Yield lines without their ends, for formats with one row a line."""
         self.begin()
         for text in self:
             yield text.rstrip("\r\n")
@@ -68,7 +68,7 @@ class Lines:
                 file=self.file,
                 line=self.start,
                 row=self.raw or data[:200].decode("utf-8", "backslashreplace"),
-                fix="look for a quote that is never closed, or for line ends that are missing",
+                fix="check for a quote that is never closed, or for missing line ends",
             )
         try:
             text = data.decode()
@@ -78,24 +78,26 @@ class Lines:
             self._blame(f"not {self._encoding.name}", problem, text, f"{fix}, {SKIP}")
         if "\0" in text:
             offset = data.index(b"\0")
-            problem = f"NUL character at offset {offset} of the line: no text has one"
-            self._blame("NUL character", problem, text, f"look whether the file is UTF-16 or damaged, {SKIP}")
+            problem = f"NUL character at offset {offset} of the line, which text cannot hold"
+            self._blame("NUL character", problem, text, f"check whether the file is UTF-16 or damaged, {SKIP}")
         if self.number == self.start:
             self.raw = text
             if self.number > 1 and text.startswith("\ufeff"):
                 problem = "byte order mark inside the file"
-                self._blame("byte order mark", problem, text, f"look whether files were joined, header and all, {SKIP}")
+                self._blame(
+                    "byte order mark", problem, text, f"check whether files were joined with their headers, {SKIP}"
+                )
         return text
 
-    def share(self) -> float:
-        """Return how much of the file has been read, from 0 to 1, as it is stored."""
+    def fraction_read(self) -> float:
+        """Return the fraction of the stored bytes that has been read."""
         descriptor = self._handle.fileno()
         return os.lseek(descriptor, 0, os.SEEK_CUR) / max(1, os.fstat(descriptor).st_size)
 
     def bad(
         self, reason: str, problem: str, *, column: int | None = None, fix: str = f"correct the row, {SKIP}"
     ) -> BadRow:
-        """Return what is wrong with the row that began last."""
+        """Return the current row as a bad row."""
         error = DataError(problem, file=self.file, line=self.start, column=column, row=self.raw.rstrip("\r\n"), fix=fix)
         return BadRow(reason, error)
 
@@ -121,10 +123,10 @@ class Lines:
 
 @contextmanager
 def open_lines(path: Path, file: str) -> Iterator[Lines]:
-    """Open `path`, unpacking .gz, .xz and .bz2, for reading line by line; `file` is its name in messages.
+    """Open `path`, decompressing .gz, .xz and .bz2, to read it line by line; `file` is its name in messages.
 
     Raises:
-        DataError: there is no such file, it is a folder, or it may not be read.
+        DataError: the file is missing, a folder, or not readable.
     """
     with open_bytes(path, file) as handle:
         yield Lines(handle, file)

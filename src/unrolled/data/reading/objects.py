@@ -14,7 +14,7 @@ PYTHON = "python objects"
 
 
 def kind_of(value: object) -> str:
-    """Name the type of a value that came from JSON or Python, without printing it: it may be huge."""
+    """Return the type of a JSON or Python value in words, without the value, which may be huge."""
     names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
     if isinstance(value, float):
         return f"the number {value}"
@@ -22,12 +22,12 @@ def kind_of(value: object) -> str:
 
 
 def read_objects(data: Any, columns: Sequence[str]) -> Rows:
-    """Yield rows from Python objects; where one column is wanted, its values may stand alone.
+    """Yield rows from Python objects; with one column, the objects may be its values.
 
     Raises:
         DataError: objects of another kind, a missing column, or columns of unequal length.
     """
-    place = Location(None, tuple(columns), (None,) * len(columns), "item")
+    location = Location(None, tuple(columns), (None,) * len(columns), "item")
     if isinstance(data, Mapping) or hasattr(data, "columns"):
         names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
         pick(names, columns)
@@ -36,7 +36,7 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
             raise DataError(
                 f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
                 file=PYTHON,
-                fix="give as many of one as of the other",
+                fix="give lists of equal length",
             )
         records: Iterable[Any] = zip(*values, strict=True)
     elif isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
@@ -51,11 +51,11 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
             yield record
         else:
             raw = record[0] if isinstance(record[0], str) else ""
-            yield Row(place, number, tuple(record), raw)
+            yield Row(location, number, tuple(record), raw)
 
 
 def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:
-    """Return the wanted values of one Python object."""
+    """Return the values of the columns in one Python object."""
     if isinstance(item, Mapping):
         if all(name in item for name in columns):
             return tuple(item[name] for name in columns)
@@ -67,6 +67,6 @@ def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | B
     elif isinstance(item, (tuple, list)) and len(item) == 2:
         return tuple(item[: len(columns)])
     else:
-        wanted = "a text" if len(columns) == 1 else f"a pair ({', '.join(columns)})"
-        problem, reason = f"{wanted} or a dictionary is expected, got {kind_of(item)}", "not an example"
+        expected = "a text" if len(columns) == 1 else f"a pair ({', '.join(columns)})"
+        problem, reason = f"{expected} or a dictionary is expected, got {kind_of(item)}", "not an example"
     return BadRow(reason, DataError(problem, line=number, unit="item", fix="correct the item, or skip bad rows"))

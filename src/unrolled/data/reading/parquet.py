@@ -1,6 +1,6 @@
-"""Parquet as rows: row group by row group, only the columns asked for; with the extra `parquet` (pyarrow).
+"""Rows of Parquet files, read in batches with the requested columns only; needs pyarrow (extra `parquet`).
 
-A row has no line; it is named by its number in the file, from 1.
+A row is located by its number in the file, from 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def columns_of(path: Path, file: str) -> tuple[str, ...]:
     """Return the names of a file's columns; `file` is its name in messages.
 
     Raises:
-        DataError: it cannot be opened or is not Parquet, or pyarrow is not installed.
+        DataError: the file cannot be opened or is not Parquet, or pyarrow is not installed.
     """
     with _opened(path, file) as table:
         return tuple(table.schema_arrow.names)
@@ -48,14 +48,14 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
                     fix="name a column of text or numbers, or write the nested values to columns of their own",
                 )
         number = 0
-        place = Location(
+        location = Location(
             file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
         )
         for batch in table.iter_batches(AT_ONCE, columns=list(columns)):
             for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
                 number += 1
                 shown = next((value for value in values if isinstance(value, str)), "")
-                row = Row(place, number, values, shown)
+                row = Row(location, number, values, shown)
                 broken = next((i for i, value in enumerate(values) if isinstance(value, _NotUTF8)), None)
                 if broken is None:
                     yield row
@@ -64,11 +64,11 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
 
 
 class _NotUTF8(str):
-    """What is wrong with bytes that should be text."""
+    """Description of bytes that should be UTF-8 and are not, in place of the text."""
 
 
 def _values(column: Any) -> list[Any]:
-    """The column's values as Python objects."""
+    """Return a column's values as Python objects."""
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:
@@ -84,7 +84,7 @@ def _value(scalar: Any) -> Any:
 
 @contextmanager
 def _opened(path: Path, file: str) -> Iterator[Any]:
-    """The open file; what pyarrow says against it as an error of ours."""
+    """Open a file; errors of pyarrow are raised as DataError."""
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:

@@ -1,14 +1,14 @@
-"""Files as rows, one in memory at a time: CSV, TSV and JSON lines, each also packed; Parquet in `parquet.py`.
+"""Rows of files, one in memory at a time: CSV, TSV and JSON lines, optionally compressed; Parquet in `parquet.py`.
 
-- `.csv`   comma-separated with a header, quoted as RFC 4180 says: a quoted field may hold commas and line ends,
+- `.csv`   comma-separated with a header, quoted as in RFC 4180: a quoted field may hold commas and line ends,
            and a quote in it is doubled. Read strictly by Python's `csv`.
-- `.tsv`   tab-separated with a header, as IANA registered it: no quoting at all, so a quote is a character like
+- `.tsv`   tab-separated with a header, as registered with IANA: no quoting, so a quote is a character like
            any other, and a field holds neither tab nor line end.
 - `.jsonl` `.ndjson`  one JSON object a line.
 
-A reader yields each row as a `Row`, or as a `BadRow` where it cannot be used; whoever asked decides whether that
-stops. What leaves the rest of the file without meaning is raised at once: a header that does not fit, a quote that
-is never closed, damaged compression, a row of more than 100 MB.
+A reader yields a `Row`, or a `BadRow` for a row that cannot be used; the caller decides whether that is an error. Faults
+that make the rest of the file meaningless are raised at once: a header without the columns, a quote that is never
+closed, damaged compression, a row of more than 100 MB.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) ->
     """Yield the rows of a file with the values of `columns`; `file` is its name in messages, by default the path.
 
     Raises:
-        DataError: the file cannot be opened, its format is not one we read, or its structure is broken as a whole.
+        DataError: the file cannot be opened, its format is not supported, or its structure is broken as a whole.
     """
     name, form = file or str(path), format_of(path)
     if form == "parquet":
@@ -44,10 +44,10 @@ def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) ->
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name says: "csv", "tsv", "jsonl" or "parquet".
+    """Return the format of a file by its extension: "csv", "tsv", "jsonl" or "parquet".
 
     Raises:
-        DataError: the name ends in nothing that we read.
+        DataError: the extension is not supported.
     """
     extension = Path(unpacked_name(path.name)).suffix
     if extension not in EXTENSIONS:
@@ -60,7 +60,9 @@ def format_of(path: Path) -> str:
         )
     form = EXTENSIONS[extension]
     if form == "parquet" and path.suffix.lower() in PACKINGS:
-        raise DataError("Parquet is packed inside, and cannot be read packed again", file=str(path), fix="unpack it")
+        raise DataError(
+            "Parquet is compressed internally, and cannot be read compressed again", file=str(path), fix="unpack it"
+        )
     return form
 
 
@@ -85,23 +87,23 @@ def columns_of(path: Path, *, file: str | None = None) -> tuple[str, ...]:
         return tuple(_header(records, lines)[0])
 
 
-def _read_csv(lines: Lines, wanted: Sequence[str]) -> Rows:
-    return _table(lines, _csv_fields(lines), wanted)
+def _read_csv(lines: Lines, columns: Sequence[str]) -> Rows:
+    return _table(lines, _csv_fields(lines), columns)
 
 
-def _read_tsv(lines: Lines, wanted: Sequence[str]) -> Rows:
-    return _table(lines, _tsv_fields(lines), wanted)
+def _read_tsv(lines: Lines, columns: Sequence[str]) -> Rows:
+    return _table(lines, _tsv_fields(lines), columns)
 
 
-def _read_jsonl(lines: Lines, wanted: Sequence[str]) -> Rows:
-    place = Location(lines.file, tuple(wanted), (None,) * len(wanted), share=lines.share)
+def _read_jsonl(lines: Lines, columns: Sequence[str]) -> Rows:
+    location = Location(lines.file, tuple(columns), (None,) * len(columns), fraction_read=lines.fraction_read)
     for record in _objects(lines):
         if isinstance(record, BadRow):
             yield record
             continue
-        missing = next((key for key in wanted if key not in record), None)
+        missing = next((key for key in columns if key not in record), None)
         if missing is None:
-            yield Row(place, lines.start, tuple(record[key] for key in wanted), lines.raw)
+            yield Row(location, lines.start, tuple(record[key] for key in columns), lines.raw)
         else:
             keys = ", ".join(f'"{excerpt(key, 40)}"' for key in list(record)[:20]) or "none"
             yield lines.bad("missing key", f'no key "{missing}"{nearest(missing, record)}; the keys are {keys}')
@@ -114,17 +116,17 @@ OTHER_TASKS = {".txt": "; plain text is for --task generate", ".conllu": "; CoNL
 EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
-def _table(lines: Lines, records: Iterator[list[str] | BadRow], wanted: Sequence[str]) -> Rows:
-    """Rows of a format with a header: the same number of fields in each."""
+def _table(lines: Lines, records: Iterator[list[str] | BadRow], columns: Sequence[str]) -> Rows:
+    """Yield the rows of a format with a header: each has as many fields as the header."""
     header, blanks = _header(records, lines)
-    indices = pick(header, wanted, file=lines.file, line=lines.start)
-    place = Location(lines.file, tuple(wanted), tuple(i + 1 for i in indices), share=lines.share)
+    indices = pick(header, columns, file=lines.file, line=lines.start)
+    location = Location(lines.file, tuple(columns), tuple(i + 1 for i in indices), fraction_read=lines.fraction_read)
     yield from [BLANK] * blanks
     for record in records:
         if isinstance(record, BadRow):
             yield record
         elif len(record) == len(header):
-            yield Row(place, lines.start, tuple([record[i] for i in indices]), lines.raw)
+            yield Row(location, lines.start, tuple([record[i] for i in indices]), lines.raw)
         else:
             few = len(record) < len(header)
             yield lines.bad(
@@ -135,7 +137,7 @@ def _table(lines: Lines, records: Iterator[list[str] | BadRow], wanted: Sequence
 
 
 def _header(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[str], int]:
-    """Return the first row that is not blank, and how many blank lines stand before it."""
+    """Return the first row that is not blank, and the number of blank lines before it."""
     for blanks, record in enumerate(records):
         if not isinstance(record, BadRow):
             return record, blanks
@@ -145,12 +147,12 @@ def _header(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[s
 
 
 def _empty(lines: Lines) -> DataError:
-    what = "the file is empty" if lines.number == 0 else "the file has only blank lines"
-    return DataError(what, file=lines.file, line=1, fix="check that the right file was named")
+    problem = "the file is empty" if lines.number == 0 else "the file has only blank lines"
+    return DataError(problem, file=lines.file, line=1, fix="check that the right file was named")
 
 
 def _csv_fields(lines: Lines) -> Iterator[list[str] | BadRow]:
-    # The limit is the module's own and meant against memory; `Lines` bounds a row. It is raised, never lowered.
+    # The limit is global to the module and protects memory; `Lines` bounds a row already. It is raised, never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     reader = csv.reader(lines, strict=True)
     while True:
@@ -199,7 +201,7 @@ def _objects(lines: Lines) -> Iterator[dict[str, Any] | BadRow]:
 
 
 def _line_fault(lines: Lines, text: str) -> BadRow | None:
-    """What is wrong with a line that is a row, whatever its format."""
+    """Return the fault of a line that is a row, in any format."""
     if lines.fault:
         return lines.fault
     if "\r" in text:
@@ -209,19 +211,19 @@ def _line_fault(lines: Lines, text: str) -> BadRow | None:
 
 def _bare_cr(lines: Lines) -> BadRow:
     fix = f"let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW), {SKIP}"
-    return lines.bad("bare carriage return", "a carriage return without a line feed stands in the row", fix=fix)
+    return lines.bad("bare carriage return", "the row holds a carriage return without a line feed", fix=fix)
 
 
 class _JSONError(ValueError):
-    """What JSON's grammar leaves open and we do not accept: (reason, problem)."""
+    """JSON that Python accepts and we refuse: (reason, problem)."""
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    record = dict(pairs)
+    if len(record) < len(pairs):
         doubled, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise _JSONError("duplicate key", f'the key "{excerpt(doubled, 40)}" stands there more than once')
-    return found
+        raise _JSONError("duplicate key", f'the key "{excerpt(doubled, 40)}" occurs more than once')
+    return record
 
 
 def _constant(name: str) -> Any:
@@ -239,7 +241,7 @@ def _object(lines: Lines, text: str) -> dict[str, Any] | BadRow:
             "not JSON",
             f"not JSON: {error.msg}",
             column=error.colno,
-            fix=f"write one object a line (jq -c '.[]' makes that of an array), {SKIP}",
+            fix=f"write one object a line (jq -c '.[]' converts an array), {SKIP}",
         )
     except _JSONError as fault:
         return lines.bad(*fault.args)

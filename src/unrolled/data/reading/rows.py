@@ -1,4 +1,4 @@
-"""A row of data, wherever it came from, and what a message about it needs."""
+"""Rows of any data source, with the location that messages about them need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ SKIP = "or skip bad rows with --on-bad-row skip (they are counted and listed)"
 class BadRow(NamedTuple):
     """A row that cannot be used.
 
-    `reason` is what it is counted under; `error` is the whole story, or None for a blank line, which stops nothing.
+    Args:
+        reason: the key under which it is counted.
+        error: the full message, or None for a blank line, which is never an error.
     """
 
     reason: str
@@ -23,35 +25,35 @@ class BadRow(NamedTuple):
 
 
 class Location(NamedTuple):
-    """Where the wanted values of a row stand: the same for every row of a file."""
+    """Source and columns of the requested values, the same for all rows of a file."""
 
-    file: str | None  # None where the rows are Python objects
-    names: tuple[str, ...]  # of the wanted columns or keys
-    numbers: tuple[int | None, ...]  # their column numbers, from 1; None where columns have no number
-    unit: str = "line"  # what `Row.line` counts: "line", "row" where a file has none, "item" of Python objects
-    share: Callable[[], float] | None = None  # how much of all has been read, from 0 to 1; None where nobody knows
+    file: str | None  # None for Python objects
+    names: tuple[str, ...]  # of the requested columns or keys
+    numbers: tuple[int | None, ...]  # their column numbers, from 1; None for columns without numbers
+    unit: str = "line"  # unit of `Row.line`: "line", "row" for files without lines, "item" for Python objects
+    fraction_read: Callable[[], float] | None = None  # fraction of the data read so far; None if unknown
 
 
 class Row(NamedTuple):
-    """One row: its wanted values in the order asked for, and what a message about it needs."""
+    """One row: its values in the order of the requested columns, and its location."""
 
-    place: Location
-    line: int  # the physical line on which it starts, from 1; else the row, from 1, or the Python object, from 0
-    values: tuple[Any, ...]  # text in CSV and TSV, any JSON value in JSON lines, anything from Python
+    location: Location
+    line: int  # physical line of its start, from 1; or number of the row, from 1, or of the Python object, from 0
+    values: tuple[Any, ...]  # strings in CSV and TSV, any JSON value in JSON lines, any Python value
     raw: str  # its first physical line
 
     def bad(self, reason: str, problem: str, which: int) -> BadRow:
-        """Say what is wrong with value `which` of this row."""
-        place = self.place
+        """Return this row as a bad row, because of its value with index `which`."""
+        location = self.location
         return BadRow(
             reason,
             DataError(
                 problem,
-                file=place.file,
+                file=location.file,
                 line=self.line,
-                unit=place.unit,
-                column=place.numbers[which],
-                column_name=place.names[which],
+                unit=location.unit,
+                column=location.numbers[which],
+                column_name=location.names[which],
                 row=self.raw.rstrip("\r\n"),
                 fix=f"correct the row, {SKIP}",
             ),
@@ -62,10 +64,10 @@ Rows = Iterator[Row | BadRow]
 
 
 def pick(names: Sequence[str], wanted: Sequence[str], *, file: str | None = None, line: int | None = None) -> list[int]:
-    """Return where each wanted column stands among `names`.
+    """Return the index of each wanted column in `names`.
 
     Raises:
-        DataError: a wanted column is missing or there are two of it.
+        DataError: a wanted column is missing or occurs twice.
     """
     shown = ", ".join(f'"{excerpt(name, 40)}"' for name in names[:20]) + (", …" if len(names) > 20 else "")
     for name in wanted:
@@ -74,8 +76,8 @@ def pick(names: Sequence[str], wanted: Sequence[str], *, file: str | None = None
                 f'no column "{name}"{nearest(name, names)}; the columns are {shown}',
                 file=file,
                 line=line,
-                fix="say which columns to read, with --text and --label or with --source and --target; the first row "
-                "must name the columns",
+                fix="name the columns with --text and --label or with --source and --target; the first row must be a "
+                "header",
             )
         if names.count(name) > 1:
             raise DataError(

@@ -1,35 +1,35 @@
-"""The sample data sets that come with the package: real data, small enough to train on at once.
+"""Sample data sets of the package: real data, small enough to train on at once.
 
-`sample:films` names a whole sample, `sample:films/test` one part of it. The parts are fixed, so that everyone's figures
-are about the same data.
+`sample:films` names a whole sample, `sample:films/test` one of its splits. The splits are fixed, so that results are
+comparable.
 
-Films and products are sentences with a mean human rating from −4 to 4, of which the clear ones are kept: above 0.5 is
-positive, below −0.5 negative. Their part is a column of the file.
+Films and products are sentences with a mean human rating from −4 to 4. Clear ratings only are used: above 0.5 is
+positive, below −0.5 negative. The split is a column of the file.
 
-films      10,605 sentences read, 562 neutral ones left out, 10,043 kept
+films      10,605 sentences read, 562 neutral ones left out, 10,043 used
            train 4,555 negative + 4,473 positive, valid 261 + 259, test 245 + 250; split by the text
-products   3,708 sentences read, 765 neutral ones left out, 2,943 kept
+products   3,708 sentences read, 765 neutral ones left out, 2,943 used
            train 1,018 negative + 1,535 positive, valid 152 + 85, test 48 + 105; split by the review
 
-Fashion is ten kinds of clothes as images of 28 × 28 grey pixels, the first ones of Fashion-MNIST, as many of each kind.
+Fashion is ten kinds of clothes as images of 28 × 28 grey pixels: the first images of each kind in Fashion-MNIST.
 
 fashion    train 4,500, valid 500 (both from its training split), test 1,000
 
-Shakespeare is 38 plays, one file a part, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
+Shakespeare is 38 plays, one file a split, split by play: *King Lear* and *Much Ado About Nothing* are valid, *Macbeth*
 and *Twelfth Night* test.
 
 shakespeare  4,988,764 characters, 81 different ones: train 4,498,519, valid 274,351, test 215,894
 
-Letters are words of the CMU pronouncing dictionary with their sounds: 39 phonemes, stress left out. A word may be said
-in several ways, each a row of its own, all in one part; split by the word. Verses are those of the World English Bible
-with Segond's French of 1910, up to 60 words; split by chapter, since neighbours repeat each other: chapter mod 20 = 7
+Letters are words of the CMU pronouncing dictionary with their sounds: 39 phonemes, stress left out. A word may have
+several pronunciations, each a row of its own, all in one split; split by the word. Verses are those of the World English Bible
+with Segond's French of 1910, up to 60 words; split by chapter, since neighbouring verses repeat each other: chapter mod 20 = 7
 is valid, 13 test.
 
 letters    135,166 rows read, 1,193 words with other characters than a to z and ' left out, 306 that were equal but for
-           stress; 133,667 kept: train 120,059, valid 6,846, test 6,762
-verses     31,102 read, 145 longer ones left out, 30,957 kept: train 27,952, valid 1,799, test 1,206
+           stress; 133,667 used: train 120,059, valid 6,846, test 6,762
+verses     31,102 read, 145 longer ones left out, 30,957 used: train 27,952, valid 1,799, test 1,206
 
-Tags are Turkish sentences from the web and from Wikipedia in CoNLL-U, one file a part, split by the sentence's id.
+Tags are Turkish sentences from the web and from Wikipedia in CoNLL-U, one file a split, split by the sentence's id.
 
 tags       4,851 sentences, 81,370 words: train 3,865 sentences, valid 491, test 495
 """
@@ -48,6 +48,7 @@ __all__ = ["PREFIX", "SAMPLES", "SPLITS", "Sample", "find", "image_folder", "nam
 
 PREFIX = "sample:"
 SPLITS = ("train", "valid", "test")
+SPLIT_COLUMN = "part"  # its name in the files
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
 ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"
 STEWART = "text in the public domain; this edition MIT, Sean Stewart 2019 (LICENSE-shakespeare)"
@@ -58,16 +59,16 @@ FOLDER = Path(__file__).parents[1] / "samples"
 
 
 class Sample(NamedTuple):
-    """One sample data set."""
+    """A sample data set."""
 
     name: str
     task: str
     what: str
     size: int  # rows, sentences, or characters of plain text
     licence: str
-    columns: tuple[str, ...] = ()  # that the task reads, in its order; none where there is no table
-    images: bool = False  # whether it is of images
-    settings: Mapping[str, str] = {}  # that suit it better than its task's defaults
+    columns: tuple[str, ...] = ()  # that the task reads, in its order; empty if it is not a table
+    images: bool = False  # whether it has images
+    settings: Mapping[str, str] = {}  # that override the defaults of the task
 
 
 SAMPLES = (
@@ -81,7 +82,7 @@ SAMPLES = (
     Sample(
         "letters",
         "translate",
-        "English words and how they are said, in 39 phonemes",
+        "English words and their pronunciation in 39 phonemes",
         133_667,
         CMU,
         ("word", "phonemes"),
@@ -92,41 +93,41 @@ SAMPLES = (
 
 
 def named(address: str) -> tuple[Sample, str | None]:
-    """Return the sample and the part, if any, that `sample:name` or `sample:name/part` names.
+    """Return the sample and the split, if any, that `sample:name` or `sample:name/split` names.
 
     Raises:
-        DataError: there is no such sample or part (the nearest is named).
+        DataError: the sample or split is unknown; the message gives the nearest.
     """
-    name, slash, part = address.removeprefix(PREFIX).partition("/")
+    name, slash, split = address.removeprefix(PREFIX).partition("/")
     names = [sample.name for sample in SAMPLES]
     if name not in names:
         have = ", ".join(PREFIX + known for known in names)
         raise DataError(f'there is no sample "{name}"{nearest(name, names)}', fix=f"samples are {have}")
-    if slash and part not in SPLITS:
+    if slash and split not in SPLITS:
         have = ", ".join(f"{PREFIX}{name}/{known}" for known in SPLITS)
-        raise DataError(f'sample {name} has no part "{part}"{nearest(part, SPLITS)}', fix=f"its parts are {have}")
-    return SAMPLES[names.index(name)], part or None
+        raise DataError(f'sample {name} has no split "{split}"{nearest(split, SPLITS)}', fix=f"its splits are {have}")
+    return SAMPLES[names.index(name)], split or None
 
 
 def find(address: str, task: str) -> tuple[Sample, str | None]:
-    """Return the sample and the part, if any, that an address names, for a task.
+    """Return the sample and the split, if any, that an address names, for a task.
 
     Raises:
         DataError: as `named`, or the sample serves another task.
     """
-    sample, part = named(address)
+    sample, split = named(address)
     if sample.task != task:
         ours = ", ".join(PREFIX + known.name for known in SAMPLES if known.task == task)
         raise DataError(
             f"{PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
-            fix=f"say --task {sample.task}, or take {ours}",
+            fix=f"use --task {sample.task}, or {ours}",
         )
-    return sample, part
+    return sample, split
 
 
-def split_file(name: str, part: str, extension: str) -> Path:
-    """Return the file with one part of a sample that has a file for each."""
-    return FOLDER / f"{name}.{part}{extension}.xz"
+def split_file(name: str, split: str, extension: str) -> Path:
+    """Return the file of one split, for a sample with a file for each."""
+    return FOLDER / f"{name}.{split}{extension}.xz"
 
 
 def image_folder(name: str) -> Path:
@@ -135,12 +136,12 @@ def image_folder(name: str) -> Path:
 
 
 def read_sample(address: str, columns: Sequence[str]) -> Rows:
-    """Yield the rows of a sample, or of one part of it, with the values of `columns`, and then its part.
+    """Yield the rows of a sample or of one of its splits, with the values of `columns` and the name of the split.
 
     Raises:
-        DataError: there is no such sample or part.
+        DataError: the sample or split is unknown.
     """
-    sample, part = named(address)
-    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, "part"), file=address):
-        if isinstance(row, BadRow) or part in (None, row.values[-1]):
+    sample, split = named(address)
+    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address):
+        if isinstance(row, BadRow) or split in (None, row.values[-1]):
             yield row

@@ -1,6 +1,6 @@
-"""Every way in which rows come into the house: a file, standard input, a sample, the Hugging Face Hub, Python objects.
+"""Data sources of rows: a file, standard input, a sample, the Hugging Face Hub, Python objects.
 
-Whoever needs rows asks `open_source` and knows nothing of where they come from; whoever adds a way adds it here.
+`open_source` is the only function that distinguishes them. A new kind of source is added here.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from unrolled.errors import DataError
 
 __all__ = ["NOT_REREADABLE", "DataSource", "is_file", "open_source"]
 
-NOT_REREADABLE = {  # sources that no other process can read again
-    PYTHON: "Python objects, which are not kept",
-    STDIN: "standard input, which is not kept",
-    STDIN_NAME: "standard input, which is not kept",
+NOT_REREADABLE = {  # sources that another process cannot read again
+    PYTHON: "Python objects, which are not saved",
+    STDIN: "standard input, which is not saved",
+    STDIN_NAME: "standard input, which is not saved",
 }
 
 
 class DataSource(NamedTuple):
-    """Where rows come from.
+    """A source of rows.
 
     Args:
         name: for run folders: the file's stem, the sample's name, or "data".
-        source: for records and messages: the path as given, an address, "standard input" or "python objects".
+        source: for records and messages: the path, an address, "standard input" or "python objects".
         form: the format, for reports.
-        rows: the columns' names -> the rows, with the values of these columns. May be called again, but for iterators.
-        columns: -> the names of all columns; none where they have none before rows are read.
-        unit: what rows are counted in, see `Location`.
-        fixed: whether the columns are known, whatever they are called in the settings.
-        parts: the parts it comes in, each an address of its own; empty where it is one, to be split.
+        rows: names of columns -> rows with the values of these columns. Can be called again, except for iterators.
+        columns: -> names of all columns; empty if they are not known before rows are read.
+        unit: of the lines of rows, see `Location`.
+        fixed: whether the columns are fixed, whatever their names in the settings.
+        splits: addresses of its fixed splits by name; empty if it has none.
     """
 
     name: str
@@ -47,20 +47,20 @@ class DataSource(NamedTuple):
     columns: Callable[[], tuple[str, ...]] = tuple
     unit: str = "line"
     fixed: bool = False
-    parts: Mapping[str, str] = {}
+    splits: Mapping[str, str] = {}
 
 
 def open_source(data: object, task: str) -> DataSource:
-    """Return where the rows of `data` come from; nothing is read yet, but standard input.
+    """Return the data source of `data`; only standard input is read at once.
 
     Raises:
-        DataError: a sample or a data set of the hub that is not there; standard input that nothing is connected to.
+        DataError: an unknown sample or data set of the hub; standard input that is a terminal.
     """
     if isinstance(data, str) and data.startswith(samples.PREFIX):
-        sample, part = samples.find(data, task)
+        sample, split = samples.find(data, task)
         if sample.images:
-            raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="take sample:films")
-        parts = {} if part else {name: f"{data}/{name}" for name in samples.SPLITS}
+            raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
+        splits = {} if split else {name: f"{data}/{name}" for name in samples.SPLITS}
         return DataSource(
             sample.name,
             data,
@@ -68,7 +68,7 @@ def open_source(data: object, task: str) -> DataSource:
             lambda columns: samples.read_sample(data, sample.columns[: len(columns)]),
             lambda: sample.columns,
             fixed=True,
-            parts=parts,
+            splits=splits,
         )
     if isinstance(data, str) and data.startswith(hub.PREFIX):
         address = hub.Address.parse(data)
@@ -79,7 +79,7 @@ def open_source(data: object, task: str) -> DataSource:
             lambda columns: hub.read_rows(address, columns),
             lambda: hub.columns_of(address),
             "row",
-            parts={name: str(part) for name, part in hub.splits_of(address).items()},
+            splits={name: str(split) for name, split in hub.splits_of(address).items()},
         )
     if isinstance(data, (str, os.PathLike)):
         path, source = (standard_input(), STDIN_NAME) if data == STDIN else (Path(data), str(data))
@@ -96,5 +96,5 @@ def open_source(data: object, task: str) -> DataSource:
 
 
 def is_file(source: str) -> bool:
-    """Whether a source, as it was given or recorded, is a path."""
+    """Return whether a source, as an argument or as recorded, is a path."""
     return source not in NOT_REREADABLE and not source.startswith((samples.PREFIX, hub.PREFIX))

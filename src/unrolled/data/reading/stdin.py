@@ -1,7 +1,7 @@
-"""Standard input as data: kept in a temporary file, since data are read more than once.
+"""Standard input as data: copied to a temporary file, since data are read more than once.
 
-What it is shows in its first bytes: how it is packed, whether it is Parquet; and in its first line: an object is JSON
-lines, a tab makes it TSV, else it is CSV. The temporary file's name says so, and is read like any other.
+Compression and Parquet are recognised by the first bytes; then JSON lines by an object in the first line, and TSV by a
+tab in it; otherwise it is CSV. The temporary file is named accordingly and read like any other file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from unrolled.data.reading.files import no_room
+from unrolled.data.reading.files import unwritable
 from unrolled.data.reading.lines import open_lines
 from unrolled.errors import DataError
 
@@ -26,16 +26,16 @@ SIGNATURES = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"BZh": ".bz2", b"PAR1
 
 @cache
 def standard_input(*, plain: bool = False) -> Path:
-    """Read standard input to its end, the first time that it is asked for, and return the file that holds it.
+    """Return the temporary file with standard input, which the first call reads to its end.
 
     Args:
-        plain: whether it is plain text, and not rows.
+        plain: whether it is plain text instead of rows.
 
     Raises:
-        DataError: nobody has connected anything to it, or there is no room to keep it.
+        DataError: standard input is a terminal, or the temporary file cannot be written.
     """
     if sys.stdin.isatty():
-        raise DataError("nothing comes in", file=STDIN_NAME, fix="pipe data into the command, or name a file")
+        raise DataError("no data arrives", file=STDIN_NAME, fix="pipe data into the command, or name a file")
     try:
         folder = Path(tempfile.mkdtemp(prefix="unrolled-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -43,7 +43,7 @@ def standard_input(*, plain: bool = False) -> Path:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
     except OSError as error:
-        raise no_room(error) from None
+        raise unwritable(error) from None
     with path.open("rb") as file:
         first = file.read(8)
     packing = next((suffix for signature, suffix in SIGNATURES.items() if first.startswith(signature)), "")

@@ -1,1 +1,1 @@
-"""Splits: the training, validation and test split of each kind of data."""
+"""Training, validation and test split of each kind of examples."""

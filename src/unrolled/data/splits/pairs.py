@@ -1,6 +1,6 @@
-"""Training, validation and test split of pairs, as `splits` makes them of texts: the source decides.
+"""Training, validation and test split of pairs, by source.
 
-So equal sources (but for case and spaces) stand in one part, with all their targets.
+Equal sources (except for case and spaces) are always in the same split, with all their targets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import read_splits, refuse_empty
+from unrolled.data.assign import DataSplits, read_splits, refuse_empty
 from unrolled.data.examples.pairs import TASK, PairedTexts, load_pairs
 from unrolled.data.reading.sources import open_source
 
@@ -16,34 +16,24 @@ __all__ = ["PairSplits", "split_pairs"]
 
 
 @dataclass(frozen=True)
-class PairSplits:
-    """The three parts of a data set of pairs."""
-
-    train: PairedTexts
-    valid: PairedTexts
-    test: PairedTexts  # may be empty, if no share was asked for
-    how: str  # one sentence: what the parts are and why
-    loaded: tuple[PairedTexts, ...]  # what was read, file by file: counts and bad rows before the split
-
-    def named(self) -> dict[str, PairedTexts]:
-        """Return the parts by name."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}
+class PairSplits(DataSplits[PairedTexts]):
+    """The three splits of a data set of pairs."""
 
 
 def split_pairs(data: object, config: DataConfig) -> PairSplits:
-    """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
+    """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Raises:
-        DataError: as `load_pairs`; or a part that is needed has no rows.
+        DataError: as `load_pairs`; or the validation split is empty.
     """
     data_source = open_source(data, TASK)
-    parts, loaded, how = read_splits(
+    splits = read_splits(
         config,
-        {"train": data, **data_source.parts},
+        {"train": data, **data_source.splits},
         data_source.source,
-        lambda given, train: load_pairs(given, config),
+        lambda source, train: load_pairs(source, config),
         PairedTexts.sources,
         by="source",
     )
-    refuse_empty(parts, "rows")
-    return PairSplits(parts["train"], parts["valid"], parts["test"], how, loaded)
+    refuse_empty(splits, "rows")
+    return PairSplits(**vars(splits))

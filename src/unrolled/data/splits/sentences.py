@@ -1,19 +1,19 @@
-"""Training, validation and test split of sentences, and the tags: as `splits` makes them of texts.
+"""Training, validation and test split of tagged sentences.
 
-A sample has its fixed splits; a part may be a file of its own; what is left is split off the main file, by sentence: its
-words, folded, and the seed decide, so equal sentences never stand in two parts.
+The sample has fixed splits; a split may be a file of its own; the missing ones are split off the training data by
+sentence: its words, folded, and the seed decide, so equal sentences are always in the same split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import read_splits, refuse_empty
+from unrolled.data.assign import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
-from unrolled.data.reading.counts import LISTED, Skipped
+from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.samples import PREFIX, SPLITS, find
@@ -23,70 +23,63 @@ __all__ = ["TagSplits", "split_sentences"]
 
 
 @dataclass(frozen=True)
-class TagSplits:
-    """The three parts of a data set of sentences."""
+class TagSplits(DataSplits[Sentences]):
+    """The three splits of tagged sentences.
 
-    train: Sentences
-    valid: Sentences
-    test: Sentences  # may be empty, if no share was asked for
-    labels: tuple[str, ...]  # the tags, sorted, of the training split only: tag k is class k
-    how: str  # one sentence: what the parts are and why
-    loaded: tuple[Sentences, ...]  # what was read, file by file: counts and bad sentences before the split
+    Args:
+        labels: the tags of the training split, sorted: tag k is class k.
+    """
 
-    def named(self) -> dict[str, Sentences]:
-        """Return the parts by name."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}
+    labels: tuple[str, ...]
 
 
 def split_sentences(data: object, config: DataConfig) -> TagSplits:
-    """Read `data` and the files that `config.valid` and `config.test` name, and split off what they do not give.
+    """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Raises:
-        DataError: as `load_sentences`; or a part that is needed has no sentences, the training split has one tag only,
-            or a tag of the other splits never occurs in training.
+        DataError: as `load_sentences`; or the validation split is empty, the training split has one tag only, or a tag
+            of another split does not occur in it.
     """
-    given: dict[str, object] = {"train": data}
+    sources: dict[str, object] = {"train": data}
     if isinstance(data, str) and data.startswith(PREFIX) and find(data, TASK)[1] is None:
-        given = {part: f"{data}/{part}" for part in SPLITS}
-    parts, loaded, how = read_splits(
+        sources = {name: f"{data}/{name}" for name in SPLITS}
+    splits = read_splits(
         config,
-        given,
+        sources,
         str(data),
-        lambda given, train: load_sentences(given, config),
+        lambda source, train: load_sentences(source, config),
         lambda sentences: [sentence.text for sentence in sentences.items],
         by="sentence",
     )
-    train = parts["train"]
-    labels = tuple(sorted(set(parts["train"].tags())))
-    if len(labels) < 2:
-        raise DataError(
-            f'the training split has one tag only: "{excerpt(labels[0], 40)}" ({len(parts["train"]):,} sentences); a '
-            "tagger needs two",
-            file=train.source,
-            fix="check that the column with the tags was named (--label, of CoNLL-U) and that the file holds all tags",
-        )
-    parts |= {name: _without_unknown(parts[name], name, labels, config) for name in ("valid", "test")}
-    refuse_empty(parts, "sentences")
-    return TagSplits(parts["train"], parts["valid"], parts["test"], labels, how, loaded)
+    labels = tuple(sorted(set(splits.train.tags())))
+    fix = "check the column of the tags (--label, for CoNLL-U), and that the file holds all tags"
+    refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix)
+    held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
+    found = TagSplits(**vars(splits) | held_out, labels=labels)
+    refuse_empty(found, "sentences")
+    return found
 
 
-def _without_unknown(part: Sentences, name: str, labels: Sequence[str], config: DataConfig) -> Sentences:
-    """Leave out the sentences with a tag that never occurs in training, or stop at the first, as for any bad row."""
+def _without_unknown(split: Sentences, name: str, labels: Sequence[str], config: DataConfig) -> Sentences:
+    """Return the split without sentences with a tag unknown in training; the first is an error, as any bad row."""
     known = set(labels)
-    bad = [sentence for sentence in part.items if not known.issuperset(sentence.tags or ())]
+    bad = {i: UNKNOWN_LABEL for i, sentence in enumerate(split.items) if not known.issuperset(sentence.tags or ())}
     if not bad:
-        return part
+        return split
     if config.on_bad_row == "stop":
-        tag = next(tag for tag in bad[0].tags or () if tag not in known)
+        first = split.items[next(iter(bad))]
+        tag = next(tag for tag in first.tags or () if tag not in known)
         raise DataError(
             f"{unknown_label(tag, labels)}, and this sentence is in the {name} split",
-            file=None if part.source == PYTHON else part.source,
-            line=bad[0].line_of(tag),
-            unit=part.unit,
-            row=bad[0].text,
+            file=None if split.source == PYTHON else split.source,
+            line=first.line_of(tag),
+            unit=split.unit,
+            row=first.text,
             fix=f"give more sentences with this tag, try another --split-seed, {SKIP}",
         )
-    listed = [Skipped(sentence.lines[0], UNKNOWN_LABEL, excerpt(sentence.text), part.unit) for sentence in bad[:LISTED]]
-    items = [sentence for sentence in part.items if known.issuperset(sentence.tags or ())]
-    counts = part.counts.without({UNKNOWN_LABEL: len(bad)})
-    return replace(part, items=items, counts=counts, skipped=[*part.skipped, *listed])
+
+    def listed(row: int, reason: str) -> Skipped:
+        sentence = split.items[row]
+        return Skipped(sentence.lines[0], reason, excerpt(sentence.text), split.unit)
+
+    return skip(split, bad, listed)
