@@ -76,7 +76,7 @@ class Trace(Mapping[str, Tensor]):
         about: whose they are. tensors: by name, see `names.py`.
     """
 
-    shown: ClassVar[Callable[[Trace], str] | None] = None
+    notebook_html: ClassVar[Callable[[Trace], str] | None] = None
     """What a notebook shows of a trace: a function of it that returns HTML. `unrolled.pictures` sets it."""
 
     def __init__(self, about: Header, tensors: Mapping[str, Tensor]) -> None:
@@ -105,8 +105,8 @@ class Trace(Mapping[str, Tensor]):
         return f"<Trace: {of}, model {self.about.model_name}, {len(self.about.tokens)} steps>"
 
     def _repr_html_(self) -> str:
-        shown = type(self).shown
-        return f"<pre>{html.escape(self.summary())}</pre>" if shown is None else shown(self)
+        render = type(self).notebook_html
+        return f"<pre>{html.escape(self.summary())}</pre>" if render is None else render(self)
 
     def _missing(self, name: str) -> str:
         spec = names.find(name)
