@@ -72,7 +72,7 @@ def _walk(element: ET.Element, x: float, y: float):
         yield from _walk(child, x, y)
 
 
-def _text(element: ET.Element, x: float, y: float) -> Placed:
+def _text(element: ET.Element, x: float, y: float) -> Box:
     points = float(element.get("font-size", 12))
     wide, high = UNIT * NARROW * points / 12 * columns(element.text), 0.72 * points
     before = {"start": 0.0, "middle": wide / 2, "end": wide}[element.get("text-anchor", "start")]
