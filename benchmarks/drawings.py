@@ -92,14 +92,14 @@ NETWORKS = {
         {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
-            "attention_inside": ("looking", {"step": 4}),
+            "attention_inside": ("attention-step", {"step": 4}),
         },
     ),
     "transformer": Network(
         "sample:letters", {"model": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
         {
             "transformer_heads": ("heads", {}),
-            "transformer_inside": ("looking", {"layer": "encoder.transformer.l0", "step": 0}),
+            "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
         },
     ),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What stands where in an SVG: boxes of its texts and shapes, transforms applied. For tests of pictures."""
+"""Bounding boxes of the texts and shapes of an SVG, with transforms applied, for tests of pictures."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -10,16 +10,16 @@ SVG = "{http://www.w3.org/2000/svg}"
 NARROW = 0.86  # a character's mean width, of UNIT, which counts on wide ones
 
 
-class Placed(NamedTuple):
-    """left, top, right, bottom; what: the text, or the element's tag."""
+class Box(NamedTuple):
+    """Bounding box in pixels. content: the text, or the element's tag."""
 
     left: float
     top: float
     right: float
     bottom: float
-    what: str
+    content: str
 
-    def meets(self, other: "Placed") -> bool:
+    def overlaps(self, other: "Box") -> bool:
         return (
             self.left < other.right - 0.5
             and other.left < self.right - 0.5
@@ -37,16 +37,16 @@ def size(svg: str) -> tuple[float, float]:
     return width, height
 
 
-def texts(svg: str) -> list[Placed]:
-    return [each for each in _walk(tree(svg), 0, 0) if not each.what.startswith("<")]
+def texts(svg: str) -> list[Box]:
+    return [each for each in _walk(tree(svg), 0, 0) if not each.content.startswith("<")]
 
 
-def shapes(svg: str) -> list[Placed]:
-    return [each for each in _walk(tree(svg), 0, 0) if each.what.startswith("<")]
+def shapes(svg: str) -> list[Box]:
+    return [each for each in _walk(tree(svg), 0, 0) if each.content.startswith("<")]
 
 
 def titles(svg: str) -> list[str]:
-    """What is said under the pointer, of elements that are no images."""
+    """Return the texts under the pointer, of elements other than images."""
     root = tree(svg)
     return [title.text or "" for each in root.iter() if each.tag not in (f"{SVG}svg", f"{SVG}image")
             for title in each.findall(f"{SVG}title")]  # fmt: skip
@@ -60,23 +60,23 @@ def _walk(element: ET.Element, x: float, y: float):
         yield _text(element, x, y)
     elif tag in ("rect", "image"):
         left, top = x + float(element.get("x")), y + float(element.get("y"))
-        yield Placed(left, top, left + float(element.get("width")), top + float(element.get("height")), f"<{tag}>")
+        yield Box(left, top, left + float(element.get("width")), top + float(element.get("height")), f"<{tag}>")
     elif tag == "circle":
         cx, cy, r = (float(element.get(key)) for key in ("cx", "cy", "r"))
-        yield Placed(x + cx - r, y + cy - r, x + cx + r, y + cy + r, "<circle>")
+        yield Box(x + cx - r, y + cy - r, x + cx + r, y + cy + r, "<circle>")
     elif tag == "path":
         numbers = [float(each) for each in re.findall(r"-?[\d.]+", element.get("d"))]
         xs, ys = numbers[::2], numbers[1::2]
-        yield Placed(x + min(xs), y + min(ys), x + max(xs), y + max(ys), "<path>")
+        yield Box(x + min(xs), y + min(ys), x + max(xs), y + max(ys), "<path>")
     for child in element:
         yield from _walk(child, x, y)
 
 
-def _text(element: ET.Element, x: float, y: float) -> Placed:
+def _text(element: ET.Element, x: float, y: float) -> Box:
     points = float(element.get("font-size", 12))
     wide, high = UNIT * NARROW * points / 12 * columns(element.text), 0.72 * points
     before = {"start": 0.0, "middle": wide / 2, "end": wide}[element.get("text-anchor", "start")]
     x, y = x + float(element.get("x")), y + float(element.get("y"))
     if "rotate(-90" in element.get("transform", ""):
-        return Placed(x - high, y + before - wide, x, y + before, element.text)
-    return Placed(x - before, y - high, x - before + wide, y, element.text)
+        return Box(x - high, y + before - wide, x, y + before, element.text)
+    return Box(x - before, y - high, x - before + wide, y, element.text)

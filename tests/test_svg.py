@@ -21,11 +21,11 @@ def test_a_scale_keeps_its_order_in_grey(scale):
     assert abs(light[-1] - light[0]) > 150
 
 
-def test_places_on_a_scale():
+def test_indices_on_a_scale():
     values = np.array([-9, -1, 0, 1, 9, np.nan, np.inf, -np.inf])
-    assert Scale.signed(1).places(values).tolist() == [0, 0, 128, 255, 255, 0, 255, 0]
-    assert Scale(1e-4, 1, log=True).places(np.array([0, 1e-4, 1e-2, 1])).tolist() == [0, 0, 128, 255]
-    assert Scale(3, 3).places(np.array([3.0])).tolist() == [0]
+    assert Scale.signed(1).indices(values).tolist() == [0, 0, 128, 255, 255, 0, 255, 0]
+    assert Scale(1e-4, 1, log=True).indices(np.array([0, 1e-4, 1e-2, 1])).tolist() == [0, 0, 128, 255]
+    assert Scale(3, 3).indices(np.array([3.0])).tolist() == [0]
     assert Scale(0, 1).colour(0) == "#ffffff"
     assert Scale(0, 1).ink(1) == "#ffffff"
 
@@ -46,28 +46,28 @@ def test_a_raster_is_the_matrix_as_pixels():
     lines = np.frombuffer(zlib.decompress(found[b"IDAT"]), np.uint8).reshape(2, 4)
     assert (lines[:, 0] == 0).all()
     colours = np.frombuffer(found[b"PLTE"], np.uint8).reshape(-1, 3)
-    assert (colours[lines[:, 1:]] == Scale(0, 1).palette()[Scale(0, 1).places(values)]).all()
+    assert (colours[lines[:, 1:]] == Scale(0, 1).palette()[Scale(0, 1).indices(values)]).all()
     assert svg.raster(0, 0, 1, 1, np.zeros((0, 3)), Scale(0, 1), label="") == ""
 
 
-def test_texts_are_cut_and_wrapped_by_their_columns():
-    assert svg.cut("short", 100) == "short"
-    assert svg.cut("x" * 50, 10 * UNIT) == "x" * 9 + "…"
+def test_texts_are_shortened_and_wrapped_by_their_columns():
+    assert svg.shorten("short", 100) == "short"
+    assert svg.shorten("x" * 50, 10 * UNIT) == "x" * 9 + "…"
     assert svg.columns("日本e\u0301") == 5
     lines = svg.wrapped("one two three four", 9 * UNIT)
     assert lines == ["one two", "three", "four"]
     assert "\x1b" not in svg.text(0, 0, "\x1b[0m")
 
 
-def test_drawings_stand_beside_and_above_each_other():
+def test_drawings_side_by_side_and_stacked():
     a, b = Drawing(10, 5, "<a/>"), Drawing(20, 8, "<b/>")
-    assert svg.beside([a, b], 3)[:2] == (33, 8)
-    assert svg.above([a, b], 3)[:2] == (20, 16)
-    assert re.findall(r"translate\((.*?)\)", svg.above([a, b], 3).body) == ["0 0", "0 8"]
-    assert svg.above([])[:2] == (0, 0)
+    assert svg.side_by_side([a, b], 3)[:2] == (33, 8)
+    assert svg.stack([a, b], 3)[:2] == (20, 16)
+    assert re.findall(r"translate\((.*?)\)", svg.stack([a, b], 3).body) == ["0 0", "0 8"]
+    assert svg.stack([])[:2] == (0, 0)
 
 
-def test_a_document_says_what_it_is_to_who_cannot_see_it():
+def test_a_document_has_a_title_and_a_description_for_screen_readers():
     root = ET.fromstring(
         svg.document(10, 5, [svg.dot(1, 1, 1, "#000000", name="a < b")], title="T & U", description="D")
     )

@@ -1,7 +1,7 @@
-"""SVG, written by hand: the same values give the same bytes, and nothing is needed to draw them.
+"""SVG elements as text, without dependencies: the same values give the same bytes.
 
-Texts are cut so that they fit, wide characters counted as two. Colours grow darker or lighter in one direction over the
-whole of a scale, so that they keep their order in grey print and for every kind of eye.
+Texts are shortened to fit; wide characters count as two columns. The lightness of a colour scale is monotonic, so that
+its order survives grey print and colour blindness.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ __all__ = [
     "UNIT",
     "Drawing",
     "Scale",
-    "above",
-    "beside",
     "box",
     "columns",
     "curve",
-    "cut",
     "document",
     "dot",
     "line",
     "raster",
+    "shorten",
+    "side_by_side",
+    "stack",
     "text",
     "wrapped",
 ]
 
-COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series, which differ in their dashes, too
-GREY, INK, PALE = "#808080", "#1f2328", "#d0d7de"  # on white and on black; on white; of rules
-UNIT = 7.2  # pixels, of a character of size 12 that is not wide
+COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series, which differ in their dashes too
+GREY, INK, PALE = "#808080", "#1f2328", "#d0d7de"  # text on any background; text on white; rules
+UNIT = 7.2  # pixels of a character of size 12 that is not wide
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 
 class Scale(NamedTuple):
-    """From a number to a colour.
+    """Colour scale for numbers.
 
-    low, high: the numbers at its ends; what lies beyond has the end's colour. anchors: colours, evenly spaced. log:
-    whether it is even in the logarithm; then low is above 0, and all that is below it counts as low.
+    low, high: the numbers at its ends; numbers beyond have the colour of the end. anchors: colours, evenly spaced. log:
+    whether it is logarithmic; then low is above 0, and smaller numbers count as low.
     """
 
     low: float
@@ -60,46 +60,46 @@ class Scale(NamedTuple):
     log: bool = False
 
     @classmethod
-    def signed(cls, most: float) -> Scale:
-        """From −most, dark blue, over grey to most, light yellow."""
-        return cls(-most, most, ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"))
+    def signed(cls, largest: float) -> Scale:
+        """Return a scale from −largest, dark blue, over grey to largest, light yellow."""
+        return cls(-largest, largest, ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"))
 
-    def places(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Where on the scale values are, 0 to 255."""
+    def indices(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the indices of values in the palette, 0 to 255; NaN counts as low."""
         low, high = self.low, self.high
         values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
         if self.log:
             values, low, high = np.log(np.maximum(values, low)), np.log(low), np.log(high)
-        share = (values - low) / ((high - low) or 1)
-        return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+        fraction = (values - low) / ((high - low) or 1)
+        return np.rint(np.clip(fraction, 0, 1) * 255).astype(np.uint8)
 
     def palette(self) -> NDArray[np.uint8]:
-        """Its 256 colours, (256, 3)."""
+        """Return the 256 colours of the scale, (256, 3)."""
         anchors = np.array([[int(each[i : i + 2], 16) for i in (1, 3, 5)] for each in self.anchors])
         at = np.linspace(0, len(anchors) - 1, 256)
         return np.rint([np.interp(at, range(len(anchors)), channel) for channel in anchors.T]).T.astype(np.uint8)
 
     def colour(self, value: float) -> str:
-        """The colour of one number."""
-        red, green, blue = self.palette()[self.places(np.array([value]))[0]]
+        """Return the colour of one number."""
+        red, green, blue = self.palette()[self.indices(np.array([value]))[0]]
         return f"#{red:02x}{green:02x}{blue:02x}"
 
     def ink(self, value: float) -> str:
-        """A colour that can be read on it."""
-        red, green, blue = self.palette()[self.places(np.array([value]))[0]] / 255
+        """Return a colour for text on the colour of a number, dark or white."""
+        red, green, blue = self.palette()[self.indices(np.array([value]))[0]] / 255
         return INK if 0.21 * red + 0.72 * green + 0.07 * blue > 0.45 else "#ffffff"
 
 
 class Drawing(NamedTuple):
-    """Something drawn, from (0, 0) to (width, height)."""
+    """SVG elements in the space from (0, 0) to (width, height)."""
 
     width: float
     height: float
     body: str
 
 
-def above(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
-    """One below the other."""
+def stack(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
+    """Arrange drawings one below the other."""
     y, body = 0.0, []
     for drawing in drawings:
         body.append(f'<g transform="translate(0 {_n(y)})">\n{drawing.body}\n</g>')
@@ -107,8 +107,8 @@ def above(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
     return Drawing(max((each.width for each in drawings), default=0), max(0.0, y - gap), "\n".join(body))
 
 
-def beside(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
-    """One right of the other."""
+def side_by_side(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
+    """Arrange drawings from left to right."""
     x, body = 0.0, []
     for drawing in drawings:
         body.append(f'<g transform="translate({_n(x)} 0)">\n{drawing.body}\n</g>')
@@ -119,14 +119,16 @@ def beside(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
 def document(
     width: float, height: float, body: Iterable[str], *, title: str = "", description: str = "", paper: str = ""
 ) -> str:
-    """Return the SVG of a whole picture. title, description: for who cannot see it. paper: a colour behind it."""
+    """Return the SVG of a whole picture. title, description: for screen readers. paper: the background colour."""
     role = ' role="img"' if title else ""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" '
         f'height="{_n(height)}" font-family="{FONT}" font-size="12"{role}>'
     )
     about = [
-        f"<{tag}>{escape(printable(said))}</{tag}>" for tag, said in (("title", title), ("desc", description)) if said
+        f"<{tag}>{escape(printable(words))}</{tag}>"
+        for tag, words in (("title", title), ("desc", description))
+        if words
     ]
     return "\n".join([head, *about, *([box(0, 0, width, height, paper)] if paper else []), *body, "</svg>", ""])
 
@@ -143,7 +145,7 @@ def box(
     name: str = "",
     dash: str = "",
 ) -> str:
-    """A rectangle; nothing where it has no area. name: what is said of it under the pointer."""
+    """Return a rectangle, or "" where it has no area. name: the text under the pointer."""
     if width <= 0 or height <= 0:
         return ""
     more = (f' stroke="{stroke}"' if stroke else "") + (f' rx="{_n(radius)}"' if radius else "")
@@ -154,7 +156,7 @@ def box(
 
 
 def dot(x: float, y: float, radius: float, fill: str, *, stroke: str = "none", name: str = "") -> str:
-    """A disc."""
+    """Return a disc around (x, y). name: the text under the pointer."""
     return _element(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_n(radius)}" fill="{fill}" stroke="{stroke}"', name)
 
 
@@ -168,7 +170,7 @@ def line(
     arrow: bool = False,
     name: str = "",
 ) -> str:
-    """Straight from point to point. arrow: a head at the end."""
+    """Return straight lines from point to point. arrow: whether the last one ends in an arrowhead."""
     d = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     drawn = _path(d, stroke, width, opacity, dash, name)
     if not arrow or len(points) < 2:
@@ -191,7 +193,7 @@ def curve(
     opacity: float = 1,
     name: str = "",
 ) -> str:
-    """From a point down (or up) to another, upright at both ends."""
+    """Return a curve from start to end that is vertical at both ends."""
     (x0, y0), (x1, y1) = start, end
     middle = (y0 + y1) / 2
     d = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}"
@@ -211,27 +213,28 @@ def text(
     italic: bool = False,
     turned: bool = False,
 ) -> str:
-    """Words on a base line, cut where they are wider than `most`. turned: written upwards."""
+    """Return text on a baseline. most: its maximum width in pixels. turned: whether it reads upwards."""
     style = (f' font-size="{_n(size)}"' if size != 12 else "") + (' font-weight="bold"' if bold else "")
     style += ' font-style="italic"' if italic else ""
     style += f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-    shown = escape(cut(words, most, size))
+    shown = escape(shorten(words, most, size))
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"{style}>{shown}</text>'
 
 
 def raster(
     x: float, y: float, width: float, height: float, values: NDArray[Any], scale: Scale, *, label: str, **data: object
 ) -> str:
-    """A matrix as an image, a pixel a number, drawn from (x, y) to (x + width, y + height).
+    """Return a matrix as an image with one pixel a number, drawn from (x, y) to (x + width, y + height).
 
     Args:
-        values: (rows, columns). label: what is said of it. data: attributes, `rows` becoming data-rows, for a page.
+        values: (rows, columns). label: the text under the pointer. data: attributes for a page; `rows` becomes
+            data-rows.
     """
     rows, across = values.shape
     if not rows or not across:
         return ""
     more = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items())
-    png = b64encode(_png(scale.places(values), scale.palette())).decode()
+    png = b64encode(_png(scale.indices(values), scale.palette())).decode()
     return (
         f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
         f'style="image-rendering:pixelated"{more} href="data:image/png;base64,{png}">'
@@ -239,8 +242,8 @@ def raster(
     )
 
 
-def cut(words: str, most: float, size: float = 12) -> str:
-    """Return the words, printable, and cut with … where they are wider than `most` pixels."""
+def shorten(words: str, most: float, size: float = 12) -> str:
+    """Return the words, printable, and ended by … where they are wider than `most` pixels."""
     shown, unit = printable(words[:400]), UNIT * size / 12
     if unit * columns(shown) > most:
         while shown and unit * (columns(shown) + 1) > most:
@@ -250,7 +253,7 @@ def cut(words: str, most: float, size: float = 12) -> str:
 
 
 def wrapped(words: str, most: float, size: float = 12) -> list[str]:
-    """Return the words as lines that are at most `most` pixels wide."""
+    """Return the words as lines of at most `most` pixels; a longer word has a line of its own."""
     lines, unit = [""], UNIT * size / 12
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -262,7 +265,7 @@ def wrapped(words: str, most: float, size: float = 12) -> list[str]:
 
 
 def columns(words: str) -> int:
-    """The columns that words take."""
+    """Return the number of columns that words take: two for a wide character, none for a combining one."""
     return sum(2 if east_asian_width(each) in "WF" else 0 if combining(each) else 1 for each in words)
 
 
@@ -277,20 +280,20 @@ def _element(head: str, name: str) -> str:
 
 
 def _n(value: float) -> str:
-    """A number as short as it can be said to a tenth."""
+    """Return a number with at most one digit after the point."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _png(places: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
-    """An image, (rows, columns) of places in a palette, as PNG, with the colours that are used."""
-    rows, across = places.shape
-    used, own = np.unique(places, return_inverse=True)
-    palette, places = palette[used], own.reshape(rows, across).astype(np.uint8)
+def _png(indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """Return an image as PNG, with the colours that it uses: indices (rows, columns) into a palette (256, 3)."""
+    rows, across = indices.shape
+    used, own = np.unique(indices, return_inverse=True)
+    palette, indices = palette[used], own.reshape(rows, across).astype(np.uint8)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    lines = np.pad(places, ((0, 0), (1, 0))).tobytes()  # each begins with its filter, 0
+    lines = np.pad(indices, ((0, 0), (1, 0))).tobytes()  # each line begins with its filter, 0
     head = struct.pack(">IIBBBBB", across, rows, 8, 3, 0, 0, 0)
-    parts = [(b"IHDR", head), (b"PLTE", palette.tobytes()), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    chunks = [(b"IHDR", head), (b"PLTE", palette.tobytes()), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)

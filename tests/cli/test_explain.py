@@ -1,4 +1,4 @@
-"""`unrolled explain` in a terminal and a pipe: what it says, as what, and what it refuses."""
+"""`unrolled explain` in a terminal and a pipe: its output, formats and errors."""
 
 import json
 from pathlib import Path
@@ -23,14 +23,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_label_and_what_moved_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_and_its_attribution(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", str(runs / "films"), "the film is warm"]) == 0
     lines = capsys.readouterr().out.splitlines()
     answer = small.trained("gru").decode("the film is warm")[0]
     assert lines[0] == "films: model gru, task classify"
     assert lines[1] == f"{answer.label}  {answer.probability:.3f}"
     assert lines[2].startswith("the film is warm   bits for")
-    assert lines[3].split("  ")[1:] == ["occlusion, bits", "gradient × input, nats", "gradient_norm, nats"]
+    assert lines[3].split("  ")[1:] == ["occlusion, bits", "input × gradient, nats", "gradient norm, nats"]
     rows = [line.split() for line in lines[4:]]
     assert sorted(row[0] for row in rows) == ["film", "is", "the", "warm"]
     sizes = [abs(float(row[1])) for row in rows]
@@ -41,12 +41,12 @@ def test_a_label_and_what_moved_it(runs: Path, capsys: pytest.CaptureFixture[str
     ("name", "text", "first"),
     [("text", "the film", "t"), ("tags", "the plot", "the:"), ("pairs", "abcd", None)],
 )
-def test_an_answer_a_row(name: str, text: str, first: str | None, runs: Path, capsys) -> None:
+def test_a_table_with_a_row_for_each_answer(name: str, text: str, first: str | None, runs: Path, capsys) -> None:
     assert run(["explain", str(runs / name), text]) == 0
     out = capsys.readouterr().out
     assert "surprise, bits" in out
-    assert "moved most by" in out
-    table = out[out.index("moved most by") :].splitlines()[1:]
+    assert "largest occlusion, bits" in out
+    table = out[out.index("largest occlusion, bits") :].splitlines()[1:]
     assert first is None or table[0].split()[0] == first
 
 
@@ -60,12 +60,12 @@ def test_colours_in_a_terminal_and_none_without(runs: Path, capsys, monkeypatch:
     assert "48;2" not in capsys.readouterr().out
 
 
-def test_what_a_terminal_would_obey_is_shown(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_are_escaped(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", str(runs / "films"), "the \x1b[2J film"]) == 0
     assert "\x1b[2J" not in capsys.readouterr().out
 
 
-def test_json_has_the_answers_and_what_moved_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_answers_and_their_attribution(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", str(runs / "pairs"), "abc", "--target", "CBA", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["answers"] == ["C", "B", "A", "<eos>"]
@@ -85,7 +85,7 @@ def test_a_trace_is_kept(runs: Path, tmp_path: Path) -> None:
 
 
 def test_several_runs_one_after_the_other(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["explain", str(runs / "films"), "the film", "--beside", str(runs / "elman")]) == 0
+    assert run(["explain", str(runs / "films"), "the film", "--compare-with", str(runs / "elman")]) == 0
     out = capsys.readouterr().out
     assert out.index("films: model gru") < out.index("elman: model elman")
 
@@ -95,7 +95,7 @@ def test_tokens_stand_between_spaces(runs: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["tokens"] == ["no3", ",", "warm", "film"]
 
 
-def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snapshots_of_the_training(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unrolled.train(small.pairs(), model="elman", keep="snapshots", out=tmp_path / "snapshot_updates", **small.SMALL)
     assert run(["explain", str(tmp_path / "snapshot_updates"), "the film", "--snapshots", "--fast"]) == 0
     out = capsys.readouterr().out
@@ -110,10 +110,10 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
         (["films", "the film", "--target", "b"], "--target is for runs of task translate: this run's task is classify"),
         (["films", ""], "the text is empty"),
         (["films", "the film", "--max-length", "0"], "max_length must be at least 1: got 0"),
-        (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
+        (["films", "the film", "--save", "t", "--compare-with", "elman"], "--save writes one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
         (["text", "ÿ"], "what the run has never seen"),
-        (["films", "the film", "--unit", "3"], "--unit is about one picture: say which with --picture"),
+        (["films", "the film", "--unit", "3"], "--unit needs --picture NAME"),
         (["films", "the film", "--picture", "cel"], 'there is no picture "cel" (did you mean "cell"?)'),
         (["films", "the film", "--picture", "attention"], 'picture "attention"'),
         (["films", "the film", "--picture", "cell", "--unit", "99"], "99"),
@@ -121,7 +121,7 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
         (["pairs", "abc", "--target", "ÿ"], "never seen"),
     ],
 )
-def test_what_is_refused(
+def test_wrong_arguments_are_refused(
     arguments: list[str], said: str, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(runs)
@@ -140,14 +140,14 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not capsys.readouterr().out
 
 
-def test_the_pictures_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_of_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "nowhere", "--picture", "list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(pictures.PICTURES)
 
 
 def test_all_pictures_in_one_file(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "both.html"
-    both = [str(runs / "films"), "the film is warm", "--beside", str(runs / "elman")]
+    both = [str(runs / "films"), "the film is warm", "--compare-with", str(runs / "elman")]
     assert run(["explain", *both, "--export", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
     assert "films" in text

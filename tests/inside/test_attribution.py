@@ -12,7 +12,7 @@ from torch import Tensor
 import small
 from unrolled.inside import Example
 from unrolled.inside.attribution import attribution
-from unrolled.inside.copies import sides
+from unrolled.inside.copies import input_sequences
 from unrolled.inside.observe import observe
 from unrolled.inside.trace import Header
 from unrolled.training import Run
@@ -36,14 +36,14 @@ EVERY = pytest.mark.parametrize("name", CASES)
 
 def prepared(name: str) -> tuple[Any, Example]:
     """A model in float64 that moved off its start, and an example with known answers."""
-    make, given = CASES[name]
+    make, text = CASES[name]
     run: Run = make()
     torch.manual_seed(0)
     model = copy.deepcopy(run.model).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
-    example = run.example(given)
+    example = run.example(text)
     if example.inputs.is_floating_point():
         example = replace(example, inputs=example.inputs.double())
     return model, observe(model, example, Header())[1]
@@ -52,11 +52,11 @@ def prepared(name: str) -> tuple[Any, Example]:
 def log_prob(model: Any, example: Example, changed: dict[str, Tensor]) -> Tensor:
     """ln p of every answer, (A,), with other vectors: the embeddings' hooks, one model call, nothing else."""
     handles = []
-    read = {side.prefix: side for side in sides(model, example)}
+    read = {each.prefix: each for each in input_sequences(model, example)}
 
     def say(prefix: str) -> None:
         if (vectors := changed.get(prefix)) is not None and read[prefix].embedding is not None:
-            hook = lambda part, given, said: torch.cat([vectors[None], said[:, len(vectors) :]], dim=1)  # noqa: E731
+            hook = lambda module, inputs, output: torch.cat([vectors[None], output[:, len(vectors) :]], dim=1)  # noqa: E731
             handles.append(read[prefix].embedding.register_forward_hook(hook))
 
     def done() -> None:
@@ -76,19 +76,19 @@ def log_prob(model: Any, example: Example, changed: dict[str, Tensor]) -> Tensor
 
 
 @EVERY
-def test_reach_and_gradient_by_finite_differences(name: str) -> None:
+def test_gradients_by_finite_differences(name: str) -> None:
     model, example = prepared(name)
     found = attribution(model, example)
     step = 1e-5
-    for side in sides(model, example):
+    for side in input_sequences(model, example):
         slopes = torch.empty(len(example.steps), *side.vectors.shape, dtype=torch.float64)
-        for place in torch.cartesian_prod(*(torch.arange(n) for n in side.vectors.shape)).tolist():
+        for index in torch.cartesian_prod(*(torch.arange(n) for n in side.vectors.shape)).tolist():
             ends = []
             for sign in (1, -1):
                 vectors = side.vectors.clone()
-                vectors[tuple(place)] += sign * step
+                vectors[tuple(index)] += sign * step
                 ends.append(log_prob(model, example, {side.prefix: vectors}))
-            slopes[(slice(None), *place)] = (ends[0] - ends[1]) / (2 * step)
+            slopes[(slice(None), *index)] = (ends[0] - ends[1]) / (2 * step)
         close(found[f"{side.prefix}gradient_norm"], slopes.norm(dim=2))
         close(found[f"{side.prefix}input_x_gradient"], (slopes * side.vectors).sum(dim=2))
 
@@ -98,7 +98,7 @@ def test_occlusion_by_its_definition(name: str) -> None:
     model, example = prepared(name)
     found = attribution(model, example)
     whole = log_prob(model, example, {})
-    for side in sides(model, example):
+    for side in input_sequences(model, example):
         nothing = torch.zeros_like(side.vectors[0])
         if side.embedding is not None:
             nothing = side.embedding.weight[5:].mean(dim=0).detach()
@@ -109,13 +109,13 @@ def test_occlusion_by_its_definition(name: str) -> None:
             close(found[f"{side.prefix}occlusion"][:, s], lost)
 
 
-@pytest.mark.parametrize("at_once", [1, 7])
+@pytest.mark.parametrize("max_steps", [1, 7])
 @pytest.mark.parametrize("name", ["once", "text", "pair", "tag", "one-sequence"])
-def test_chunks_change_nothing(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_change_nothing(name: str, max_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, example = prepared(name)
     whole = attribution(model, example)
-    monkeypatch.setattr("unrolled.inside.copies.AT_ONCE", at_once)
-    monkeypatch.setattr("unrolled.inside.attribution.AT_ONCE", at_once)
+    monkeypatch.setattr("unrolled.inside.copies.MAX_STEPS", max_steps)
+    monkeypatch.setattr("unrolled.inside.attribution.MAX_STEPS", max_steps)
     for key, value in attribution(model, example).items():
         close(value, whole[key])
 
@@ -125,7 +125,7 @@ def test_the_model_is_left_as_it_was() -> None:
     wanted = [parameter.requires_grad for parameter in run.model.parameters()]
     run.explain("the", gradient=True)
     assert [parameter.requires_grad for parameter in run.model.parameters()] == wanted
-    assert not any(part._forward_hooks for part in run.model.modules())
+    assert not any(module._forward_hooks for module in run.model.modules())
     assert all(parameter.grad is None for parameter in run.model.parameters())
 
 

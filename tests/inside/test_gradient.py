@@ -1,4 +1,4 @@
-"""The gradient of an answer in a hidden state, held to autograd through scalars of a loop that is written out."""
+"""Gradients with respect to hidden states, compared with autograd through a loop that is written out."""
 
 import copy
 from typing import Any
@@ -13,7 +13,7 @@ from unrolled.inside.observe import observe
 from unrolled.inside.trace import Header
 
 
-def test_it_is_the_derivative_through_all_that_a_state_does() -> None:
+def test_it_is_the_derivative_through_all_paths() -> None:
     """Two layers of a GRU, step by step by hand: each h is a leaf that is added to."""
     torch.manual_seed(0)
     run = small.text_run("gru", num_layers=2)
@@ -44,10 +44,10 @@ def test_it_is_the_derivative_through_all_that_a_state_does() -> None:
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("row", ["attention", "encoder_decoder"])
-def test_a_decoder_s_top_layer_moves_later_answers_through_its_state(row: str, num_layers: int) -> None:
+@pytest.mark.parametrize("name", ["attention", "encoder_decoder"])
+def test_a_decoder_s_top_layer_moves_later_answers_through_its_state(name: str, num_layers: int) -> None:
     torch.manual_seed(0)
-    run = small.translation_run(row, cell="lstm", num_layers=num_layers)
+    run = small.translation_run(name, cell="lstm", num_layers=num_layers)
     model = copy.deepcopy(run.model).double()
     _, example = observe(model, run.example(("abcd", "DCBA")), Header())
     found = gradient(model, example)
@@ -56,10 +56,10 @@ def test_a_decoder_s_top_layer_moves_later_answers_through_its_state(row: str, n
     begun, cut = model.encode(example.source.ids), 2
     with torch.no_grad():
         _, state = model(example.inputs[:, :cut], begun)
-    layers = state.decoder.layers if row == "attention" else state.decoder
+    layers = state.decoder.layers if name == "attention" else state.decoder
     h = layers[-1].h.clone().requires_grad_()
     layers = (*layers[:-1], layers[-1]._replace(h=h))
-    decoder = state.decoder._replace(layers=layers) if row == "attention" else layers
+    decoder = state.decoder._replace(layers=layers) if name == "attention" else layers
     logits, _ = model(example.inputs[:, cut:], state._replace(decoder=decoder))
     for a in range(cut, example.inputs.shape[1]):
         (slope,) = torch.autograd.grad(logits[0, a - cut].log_softmax(0)[example.answers[a]], h, retain_graph=True)

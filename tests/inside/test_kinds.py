@@ -1,4 +1,4 @@
-"""What the parts of a model are called, and that a cell of one's own is traced as well."""
+"""Names of a model's traced modules, and the trace of a user's own cell."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class LeakyCell(Cell[LeakyState, LeakyGates]):
         return h, LeakyState(h)
 
 
-def test_parts_are_called_by_layer_and_direction() -> None:
+def test_names_have_layer_and_direction() -> None:
     layer = Stacked(
         [
             Bidirectional(Recurrent(GRUCell(2, 3)), Recurrent(GRUCell(2, 3), reverse=True)),

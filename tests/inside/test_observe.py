@@ -1,4 +1,4 @@
-"""Every row and task, watched: answers are those of a model that nobody watches, tensors obey the formulas."""
+"""Traces of every model and task: the answers are those of an unwatched model, and the tensors obey the formulas."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +13,18 @@ from unrolled.lineage import architectures_for
 from unrolled.training import Run
 
 RUNS: dict[str, tuple[Callable[[], Run], Any]] = {}
-for _row in architectures_for("classify"):
-    RUNS[f"classify-{_row.name}"] = (lambda row=_row.name: small.trained(row, num_layers=2), "the film is no5 warm")
-    RUNS[f"image-{_row.name}"] = (lambda row=_row.name: small.image_run(row), small.pictures()[0][0])
-for _row in architectures_for("tag"):
-    RUNS[f"tag-{_row.name}"] = (lambda row=_row.name: small.tag_run(row), "the no3 plot is fine")
-for _row in architectures_for("generate"):
-    RUNS[f"generate-{_row.name}"] = (lambda row=_row.name: small.text_run(row), "the film")
-for _row in architectures_for("translate"):
-    RUNS[f"translate-{_row.name}"] = (lambda row=_row.name: small.translation_run(row), ("abcd", "DCBA"))
+for _model in architectures_for("classify"):
+    RUNS[f"classify-{_model.name}"] = (
+        lambda name=_model.name: small.trained(name, num_layers=2),
+        "the film is no5 warm",
+    )
+    RUNS[f"image-{_model.name}"] = (lambda name=_model.name: small.image_run(name), small.pictures()[0][0])
+for _model in architectures_for("tag"):
+    RUNS[f"tag-{_model.name}"] = (lambda name=_model.name: small.tag_run(name), "the no3 plot is fine")
+for _model in architectures_for("generate"):
+    RUNS[f"generate-{_model.name}"] = (lambda name=_model.name: small.text_run(name), "the film")
+for _model in architectures_for("translate"):
+    RUNS[f"translate-{_model.name}"] = (lambda name=_model.name: small.translation_run(name), ("abcd", "DCBA"))
 for _name, _own in {
     "both": {"bidirectional": True, "num_layers": 2, "cell": "lstm"},
     "dot": {"score": "dot", "cell": "elman", "bidirectional": False},
@@ -38,14 +41,14 @@ EVERY = pytest.mark.parametrize("name", RUNS)
 
 
 def explained(name: str) -> tuple[Run, Trace]:
-    make, given = RUNS[name]
+    make, text = RUNS[name]
     run = make()
-    return run, run.explain(given)
+    return run, run.explain(text)
 
 
-def untraced(run: Run, given: Any) -> torch.Tensor:
+def untraced(run: Run, text: Any) -> torch.Tensor:
     """The logits (A, V) without any watching."""
-    example = run.example(given)
+    example = run.example(text)
     with torch.inference_mode():
         state = None if example.source is None else run.model.encode(example.source.ids)
         logits, _ = run.model(example.inputs, state)
@@ -57,7 +60,7 @@ def test_watching_changes_no_bit_of_the_answer(name: str) -> None:
     run, trace = explained(name)
     logits = untraced(run, RUNS[name][1])
     assert torch.equal(trace["logits"], logits.topk(trace["logits"].shape[1]).values)
-    assert not any(part._forward_hooks for part in run.model.modules()), "a hook was left behind"
+    assert not any(module._forward_hooks for module in run.model.modules()), "a hook was left behind"
 
 
 @EVERY
@@ -102,7 +105,7 @@ def test_recurrent_layers_obey_their_equations(name: str) -> None:
 
 
 @EVERY
-def test_weights_are_what_the_scores_say_and_make_the_context(name: str) -> None:
+def test_weights_are_the_softmax_of_scores_and_make_the_context(name: str) -> None:
     _, trace = explained(name)
     for tensor in [tensor for tensor in trace if tensor.endswith("weights")]:
         base = tensor.removesuffix("weights")
@@ -111,8 +114,8 @@ def test_weights_are_what_the_scores_say_and_make_the_context(name: str) -> None
         if f"{base}value" in trace:
             close(trace[base + "context"], weights @ trace[base + "value"])
     if "attention.weights" in trace:
-        run, given = RUNS[name][0](), RUNS[name][1]
-        outputs = run.model.encode(run.example(given).source.ids).memory.outputs[0]
+        run, text = RUNS[name][0](), RUNS[name][1]
+        outputs = run.model.encode(run.example(text).source.ids).memory.outputs[0]
         close(trace["attention.context"], trace["attention.weights"] @ outputs)
 
 
@@ -123,7 +126,7 @@ def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
     block = run.model.decoder.blocks[0]
     seen = []
     with torch.no_grad():
-        handle = block.mixer.register_forward_hook(lambda part, args, returned: seen.append(returned[0]))
+        handle = block.mixer.register_forward_hook(lambda module, args, returned: seen.append(returned[0]))
         example = run.example(("abcd", "DCBA"))
         run.model(example.inputs, run.model.encode(example.source.ids))
         handle.remove()
@@ -131,7 +134,7 @@ def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
         close(seen[0][0], block.mixer.output(context))
 
 
-def test_what_a_text_is_asked_for() -> None:
+def test_the_answers_of_a_text() -> None:
     run = small.text_run("gru")
     trace = run.explain("the film")
     ids = run.tokenizer.encode(["the film"])[0]
@@ -142,7 +145,7 @@ def test_what_a_text_is_asked_for() -> None:
     assert run.explain("")["tokens"].tolist() == [BOS]
 
 
-def test_a_source_alone_is_traced_with_the_target_that_is_found() -> None:
+def test_a_source_alone_is_traced_with_its_translation() -> None:
     run = small.translation_run("attention")
     trace, answer = run.explain("abcd"), run.decode("abcd")[0]
     assert trace.about.text == answer.text
@@ -150,13 +153,13 @@ def test_a_source_alone_is_traced_with_the_target_that_is_found() -> None:
     assert trace["log_prob"].sum() == pytest.approx(answer.targets[0].log_probability, abs=1e-4) or not answer.text
 
 
-def test_words_are_asked_where_they_end() -> None:
+def test_words_are_answered_at_their_last_step() -> None:
     trace = small.tag_run("gru").explain("the plot is")
     assert [trace.about.text[:end][-1:] for _, end in trace["spans"][trace["steps"]].tolist()] == ["e", "t", "s"]
     assert trace.about.answers == tuple(w.tag for w in small.tag_run("gru").decode("the plot is")[0].words)
 
 
-def test_a_long_text_is_cut_and_says_so() -> None:
+def test_a_long_text_is_truncated_and_reported() -> None:
     trace = small.trained("gru").explain("film " * 30, max_length=7)
     assert len(trace["tokens"]) == 7
     assert trace.about.truncated == "truncated after the first 7 of 30 tokens"

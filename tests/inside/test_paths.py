@@ -1,4 +1,4 @@
-"""Path lengths are the shortest ways through a network whose every edge is listed."""
+"""Path lengths, compared with the shortest paths through a list of all edges of the network."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ def shortest(edges: Iterator[tuple[Node, Node]], begins: list[Node], ends: list[
 
 
 def stack(name: str, L: int, T: int, *, both: bool = False, reverse: bool = False) -> Iterator[tuple[Node, Node]]:
-    """A recurrent stack: layer 0 is what it reads."""
+    """A recurrent stack: layer 0 is its input."""
     for layer in range(1, L + 1):
         for t in range(T):
             yield (name, layer - 1, t), (name, layer, t)
@@ -43,8 +43,8 @@ def stack(name: str, L: int, T: int, *, both: bool = False, reverse: bool = Fals
                 yield (name, layer, t), (name, layer, t - 1)
 
 
-def lengths(run: Any, given: Any) -> tuple[dict[str, torch.Tensor], int, int, int]:
-    _, example = observe(run.model, run.example(given), Header())
+def lengths(run: Any, text: Any) -> tuple[dict[str, torch.Tensor], int, int, int]:
+    _, example = observe(run.model, run.example(text), Header())
     S = 0 if example.source is None else example.source.ids.shape[1]
     return path_length(run.model, example), run.config.model.num_layers, example.inputs.shape[1], S
 
@@ -67,10 +67,10 @@ def test_a_label_from_both_ends() -> None:
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("score", [None, "additive", "general"])
 def test_from_a_source(score: str | None, bidirectional: bool) -> None:
-    row = "encoder_decoder" if score is None else "attention"
+    name = "encoder_decoder" if score is None else "attention"
     own = {} if score is None else {"score": score}
     found, L, T, S = lengths(
-        small.translation_run(row, bidirectional=bidirectional, num_layers=3, **own), ("abcde", "EDCB")
+        small.translation_run(name, bidirectional=bidirectional, num_layers=3, **own), ("abcde", "EDCB")
     )
     top = "y" if score == "general" else "d"
 

@@ -1,4 +1,4 @@
-"""Texts as tokens with their characters: what stands at a token's span is what it says."""
+"""Texts as tokens with their characters: the span of a token covers its text."""
 
 import pytest
 
@@ -14,67 +14,67 @@ def tokenizer(kind: str, **options: object) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", ["word", "character", "bpe", "byte"])
-def test_each_token_says_what_stands_there(kind: str) -> None:
-    found = read(tokenizer(kind), TEXTS[0])
-    assert found.ids == tokenizer(kind).encode([TEXTS[0]])[0]
-    assert [TEXTS[0][a:b] for a, b in found.spans] == list(found.tokens)
+def test_the_span_of_each_token_covers_its_text(kind: str) -> None:
+    tokens = read(tokenizer(kind), TEXTS[0])
+    assert tokens.ids == tokenizer(kind).encode([TEXTS[0]])[0]
+    assert [TEXTS[0][a:b] for a, b in tokens.spans] == list(tokens.tokens)
     if kind != "word":
-        assert "".join(found.tokens) == TEXTS[0]
+        assert "".join(tokens.tokens) == TEXTS[0]
 
 
-def test_an_unknown_word_is_shown_as_it_stands_there() -> None:
-    found = read(tokenizer("word"), "The zebra")
-    assert found.ids[1] == UNK
-    assert found.tokens == ("The", "zebra")
+def test_an_unknown_word_is_shown_as_in_the_text() -> None:
+    tokens = read(tokenizer("word"), "The zebra")
+    assert tokens.ids[1] == UNK
+    assert tokens.tokens == ("The", "zebra")
 
 
-def test_a_list_of_tokens_is_cut_by_nobody_else() -> None:
-    found = read(tokenizer("word"), ["fine film", "plot"])
-    assert found.text == "fine film plot"
-    assert found.tokens == ("fine", "film", "plot")
-    assert found.spans == ((0, 4), (5, 9), (10, 14))
+def test_a_list_of_tokens_is_tokenised_one_by_one() -> None:
+    tokens = read(tokenizer("word"), ["fine film", "plot"])
+    assert tokens.text == "fine film plot"
+    assert tokens.tokens == ("fine", "film", "plot")
+    assert tokens.spans == ((0, 4), (5, 9), (10, 14))
     assert read(tokenizer("character"), ["fi", "m"]).spans == ((0, 1), (1, 2), (3, 4))
 
 
-@pytest.mark.parametrize("given", [7, ["a", 7], {"a": 1}, None])
-def test_what_is_no_text(given: object) -> None:
-    with pytest.raises(DataError, match="a text, or a list of its tokens, is expected"):
-        read(tokenizer("word"), given)
+@pytest.mark.parametrize("wrong", [7, ["a", 7], {"a": 1}, None])
+def test_other_types_are_refused(wrong: object) -> None:
+    with pytest.raises(DataError, match="expected a text or a list of its tokens"):
+        read(tokenizer("word"), wrong)
 
 
-def test_nothing_has_no_tokens() -> None:
+def test_an_empty_text_has_no_tokens() -> None:
     assert read(tokenizer("character"), "") == ("", [], (), ())
 
 
 @pytest.mark.parametrize("kind", ["word", "character", "bpe"])
-def test_words_end_where_they_end(kind: str) -> None:
-    kept = Tokenizer.train([f" {word}" for text in TEXTS for word in text.split()] * 2, kind=kind, min_frequency=1)
-    found, ends = read_words(kept, ["the", "film", "is"])
-    assert [found.text[: found.spans[end][1]] for end in ends] == ["the", "the film", "the film is"]
-    assert found.ids == [i for ids in kept.encode_words(["the", "film", "is"]) for i in ids]
+def test_the_last_step_of_each_word(kind: str) -> None:
+    learned = Tokenizer.train([f" {word}" for text in TEXTS for word in text.split()] * 2, kind=kind, min_frequency=1)
+    tokens, ends = read_words(learned, ["the", "film", "is"])
+    assert [tokens.text[: tokens.spans[end][1]] for end in ends] == ["the", "the film", "the film is"]
+    assert tokens.ids == [i for ids in learned.encode_words(["the", "film", "is"]) for i in ids]
 
 
-def test_a_whole_word_stands_for_all_of_it() -> None:
+def test_the_token_of_a_whole_word_covers_it() -> None:
     words = [f" {word}" for text in TEXTS for word in text.split()]
-    kept = Tokenizer.train(words * 3, kind="character", min_frequency=1, whole_words=5)
-    found, ends = read_words(kept, ["the", "film"])
-    assert [found.text[slice(*found.spans[end])] for end in ends] == ["the", "film"]
-    assert len(found.ids) == len(found.spans) == len(found.tokens)
+    learned = Tokenizer.train(words * 3, kind="character", min_frequency=1, whole_words=5)
+    tokens, ends = read_words(learned, ["the", "film"])
+    assert [tokens.text[slice(*tokens.spans[end])] for end in ends] == ["the", "film"]
+    assert len(tokens.ids) == len(tokens.spans) == len(tokens.tokens)
 
 
 @pytest.mark.parametrize("kind", ["word", "character", "bpe"])
-def test_what_is_written_stands_where_it_says(kind: str) -> None:
+def test_the_spans_of_generated_tokens(kind: str) -> None:
     made = tokenizer(kind)
     ids = made.encode(["the fine plot"])[0]
-    found = written(made, ids)
-    assert found.text == made.decode(ids)
-    assert [found.text[a:b].strip() for a, b in found.spans] == [token.strip() for token in found.tokens]
-    assert written(made, [BOS, *ids]).text == found.text
+    tokens = written(made, ids)
+    assert tokens.text == made.decode(ids)
+    assert [tokens.text[a:b].strip() for a, b in tokens.spans] == [token.strip() for token in tokens.tokens]
+    assert written(made, [BOS, *ids]).text == tokens.text
 
 
-def test_what_is_cut_is_said() -> None:
-    found = read(tokenizer("word"), "the fine plot")
-    assert truncate(found, 3) == (found, "")
-    short, said = truncate(found, 2)
+def test_truncation_is_reported() -> None:
+    tokens = read(tokenizer("word"), "the fine plot")
+    assert truncate(tokens, 3) == (tokens, "")
+    short, sentence = truncate(tokens, 2)
     assert short.tokens == ("the", "fine")
-    assert said == "truncated after the first 2 of 3 tokens"
+    assert sentence == "truncated after the first 2 of 3 tokens"

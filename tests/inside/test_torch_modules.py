@@ -52,15 +52,15 @@ def test_other_forms(module: nn.LSTM) -> None:
     close(unrolled.trace(module, x)["lstm.l0.h"], module(x)[0].float())
 
 
-def test_what_is_refused() -> None:
+def test_wrong_arguments_are_refused() -> None:
     module = nn.LSTM(D, H)
     with pytest.raises(ConfigError, match="proj_size"):
         unrolled.trace(nn.LSTM(D, H, proj_size=2), torch.zeros(T, D))
     with pytest.raises(ShapeError, match=r"with D=4: got \(7, 3\)"):
         unrolled.trace(module, torch.zeros(T, 3))
-    with pytest.raises(ShapeError, match="below the batch size, 3: got 3"):
+    with pytest.raises(ShapeError, match="sequence must be from 0 to 2, an index in the batch: got 3"):
         unrolled.trace(module, torch.zeros(T, B, D), sequence=3)
-    with pytest.raises(ShapeError, match="2 of them: got"):
+    with pytest.raises(ShapeError, match="hx must be 2 tensor"):
         unrolled.trace(module, torch.zeros(T, B, D), torch.zeros(1, B, H))
 
 

@@ -1,4 +1,4 @@
-"""A trace is saved and loaded whole, says what is in it, and refuses in sentences."""
+"""Saving, loading and summary of traces, and the errors of wrong names and files."""
 
 import json
 from dataclasses import replace
@@ -41,9 +41,9 @@ def test_an_unknown_name_names_the_nearest() -> None:
         made()["gru.l1.z"]
 
 
-def test_a_tensor_of_other_rows_says_which_rows_have_it() -> None:
+def test_a_tensor_of_other_models_names_these_models() -> None:
     with pytest.raises(
-        TraceError, match=r'no "attention.weights", .*: it belongs to model attention; this trace is of model'
+        TraceError, match=r'no tensor "attention.weights" .*: it belongs to model attention; this trace is of model'
     ):
         made()["attention.weights"]
     with pytest.raises(TraceError, match=r"it belongs to recurrent layers with cell lstm; this"):
@@ -55,26 +55,28 @@ def test_a_missing_name_is_a_mapping_s_key_error() -> None:
     assert made().get("attention.weights") is None
 
 
-def test_the_summary_says_name_shape_and_meaning() -> None:
+def test_the_summary_has_name_shape_and_meaning() -> None:
     lines = made().summary().splitlines()
     assert "3 tensors of films-gru-1" in lines[0]
     assert " ".join(lines[2].split()) == "gru.l0.z T×H 2×3 update gate, keeps at 1, writes at 0"
 
 
-def test_a_notebook_shows_the_pictures_or_what_is_in_it() -> None:
+def test_a_notebook_shows_the_pictures_or_the_summary() -> None:
     assert "<pre>&lt;Trace: 3 tensors" in made()._repr_html_()
     shown = small.trained("gru").explain("the film")._repr_html_()
     assert shown.startswith('<iframe srcdoc="&lt;!')
     assert shown.count('"') == shown.count('srcdoc="') + 7  # nothing of the page ends the attribute
 
 
-def test_a_trace_of_another_format_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Trace(replace(ABOUT, format_version=1), made()).save(tmp_path / "t")
-    with pytest.raises(CheckpointError, match="format_version 1, and this unrolled reads 2: trace again"):
+    with pytest.raises(
+        CheckpointError, match="format_version 1; this version of unrolled reads 2: trace the run again"
+    ):
         Trace.load(tmp_path / "t")
 
 
-def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "noise").write_bytes(b"no trace at all")
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "other")
     safetensors.torch.save_file(
@@ -83,7 +85,7 @@ def test_what_is_no_trace_is_refused(tmp_path: Path) -> None:
         {"trace": json.dumps({"format_version": trace.FORMAT_VERSION}), "names": "[]"},
     )
     for name in ("noise", "other", "fields"):
-        with pytest.raises(CheckpointError, match="no trace"):
+        with pytest.raises(CheckpointError, match="is not a trace"):
             Trace.load(tmp_path / name)
     with pytest.raises(CheckpointError, match="cannot be read"):
         Trace.load(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Watching notes every call with its arguments by name, phase by phase, and leaves nothing behind."""
+"""Watching records every call with its arguments by name, phase by phase, and removes its hooks."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from unrolled.inside.watch import watching
 from unrolled.layers import Recurrent
 
 
-def test_calls_are_noted_in_their_phases() -> None:
+def test_calls_are_recorded_in_their_phases() -> None:
     layer = Recurrent(GRUCell(2, 3))
     x, state = torch.randn(1, 4, 2), GRUCell.State(torch.randn(1, 3))
     with watching([layer]) as notes:
@@ -18,18 +18,18 @@ def test_calls_are_noted_in_their_phases() -> None:
         notes.phase = "decoder."
         layer(x)
         layer(x, None)
-    (first,) = notes.of("encoder.", layer)
+    (first,) = notes.calls("encoder.", layer)
     assert first.given["x"] is x
     assert first.given["state"] is state
     assert first.given["lengths"] is None
     assert first.returned[0] is y
-    assert len(notes.of("decoder.", layer)) == 2
-    assert notes.of("", layer) == []
+    assert len(notes.calls("decoder.", layer)) == 2
+    assert notes.calls("", layer) == []
     assert [(phase, len(calls)) for phase, _, calls in notes] == [("encoder.", 1), ("decoder.", 2)]
 
 
 def test_no_hook_is_left_behind_by_an_error() -> None:
-    part = nn.Linear(2, 2)
-    with pytest.raises(RuntimeError), watching([part]):
-        part(torch.zeros(1, 3))
-    assert not part._forward_hooks
+    module = nn.Linear(2, 2)
+    with pytest.raises(RuntimeError), watching([module]):
+        module(torch.zeros(1, 3))
+    assert not module._forward_hooks

@@ -23,7 +23,7 @@ def test_ticks_are_round(axis, ticks):
 def test_curves_differ_without_colour_and_stay_inside():
     x = np.arange(5)
     series = [Series(f"curve {i}", x, x * 0.1 * i, f"c{i}[{{}}]") for i in range(8)]
-    drawing = chart(series, Axis("steps", 0, 4), Axis("share", 0, 1), (360, 240))
+    drawing = chart(series, Axis("steps", 0, 4), Axis("fraction", 0, 1), (360, 240))
     page = svg.document(*drawing[:2], [drawing.body])
     for each in [*drawn.texts(page), *drawn.shapes(page)]:
         assert -0.5 <= each.left <= each.right <= 360.5, each
@@ -34,4 +34,4 @@ def test_curves_differ_without_colour_and_stay_inside():
 
 def test_what_lies_below_a_log_axis_stands_on_its_floor():
     axis = Axis("", 1e-3, 1, log=True)
-    assert axis.share(np.array([0, 1e-9, 1e-3, 1])).tolist() == [0, 0, 0, 1]
+    assert axis.fraction(np.array([0, 1e-9, 1e-3, 1])).tolist() == [0, 0, 0, 1]

@@ -1,4 +1,4 @@
-"""Every picture of every kind of run, at 5 and at 200 tokens: all inside, no words on words, numbers named."""
+"""Every picture of every kind of run, at 5 and at 200 tokens: nothing outside, no overlapping words, right numbers."""
 
 import random
 import re
@@ -13,7 +13,7 @@ import small
 from unrolled.errors import ConfigError, TraceError
 from unrolled.inside import Trace
 from unrolled.inside.trace import Header
-from unrolled.pictures import PICTURES, draw, shown_by
+from unrolled.pictures import PICTURES, available, draw
 
 WORDS = small.FILLER + small.GOOD + small.BAD
 
@@ -54,7 +54,7 @@ def traced(name: str, T: int) -> Trace:
     return MADE[name](T)
 
 
-CASES = [(name, kind, T) for T in (5, 200) for name in MADE for kind in shown_by([traced(name, 5)])]
+CASES = [(name, kind, T) for T in (5, 200) for name in MADE for kind in available([traced(name, 5)])]
 
 
 def check(svg: str) -> None:
@@ -68,11 +68,11 @@ def check(svg: str) -> None:
         for other in words[i + 1 :]:
             if other.top >= each.bottom:
                 break
-            assert not each.meets(other), (each, other)
+            assert not each.overlaps(other), (each, other)
 
 
 @pytest.mark.parametrize(("name", "kind", "T"), CASES, ids=lambda value: str(value))
-def test_all_is_inside_and_no_words_stand_on_words(name: str, kind: str, T: int) -> None:
+def test_nothing_is_outside_and_no_words_overlap(name: str, kind: str, T: int) -> None:
     svg = draw(kind, [traced(name, T)])
     check(svg)
     assert svg == draw(kind, [traced(name, T)]), "the same trace gives the same bytes"
@@ -84,9 +84,9 @@ def test_several_traces_share_a_picture(kind: str) -> None:
     many = [traced(name, 5) for name in MADE]
     svg = draw(kind, many)
     check(svg)
-    fit = [trace for trace in many if PICTURES[kind].shows(trace)]
-    said = " ".join(text.what for text in drawn.texts(svg))
-    assert len(fit) < 2 or all(trace.about.model_name in said for trace in fit)
+    fit = [trace for trace in many if PICTURES[kind].can_draw(trace)]
+    texts = " ".join(text.content for text in drawn.texts(svg))
+    assert len(fit) < 2 or all(trace.about.model_name in texts for trace in fit)
 
 
 def test_every_picture_is_drawn_of_some_run() -> None:
@@ -95,8 +95,8 @@ def test_every_picture_is_drawn_of_some_run() -> None:
 
 def test_the_documents_name_every_picture() -> None:
     page = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z]+)` \| (.*) \|$", page, re.M)[: len(PICTURES)] == [
-        (name, picture.what) for name, picture in PICTURES.items()
+    assert re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", page, re.M)[: len(PICTURES)] == [
+        (name, picture.summary) for name, picture in PICTURES.items()
     ]
 
 
@@ -104,29 +104,29 @@ ELEMENT = re.compile(r"(exp |−)?([a-z_0-9.]+)\[([\d,]+)\] = (.+)")
 
 
 @pytest.mark.parametrize(("name", "kind"), sorted({(name, kind) for name, kind, _ in CASES}))
-def test_what_is_said_under_the_pointer_is_so(name: str, kind: str) -> None:
+def test_numbers_under_the_pointer_are_those_of_the_trace(name: str, kind: str) -> None:
     trace, checked = traced(name, 5), 0
     for title in drawn.titles(draw(kind, [trace])):
-        if found := ELEMENT.fullmatch(title):
-            change, tensor, index, said = found.groups()
+        if match := ELEMENT.fullmatch(title):
+            change, tensor, index, shown = match.groups()
             value = trace[tensor][tuple(map(int, index.split(",")))]
             value = {"exp ": value.exp(), "−": -value}.get(change, value)
-            assert float(said.replace("−", "-")) == pytest.approx(float(value), rel=0.06, abs=6e-4), title
+            assert float(shown.replace("−", "-")) == pytest.approx(float(value), rel=0.06, abs=6e-4), title
             checked += 1
     assert checked or kind in ("attention", "heads", "attribution", "network", "gates", "gradient"), "matrices alone"
 
 
-def test_a_caption_says_of_which_run_and_what_was_left_out() -> None:
+def test_a_caption_names_the_run_and_the_truncation() -> None:
     trace = traced("lstm", 5)
     header = Header(
         **{**vars(trace.about), "run": "films-lstm-1", "truncated": "truncated after the first 5 of 9 tokens"}
     )
-    said = " ".join(text.what for text in drawn.texts(draw("gates", [Trace(header, trace)])))
-    for part in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens", "without unit"):
-        assert part in said
+    texts = " ".join(text.content for text in drawn.texts(draw("gates", [Trace(header, trace)])))
+    for words in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens", "without unit"):
+        assert words in texts
 
 
-def test_what_is_asked_for_is_drawn() -> None:
+def test_the_request_is_drawn() -> None:
     trace = traced("lstm", 5)
     assert "lstm.l0, step 2" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
     assert "lstm.l0.f[2,3]" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
@@ -136,26 +136,27 @@ def test_what_is_asked_for_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "asked", "said"),
+    ("kind", "request_", "message"),
     [
         ("cel", {}, 'no picture "cel" (did you mean "cell"?)'),
-        ("cell", {"unit": 5}, "unit 5 is not there: there are 5, from 0 to 4"),
-        ("cell", {"step": 9}, "step 9 is not there: there are 5"),
+        ("cell", {"unit": 5}, "unit 5 does not exist: there are 5, from 0 to 4"),
+        ("cell", {"step": 9}, "step 9 does not exist: there are 5"),
         ("cell", {"layer": "lstm.l7"}, 'layer "lstm.l7" is not there'),
         ("cell", {"gate": "z"}, 'there is no gate "z" in this cell: lstm has f, i, g, o'),
     ],
 )
-def test_what_is_not_there_is_said(kind: str, asked: dict, said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)):
-        draw(kind, [traced("lstm", 5)], **asked)
+def test_a_request_that_does_not_exist_is_refused(kind: str, request_: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        draw(kind, [traced("lstm", 5)], **request_)
 
 
-def test_a_trace_without_it_says_what_can_be_drawn() -> None:
+def test_a_trace_without_the_tensors_lists_the_available_pictures() -> None:
     with pytest.raises(
-        TraceError, match=r'"attention" .* has nothing to draw of lstm; pictures of it are: network, text'
+        TraceError,
+        match=r'"attention" .* cannot be drawn from a trace of model lstm; available pictures: network, text',
     ):
         draw("attention", [traced("lstm", 5)])
-    with pytest.raises(TraceError, match="of no trace"):
+    with pytest.raises(TraceError, match="needs a trace: got none"):
         draw("cell", [])
 
 

@@ -22,7 +22,7 @@ def test_the_mean_of_all_pairs_at_a_distance():
 
 def test_a_panel_a_run_and_a_curve_an_update():
     svg = draw("gradient", [trace(1), trace(1000), trace(None), trace(None, "gru")])
-    said = [text.what for text in drawn.texts(svg)]
+    texts = [text.content for text in drawn.texts(svg)]
     for words in ("elman", "gru", "update 1", "update 1,000", "at the end"):
-        assert words in said
+        assert words in texts
     assert "mean of elman.l0.gradient, 3 steps back = 0.50" in drawn.titles(svg)

@@ -19,13 +19,13 @@ def result(figure, values):
 
 def test_a_curve_a_run_on_the_same_axes():
     svg = score_by_length({"one": result("accuracy", [0.9, 0.5]), "two": result("accuracy", [0.8, 0.7, 0.6])})
-    said = [text.what for text in drawn.texts(svg)]
-    assert {"one", "two", "accuracy, share of 1", "length in tokens"} <= set(said)
+    words = [text.content for text in drawn.texts(svg)]
+    assert {"one", "two", "accuracy, 0 to 1", "length in tokens"} <= set(words)
     assert {"one at 2.0 tokens = 0.90", "two at 12.0 tokens = 0.60"} <= set(drawn.titles(svg))
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ConfigError, match="no result at all has none"):
+    with pytest.raises(ConfigError, match="got no result"):
         score_by_length({})
     with pytest.raises(ConfigError, match="two has none"):
         score_by_length({"one": result("accuracy", [1]), "two": SimpleNamespace()})

@@ -4,38 +4,38 @@ import torch
 
 from unrolled.inside import Trace
 from unrolled.inside.trace import Header
-from unrolled.pictures.matrix import Shown, every, key, number
+from unrolled.pictures.matrix import View, fingerprint, label_interval, number
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(0.934, "0.93"), (-1.2, "−1.20"), (0, "0"), (12.34, "12.3"), (123.4, "123"), (3e-5, "3e−5"), (0.0123, "0.012"),
      (float("-inf"), "−∞"), (float("nan"), "nan"), (2e7, "2e7"), (4.0, "4")],
 )  # fmt: skip
-def test_a_number_in_three_figures(value, said):
-    assert number(value) == said
+def test_a_number_in_three_figures(value, text):
+    assert number(value) == text
 
 
 def test_what_is_shown_is_what_is_there():
     values = torch.arange(24.0).view(2, 3, 4)
     trace = Trace(Header(), {"transformer.l0.weights": values, "lstm.l0.f": values[0]})
-    some = Shown(trace, "transformer.l0.weights", [0, 2], [1, 2, 3], lead=(1,))
+    some = View(trace, "transformer.l0.weights", [0, 2], [1, 2, 3], lead=(1,))
     assert some.values().tolist() == [[13, 14, 15], [21, 22, 23]]
     assert some.data()["rows"] == "0,2"
     assert some.data()["columns"] == "1-3"
-    turned = Shown(trace, "lstm.l0.f", [3, 0], [0, 1], turned=True)
+    turned = View(trace, "lstm.l0.f", [3, 0], [0, 1], turned=True)
     assert turned.values().tolist() == [[3, 7], [0, 4]]
     assert turned.data()["order"] == "column,row"
 
 
 def test_traces_are_told_apart():
     one, other = (Trace(Header(run="r"), {"log_prob": torch.tensor([value])}) for value in (0.5, 0.6))
-    assert key(one) != key(other)
-    assert key(one) == key(Trace(Header(run="r"), {"log_prob": torch.tensor([0.5])}))
-    assert key(one) != key(Trace(Header(run="s"), {"log_prob": torch.tensor([0.5])}))
+    assert fingerprint(one) != fingerprint(other)
+    assert fingerprint(one) == fingerprint(Trace(Header(run="r"), {"log_prob": torch.tensor([0.5])}))
+    assert fingerprint(one) != fingerprint(Trace(Header(run="s"), {"log_prob": torch.tensor([0.5])}))
 
 
 def test_names_are_left_out_evenly():
-    assert [every(200, 3.8, needs) for needs in (3, 14, 36)] == [1, 5, 10]
-    assert every(1, 0.1, 36) >= 1
-    assert np.isfinite(every(10**5, 0.01, 36))
+    assert [label_interval(200, 3.8, needs) for needs in (3, 14, 36)] == [1, 5, 10]
+    assert label_interval(1, 0.1, 36) >= 1
+    assert np.isfinite(label_interval(10**5, 0.01, 36))

@@ -12,7 +12,7 @@ import small
 from unrolled.errors import ConfigError
 from unrolled.inside import Trace
 from unrolled.inside.trace import Header
-from unrolled.pictures import page, shown_by
+from unrolled.pictures import available, page
 from unrolled.pictures import page as page_function
 from unrolled.pictures.page import STRONGEST
 
@@ -50,7 +50,7 @@ def test_every_number_under_the_pointer_is_the_traces():
 def test_it_holds_every_picture_and_needs_no_network():
     traces = [small.trained("lstm").explain("a fine film"), small.trained("gru").explain("a fine film")]
     text = page(traces)
-    for name in shown_by(traces):
+    for name in available(traces):
         assert f'<section id="{name}">' in text
         assert f'href="#{name}"' in text
     assert text == page(traces)
@@ -79,16 +79,16 @@ def wide(T, H, layers):
 
 def test_three_megabytes_hold_700000_numbers():
     text = page([wide(200, 285, 2)])  # 684,000 of the gates and states alone
-    assert "strongest units" not in text
+    assert "units of each layer that vary most" not in text
     assert len(text.encode()) <= 3_000_000
 
 
 def test_of_more_the_strongest_units_are_drawn_and_the_page_says_so():
     text = page([wide(200, 320, 2)])
-    assert f"of each layer the {STRONGEST} strongest units are drawn" in text
+    assert f"Only the {STRONGEST} units of each layer that vary most are drawn" in text
     rows = {len(listed(own["rows"])) for own, _, _ in stored(text) if own["tensor"].endswith(".f")}
     assert rows == {STRONGEST}
-    assert f"Of 320 units the {STRONGEST}" in text
+    assert f"Of 320 units, the {STRONGEST}" in text
 
 
 def test_many_pairs_of_tokens_make_it_large_and_it_says_so():
@@ -98,8 +98,8 @@ def test_many_pairs_of_tokens_make_it_large_and_it_says_so():
     text = page(
         [Trace(Header(run="wide", model_name="transformer", tokens=("word",) * 500, answers=("pos",)), tensors)]
     )
-    assert "750,000 numbers stand in it, most of them in matrices of all pairs of tokens" in text
-    assert "strongest units" not in text
+    assert "it holds 750,000 numbers, most of them in matrices of all pairs of tokens" in text
+    assert "units of each layer that vary most" not in text
 
 
 def test_weights_as_they_were_in_training_make_the_gradient_alone():
@@ -112,9 +112,9 @@ def test_weights_as_they_were_in_training_make_the_gradient_alone():
 
 
 def test_nothing_to_draw_is_refused():
-    with pytest.raises(ConfigError, match="got no trace"):
+    with pytest.raises(ConfigError, match="got none"):
         page_function([])
-    with pytest.raises(ConfigError, match="got none such"):
+    with pytest.raises(ConfigError, match="got traces without"):
         page_function([Trace(Header(), {})])
 
 

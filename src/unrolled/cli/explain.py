@@ -1,4 +1,4 @@
-"""`unrolled explain`: what a trained network does with an input."""
+"""`unrolled explain`: the influence of each token on an answer, and every gate, state and weight."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
     text: Annotated[str | None, Parameter(allow_leading_hyphen=False)] = None,
     /,
     *,
-    beside: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    compare_with: Annotated[list[Path] | None, Parameter(negative="")] = None,
     target: str | None = None,
     tokens: Switch = False,
     max_length: int | None = None,
@@ -45,7 +45,7 @@ def command(
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
     gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
 ) -> None:
-    """Look inside: which words moved the answer, and every gate, state and weight on the way to it.
+    """Explain an answer: the influence of each token on it, and every gate, state and attention weight.
 
     unrolled explain runs/films-gru-1 "not a dull moment"
 
@@ -53,92 +53,93 @@ def command(
 
     unrolled explain runs/films-lstm-1 "not a dull moment" --picture cell --unit 37 --step 2 > cell.svg
 
-    unrolled explain runs/films-gru-1 "not a dull moment" --beside runs/films-elman-1 --export both.html
+    unrolled explain runs/films-gru-1 "not a dull moment" --compare-with runs/films-elman-1 --export both.html
 
     unrolled explain runs/letters-attention-1 bahdanau --picture attention --out attention.svg
 
     unrolled explain runs/digits-lstm-1 three.png
 
-    The words of the answer's line are coloured by the bits that each gave to the answer, or, where a text is continued,
-    by how surprising each was. Without a text, standard input is read, all of it.
+    The text is printed with a colour for each token: the bits of log-probability that it gave to the answer or, for
+    tasks generate and translate, the surprise of each token. Without a text argument, all of standard input is read.
 
     Parameters
     ----------
     run
         Folder of a run.
     text
-        Text, sentence, source, or image file; of a run of task generate the text whose tokens it predicts.
-    beside
-        Folder of another run that reads the same, as often as you like: the same pictures side by side, on the same
-        axes.
+        Text, sentence, source of a translation, or image file; for task generate, the text whose tokens are predicted.
+    compare_with
+        Folder of another run that reads the same input: both are drawn next to each other, on the same axes. May be
+        repeated.
     target
-        With a run of task translate: the target to look at. [default: what the run itself writes]
+        Target of the translation, for a run of task translate. [default: the run's own translation]
     tokens
-        Take what stands between spaces as one token each.
+        Treat each word between spaces as one token.
     max_length
-        Most tokens to read; what is left out is said. [default: 512]
+        Maximum number of tokens to read; the output says how many were left out. [default: 512]
     fast
-        Gates, states and weights only: without what moved the answer, which takes most of the time.
+        Trace gates, states and weights only; attribution, which takes most of the time, is left out.
     gradient
-        With the gradient of each answer in the state of each earlier step.
+        Compute the gradient of each answer with respect to the state at each earlier step.
     snapshots
-        With what the network did in training, after each update whose weights were kept (see --keep of "unrolled
-        train").
+        Trace the snapshots of the training as well (train with --keep snapshots).
     json
-        Print JSON: answers, what moved them, and the names and shapes of all tensors.
+        Print JSON: answers, attribution, and the names and shapes of all tensors.
     save
-        Write the trace into this file, as safetensors.
+        File for the trace, as safetensors.
     export
-        Write all pictures into this file: one HTML file that needs no network.
+        File for all pictures: one HTML page that works offline.
     device
-        Where to compute.
+        Device to compute on.
     picture
-        Draw one picture as SVG: its name, or "list" to see which there are.
+        Name of one picture to draw as SVG, or "list" for all names.
     out
-        File of the picture. [default: standard output]
+        File for the picture. [default: standard output]
     layer
-        Layer of the picture, as in the tensors' names: lstm.l0, decoder.gru.l1.
+        Layer to draw, as in the names of the tensors: lstm.l0, decoder.gru.l1.
     unit
-        Unit of the picture, from 0.
+        Index of the unit to draw, from 0.
     step
-        Step of the picture, from 0.
+        Index of the step to draw, from 0.
     head
-        Attention head of the picture, from 0.
+        Index of the attention head to draw, from 0.
     gate
-        Gate of the cell that is looked at, the rest faded: i, f, g or o of an LSTM, r, z or n of a GRU.
+        Gate to highlight in the picture of a cell: i, f, g or o of an LSTM, r, z or n of a GRU.
     """
-    if save and (beside or snapshots):
-        raise ConfigError("--save keeps one trace: leave --beside and --snapshots out")
-    asked = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if picture is None and (asked or out):
-        given = ", ".join(f"--{name}" for name in [*asked, *(["out"] if out else [])])
-        raise ConfigError(f"{given} is about one picture: say which with --picture (see --picture list)")
+    if save and (compare_with or snapshots):
+        raise ConfigError("--save writes one trace: remove --compare-with and --snapshots")
+    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
+    request = {name: value for name, value in options.items() if value is not None}
+    if picture is None and (request or out):
+        flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
+        raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
     from unrolled import api, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log
 
     if picture == "list":
-        print("\n".join(f"{name:<14} {kind.what}" for name, kind in pictures.PICTURES.items()))
+        print("\n".join(f"{name:<14} {each.summary}" for name, each in pictures.PICTURES.items()))
         return
-    options: dict[str, Any] = {"attribution": not fast, "gradient": gradient}
-    options |= {} if max_length is None else {"max_length": max_length}
+    settings: dict[str, Any] = {"attribution": not fast, "gradient": gradient}
+    settings |= {} if max_length is None else {"max_length": max_length}
     with show_log():
-        runs = [api.load(folder, device=device) for folder in (run, *(beside or ()))]
-        given = _given(runs[0], text, target, tokens)
+        runs = [api.load(folder, device=device) for folder in (run, *(compare_with or ()))]
+        example = _example(runs[0], text, target, tokens)
         traces = [
-            each.explain(given, **options) for one in runs for each in ([*one.snapshots(), one] if snapshots else [one])
+            each.explain(example, **settings)
+            for one in runs
+            for each in ([*one.snapshots(), one] if snapshots else [one])
         ]
     if save:
         traces[0].save(save)
     if export:
         _write(export, pictures.page(traces))
     if picture:
-        drawn = pictures.draw(picture, traces, **asked)
+        drawing = pictures.draw(picture, traces, **request)
         if out:
-            _write(out, drawn)
+            _write(out, drawing)
         else:
-            print(drawn)
+            print(drawing)
     elif json:
         for trace in traces:
             print_json(_as_json(trace))
@@ -146,8 +147,12 @@ def command(
         show(traces)
 
 
-def _given(run: Any, text: str | None, target: str | None, tokens: bool) -> Any:
-    """What is explained, as `Run.explain` takes it."""
+def _example(run: Any, text: str | None, target: str | None, tokens: bool) -> Any:
+    """Return the example to explain, in the form that `Run.explain` takes.
+
+    Raises:
+        ConfigError: a flag that does not apply to the run.
+    """
     text = _standard_input() if text is None else text
     if target is not None and run.config.task != "translate":
         raise ConfigError(f"--target is for runs of task translate: this run's task is {run.config.task}")
@@ -158,9 +163,9 @@ def _given(run: Any, text: str | None, target: str | None, tokens: bool) -> Any:
 
 
 def _standard_input() -> str:
-    """All of standard input, as UTF-8, without the end of its last line."""
+    """Return all of standard input as UTF-8, without the end of its last line."""
     if sys.stdin.isatty():
-        print("a text; Ctrl-D ends", file=sys.stderr)
+        print("Enter a text; Ctrl-D ends it.", file=sys.stderr)
     try:
         text = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -177,16 +182,16 @@ def _write(path: Path, text: str) -> None:
 
 
 def _as_json(trace: Trace) -> dict[str, Any]:
-    """Whose it is, the answers, what moved each of them, and what else there is."""
+    """Return the header, the answers, their attribution, and the shape, unit and meaning of every tensor."""
     from dataclasses import asdict
 
     from unrolled.inside import find
 
-    moved = [name for name in trace if name.split(".")[-1] in ("gradient_norm", "input_x_gradient", "occlusion")]
-    few = ("steps", "log_prob", "entropy", "rank", "top", "logits")
+    attribution = [name for name in trace if name.split(".")[-1] in ("gradient_norm", "input_x_gradient", "occlusion")]
+    answers = ("steps", "log_prob", "entropy", "rank", "top", "logits")
     return {
         **asdict(trace.about),
-        **{name: trace[name].tolist() for name in [*few, *moved]},
+        **{name: trace[name].tolist() for name in [*answers, *attribution]},
         "tensors": {
             name: {"shape": list(value.shape), "unit": spec.unit, "meaning": spec.meaning}
             for name, value in trace.items()

@@ -1,4 +1,4 @@
-"""Looking inside: what a model does with an input, as named tensors."""
+"""Traces of a model's inner values as named tensors, and the attribution of its answers to its inputs."""
 
 from unrolled.inside.example import Example, Source
 from unrolled.inside.gradient import by_distance

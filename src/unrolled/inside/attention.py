@@ -1,4 +1,4 @@
-"""What attention looked at: queries, scores, weights and contexts, by the definition, from what went in."""
+"""Tensors of attention for a trace: queries, scores, weights and contexts, recomputed from the inputs of the modules."""
 
 from __future__ import annotations
 
@@ -11,56 +11,63 @@ from unrolled.layers import Additive, Bahdanau, CrossAttention, Recurrent, Score
 from unrolled.layers.attention import split
 from unrolled.layers.scores import softmax
 
-__all__ = ["of_bahdanau", "of_cross", "of_score", "of_self"]
+__all__ = ["bahdanau_tensors", "cross_attention_tensors", "score_tensors", "self_attention_tensors"]
 
 
-def of_score(score: Score, calls: list[Call]) -> dict[str, Tensor]:
-    """Return what a recurrent decoder looked at in each of its T steps, one call a step or one for all."""
+def score_tensors(score: Score, calls: list[Call]) -> dict[str, Tensor]:
+    """Return the attention of a recurrent decoder in its T steps. calls: one for each step, or one for all steps."""
     memory = calls[0].given["memory"]
     query = torch.cat([call.given["query"] for call in calls], dim=1)  # (1, T, H)
     scores = score.scores(query, memory)
     weights = softmax(scores, memory.real)
-    found = {"query": query, "score": scores, "weights": weights, "context": weights @ memory.outputs}
-    found |= {"outputs": memory.outputs, "key": memory.keys if isinstance(memory.keys, Tensor) else memory.outputs}
+    tensors = {"query": query, "score": scores, "weights": weights, "context": weights @ memory.outputs}
+    tensors |= {"outputs": memory.outputs, "key": memory.keys if isinstance(memory.keys, Tensor) else memory.outputs}
     if isinstance(score, Additive):
-        found |= {"asked": score.query(query), "v": score.v.unsqueeze(0)}
-    return {name: value[0] for name, value in found.items()}
+        tensors |= {"asked": score.query(query), "v": score.v.unsqueeze(0)}
+    return {name: value[0] for name, value in tensors.items()}
 
 
-def of_bahdanau(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -> dict[str, Tensor]:
-    """Return the tensors of a decoder's lowest layer, which takes its steps one by one: h is what it asks with next."""
+def bahdanau_tensors(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -> dict[str, Tensor]:
+    """Return the tensors of the lowest layer of a decoder that attends before each of its steps.
+
+    scores: the calls of its score; their queries are the layer's h before each step.
+    """
     (call,) = calls
-    looked = of_score(decoder.score, scores)
+    attention = score_tensors(decoder.score, scores)
     lowest = decoder.layers.layers[0]
     assert isinstance(lowest, Recurrent)
-    x = torch.cat([call.given["x"], looked["context"].unsqueeze(0)], dim=2)
+    x = torch.cat([call.given["x"], attention["context"].unsqueeze(0)], dim=2)
     final = lowest.summary(call.returned[1].layers[0]).unsqueeze(1)
-    y = torch.cat([looked["query"].unsqueeze(0)[:, 1:], final], dim=1)
+    y = torch.cat([attention["query"].unsqueeze(0)[:, 1:], final], dim=1)
     return of_scan(lowest.cell, x, y, call.given["state"].layers[0], zoneout=lowest.scan_zoneout)
 
 
-def of_self(attention: SelfAttention, calls: list[Call]) -> dict[str, Tensor]:
-    """Return what each step looked at, of all that a causal one has in its state too."""
+def self_attention_tensors(attention: SelfAttention, calls: list[Call]) -> dict[str, Tensor]:
+    """Return the attention of each step; causal attention includes the earlier steps in the layer's state."""
     (call,) = calls
     query, key, value = attention.heads(call.given["x"])
     if attention.causal:
         key, value = call.returned[1].key, call.returned[1].value
     T, P = query.shape[2], key.shape[2]
     mask = torch.ones(T, P, dtype=torch.bool, device=query.device)
-    return _looked(query, key, value, mask.tril(P - T) if attention.causal else mask)
+    return _head_tensors(query, key, value, mask.tril(P - T) if attention.causal else mask)
 
 
-def of_cross(attention: CrossAttention, calls: list[Call]) -> dict[str, Tensor]:
-    """Return what each step looked at of the source."""
+def cross_attention_tensors(attention: CrossAttention, calls: list[Call]) -> dict[str, Tensor]:
+    """Return the attention of each step to the source."""
     (call,) = calls
     query = split(attention.query(call.given["x"]), attention.num_heads)
-    return _looked(query, call.given["key"], call.given["value"])
+    return _head_tensors(query, call.given["key"], call.given["value"])
 
 
-def _looked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """Query (1, N, T, K), key and value (1, N, P, K), and which steps (T, P) may be looked at; None: all."""
+def _head_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+    """Return the tensors of N heads, without the batch axis.
+
+    Args:
+        query: (1, N, T, K). key, value: (1, N, P, K). mask: (T, P) bool, True where a step may attend; None: all.
+    """
     score = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
     score = score if mask is None else score.masked_fill(~mask, -torch.inf)
     weights = score.softmax(dim=3)
-    found = {"query": query, "key": key, "value": value, "score": score, "weights": weights}
-    return {name: each[0] for name, each in (found | {"context": weights @ value}).items()}
+    tensors = {"query": query, "key": key, "value": value, "score": score, "weights": weights}
+    return {name: each[0] for name, each in (tensors | {"context": weights @ value}).items()}

@@ -1,17 +1,17 @@
-"""Attribution: what of the input moved an answer, and how far back it reaches, in absolute units.
+"""Attribution of each answer to each token of the input, in absolute units.
 
-For answer a, asked for y_a, and the vector x_s of the token at step s:
+For an answer a with output y_a, and the vector x_s of the token at step s:
 
-    gradient_norm[a, s]          = ‖∂ ln p(y_a) / ∂ x_s‖₂                           nats a unit of the vector
-    input_x_gradient[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                        nats
-    occlusion[a, s]       = log₂ p(y_a) − log₂ p(y_a | x̄ in the place of x_s)    bits: above 0, the token helped
+    gradient_norm[a, s]    = ‖∂ ln p(y_a) / ∂ x_s‖₂                              nats a unit of the vector
+    input_x_gradient[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                           nats
+    occlusion[a, s]        = log₂ p(y_a) − log₂ p(y_a | x_s replaced by x̄)       bits: above 0, the token helped
 
-x̄ is the mean of all tokens' vectors; of images, the mean pixel, which is 0. All three are of the trained network in
-eval mode, whatever its row, so that one scale serves an Elman network and a Transformer. Of a source they have the
-prefix `source.`.
+x̄ is the mean of all tokens' vectors; for images, the mean pixel, which is 0. All three are computed from the trained
+network in eval mode in the same way for every model, so that an Elman network and a Transformer can be compared on one
+scale. The tensors of a source have the prefix `source.`.
 
-Reach and gradient × input differentiate a copy of the example for each answer, in one backward pass for many copies:
-where no answer depends on later steps, a copy ends with the step of its answer. Occlusion reads a copy for each token.
+The gradients differentiate one copy of the example for each answer, with one backward pass for many copies; in a causal
+model a copy ends with the step of its answer. Occlusion runs one copy for each token.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 from unrolled.inside.copies import (
-    AT_ONCE,
-    Side,
-    begun,
-    copied,
-    copies_of,
+    MAX_STEPS,
+    InputSequence,
+    answer_ranges,
+    encode_vectors,
+    frozen_parameters,
+    input_sequences,
+    leaf_copies,
     log_prob,
-    own_log_prob,
-    sides,
-    stretches,
-    unlearning,
+    log_prob_of_own,
+    repeated,
 )
 from unrolled.inside.example import Example
 from unrolled.models import Model
@@ -41,81 +41,83 @@ __all__ = ["attribution", "gradients", "occlusion"]
 
 
 def attribution(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return gradient_norm, gradient × input and occlusion, (A, T) each, and (A, S) of a source.
+    """Return gradient_norm, input_x_gradient and occlusion, (A, T) each, and (A, S) for a source.
 
     Args:
-        model: in eval mode. example: with all of its answers known.
+        model: in eval mode. example: without −1 in its answers.
     """
     return gradients(model, example) | occlusion(model, example)
 
 
 def gradients(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return gradient_norm and gradient × input of every answer and token; see above."""
-    read = sides(model, example)
-    found = {
-        f"{side.prefix}{name}": side.vectors.new_zeros(len(example.steps), len(side.vectors))
+    """Return gradient_norm and input_x_gradient of every answer and token; see the module's docstring."""
+    sequences = input_sequences(model, example)
+    tensors = {
+        f"{sequence.prefix}{name}": sequence.vectors.new_zeros(len(example.steps), len(sequence.vectors))
         for name in ("gradient_norm", "input_x_gradient")
-        for side in read
+        for sequence in sequences
     }
-    with unlearning(model), torch.enable_grad():
-        for first, last, T in stretches(model, example):
-            lengths = [T, *(len(side.vectors) for side in read[1:])]
-            leaves = [copies_of(side, last - first, n) for side, n in zip(read, lengths, strict=True)]
-            state = begun(model, read[1], leaves[1]) if len(read) > 1 else None
-            asked = own_log_prob(model, example, read[0], leaves[0], state, first, last).sum()
-            for side, leaf, slope in zip(read, leaves, torch.autograd.grad(asked, leaves), strict=True):
-                found[f"{side.prefix}gradient_norm"][first:last, : leaf.shape[1]] = slope.norm(dim=2)
-                found[f"{side.prefix}input_x_gradient"][first:last, : leaf.shape[1]] = (slope * leaf.detach()).sum(
-                    dim=2
-                )
-    return found
+    with frozen_parameters(model), torch.enable_grad():
+        for first, last, T in answer_ranges(model, example):
+            lengths = [T, *(len(sequence.vectors) for sequence in sequences[1:])]
+            leaves = [leaf_copies(each, last - first, n) for each, n in zip(sequences, lengths, strict=True)]
+            state = encode_vectors(model, sequences[1], leaves[1]) if len(sequences) > 1 else None
+            total = log_prob_of_own(model, example, sequences[0], leaves[0], state, first, last).sum()
+            for sequence, leaf, slope in zip(sequences, leaves, torch.autograd.grad(total, leaves), strict=True):
+                steps = leaf.shape[1]
+                tensors[f"{sequence.prefix}gradient_norm"][first:last, :steps] = slope.norm(dim=2)
+                product = (slope * leaf.detach()).sum(dim=2)
+                tensors[f"{sequence.prefix}input_x_gradient"][first:last, :steps] = product
+    return tensors
 
 
 @torch.no_grad()
 def occlusion(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return what replacing each token takes from each answer, in bits; see above."""
-    inputs, *before = sides(model, example)
-    state = begun(model, before[0], before[0].vectors[None]) if before else None
+    """Return the bits that each answer loses when each token is replaced; see the module's docstring."""
+    inputs, *sources = input_sequences(model, example)
+    state = encode_vectors(model, sources[0], sources[0].vectors[None]) if sources else None
     whole = log_prob(model, example, inputs, inputs.vectors[None], state)[0]  # (A,)
-    found = {"occlusion": _of_inputs(model, example, inputs, state, whole)}
-    for side in before:
-        found[f"{side.prefix}occlusion"] = _of_source(model, example, inputs, side, whole)
-    return {name: lost.T / math.log(2) for name, lost in found.items()}
+    losses = {"occlusion": _input_losses(model, example, inputs, state, whole)}
+    for source in sources:
+        losses[f"{source.prefix}occlusion"] = _source_losses(model, example, inputs, source, whole)
+    return {name: nats.T / math.log(2) for name, nats in losses.items()}
 
 
-def _of_inputs(model: Model, example: Example, inputs: Side, state: State, whole: Tensor) -> Tensor:
-    """What replacing each of the inputs takes from the answers, in nats, (T, A), of which whole (A,) is ln p.
+def _input_losses(model: Model, example: Example, inputs: InputSequence, state: State, whole: Tensor) -> Tensor:
+    """Return the nats that replacing each input takes from each answer, (T, A). whole: (A,) ln p of the answers.
 
-    Where no answer depends on later steps, copies go on from the state before the first of theirs.
+    In a causal model, copies continue from the state before the first step that they replace.
     """
     T = len(inputs.vectors)
-    lost, first = whole.new_zeros(T, len(whole)), 0
+    losses, first = whole.new_zeros(T, len(whole)), 0
     while first < T:
         start = first if model.causal else 0
-        last = min(T, first + max(1, AT_ONCE // (T - start)))
-        some = _replaced(inputs, first, last)[:, start:]
+        last = min(T, first + max(1, MAX_STEPS // (T - start)))
+        vectors = _replaced(inputs, first, last)[:, start:]
         later = example.steps >= start
-        nats = log_prob(model, example, inputs, some, copied(state, last - first), start=start)
-        lost[first:last, later] = whole[later] - nats
+        nats = log_prob(model, example, inputs, vectors, repeated(state, last - first), start=start)
+        losses[first:last, later] = whole[later] - nats
         if model.causal:
             _, state = model(example.inputs[:, first:last], state)
         first = last
-    return lost
+    return losses
 
 
-def _of_source(model: Model, example: Example, inputs: Side, source: Side, whole: Tensor) -> Tensor:
-    """The same of each token of the source, (S, A)."""
+def _source_losses(
+    model: Model, example: Example, inputs: InputSequence, source: InputSequence, whole: Tensor
+) -> Tensor:
+    """Return the nats that replacing each token of the source takes from each answer, (S, A)."""
     S, T = len(source.vectors), len(inputs.vectors)
-    copies, lost = max(1, AT_ONCE // (S + T)), []
+    copies, losses = max(1, MAX_STEPS // (S + T)), []
     for first in range(0, S, copies):
-        state = begun(model, source, _replaced(source, first, min(S, first + copies)))
+        state = encode_vectors(model, source, _replaced(source, first, min(S, first + copies)))
         same = inputs.vectors.expand(min(S, first + copies) - first, -1, -1)
-        lost.append(whole - log_prob(model, example, inputs, same, state))
-    return torch.cat(lost)
+        losses.append(whole - log_prob(model, example, inputs, same, state))
+    return torch.cat(losses)
 
 
-def _replaced(side: Side, first: int, last: int) -> Tensor:
-    """The vectors in copies, (last − first, T, D): in each, one of the steps from first to last is replaced."""
-    copies = side.vectors.expand(last - first, -1, -1).clone()
-    copies[torch.arange(last - first), torch.arange(first, last)] = side.nothing
+def _replaced(sequence: InputSequence, first: int, last: int) -> Tensor:
+    """Return copies of the vectors, (last − first, T, D): each has the baseline at one of the steps [first, last)."""
+    copies = sequence.vectors.expand(last - first, -1, -1).clone()
+    copies[torch.arange(last - first), torch.arange(first, last)] = sequence.baseline
     return copies

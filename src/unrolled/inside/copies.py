@@ -1,7 +1,7 @@
-"""Copies of an example as a batch, with the vectors of its tokens in our hands: to differentiate, or to replace one.
+"""Copies of an example as a batch, with token vectors that can be differentiated or replaced.
 
-A model's embedding still looks its ids up, and then returns the vectors that it is given here, by a hook: the rest of
-the model is as it is, whichever row it is of. Of an image the vectors are the steps themselves.
+A forward hook lets the model's embedding return given vectors for its ids; the rest of the model runs unchanged,
+whichever model it is. For an image, the vectors are the steps themselves.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from unrolled.models import Model
 from unrolled.state import State, select
 
 __all__ = [
-    "AT_ONCE",
-    "Side",
-    "begun",
-    "copied",
-    "copies_of",
+    "MAX_STEPS",
+    "InputSequence",
+    "answer_ranges",
+    "encode_vectors",
+    "frozen_parameters",
+    "input_sequences",
+    "leaf_copies",
     "log_prob",
-    "own_log_prob",
-    "sides",
-    "stretches",
-    "unlearning",
+    "log_prob_of_own",
+    "repeated",
 ]
 
-AT_ONCE = 1 << 12
-"""Steps that are computed together, all copies counted."""
+MAX_STEPS = 1 << 12
+"""Maximum number of steps in one batch, summed over its copies."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """What an example reads in one place: its inputs, or the source before them.
+class InputSequence:
+    """One of the sequences that an example feeds the model: the input, or the source before it.
 
     Args:
-        prefix: of its tensors' names, "" or "source.".
-        embedding: what turns its ids into vectors; None where the inputs are vectors.
+        prefix: prefix of the names of its tensors, "" or "source.".
+        embedding: the module that maps its ids to vectors; None where the inputs are vectors.
         inputs: (1, T) ids or (1, T, D). vectors: (T, D).
     """
 
@@ -52,29 +52,31 @@ class Side:
     vectors: Tensor
 
     @property
-    def nothing(self) -> Tensor:
-        """The vector that says least, (D,): the mean of all tokens', or the mean pixel, 0."""
+    def baseline(self) -> Tensor:
+        """Vector (D,) that replaces a token in occlusion: the mean of all tokens' vectors, or the mean pixel, 0."""
         if self.embedding is None:
             return torch.zeros_like(self.vectors[0])
         weight = self.embedding.get_parameter("weight").detach()
         return weight[len(SPECIAL) :].mean(dim=0) if len(weight) > len(SPECIAL) else weight.mean(dim=0)
 
     def ids(self, vectors: Tensor, start: int = 0) -> Tensor:
-        """Return the inputs of as many copies, and as many steps from `start` on, as there are vectors (C, T', D)."""
+        """Return the model's inputs for vectors (C, T', D) of the steps from `start` on: ids (C, T') or the vectors."""
         if self.embedding is None:
             return vectors
         C, T, _ = vectors.shape
         return self.inputs[:, start : start + T].expand(C, T)
 
     @contextmanager
-    def saying(self, vectors: Tensor) -> Iterator[None]:
+    def replaced_by(self, vectors: Tensor) -> Iterator[None]:
         """Let the embedding return vectors (C, T', D) for its first T' steps until the block ends."""
         if self.embedding is None:
             yield
             return
         T = vectors.shape[1]
         handle = self.embedding.register_forward_hook(
-            lambda part, given, said: torch.cat([vectors, said[:, T:]], dim=1) if said.shape[1] > T else vectors
+            lambda module, inputs, output: (
+                torch.cat([vectors, output[:, T:]], dim=1) if output.shape[1] > T else vectors
+            )
         )
         try:
             yield
@@ -82,83 +84,83 @@ class Side:
             handle.remove()
 
 
-def sides(model: Model, example: Example) -> list[Side]:
-    """Return what the example reads: its inputs first, then its source where it has one."""
+def input_sequences(model: Model, example: Example) -> list[InputSequence]:
+    """Return the input of an example, then its source where it has one."""
 
-    def side(prefix: str, embedding: nn.Module | None, inputs: Tensor) -> Side:
+    def sequence(prefix: str, embedding: nn.Module | None, inputs: Tensor) -> InputSequence:
         with torch.no_grad():
             vectors = inputs if embedding is None else embedding(inputs)
-        return Side(prefix, embedding, inputs, vectors[0].detach())
+        return InputSequence(prefix, embedding, inputs, vectors[0].detach())
 
-    found = [side("", model.embedding, example.inputs)]
+    sequences = [sequence("", model.embedding, example.inputs)]
     if example.source is not None:
-        found.append(side("source.", model.source_embedding or model.embedding, example.source.ids))
-    return found
+        sequences.append(sequence("source.", model.source_embedding or model.embedding, example.source.ids))
+    return sequences
 
 
-def begun(model: Model, source: Side, vectors: Tensor) -> State:
-    """Return the states in which C copies begin, whose sources' vectors are (C, S, D)."""
-    with source.saying(vectors):
+def encode_vectors(model: Model, source: InputSequence, vectors: Tensor) -> State:
+    """Return the states of C copies after their sources, from the sources' vectors (C, S, D)."""
+    with source.replaced_by(vectors):
         return model.encode(source.ids(vectors))
 
 
 def log_prob(
-    model: Model, example: Example, inputs: Side, vectors: Tensor, state: State = None, *, start: int = 0
+    model: Model, example: Example, inputs: InputSequence, vectors: Tensor, state: State = None, *, start: int = 0
 ) -> Tensor:
-    """Return ln p of each answer that is given within the steps of C copies, (C, A').
+    """Return ln p of each answer within the steps of C copies, (C, A').
 
     Args:
-        vectors: (C, T', D) of the inputs from step `start` on. state: in which the copies begin.
+        vectors: (C, T', D) of the inputs from step `start` on. state: of the copies before that step.
     """
-    with inputs.saying(vectors):
+    with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors, start), state)
     within = (example.steps >= start) & (example.steps < start + vectors.shape[1])
-    asked = example.answers[within]
+    answers = example.answers[within]
     logits = logits.unsqueeze(1) if model.answer == "once" else logits[:, example.steps[within] - start]
-    return -F.cross_entropy(logits.transpose(1, 2), asked.expand(len(logits), -1), reduction="none")
+    return -F.cross_entropy(logits.transpose(1, 2), answers.expand(len(logits), -1), reduction="none")
 
 
 @contextmanager
-def unlearning(model: nn.Module) -> Iterator[None]:
-    """Ask for no gradient of the model's own parameters until the block ends."""
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in wanted:
+def frozen_parameters(model: nn.Module) -> Iterator[None]:
+    """Disable gradients of the model's own parameters until the block ends."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
-def own_log_prob(
-    model: Model, example: Example, inputs: Side, vectors: Tensor, state: State, first: int, last: int
+def log_prob_of_own(
+    model: Model, example: Example, inputs: InputSequence, vectors: Tensor, state: State, first: int, last: int
 ) -> Tensor:
-    """Return ln p of the answers from `first` to `last`, each by a copy of its own, (C,); see `log_prob`."""
-    with inputs.saying(vectors):
+    """Return ln p of the answers [first, last), each from its own copy, (C,) with C = last − first; see `log_prob`."""
+    with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors), state)
     if model.answer == "each":
         logits = logits[torch.arange(last - first), example.steps[first:last]]
     return -F.cross_entropy(logits, example.answers[first:last], reduction="none")
 
 
-def copies_of(side: Side, copies: int, steps: int | None = None) -> Tensor:
-    """Return the vectors of the first steps (default: all), once a copy, to be differentiated: (C, T', D)."""
-    return side.vectors[:steps].expand(copies, -1, -1).clone().requires_grad_()
+def leaf_copies(sequence: InputSequence, copies: int, steps: int | None = None) -> Tensor:
+    """Return copies of the vectors of the first steps (default: all), (C, T', D), as a leaf that requires a gradient."""
+    return sequence.vectors[:steps].expand(copies, -1, -1).clone().requires_grad_()
 
 
-def stretches(model: Model, example: Example) -> Iterator[tuple[int, int, int]]:
-    """Answers [first, last) to be differentiated together, and the steps T' that their copies need."""
+def answer_ranges(model: Model, example: Example) -> Iterator[tuple[int, int, int]]:
+    """Yield ranges of answers [first, last) to differentiate together, and the steps T' that their copies need."""
     T, S = example.inputs.shape[1], 0 if example.source is None else example.source.ids.shape[1]
     steps = example.steps.tolist()
     last = len(steps)
-    while last:  # from the last, which need the most steps
+    while last:  # from the last answers, which need the most steps
         needed = steps[last - 1] + 1 if model.causal else T
-        first = max(0, last - max(1, AT_ONCE // (needed + S)))
+        first = max(0, last - max(1, MAX_STEPS // (needed + S)))
         yield first, last, needed
         last = first
 
 
-def copied(state: State, copies: int) -> State:
-    """Return a state of one row as that of so many."""
+def repeated(state: State, copies: int) -> State:
+    """Return the state of a batch of copies, from the state of one sequence."""
     return None if state is None else select(state, [0] * copies)

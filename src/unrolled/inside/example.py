@@ -1,4 +1,4 @@
-"""One example as a model takes it: what is read, and what is asked of it after which steps."""
+"""One example in the form that a model takes: the input, and the answers after some of its steps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from torch import Tensor
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Example", "Source", "answer", "begin"]
+__all__ = ["Example", "Source", "answer_logits", "encode_source"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source: its text, its ids (1, S), and what each of them says, with the characters that it stands for."""
+    """Source of a translation.
+
+    Args:
+        text: the source as text. ids: (1, S). tokens: the S tokens in readable form. spans: the characters
+            [start, end) of the text that each token covers.
+    """
 
     text: str
     ids: Tensor
@@ -26,17 +31,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Example:
-    """One example.
+    """Input of a model with the answers to explain.
 
     Args:
-        text: what was read. inputs: ids (1, T) or features (1, T, D). tokens: what each step reads, readable.
-        spans: the characters of the text that each step stands for; empty where it is no text.
-        steps: (A,) the step after which each answer is given, in rising order.
-        answers: (A,) what each is asked for; −1 for what the model finds most probable.
-        meanings: turns numbers of outputs into what they mean.
-        source: what is read before, by a model that begins with one.
-        truncated: what was left out, in a sentence.
-        also: more tensors that a trace keeps: an image's pixels.
+        text: the input as text. inputs: ids (1, T) or features (1, T, D). tokens: the input of each step in readable
+            form.
+        spans: the characters [start, end) of the text that each step covers; empty where the input is not text.
+        steps: (A,) the step after which each answer is given, ascending.
+        answers: (A,) the output index of each answer; −1 for the most probable output.
+        meanings: maps output indices to labels, tags or tokens.
+        source: read before the input, by a model with an encoder or a GPT that translates.
+        truncated: a sentence on the tokens that were left out; "" for none.
+        also: further tensors for the trace, such as an image's pixels.
     """
 
     text: str
@@ -56,18 +62,18 @@ class Example:
         moved = {name: getattr(self, name).to(device) for name in ("inputs", "steps", "answers")}
         return replace(self, source=source, **moved)
 
-    def asked(self, logits: Tensor) -> Example:
-        """Return the example with every answer known: where it is −1, what logits (A, V) find most probable."""
+    def with_answers(self, logits: Tensor) -> Example:
+        """Return the example with every −1 in `answers` replaced by the argmax of its logits (A, V)."""
         return replace(self, answers=torch.where(self.answers < 0, logits.argmax(dim=1), self.answers))
 
 
-def begin(model: Model, example: Example) -> State:
-    """Return the state in which the example begins: what the model makes of its source, or None."""
+def encode_source(model: Model, example: Example) -> State:
+    """Return the state after the example's source, or None where it has no source."""
     return None if example.source is None else model.encode(example.source.ids)
 
 
-def answer(model: Model, example: Example, state: State) -> Tensor:
-    """Return the logits of each answer, (A, V)."""
+def answer_logits(model: Model, example: Example, state: State) -> Tensor:
+    """Return the logits of each answer, (A, V), from the state before the input."""
     logits, _ = model(example.inputs, state)
-    found: Tensor = logits if model.answer == "once" else logits[0, example.steps]
-    return found
+    of_answers: Tensor = logits if model.answer == "once" else logits[0, example.steps]
+    return of_answers

@@ -1,4 +1,4 @@
-"""The one table of what is watched: what the tensors of a part begin with, and how they are made from its calls."""
+"""Table of the traced module types: the prefix of their tensors' names, and the tensors computed from their calls."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from unrolled.layers.block import Feedforward
 __all__ = ["PHASES", "named", "tensors"]
 
 PHASES = ("", "encoder.", "decoder.")
-"""What a part is called for: a sequence that has no source; a source; a target."""
+"""Prefixes of the phases of a trace: a sequence without a source, a source, a target."""
 
 
 class Kind(NamedTuple):
-    """A type of part.
+    """Traced type of module.
 
-    name: (part, number of its layer) -> what its tensors begin with. tensors: (part, its calls, what asks for the calls
-    of another split) -> its tensors by the rest of their names. phased: whether the phase stands in front of the name.
+    name: (module, layer number) -> prefix of its tensors' names. tensors: (module, its calls, lookup of the calls of
+    another module) -> its tensors, by their names without the prefix. phased: whether the phase precedes the prefix.
     """
 
     name: Callable[[Any, str], str]
@@ -44,59 +44,69 @@ class Kind(NamedTuple):
     phased: bool = True
 
 
-def _of_recurrent(layer: Recurrent, number: str) -> str:
+def _recurrent_name(layer: Recurrent, number: str) -> str:
     return f"{recurrent.kind(layer.cell)}.l{number}.{'reverse.' if layer.reverse else ''}"
 
 
 def _outputs(name: str) -> Callable[[Any, list[Call], Any], dict[str, Tensor]]:
-    """What a part put out, under one name."""
+    """Return a function for `Kind.tensors` that gives a module's outputs one name."""
 
-    def tensors(part: nn.Module, calls: list[Call], of: Any) -> dict[str, Tensor]:
+    def tensors(module: nn.Module, calls: list[Call], calls_of: Any) -> dict[str, Tensor]:
         ys = [call.returned[0] if isinstance(call.returned, tuple) else call.returned for call in calls]
         return {name: torch.cat(ys, dim=1)[0]}
 
     return tensors
 
 
-_SCORE = Kind(lambda part, i: "attention.", lambda part, calls, of: attention.of_score(part, calls), phased=False)
+_SCORE = Kind(
+    lambda module, i: "attention.", lambda module, calls, calls_of: attention.score_tensors(module, calls), phased=False
+)
 
 KINDS: dict[type[nn.Module], Kind] = {
-    Embedding: Kind(lambda part, i: "", _outputs("embedding")),
-    Recurrent: Kind(_of_recurrent, lambda part, calls, of: recurrent.of_layer(part, calls)),
+    Embedding: Kind(lambda module, i: "", _outputs("embedding")),
+    Recurrent: Kind(_recurrent_name, lambda module, calls, calls_of: recurrent.of_layer(module, calls)),
     Bahdanau: Kind(
-        lambda part, i: _of_recurrent(part.layers.layers[0], "0"),
-        lambda part, calls, of: attention.of_bahdanau(part, calls, of(part.score)),
+        lambda module, i: _recurrent_name(module.layers.layers[0], "0"),
+        lambda module, calls, calls_of: attention.bahdanau_tensors(module, calls, calls_of(module.score)),
     ),
     Additive: _SCORE,
     Dot: _SCORE,
     General: _SCORE,
-    SelfAttention: Kind(lambda part, i: f"transformer.l{i}.", lambda part, calls, of: attention.of_self(part, calls)),
-    CrossAttention: Kind(
-        lambda part, i: f"transformer.l{i}.cross.", lambda part, calls, of: attention.of_cross(part, calls)
+    SelfAttention: Kind(
+        lambda module, i: f"transformer.l{i}.",
+        lambda module, calls, calls_of: attention.self_attention_tensors(module, calls),
     ),
-    Feedforward: Kind(lambda part, i: f"transformer.l{i}.", lambda part, calls, of: feedforward.of_block(part, calls)),
-    Block: Kind(lambda part, i: f"transformer.l{i}.", _outputs("y")),
-    MLP: Kind(lambda part, i: "feedforward.", lambda part, calls, of: feedforward.of_mlp(part, calls)),
+    CrossAttention: Kind(
+        lambda module, i: f"transformer.l{i}.cross.",
+        lambda module, calls, calls_of: attention.cross_attention_tensors(module, calls),
+    ),
+    Feedforward: Kind(
+        lambda module, i: f"transformer.l{i}.", lambda module, calls, calls_of: feedforward.block_tensors(module, calls)
+    ),
+    Block: Kind(lambda module, i: f"transformer.l{i}.", _outputs("y")),
+    MLP: Kind(lambda module, i: "feedforward.", lambda module, calls, calls_of: feedforward.mlp_tensors(module, calls)),
 }
 
 
 def named(model: nn.Module) -> dict[nn.Module, str]:
-    """Return the parts of a model that are watched, with what their tensors begin with."""
+    """Return the traced modules of a model with the prefixes of their tensors' names."""
     return {
-        part: KINDS[type(part)].name(part, _number(path)) for path, part in model.named_modules() if type(part) in KINDS
+        module: KINDS[type(module)].name(module, _layer_number(path))
+        for path, module in model.named_modules()
+        if type(module) in KINDS
     }
 
 
 def tensors(notes: Notes, names: dict[nn.Module, str]) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor of the watched parts by its whole name."""
-    for phase, part, calls in notes:
-        kind = KINDS[type(part)]
-        prefix = (phase if kind.phased else "") + names[part]
-        for name, value in kind.tensors(part, calls, partial(notes.of, phase)).items():
+    """Yield every tensor of the traced modules with its full name. names: as `named` returns them."""
+    for phase, module, calls in notes:
+        kind = KINDS[type(module)]
+        prefix = (phase if kind.phased else "") + names[module]
+        for name, value in kind.tensors(module, calls, partial(notes.calls, phase)).items():
             yield prefix + name, value
 
 
-def _number(path: str) -> str:
-    """The number of the layer in the path of a part of it: the last one there is."""
+def _layer_number(path: str) -> str:
+    """Return the last number in the path of a module, "0" for none: the index of its layer."""
     numbers: list[str] = re.findall(r"(?:^|\.)(\d+)(?=\.|$)", path)
     return numbers[-1] if numbers else "0"

@@ -1,4 +1,4 @@
-"""From a model and an example to a trace: the model answers as it always does, and is watched; then, what moved it."""
+"""Traces of models: a watched forward pass over one example, and the attribution of its answers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from unrolled.inside.attribution import attribution as attribution_of
-from unrolled.inside.example import Example, answer, begin
+from unrolled.inside.example import Example, answer_logits, encode_source
 from unrolled.inside.gradient import gradient as gradient_of
 from unrolled.inside.kinds import named, tensors
 from unrolled.inside.memory import memory
 from unrolled.inside.paths import path_length
 from unrolled.inside.recurrent import kind
-from unrolled.inside.trace import Header, Trace, kept
+from unrolled.inside.trace import Header, Trace, as_saved
 from unrolled.inside.watch import watching
 from unrolled.layers import Memory, Recurrent
 from unrolled.models import Model
@@ -23,46 +23,47 @@ from unrolled.state import State
 __all__ = ["GUESSES", "explain", "observe"]
 
 GUESSES = 5
-"""How many of each answer's logits a trace keeps, the largest."""
+"""Number of each answer's largest logits in a trace."""
 
 
 def explain(
     model: Model, example: Example, about: Header, *, attribution: bool = True, gradient: bool = False
 ) -> Trace:
-    """Return the trace of a model, in eval mode, that reads an example on its device.
+    """Return the trace of a model in eval mode for an example on its device.
 
     Args:
-        about: what is known of the model. attribution: whether with gradient_norm, gradient × input, occlusion, path length,
-            retention and half-life. gradient: whether with the gradient of every recurrent layer's h.
+        about: header with the fields that describe the run. attribution: whether to compute gradient_norm,
+            input_x_gradient, occlusion, path_length, retention and half_life. gradient: whether to compute the gradient
+            with respect to the h of every recurrent layer and the output of every block.
     """
     trace, example = observe(model, example, about)
-    found = dict(trace)
+    traced = dict(trace)
     if attribution:
-        found |= attribution_of(model, example) | path_length(model, example) | memory(model, found)
+        traced |= attribution_of(model, example) | path_length(model, example) | memory(model, traced)
     if gradient:
-        found |= gradient_of(model, example)
-    return Trace(trace.about, {name: kept(value) for name, value in found.items()})
+        traced |= gradient_of(model, example)
+    return Trace(trace.about, {name: as_saved(value) for name, value in traced.items()})
 
 
 @torch.no_grad()
 def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Example]:
-    """Return the trace of a model, in eval mode, that reads an example; and the example with all answers known.
+    """Return the trace of a model in eval mode for an example, and the example without −1 in its answers.
 
     Args:
-        about: what is known of the model; what was read and answered is filled in here.
+        about: header with the fields that describe the run; those of the input and the answers are filled in here.
     """
     names = named(model)
     with watching(names) as notes:
         notes.phase = "" if example.source is None else "encoder."
-        state = begin(model, example)
+        state = encode_source(model, example)
         notes.phase = "" if example.source is None else "decoder."
-        logits = answer(model, example, state)
-    example = example.asked(logits)
-    found = _read(example) | _answered(example, logits) | dict(tensors(notes, names)) | _summary(state)
-    guesses = [tuple(example.meanings(row)) for row in found["top"].tolist()]
+        logits = answer_logits(model, example, state)
+    example = example.with_answers(logits)
+    traced = _input_tensors(example) | _answer_tensors(example, logits) | dict(tensors(notes, names)) | _summary(state)
+    guesses = [tuple(example.meanings(indices)) for indices in traced["top"].tolist()]
     about = replace(
         about,
-        cell=next((kind(part.cell) for part in names if isinstance(part, Recurrent)), ""),
+        cell=next((kind(module.cell) for module in names if isinstance(module, Recurrent)), ""),
         text=example.text,
         tokens=example.tokens,
         source_text="" if example.source is None else example.source.text,
@@ -71,22 +72,22 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         guesses=tuple(guesses),
         truncated=example.truncated,
     )
-    return Trace(about, {name: kept(value) for name, value in found.items()}), example
+    return Trace(about, {name: as_saved(value) for name, value in traced.items()}), example
 
 
-def _read(example: Example) -> dict[str, Tensor]:
-    """What was read."""
+def _input_tensors(example: Example) -> dict[str, Tensor]:
+    """Return the tensors of the input and of the source."""
     source = example.source
-    found = {"inputs" if example.inputs.is_floating_point() else "tokens": example.inputs[0]}
+    traced = {"inputs" if example.inputs.is_floating_point() else "tokens": example.inputs[0]}
     if example.spans:
-        found["spans"] = torch.tensor(example.spans)
+        traced["spans"] = torch.tensor(example.spans)
     if source is not None:
-        found |= {"source.tokens": source.ids[0], "source.spans": torch.tensor(source.spans)}
-    return found | dict(example.also)
+        traced |= {"source.tokens": source.ids[0], "source.spans": torch.tensor(source.spans)}
+    return traced | dict(example.also)
 
 
-def _answered(example: Example, logits: Tensor) -> dict[str, Tensor]:
-    """What was answered, from logits (A, V)."""
+def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
+    """Return the tensors of the answers, from logits (A, V)."""
     every = logits.double().log_softmax(dim=1)
     of_answer = every.gather(1, example.answers.unsqueeze(1))
     largest = logits.topk(min(GUESSES, logits.shape[1]), dim=1)
@@ -103,7 +104,7 @@ def _answered(example: Example, logits: Tensor) -> dict[str, Tensor]:
 
 
 def _summary(state: State) -> dict[str, Tensor]:
-    """The fixed vector between an encoder and its decoder, where it is one."""
+    """Return the fixed vector between an encoder and its decoder, where the model has one."""
     memory = getattr(state, "memory", None)
     if not isinstance(memory, Memory) or memory.summary == ():
         return {}

@@ -1,10 +1,10 @@
-"""Path length: how many nonlinear steps stand between a token and an answer on the shortest way, whatever they state.
+"""Path length: the number of nonlinear steps on the shortest path from a token to an answer.
 
     a layer upwards, or a step in time within one                    1
-    reading all steps at once (attention, a bag, a window)           no more than the layer that does it
+    reading all steps at once (attention, a bag, a window)           0 more than its layer
 
-Vaswani et al., "Attention is all you need", 2017, table 1, asks for the longest of these; here is each of them. The
-embedding and the head, which every way passes, do not count.
+Vaswani et al., "Attention is all you need", 2017, table 1, compare the maximum over all pairs; here is each pair. The
+embedding and the head are on every path and do not count.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["path_length"]
 
 
 def path_length(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return the path length of every answer and token, (A, T), and (A, S) of a source; 0 where there is no way."""
+    """Return the path length of every answer and token, (A, T), and (A, S) for a source; 0 where there is no path."""
     T, L, steps = example.inputs.shape[1], model.config.num_layers, example.steps.cpu()
     back = steps.unsqueeze(1) - torch.arange(T)  # (A, T)
-    found = {"path_length": _within(model, back, L).float()}
+    lengths = {"path_length": _from_input(model, back, L).float()}
     if example.source is not None:
         S = example.source.ids.shape[1]
-        found["source.path_length"] = _across(model, steps, S, L).float()
-    return found
+        lengths["source.path_length"] = _from_source(model, steps, S, L).float()
+    return lengths
 
 
-def _within(model: Model, back: Tensor, L: int) -> Tensor:
-    """Between an answer and what is read `back` (A, T) steps before it; below 0, after it."""
+def _from_input(model: Model, back: Tensor, L: int) -> Tensor:
+    """Return the path length from the input `back` (A, T) steps before an answer; `back` < 0 is after it."""
     if isinstance(model, FeedforwardModel):
         if model.window is None:
             return torch.full_like(back, L)
@@ -47,31 +47,33 @@ def _within(model: Model, back: Tensor, L: int) -> Tensor:
     if isinstance(model, RecurrentModel):
         if model.answer == "once" and model.read != "last":  # every step's output is read
             return torch.full_like(back, L)
-        if model.answer == "once" and model.config.bidirectional:  # the other end's final state is read, too
+        if model.answer == "once" and model.config.bidirectional:  # the final states of both directions are read
             return L + torch.minimum(back, back.flip(1))
         return torch.where((back >= 0) | torch.tensor(model.config.bidirectional), L + back.abs(), 0)
     if isinstance(model, EncoderDecoderModel):
-        return torch.where(back >= 0, L + back + _after(model), 0)
+        return torch.where(back >= 0, L + back + _layers_above(model), 0)
     return torch.where((back >= 0) | torch.tensor(not model.causal), L, 0)
 
 
-def _across(model: Model, steps: Tensor, S: int, L: int) -> Tensor:
-    """Between answers after `steps` (A,) and each of S tokens of the source."""
-    A, place = len(steps), torch.arange(S)
+def _from_source(model: Model, steps: Tensor, S: int, L: int) -> Tensor:
+    """Return the path length from each of S tokens of the source to the answers after `steps` (A,), (A, S)."""
+    A, position = len(steps), torch.arange(S)
     if isinstance(model, TransformerModel):  # up the encoder, into the decoder's last block
         return torch.full((A, S), L + 1)
-    if not isinstance(model, EncoderDecoderModel):  # the source stands before the target, in one sequence
+    if not isinstance(model, EncoderDecoderModel):  # source and target are one sequence
         return torch.full((A, S), L)
-    from_end = place if model.config.reverse_source else S - 1 - place
+    from_end = position if model.config.reverse_source else S - 1 - position
     if model.config.bidirectional:
-        from_end = torch.minimum(place, S - 1 - place)
-    bridge = L + from_end + 1 + (steps.unsqueeze(1) + 1) + _after(model)  # along both, and up once
+        from_end = torch.minimum(position, S - 1 - position)
+    bridge = L + from_end + 1 + (steps.unsqueeze(1) + 1) + _layers_above(model)  # along both sequences, up L layers
     if not isinstance(model, AttentionModel):
         return bridge
-    looked = L + (L if isinstance(model.decoder, Bahdanau) else 1)  # up the encoder, then where the context enters
-    return bridge.clamp(max=looked)
+    attended = L + (
+        L if isinstance(model.decoder, Bahdanau) else 1
+    )  # up the encoder, then from where the context enters
+    return bridge.clamp(max=attended)
 
 
-def _after(model: EncoderDecoderModel) -> int:
-    """Layers above the decoder's recurrent ones: Luong's brings context and state together."""
+def _layers_above(model: EncoderDecoderModel) -> int:
+    """Return the number of layers above the decoder's recurrent ones: Luong's combines context and state in one."""
     return 1 if isinstance(model.decoder, Luong) else 0

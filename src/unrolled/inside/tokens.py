@@ -1,4 +1,4 @@
-"""A text as the tokens that a model reads, with the characters that each stands for; what is cut is said."""
+"""Texts as tokens of a model, with the characters that each token covers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Tokens", "read", "read_words", "truncate", "written"]
 
 
 class Tokens(NamedTuple):
-    """A text, its ids, and what each says with the characters [start, end) that it stands for."""
+    """Tokenised text: ids, readable tokens, and the characters [start, end) of the text that each token covers."""
 
     text: str
     ids: list[int]
@@ -21,65 +21,65 @@ class Tokens(NamedTuple):
     spans: tuple[tuple[int, int], ...]
 
 
-def read(tokenizer: Tokenizer, given: object) -> Tokens:
-    """Return a text as tokens; of a list of tokens, each by itself, the text has them with spaces between.
+def read(tokenizer: Tokenizer, text: object) -> Tokens:
+    """Tokenise a text, or a list of tokens one by one; the text of a list has a space between them.
 
     Raises:
         DataError: it is neither a string nor a list of strings.
     """
-    if isinstance(given, str):
-        (ids,) = tokenizer.encode([given]) if given else ([],)
-        return _shown(tokenizer, given, ids, tokenizer.spans(given) if given else [])
-    if not isinstance(given, list | tuple) or not all(isinstance(piece, str) for piece in given):
-        raise DataError(f"a text, or a list of its tokens, is expected: got {excerpt(repr(given))}", fix="give strings")
-    ids = [i for piece in tokenizer.encode(list(given)) for i in piece]
-    spans = [span for start, piece in _places(given) for span in _moved(tokenizer.spans(piece), start)]
-    return _shown(tokenizer, " ".join(given), ids, spans)
+    if isinstance(text, str):
+        (ids,) = tokenizer.encode([text]) if text else ([],)
+        return _tokens(tokenizer, text, ids, tokenizer.spans(text) if text else [])
+    if not isinstance(text, list | tuple) or not all(isinstance(piece, str) for piece in text):
+        raise DataError(f"expected a text or a list of its tokens: got {excerpt(repr(text))}", fix="pass strings")
+    ids = [i for piece in tokenizer.encode(list(text)) for i in piece]
+    spans = [span for start, piece in _starts(text) for span in _shifted(tokenizer.spans(piece), start)]
+    return _tokens(tokenizer, " ".join(text), ids, spans)
 
 
 def read_words(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[Tokens, list[int]]:
-    """Return a sentence as its words' pieces, see `Tokenizer.encode_words`; and the step at which each word ends."""
+    """Return a sentence as the subwords of its words (`Tokenizer.encode_words`), and the last step of each word."""
     every = tokenizer.encode_words(words)
     spans: list[tuple[int, int]] = []
-    for ids, (start, word) in zip(every, _places(words), strict=True):
+    for ids, (start, word) in zip(every, _starts(words), strict=True):
         marked = [(max(a - 1, 0), max(b - 1, 0)) for a, b in tokenizer.spans(f" {word}")]
-        whole = [(0, len(word))] * (len(ids) - len(marked))  # the word's own token, behind its pieces
-        spans += _moved([*marked, *whole], start)
+        whole = [(0, len(word))] * (len(ids) - len(marked))  # the word's own token, after its subwords
+        spans += _shifted([*marked, *whole], start)
     ends = [sum(map(len, every[: number + 1])) - 1 for number in range(len(words))]
-    return _shown(tokenizer, " ".join(words), [i for ids in every for i in ids], spans), ends
+    return _tokens(tokenizer, " ".join(words), [i for ids in every for i in ids], spans), ends
 
 
 def written(tokenizer: Tokenizer, ids: Sequence[int]) -> Tokens:
-    """Return ids that a model has written as tokens: the text is what they stand for."""
-    say, text, spans = tokenizer.reader(), "", []
+    """Return the ids that a model has generated as tokens of the text that they decode to."""
+    decode, text, spans = tokenizer.reader(), "", []
     for i in ids:
-        piece = say(i)
+        piece = decode(i)
         spans.append((len(text) + len(piece) - len(piece.lstrip(" ") or piece), len(text) + len(piece)))
         text += piece
     return Tokens(text, list(ids), tuple(tokenizer.tokens(ids)), tuple(spans))
 
 
 def truncate(tokens: Tokens, max_length: int, what: str = "tokens") -> tuple[Tokens, str]:
-    """Return the first `max_length` tokens, and what was left out in a sentence: "" where nothing was."""
+    """Return the first `max_length` tokens, and a sentence on those left out, "" for none. what: their plural noun."""
     first = Tokens(tokens.text, tokens.ids[:max_length], tokens.tokens[:max_length], tokens.spans[:max_length])
     return first, truncation(len(tokens.ids), max_length, what)
 
 
-def _shown(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:
-    """What each id says is what stands in the text, even where the vocabulary has it in lower case, or not at all."""
-    said = tokenizer.tokens(ids)
+def _tokens(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:
+    """Return Tokens whose readable tokens are cut from the text, so that unknown and lower-cased words are legible."""
+    names = tokenizer.tokens(ids)
     whole = tokenizer.kind != "byte"
-    tokens = tuple(text[a:b] if whole and a < b else name for name, (a, b) in zip(said, spans, strict=True))
+    tokens = tuple(text[a:b] if whole and a < b else name for name, (a, b) in zip(names, spans, strict=True))
     return Tokens(text, ids, tokens, tuple(spans))
 
 
-def _places(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Each piece, with where it begins when all stand with one space between them."""
+def _starts(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield each piece with its start in the text in which a space separates them."""
     start = 0
     for piece in pieces:
         yield start, piece
         start += len(piece) + 1
 
 
-def _moved(spans: Iterable[tuple[int, int]], by: int) -> list[tuple[int, int]]:
+def _shifted(spans: Iterable[tuple[int, int]], by: int) -> list[tuple[int, int]]:
     return [(start + by, end + by) for start, end in spans]

@@ -1,4 +1,4 @@
-"""The trace of torch's own recurrent modules: every gate and state of a torch.nn.RNN, LSTM or GRU, trained anywhere."""
+"""Traces of torch's own recurrent modules: every gate and state of a torch.nn.RNN, LSTM or GRU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unrolled.errors import ShapeError
 from unrolled.inside.kinds import named, tensors
 from unrolled.inside.memory import memory
 from unrolled.inside.recurrent import kind
-from unrolled.inside.trace import Header, Trace, kept
+from unrolled.inside.trace import Header, Trace, as_saved
 from unrolled.inside.watch import watching
 from unrolled.layers import Bidirectional, BothStates, Recurrent, Stacked, from_torch
 from unrolled.state import State
@@ -22,18 +22,20 @@ __all__ = ["of_module"]
 
 @torch.no_grad()
 def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
-    """Return every gate and state of one sequence of a call `module(x, hx)`, as in eval mode.
+    """Return every gate and state of one sequence of a call `module(x, hx)` in eval mode.
 
-    A torch.nn.RNN, LSTM or GRU, or one of unrolled.nn; of any number of layers, in one direction or both, with biases
-    or without, in the names of `names.py` without a prefix: `lstm.l0.f`, `gru.l1.reverse.z`.
+    The names are those of `names.py` without a prefix: `lstm.l0.f`, `gru.l1.reverse.z`.
 
     Args:
-        x: as the module takes it, (T, B, D), (B, T, D) where it is batch_first, or (T, D).
-        hx: its first state, or None: zeros.
+        module: a torch.nn.RNN, LSTM or GRU, or one of unrolled.nn, with any number of layers, one or two directions,
+            with or without biases.
+        x: the module's input, (T, B, D), (B, T, D) with batch_first, or (T, D).
+        hx: its initial state, as torch takes it; None for zeros.
         sequence: the index of the sequence in the batch.
 
     Raises:
-        ConfigError: the module is another, or has a proj_size. ShapeError: x or hx of another shape, or no such sequence.
+        ConfigError: the module is of another type, or has a proj_size. ShapeError: x or hx has the wrong shape, or the
+            batch has no such sequence.
     """
     layer = from_torch(module).eval()
     if not isinstance(x, Tensor) or x.dim() not in (2, 3) or x.shape[-1] != module.input_size:
@@ -44,44 +46,44 @@ def of_module(module: nn.RNNBase, x: Tensor, hx: Any = None, *, sequence: int = 
     elif not module.batch_first:
         x = x.transpose(0, 1)
     if not 0 <= sequence < len(x):
-        raise ShapeError(f"sequence must be below the batch size, {len(x)}: got {sequence}")
+        raise ShapeError(f"sequence must be from 0 to {len(x) - 1}, an index in the batch: got {sequence}")
     names: dict[nn.Module, str] = named(layer)
     with watching(names) as notes:
         layer(
             x[sequence : sequence + 1],
             _state(layer, module, _each(hx, lambda state: state[:, sequence : sequence + 1])),
         )
-    found = {"inputs": x[sequence], **dict(tensors(notes, names))}
-    found |= memory(layer, found)
-    cell = next(kind(part.cell) for part in names if isinstance(part, Recurrent))
+    traced = {"inputs": x[sequence], **dict(tensors(notes, names))}
+    traced |= memory(layer, traced)
+    cell = next(kind(each.cell) for each in names if isinstance(each, Recurrent))
     steps = tuple(map(str, range(x.shape[1])))
     about = Header(run=type(module).__name__, model_name=cell, cell=cell, tokens=steps)
-    return Trace(about, {name: kept(value) for name, value in found.items()})
+    return Trace(about, {name: as_saved(value) for name, value in traced.items()})
 
 
 def _each(hx: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A state of torch's, with each of its tensors changed."""
+    """Apply a function to each tensor of torch's state."""
     return tuple(map(change, hx)) if isinstance(hx, tuple) else None if hx is None else change(hx)
 
 
 def _state(layer: nn.Module, module: nn.RNNBase, hx: Any) -> State:
-    """torch's (layers · directions, 1, H), or a pair of them, as the state of our layer."""
+    """Convert torch's state, (layers · directions, 1, H) or a pair of them, to the state of our layer."""
     if hx is None:
         return None
     fields = hx if isinstance(hx, tuple) else (hx,)
-    parts = [part for part in layer.modules() if isinstance(part, Recurrent)]
-    shape = (len(parts), 1, module.hidden_size)
-    if any(field.shape != shape for field in fields) or len(fields) != len(parts[0].cell.State._fields):
+    recurrent = [each for each in layer.modules() if isinstance(each, Recurrent)]
+    shape, count = (len(recurrent), 1, module.hidden_size), len(recurrent[0].cell.State._fields)
+    if any(field.shape != shape for field in fields) or len(fields) != count:
         raise ShapeError(
-            f"hx must have shape (layers · directions, B, H) with {len(parts)} and H={module.hidden_size}, "
-            f"{len(parts[0].cell.State._fields)} of them: got {[tuple(field.shape) for field in fields]}"
+            f"hx must be {count} tensor(s) of shape (layers · directions, B, H) with layers · directions = "
+            f"{len(recurrent)} and H = {module.hidden_size}: got shapes {[tuple(field.shape) for field in fields]}"
         )
-    states = [part.cell.State(*(field[number] for field in fields)) for number, part in enumerate(parts)]
+    states = [each.cell.State(*(field[number] for field in fields)) for number, each in enumerate(recurrent)]
     return _nested(layer, iter(states))
 
 
 def _nested(layer: nn.Module, states: Iterator[State]) -> State:
-    """The states of the recurrent layers, in their order, as the layer carries them."""
+    """Arrange the states of the recurrent layers, in order, as the state of the whole layer."""
     if isinstance(layer, Stacked):
         return tuple(_nested(each, states) for each in layer.layers)
     if isinstance(layer, Bidirectional):

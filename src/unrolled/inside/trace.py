@@ -1,8 +1,9 @@
-"""A trace: what a model yields when it is watched, as named tensors of one example, without a batch axis.
+"""Trace: named tensors of a model's forward pass over one example, without a batch axis.
 
     trace["lstm.l0.f"][12, 37]     the forget gate of unit 37 at step 12
 
-Names, shapes, units and meanings stand in `names.py`. Saved as safetensors, with the header as JSON in its metadata.
+`names.py` lists names, shapes, units and meanings. The file format is safetensors with the header as JSON in its
+metadata.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from unrolled.errors import CheckpointError, TraceError, nearest
 from unrolled.inside import names
 from unrolled.version import __version__
 
-__all__ = ["FORMAT_VERSION", "Header", "Trace", "kept"]
+__all__ = ["FORMAT_VERSION", "Header", "Trace", "as_saved"]
 
 FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Header:
-    """Whose tensors these are.
+    """Description of a trace: the run and model, the input and the answers.
 
     Args:
-        run: its folder's name, or what the model is called. row, cell, task: of the run; "" where there is none.
-        score: how good the run is, in a sentence; "" where that is not known.
-        update: of the training, after which the weights were kept; None at its end.
-        text: what was read; the characters that `spans` count. tokens: what each of its T steps reads, readable.
+        run: name of the run's folder, or of the model. model_name, cell, task: of the run; "" where there is none.
+        score: the run's score on its test split, in a sentence; "" where it is unknown.
+        update: the update of the training that a snapshot was saved after; None for the final weights.
+        text: the input as text, in whose characters `spans` count. tokens: the input of each of the T steps, readable.
         source_text, source: the same of the source, where there is one; S tokens.
-        answers: what each of the A answers was asked for: a label, a tag, the next token.
-        guesses: of each answer, what its largest logits mean, the most probable first.
-        truncated: what was left out of the input, in a sentence; "" where nothing was.
-        unrolled: the version that wrote it.
+        answers: the label, tag or next token of each of the A answers.
+        guesses: the labels, tags or tokens with the largest logits of each answer, the most probable first.
+        truncated: a sentence on the tokens that were left out; "" for none.
+        unrolled: the version that wrote the trace.
     """
 
     run: str = ""
@@ -64,20 +65,20 @@ class Header:
 
     @property
     def architecture(self) -> str:
-        """The model in words, with its cell where the name does not say it."""
+        """The model's name, with its cell where that differs: "model attention with cell gru"."""
         own = "" if self.cell in ("", self.model_name) else f" with cell {self.cell}"
         return f"model {self.model_name}{own}"
 
 
 class Trace(Mapping[str, Tensor]):
-    """The tensors of one example by name: float32 or int64, on the CPU.
+    """Tensors of one example by name: float32 or int64, on the CPU.
 
     Args:
-        about: whose they are. tensors: by name, see `names.py`.
+        about: the header. tensors: by name, see `names.py`.
     """
 
-    shown: ClassVar[Callable[[Trace], str] | None] = None
-    """What a notebook shows of a trace: a function of it that returns HTML. `unrolled.pictures` sets it."""
+    notebook_html: ClassVar[Callable[[Trace], str] | None] = None
+    """Function that renders a trace as HTML for a notebook. `unrolled.pictures` sets it."""
 
     def __init__(self, about: Header, tensors: Mapping[str, Tensor]) -> None:
         self.about = about
@@ -87,7 +88,7 @@ class Trace(Mapping[str, Tensor]):
         """Return a tensor.
 
         Raises:
-            TraceError: there is none of this name; the nearest is named, or the rows that have it.
+            TraceError: there is no tensor of this name; the message gives the nearest, or the models that have it.
         """
         try:
             return self._tensors[name]
@@ -101,22 +102,22 @@ class Trace(Mapping[str, Tensor]):
         return len(self._tensors)
 
     def __repr__(self) -> str:
-        of = " of ".join(part for part in (f"{len(self)} tensors", self.about.run) if part)
-        return f"<Trace: {of}, model {self.about.model_name}, {len(self.about.tokens)} steps>"
+        contents = " of ".join(words for words in (f"{len(self)} tensors", self.about.run) if words)
+        return f"<Trace: {contents}, model {self.about.model_name}, {len(self.about.tokens)} steps>"
 
     def _repr_html_(self) -> str:
-        shown = type(self).shown
-        return f"<pre>{html.escape(self.summary())}</pre>" if shown is None else shown(self)
+        render = type(self).notebook_html
+        return f"<pre>{html.escape(self.summary())}</pre>" if render is None else render(self)
 
     def _missing(self, name: str) -> str:
         spec = names.find(name)
-        this = f"this trace is of model {self.about.architecture}"
-        if spec is None or near_misses(name, self._tensors):
-            return f'there is no tensor "{name}"{nearest(name, self._tensors)}; see trace.summary() for all there are'
-        return f'this trace has no "{name}", {spec.meaning}: it belongs to {spec.where}; {this}'
+        if spec is None or differs_in_layer(name, self._tensors):
+            return f'there is no tensor "{name}"{nearest(name, self._tensors)}; trace.summary() lists all names'
+        this = f"this trace is of {self.about.architecture}"
+        return f'there is no tensor "{name}" ({spec.meaning}): it belongs to {spec.where}; {this}'
 
     def summary(self) -> str:
-        """Every tensor, a line each: name, shape in letters and in numbers, unit, meaning."""
+        """Return one line for each tensor: name, shape in letters and in numbers, unit, meaning."""
         rows = []
         for name, value in self._tensors.items():
             spec = names.find(name)
@@ -128,7 +129,7 @@ class Trace(Mapping[str, Tensor]):
         return "\n".join([repr(self), *(line.rstrip() for line in lines)])
 
     def save(self, path: str | Path) -> None:
-        """Write it as one safetensors file.
+        """Write the trace as one safetensors file.
 
         Raises:
             CheckpointError: it cannot be written.
@@ -140,10 +141,10 @@ class Trace(Mapping[str, Tensor]):
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
-        """Read what `save` has written; nothing is executed.
+        """Read a file that `save` has written; no code in it is executed.
 
         Raises:
-            CheckpointError: the file is missing, damaged, no trace, or of another format.
+            CheckpointError: the file is missing or damaged, is not a trace, or has another format version.
         """
         path = Path(path)
         with atomic.read_errors(path):
@@ -153,27 +154,28 @@ class Trace(Mapping[str, Tensor]):
             metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
             about, order = json.loads(metadata["trace"]), json.loads(metadata["names"])
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise CheckpointError(f"{path} is no trace, or is damaged: {error}") from None
+            raise CheckpointError(f"{path} is not a trace, or is damaged: {error}") from None
         version = about.get("format_version") if isinstance(about, dict) else None
         if version != FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} is a trace of format_version {version}, and this unrolled reads {FORMAT_VERSION}: trace again"
+                f"{path} is a trace of format_version {version}; this version of unrolled reads {FORMAT_VERSION}: "
+                "trace the run again"
             )
         if set(about) != {each.name for each in fields(Header)} or set(order) != set(tensors):
-            raise CheckpointError(f"{path} is no trace of ours: its header says something else")
+            raise CheckpointError(f"{path} is not a trace of unrolled: its header has other fields or tensors")
         try:
             header = TypeAdapter(Header).validate_python(about)
         except ValidationError as error:
-            raise CheckpointError(f"{path} is no trace of ours: {error.errors()[0]['msg']}") from None
+            raise CheckpointError(f"{path} is not a trace of unrolled: {error.errors()[0]['msg']}") from None
         return cls(header, {name: tensors[name] for name in order})
 
 
-def kept(value: Tensor) -> Tensor:
-    """Return a tensor as a trace keeps it."""
+def as_saved(value: Tensor) -> Tensor:
+    """Return a tensor in the form in which a trace saves it: detached, contiguous, on the CPU, float32 or int64."""
     return value.detach().to("cpu", torch.float32 if value.is_floating_point() else torch.int64).contiguous()
 
 
-def near_misses(name: str, known: Mapping[str, Tensor]) -> bool:
-    """Whether a name is a known one but for the number of its layer: then it is not the row that lacks it."""
+def differs_in_layer(name: str, known: Mapping[str, Tensor]) -> bool:
+    """Return whether a name differs from a known one in the layer number only: the model does have such a tensor."""
     pattern = names.find(name)
     return pattern is not None and any(names.find(other) is pattern for other in known)

@@ -1,6 +1,6 @@
-"""Watching: hooks that note what went into a part of a model and what came out, while it answers as it always does.
+"""Hooks that record the arguments and results of a model's modules while it runs as usual.
 
-Nothing is changed and nothing is computed a second time: what is inside a layer is made from the notes afterwards.
+The model computes nothing different and nothing twice. Values inside a layer are computed from the records afterwards.
 """
 
 from __future__ import annotations
@@ -16,47 +16,47 @@ __all__ = ["Call", "Notes", "watching"]
 
 
 class Call(NamedTuple):
-    """One call of a part: its arguments by name, as its forward has them, and what it returned."""
+    """One call of a module. given: its arguments by their names in `forward`. returned: its result."""
 
     given: dict[str, Any]
     returned: Any
 
 
 class Notes:
-    """The calls of every watched part, in order, phase by phase.
+    """Record of the calls of every watched module, in order, for each phase.
 
-    A phase, see `kinds.PHASES`, is what a part was called for; who calls the model sets it.
+    phase: prefix of the current phase, one of `kinds.PHASES`; the caller of the model sets it.
     """
 
     def __init__(self) -> None:
         self.phase = ""
         self._calls: dict[tuple[str, nn.Module], list[Call]] = {}
 
-    def note(self, part: nn.Module, call: Call) -> None:
-        """Add a call."""
-        self._calls.setdefault((self.phase, part), []).append(call)
+    def add(self, module: nn.Module, call: Call) -> None:
+        """Add a call in the current phase."""
+        self._calls.setdefault((self.phase, module), []).append(call)
 
-    def of(self, phase: str, part: nn.Module) -> list[Call]:
-        """Return the calls of a part in a phase."""
-        return self._calls.get((phase, part), [])
+    def calls(self, phase: str, module: nn.Module) -> list[Call]:
+        """Return the calls of a module in a phase."""
+        return self._calls.get((phase, module), [])
 
     def __iter__(self) -> Iterator[tuple[str, nn.Module, list[Call]]]:
-        """Yield phase, part and its calls, in the order in which the parts were first called."""
-        for (phase, part), calls in self._calls.items():
-            yield phase, part, calls
+        """Yield phase, module and its calls, in the order of the first calls."""
+        for (phase, module), calls in self._calls.items():
+            yield phase, module, calls
 
 
 @contextmanager
-def watching(parts: Iterable[nn.Module]) -> Iterator[Notes]:
-    """Note every call of the parts until the block ends."""
+def watching(modules: Iterable[nn.Module]) -> Iterator[Notes]:
+    """Record every call of the modules until the block ends."""
     notes = Notes()
 
-    def hook(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
-        given = inspect.signature(part.forward).bind(*args, **kwargs)
-        given.apply_defaults()
-        notes.note(part, Call(given.arguments, returned))
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], returned: Any) -> None:
+        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+        bound.apply_defaults()
+        notes.add(module, Call(bound.arguments, returned))
 
-    handles = [part.register_forward_hook(hook, with_kwargs=True) for part in parts]
+    handles = [module.register_forward_hook(hook, with_kwargs=True) for module in modules]
     try:
         yield notes
     finally:

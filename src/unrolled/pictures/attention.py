@@ -1,4 +1,4 @@
-"""Attention: its weights as a matrix, and as lines from what is written to what was read."""
+"""Attention weights as matrices, and as lines between the source and the answers."""
 
 from __future__ import annotations
 
@@ -8,180 +8,195 @@ from typing import NamedTuple
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.pictures.figure import WIDTH, Asked, Figure, chosen, heading, panels
-from unrolled.pictures.matrix import LEAST, Shown, across, legend, matrix, number, room_across
+from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels, resolve_index
+from unrolled.pictures.matrix import MIN_LABEL, View, column_label_height, column_labels, legend, matrix, number
 from unrolled.svg import INK, Drawing, Scale
 
-__all__ = ["Weights", "draw", "draw_heads", "draw_lines", "shows", "shows_heads", "to_source", "within"]
+__all__ = [
+    "Weights",
+    "can_draw",
+    "can_draw_heads",
+    "draw",
+    "draw_heads",
+    "draw_lines",
+    "source_weights",
+    "transformer_weights",
+]
 
 SEP = "<sep>"
-LINES = 4  # that are drawn for each step that asks, at most
-TALL = 130  # pixels between what is written and what was read
+LINES = 4  # drawn for each query, at most
+TALL = 130  # pixels between the source and the answers
 
 
 class Weights(NamedTuple):
-    """Weights of a trace: their tensor, which head of it, what asks (T) and what is looked at (S)."""
+    """Attention weights of one head: their tensor, its leading indices, labels of the T queries and of the S keys."""
 
     trace: Trace
     tensor: str
     lead: tuple[int, ...]
-    asks: Sequence[str]
-    seen: Sequence[str]
+    queries: Sequence[str]
+    keys: Sequence[str]
 
     @property
     def before(self) -> int:
-        """How many of what is looked at stand before the first step that asks, in one sequence with it."""
-        return len(self.seen) - len(self.asks)
+        """Number of keys before the first query, where queries and keys are steps of one sequence."""
+        return len(self.keys) - len(self.queries)
 
     @property
     def title(self) -> str:
-        """Its tensor, as it is indexed."""
+        """The tensor's name with its leading index."""
         return self.tensor + (f"[{self.lead[0]}]" if self.lead else "")
 
-    def shown(self) -> Shown:
-        """As a matrix: a row asks."""
-        return Shown(self.trace, self.tensor, range(len(self.asks)), range(len(self.seen)), self.lead)
+    def view(self) -> View:
+        """Return the weights as a matrix (T, S) with one row for each query."""
+        return View(self.trace, self.tensor, range(len(self.queries)), range(len(self.keys)), self.lead)
 
 
 def _heads(trace: Trace, pattern: str) -> list[Weights]:
-    """Every head of the tensors whose name matches, in order."""
-    found = []
+    """Return every head of the tensors whose name matches, in order."""
+    heads = []
     for name in trace:
         if re.fullmatch(pattern, name):
-            *heads, T, S = trace[name].shape
-            encoder, about = name.startswith("encoder."), trace.about
-            read = [*about.source, SEP]  # which stands behind it where one sequence holds both
-            asks = read if encoder else _written(trace, T)
-            if encoder or "cross." in name or name.startswith("attention."):
-                seen = read
+            *sizes, T, S = trace[name].shape
+            in_encoder, about = name.startswith("encoder."), trace.about
+            source = [*about.source, SEP]  # one sequence of source and target has <sep> between them
+            queries = source if in_encoder else _query_labels(trace, T)
+            if in_encoder or "cross." in name or name.startswith("attention."):
+                keys = source
             else:
-                seen = [*read[: max(0, S - T)], *about.tokens]
-            leads = [(head,) for head in range(heads[0])] if heads else [()]
-            found += [Weights(trace, name, lead, _fitted(asks, T), _fitted(seen, S)) for lead in leads]
-    return found
+                keys = [*source[: max(0, S - T)], *about.tokens]
+            leads = [(head,) for head in range(sizes[0])] if sizes else [()]
+            heads += [Weights(trace, name, lead, _padded(queries, T), _padded(keys, S)) for lead in leads]
+    return heads
 
 
-def _written(trace: Trace, steps: int) -> Sequence[str]:
-    """What the steps ask for: the answer of each where each has one, and a source was read; else what they read."""
+def _query_labels(trace: Trace, steps: int) -> Sequence[str]:
+    """Return the answers where a source was read and every step has an answer, else the tokens of the input."""
     about = trace.about
     return about.answers if about.source and len(about.answers) == steps else about.tokens
 
 
-def _fitted(names: Sequence[str], count: int) -> list[str]:
-    return [*names[:count], *[""] * (count - len(names))]
+def _padded(labels: Sequence[str], count: int) -> list[str]:
+    return [*labels[:count], *[""] * (count - len(labels))]
 
 
-def to_source(trace: Trace) -> list[Weights]:
-    """Weights of what is written over what was read."""
+def source_weights(trace: Trace) -> list[Weights]:
+    """Return the weights of the decoder's attention to the source."""
     return _heads(trace, r"attention\.weights|(decoder\.)?transformer\.l\d+\.cross\.weights")
 
 
-def within(trace: Trace) -> list[Weights]:
-    """Weights of every head of a Transformer, those to the source included."""
+def transformer_weights(trace: Trace) -> list[Weights]:
+    """Return the weights of every head of a Transformer, including those of its attention to the source."""
     return _heads(trace, r"((encoder|decoder)\.)?transformer\.l\d+\.(cross\.)?weights")
 
 
-def shows(trace: Trace) -> bool:
-    """Whether something that is written looks at what was read."""
-    return bool(to_source(trace))
+def can_draw(trace: Trace) -> bool:
+    """Return whether the trace has attention to a source."""
+    return bool(source_weights(trace))
 
 
-def shows_heads(trace: Trace) -> bool:
-    """Whether there are heads."""
-    return bool(within(trace))
+def can_draw_heads(trace: Trace) -> bool:
+    """Return whether the trace has heads of a Transformer."""
+    return bool(transformer_weights(trace))
 
 
 def _scale(drawn: Iterable[Weights]) -> Scale:
-    """From 0 to the largest weight that is drawn, so that many small ones can be seen, too."""
+    """Return a scale from 0 to the largest weight drawn, so that many small weights are visible too."""
     return Scale(0, max(float(each.trace[each.tensor].max()) for each in drawn))
 
 
-def _least(one: Weights) -> float:
-    """The weight from which on a line is drawn: one in twenty, or half as much again as if all were equal."""
-    return min(0.05, 1.5 / len(one.seen))
+def _threshold(weights: Weights) -> float:
+    """Return the smallest weight drawn as a line: 0.05, or one and a half times the weight of uniform attention."""
+    return min(0.05, 1.5 / len(weights.keys))
 
 
-def _one(trace: Trace, asked: Asked) -> Weights:
-    """The weights to the source of the highest layer, and of its head that is asked for, or the first."""
-    found = to_source(trace)
-    highest = [each for each in found if each.tensor == found[-1].tensor]
-    return highest[chosen(asked.head, len(highest), "head", 0)]
+def _selected(trace: Trace, request: Request) -> Weights:
+    """Return the attention to the source of the highest layer, in the requested head or the first."""
+    weights = source_weights(trace)
+    highest = [each for each in weights if each.tensor == weights[-1].tensor]
+    return highest[resolve_index(request.head, len(highest), "head", 0)]
 
 
-def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
+def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw the matrix of each trace."""
-    room = WIDTH if len(traces) == 1 else (WIDTH - 24) / 2
-    every = [_one(trace, asked) for trace in traces]
-    parts, scale = [], _scale(every)
+    space = WIDTH if len(traces) == 1 else (WIDTH - 24) / 2
+    every = [_selected(trace, request) for trace in traces]
+    drawings, scale = [], _scale(every)
     for trace, one in zip(traces, every, strict=True):
-        drawn = matrix(one.shown(), scale, down=one.asks, above=one.seen, room=(room, 600), square=True)
-        parts.append(svg.above([heading(trace, traces, one.title), drawn]))
+        drawn = matrix(one.view(), scale, down=one.queries, above=one.keys, space=(space, 600), square=True)
+        drawings.append(svg.stack([heading(trace, traces, one.title), drawn]))
     caption = (
-        "Attention: a row for each token that is written, a column for each of the source; the darker, the more of "
-        "what was read there went into what was written. Weights are shares: each row sums to 1."
+        "Attention of the decoder to the source. Each row is an answer token, each column a token of the source. The "
+        "darker a cell, the more that source token contributed to the context vector for the answer. The weights of "
+        "a row sum to 1."
     )
-    return Figure("Attention", svg.above([panels(parts), legend(scale, "weight, share of 1")], 14), caption)
+    return Figure(
+        "Attention to the source", svg.stack([panels(drawings), legend(scale, "attention weight")], 14), caption
+    )
 
 
-def draw_lines(traces: Sequence[Trace], asked: Asked) -> Figure:
-    """Draw lines from each written token to the places of the source that it looked at most."""
-    every = [_one(trace, asked) for trace in traces]
-    parts = []
+def draw_lines(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw lines from each answer to the positions of the source with the largest weights."""
+    every = [_selected(trace, request) for trace in traces]
+    drawings = []
     for trace, one in zip(traces, every, strict=True):
-        parts += [heading(trace, traces, one.title), _lines(one), Drawing(0, 10, "")]
+        drawings += [heading(trace, traces, one.title), _lines(one), Drawing(0, 10, "")]
     caption = (
-        "Attention as lines, from the source above to what was written below; the wider and darker, the larger the "
-        f"weight, from {number(min(map(_least, every)))} on, and at most {LINES} for a token. All weights of a token "
-        "sum to 1."
+        "Attention of the decoder, as lines from the tokens of the source (above) to the answer tokens (below). A "
+        "wider, darker line is a larger weight. Weights below "
+        f"{number(min(map(_threshold, every)))} are not drawn, and at most {LINES} lines for each answer token. The "
+        "weights of an answer token sum to 1."
     )
-    return Figure("Alignment", svg.above(parts, 2), caption)
+    return Figure("Alignment of source and answer", svg.stack(drawings, 2), caption)
 
 
-def _lines(one: Weights) -> Drawing:
-    values = one.shown().values()
+def _lines(weights: Weights) -> Drawing:
+    values = weights.view().values()
     T, S = values.shape
-    up, down = min(70, WIDTH / S), min(70, WIDTH / T)
-    top = room_across(one.seen, up)
-    body = across(one.seen, 0, top, up, range(S))
+    key_width, query_width = min(70, WIDTH / S), min(70, WIDTH / T)
+    top = column_label_height(weights.keys, key_width)
+    body = column_labels(weights.keys, 0, top, key_width, range(S))
     for t, row in enumerate(values):
         for s in sorted(range(S), key=lambda s: -row[s])[:LINES]:
-            if (weight := float(row[s])) >= _least(one):
-                start, end = ((s + 0.5) * up, top), ((t + 0.5) * down, top + TALL)
-                name = f"{one.tensor}[{','.join(map(str, (*one.lead, t, s)))}] = {number(weight)}"
-                thick = max(0.6, min(6, up, down) * weight)
+            if (weight := float(row[s])) >= _threshold(weights):
+                start, end = ((s + 0.5) * key_width, top), ((t + 0.5) * query_width, top + TALL)
+                name = f"{weights.tensor}[{','.join(map(str, (*weights.lead, t, s)))}] = {number(weight)}"
+                thick = max(0.6, min(6, key_width, query_width) * weight)
                 body.append(
                     svg.curve(start, end, stroke="#1764ab", width=thick, opacity=0.25 + 0.75 * weight, name=name)
                 )
-    body += across(one.asks, 0, top + TALL, down, range(T), below=True)
-    return Drawing(max(up * S, down * T), top + TALL + max(16, room_across(one.asks, down)), "\n".join(body))
+    body += column_labels(weights.queries, 0, top + TALL, query_width, range(T), below=True)
+    height = top + TALL + max(16, column_label_height(weights.queries, query_width))
+    return Drawing(max(key_width * S, query_width * T), height, "\n".join(body))
 
 
-def draw_heads(traces: Sequence[Trace], asked: Asked) -> Figure:
-    """Draw every head of every layer, or the head and layer asked for."""
-    scale = _scale(each for trace in traces for each in within(trace))
-    parts = []
+def draw_heads(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw every head of every layer, or the requested head and layer."""
+    scale = _scale(each for trace in traces for each in transformer_weights(trace))
+    drawings = []
     for trace in traces:
-        found = [
+        selected = [
             each
-            for each in within(trace)
-            if asked.layer in (None, each.tensor.removesuffix(".weights"))
-            and (asked.head is None or each.lead == (asked.head,))
+            for each in transformer_weights(trace)
+            if request.layer in (None, each.tensor.removesuffix(".weights"))
+            and (request.head is None or each.lead == (request.head,))
         ]
-        for tensor in dict.fromkeys(each.tensor for each in found):
-            heads = [each for each in found if each.tensor == tensor]
-            room = max(110, min(370, (WIDTH - 16 * (len(heads) - 1)) / len(heads)))
+        for tensor in dict.fromkeys(each.tensor for each in selected):
+            heads = [each for each in selected if each.tensor == tensor]
+            space = max(110, min(370, (WIDTH - 16 * (len(heads) - 1)) / len(heads)))
             drawn = []
             for each in heads:
-                named = (room - 60) / len(each.seen) >= LEAST
+                labelled = (space - 60) / len(each.keys) >= MIN_LABEL
                 one = matrix(
-                    each.shown(), scale, down=each.asks if named else [], above=each.seen if named else [],
-                    room=(room, room), square=True,
+                    each.view(), scale, down=each.queries if labelled else [], above=each.keys if labelled else [],
+                    space=(space, space), square=True,
                 )  # fmt: skip
-                title = Drawing(room, 16, svg.text(0, 12, f"head {each.lead[0]}", size=10, fill=INK))
-                drawn.append(svg.above([title, one]))
-            parts += [heading(trace, traces, tensor), panels(drawn, 16), Drawing(0, 6, "")]
+                title = Drawing(space, 16, svg.text(0, 12, f"head {each.lead[0]}", size=10, fill=INK))
+                drawn.append(svg.stack([title, one]))
+            drawings += [heading(trace, traces, tensor), panels(drawn, 16), Drawing(0, 6, "")]
     caption = (
-        "Heads of a Transformer: a row for each step that asks, a column for each it looks at; the darker, the more of "
-        "what is there it takes. Weights are shares: each row sums to 1. A weight says what was read, not why."
+        "Attention heads of a Transformer. Each row is a step that attends, each column a step that it attends to. The "
+        "darker a cell, the more of that step's value vector enters the head's output. The weights of a row sum to 1. "
+        "A weight shows which value was read, not why."
     )
-    return Figure("Heads", svg.above([*parts, legend(scale, "weight, share of 1")], 4), caption)
+    return Figure("Attention heads", svg.stack([*drawings, legend(scale, "attention weight")], 4), caption)

@@ -1,4 +1,4 @@
-"""Who can gradient_norm whom: gradient_norm, retention and occlusion of every answer by every token, on one scale for all traces."""
+"""Attribution of every answer to every token: gradient norm, retention, occlusion and path length as matrices."""
 
 from __future__ import annotations
 
@@ -8,33 +8,42 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace, find
-from unrolled.pictures.figure import WIDTH, Asked, Figure, heading, panels
-from unrolled.pictures.matrix import Shown, legend, matrix
+from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels
+from unrolled.pictures.matrix import View, legend, matrix
 from unrolled.svg import INK, Drawing, Scale
 
-__all__ = ["draw", "shows"]
+__all__ = ["can_draw", "draw"]
 
-DECADES = 6  # of a scale in powers of ten, down from the largest number
+DECADES = 6  # of a logarithmic scale, down from the largest number
 MEANINGS = {
-    "gradient_norm": "Reach: how much the answer's log-probability changes as the token's vector moves; in powers of ten.",
-    "retention": "Retention: what the direct path alone keeps from one step to another, other ways left out.",
-    "occlusion": "Occlusion: how many bits the answer loses when the token is replaced; below 0, it gains.",
-    "path_length": "Path length: nonlinear steps on the shortest way, whatever they carry.",
+    "gradient_norm": (
+        "Gradient norm: how fast the log-probability of the answer changes when the vector of the token changes "
+        "(logarithmic scale)."
+    ),
+    "retention": (
+        "Retention: the fraction of an earlier step (column) that the direct path of the lowest layer still holds at a "
+        "later step (row)."
+    ),
+    "occlusion": (
+        "Occlusion: the bits of log-probability that the answer loses when the token's vector is replaced by the mean "
+        "vector; a negative number is a gain."
+    ),
+    "path_length": "Path length: the number of nonlinear steps on the shortest path from the token to the answer.",
 }
 
 
 def tensors(trace: Trace) -> list[str]:
-    """The measures that a trace has, in the order in which they are drawn, first those of what was read before."""
+    """Return the names of the measures that a trace has, those of its source first, in the order of MEANINGS."""
     return [name for side in ("source.", "") for kind in MEANINGS if (name := side + kind) in trace]
 
 
-def shows(trace: Trace) -> bool:
-    """Whether one of them was computed."""
+def can_draw(trace: Trace) -> bool:
+    """Return whether at least one of the measures was computed."""
     return bool(tensors(trace))
 
 
-def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
-    """Draw a row of matrices a trace."""
+def draw(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw the matrices of each trace side by side."""
     kinds: dict[str, list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]] = {}
     for trace in traces:
         for name in tensors(trace):
@@ -42,8 +51,8 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
     scales = {
         kind: _scale(kind, max(float(np.abs(values).max(initial=0)) for values in many)) for kind, many in kinds.items()
     }
-    room = max(230, (WIDTH - 20 * (len(kinds) - 1)) / max(1, len(kinds)))
-    parts = []
+    space = max(230, (WIDTH - 20 * (len(kinds) - 1)) / max(1, len(kinds)))
+    drawings = []
     for trace in traces:
         drawn = []
         for name in tensors(trace):
@@ -51,35 +60,36 @@ def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
             about = trace.about
             above = about.source if name.startswith("source.") else about.tokens
             down = about.answers if name != "retention" else about.tokens
-            shown, scale = Shown(trace, name, range(answers), range(steps)), scales[_kind(name)]
-            space = (room, room if answers > 1 else 40)
-            one = matrix(shown, scale, down=down[:answers], above=above[:steps], room=space, square=answers > 1)
-            title = Drawing(room, 18, svg.text(0, 12, name, size=11, bold=True, fill=INK, most=room))
-            drawn.append(svg.above([title, one]))
-        parts += [heading(trace, traces), panels(drawn, 20), Drawing(0, 8, "")]
-    legends = panels([legend(scale, _said(kind)) for kind, scale in scales.items()], 16)
+            view, scale = View(trace, name, range(answers), range(steps)), scales[_kind(name)]
+            size = (space, space if answers > 1 else 40)
+            one = matrix(view, scale, down=down[:answers], above=above[:steps], space=size, square=answers > 1)
+            title = Drawing(space, 18, svg.text(0, 12, name, size=11, bold=True, fill=INK, most=space))
+            drawn.append(svg.stack([title, one]))
+        drawings += [heading(trace, traces), panels(drawn, 20), Drawing(0, 8, "")]
+    legends = panels([legend(scale, _label(kind)) for kind, scale in scales.items()], 16)
     caption = (
-        "Attribution of every token, a column, on every answer, a row; absolute, on one scale for all traces. "
-        + " ".join(MEANINGS[kind] for kind in kinds)
+        "Attribution of each answer (a row) to each token that the network read (a column). Numbers are absolute, and "
+        "all traces share one scale. " + " ".join(MEANINGS[kind] for kind in kinds)
     )
-    return Figure("Who can gradient_norm whom", svg.above([*parts, legends], 4), caption)
+    return Figure("Influence of each token on each answer", svg.stack([*drawings, legends], 4), caption)
 
 
 def _kind(name: str) -> str:
     return name.rsplit(".", 1)[-1]
 
 
-def _said(kind: str) -> str:
-    spec = find(kind)
-    return f"{kind}, {spec.unit}" if spec and spec.unit else kind
+def _label(kind: str) -> str:
+    """Return the name of a measure with its unit."""
+    spec, words = find(kind), kind.replace("_", " ")
+    return f"{words}, {spec.unit}" if spec and spec.unit else words
 
 
-def _scale(kind: str, most: float) -> Scale:
+def _scale(kind: str, largest: float) -> Scale:
     if kind == "occlusion":
-        return Scale.signed(most or 1)
+        return Scale.signed(largest or 1)
     if kind == "retention":
         return Scale(10.0**-DECADES, 1, log=True)
     if kind == "path_length":
-        return Scale(0, most or 1)
-    top = 10.0 ** np.ceil(np.log10(most or 1))
+        return Scale(0, largest or 1)
+    top = 10.0 ** np.ceil(np.log10(largest or 1))
     return Scale(float(top / 10**DECADES), float(top), log=True)

@@ -1,22 +1,22 @@
-"""The cell with its real numbers: a diagram at one step and one unit, each box what the trace has of it there."""
+"""Diagram of a recurrent cell with the real numbers of one unit at one step."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from unrolled import svg
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Value, Wire, load
-from unrolled.pictures.figure import Asked, Figure, chosen, heading, placed
+from unrolled.pictures.figure import Figure, Request, heading, resolve_index, translated
 from unrolled.pictures.layers import Layer, asked_layer, recurrent, strongest
 from unrolled.pictures.matrix import number
 from unrolled.svg import INK, Drawing
 
-__all__ = ["draw", "drawn", "shows"]
+__all__ = ["can_draw", "diagram_drawing", "draw"]
 
-COLUMN, ROW, WIDE, HIGH = 128, 58, 98, 42  # pixels, from box to box, and of a box
-FILLS = {  # colour, dash of the edge: kinds differ without colour, too
+COLUMN, ROW, WIDE, HIGH = 128, 58, 98, 42  # pixels from box to box, and of a box
+FILLS = {  # colour and dash of the edge: the kinds differ without colour too
     "input": ("#f6f8fa", "2 2"),
     "term": ("#f6f8fa", ""),
     "sum": ("#eaeef2", ""),
@@ -25,48 +25,48 @@ FILLS = {  # colour, dash of the edge: kinds differ without colour, too
     "operation": ("#ffffff", "4 2"),
     "state": ("#dbe9f6", ""),
 }
-BARS = 12  # places of a vector that are drawn; of a longer one, the largest
 
 
-def shows(trace: Trace) -> bool:
-    """Return whether there is a recurrent layer whose cell has a diagram."""
+def can_draw(trace: Trace) -> bool:
+    """Return whether the trace has a recurrent layer whose cell has a diagram."""
     return any(layer.cell in DIAGRAMS for layer in recurrent(trace))
 
 
-def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
-    """Draw the cell of each trace at a step and a unit: by default the last step, the unit that varies most."""
-    parts, where = [], []
+def draw(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw the cell of each trace at a step and a unit: by default the last step and the unit that varies most."""
+    drawings, selections = [], []
     for trace in traces:
-        layer = asked_layer(trace, asked)
+        layer = asked_layer(trace, request)
         steps, units = trace[f"{layer.name}.h"].shape
-        step = chosen(asked.step, steps, "step", steps - 1)
-        unit = chosen(asked.unit, units, "unit", strongest(trace, layer, 1)[0])
+        step = resolve_index(request.step, steps, "step", steps - 1)
+        unit = resolve_index(request.unit, units, "unit", strongest(trace, layer, 1)[0])
         more = f"{layer.name}, step {step} ({layer.tokens[step]}), unit {unit}"
-        where.append(f"step {step}, unit {unit} of {layer.name}")
-        parts += [heading(trace, traces, more), _cell(trace, layer, step, unit, asked.gate)]
-    cells = dict.fromkeys(asked_layer(trace, asked).cell for trace in traces)
+        selections.append(f"step {step}, unit {unit} of {layer.name}")
+        drawings += [heading(trace, traces, more), _cell(trace, layer, step, unit, request.gate)]
+    cells = dict.fromkeys(asked_layer(trace, request).cell for trace in traces)
     title = " · ".join(load(cell).title for cell in cells)
     caption = (
-        f"The cell at {'; '.join(dict.fromkeys(where))}. x is what this step reads, h′ and c′ what the step before "
-        "left; dotted wires go through learned matrices, from all units to this one. A gate is 0 where it is shut "
-        "and 1 where it is open; the sum before it is split into what the token, the past and the bias say. Numbers "
-        "without unit."
+        f"The cell at {'; '.join(dict.fromkeys(selections))}. x is the input of this step; h′ and c′ are the states "
+        "after the previous step. Each box holds the number of this one unit. A dotted arrow is a product with a "
+        "learned matrix, which combines all units of the input or of h′. A gate is a number from 0 (closed) to 1 "
+        "(open); the boxes below it show the terms of its sum: from the input, from h′ and the bias. The numbers have "
+        "no unit."
     )
-    return Figure(title, svg.above(parts, 4), caption)
+    return Figure(title, svg.stack(drawings, 4), caption)
 
 
 def _cell(trace: Trace, layer: Layer, step: int, unit: int, gate: str | None) -> Drawing:
     diagram = load(layer.cell)
-    lit = diagram.nodes if gate is None else _around(diagram, gate)
+    highlighted = diagram.nodes if gate is None else _neighbours(diagram, gate)
     values = diagram.values(trace, layer.name)
-    here = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
-    said = {name: number(value) for name, value in here.items()} | {"x": layer.tokens[step]}
-    named = {name: f"{_element(diagram, name, layer, step, unit)} = {said[name]}" for name in here}
-    return drawn(diagram, said, named, lit=lit)
+    numbers = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
+    texts = {name: number(value) for name, value in numbers.items()} | {"x": layer.tokens[step]}
+    titles = {name: f"{_element(diagram, name, layer, step, unit)} = {texts[name]}" for name in numbers}
+    return diagram_drawing(diagram, texts, titles, highlighted=highlighted)
 
 
-def _around(diagram: Diagram, gate: str) -> set[str]:
-    """A gate, what it follows from, what it acts on, and what comes of that.
+def _neighbours(diagram: Diagram, gate: str) -> set[str]:
+    """Return the nodes of a gate: the gate, those it is computed from, those it acts on, and their other inputs.
 
     Raises:
         ConfigError: the cell has no gate of that name.
@@ -75,17 +75,17 @@ def _around(diagram: Diagram, gate: str) -> set[str]:
     if gate not in gates:
         have = f"has {', '.join(gates)}" if gates else "has none"
         raise ConfigError(f'there is no gate "{gate}" in this cell{nearest(gate, gates)}: {diagram.name} {have}')
-    found, waiting = set[str](), [gate]
+    before, waiting = set[str](), [gate]
     while waiting:
-        found.add(name := waiting.pop())
-        waiting += diagram.nodes[name].reads - found
-    acted = {name for name, node in diagram.nodes.items() if gate in node.reads}
-    return found | acted | {source for name in acted for source in diagram.nodes[name].reads}
+        before.add(name := waiting.pop())
+        waiting += diagram.nodes[name].reads - before
+    after = {name for name, node in diagram.nodes.items() if gate in node.reads}
+    return before | after | {source for name in after for source in diagram.nodes[name].reads}
 
 
 def _element(diagram: Diagram, name: str, layer: Layer, step: int, unit: int) -> str:
-    """What a node's number is called in the trace; where it has no tensor, its formula."""
-    node, tensor = diagram.nodes[name], diagram.element(name, layer.name)
+    """Return the name of a node's number in the trace, "lstm.l0.f[2,37]", or its formula where it has no tensor."""
+    node, tensor = diagram.nodes[name], diagram.tensor_name(name, layer.name)
     if tensor is None:
         return str(node.formula)
     if node.before:
@@ -95,78 +95,69 @@ def _element(diagram: Diagram, name: str, layer: Layer, step: int, unit: int) ->
     return f"{tensor}[{','.join(map(str, index))}]"
 
 
-def _at(value: Value, places: Mapping[str, int]) -> float:
-    index = tuple(places[letter] for letter in value.axes)
-    return float(value.tensor[index])
+def _at(value: Value, indices: Mapping[str, int]) -> float:
+    """Return one number of a value. indices: the index on each axis, by its letter."""
+    return float(value.tensor[tuple(indices[letter] for letter in value.axes)])
 
 
-def drawn(
+def diagram_drawing(
     diagram: Diagram,
-    said: Mapping[str, str],
-    named: Mapping[str, str],
+    texts: Mapping[str, str],
+    titles: Mapping[str, str],
     pictures: Mapping[str, Drawing] | None = None,
-    lit: Collection[str] | None = None,
+    highlighted: Collection[str] | None = None,
 ) -> Drawing:
-    """Return a diagram with what each node says.
+    """Draw a diagram with a text or a picture in each node.
 
     Args:
-        said: a number or word by node. named: what is said of it under the pointer. pictures: what stands in a node
-            instead of a number, at most a box wide. lit: the nodes that are not faded; None: all.
+        texts: a number or word by node. titles: the text under the pointer by node. pictures: a drawing by node, at
+            most a box wide, instead of a text. highlighted: the nodes that are not faded; None: all.
     """
     nodes = diagram.nodes.values()
-    left = min(min(node.place[0] for node in nodes), min((x for wire in diagram.wires for x, _ in wire.via), default=0))
-    low, right = min(node.place[1] for node in nodes), max(node.place[0] for node in nodes)
-    down = max(node.place[1] for node in nodes)
+    left = min(
+        min(node.position[0] for node in nodes), min((x for wire in diagram.wires for x, _ in wire.via), default=0)
+    )
+    top, right = min(node.position[1] for node in nodes), max(node.position[0] for node in nodes)
+    bottom = max(node.position[1] for node in nodes)
 
-    def at(place: tuple[float, float]) -> tuple[float, float]:
-        return (place[0] - left) * COLUMN + WIDE / 2 + 8, (place[1] - low) * ROW + HIGH / 2 + 4
+    def pixels(position: tuple[float, float]) -> tuple[float, float]:
+        return (position[0] - left) * COLUMN + WIDE / 2 + 8, (position[1] - top) * ROW + HIGH / 2 + 4
 
-    lit = diagram.nodes if lit is None else lit
-    parts = []
+    highlighted = diagram.nodes if highlighted is None else highlighted
+    body = []
     for wire in diagram.wires:
-        parts.append(_faded(_wire(diagram, wire, at), {wire.source, wire.target} <= set(lit)))
+        body.append(_faded(_wire(diagram, wire, pixels), {wire.source, wire.target} <= set(highlighted)))
     for name, node in diagram.nodes.items():
-        one = _box(node, at(node.place), said.get(name, ""), named.get(name, ""), (pictures or {}).get(name))
-        parts.append(_faded(one, name in lit))
-    width, height = (right - left) * COLUMN + WIDE + 28, (down - low) * ROW + HIGH + 10
-    return Drawing(width, height, "\n".join(parts))
+        box = _box(node, pixels(node.position), texts.get(name, ""), titles.get(name, ""), (pictures or {}).get(name))
+        body.append(_faded(box, name in highlighted))
+    width, height = (right - left) * COLUMN + WIDE + 28, (bottom - top) * ROW + HIGH + 10
+    return Drawing(width, height, "\n".join(body))
 
 
-def _faded(body: str, lit: bool) -> str:
-    return body if lit else f'<g opacity="0.25">\n{body}\n</g>'
+def _faded(body: str, highlighted: bool) -> str:
+    return body if highlighted else f'<g opacity="0.25">\n{body}\n</g>'
 
 
-def _wire(diagram: Diagram, wire: Wire, at: object) -> str:
-    assert callable(at)
-    points = [at(place) for place in (diagram.nodes[wire.source].place, *wire.via, diagram.nodes[wire.target].place)]
+def _wire(diagram: Diagram, wire: Wire, pixels: Callable[[tuple[float, float]], tuple[float, float]]) -> str:
+    source, target = diagram.nodes[wire.source], diagram.nodes[wire.target]
+    points = [pixels(position) for position in (source.position, *wire.via, target.position)]
     (x0, y0), (x1, y1) = points[-2:]
-    dx, dy = x1 - x0, y1 - y0  # the arrow ends where the last stretch meets the target's box
-    share = min(WIDE / 2 / abs(dx) if dx else 1e9, HIGH / 2 / abs(dy) if dy else 1e9, 1)
-    points[-1] = (x1 - dx * share, y1 - dy * share)
-    learned = wire.source in diagram.nodes[wire.target].learned
+    dx, dy = x1 - x0, y1 - y0  # the arrow ends at the edge of the target's box
+    fraction = min(WIDE / 2 / abs(dx) if dx else 1e9, HIGH / 2 / abs(dy) if dy else 1e9, 1)
+    points[-1] = (x1 - dx * fraction, y1 - dy * fraction)
+    learned = wire.source in target.learned
     return svg.line(points, stroke="#8c959f", width=1.2, arrow=True, dash="2 3" if learned else "")
 
 
-def _box(node: Node, at: tuple[float, float], said: str, name: str, picture: Drawing | None) -> str:
-    x, y = at[0] - WIDE / 2, at[1] - HIGH / 2
+def _box(node: Node, centre: tuple[float, float], text: str, title: str, picture: Drawing | None) -> str:
+    x, y = centre[0] - WIDE / 2, centre[1] - HIGH / 2
     fill, dash = FILLS[node.kind]
-    heavy = "#57606a" if node.kind in ("gate", "candidate", "state") else "#afb8c1"
-    parts = [
-        svg.box(
-            x,
-            y,
-            WIDE,
-            HIGH,
-            fill,
-            stroke=heavy,
-            radius=8 if node.kind in ("gate", "candidate") else 3,
-            dash=dash,
-            name=name,
-        )
-    ]
-    parts.append(svg.text(at[0], y + 15, node.label, anchor="middle", size=10, fill="#57606a", most=WIDE - 4))
+    stroke = "#57606a" if node.kind in ("gate", "candidate", "state") else "#afb8c1"
+    radius = 8 if node.kind in ("gate", "candidate") else 3
+    body = [svg.box(x, y, WIDE, HIGH, fill, stroke=stroke, radius=radius, dash=dash, name=title)]
+    body.append(svg.text(centre[0], y + 15, node.label, anchor="middle", size=10, fill="#57606a", most=WIDE - 4))
     if picture is None:
-        parts.append(svg.text(at[0], y + 33, said, anchor="middle", size=13, fill=INK, bold=True, most=WIDE - 6))
+        body.append(svg.text(centre[0], y + 33, text, anchor="middle", size=13, fill=INK, bold=True, most=WIDE - 6))
     else:
-        parts.append(placed(picture, at[0] - picture.width / 2, y + 20).body)
-    return "\n".join(parts)
+        body.append(translated(picture, centre[0] - picture.width / 2, y + 20).body)
+    return "\n".join(body)

@@ -1,4 +1,4 @@
-"""Curves over an axis: told apart by colour, dash and mark, so that they are without colour, too."""
+"""Line charts whose curves differ in colour, dash and mark, so that they can be read without colour."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled import svg
-from unrolled.pictures.matrix import across, number, room_across
+from unrolled.pictures.matrix import column_label_height, column_labels, number
 from unrolled.svg import COLOURS, INK, PALE, UNIT, Drawing
 
 __all__ = ["Axis", "Series", "chart"]
 
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
 LEFT, BOTTOM, TOP = 56, 34, 22
-MARKS = 60  # points of a curve that get a mark each
+MARKS = 60  # a curve with more points has no marks
 
 
 class Axis(NamedTuple):
-    """label: with its unit. low, high: its ends. log: even in the logarithm. names: of the places 0, 1, …"""
+    """Axis of a chart.
+
+    label: with the unit. low, high: the ends. log: whether it is logarithmic. names: labels of the positions 0, 1, …
+    """
 
     label: str
     low: float
@@ -28,18 +31,18 @@ class Axis(NamedTuple):
     log: bool = False
     names: Sequence[str] = ()
 
-    def share(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Where values are on it, from 0 to 1."""
+    def fraction(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the positions of values along the axis, from 0 to 1."""
         if self.log:
             values = np.log(np.maximum(values, self.low))
             low, high = np.log(self.low), np.log(self.high)
         else:
             low, high = self.low, self.high
-        found: NDArray[np.float64] = np.clip((values - low) / ((high - low) or 1), 0, 1)
-        return found
+        fractions: NDArray[np.float64] = np.clip((values - low) / ((high - low) or 1), 0, 1)
+        return fractions
 
     def ticks(self) -> list[float]:
-        """Round numbers on it: powers of ten, or about five of them evenly."""
+        """Return round numbers on the axis: powers of ten, or about five evenly spaced numbers."""
         if self.log:
             first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
             return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
@@ -50,9 +53,10 @@ class Axis(NamedTuple):
 
 
 class Series(NamedTuple):
-    """A curve through points. element: what a point is called, {} being its x; "" where it has no name.
+    """Curve through points.
 
-    low, high: the ends of an interval around each point. shade: a colour instead of the next one.
+    element: the name of a point, with {} for its x; "" for the name of the curve. low, high: the ends of an interval
+    around each point. shade: a colour instead of the next one in COLOURS.
     """
 
     name: str
@@ -65,17 +69,20 @@ class Series(NamedTuple):
 
 
 def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float]) -> Drawing:
-    """Draw curves, `size` pixels wide and high, names and numbers included."""
+    """Draw curves. size: (width, height) in pixels, labels included."""
     width, height = size
-    room = width - LEFT - 12
-    cell = room / max(1, len(x.names))
-    floor = height - (room_across(x.names, cell) if x.names else BOTTOM)
+    across = width - LEFT - 12
+    cell = across / max(1, len(x.names))
+    floor = height - (column_label_height(x.names, cell) if x.names else BOTTOM)
     keys = _keys([one.name for one in series], width)
     tall = floor - TOP - (keys[-1][1] if keys else 0)
-    body = across(x.names, LEFT, floor, cell, range(len(x.names)), below=True) if x.names else _numbers(x, room, floor)
+    if x.names:
+        body = column_labels(x.names, LEFT, floor, cell, range(len(x.names)), below=True)
+    else:
+        body = _numbers(x, across, floor)
     for tick in y.ticks():
-        at = floor - tall * float(y.share(np.array(tick)))
-        body.append(svg.line([(LEFT, at), (LEFT + room, at)], stroke=PALE))
+        at = floor - tall * float(y.fraction(np.array(tick)))
+        body.append(svg.line([(LEFT, at), (LEFT + across, at)], stroke=PALE))
         body.append(svg.text(LEFT - 6, at + 4, number(tick), anchor="end", size=10, fill=INK))
     if y.label:
         middle = floor - tall / 2
@@ -83,10 +90,10 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
     for i, one in enumerate(series):
         colour, dash = one.shade or COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
         points = list(
-            zip((LEFT + room * x.share(one.x)).tolist(), (floor - tall * y.share(one.y)).tolist(), strict=True)
+            zip((LEFT + across * x.fraction(one.x)).tolist(), (floor - tall * y.fraction(one.y)).tolist(), strict=True)
         )
         if one.low is not None and one.high is not None:
-            for (at, _), low, high in zip(points, y.share(one.low), y.share(one.high), strict=True):
+            for (at, _), low, high in zip(points, y.fraction(one.low), y.fraction(one.high), strict=True):
                 body.append(svg.line([(at, floor - tall * low), (at, floor - tall * high)], stroke=colour, opacity=0.6))
         if points:
             body.append(svg.line(points, stroke=colour, width=1.8, dash=dash))
@@ -102,23 +109,24 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
 
 
 def _keys(names: Sequence[str], width: float) -> list[tuple[float, float]]:
-    """Where the names of curves stand above them: side by side, in as many lines as it takes."""
-    places, x, y = [], float(LEFT), 0.0
+    """Return the (x, y) of each curve's name above the chart: side by side, on as many lines as needed."""
+    positions, x, y = [], float(LEFT), 0.0
     for name in names:
-        wide = 48 + UNIT * 11 / 12 * svg.columns(name)
-        if x + wide > width + 17 and x > LEFT:
+        needed = 48 + UNIT * 11 / 12 * svg.columns(name)
+        if x + needed > width + 17 and x > LEFT:
             x, y = float(LEFT), y + 16
-        places.append((x, y))
-        x += wide
-    return places
+        positions.append((x, y))
+        x += needed
+    return positions
 
 
-def _numbers(x: Axis, room: float, floor: float) -> list[str]:
+def _numbers(x: Axis, width: float, floor: float) -> list[str]:
+    """Draw the ticks, numbers and label of the x axis, `width` pixels wide, at the y of its floor."""
     body = []
     for tick in x.ticks():
-        at = LEFT + room * float(x.share(np.array(tick)))
+        at = LEFT + width * float(x.fraction(np.array(tick)))
         body.append(svg.line([(at, floor), (at, floor + 4)], stroke=INK))
         body.append(svg.text(at, floor + 16, number(tick), anchor="middle", size=10, fill=INK))
-    body.append(svg.line([(LEFT, floor), (LEFT + room, floor)], stroke=INK))
-    body.append(svg.text(LEFT + room / 2, floor + 31, x.label, anchor="middle", size=11, fill=INK, most=room))
+    body.append(svg.line([(LEFT, floor), (LEFT + width, floor)], stroke=INK))
+    body.append(svg.text(LEFT + width / 2, floor + 31, x.label, anchor="middle", size=11, fill=INK, most=width))
     return body

@@ -1,4 +1,4 @@
-"""What every picture is made with: what is asked of it, panels of its traces, a title, a caption."""
+"""Frame of every picture: the request, panels of the traces, title and caption."""
 
 from __future__ import annotations
 
@@ -11,19 +11,31 @@ from unrolled.errors import ConfigError
 from unrolled.inside import Trace
 from unrolled.svg import INK, Drawing
 
-__all__ = ["WIDTH", "Asked", "Figure", "Picture", "chosen", "frame", "heading", "named", "panels", "placed"]
+__all__ = [
+    "WIDTH",
+    "Figure",
+    "Picture",
+    "Request",
+    "frame",
+    "heading",
+    "panel_name",
+    "panels",
+    "resolve_index",
+    "translated",
+]
 
-WIDTH = 760  # pixels, of what is drawn; the page around it is as wide again as two margins
+WIDTH = 760  # pixels of the drawing; the picture adds a margin at each side
 MARGIN, TITLE, LINE = 20, 30, 17
-BOLD = 8.2  # pixels, of a character of a heading
+BOLD = 8.2  # pixels of a bold character of size 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What of a trace a picture shows; None: it chooses, and says so.
+class Request:
+    """Selection of a part of a trace to be drawn; with None the picture chooses, and its heading names the choice.
 
-    unit, step, head: numbers from 0. layer: "lstm.l0", "decoder.gru.l1". units: of more, the so many strongest.
-    gate: of the cell, the one that is looked at: "f". below: where no layer is named, how many below the highest.
+    unit, step, head: indices from 0. layer: prefix of its tensors, "lstm.l0", "decoder.gru.l1". units: number of units
+    to draw, those that vary most. gate: the gate of a cell to be highlighted, "f". below: without a layer, the number
+    of layers to go down from the highest.
     """
 
     unit: int | None = None
@@ -36,7 +48,7 @@ class Asked:
 
 
 class Figure(NamedTuple):
-    """A picture without its frame. caption: what is drawn, and in which unit."""
+    """Picture without its frame. caption: the content of the drawing and its units."""
 
     title: str
     drawing: Drawing
@@ -44,25 +56,28 @@ class Figure(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A kind of picture. what: one line. shows: whether a trace has what it draws."""
+    """Kind of picture. summary: one line for lists and headings. can_draw: whether a trace has the tensors it needs."""
 
-    what: str
-    shows: Callable[[Trace], bool]
-    draw: Callable[[Sequence[Trace], Asked], Figure]
+    summary: str
+    can_draw: Callable[[Trace], bool]
+    draw: Callable[[Sequence[Trace], Request], Figure]
 
 
 def frame(figure: Figure, traces: Sequence[Trace]) -> str:
-    """Return the picture as SVG: title, drawing, caption, and what was left out of an input."""
+    """Return the picture as SVG: title, drawing, caption, the runs with their scores, and truncated inputs."""
     width = max(WIDTH, figure.drawing.width)
-    abouts = dict.fromkeys(map(_about, traces))  # of weights as they were in training no score is known
-    said = [figure.caption, *(one for one in abouts if not any(other.startswith(f"{one} ") for other in abouts))]
-    said += dict.fromkeys(f"Not all was read: {trace.about.truncated}." for trace in traces if trace.about.truncated)
-    lines = [part for each in said for part in svg.wrapped(each, width, 11)]
+    sources = dict.fromkeys(map(_source, traces))
+    # A snapshot of a run has no score: its line is left out where the run itself has one.
+    notes = [one for one in sources if not any(other.startswith(f"{one} ") for other in sources)]
+    notes += dict.fromkeys(
+        f"The input was shortened: {trace.about.truncated}." for trace in traces if trace.about.truncated
+    )
+    lines = [line for note in (figure.caption, *notes) for line in svg.wrapped(note, width, 11)]
     y = MARGIN + TITLE + figure.drawing.height + LINE
     body = [
         svg.text(MARGIN, MARGIN + 12, figure.title, size=15, bold=True, fill=INK, most=width),
         f'<g transform="translate({MARGIN} {MARGIN + TITLE})">\n{figure.drawing.body}\n</g>',
-        *(svg.text(MARGIN, y + i * LINE, each, size=11, fill="#57606a") for i, each in enumerate(lines)),
+        *(svg.text(MARGIN, y + i * LINE, line, size=11, fill="#57606a") for i, line in enumerate(lines)),
     ]
     height = y + len(lines) * LINE + MARGIN / 2
     return svg.document(
@@ -70,59 +85,57 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
     )
 
 
-def _about(trace: Trace) -> str:
-    """A trace in a few words."""
+def _source(trace: Trace) -> str:
+    """Return the line of the caption that names a trace's run, model and score."""
     about = trace.about
-    whose = ", ".join(part for part in (about.run or "a model", about.architecture if about.model_name else "") if part)
-    return f"Drawn from {whose}. {about.score}".strip()
+    names = ", ".join(name for name in (about.run or "a model", about.architecture if about.model_name else "") if name)
+    return f"Drawn from {names}. {about.score}".strip()
 
 
 def heading(trace: Trace, traces: Sequence[Trace], more: str = "") -> Drawing:
-    """The name of a panel: its run where there are several, and what is shown of it; nothing where both are clear."""
-    words = " · ".join(part for part in (named(trace, traces), more) if part)
-    wide = min(WIDTH, BOLD * svg.columns(words))
-    return Drawing(wide, 20, svg.text(0, 12, words, bold=True, fill=INK, most=WIDTH)) if words else Drawing(0, 0, "")
+    """Return the heading of a panel: the trace's name among several, and `more`; empty where there is neither."""
+    words = " · ".join(each for each in (panel_name(trace, traces), more) if each)
+    width = min(WIDTH, BOLD * svg.columns(words))
+    return Drawing(width, 20, svg.text(0, 12, words, bold=True, fill=INK, most=WIDTH)) if words else Drawing(0, 0, "")
 
 
-def named(trace: Trace, traces: Sequence[Trace]) -> str:
-    """What a trace is called among others: its row where that tells them apart, else its run too; alone, nothing."""
+def panel_name(trace: Trace, traces: Sequence[Trace]) -> str:
+    """Return the name of a trace among others: its model where that is unique, else with its run; "" for one alone."""
     if len(traces) < 2:
         return ""
-    rows = [each.about.model_name for each in traces]
+    models = [each.about.model_name for each in traces]
     names = [
-        row if rows.count(row) == 1 else ", ".join(filter(None, (row, each.about.run)))
-        for row, each in zip(rows, traces, strict=True)
+        model if models.count(model) == 1 else ", ".join(filter(None, (model, each.about.run)))
+        for model, each in zip(models, traces, strict=True)
     ]
-    name = names[next(i for i, each in enumerate(traces) if each is trace)]
-    return (
-        name if names.count(name) == 1 else f"{name} ({1 + next(i for i, each in enumerate(traces) if each is trace)})"
-    )
+    index = next(i for i, each in enumerate(traces) if each is trace)
+    return names[index] if names.count(names[index]) == 1 else f"{names[index]} ({1 + index})"
 
 
 def panels(drawings: Sequence[Drawing], gap: float = 24) -> Drawing:
-    """Panels side by side as far as the width goes, then in the next line."""
+    """Arrange drawings side by side as far as the width allows, then on the next line."""
     lines: list[list[Drawing]] = [[]]
     for drawing in drawings:
         if lines[-1] and sum(each.width + gap for each in lines[-1]) + drawing.width > WIDTH + 1:
             lines.append([])
         lines[-1].append(drawing)
-    return svg.above([svg.beside(line, gap) for line in lines], gap)
+    return svg.stack([svg.side_by_side(line, gap) for line in lines], gap)
 
 
-def placed(drawing: Drawing, x: float, y: float, width: float = 0, height: float = 0) -> Drawing:
-    """A drawing moved right and down, in a space of its own."""
+def translated(drawing: Drawing, x: float, y: float, width: float = 0, height: float = 0) -> Drawing:
+    """Return a drawing moved by (x, y), in a space of at least (width, height)."""
     body = f'<g transform="translate({x:.1f} {y:.1f})">\n{drawing.body}\n</g>'
     return Drawing(max(width, x + drawing.width), max(height, y + drawing.height), body)
 
 
-def chosen(asked: int | None, count: int, what: str, otherwise: int) -> int:
-    """Return the unit, step or head that is asked for, or another one.
+def resolve_index(requested: int | None, count: int, noun: str, default: int) -> int:
+    """Return the requested unit, step or head, or `default` where none is requested.
 
     Raises:
-        ConfigError: there is none of that number.
+        ConfigError: it is not from 0 to count − 1.
     """
-    if asked is None:
-        return otherwise
-    if not 0 <= asked < count:
-        raise ConfigError(f"{what} {asked} is not there: there are {count}, from 0 to {count - 1}")
-    return asked
+    if requested is None:
+        return default
+    if not 0 <= requested < count:
+        raise ConfigError(f"{noun} {requested} does not exist: there are {count}, from 0 to {count - 1}")
+    return requested

@@ -1,4 +1,4 @@
-"""The one table of pictures, and how one of them is drawn."""
+"""Table of all pictures, and the function that draws one of them."""
 
 from __future__ import annotations
 
@@ -9,57 +9,66 @@ from unrolled.errors import ConfigError, TraceError, nearest
 from unrolled.inside import Trace
 from unrolled.pictures import (
     attention,
+    attention_step,
     attribution,
     cell,
     feedforward,
     gates,
     gradient,
-    looking,
     network,
     text,
     tree,
 )
-from unrolled.pictures.figure import Asked, Picture, frame
+from unrolled.pictures.figure import Picture, Request, frame
 
-__all__ = ["PICTURES", "draw", "shown_by"]
+__all__ = ["PICTURES", "available", "draw"]
 
 PICTURES: dict[str, Picture] = {
-    "network": Picture("the network, rolled and unrolled over the input", network.shows, network.draw),
-    "feedforward": Picture("what enters, the strongest units, the answers", feedforward.shows, feedforward.draw),
-    "text": Picture("the text, coloured by unit and by attribution on the answer", text.shows, text.draw),
-    "cell": Picture("the cell with its real numbers, of one unit at one step", cell.shows, cell.draw),
-    "gates": Picture("every gate and state over time", gates.shows, gates.draw),
-    "attention": Picture("attention to the source as a matrix", attention.shows, attention.draw),
-    "alignment": Picture("attention to the source as lines", attention.shows, attention.draw_lines),
-    "heads": Picture("a Transformer's heads, each a matrix", attention.shows_heads, attention.draw_heads),
-    "looking": Picture("the inside of one look: query, scores, weights, context", looking.shows, looking.draw),
-    "attribution": Picture("gradient_norm, retention, occlusion and path length", attribution.shows, attribution.draw),
-    "gradient": Picture("gradient by distance, over training", gradient.shows, gradient.draw),
-    "tree": Picture("what might have been written at each step", tree.shows, tree.draw),
+    "network": Picture("the network, rolled up and unrolled over the input", network.can_draw, network.draw),
+    "feedforward": Picture(
+        "a feedforward network: input, strongest units, answers", feedforward.can_draw, feedforward.draw
+    ),
+    "text": Picture("the text, coloured by attribution and by units", text.can_draw, text.draw),
+    "cell": Picture("the cell with its real numbers, for one unit at one step", cell.can_draw, cell.draw),
+    "gates": Picture("every gate and state over time", gates.can_draw, gates.draw),
+    "attention": Picture("attention to the source, as a matrix", attention.can_draw, attention.draw),
+    "alignment": Picture("attention to the source, as lines", attention.can_draw, attention.draw_lines),
+    "heads": Picture(
+        "attention heads of a Transformer, one matrix each", attention.can_draw_heads, attention.draw_heads
+    ),
+    "attention-step": Picture(
+        "one attention step: query, scores, weights, context", attention_step.can_draw, attention_step.draw
+    ),
+    "attribution": Picture(
+        "gradient norm, retention, occlusion and path length of every token", attribution.can_draw, attribution.draw
+    ),
+    "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
+    "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),
 }
 """Every picture by its name, in the order of a page."""
 
 
-def shown_by(traces: Sequence[Trace]) -> list[str]:
-    """Return the pictures that at least one of the traces can fill, in the order of PICTURES."""
-    return [name for name, picture in PICTURES.items() if any(picture.shows(trace) for trace in traces)]
+def available(traces: Sequence[Trace]) -> list[str]:
+    """Return the names of the pictures that at least one of the traces allows, in the order of PICTURES."""
+    return [name for name, picture in PICTURES.items() if any(picture.can_draw(trace) for trace in traces)]
 
 
-def draw(name: str, traces: Sequence[Trace], **asked: Any) -> str:
-    """Return a picture as SVG: the same traces give the same bytes. Traces that have nothing of it are left out.
+def draw(name: str, traces: Sequence[Trace], **request: Any) -> str:
+    """Return a picture as SVG; the same traces give the same bytes. Traces without the needed tensors are left out.
 
     Args:
-        name: a key of PICTURES. traces: at least one. asked: see Asked.
+        name: a key of PICTURES. traces: at least one. request: fields of Request.
 
     Raises:
-        ConfigError: no such picture, unit, step, head or layer. TraceError: no trace has what it draws.
+        ConfigError: there is no such picture, unit, step, head or layer. TraceError: no trace has the needed tensors.
     """
     picture = PICTURES.get(name)
     if picture is None:
         raise ConfigError(f'there is no picture "{name}"{nearest(name, PICTURES)}; there are {", ".join(PICTURES)}')
-    fit = [trace for trace in traces if picture.shows(trace)]
-    if not fit:
-        rows = ", ".join(dict.fromkeys(trace.about.model_name for trace in traces)) or "no trace"
-        have = ", ".join(shown_by(traces)) or "none"
-        raise TraceError(f'picture "{name}" ({picture.what}) has nothing to draw of {rows}; pictures of it are: {have}')
-    return frame(picture.draw(fit, Asked(**asked)), fit)
+    drawable = [trace for trace in traces if picture.can_draw(trace)]
+    if not drawable:
+        models = ", ".join(dict.fromkeys(trace.about.model_name for trace in traces))
+        problem = f"cannot be drawn from a trace of model {models}" if models else "needs a trace: got none"
+        others = ", ".join(available(traces)) or "none"
+        raise TraceError(f'picture "{name}" ({picture.summary}) {problem}; available pictures: {others}')
+    return frame(picture.draw(drawable, Request(**request)), drawable)

@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.cells import CELLS, Cell
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
-from unrolled.pictures.figure import Asked
+from unrolled.pictures.figure import Request
 
 __all__ = ["TENSORS", "Layer", "asked_layer", "recurrent", "strongest"]
 
@@ -59,7 +59,7 @@ def recurrent(trace: Trace) -> list[Layer]:
     return found
 
 
-def asked_layer(trace: Trace, asked: Asked) -> Layer:
+def asked_layer(trace: Trace, asked: Request) -> Layer:
     """Return the layer that is asked for; otherwise the highest, of a decoder where there is one, or one below.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Score by length: how well a run answers short and long inputs, beside other runs on the same axes."""
+"""Score by length of the input, for one run or several on the same axes."""
 
 from __future__ import annotations
 
@@ -15,45 +15,47 @@ __all__ = ["score_by_length"]
 
 TALL = 320
 FIGURES = {
-    "accuracy": "accuracy, share of 1",
-    "exact_match": "answered as a reference, share of 1",
-    "word_edit_rate": "word edits, share of the reference",
-    "character_edit_rate": "character edits, share of the reference",
+    "accuracy": "accuracy, 0 to 1",
+    "exact_match": "exact match with a reference, 0 to 1",
+    "word_edit_rate": "word edits per word of the reference",
+    "character_edit_rate": "character edits per character of the reference",
     "bleu": "BLEU, 0 to 100",
     "chrf": "chrF, 0 to 100",
 }
 
 
 def score_by_length(results: Mapping[str, Any], figure: str | None = None) -> str:
-    """Return the picture of a figure by length as SVG, a curve a run.
+    """Return the picture of a figure by length as SVG, with one curve for each run.
 
     Args:
-        results: what `run.evaluate()` returned, by the name of its curve; each with `by_length`.
-        figure: a key of FIGURES; by default the first that all of them have.
+        results: results of `run.evaluate()` by the name of their curve; each has `by_length`.
+        figure: a key of FIGURES; by default the first that all results have.
 
     Raises:
-        ConfigError: no result, one without lengths, or a figure that one of them does not have.
+        ConfigError: there is no result, or one without lengths, or one without the figure.
     """
     bins: dict[str, Sequence[Any]] = {name: getattr(result, "by_length", ()) for name, result in results.items()}
     if not bins or not all(bins.values()):
-        without = ", ".join(name for name, some in bins.items() if not some) or "no result at all"
-        raise ConfigError(f"score by length needs results by length: {without} has none")
-    both = [key for key in FIGURES if all(hasattr(some[0], key) for some in bins.values())]
-    figure = figure or (both or [""])[0]
-    if figure not in both:
+        without = ", ".join(name for name, some in bins.items() if not some)
+        problem = f"{without} has none" if without else "got no result"
+        raise ConfigError(f"score by length needs results by length: {problem}")
+    common = [key for key in FIGURES if all(hasattr(some[0], key) for some in bins.values())]
+    figure = figure or (common or [""])[0]
+    if figure not in common:
         raise ConfigError(
-            f'not all results have "{figure}" by length{nearest(figure, both)}; they have {", ".join(both)}'
+            f'not all results have "{figure}" by length{nearest(figure, common)}; they have {", ".join(common)}'
         )
     series = [_curve(name, some, figure) for name, some in bins.items()]
     highest = max(float(each.high.max()) for each in series if each.high is not None)
     longest = max(int(some[-1].longest) for some in bins.values())
     x, y = Axis("length in tokens", 0, longest), Axis(FIGURES[figure], 0, max(1.0, highest) if highest > 0 else 1)
     counts = "; ".join(f"{name}: {sum(each.n for each in some):,} examples" for name, some in bins.items())
+    label = FIGURES[figure]
     caption = (
-        f"{figure.replace('_', ' ')} by length. A point stands at the middle of the lengths that it is about, with "
-        f"its 95 % interval. {counts}."
+        f"{label[0].upper()}{label[1:]}, by length of the input. Each point covers a range of lengths and stands at its middle; "
+        f"the vertical line is its 95 % interval. {counts}."
     )
-    return frame(Figure("Score by length", chart(series, x, y, (WIDTH, TALL)), caption), [])
+    return frame(Figure("Score by length of the input", chart(series, x, y, (WIDTH, TALL)), caption), [])
 
 
 def _curve(name: str, bins: Sequence[Any], figure: str) -> Series:

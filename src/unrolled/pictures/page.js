@@ -4,8 +4,8 @@
   const tip = document.getElementById("value");
   const stored = JSON.parse(document.getElementById("values").textContent);
   const numbers = new Map();
-  const listed = (text) => text.split(",").flatMap((part) => {
-    const [first, last = first] = part.split("-").map(Number);
+  const listed = (text) => text.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
 
@@ -39,8 +39,8 @@
   function name(image, row, column) {
     const pair = image.order === "row,column" ? [image.rows[row], image.columns[column]] : [image.columns[column], image.rows[row]];
     const value = numbers.get(image.values);
-    const said = value ? shown(value[row * image.columns.length + column]) : "…";
-    return `${image.tensor}[${[...(image.lead ? image.lead.split(",") : []), ...pair].join(",")}] = ${said}`;
+    const text = value ? shown(value[row * image.columns.length + column]) : "…";
+    return `${image.tensor}[${[...(image.lead ? image.lead.split(",") : []), ...pair].join(",")}] = ${text}`;
   }
 
   function say(text, x, y) {
@@ -55,12 +55,12 @@
     document.querySelectorAll(".mark").forEach((old) => old.remove());
     for (const image of images) {
       for (const [axis, indices] of [[0, image.rows], [1, image.columns]]) {
-        const place = image.letters[axis] === letter ? indices.indexOf(index) : -1;
-        if (place < 0) continue;
+        const position = image.letters[axis] === letter ? indices.indexOf(index) : -1;
+        if (position < 0) continue;
         const [x, y, width, height] = ["x", "y", "width", "height"].map((key) => Number(image.element.getAttribute(key)));
         const frame = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-        const share = (axis ? width : height) / indices.length;
-        const sides = axis ? { x: x + place * share, y, width: share, height } : { x, y: y + place * share, width, height: share };
+        const size = (axis ? width : height) / indices.length;
+        const sides = axis ? { x: x + position * size, y, width: size, height } : { x, y: y + position * size, width, height: size };
         for (const [key, value] of Object.entries({ ...sides, class: "mark" })) frame.setAttribute(key, value);
         image.element.after(frame);
       }
@@ -77,9 +77,9 @@
     const image = imageOf.get(event.target);
     if (image) {
       const box = event.target.getBoundingClientRect();
-      const place = (at, start, size, count) => Math.max(0, Math.min(count - 1, Math.floor(((at - start) / size) * count)));
-      cell(image, place(event.clientY, box.top, box.height, image.rows.length),
-        place(event.clientX, box.left, box.width, image.columns.length), event.clientX, event.clientY);
+      const position = (at, start, size, count) => Math.max(0, Math.min(count - 1, Math.floor(((at - start) / size) * count)));
+      cell(image, position(event.clientY, box.top, box.height, image.rows.length),
+        position(event.clientX, box.left, box.width, image.columns.length), event.clientX, event.clientY);
     } else {
       const title = event.target.parentNode?.closest?.("svg") && event.target.querySelector?.(":scope > title");
       title && event.target.tagName !== "svg" ? say(title.textContent, event.clientX, event.clientY) : (tip.textContent = "");

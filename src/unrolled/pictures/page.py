@@ -1,7 +1,7 @@
-"""The page: one HTML file with every picture that the traces can fill, and the value under the pointer. No network.
+"""One offline HTML file with every picture that the traces allow, and the value under the pointer.
 
-The numbers of every matrix that is drawn stand in the file, as float16 (float32 where a scale is in powers of ten),
-byte plane after byte plane, deflated.
+The file holds the numbers of every matrix that is drawn, as float16 (float32 where the scale is logarithmic), byte plane
+after byte plane, deflated.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from unrolled.errors import ConfigError, printable
 from unrolled.inside import Trace, find
-from unrolled.pictures.gallery import PICTURES, draw, shown_by
+from unrolled.pictures.gallery import PICTURES, available, draw
 from unrolled.pictures.layers import recurrent
-from unrolled.pictures.matrix import Shown, key
+from unrolled.pictures.matrix import View, fingerprint
 
-__all__ = ["MOST_NUMBERS", "STRONGEST", "page"]
+__all__ = ["MAX_NUMBERS", "STRONGEST", "page"]
 
-MOST_NUMBERS = 700_000
-"""How many numbers a file holds; where there are more, the STRONGEST units of each layer are drawn, and it says so."""
+MAX_NUMBERS = 700_000
+"""Maximum of numbers in a file; with more, only the STRONGEST units of each layer are drawn, and a note says so."""
 STRONGEST = 64
 
 IMAGE = re.compile(r'<image [^>]*data-tensor="[^>]*>')
@@ -37,33 +37,34 @@ def page(traces: Sequence[Trace]) -> str:
     """Return the page of the traces as HTML.
 
     Raises:
-        ConfigError: there is no trace, or nothing in them can be drawn.
+        ConfigError: there is no trace, or no picture can be drawn from them.
     """
-    here = shown_by(_final(traces))
-    names = [name for name in shown_by(traces) if name in here or name == "gradient"]
+    final = available(_final(traces))
+    names = [name for name in available(traces) if name in final or name == "gradient"]
     if not names:
-        raise ConfigError(
-            "a page needs a trace with something to draw: got " + ("no trace" if not traces else "none such")
-        )
-    sections, notes = _drawn(traces, names, None), []
-    if (whole := _total(sections)) > MOST_NUMBERS:
-        sections = _drawn(traces, names, STRONGEST)
+        problem = "got traces without the tensors of any picture" if traces else "got none"
+        raise ConfigError(f"a page needs a trace from which a picture can be drawn: {problem}")
+    sections, notes = _sections(traces, names, None), []
+    if (whole := _total(sections)) > MAX_NUMBERS:
+        sections = _sections(traces, names, STRONGEST)
         if (left := _total(sections)) < whole:
             notes.append(
-                f"{whole:,} numbers are more than a page holds: of each layer the {STRONGEST} strongest units are "
-                "drawn."
+                f"All pictures would hold {whole:,} numbers, more than the {MAX_NUMBERS:,} that a page holds. Only the "
+                f"{STRONGEST} units of each layer that vary most are drawn."
             )
-        if left > MOST_NUMBERS:
+        if left > MAX_NUMBERS:
             notes.append(
-                f"{left:,} numbers stand in it, most of them in matrices of all pairs of tokens, and make it large: "
-                "read fewer tokens (--limit) for a smaller one."
+                f"This page is large: it holds {left:,} numbers, most of them in matrices of all pairs of tokens. For a "
+                "smaller page, read fewer tokens (--max-length)."
             )
     store = _Store(traces)
     body = [
-        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n' + "\n".join(map(store.filled, svgs)) + "</section>"
+        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n'
+        + "\n".join(map(store.with_values, svgs))
+        + "</section>"
         for name, svgs in sections
     ]
-    rows = "\n".join(map(_row, _final(traces)))
+    rows = "\n".join(map(_table_row, _final(traces)))
     title = "Inside " + ", ".join(
         dict.fromkeys(trace.about.run or trace.about.model_name or "a model" for trace in traces)
     )
@@ -82,18 +83,18 @@ def page(traces: Sequence[Trace]) -> str:
 
 
 def _title(name: str) -> str:
-    what = PICTURES[name].what
-    return what[0].upper() + what[1:]
+    summary = PICTURES[name].summary
+    return summary[0].upper() + summary[1:]
 
 
 def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _drawn(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
-    """Every picture by name; gates once for each layer, the highest first.
+def _sections(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
+    """Return the SVGs of every picture by name; gates once for each layer, the highest first.
 
-    Weights as they were in training make the gradient's picture, and no other.
+    Snapshots of a training are drawn in the picture "gradient" only.
     """
     final = _final(traces)
     deepest = max((len(recurrent(trace)) for trace in final), default=0)
@@ -109,11 +110,11 @@ def _drawn(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> 
 
 
 def _final(traces: Sequence[Trace]) -> Sequence[Trace]:
-    """The traces of weights as they were at the end of a training, where there are such."""
+    """Return the traces of final weights, or all traces where every one is of a snapshot."""
     return [trace for trace in traces if trace.about.update is None] or traces
 
 
-def _row(trace: Trace) -> str:
+def _table_row(trace: Trace) -> str:
     about = trace.about
     answer = about.answers[-1] if len(about.answers) == 1 else " ".join(about.answers)
     cells = (
@@ -121,7 +122,7 @@ def _row(trace: Trace) -> str:
         about.model_name,
         about.task,
         answer[:200],
-        " ".join(part for part in (about.score, about.truncated) if part),
+        " ".join(note for note in (about.score, about.truncated) if note),
     )
     return "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in cells) + "</tr>"
 
@@ -131,14 +132,15 @@ def _attributes(image: str) -> dict[str, str]:
 
 
 def _indices(text: str) -> list[int]:
-    ends = ([int(end) for end in part.split("-")] for part in text.split(","))
+    """Return the indices of a short form such as "0-4,7,9-10"."""
+    ends = ([int(end) for end in each.split("-")] for each in text.split(","))
     return [index for first, *last in ends for index in range(first, (last or [first])[0] + 1)]
 
 
 def _count(svg: str) -> int:
-    """How many numbers the matrices of a picture hold."""
-    found = (_attributes(image) for image in IMAGE.findall(svg))
-    return sum(len(_indices(each["rows"])) * len(_indices(each["columns"])) for each in found)
+    """Return the number of numbers in the matrices of a picture."""
+    images = (_attributes(image) for image in IMAGE.findall(svg))
+    return sum(len(_indices(each["rows"])) * len(_indices(each["columns"])) for each in images)
 
 
 def _total(sections: Sequence[tuple[str, list[str]]]) -> int:
@@ -146,44 +148,44 @@ def _total(sections: Sequence[tuple[str, list[str]]]) -> int:
 
 
 class _Store:
-    """The numbers of the images, each matrix once."""
+    """Numbers of the images of a page, each matrix once."""
 
     def __init__(self, traces: Sequence[Trace]) -> None:
-        self.traces = {key(trace): trace for trace in traces}
+        self.traces = {fingerprint(trace): trace for trace in traces}
         self.values: list[dict[str, object]] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
-    def filled(self, svg: str) -> str:
-        """Return the picture with every image told where its numbers are."""
-        return IMAGE.sub(lambda found: self._image(found[0]), svg)
+    def with_values(self, svg: str) -> str:
+        """Return the picture in which every image has the index of its numbers."""
+        return IMAGE.sub(lambda match: self._image(match[0]), svg)
 
     def _image(self, image: str) -> str:
         own = _attributes(image)
         lead = tuple(int(index) for index in own["lead"].split(",") if index)
         turned = own["order"] != "row,column"
-        shown = Shown(
+        view = View(
             self.traces[own["trace"]], own["tensor"], _indices(own["rows"]), _indices(own["columns"]), lead, turned
         )
-        same = "|".join(own[name] for name in ("trace", "tensor", "lead", "rows", "columns", "order"))
-        if same not in self._places:
-            self._places[same] = len(self.values)
-            self.values.append(_packed(shown.values(), exact=own.get("log") == "1"))
-        letters = _letters(shown)
-        return image.replace("<image ", f'<image data-values="{self._places[same]}" data-letters="{letters}" ', 1)
+        matrix = "|".join(own[name] for name in ("trace", "tensor", "lead", "rows", "columns", "order"))
+        if matrix not in self._indices:
+            self._indices[matrix] = len(self.values)
+            self.values.append(_packed(view.values(), exact=own.get("log") == "1"))
+        letters = _letters(view)
+        return image.replace("<image ", f'<image data-values="{self._indices[matrix]}" data-letters="{letters}" ', 1)
 
 
-def _letters(shown: Shown) -> str:
-    """The letters of a matrix's rows and columns, T being the steps of what is read last, S those of a source."""
-    spec = find(shown.tensor)
+def _letters(view: View) -> str:
+    """Return the axis letters of a matrix's rows and columns: T for steps of the input or target, S of a source."""
+    spec = find(view.tensor)
     axes = spec.axes.split()[-2:] if spec else ["", ""]
     letters = ["T" if axis == "P" else axis for axis in axes]
-    if shown.tensor.startswith("encoder."):
+    if view.tensor.startswith("encoder."):
         letters = ["S" if letter == "T" else letter for letter in letters]
-    return ",".join(reversed(letters) if shown.turned else letters)
+    return ",".join(reversed(letters) if view.turned else letters)
 
 
 def _packed(values: NDArray[np.float32], *, exact: bool) -> dict[str, object]:
-    """Numbers as the page reads them."""
+    """Return numbers in the form that the page's script reads: deflated byte planes in base64."""
     numbers = np.ascontiguousarray(values, dtype="<f4" if exact else "<f2")
     planes = numbers.reshape(-1).view(np.uint8).reshape(-1, numbers.itemsize).T
     packed = zlib.compress(np.ascontiguousarray(planes).tobytes(), 9)

@@ -1,4 +1,4 @@
-"""The tree of what might have been written: at each step the likeliest answers, and the way that was taken."""
+"""Tree of the most probable answers at each step, with the path of the actual answers."""
 
 from __future__ import annotations
 
@@ -7,81 +7,85 @@ from dataclasses import dataclass, field
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.pictures.figure import WIDTH, Asked, Figure, chosen
+from unrolled.pictures.figure import WIDTH, Figure, Request, resolve_index
 from unrolled.pictures.matrix import number
 from unrolled.svg import INK, Drawing, Scale
 
-__all__ = ["draw", "shows"]
+__all__ = ["can_draw", "draw"]
 
-STEPS, GUESSES = 8, 3  # that are drawn: of a sequence, of a step
+STEPS, GUESSES = 8, 3  # steps drawn, and answers drawn at each step
 COLUMN, LEAF, WIDE, HIGH = 92, 24, 74, 19  # pixels: from step to step, from leaf to leaf, of a box
-SHARE = Scale(0, 1, ("#ffffff", "#dbe9f6", "#9dcae1"))
+PROBABILITY = Scale(0, 1, ("#ffffff", "#dbe9f6", "#9dcae1"))
 
 
 @dataclass
 class Node:
-    """An answer after those before it. share: its probability. element: the tensor's. taken: whether a trace took "
-    "it."""
+    """Answer that follows those on the path to it.
+
+    probability: given the path. element: the element of a tensor that holds it. taken: whether it is the actual answer
+    of a trace. following: the next answers by their words.
+    """
 
     word: str
-    share: float
+    probability: float
     element: str
     taken: bool = False
-    after: dict[str, Node] = field(default_factory=dict)
+    following: dict[str, Node] = field(default_factory=dict)
 
 
-def shows(trace: Trace) -> bool:
-    """Whether it answers step by step, and its guesses are known."""
+def can_draw(trace: Trace) -> bool:
+    """Return whether the trace has several answers and the most probable alternatives of each."""
     return len(trace.about.answers) > 1 and "top_log_prob" in trace
 
 
-def draw(traces: Sequence[Trace], asked: Asked) -> Figure:
-    """Draw the steps from the one asked for on; of several traces, from where their answers part."""
+def draw(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw the steps from the requested one on; by default from the start, or where several traces first differ."""
     shortest = min(len(trace.about.answers) for trace in traces)
-    parting = next((a for a in range(shortest) if len({trace.about.answers[a] for trace in traces}) > 1), shortest)
-    first = chosen(asked.step, shortest, "step", max(0, min(parting - 2, shortest - STEPS)) if len(traces) > 1 else 0)
+    differ = next((a for a in range(shortest) if len({trace.about.answers[a] for trace in traces}) > 1), shortest)
+    default = max(0, min(differ - 2, shortest - STEPS)) if len(traces) > 1 else 0
+    first = resolve_index(request.step, shortest, "step", default)
     root = Node("", 1, "")
     for trace in traces:
         _grow(root, trace, first)
     last = min(first + STEPS, max(len(trace.about.answers) for trace in traces))
     nodes: list[str] = []
-    _place(root, 0, 4, nodes)
+    _draw_children(root, 0, 4, nodes)
     before = "".join(f" {word}" for word in traces[0].about.answers[max(0, first - 6) : first])
-    start = f"after “…{before}”" if first else "from the beginning"
+    start = f"after “…{before}”" if first else "from the start"
     title = Drawing(
         WIDTH, 22, svg.text(0, 12, f"Answers {first} to {last - 1}, {start}", size=11, fill=INK, most=WIDTH)
     )
     height = LEAF * _leaves(root)
     caption = (
-        f"At each step the {GUESSES} likeliest answers with their probabilities, and the one that was taken, in bold; "
-        "the wider a branch, the more probable. Probabilities are of 1, and follow on what stands left."
+        f"The {GUESSES} most probable answers at each step, with their probabilities. The actual answer is in bold. A "
+        "wider branch is a more probable answer. Each probability is conditional on the answers to its left."
     )
     drawn = Drawing(COLUMN * (last - first), height, "\n".join(nodes))
-    return Figure("What might have been written", svg.above([title, drawn]), caption)
+    return Figure("The most probable answers at each step", svg.stack([title, drawn]), caption)
 
 
 def _grow(root: Node, trace: Trace, first: int) -> None:
-    """Add a trace's answers and guesses to the tree."""
+    """Add a trace's answers and their alternatives to the tree."""
     node, about = root, trace.about
     for a in range(first, min(first + STEPS, len(about.answers))):
         for k, word in enumerate(about.guesses[a][:GUESSES]):
-            share = float(trace["top_log_prob"][a, k].exp())
-            node.after.setdefault(word, Node(word, share, f"exp top_log_prob[{a},{k}]"))
+            probability = float(trace["top_log_prob"][a, k].exp())
+            node.following.setdefault(word, Node(word, probability, f"exp top_log_prob[{a},{k}]"))
         word = about.answers[a]
-        share = float(trace["log_prob"][a].exp())
-        node = node.after.setdefault(word, Node(word, share, f"exp log_prob[{a}]"))
+        probability = float(trace["log_prob"][a].exp())
+        node = node.following.setdefault(word, Node(word, probability, f"exp log_prob[{a}]"))
         node.taken = True
 
 
 def _leaves(node: Node) -> int:
-    return sum(map(_leaves, node.after.values())) or 1
+    return sum(map(_leaves, node.following.values())) or 1
 
 
-def _place(node: Node, column: int, y: float, body: list[str]) -> float:
-    """Draw what comes after a node, from y down; return the height of its own middle."""
+def _draw_children(node: Node, column: int, y: float, body: list[str]) -> float:
+    """Draw the answers that follow a node, from y down; return the y of the node's own middle."""
     middles = []
-    for child in sorted(node.after.values(), key=lambda child: -child.share):
-        middle = _place(child, column + 1, y, body)
+    for child in sorted(node.following.values(), key=lambda child: -child.probability):
+        middle = _draw_children(child, column + 1, y, body)
         y += LEAF * _leaves(child)
         middles.append((child, middle))
     if not middles:
@@ -91,13 +95,22 @@ def _place(node: Node, column: int, y: float, body: list[str]) -> float:
         x = column * COLUMN
         if column:
             start, end = (x - COLUMN + WIDE, own), (x, middle)
-            body.append(svg.line([start, end], stroke="#57606a", width=0.6 + 4 * child.share))
-        name = f"{child.element} = {number(child.share)}"
+            body.append(svg.line([start, end], stroke="#57606a", width=0.6 + 4 * child.probability))
+        name = f"{child.element} = {number(child.probability)}"
         edge = INK if child.taken else "#afb8c1"
         body.append(
-            svg.box(x, middle - HIGH / 2, WIDE, HIGH, SHARE.colour(child.share), stroke=edge, radius=3, name=name)
+            svg.box(
+                x,
+                middle - HIGH / 2,
+                WIDE,
+                HIGH,
+                PROBABILITY.colour(child.probability),
+                stroke=edge,
+                radius=3,
+                name=name,
+            )
         )
         style = {"size": 11, "fill": INK, "bold": child.taken}
         body.append(svg.text(x + 4, middle + 4, child.word.replace(" ", "␣"), most=WIDE - 34, **style))  # type: ignore[arg-type]
-        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.share), anchor="end", size=9, fill="#57606a"))
+        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.probability), anchor="end", size=9, fill="#57606a"))
     return own

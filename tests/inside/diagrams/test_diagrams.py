@@ -116,7 +116,7 @@ def test_every_node_has_a_value_and_every_tensor_a_name(name):
     without = {own for own, node in diagram.nodes.items() if node.kind == "input"}
     assert set(values) == set(diagram.nodes) - without
     assert all(value.tensor.dim() == len(value.axes) for value in values.values())
-    named = {diagram.element(own, layer) for own in diagram.nodes} - {None}
+    named = {diagram.tensor_name(own, layer) for own in diagram.nodes} - {None}
     assert named <= set(trace)
     assert set(trace) <= named | {f"{layer}.{first}" for first in ("h0", "c0")}, "a tensor that no node shows"
 
@@ -128,11 +128,11 @@ def test_a_wrong_formula_is_seen():
     assert Diagram("lstm", "", "", wrong, ()).deviations(trace, layer)["c"] > 0.1
 
 
-def test_places_are_taken_once_and_boxes_stand_apart():
+def test_boxes_do_not_overlap():
     for name in DIAGRAMS:
-        places = [node.place for node in load(name).nodes.values()]
-        for i, (x, y) in enumerate(places):
-            assert all(abs(x - a) >= 1 or abs(y - b) >= 1 for a, b in places[:i]), name
+        positions = [node.position for node in load(name).nodes.values()]
+        for i, (x, y) in enumerate(positions):
+            assert all(abs(x - a) >= 1 or abs(y - b) >= 1 for a, b in positions[:i]), name
 
 
 def test_wires_that_are_not_what_formulas_read_are_refused():
@@ -140,7 +140,7 @@ def test_wires_that_are_not_what_formulas_read_are_refused():
     diagrams._check(Diagram("d", "", "", {"a": a, "b": b}, (Wire("a", "b"),)))
     with pytest.raises(ValueError, match="wires and formulas differ"):
         diagrams._check(Diagram("d", "", "", {"a": a, "b": b}, ()))
-    with pytest.raises(ValueError, match="no kind odd"):
+    with pytest.raises(ValueError, match="unknown kind odd"):
         diagrams._check(Diagram("d", "", "", {"a": a._replace(kind="odd")}, ()))
 
 
@@ -165,11 +165,11 @@ def test_what_a_morph_keeps_has_the_formula_it_had_unless_it_says_so(morph):
 
     def written(formula):
         if formula.sign == "name":
-            return renamed.get(formula.parts[0], f"{formula.parts[0]}, dropped")
-        return (formula.sign, *map(written, formula.parts))
+            return renamed.get(formula.operands[0], f"{formula.operands[0]}, dropped")
+        return (formula.sign, *map(written, formula.operands))
 
     def plain(formula):
-        return formula.parts[0] if formula.sign == "name" else (formula.sign, *map(plain, formula.parts))
+        return formula.operands[0] if formula.sign == "name" else (formula.sign, *map(plain, formula.operands))
 
     changed = set()
     for was, name in morph.keeps.items():

@@ -1,16 +1,16 @@
-"""Diagrams of the cells and of attention, as data: nodes, wires, the tensor of each node and the formula it obeys.
+"""Diagrams of the cells and of attention as data: nodes, wires, and the tensor and formula of each node.
 
-One JSON file an architecture. A node is
+There is one JSON file for each diagram. Keys of a node:
 
-    tensor       a tensor of the trace, "f" for lstm.l0.f where the diagram is of lstm.l0; with `gate`, that place of
-                 its axis G; with `before`, of the step before, which at the beginning is `h0` (`c0`)
-    formula      how it follows from other nodes (formula.py); where it has both, a test holds them equal
-    learned      the nodes that a learned matrix makes it from; the matrix is a weight, and no tensor of a trace
-    axes         the letters of its tensor, of one gate or head
-    label, kind, place    what is drawn, how (KINDS), and where, in columns and rows
+    tensor       name of a tensor of the trace: "f" is lstm.l0.f in the diagram of lstm.l0. With `gate`, that index on
+                 its axis G; with `before`, its value after the previous step, `h0` (`c0`) at the first step
+    formula      the node computed from other nodes (formula.py); a test checks it against the tensor
+    learned      the nodes whose product with a learned matrix the node is; the matrix is not in a trace
+    axes         the letters of its tensor's axes, for one gate or head
+    label, kind, position    text, style (one of KINDS) and position in columns and rows
 
-A wire leads to a node from every name in its formula, and from all that it is learned from. `morphs.json` says which
-nodes one architecture adds to another, merges and drops.
+A wire leads to a node from every name in its formula and in `learned`. `morphs.json` lists the nodes that one diagram
+adds to another, merges and drops.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ KINDS = ("input", "term", "sum", "gate", "candidate", "operation", "state")
 
 
 class Node(NamedTuple):
-    """One value of a diagram; see above."""
+    """One value of a diagram; the module's docstring explains its fields."""
 
     name: str
     label: str
     kind: str
-    place: tuple[float, float]
+    position: tuple[float, float]
     axes: str = ""
     tensor: str | None = None
     gate: int | None = None
@@ -60,12 +60,12 @@ class Node(NamedTuple):
 
     @property
     def reads(self) -> frozenset[str]:
-        """The nodes that it follows from."""
+        """Names of the nodes that it is computed from."""
         return frozenset(self.learned) | frozenset(_read(self.formula).names() if self.formula else ())
 
 
 class Wire(NamedTuple):
-    """From one node to another, by way of some points, in columns and rows."""
+    """Line from one node to another. via: points in between, in columns and rows."""
 
     source: str
     target: str
@@ -74,7 +74,7 @@ class Wire(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagram:
-    """An architecture's nodes and wires."""
+    """Nodes and wires of a cell or of an attention mechanism. source: the papers that introduced it."""
 
     name: str
     title: str
@@ -83,63 +83,64 @@ class Diagram:
     wires: tuple[Wire, ...]
 
     def values(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, Value]:
-        """Return every node at all steps: as the trace has it, else by its formula. Left out is what has neither.
+        """Return the value of every node at all steps, from its tensor or else its formula; others are left out.
 
         Args:
-            trace: named tensors. layer: whose: "lstm.l0", "attention". head: which, where there are several.
+            trace: named tensors. layer: prefix of the tensors, "lstm.l0", "attention". head: index, for several heads.
         """
-        found: dict[str, Value] = {}
+        values: dict[str, Value] = {}
         for name, node in self._in_order():
             if node.tensor:
-                found[name] = Value(self._tensor(trace, layer, node, head), node.axes)
+                values[name] = Value(self._tensor(trace, layer, node, head), node.axes)
             elif node.formula:
-                found[name] = _read(node.formula)(found)
-        return found
+                values[name] = _read(node.formula)(values)
+        return values
 
     def deviations(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, float]:
-        """Return how far the formula of each node that has a tensor is from that tensor, at its worst place.
+        """Return the largest absolute difference between tensor and formula, for each node that has both.
 
-        Where a step may not look its score is −∞ in a trace, and no formula says so: such places are left out.
+        Scores of masked positions are −∞ in a trace; formulas do not contain the mask, so these are left out.
         """
-        found, worst = self.values(trace, layer, head), {}
+        values, worst = self.values(trace, layer, head), {}
         for name, node in self.nodes.items():
             if node.tensor and node.formula:
-                given = found[name].tensor
-                apart = (_read(node.formula)(found).over(found[name].axes) - given).abs()
-                worst[name] = float(apart[given.isfinite()].max())
+                traced = values[name].tensor
+                difference = (_read(node.formula)(values).over(values[name].axes) - traced).abs()
+                worst[name] = float(difference[traced.isfinite()].max())
         return worst
 
-    def element(self, name: str, layer: str, head: int | None = None) -> str | None:
-        """Return the tensor of a node as it is called in a trace, "lstm.l0.f"; None where it has none."""
+    def tensor_name(self, name: str, layer: str) -> str | None:
+        """Return the full name of a node's tensor in a trace, "lstm.l0.f", or None where it has none."""
         node = self.nodes[name]
-        return None if node.tensor is None else _named(layer, node.tensor)
+        return None if node.tensor is None else _full_name(layer, node.tensor)
 
     def _in_order(self) -> Iterator[tuple[str, Node]]:
-        """The nodes, each after those it reads."""
+        """Yield the nodes, each after those it is computed from."""
         waiting, seen = dict(self.nodes), set[str]()
         while waiting:
             ready = [name for name, node in waiting.items() if node.reads <= seen]
             if not ready:
-                raise ValueError(f"diagram {self.name}: {', '.join(waiting)} wait for each other")
+                raise ValueError(f"diagram {self.name}: the formulas of {', '.join(waiting)} form a cycle")
             for name in ready:
                 seen.add(name)
                 yield name, waiting.pop(name)
 
     def _tensor(self, trace: Mapping[str, Tensor], layer: str, node: Node, head: int | None) -> Tensor:
         assert node.tensor is not None
-        tensor = trace[_named(layer, node.tensor)]
+        tensor = trace[_full_name(layer, node.tensor)]
         if node.before:
-            return _before(tensor, trace[_named(layer, f"{node.tensor}0")], reverse=layer.endswith(".reverse"))
+            return _before(tensor, trace[_full_name(layer, f"{node.tensor}0")], reverse=layer.endswith(".reverse"))
         if node.gate is not None:
             tensor = tensor.select(-2, node.gate)
         return tensor if head is None else tensor[head]
 
 
 class Morph(NamedTuple):
-    """How one architecture becomes the next.
+    """Changes that turn one diagram into the next.
 
-    keeps: node of the old -> what it is called in the new. merges: node of the new -> those of the old that it takes
-    the place of. adds: of the new. drops: of the old. changes: of the new, those kept that have another formula.
+    problem: of the old architecture. fix: by the new one. keeps: old node -> its name in the new diagram. merges: new
+    node -> the old nodes that it replaces. adds: new nodes. drops: old nodes. changes: kept nodes with a new formula,
+    by their new names.
     """
 
     old: str
@@ -155,27 +156,27 @@ class Morph(NamedTuple):
 
 @cache
 def load(name: str) -> Diagram:
-    """Return a diagram.
+    """Return a diagram of DIAGRAMS.
 
     Raises:
-        ConfigError: there is none of that name. ValueError: its file contradicts itself.
+        ConfigError: there is no diagram of that name. ValueError: its file is inconsistent.
     """
     if name not in DIAGRAMS:
         raise ConfigError(f'there is no diagram "{name}"{nearest(name, DIAGRAMS)}; there are {", ".join(DIAGRAMS)}')
-    found = _json(name)
+    content = _json(name)
     nodes = {
-        own: Node(own, **{**entry, "place": tuple(entry["place"]), "learned": tuple(entry.get("learned", ()))})
-        for own, entry in found["nodes"].items()
+        own: Node(own, **{**entry, "position": tuple(entry["position"]), "learned": tuple(entry.get("learned", ()))})
+        for own, entry in content["nodes"].items()
     }
-    wires = tuple(Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in found["wires"])
-    diagram = Diagram(name, found["title"], found["source"], nodes, wires)
+    wires = tuple(Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in content["wires"])
+    diagram = Diagram(name, content["title"], content["source"], nodes, wires)
     _check(diagram)
     return diagram
 
 
 @cache
 def morphs() -> tuple[Morph, ...]:
-    """Return how the architectures become each other, in the order of the lineage."""
+    """Return the changes from each architecture to the next, in the order of the lineage."""
     return tuple(
         Morph(
             **{
@@ -189,21 +190,23 @@ def morphs() -> tuple[Morph, ...]:
 
 
 def _check(diagram: Diagram) -> None:
-    """Refuse a file whose wires are not what its formulas read, or that has a kind nobody draws."""
-    laid = {(wire.source, wire.target) for wire in diagram.wires}
-    read = {(source, name) for name, node in diagram.nodes.items() for source in node.reads}
-    if laid != read:
-        raise ValueError(f"diagram {diagram.name}: wires and formulas differ in {sorted(laid ^ read)}")
+    """Raise ValueError where the wires do not match the formulas, or a kind of node is unknown."""
+    wired = {(wire.source, wire.target) for wire in diagram.wires}
+    needed = {(source, name) for name, node in diagram.nodes.items() for source in node.reads}
+    if wired != needed:
+        raise ValueError(f"diagram {diagram.name}: wires and formulas differ in {sorted(wired ^ needed)}")
     if unknown := {node.kind for node in diagram.nodes.values()} - set(KINDS):
-        raise ValueError(f"diagram {diagram.name}: no kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+        raise ValueError(
+            f"diagram {diagram.name}: unknown kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}"
+        )
 
 
-def _named(layer: str, tensor: str) -> str:
+def _full_name(layer: str, tensor: str) -> str:
     return f"{layer}.{tensor}"
 
 
 def _before(after: Tensor, first: Tensor, *, reverse: bool) -> Tensor:
-    """What each step began with: after (T, H) and first (H) -> (T, H)."""
+    """Return the state before each step, (T, H), from the states after each step (T, H) and the initial state (H)."""
     if reverse:
         return torch.cat([after[1:], first.unsqueeze(0)])
     return torch.cat([first.unsqueeze(0), after[:-1]])

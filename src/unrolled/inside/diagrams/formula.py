@@ -1,4 +1,4 @@
-"""Formulas of diagrams: read, and computed over tensors whose axes have letters. A grammar of a dozen signs, no eval.
+"""Parser and evaluator of the diagrams' formulas, over tensors whose axes have letters; `eval` is not used.
 
     sum      = product { ("+" | "−") product }
     product  = factor { "·" factor } [ "/ √" LETTER ]
@@ -6,7 +6,8 @@
     OVER     = "softmax" | "Σ" | "last"
 
 A letter is an axis (docs/notation.md): `softmax_S` is over the source's steps, `Σ_K` sums over a head's numbers, `/ √K`
-divides by the root of their count. Two values are multiplied or added place by place, axes matched by their letters.
+divides by the root of their count, `last_S` takes the last index. Two values are multiplied or added elementwise, with
+axes matched by their letters.
 """
 
 from __future__ import annotations
@@ -20,66 +21,66 @@ from torch import Tensor
 __all__ = ["Formula", "Value", "read"]
 
 SIGNS = re.compile(r"\s*(softmax_[A-Z]|Σ_[A-Z]|last_[A-Z]|/ √[A-Z]|[a-z_][a-z0-9_]*|σ|[1+−·()])")
-PLACEWISE: dict[str, Callable[[Tensor], Tensor]] = {"σ": Tensor.sigmoid, "tanh": Tensor.tanh, "relu": Tensor.relu}
+ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {"σ": Tensor.sigmoid, "tanh": Tensor.tanh, "relu": Tensor.relu}
 
 
 class Value(NamedTuple):
-    """A tensor and a letter for each of its axes: weights (T, S) are Value(tensor, "TS")."""
+    """Tensor with a letter for each of its axes: weights (T, S) are Value(tensor, "TS")."""
 
     tensor: Tensor
     axes: str
 
     def over(self, axes: str) -> Tensor:
-        """Return the tensor with its axes in the order of `axes`, of size 1 where it has none of that letter."""
+        """Return the tensor with its axes in the order of `axes`; a letter that it lacks becomes an axis of size 1."""
         ordered = self.tensor.permute([self.axes.index(letter) for letter in axes if letter in self.axes])
-        for place, letter in enumerate(axes):
+        for position, letter in enumerate(axes):
             if letter not in self.axes:
-                ordered = ordered.unsqueeze(place)
+                ordered = ordered.unsqueeze(position)
         return ordered
 
 
 class Formula(NamedTuple):
-    """A formula that was read: an operation and what it is applied to."""
+    """Parsed formula: an operator and its operands."""
 
     sign: str
-    parts: tuple[Any, ...]  # formulas; of a name, the name
+    operands: tuple[Any, ...]  # formulas; for a name, the name
 
     def names(self) -> Iterator[str]:
         """Yield the names in it, from left to right."""
         if self.sign == "name":
-            yield self.parts[0]
+            yield self.operands[0]
         else:
-            for part in self.parts:
-                yield from part.names()
+            for operand in self.operands:
+                yield from operand.names()
 
     def __call__(self, values: Mapping[str, Value]) -> Value:
-        """Return what it comes to for the values of its names."""
+        """Return the value of the formula for the values of its names."""
         if self.sign == "name":
-            return values[self.parts[0]]
+            return values[self.operands[0]]
         if self.sign == "1":
             return Value(next(iter(values.values())).tensor.new_ones(()), "")
-        first, *rest = (part(values) for part in self.parts)
+        first, *rest = (operand(values) for operand in self.operands)
         if rest:
             axes = first.axes + "".join(letter for letter in rest[0].axes if letter not in first.axes)
             a, b = first.over(axes), rest[0].over(axes)
             return Value(a * b if self.sign == "·" else a + b if self.sign == "+" else a - b, axes)
-        if self.sign in PLACEWISE:
-            return Value(PLACEWISE[self.sign](first.tensor), first.axes)
+        if self.sign in ELEMENTWISE:
+            return Value(ELEMENTWISE[self.sign](first.tensor), first.axes)
         letter = self.sign[-1]
         axis = first.axes.index(letter)
         if self.sign.startswith("/"):
             return Value(first.tensor / first.tensor.shape[axis] ** 0.5, first.axes)
         if self.sign.startswith("softmax"):
             return Value(first.tensor.softmax(dim=axis), first.axes)
-        one = first.tensor.select(axis, -1) if self.sign.startswith("last") else first.tensor.sum(dim=axis)
-        return Value(one, first.axes.replace(letter, ""))
+        reduced = first.tensor.select(axis, -1) if self.sign.startswith("last") else first.tensor.sum(dim=axis)
+        return Value(reduced, first.axes.replace(letter, ""))
 
 
 def read(text: str) -> Formula:
-    """Return the formula that `text` writes.
+    """Parse a formula.
 
     Raises:
-        ValueError: it is none; says where it stops being one.
+        ValueError: a syntax error; the message gives its position.
     """
     reader = _Reader(text)
     formula = reader.sum()
@@ -89,25 +90,25 @@ def read(text: str) -> Formula:
 
 
 class _Reader:
-    """Reads a text sign by sign; `next` is the one that comes."""
+    """Recursive-descent parser. next: the next sign, None at the end; position: the characters read so far."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.place = text, 0
+        self.text, self.position = text, 0
         self.next: str | None = None
         self.step()
 
     def step(self) -> str | None:
-        """Return the sign that came and go on to the one behind it."""
-        came = self.next
-        found = SIGNS.match(self.text, self.place)
-        if found is None and self.text[self.place :].strip():
+        """Return the next sign and advance by one."""
+        sign = self.next
+        match = SIGNS.match(self.text, self.position)
+        if match is None and self.text[self.position :].strip():
             raise self.wrong("a sign of a formula")
-        self.next = found[1] if found else None
-        self.place = found.end() if found else len(self.text)
-        return came
+        self.next = match[1] if match else None
+        self.position = match.end() if match else len(self.text)
+        return sign
 
-    def wrong(self, wanted: str) -> ValueError:
-        return ValueError(f'"{self.text}" is no formula: {wanted} must stand at or before character {self.place}')
+    def wrong(self, expected: str) -> ValueError:
+        return ValueError(f'"{self.text}" is not a formula: expected {expected} at or before character {self.position}')
 
     def sum(self) -> Formula:
         formula = self.product()
@@ -132,7 +133,7 @@ class _Reader:
             return formula
         if sign == "1":
             return Formula("1", ())
-        if sign in PLACEWISE or (sign and re.match(r"(softmax|Σ|last)_", sign)):
+        if sign in ELEMENTWISE or (sign and re.match(r"(softmax|Σ|last)_", sign)):
             return Formula(str(sign), (self.factor(),))
         if sign and re.match(r"[a-z_]", sign):
             return Formula("name", (sign,))
