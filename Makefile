@@ -68,7 +68,7 @@ $(JOEYNMT)/.installed:
 	@touch $@
 
 bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours beside JoeyNMT 2.3, in an environment of its own
-	$(BIN)/python benchmarks/beside_joeynmt.py --python $(JOEYNMT)/bin/python
+	$(BIN)/python benchmarks/compare_joeynmt.py --python $(JOEYNMT)/bin/python
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py
 
