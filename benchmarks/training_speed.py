@@ -95,7 +95,7 @@ def main() -> None:
         {"model": "gru", "hidden_size": 128, "updates": options.updates, "evaluate_every": options.updates}
     )
     prepared = prepare(Classify.read("sample:films", config), config, torch.device("cpu"))
-    loader, vocabulary_size = prepared.trainer.loader, prepared.task.tokenizer.vocabulary_size
+    loader, vocabulary_size = prepared.trainer.loader, prepared.task.preprocessor.vocabulary_size
     baselines = {name: Plain(vocabulary_size, config, packed=name == "packed") for name in ("packed", "lean")}
 
     speeds: dict[str, list[float]] = {"unrolled": [], "packed": [], "lean": []}
