@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(CSRC)
 
 install: $(INSTALLED) ## create .venv with the package, its pinned dependencies and the development tools
 
-demo: $(INSTALLED) ## films: a GRU and its rivals; letters to phonemes: a fixed vector and attention
+demo: $(INSTALLED) ## films: a GRU and its baselines; letters to phonemes: a fixed vector and attention
 	$(BIN)/unrolled demo
 
 test: $(INSTALLED) ## all tests
@@ -38,7 +38,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CSRC)
 
-bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
+bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/films.py
@@ -49,10 +49,10 @@ bench: $(INSTALLED) ## measure what the README claims, into benchmarks/results/
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py
-	for part in plain best models seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$part || exit; done
+	for case in plain best models seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$case || exit; done
 	for model in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$model || exit; done
 	$(BIN)/python benchmarks/large_text.py
-	for part in cost films recall reverse letters; do $(BIN)/python benchmarks/inside.py $$part || exit; done
+	for case in cost films recall reverse letters; do $(BIN)/python benchmarks/inside.py $$case || exit; done
 	$(BIN)/python benchmarks/kernels.py
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 		$(BIN)/python benchmarks/kernels.py --isa avx2 --name kernels_avx2
@@ -67,12 +67,13 @@ $(JOEYNMT)/.installed:
 		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
 	@touch $@
 
-bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours beside JoeyNMT 2.3, in an environment of its own
-	$(BIN)/python benchmarks/beside_joeynmt.py --python $(JOEYNMT)/bin/python
+bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours compared with JoeyNMT 2.3, in an environment of its own
+	$(BIN)/python benchmarks/compare_joeynmt.py --python $(JOEYNMT)/bin/python
+
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py
 
-kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward row
+kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh
 	$(BIN)/python benchmarks/checkpoints.py
 
@@ -82,7 +83,7 @@ badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid one
 trust: $(INSTALLED) ## the kernels' long tests: thousands of shapes, wrong calls, threads, forks
 	$(BIN)/python benchmarks/trust.py
 
-# $(call sanitized,COMMAND): the kernels built with both sanitizers, the command run, the kernels built as they were.
+# $(call sanitized,COMMAND): build the kernels with both sanitizers, run the command, build the kernels without them.
 define sanitized
 	$(BIN)/pip install --quiet -C cmake.define.UNROLLED_SANITIZE=ON -C build-dir=build/sanitize --no-deps -e .
 	LD_PRELOAD=$$(g++ -print-file-name=libasan.so):$$(g++ -print-file-name=libubsan.so) \

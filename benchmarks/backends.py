@@ -1,8 +1,8 @@
-"""End to end: the same trainings with each backend in turn: tokens a second, loss at equal updates and equal seconds.
+"""The same trainings with each backend in turn: tokens a second, loss at equal updates and at equal seconds.
 
     python benchmarks/backends.py [films-elman films-lstm films-gru shakespeare-gru] [--seeds 0,1,2]
 
-The rows on film sentences as `unrolled demo` and benchmarks/films.py train them, and a language model by character.
+The models on film sentences as `unrolled demo` and benchmarks/films.py train them, and a language model by character.
 Losses are of the validation split.
 "equal updates" is after the last update; "equal seconds" is the last evaluation that each backend had done when the
 fused one had finished, reading and evaluating counted (— where it had done none).
@@ -23,8 +23,8 @@ from unrolled.training import Event
 
 BACKENDS = ("fused", "torch", "reference")
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    f"films-{row}": ("sample:films", {"model": name, "evaluate_every": 20, **RECIPES[row]})
-    for row in ("elman", "lstm", "gru")
+    f"films-{name}": ("sample:films", {"model": name, "evaluate_every": 20, **RECIPES[name]})
+    for name in ("elman", "lstm", "gru")
 }
 CASES["shakespeare-gru"] = (
     "sample:shakespeare",
@@ -36,7 +36,7 @@ CASES["shakespeare-gru"] = (
 
 
 def train(data: str, settings: dict[str, Any], backend: str, seed: int) -> dict[str, Any]:
-    """Train once -> tokens a second, updates, and (seconds, loss) of every evaluation."""
+    """Train once; return tokens a second, updates, and (seconds, loss) of every evaluation."""
     curve: list[tuple[float, float]] = []
     began = time.perf_counter()
 
@@ -50,40 +50,40 @@ def train(data: str, settings: dict[str, Any], backend: str, seed: int) -> dict[
 
 
 def measure(data: str, settings: dict[str, Any], seeds: list[int]) -> dict[str, Any]:
-    """All backends over the seeds, in turn."""
+    """Train with all backends in turn, for each seed."""
     runs: dict[str, list[dict[str, Any]]] = {backend: [] for backend in BACKENDS}
-    train(data, {**settings, "updates": 1}, "fused", 0)  # ids that are kept on disk are made here, in nobody's time
+    train(data, {**settings, "updates": 1}, "fused", 0)  # the ids on disk are made here, outside the timed trainings
     for seed in seeds:
         for backend in BACKENDS:
             runs[backend].append(train(data, settings, backend, seed))
             last = runs[backend][-1]
             print(f"  {backend:<10} seed {seed}: {last['tokens_per_second']:,.0f} tokens/s", flush=True)
     limits = [run["curve"][-1][0] for run in runs["fused"]]
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "data": data, "settings": settings, "seeds": seeds, "updates": runs["fused"][0]["updates"],
         "equal_seconds": [round(limit, 2) for limit in limits], "backends": {},
     }  # fmt: skip
-    for backend, mine in runs.items():
+    for backend, trained in runs.items():
         at_equal_seconds = [
             next((loss for seconds, loss in reversed(run["curve"]) if seconds <= limit), None)
-            for run, limit in zip(mine, limits, strict=True)
+            for run, limit in zip(trained, limits, strict=True)
         ]
-        found["backends"][backend] = {
-            "tokens_per_second": round(statistics.median(run["tokens_per_second"] for run in mine)),
-            "seconds": round(statistics.median(run["curve"][-1][0] for run in mine), 2),
-            "loss_nats_at_equal_updates": [run["curve"][-1][1] for run in mine],
+        measured["backends"][backend] = {
+            "tokens_per_second": round(statistics.median(run["tokens_per_second"] for run in trained)),
+            "seconds": round(statistics.median(run["curve"][-1][0] for run in trained), 2),
+            "loss_nats_at_equal_updates": [run["curve"][-1][1] for run in trained],
             "loss_nats_at_equal_seconds": at_equal_seconds,
         }
-    return found
+    return measured
 
 
-def row(case: str, found: dict[str, Any]) -> str:
-    """One case in a few lines."""
-    lines = [f"{case}: {found['updates']} updates"]
-    for backend, figures in found["backends"].items():
+def lines_of(case: str, measured: dict[str, Any]) -> str:
+    """Return the figures of a case as a few lines."""
+    lines = [f"{case}: {measured['updates']} updates"]
+    for backend, figures in measured["backends"].items():
         updates, seconds = (
-            " ".join("—" if loss is None else f"{loss:.4f}" for loss in figures[f"loss_nats_at_equal_{what}"])
-            for what in ("updates", "seconds")
+            " ".join("—" if loss is None else f"{loss:.4f}" for loss in figures[f"loss_nats_at_equal_{budget}"])
+            for budget in ("updates", "seconds")
         )
         lines.append(
             f"  {backend:<10} {figures['tokens_per_second']:>8,} tokens/s {figures['seconds']:>6.1f} s"
@@ -93,17 +93,17 @@ def row(case: str, found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--seeds", default="0,1,2")
-    asked = parser.parse_args()
-    for case in asked.cases:
+    options = parser.parse_args()
+    for case in options.cases:
         data, settings = CASES[case]
-        found = measure(data, settings, [int(seed) for seed in asked.seeds.split(",")])
-        print(row(case, found), flush=True)
-        path = save_part("backends", case, found)
-    print(f"kept in {path}")
+        measured = measure(data, settings, [int(seed) for seed in options.seeds.split(",")])
+        print(lines_of(case, measured), flush=True)
+        path = save_part("backends", case, measured)
+    print(f"saved in {path}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Bad files, changed files and valid files, by the thousand: what tests/ does with some of them.
+"""Bad, changed and valid files by the thousand through the readers; the tests run some of them.
 
     python benchmarks/bad_files.py [--mutations 20000] [--valid 5000]      make badfiles
 
@@ -7,7 +7,7 @@ mutations  good files with random changes, some of them packed and damaged: no r
            each within five seconds
 valid      random valid files: CSV as Python's `csv` reads it, JSON lines as its `json` does
 
-Everything is a function of its seed. The first failure ends the run and names it. What was done is kept in
+Every file is a function of its seed. The first failure ends the run and names the seed. The counts are saved in
 benchmarks/results/bad_files.json.
 """
 
@@ -36,26 +36,26 @@ LONGEST = 5  # seconds that one changed file may take; a hang is longer
 
 
 def ask(arguments: list[str]) -> tuple[int, str]:
-    """Run a command in this process -> exit code, standard error."""
-    with contextlib.redirect_stderr(io.StringIO()) as said:
-        return run(arguments), said.getvalue()
+    """Run a command in this process; return its exit code and standard error."""
+    with contextlib.redirect_stderr(io.StringIO()) as stderr:
+        return run(arguments), stderr.getvalue()
 
 
 class HangError(Exception):
-    """A changed file took too long."""
+    """Reading a changed file took too long."""
 
 
 def hang(*_: object) -> None:
-    """What SIGALRM does."""
+    """Handle SIGALRM."""
     raise HangError(f"more than {LONGEST} s")
 
 
 def main() -> None:
-    """Check as many files as asked for, and keep the figures."""
+    """Check the requested number of files, and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=20_000)
     parser.add_argument("--valid", type=int, default=5_000)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     signal.signal(signal.SIGALRM, hang)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="unrolled-") as name:
@@ -65,7 +65,7 @@ def main() -> None:
             bad.check(folder, ask)
         ends: dict[str, Counter[str]] = {form: Counter() for form in randomfiles.GOOD}
         longest = 0.0
-        for seed in range(asked.mutations):
+        for seed in range(options.mutations):
             started = time.perf_counter()
             signal.alarm(LONGEST)
             try:
@@ -74,13 +74,13 @@ def main() -> None:
                 raise SystemExit(f"mutation {seed}: {type(error).__name__}: {error}") from error
             longest = max(longest, time.perf_counter() - started)
         signal.alarm(0)
-        forms = Counter(("csv", "jsonl")[seed % 2] for seed in range(asked.valid))
-        for seed in range(asked.valid):
+        forms = Counter(("csv", "jsonl")[seed % 2] for seed in range(options.valid))
+        for seed in range(options.valid):
             randomfiles.check_valid(("csv", "jsonl")[seed % 2], seed, folder)
     figures = {
         "bad": {"files": len(badfiles.BAD), "kinds": len({bad.kind for bad in badfiles.BAD})},
         "mutations": {
-            "files": asked.mutations,
+            "files": options.mutations,
             "by_format": {form: dict(sorted(found.items())) for form, found in ends.items()},
             "longest_seconds": round(longest, 3),
         },

@@ -1,4 +1,4 @@
-"""What checkpoints cost at their default interval, and what the loop costs outside forward, backward and optimiser.
+"""The cost of checkpoints at their default interval, and of the loop outside forward, backward and optimiser.
 
     python benchmarks/checkpoints.py [--time-limit 60s]
 
@@ -24,18 +24,18 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Train, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--time-limit", default="60s", help="for each case")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     figures: dict[str, Any] = {}
     for name, settings in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
-            run = unrolled.train("sample:films", out=out, time_limit=asked.time_limit, patience=0, **settings)
+            run = unrolled.train("sample:films", out=out, time_limit=options.time_limit, patience=0, **settings)
         training = run.record["training"]
         seconds, total = training["seconds"], training["total_seconds"]
-        inside = sum(seconds[what] for what in ("forward", "backward", "optimizer"))
+        inside = sum(seconds[phase] for phase in ("forward", "backward", "optimizer"))
         outside = 1 - inside / (total - seconds["evaluation"] - seconds["checkpoint"])
         figures[name] = {
             "parameters": run.record["parameters"],

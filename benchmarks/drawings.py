@@ -1,11 +1,11 @@
-"""Draw docs/pictures/lineage/: the article's drawings, from networks that are trained here, on the samples, in minutes.
+"""Drawings of the article, into docs/pictures/lineage/: networks are trained on the samples, in minutes, and drawn.
 
-    python benchmarks/drawings.py                     all of them
-    python benchmarks/drawings.py lstm attention      those of these networks alone
-    python benchmarks/drawings.py --keep FOLDER       keep the networks there, and draw those that are there untrained
+    python benchmarks/drawings.py                     all drawings
+    python benchmarks/drawings.py lstm attention      drawings of these networks only
+    python benchmarks/drawings.py --keep FOLDER       save the networks there; saved ones are not trained again
 
-Every number in them is one of a trained network's; each caption says which, and how good it is. The networks are small,
-so that a strip shows every unit. The same machine and versions give the same bytes.
+All numbers in them are those of trained networks; each caption names the network and its score. The networks are small,
+so that every unit is visible. The same machine and versions give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from unrolled.training import Run
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
 SENTENCE = "it is not a dull film"
 WORD = "unrolled"
-PLACE = {"layer": "lstm.l0", "step": 4}  # at "dull", which "not" has gone before
+AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 
 
 class Network(NamedTuple):
-    """A network that is trained, what it is asked, and what is drawn of it: file -> picture, what of it."""
+    """A network: its training, the input that it reads, and its drawings (file -> picture and options)."""
 
     data: str
     settings: dict[str, Any]
-    given: Callable[[], Any]
+    input: Callable[[], Any]
     drawings: dict[str, tuple[str, dict[str, Any]]]
 
 
 def image() -> Any:
-    """A boot: the first image of the test split that is one (class 9)."""
+    """Return the first boot (class 9) of the test split."""
     labels = np.frombuffer(
         gzip.decompress((FOLDER / "fashion" / "t10k-labels-idx1-ubyte.gz").read_bytes())[8:], np.uint8
     )
@@ -52,12 +52,12 @@ def image() -> Any:
 
 
 def sentence() -> str:
-    """A sentence of which two words change each other's meaning."""
+    """Return a sentence with two words that change each other's meaning."""
     return SENTENCE
 
 
 def word() -> str:
-    """A word to pronounce."""
+    """Return a word to pronounce."""
     return WORD
 
 
@@ -75,10 +75,10 @@ NETWORKS = {
     "lstm": Network(
         "sample:films", {"model": "lstm", **FILMS}, sentence,
         {
-            "lstm_cell": ("cell", PLACE),
-            "lstm_forget": ("cell", {**PLACE, "gate": "f"}),
-            "lstm_input": ("cell", {**PLACE, "gate": "i"}),
-            "lstm_output": ("cell", {**PLACE, "gate": "o"}),
+            "lstm_cell": ("cell", AT_DULL),
+            "lstm_forget": ("cell", {**AT_DULL, "gate": "f"}),
+            "lstm_input": ("cell", {**AT_DULL, "gate": "i"}),
+            "lstm_output": ("cell", {**AT_DULL, "gate": "o"}),
             "lstm_gates": ("gates", {"units": 12}),
             "lstm_text": ("text", {}),
         },
@@ -112,18 +112,18 @@ LONG = (
 
 
 def gradients(runs: dict[str, Run]) -> str:
-    """How much the answer to a long sentence feels each step, after ten updates of the training."""
+    """Draw the gradient of the answer to a long sentence by distance, over the training."""
     traces = [each.explain(LONG, gradient=True) for name in ("elman", "lstm") for each in stages(runs[name])]
     return draw("gradient", traces)
 
 
 def stages(run: Run) -> list[Run]:
-    """Some of the runs as they were in training, and the run."""
+    """Return every third snapshot of the training, and the finished run."""
     return [*run.snapshots()[::3], run]
 
 
 def lengths(runs: dict[str, Run]) -> str:
-    """Short and long words through one vector, and with attention."""
+    """Draw the score by length of words, through one vector and with attention."""
     return score_by_length({name: runs[name].evaluate() for name in ("encoder_decoder", "attention")})
 
 
@@ -131,27 +131,27 @@ TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
     "gradient": (("elman", "lstm"), gradients),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }
-"""Drawings of several networks: which, and how; drawn where all of them are asked for."""
+"""Drawings of several networks: these networks, and the function; drawn where all of them are requested."""
 
 
 def main() -> None:
-    """Train and draw."""
+    """Train the networks and draw them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("networks", nargs="*", metavar="network", help=f"of {', '.join(NETWORKS)}; default: all")
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
-    asked = options.networks or list(NETWORKS)
-    if unknown := set(asked) - set(NETWORKS):
+    requested = options.networks or list(NETWORKS)
+    if unknown := set(requested) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
     PICTURES.mkdir(parents=True, exist_ok=True)
     runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in asked:
+        for name in requested:
             begun, network = time.perf_counter(), NETWORKS[name]
             runs[name] = trained(name, network, options.keep or Path(folder))
-            trace = runs[name].explain(network.given())
-            for file, (picture, what) in network.drawings.items():
-                write(file, draw(picture, [trace], **what))
+            trace = runs[name].explain(network.input())
+            for file, (picture, chosen) in network.drawings.items():
+                write(file, draw(picture, [trace], **chosen))
             print(f"{name}: {time.perf_counter() - begun:.0f} s, {trace.about.score}")
         for file, (needed, drawn) in TOGETHER.items():
             if set(needed) <= set(runs):
@@ -159,13 +159,13 @@ def main() -> None:
 
 
 def trained(name: str, network: Network, folder: Path) -> Run:
-    """The run in the folder, trained unless it is there."""
+    """Return the run in the folder; train it where it is missing."""
     out = folder / f"{network.data.partition(':')[2]}-{name}"
     return unrolled.load(out) if out.exists() else unrolled.train(network.data, out=out, **network.settings)
 
 
 def write(file: str, svg: str) -> None:
-    """Keep a drawing, and say how large it is."""
+    """Save a drawing, and print its size."""
     path = PICTURES / f"{file}.svg"
     path.write_text(svg, encoding="utf-8")
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

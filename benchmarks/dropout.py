@@ -1,4 +1,4 @@
-"""Our dropout beside torch's, forward and backward, in turn, in one process, on a CPU.
+"""Our dropout compared with torch's, forward and backward, in turn, in one process, on a CPU.
 
 python benchmarks/dropout.py [--pairs 200]
 """
@@ -16,11 +16,11 @@ from torch import nn
 from unrolled.layers import Dropout
 
 SHAPES = [(93, 22, 128), (16, 64, 384), (256, 30, 64)]  # (B, T, D); the first is a batch of film sentences
-SHARE = 0.4
+RATE = 0.4
 
 
 def milliseconds(module: nn.Module, x: torch.Tensor) -> float:
-    """Forward and backward, once."""
+    """Return the milliseconds of one forward and backward pass."""
     began = time.perf_counter()
     module(x).sum().backward()
     x.grad = None
@@ -28,11 +28,11 @@ def milliseconds(module: nn.Module, x: torch.Tensor) -> float:
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=200)
     pairs = parser.parse_args().pairs
-    ours, theirs, cases = Dropout(SHARE), nn.Dropout(SHARE), []
+    ours, theirs, cases = Dropout(RATE), nn.Dropout(RATE), []
     for shape in SHAPES:
         x = torch.randn(shape, requires_grad=True)
         times = [(milliseconds(ours, x), milliseconds(theirs, x)) for _ in range(pairs + 10)][10:]
@@ -40,7 +40,7 @@ def main() -> None:
         ratio = round(statistics.median(b / a for a, b in times), 2)
         cases.append({"shape": shape, "unrolled_ms": ours_ms, "torch_ms": theirs_ms, "ratio": ratio})
         print(f"{shape!s:<16} ours {ours_ms} ms, torch {theirs_ms} ms: {ratio} times as fast")
-    print(save("dropout", {"fraction": SHARE, "pairs": pairs, "cases": cases}))
+    print(save("dropout", {"rate": RATE, "pairs": pairs, "cases": cases}))
 
 
 if __name__ == "__main__":

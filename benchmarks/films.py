@@ -1,4 +1,4 @@
-"""The four rows on film sentences over three seeds, and a scikit-learn bag of words beside them.
+"""Four models on film sentences over three seeds, and a bag of words of scikit-learn as their baseline.
 
     python benchmarks/films.py             the table of the README
     python benchmarks/films.py --search    the trials that found the demo's settings, judged on the valid split
@@ -34,7 +34,7 @@ TRIALS: dict[str, list[dict[str, Any]]] = {
 
 
 def train(name: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
-    """Train one row -> the run, and its best score on the valid split."""
+    """Train a model; return the run, and its best score on the valid split."""
     best: list[Score] = []
     run = unrolled.train(
         "sample:films",
@@ -47,7 +47,7 @@ def train(name: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
 
 
 def figures(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """One row over the seeds."""
+    """Return the figures of a model over the seeds."""
     runs = [train(name, seed, settings) for seed in SEEDS]
     results = [run.test for run, _ in runs if run.test is not None]
     records = [run.record for run, _ in runs]
@@ -68,7 +68,7 @@ def figures(name: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def scikit_learn() -> dict[str, Any]:
-    """Logistic regression over a bag of words: vectoriser and C chosen on the valid split."""
+    """Return the figures of logistic regression over a bag of words; vectoriser and C are chosen on the valid split."""
     began, splits = time.perf_counter(), load_splits("sample:films", DataConfig())
     best: tuple[float, Any, Any, dict[str, Any]] | None = None
     for vectorizer in (CountVectorizer(binary=True, min_df=2), TfidfVectorizer(min_df=2), TfidfVectorizer(min_df=1)):
@@ -94,38 +94,34 @@ def scikit_learn() -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any]) -> None:
-    """One line."""
-    seeds = " ".join(f"{accuracy:.1%}" for accuracy in found.get("accuracy_by_seed", []))
-    low, high = found["interval_by_seed"][0]
+def show(measured: dict[str, Any]) -> None:
+    """Print the figures in one line."""
+    seeds = " ".join(f"{accuracy:.1%}" for accuracy in measured.get("accuracy_by_seed", []))
+    low, high = measured["interval_by_seed"][0]
     print(
-        f"{found['row']:<26} accuracy {found['accuracy']:.1%}  (by seed {seeds or '-'}; one seed's interval "
-        f"{low:.1%} to {high:.1%})  valid {found['valid_accuracy']:.1%}  {found['seconds']:.1f} s  {found['settings']}",
+        f"{measured['model']:<26} accuracy {measured['accuracy']:.1%}  (by seed {seeds or '-'}; one seed's interval "
+        f"{low:.1%} to {high:.1%})  valid {measured['valid_accuracy']:.1%}  {measured['seconds']:.1f} s  "
+        f"{measured['settings']}",
         flush=True,
     )
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--search", action="store_true", help="the trials that found the settings")
     search = parser.parse_args().search
-    cases = TRIALS if search else {row: [settings] for row, settings in RECIPES.items()}
-    rows = []
-    for row, trials in cases.items():
+    cases = TRIALS if search else {name: [settings] for name, settings in RECIPES.items()}
+    models = []
+    for name, trials in cases.items():
         for settings in trials:
-            rows.append(figures(row, settings))
-            show(rows[-1])
+            models.append(figures(name, settings))
+            show(models[-1])
     if not search:
-        rows.append(scikit_learn())
-        show(rows[-1])
-    print(
-        save(
-            "films_search" if search else "films",
-            {"data": "sample:films", "seeds": SEEDS, "models": rows},
-            "scikit-learn",
-        )
-    )
+        models.append(scikit_learn())
+        show(models[-1])
+    measured = {"data": "sample:films", "seeds": SEEDS, "models": models}
+    print(save("films_search" if search else "films", measured, "scikit-learn"))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Images: Fashion-MNIST and MNIST at once, by row and pixel by pixel; each part of the table is one command.
+"""Images: Fashion-MNIST and MNIST at once, by row and by pixel; each case is one command.
 
     python benchmarks/images.py fashion FOLDER           feedforward on Fashion-MNIST, the image at once
     python benchmarks/images.py mnist FOLDER             the same on MNIST
     python benchmarks/images.py lstm-by-row FOLDER       28 steps on MNIST; also gru-by-row
-    python benchmarks/images.py lstm-by-pixel FOLDER     one pass over MNIST in 784 steps, beside torch.nn; also gru-…
-    python benchmarks/images.py fashion FOLDER --search  the trials that found a part's settings
+    python benchmarks/images.py lstm-by-pixel FOLDER     one pass over MNIST in 784 steps, and torch.nn's; also gru-…
+    python benchmarks/images.py fashion FOLDER --search  the trials that found a case's settings
 
-FOLDER has the four IDX files as they are published. A tenth of the 60,000 training images, chosen by their hash, is the
-validation split: settings and the best evaluation are chosen on it; the 10,000 test images are looked at at the end.
+FOLDER holds the four IDX files as they are published. A tenth of the 60,000 training images, chosen by their hash, is
+the validation split: settings and the best evaluation are chosen on it. The 10,000 test images are evaluated once, at
+the end.
 
-The rival of the pixels is torch.nn's layer and a Linear on its last h, in a plain loop over the same batches with the
+The baseline by pixel is torch.nn's layer and a Linear on its last h, in a plain loop over the same batches with the
 same loss, clipping and fused AdamW; both are timed in turns in one process.
 """
 
@@ -43,7 +44,7 @@ AT_ONCE = {
 }
 BY_ROW = {"by": "row", "hidden_size": 128, "learning_rate": 3e-3, "epochs": 8, "patience": 0}
 BY_PIXEL = {"by": "pixel", "hidden_size": 128, "learning_rate": 2e-3, "dropout": 0.0, "epochs": 1}
-SPLITS: dict[str, dict[str, Any]] = {
+CASES: dict[str, dict[str, Any]] = {
     "fashion": {**AT_ONCE, "epochs": 24},
     "mnist": {**AT_ONCE, "epochs": 15},
     "lstm-by-row": {"model": "lstm", **BY_ROW},
@@ -51,16 +52,16 @@ SPLITS: dict[str, dict[str, Any]] = {
     "lstm-by-pixel": {"model": "lstm", **BY_PIXEL},
     "gru-by-pixel": {"model": "gru", **BY_PIXEL},
 }
-SEEDS = (0, 1, 2)  # of pixels the first only
-TRIALS: dict[str, list[dict[str, Any]]] = {  # over the part's settings, one seed each
+SEEDS = (0, 1, 2)  # by pixel only the first
+TRIALS: dict[str, list[dict[str, Any]]] = {  # over the case's settings, one seed each
     "fashion": [{}, {"dropout": 0.4, "hidden_size": 768}, {"learning_rate": 1e-3, "batch_images": 128}],
     "lstm-by-row": [{}, {"dropout": 0.0}, {"read": "mean"}],
 }
-TURNS, UPDATES = 4, 6  # of a comparison: so many turns each, of so many updates
+TURNS, UPDATES = 4, 6  # of a comparison: turns, and updates a turn
 
 
 def train(folder: str, settings: dict[str, Any]) -> tuple[Run, Score]:
-    """Train once -> the run, and its best score on the valid split."""
+    """Train once; return the run, and its best score on the valid split."""
     best: list[Score] = []
 
     def report(event: Event) -> None:
@@ -72,7 +73,7 @@ def train(folder: str, settings: dict[str, Any]) -> tuple[Run, Score]:
 
 
 def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
-    """One part over the seeds."""
+    """Return the figures of a case over the seeds."""
     trained = [train(folder, {**settings, "seed": seed}) for seed in seeds]
     runs = [run for run, _ in trained]
     spent = [run.record["training"] for run in runs]
@@ -96,20 +97,20 @@ def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> di
 
 
 class Plain(nn.Module):
-    """torch.nn's layer over the pixels, and a Linear on its last h."""
+    """A layer of torch.nn over the pixels, and a Linear on its last h."""
 
-    def __init__(self, row: str, hidden_size: int) -> None:
+    def __init__(self, name: str, hidden_size: int) -> None:
         super().__init__()
-        self.layer = {"lstm": nn.LSTM, "gru": nn.GRU}[row](1, hidden_size, batch_first=True)
+        self.layer = {"lstm": nn.LSTM, "gru": nn.GRU}[name](1, hidden_size, batch_first=True)
         self.head = nn.Linear(hidden_size, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, 1) -> (B, 10)."""
+        """Return logits (B, 10) of pixels (B, T, 1)."""
         return self.head(self.layer(x)[0][:, -1])
 
 
 def plain_update(trainer: Trainer, config: Config) -> Callable[[], None]:
-    """A plain loop over the trainer's batches: what does its next update."""
+    """Return a function that does the next update of a plain loop over the trainer's batches."""
     model = Plain(config.model.name, config.model.hidden_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.training.learning_rate, fused=True)
     index = iter(range(10**6))
@@ -126,8 +127,8 @@ def plain_update(trainer: Trainer, config: Config) -> Callable[[], None]:
     return update
 
 
-def beside_torch(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Steps a second of our loop and of the plain one, in turns; the median of the turns."""
+def against_torch(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the steps a second of our loop and of the plain one, in turns; medians over the turns."""
     config = from_flat(settings)
     task = ClassifyImages.read(folder, config)
     trainer = prepare(task, config, torch.device("cpu")).trainer
@@ -142,32 +143,32 @@ def beside_torch(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
                 update()
             if turn:  # the first one warms up
                 speeds[name].append(steps / (time.perf_counter() - began))
-    ours, rival = (statistics.median(speeds[name]) for name in updates)
-    return {"in_turns": {"unrolled": round(ours), "torch": round(rival)}, "times_as_fast": ours / rival}
+    ours, plain = (statistics.median(speeds[name]) for name in updates)
+    return {"in_turns": {"unrolled": round(ours), "torch": round(plain)}, "times_as_fast": ours / plain}
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=SPLITS)
+    parser.add_argument("case", choices=CASES)
     parser.add_argument("folder", help="with train- and t10k-images and labels")
     parser.add_argument("--search", action="store_true", help="the trials that found the settings")
-    asked = parser.parse_args()
-    settings = SPLITS[asked.part]
-    if not asked.search:
+    options = parser.parse_args()
+    settings = CASES[options.case]
+    if not options.search:
         pixels = settings.get("by") == "pixel"
-        found = figures(asked.folder, settings, SEEDS[:1] if pixels else SEEDS)
-        found |= beside_torch(asked.folder, settings) if pixels else {}
-        print(found)
-        print(save_part("images", asked.part, found))
+        measured = figures(options.folder, settings, SEEDS[:1] if pixels else SEEDS)
+        measured |= against_torch(options.folder, settings) if pixels else {}
+        print(measured)
+        print(save_part("images", options.case, measured))
         return
     trials = []
-    for trial in TRIALS.get(asked.part, [{}]):
-        trials.append(figures(asked.folder, settings | trial, SEEDS[:1]))
+    for trial in TRIALS.get(options.case, [{}]):
+        trials.append(figures(options.folder, settings | trial, SEEDS[:1]))
         for unseen in ("accuracy", "accuracy_by_seed", "interval_of_first"):  # the test split chooses nothing
             del trials[-1][unseen]
         print(trials[-1], flush=True)
-        print(save_part("images_search", asked.part, {"trials": trials}))
+        print(save_part("images_search", options.case, {"trials": trials}))
 
 
 if __name__ == "__main__":

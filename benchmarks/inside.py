@@ -1,16 +1,16 @@
-"""What looking inside shows, and what it costs. One part at a time, into benchmarks/results/inside_<part>.json.
+"""Traces: their cost and what they show. One case at a time, into benchmarks/results/inside_<case>.json.
 
-python benchmarks/inside.py cost       seconds of a trace, of gradient_norm and occlusion, of every row; bytes of the page
-python benchmarks/inside.py films      which words moved an answer, by three measures side by side
-python benchmarks/inside.py recall     who reaches whom at T = 10 … 500, untrained and trained; vanishing gradients
-python benchmarks/inside.py reverse    attention against the alignment that is known
-python benchmarks/inside.py letters    whether attention moves through a word from left to right
+python benchmarks/inside.py cost      seconds of a trace, gradient norm and occlusion of every model; bytes of the page
+python benchmarks/inside.py films     attribution of answers to words, by three measures
+python benchmarks/inside.py recall    gradient norm at T = 10 … 500, untrained and trained; vanishing gradients
+python benchmarks/inside.py reverse   attention compared with the known alignment
+python benchmarks/inside.py letters   the order in which attention moves through a word
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ from unrolled.inside.paths import path_length
 from unrolled.models import Ids, Model, Pairs
 
 T, H, L, V = 200, 256, 2, 1000
-COSTS: dict[str, tuple[str, dict[str, Any], int]] = {  # row, options, steps of the source
+COSTS: dict[str, tuple[str, dict[str, Any], int]] = {  # model, options, steps of the source
     "feedforward": ("feedforward", {}, 0),
     "elman": ("elman", {}, 0),
     "lstm": ("lstm", {}, 0),
@@ -53,53 +53,57 @@ PAIRED: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer": ("transformer", {}),
     "gpt": ("gpt", {}),
 }
-COSTS |= {f"{name}, 100 → 100": (row, own, 100) for name, (row, own) in PAIRED.items()}
-COSTS |= {f"{row}, 200 → 200": (row, PAIRED[row][1], 200) for row in ("encoder_decoder", "attention", "transformer")}
+COSTS |= {f"{case}, 100 → 100": (name, own, 100) for case, (name, own) in PAIRED.items()}
+COSTS |= {
+    f"{name}, 200 → 200": (name, PAIRED[name][1], 200) for name in ("encoder_decoder", "attention", "transformer")
+}
 
 UPDATES = {10: 600, 100: 2000, 500: 1200}  # by T
 RECALLED = ("elman", "lstm", "gru", "transformer")
-TURNS = 2  # of which the shortest counts: the machine had other work
-LOOKED = 8  # sequences that a mean is of
+TURNS = 2  # the shortest counts: the machine had other work
+SEQUENCES = 8  # of each mean
 
 
 def example(steps: int, source: int, inputs: Tensor, *, once: bool = False) -> Example:
-    """Random tokens as an example; every step is asked, or the last one."""
-    many = ("x",) * steps
-    asked = torch.tensor([steps - 1]) if once else torch.arange(steps)
-    places = tuple((t, t + 1) for t in range(steps))
-    read = Source("x" * source, torch.randint(5, V, (1, source)), ("x",) * source, places[:source]) if source else None
-    unknown = torch.full((len(asked),), -1)
-    return Example("x" * steps, inputs, many, places, asked, unknown, lambda ids: [str(i) for i in ids], source=read)
+    """Return random tokens as an example with an answer at every step, or at the last one."""
+    tokens = ("x",) * steps
+    answered = torch.tensor([steps - 1]) if once else torch.arange(steps)
+    spans = tuple((t, t + 1) for t in range(steps))
+    read = Source("x" * source, torch.randint(5, V, (1, source)), ("x",) * source, spans[:source]) if source else None
+    unknown = torch.full((len(answered),), -1)
+    return Example(
+        "x" * steps, inputs, tokens, spans, answered, unknown, lambda ids: [str(i) for i in ids], source=read
+    )
 
 
-def clock(do: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, the least of TURNS, and what it returned."""
+def clock(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds of a call, the least of TURNS, and its result."""
     seconds = []
     for _ in range(TURNS):
         begun = time.perf_counter()
-        found = do()
+        result = call()
         seconds.append(time.perf_counter() - begun)
-    return min(seconds), found
+    return min(seconds), result
 
 
 def cost() -> dict[str, Any]:
-    """Seconds of every row at L = 2, H = 256, T = 200 answers; of pairs at S = T = 100 and 200."""
+    """Measure every model at L = 2, H = 256, T = 200 answers; models of pairs at S = T = 100 and 200."""
     from unrolled.pictures import page
 
-    rows = {}
-    for name, (row, own, S) in COSTS.items():
+    models = {}
+    for case, (name, own, S) in COSTS.items():
         torch.manual_seed(0)
         config = ModelConfig(hidden_size=H, num_layers=L, embedding_size=H, **own)
-        model = build(row, Pairs(V, V) if S else Ids(V), V, config, answer="each").eval()
+        model = build(name, Pairs(V, V) if S else Ids(V), V, config, answer="each").eval()
         steps = S or T
-        given = example(steps, S, torch.randint(5, V, (1, steps)))
-        observe(model, given, Header())  # what is made once is made
-        trace_seconds, (trace, known) = clock(lambda m=model, g=given: observe(m, g, Header()))
-        gradient_norm_seconds, found = clock(lambda m=model, e=known: gradients(m, e))
+        random = example(steps, S, torch.randint(5, V, (1, steps)))
+        observe(model, random, Header())  # caches are filled
+        trace_seconds, (trace, known) = clock(lambda m=model, e=random: observe(m, e, Header()))
+        gradient_norm_seconds, norms = clock(lambda m=model, e=known: gradients(m, e))
         occlusion_seconds, bits = clock(lambda m=model, e=known: occlusion(m, e))
         memory_seconds, rest = clock(lambda m=model, e=known, t=trace: {**memory(m, t), **path_length(m, e)})
-        whole = Trace(trace.about, {**trace, **found, **bits, **rest})
-        rows[name] = {
+        whole = Trace(trace.about, {**trace, **norms, **bits, **rest})
+        models[case] = {
             "trace_seconds": trace_seconds,
             "gradient_norm_seconds": gradient_norm_seconds,
             "occlusion_seconds": occlusion_seconds,
@@ -108,18 +112,20 @@ def cost() -> dict[str, Any]:
             "page_bytes": len(page([whole]).encode()) if S != 200 else None,
         }
         total = trace_seconds + gradient_norm_seconds + occlusion_seconds + memory_seconds
-        print(f"{name:32} trace {trace_seconds:.2f} s, all {total:.2f} s, page {rows[name]['page_bytes']}", flush=True)
-    return {"T": T, "H": H, "L": L, "threads": torch.get_num_threads(), "models": rows}
+        print(
+            f"{case:32} trace {trace_seconds:.2f} s, all {total:.2f} s, page {models[case]['page_bytes']}", flush=True
+        )
+    return {"T": T, "H": H, "L": L, "threads": torch.get_num_threads(), "models": models}
 
 
 def spearman(a: Tensor, b: Tensor) -> float:
-    """The correlation of ranks."""
+    """Return the correlation of the ranks of two vectors."""
     ranks = torch.stack([a.argsort().argsort(), b.argsort().argsort()]).double()
     return float(torch.corrcoef(ranks)[0, 1])
 
 
 def films() -> dict[str, Any]:
-    """A GRU on the film sentences: its three sentences of the demo, and how far the measures agree on 200 others."""
+    """Train a GRU on film sentences; compare the measures on the demo's sentences and on 200 of the test split."""
     run = unrolled.train("sample:films", model="gru", **RECIPES["gru"])
     measures = ("occlusion", "input_x_gradient", "gradient_norm")
     shown = []
@@ -130,35 +136,35 @@ def films() -> dict[str, Any]:
     from unrolled.data.splits.labelled import load_splits
 
     texts = [text for text in load_splits("sample:films", run.config.data).test.texts() if len(text.split()) > 4][:200]
-    agree: dict[str, list[float]] = {"occlusion, gradient × input": [], "|occlusion|, gradient_norm": []}
-    tops = []
+    correlations: dict[str, list[float]] = {"occlusion, gradient × input": [], "|occlusion|, gradient norm": []}
+    same_first = []
     for text in texts:
         trace = run.explain(text)
-        lost, product, gradient_norm = (trace[name][0] for name in measures)
-        agree["occlusion, gradient × input"].append(spearman(lost, product))
-        agree["|occlusion|, gradient_norm"].append(spearman(lost.abs(), gradient_norm))
-        tops.append(int(lost.abs().argmax()) == int(product.abs().argmax()))
+        bits, product, norm = (trace[name][0] for name in measures)
+        correlations["occlusion, gradient × input"].append(spearman(bits, product))
+        correlations["|occlusion|, gradient norm"].append(spearman(bits.abs(), norm))
+        same_first.append(int(bits.abs().argmax()) == int(product.abs().argmax()))
     return {
         "accuracy": run.test.accuracy,
         "sentences": shown,
         "texts": len(texts),
-        "rank_correlation": {name: float(np.mean(values)) for name, values in agree.items()},
-        "same_first_word": float(np.mean(tops)),
+        "rank_correlation": {name: float(np.mean(values)) for name, values in correlations.items()},
+        "same_first_word": float(np.mean(same_first)),
     }
 
 
 def train(model: Model, task: synthetic.Synthetic, updates: int, rate: float) -> tuple[float, dict[int, Model]]:
-    """Train on a task without end -> the accuracy on fresh batches, and the model after ten updates, log-spaced.
+    """Train on a synthetic task; return the accuracy on fresh batches, and snapshots after ten updates, log-spaced.
 
-    T grows to its length over the first two thirds: at T = 100 no recurrent row learned anything otherwise.
+    T grows to its length over the first two thirds: at T = 100 no recurrent model learned anything otherwise.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-    kept = {0: copy.deepcopy(model).eval()}
+    snapshots = {0: copy.deepcopy(model).eval()}
     snapshot_updates = {round(updates ** (i / 9)) for i in range(10)}
     model.train()
     for update in range(1, updates + 1):
-        share = min(1.0, 1.5 * update / updates)
-        batch = replace(task, length=max(1, round(share * task.length))).batch(update, 32)
+        fraction = min(1.0, 1.5 * update / updates)
+        batch = replace(task, length=max(1, round(fraction * task.length))).batch(update, 32)
         logits, _ = model(batch.inputs)
         loss = F.cross_entropy(logits, batch.targets)
         optimizer.zero_grad()
@@ -166,71 +172,76 @@ def train(model: Model, task: synthetic.Synthetic, updates: int, rate: float) ->
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if update in snapshot_updates:
-            kept[update] = copy.deepcopy(model).eval()
+            snapshots[update] = copy.deepcopy(model).eval()
     model.eval()
     with torch.no_grad():
         batch = task.batch(10_000_000, 256)
-        return float((model(batch.inputs)[0].argmax(1) == batch.targets).float().mean()), kept
+        return float((model(batch.inputs)[0].argmax(1) == batch.targets).float().mean()), snapshots
 
 
-def reaches(model: Model, task: synthetic.Synthetic) -> tuple[Tensor, Tensor]:
-    """The mean gradient_norm (T,) of the answer, and the mean gradient of the lowest layer (T,), over LOOKED sequences."""
-    batch = task.batch(20_000_000, LOOKED)
-    found, slopes = [], []
+def gradient_norms(model: Model, task: synthetic.Synthetic) -> tuple[Tensor, Tensor]:
+    """Return the answer's gradient norm (T,), and its gradient in the lowest layer (T,): means over SEQUENCES."""
+    batch = task.batch(20_000_000, SEQUENCES)
+    norms, slopes = [], []
     for inputs, target in zip(batch.inputs, batch.targets, strict=True):
-        given = example(len(inputs), 0, inputs[None], once=True)
-        given = replace(given, answers=target[None])
-        found.append(gradients(model, given)["gradient_norm"][0])
-        every = gradient(model, given)
+        one = example(len(inputs), 0, inputs[None], once=True)
+        one = replace(one, answers=target[None])
+        norms.append(gradients(model, one)["gradient_norm"][0])
+        every = gradient(model, one)
         slopes.append(next(value[0] for name, value in every.items() if ".l0." in name))
-    return torch.stack(found).mean(0), torch.stack(slopes).mean(0)
+    return torch.stack(norms).mean(0), torch.stack(slopes).mean(0)
 
 
 def at(values: Tensor, distances: tuple[int, ...]) -> dict[str, float]:
-    """The values at distances back from the last step, as far as there are any."""
+    """Return the values at distances back from the last step; distances beyond the first step are left out."""
     return {str(d): float(values[-1 - d]) for d in distances if d < len(values)}
 
 
 def recall() -> dict[str, Any]:
-    """Which of 8 symbols came first, T blanks ago: gradient_norm over T, untrained and trained; the gradient over training."""
-    rows: dict[str, Any] = {}
-    for row in RECALLED:
+    """Train on recall (the first of 8 symbols, T blanks ago); measure gradients by distance, over training."""
+    models: dict[str, Any] = {}
+    for name in RECALLED:
         for T in UPDATES:
             torch.manual_seed(0)
             task = synthetic.make("recall", T)
-            config = ModelConfig(
-                hidden_size=64, embedding_size=32, **({"num_heads": 4} if row == "transformer" else {})
-            )
-            model = build(row, Ids(task.vocabulary_size), task.num_outputs, config, answer="once")
-            updates = UPDATES[T] // (4 if row == "transformer" and T == 500 else 1)
-            accuracy, kept = train(model, task, updates, 1e-3 if row in ("elman", "transformer") else 3e-3)
-            first = T + task.symbols - 1  # steps back to the symbol that is asked for
+            heads = {"num_heads": 4} if name == "transformer" else {}
+            config = ModelConfig(hidden_size=64, embedding_size=32, **heads)
+            model = build(name, Ids(task.vocabulary_size), task.num_outputs, config, answer="once")
+            updates = UPDATES[T] // (4 if name == "transformer" and T == 500 else 1)
+            rate = 1e-3 if name in ("elman", "transformer") else 3e-3
+            accuracy, snapshots = train(model, task, updates, rate)
+            first = T + task.symbols - 1  # steps back to the first symbol
             far = (*(d for d in (1, 10, 50, 100, 200, 500) if d < first), first)
             over = {}
-            for update, snapshot in kept.items():
-                gradient_norm, slope = reaches(snapshot, task)
-                over[str(update)] = {"gradient_norm": at(gradient_norm, far), "gradient": at(slope, far)}
-            rows[f"{row}, T = {T}"] = {"accuracy": accuracy, "updates": updates, "first": first, "over_training": over}
-            last = over[str(updates)]["gradient_norm"]
-            print(f"{row:12} T {T:4} accuracy {accuracy:.2f}  gradient_norm of the symbol untrained "
-                  f"{over['0']['gradient_norm'][str(first)]:.2e}, trained {last[str(first)]:.2e}", flush=True)  # fmt: skip
-    return {"symbols": 8, "at_chance": 1 / 8, "hidden_size": 64, "sequences": LOOKED, "models": rows}
+            for update, snapshot in snapshots.items():
+                norm, slope = gradient_norms(snapshot, task)
+                over[str(update)] = {"gradient_norm": at(norm, far), "gradient": at(slope, far)}
+            models[f"{name}, T = {T}"] = {
+                "accuracy": accuracy,
+                "updates": updates,
+                "first": first,
+                "over_training": over,
+            }
+            before, after = (over[key]["gradient_norm"][str(first)] for key in ("0", str(updates)))
+            norms = f"gradient norm of the symbol untrained {before:.2e}, trained {after:.2e}"
+            print(f"{name:12} T {T:4} accuracy {accuracy:.2f}  {norms}", flush=True)
+    return {"symbols": 8, "at_chance": 1 / 8, "hidden_size": 64, "sequences": SEQUENCES, "models": models}
 
 
 def reverse() -> dict[str, Any]:
-    """Sequences of letters to themselves backwards: target t stands for source S − 1 − t, which is known."""
+    """Train attention to reverse letters; compare its weights with the known alignment, t to S − 1 − t."""
     pairs = []
     for T in range(3, 13):
         drawn = synthetic.make("reverse", T).batch(T, 300).inputs[:, :T] - synthetic.FIRST
-        words = ["".join("abcdefgh"[k] for k in row) for row in drawn.tolist()]
+        words = ["".join("abcdefgh"[k] for k in symbols) for symbols in drawn.tolist()]
         pairs += [(word, word[::-1]) for word in dict.fromkeys(words)]
     run = unrolled.train(
         pairs, task="translate", model="attention", tokenizer="character", hidden_size=64, embedding_size=32,
         epochs=30, batch_tokens=2000,
     )  # fmt: skip
     wrong, far, steps, weight = 0, 0, 0, 0.0
-    for row in (synthetic.make("reverse", 10).batch(999, 100).inputs[:, :10] - synthetic.FIRST).tolist():
-        word = "".join("abcdefgh"[k] for k in row)
+    for symbols in (synthetic.make("reverse", 10).batch(999, 100).inputs[:, :10] - synthetic.FIRST).tolist():
+        word = "".join("abcdefgh"[k] for k in symbols)
         weights = run.explain((word, word[::-1]), attribution=False)["attention.weights"][:10]  # (T, S), without <eos>
         known = torch.arange(9, -1, -1)
         wrong += int((weights.argmax(1) != known).sum())
@@ -241,7 +252,7 @@ def reverse() -> dict[str, Any]:
     return {
         "exact_match": run.test.exact_match,
         "alignment_error": wrong / steps,
-        "alignment_error_beyond_one_place": far / steps,
+        "alignment_error_beyond_one_position": far / steps,
         "weight_on_the_known": weight / steps,
         "links": steps,
         "example": {"source": "abcdefgh", "weights": [[round(w, 3) for w in row] for row in shown]},
@@ -249,7 +260,7 @@ def reverse() -> dict[str, Any]:
 
 
 def letters() -> dict[str, Any]:
-    """Letters to phonemes: whether the place that is looked at moves from left to right, word by word."""
+    """Train letters to phonemes; measure whether the mean attended position moves from left to right in each word."""
     run = unrolled.train(
         "sample:letters", task="translate", model="attention", hidden_size=128, embedding_size=64, epochs=4
     )
@@ -262,9 +273,9 @@ def letters() -> dict[str, Any]:
         weights = run.explain(word, attribution=False)["attention.weights"][:-1]  # without <eos>
         if len(weights) < 3:
             continue
-        place = weights @ torch.arange(weights.shape[1], dtype=torch.float32)  # the mean place looked at
-        forward.append(float((place.diff() >= 0).float().mean()))
-        ranks.append(spearman(place, torch.arange(len(place))))
+        position = weights @ torch.arange(weights.shape[1], dtype=torch.float32)  # the mean attended position
+        forward.append(float((position.diff() >= 0).float().mean()))
+        ranks.append(spearman(position, torch.arange(len(position))))
     return {
         "exact_match": run.test.exact_match,
         "words": len(ranks),
@@ -273,9 +284,16 @@ def letters() -> dict[str, Any]:
     }
 
 
-SPLITS = {"cost": cost, "films": films, "recall": recall, "reverse": reverse, "letters": letters}
+CASES = {"cost": cost, "films": films, "recall": recall, "reverse": reverse, "letters": letters}
+
+
+def main() -> None:
+    """Measure one case, and save it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    case = parser.parse_args().case
+    print(save(f"inside_{case}", CASES[case]()))
+
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in SPLITS:
-        sys.exit(f"usage: python benchmarks/inside.py {' | '.join(SPLITS)}")
-    print(save(f"inside_{sys.argv[1]}", SPLITS[sys.argv[1]]()))
+    main()

@@ -6,21 +6,21 @@ from typing import Any
 
 
 def cost(found: dict[str, Any]) -> str:
-    """Seconds of looking inside."""
+    """Seconds and size of a trace by model."""
     lines = [
-        "| model | trace | gradient_norm | occlusion | the rest | all | numbers | page |",
+        "| model | trace | gradient norm | occlusion | the rest | all | numbers | page |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in found["models"].items():
-        seconds = [row[f"{part}_seconds"] for part in ("trace", "gradient_norm", "occlusion", "memory")]
-        page = f"{row['page_bytes'] / 1e6:.1f} MB" if row["page_bytes"] else ""
+    for name, model in found["models"].items():
+        seconds = [model[f"{step}_seconds"] for step in ("trace", "gradient_norm", "occlusion", "memory")]
+        page = f"{model['page_bytes'] / 1e6:.1f} MB" if model["page_bytes"] else ""
         figures = " | ".join(f"{value:.2f} s" for value in (*seconds, sum(seconds)))
-        lines.append(f"| {name} | {figures} | {row['numbers']:,} | {page} |")
+        lines.append(f"| {name} | {figures} | {model['numbers']:,} | {page} |")
     return "\n".join(lines)
 
 
 def films(found: dict[str, Any]) -> str:
-    """Which words moved an answer."""
+    """Attribution of answers to words."""
     parts = []
     for sentence in found["sentences"]:
         columns = [sentence[name] for name in ("tokens", "occlusion", "input_x_gradient", "gradient_norm")]
@@ -30,7 +30,7 @@ def films(found: dict[str, Any]) -> str:
             "",
             "| word | occlusion, bits | gradient × input, nats |",
         ]
-        lines[-1] += " gradient_norm, nats |"
+        lines[-1] += " gradient norm, nats |"
         lines += ["|---|---|---|---|", *(f"| {w} | {a:+.3f} | {g:+.3f} | {r:.3f} |" for w, a, g, r in rows)]
         parts.append("\n".join(lines))
     agreed = ", ".join(f"of {pair} {value:.2f}" for pair, value in found["rank_correlation"].items())
@@ -41,22 +41,23 @@ def films(found: dict[str, Any]) -> str:
 
 
 def recall(found: dict[str, Any]) -> str:
-    """Who reaches the symbol that is asked for."""
+    """Gradient norm of the first symbol, untrained and trained."""
     lines = [
-        "| model | accuracy | gradient_norm of the symbol, untrained | trained | in reaches of a blank, untrained | trained |",
+        "| model | accuracy | gradient norm of the symbol, untrained | trained "
+        "| relative to a blank's, untrained | trained |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in found["models"].items():
         over, first = row["over_training"], str(row["first"])
-        gradient_norm = [over[update]["gradient_norm"] for update in ("0", str(row["updates"]))]
-        far = " | ".join(f"{values[first]:.1e}" for values in gradient_norm)
-        more = " | ".join(f"{values[first] / values['1']:.2g}" for values in gradient_norm)
+        norms = [over[update]["gradient_norm"] for update in ("0", str(row["updates"]))]
+        far = " | ".join(f"{values[first]:.1e}" for values in norms)
+        more = " | ".join(f"{values[first] / values['1']:.2g}" for values in norms)
         lines.append(f"| {name} | {row['accuracy']:.0%} | {far} | {more} |")
     return "\n".join(lines)
 
 
 def vanishing(found: dict[str, Any]) -> str:
-    """The gradient by distance over training, at T = 100."""
+    """Gradient by distance over training, at T = 100."""
     rows = {name: row for name, row in found["models"].items() if name.endswith("T = 100")}
     far = list(next(iter(rows.values()))["over_training"]["0"]["gradient"])
     lines = ["| model | update | " + " | ".join(f"{d} back" for d in far) + " |", "|---|---|" + "---|" * len(far)]
@@ -69,19 +70,19 @@ def vanishing(found: dict[str, Any]) -> str:
 
 
 def reverse(found: dict[str, Any]) -> str:
-    """Attention against the alignment that is known."""
+    """Attention compared with the known alignment."""
     return (
         f"{found['exact_match']:.1%} of the held-out sequences are reversed without a mistake. Of {found['links']:,} "
-        f"links the largest weight is on another place than the known one in {found['alignment_error']:.1%} (the "
-        f"alignment error), more than one place off in {found['alignment_error_beyond_one_place']:.1%}; the known "
-        f"place has {found['weight_on_the_known']:.0%} of the weight."
+        f"links the largest weight is on another position than the known one in {found['alignment_error']:.1%} (the "
+        f"alignment error), more than one position off in {found['alignment_error_beyond_one_position']:.1%}; the "
+        f"known position has {found['weight_on_the_known']:.0%} of the weight."
     )
 
 
 def letters(found: dict[str, Any]) -> str:
-    """Whether attention moves from left to right."""
+    """Movement of attention from left to right."""
     return (
         f"{found['exact_match']:.1%} of the held-out words are right. In {found['words']} of them with five letters or "
-        f"more the mean place that is looked at goes on to the right in {found['steps_forward']:.1%} of the steps; the "
-        f"correlation of its ranks with the phoneme's place is {found['monotonicity']:.3f}."
+        f"more the mean attended position moves on to the right in {found['steps_forward']:.1%} of the steps; the "
+        f"correlation of its ranks with the phoneme's position is {found['monotonicity']:.3f}."
     )

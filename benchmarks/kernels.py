@@ -1,18 +1,19 @@
-"""The fused scans beside torch.nn (and ONNX Runtime, where it is installed), in turn, in one process.
+"""The fused scans compared with torch.nn (and ONNX Runtime, where it is installed), in turn, in one process.
 
     python benchmarks/kernels.py [--cells elman,gru,lstm] [--shapes all|quick|B,T,D,H] [--seconds 1] [--threads 2]
                                  [--isa avx512] [--name kernels]
 
 Inference under inference_mode; training is forward and backward of all outputs with the gradient of x ("train") and
 without it ("train, no dx"). Ratios are medians over interleaved pairs: theirs / ours, above 1 where ours is faster.
-"peak" is the share of the machine's multiply-add peak, measured in the same run from registers alone. "kept" is what a
-forward pass leaves for its backward, in units of B·T·H float32 numbers, and "mb" by how much a training step lets the
-process grow at most. "frozen" is a step of a stream, from a state, with weights that were packed before
-(`unrolled.scan.frozen`): what decoding does. An ONNX Runtime session packs once, and is always fed a state. "bf16" is
-inference with weights and inputs in bfloat16: its time, and ours in float32 and torch's in bfloat16 over it. First
-every shape's outputs and gradients are held to the error budget of the law *twin*; on a red one no speed is printed.
+"peak" is the fraction of the machine's multiply-add peak, measured in the same run from registers alone. "saved" is the
+memory that a forward pass saves for its backward, in units of B·T·H float32 numbers, and "mb" the largest growth of the
+process in a training step. "frozen" is a step of a stream, from a state, with weights that were packed before
+(`unrolled.scan.frozen`), as in decoding. An ONNX Runtime session packs once, and is always fed a state. "bf16" is
+inference with weights and inputs in bfloat16: its time, and ours in float32 and torch's in bfloat16 over it. Before
+any speed is measured, each shape's outputs and gradients are compared with the reference within the error budget of the
+law *twin*; a failure ends the run.
 
-A run of some --cells leaves what the file says of the others, where isa and threads are the same.
+A run of some --cells keeps the figures of the others in the file, where isa and threads are the same.
 To hold torch to AVX2: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2, with --isa avx2.
 """
 
@@ -41,7 +42,7 @@ from unrolled.scan import choose, frozen
 
 
 class Shape(NamedTuple):
-    """Sizes of one measurement, and what is beside the plain layer."""
+    """Sizes of one measurement, and the kind of layer."""
 
     B: int
     T: int
@@ -68,7 +69,7 @@ SHAPES = (
     Shape(32, 100, 128, 128, "both directions"),
 )
 QUICK = SHAPES[:5]
-CELLS: dict[str, tuple[type[Cell[Any, Any]], int]] = {  # name -> the cell and how many gates it has
+CELLS: dict[str, tuple[type[Cell[Any, Any]], int]] = {  # name -> the cell and its number of gates
     "elman": (ElmanCell, 1),
     "gru": (GRUCell, 3),
     "lstm": (LSTMCell, 4),
@@ -76,7 +77,7 @@ CELLS: dict[str, tuple[type[Cell[Any, Any]], int]] = {  # name -> the cell and h
 
 
 def build(name: str, shape: Shape) -> Layer:
-    """Our layer of this shape."""
+    """Return our layer of this shape."""
     make = CELLS[name][0]
     if shape.kind == "both directions":
         return Bidirectional(
@@ -90,7 +91,7 @@ def build(name: str, shape: Shape) -> Layer:
 
 
 class Call:
-    """One shape of one cell: what is run, for whom."""
+    """A cell at one shape: our layer, torch's with the same weights, and the calls that are timed."""
 
     def __init__(self, name: str, shape: Shape) -> None:
         torch.manual_seed(0)
@@ -103,11 +104,11 @@ class Call:
         self.lengths = torch.linspace(T / 2, T, B).long() if shape.kind == "ragged" else None
 
     def run_ours(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, ·)."""
+        """Return our outputs (B, T, ·) of x (B, T, D)."""
         return self.ours(x, None, self.lengths)[0]
 
     def run_theirs(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, ·), ragged rows packed."""
+        """Return torch's outputs (B, T, ·) of x (B, T, D); sequences of unequal length are packed."""
         if self.lengths is None:
             return self.theirs(x)[0]
         packed = nn.utils.rnn.pack_padded_sequence(x, self.lengths, batch_first=True, enforce_sorted=False)
@@ -115,7 +116,7 @@ class Call:
         return y
 
     def infer(self, run: Callable[[Tensor], Tensor]) -> Callable[[], object]:
-        """A call without gradients."""
+        """Return a call without gradients."""
 
         def call() -> None:
             with torch.inference_mode():
@@ -124,7 +125,7 @@ class Call:
         return call
 
     def train(self, run: Callable[[Tensor], Tensor], module: nn.Module, with_dx: bool) -> Callable[[], object]:
-        """A call forward and backward."""
+        """Return a call forward and backward."""
         x = self.x.clone().requires_grad_(with_dx)
 
         def call() -> None:
@@ -135,12 +136,12 @@ class Call:
         return call
 
     def stream(self, module: nn.Module) -> Callable[[], object]:
-        """A call that goes on from a state."""
+        """Return a call that continues from a state."""
         _, state = module(self.x)
         return lambda: module(self.x, state)
 
     def flops(self) -> float:
-        """Of the forward pass."""
+        """Return the floating-point operations of the forward pass."""
         B, T, D, H = self.shape[:4]
         G = CELLS[self.name][1]
         steps = int(self.lengths.sum()) if self.lengths is not None else B * T
@@ -148,9 +149,10 @@ class Call:
         return 2.0 * steps * G * H * ((D + H) * (2 if both else 1) + (2 * H if deep else 0))
 
     def check(self) -> None:
-        """Hold outputs and gradients to the error budget against the reference in float64 (a few steps of it).
+        """Compare outputs and gradients with the reference in float64 (a few steps), within the error budget.
 
-        The law's second term is for sums of a few hundred numbers. One chain of K rounds K times, and is off by √K.
+        The law's second term is for sums of a few hundred numbers. A sum of K numbers in one chain rounds K times: its
+        error grows with √K.
         """
         T = min(self.shape.T, 12)
         x, dy = self.x[:8, :T], self.dy[:8, :T]
@@ -178,49 +180,49 @@ class Call:
                 )
 
     def in_bf16(self) -> Call | None:
-        """The same with weights and inputs in bfloat16; None where our kernels do not take them.
+        """Return the same with weights and inputs in bfloat16; None where our kernels do not take them.
 
-        From float64 we may be off by what torch is off, by the budget of the law.
+        The budget of our error against float64 is a multiple of torch's own error, as in the law.
         """
-        narrow, exact = copy.copy(self), copy.copy(self)
-        narrow.ours, narrow.theirs = copy.deepcopy(self.ours).bfloat16(), copy.deepcopy(self.theirs).bfloat16()
-        narrow.x = self.x.bfloat16()
+        lower, exact = copy.copy(self), copy.copy(self)
+        lower.ours, lower.theirs = copy.deepcopy(self.ours).bfloat16(), copy.deepcopy(self.theirs).bfloat16()
+        lower.x = self.x.bfloat16()
         try:
             with torch.no_grad():
-                for layer in narrow.ours.modules():
+                for layer in lower.ours.modules():
                     if isinstance(layer, Recurrent):
                         choose("fused", layer.cell)
         except BackendError:
             return None
-        exact.theirs, exact.x = copy.deepcopy(narrow.theirs).double(), narrow.x.double()
+        exact.theirs, exact.x = copy.deepcopy(lower.theirs).double(), lower.x.double()
         with torch.inference_mode():
             right = exact.run_theirs(exact.x)
-            own = (narrow.run_theirs(narrow.x).double() - right).abs().max()
-            off = (narrow.run_ours(narrow.x).double() - right).abs().max()
+            own = (lower.run_theirs(lower.x).double() - right).abs().max()
+            off = (lower.run_ours(lower.x).double() - right).abs().max()
         if not off <= 4 * own + 8 * torch.finfo(torch.bfloat16).eps * right.abs().max():
             sys.exit(f"the twin test is red in bfloat16: {self.name} {self.shape}: y is off by {off:.3g}")
-        return narrow
+        return lower
 
-    def kept(self, run: Callable[[Tensor], Tensor], module: nn.Module) -> float:
-        """What forward leaves for backward, in units of B·T·H numbers of float32, without weights and x."""
+    def saved(self, run: Callable[[Tensor], Tensor], module: nn.Module) -> float:
+        """Return the memory that forward saves for backward, but weights and x, in units of B·T·H float32 numbers."""
         known = {t.untyped_storage().data_ptr() for t in (self.x, *module.parameters())}
-        found: dict[int, int] = {}
+        sizes: dict[int, int] = {}
 
         def keep(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in known:
-                found[storage.data_ptr()] = storage.nbytes()
+                sizes[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            y = run(self.x)  # alive while it is counted: another tensor could have the place of one that is gone
-            units = sum(found.values()) / (4 * y.shape[0] * y.shape[1] * self.shape.H)
+            y = run(self.x)  # alive while counting: a freed tensor's address could be reused
+            units = sum(sizes.values()) / (4 * y.shape[0] * y.shape[1] * self.shape.H)
         del y
         return units
 
 
 def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] | None:
-    """ONNX Runtime's own operator, time first as it wants it, weights packed when the session is made."""
+    """Return a call of ONNX Runtime's own operator: time first, weights packed when the session is made."""
     if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("onnx") is None or shape.kind:
         return None
     import numpy as np
@@ -236,29 +238,29 @@ def onnx_session(name: str, shape: Shape, threads: int) -> Callable[[], object] 
     options = {"linear_before_reset": 1} if name == "gru" else {}
     outputs = ["y", "h"] + (["c"] if name == "lstm" else [])
     node = helper.make_node(kind, ["x", "W", "R", "bias", "", *states], outputs, hidden_size=H, **options)
-    given = {"x": (T, B, D), **dict.fromkeys(states, (1, B, H))}
+    shapes = {"x": (T, B, D), **dict.fromkeys(states, (1, B, H))}
     graph = helper.make_graph(
         [node],
         "scan",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in given.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    asked = onnxruntime.SessionOptions()
-    asked.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model.SerializeToString(), asked, providers=["CPUExecutionProvider"])
-    feed = {n: rng.standard_normal(s, dtype=np.float32) for n, s in given.items()}
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    feed = {n: rng.standard_normal(s, dtype=np.float32) for n, s in shapes.items()}
     return lambda: session.run(None, feed)
 
 
-def beside(session: Callable[[], object], ours: Callable[[], object], seconds: float) -> float:
-    """ONNX Runtime's time over ours: in bursts, so that its threads do not spin beside ours."""
+def against_onnx(session: Callable[[], object], ours: Callable[[], object], seconds: float) -> float:
+    """Return ONNX Runtime's time over ours, in bursts, so that its spinning threads do not take our cores."""
     return against(in_turn({"ours": ours, "onnx": session}, seconds, burst=8, pause=0.02), "onnx")
 
 
 def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) -> dict[str, Any]:
-    """All figures of one cell and shape."""
+    """Return all figures of a cell and shape."""
     call = Call(name, shape)
     call.check()
     infer = {"ours": call.infer(call.run_ours), "torch": call.infer(call.run_theirs)}
@@ -273,9 +275,9 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
             times = in_turn(steps, seconds)
             found["frozen"] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
             if session is not None:
-                found["frozen"]["onnxruntime"] = beside(session, steps["ours"], seconds)
+                found["frozen"]["onnxruntime"] = against_onnx(session, steps["ours"], seconds)
     if session is not None:
-        found["infer"]["onnxruntime"] = beside(session, infer["ours"], seconds)
+        found["infer"]["onnxruntime"] = against_onnx(session, infer["ours"], seconds)
         del session  # its threads end with it
     for label, with_dx in (("train", True), ("train, no dx", False)):
         train = {
@@ -286,12 +288,12 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
         found[label] = {"ms": 1e3 * statistics.median(times["ours"]), "torch": against(times, "torch")}
         if with_dx:
             found["mb"] = {who: growth(step) for who, step in train.items()}
-    found["kept"] = {"ours": call.kept(call.run_ours, call.ours), "torch": call.kept(call.run_theirs, call.theirs)}
-    if (narrow := call.in_bf16()) is not None:
+    found["saved"] = {"ours": call.saved(call.run_ours, call.ours), "torch": call.saved(call.run_theirs, call.theirs)}
+    if (lower := call.in_bf16()) is not None:
         times = in_turn(
             {
-                "ours": narrow.infer(narrow.run_ours),
-                "torch": narrow.infer(narrow.run_theirs),
+                "ours": lower.infer(lower.run_ours),
+                "torch": lower.infer(lower.run_theirs),
                 "float32": infer["ours"],
             },
             seconds,
@@ -304,12 +306,12 @@ def measure(name: str, shape: Shape, seconds: float, threads: int, peak: float) 
     return found
 
 
-def row(found: dict[str, Any]) -> str:
-    """One measurement in one line."""
+def line_of(found: dict[str, Any]) -> str:
+    """Return one measurement as one line."""
     infer = found["infer"]
     onnx = f"{infer['onnxruntime']:6.2f}" if "onnxruntime" in infer else "     –"
     shape = str(Shape(*found["shape"], found["kind"]))
-    train, plain, kept = found["train"], found["train, no dx"], found["kept"]
+    train, plain, saved = found["train"], found["train, no dx"], found["saved"]
     bf16 = (
         f"x{found['bf16']['float32']:.2f} (torch x{found['bf16']['torch']:.2f})" if "bf16" in found else "not supported"
     )
@@ -320,30 +322,30 @@ def row(found: dict[str, Any]) -> str:
         f"{found['cell']:6}{shape:36} {infer['ms']:9.3f} ms x{infer['torch']:5.2f} onnx x{onnx} "
         f"peak {infer['peak']:4.0%}"
         f" | train {train['ms']:9.3f} ms x{train['torch']:5.2f} | no dx x{plain['torch']:5.2f}"
-        f" | kept {kept['ours']:.1f}, torch {kept['torch']:.1f} | bf16 {bf16}{frozen_step}"
+        f" | saved {saved['ours']:.1f}, torch {saved['torch']:.1f} | bf16 {bf16}{frozen_step}"
     )
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Geometric means and the worst shape of each cell's plain layers, for one row and for many."""
+    """Return geometric means and the worst shape of each cell's plain layers, for one sequence and for many."""
     found: dict[str, dict[str, float]] = {}
     for cell in CELLS:
         for label, wanted in (("B = 1", lambda B: B == 1), ("B >= 16", lambda B: B >= 16)):
-            mine = [r for r in rows if r["cell"] == cell and wanted(r["shape"][0]) and not r["kind"]]
-            if mine:
+            plain = [r for r in rows if r["cell"] == cell and wanted(r["shape"][0]) and not r["kind"]]
+            if plain:
                 found[f"{cell}, {label}"] = {
                     f"{what}, {how}": value
                     for what in ("infer", "train")
                     for how, value in (
-                        ("mean", math.exp(statistics.fmean(math.log(r[what]["torch"]) for r in mine))),
-                        ("worst", min(r[what]["torch"] for r in mine)),
+                        ("mean", math.exp(statistics.fmean(math.log(r[what]["torch"]) for r in plain))),
+                        ("worst", min(r[what]["torch"] for r in plain)),
                     )
                 }
     return found
 
 
 def main() -> None:
-    """Check, measure, print and keep."""
+    """Check, measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default="elman,gru,lstm")
     parser.add_argument("--shapes", default="all")
@@ -365,31 +367,31 @@ def main() -> None:
         for name in cells:
             for shape in shapes:
                 rows.append(measure(name, shape, options.seconds, options.threads, peak))
-                print(row(rows[-1]), flush=True)
+                print(line_of(rows[-1]), flush=True)
             runs[name] = {**stamp(*extra), "peak_gflops": peak}
     rows.sort(key=lambda found: list(CELLS).index(found["cell"]))
     summary = means(rows)
     for name, values in summary.items():
         print(f"{name:16}", "  ".join(f"{what} x{value:.2f}" for what, value in values.items()))
     figures = {"isa": options.isa, "threads_used": options.threads, "means": summary, "runs": runs, "rows": rows}
-    print(f"kept in {save(options.name, figures, *extra)}")
+    print(f"saved in {save(options.name, figures, *extra)}")
 
 
 def measured_peak(isa: str, threads: int) -> float:
-    """Billions of floating-point operations a second, from registers alone."""
+    """Return billions of floating-point operations a second, from registers alone."""
     kernels = native.kernels
     assert kernels is not None
     return max(kernels.peak(list(native.isas()).index(isa), threads) for _ in range(20))
 
 
 def others(name: str, isa: str, threads: int, cells: list[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What the file of this name says of other cells, measured the same way: their rows, and how each was run."""
+    """Return the rows and the runs of the other cells in the file, where they were measured the same way."""
     path = RESULTS / f"{name}.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if (kept.get("isa"), kept.get("threads_used")) != (isa, threads) or "runs" not in kept:
+    saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if (saved.get("isa"), saved.get("threads_used")) != (isa, threads) or "runs" not in saved:
         return [], {}
-    rows = [found for found in kept["rows"] if found["cell"] not in cells]
-    return rows, {cell: run for cell, run in kept["runs"].items() if cell not in cells}
+    rows = [found for found in saved["rows"] if found["cell"] not in cells]
+    return rows, {cell: run for cell, run in saved["runs"].items() if cell not in cells}
 
 
 if __name__ == "__main__":

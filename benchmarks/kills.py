@@ -3,9 +3,9 @@
     python benchmarks/kills.py [--kills 50] [--cases "gru classify" …] [--seconds 240]
 
 Each case is trained once undisturbed. Then it is trained again and again: a process is started, killed after a random
-time (reading, training, in the middle of a checkpoint or of the finish, wherever that falls), and another one resumes,
-until the run is whole; then its weights, its metrics but for the speed, its figures and its answers are compared, byte
-by byte. With --seconds it stops after that time, and a later call goes on counting in the same JSON.
+time (reading, training, in the middle of a checkpoint or of the finish), and another one resumes, until the run is
+complete; then its weights, its metrics but for the speed, its figures and its answers are compared, byte by byte.
+With --seconds it stops after that time, and a later call continues the count in the same JSON.
 """
 
 from __future__ import annotations
@@ -42,58 +42,58 @@ UNROLLED = [sys.executable, "-c", "from unrolled.cli.main import main; main()"]
 
 
 def command(case: str, run: Path) -> list[str]:
-    """What trains the case, or goes on with it where there is something to go on with."""
+    """Return the command that trains the case, or resumes it where there is a training to resume."""
     if (run.with_name(f"{run.name}.partial") / "plan").is_dir():
         return [*UNROLLED, "train", "--resume", str(run), "--quiet"]
     return [*UNROLLED, "train", *CASES[case], *SETTINGS, "--out", str(run)]
 
 
 def finish(case: str, run: Path) -> None:
-    """Train to the end undisturbed."""
+    """Train to the end, undisturbed."""
     subprocess.run(command(case, run), check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
 
 
-def what_came_of_it(run: Path) -> dict[str, Any]:
-    """All of a finished run that is a function of what was asked for."""
+def results_of(run: Path) -> dict[str, Any]:
+    """Return everything of a finished run that its settings and data determine."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
         del line["tokens_per_second"]
     record = json.loads((run / "run.json").read_text())
     decode = [*UNROLLED, "decode", str(run), *TEXTS, "--json"]
-    said = subprocess.run(decode, check=True, capture_output=True, env=ENVIRONMENT).stdout
+    answers = subprocess.run(decode, check=True, capture_output=True, env=ENVIRONMENT).stdout
     return {
         "weights": (run / "model.safetensors").read_bytes(),
         "metrics": lines,
         "result": {k: v for k, v in (record["result"] or {}).items() if not k.endswith(("_per_second", "seconds"))},
         "updates": [record["training"][name] for name in ("updates", "best_update", "stopped", "tokens")],
-        "answers": said,
+        "answers": answers,
     }
 
 
 def main() -> None:
-    """Kill, resume, compare, keep."""
+    """Kill, resume, compare and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50, help="and resumes, for each case")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--seconds", type=float, default=float("inf"))
-    parser.add_argument("--fresh", action="store_true", help="forget what was counted before")
-    asked = parser.parse_args()
+    parser.add_argument("--fresh", action="store_true", help="discard earlier counts")
+    options = parser.parse_args()
 
-    path, deadline = RESULTS / "kills.json", time.monotonic() + asked.seconds
-    found = {} if asked.fresh or not path.exists() else json.loads(path.read_text())["cases"]
+    path, deadline = RESULTS / "kills.json", time.monotonic() + options.seconds
+    counted = {} if options.fresh or not path.exists() else json.loads(path.read_text())["cases"]
     with tempfile.TemporaryDirectory() as folder:
         ENVIRONMENT["XDG_CACHE_HOME"] = folder
-        for case in asked.cases:
-            figures = found.setdefault(
+        for case in options.cases:
+            figures = counted.setdefault(
                 case, {"kills": 0, "resumes": 0, "before_there_was_anything": 0, "runs": 0, "bit_identical": 0}
             )
             alone, run = Path(folder) / "alone", Path(folder) / "run"
             began = time.monotonic()
             finish(case, alone)
             a_training = time.monotonic() - began
-            wanted = what_came_of_it(alone)
+            expected = results_of(alone)
             draw = random.Random(f"{case} {figures['kills']}")
-            while min(figures["kills"], figures["resumes"]) < asked.kills and time.monotonic() < deadline:
+            while min(figures["kills"], figures["resumes"]) < options.kills and time.monotonic() < deadline:
                 arguments = command(case, run)
                 figures["resumes"] += "--resume" in arguments
                 began = time.monotonic()
@@ -109,27 +109,27 @@ def main() -> None:
                     figures["kills"] += killed
                     nothing = not run.exists() and "--resume" not in command(case, run)
                     figures["before_there_was_anything"] += killed and nothing
-                done = min(figures["kills"], figures["resumes"]) >= asked.kills or time.monotonic() >= deadline
+                done = min(figures["kills"], figures["resumes"]) >= options.kills or time.monotonic() >= deadline
                 if run.exists() or done:
                     if not run.exists():
                         figures["resumes"] += "--resume" in command(case, run)
                         finish(case, run)
                     figures["runs"] += 1
-                    same = what_came_of_it(run)
-                    differing = [what for what, value in wanted.items() if same[what] != value]
+                    same = results_of(run)
+                    differing = [name for name, value in expected.items() if same[name] != value]
                     figures["bit_identical"] += not differing
                     if differing:
                         print(f"{case}: another {', '.join(differing)}", file=sys.stderr)
                     shutil.rmtree(run)
             shutil.rmtree(alone)
             print(case, figures)
-    what = "weights, metrics but for the speed, figures on the test split, answers: byte by byte"
+    compared = "weights, metrics but for the speed, figures on the test split, answers: byte by byte"
     save(
         "kills",
         {
             "settings": {name: " ".join([*case, *SETTINGS]) for name, case in CASES.items()},
-            "compared": what,
-            "cases": found,
+            "compared": compared,
+            "cases": counted,
         },
     )
 

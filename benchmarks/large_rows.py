@@ -2,11 +2,11 @@
 
     python benchmarks/large_rows.py [--rows 10000000] [--steps read data]
 
-The file is a CSV of short texts, every one with a number of its own, in a temporary folder. A process of its own for
-each step says its highest resident set, the interpreter and all libraries included: reading the rows one by
-one (plain, and packed with gzip), their order and number checked; reading and splitting them as a training would, again
-checked; `unrolled data`, which cuts all into tokens and looks for findings as well; and a training of two updates,
-beside the same one on a small sample, whose difference is what the data take.
+The file is a CSV of short texts, each with a number of its own, in a temporary folder. Each step is a process of its
+own that reports its highest resident set, the interpreter and all libraries included: reading the rows one by one
+(plain, and packed with gzip), their order and number checked; reading and splitting them as a training would, again
+checked; `unrolled data`, which also tokenises all rows and searches them for issues; and a training of two updates. The
+same training on a small sample is the baseline: the difference is the memory of the data.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORDS = ["the", "film", "was", "good", "bad", "warm", "thin", "plot", "a", "of",
 
 
 def lines(rows: int) -> Iterator[str]:
-    """The rows of the file, without the header."""
+    """Yield the rows of the file, without the header."""
     chance = random.Random(0)
     endings = [" ".join(chance.choices(WORDS, k=k % 9 + 2)) for k in range(1_000)]
     for i in range(rows):
@@ -37,7 +37,7 @@ def lines(rows: int) -> Iterator[str]:
 
 
 def write(folder: Path, rows: int) -> Path:
-    """The file, and the same packed."""
+    """Write the file, plain and packed; return the path of the plain one."""
     path = folder / "large.csv"
     with path.open("w", encoding="utf-8") as plain, gzip.open(f"{path}.gz", "wt", 1, encoding="utf-8") as packed:
         for file in (plain, packed):
@@ -47,7 +47,7 @@ def write(folder: Path, rows: int) -> Path:
 
 
 def step(name: str, path: Path, rows: int) -> None:
-    """One step, in a process of its own -> one line of JSON."""
+    """Run one step in this process, and print one line of JSON."""
     began = time.perf_counter()
     if name.startswith("read"):
         from unrolled.data.reading.readers import read_rows
@@ -65,18 +65,18 @@ def step(name: str, path: Path, rows: int) -> None:
         from unrolled.data import load_splits
 
         splits = load_splits(path, DataConfig())
-        parts = [iter(part.items) for part in splits.named().values()]
-        heads = [next(part, None) for part in parts]
-        for number in range(rows):  # every row is the next one of its part
+        items = [iter(split.items) for split in splits.named().values()]
+        heads = [next(one, None) for one in items]
+        for number in range(rows):  # every row is the next one of its split
             k = next(k for k, head in enumerate(heads) if head and head.line == number + 2)
             assert heads[k].text.startswith(f"no {number}, ")
-            heads[k] = next(parts[k], None)
+            heads[k] = next(items[k], None)
         assert heads == [None] * 3
     elif name == "data":
         from unrolled.api import inspect
 
         report = inspect(path).to_dict()
-        assert sum(part["rows"] for part in report["splits"].values()) == rows
+        assert sum(split["rows"] for split in report["splits"].values()) == rows
     else:
         from unrolled.api import train
 
@@ -85,23 +85,23 @@ def step(name: str, path: Path, rows: int) -> None:
 
 
 def main() -> None:
-    """Write the file, run the steps, keep the figures."""
+    """Write the file, run the steps, save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--step", nargs=2, metavar=("STEP", "FILE"), help="one step only (used by itself)")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
-    asked = parser.parse_args()
-    if asked.step:
-        step(asked.step[0], Path(asked.step[1]), asked.rows)
+    options = parser.parse_args()
+    if options.step:
+        step(options.step[0], Path(options.step[1]), options.rows)
         return
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
-        path = write(Path(folder), asked.rows)
-        of = {"rows": asked.rows, "file_bytes": path.stat().st_size}
-        for name in asked.steps:
-            command = [sys.executable, __file__, "--rows", str(asked.rows), "--step", name, str(path)]
+        path = write(Path(folder), options.rows)
+        size = {"rows": options.rows, "file_bytes": path.stat().st_size}
+        for name in options.steps:
+            command = [sys.executable, __file__, "--rows", str(options.rows), "--step", name, str(path)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             figures = json.loads(done.stdout.splitlines()[-1])
-            print(name, figures, save_part("large_rows", name, of | figures), flush=True)
+            print(name, figures, save_part("large_rows", name, size | figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/large_text.py [--gigabytes 1] [--updates 300]
 
-The text is Shakespeare over and over, every line with a number of its own, in a temporary folder. A process of its own
-for each step says its highest resident set, which counts what it has mapped of the ids as well: importing
-and building the model alone; making the ids; training, on ids that are found.
+The text is Shakespeare over and over, each line with a number of its own, in a temporary folder. Each step is a process
+of its own that reports its highest resident set, mapped pages of the ids included: importing and building the model
+alone; making the ids; training on ids that are there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = ("model", "ids", "training")
 
 
 def write(path: Path, size: int) -> None:
-    """A text of so many bytes."""
+    """Write a text of `size` bytes."""
     from unrolled.data.reading.samples import text_file
 
     lines = lzma.decompress(text_file("shakespeare", "train").read_bytes()).decode().splitlines()
@@ -37,7 +37,7 @@ def write(path: Path, size: int) -> None:
 
 
 def step(name: str, text: str, cache: str, updates: int) -> None:
-    """One step, in a process of its own -> one line of JSON."""
+    """Run one step in this process, and print one line of JSON."""
     from unrolled.api import train
     from unrolled.config import from_flat
     from unrolled.data.encoding.corpus import load_corpus
@@ -47,35 +47,35 @@ def step(name: str, text: str, cache: str, updates: int) -> None:
         "valid_fraction": 0.01, "test_fraction": 0.001,
     }  # fmt: skip
     began = time.perf_counter()
-    found = {}
+    figures = {}
     if name == "model":
         train("sample:shakespeare/valid", **settings | {"updates": 2, "test_fraction": 0.01, "valid_fraction": 0.01})
     elif name == "ids":
         corpus = load_corpus(text, from_flat(settings).data)
-        found = {part: len(ids) for part, ids in corpus.splits.items()}
+        figures = {name: len(split) for name, split in corpus.splits.items()}
     else:
         run = train(text, **settings)
-        found = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}
-    print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most_bytes(), **found}))
+        figures = {"tokens_per_second": round(run.record["training"]["tokens_per_second"])}
+    print(json.dumps({"seconds": round(time.perf_counter() - began, 1), "most_bytes": most_bytes(), **figures}))
 
 
 def main() -> None:
-    """Write the text, run the steps, keep the figures."""
+    """Write the text, run the steps, save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--step", nargs=3, metavar=("STEP", "TEXT", "CACHE"), help="one step only (used by itself)")
-    asked = parser.parse_args()
-    if asked.step:
-        step(*asked.step, updates=asked.updates)
+    options = parser.parse_args()
+    if options.step:
+        step(*options.step, updates=options.updates)
         return
     steps = {}
     with tempfile.TemporaryDirectory(prefix="unrolled-") as folder:
         text = Path(folder) / "large.txt"
-        write(text, round(asked.gigabytes * 1e9))
+        write(text, round(options.gigabytes * 1e9))
         size = text.stat().st_size
         for name in STEPS:
-            command = [sys.executable, __file__, "--updates", str(asked.updates), "--step", name, str(text), folder]
+            command = [sys.executable, __file__, "--updates", str(options.updates), "--step", name, str(text), folder]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             steps[name] = json.loads(done.stdout.splitlines()[-1])
             print(name, steps[name], flush=True)

@@ -1,8 +1,9 @@
-"""A linear layer of a step of decoding: with weights packed once (`scan.frozen`), packed at the call, and torch's.
+"""A linear layer in a step of decoding: weights packed once (`scan.frozen`), packed at each call, and torch's layer.
 
     python benchmarks/linear.py [--seconds 1]
 
-In turn, in one process; N rows are a beam's, or a batch's. Microseconds are medians, ratios medians over the turns.
+In turn, in one process; N vectors are those of a beam or of a batch. Microseconds are medians, ratios medians over the
+turns.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from unrolled.layers.mlp import Linear
 from unrolled.scan import frozen
 
 SIZES = [(192, 768), (512, 512), (256, 4000)]  # D, V
-ROWS = (1, 5, 20, 80, 320)
+COUNTS = (1, 5, 20, 80, 320)
 
 
 def measured(D: int, V: int, N: int, seconds: float) -> dict[str, object]:
-    """One size and number of rows."""
+    """Return the figures of a size and a number of vectors."""
     layer, free = Linear(D, V), Linear(D, V)
     x = torch.randn(N, D)
     with frozen(layer):
@@ -45,14 +46,14 @@ def measured(D: int, V: int, N: int, seconds: float) -> dict[str, object]:
 
 @torch.inference_mode()
 def main() -> None:
-    """Measure all."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each size and number of rows")
-    asked = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each size and number of vectors")
+    options = parser.parse_args()
     rows = []
     for D, V in SIZES:
-        for N in ROWS:
-            rows.append(measured(D, V, N, asked.seconds))
+        for N in COUNTS:
+            rows.append(measured(D, V, N, options.seconds))
             print(rows[-1], flush=True)
     print(save("linear", {"rows": rows}))
 

@@ -3,12 +3,13 @@
     python benchmarks/plot_kernels.py            draw it
     python benchmarks/plot_kernels.py --check    fail if it was drawn from other figures
 
-A row a shape, a point a ratio: torch.nn's time over ours, right of 1 where ours is faster; hollow points are against
-ONNX Runtime. The picture carries the hash of what it was drawn from. Its colours read on white and on black.
+One row for each shape, one point for each ratio: torch.nn's time over ours, right of 1 where ours is faster; hollow
+points compare with ONNX Runtime. The picture holds the hash of its figures. Its colours read on white and on black.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
@@ -18,14 +19,14 @@ from typing import Any
 from record import RESULTS
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "kernels.svg"
-SERIES = (  # what, against whom, how it is drawn and called
-    ("infer", "torch", {"color": "#3b82c4", "marker": "o"}, "inference, beside torch.nn"),
-    ("train", "torch", {"color": "#d97b1f", "marker": "s"}, "training, beside torch.nn"),
+SERIES = (  # figure, baseline, style, name
+    ("infer", "torch", {"color": "#3b82c4", "marker": "o"}, "inference, torch.nn"),
+    ("train", "torch", {"color": "#d97b1f", "marker": "s"}, "training, torch.nn"),
     (
         "infer",
         "onnxruntime",
         {"color": "#8a8a8a", "marker": "o", "facecolors": "none"},
-        "inference, beside ONNX Runtime",
+        "inference, ONNX Runtime",
     ),
 )
 TITLES = {"elman": "Elman", "gru": "GRU", "lstm": "LSTM"}
@@ -33,16 +34,18 @@ GREY = "#808080"
 
 
 def drawn(found: dict[str, Any]) -> dict[str, list[tuple[str, list[float | None]]]]:
-    """What the picture shows: by cell, each shape with its ratios in the order of SERIES."""
+    """Return the ratios that the picture shows: by cell, each shape with its ratios in the order of SERIES."""
     cells: dict[str, list[tuple[str, list[float | None]]]] = {}
     for row in found["rows"]:
         label = " × ".join(map(str, row["shape"])) + (f", {row['kind']}" if row["kind"] else "")
-        cells.setdefault(row["cell"], []).append((label, [row[what].get(whom) for what, whom, _, _ in SERIES]))
+        cells.setdefault(row["cell"], []).append(
+            (label, [row[figure].get(baseline) for figure, baseline, _, _ in SERIES])
+        )
     return cells
 
 
 def digest(cells: dict[str, Any]) -> str:
-    """The hash of what is drawn."""
+    """Return the hash of the figures that are drawn."""
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
@@ -76,14 +79,19 @@ def draw(found: dict[str, Any], path: Path) -> None:
     figure.supxlabel("times as fast", y=0.09, fontsize=9)
     figure.tight_layout(rect=(0, 0.09, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"Title": "The fused scans beside torch.nn", "Description": digest(cells), "Date": None}
+    about = {"Title": "The fused scans compared with torch.nn", "Description": digest(cells), "Date": None}
     figure.savefig(path, transparent=True, metadata=about)
 
 
 def main() -> None:
     """Draw, or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="draw nothing; exit with 1 where the picture is out of date"
+    )
+    check = parser.parse_args().check
     found = json.loads((RESULTS / "kernels.json").read_text(encoding="utf-8"))
-    if "--check" not in sys.argv[1:]:
+    if not check:
         draw(found, PICTURE)
     elif digest(drawn(found)) not in PICTURE.read_text(encoding="utf-8"):
         sys.exit(f"{PICTURE.name} is not drawn from kernels.json: run python benchmarks/plot_kernels.py")

@@ -1,11 +1,12 @@
-"""Writes the figures of benchmarks/results/ into the pages that show them, between markers: no number is typed by hand.
+"""Figures of benchmarks/results/ in the pages that show them, between markers: no number is typed by hand.
 
 python benchmarks/readme.py            rewrite README.md, docs/measured.md and docs/data.md
-python benchmarks/readme.py --check    only say whether they are up to date (exit code 1: one is not)
+python benchmarks/readme.py --check    check that they are up to date (exit code 1: one is not)
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -19,31 +20,32 @@ ROOT = Path(__file__).parents[1]
 
 
 def demo(found: dict[str, Any]) -> str:
-    """What the demo says."""
-    said = "\n".join(line.rstrip() for line in found["said"].strip().splitlines())
-    return f"It takes {found['seconds']:.0f} seconds here, and says:\n\n```\n{said}\n```"
+    """Output of the demo."""
+    output = "\n".join(line.rstrip() for line in found["output"].strip().splitlines())
+    return f"It takes {found['seconds']:.0f} seconds here, and prints:\n\n```\n{output}\n```"
 
 
 def films(found: dict[str, Any]) -> str:
-    """The rows on film sentences."""
+    """Models on film sentences."""
     lines = [
-        "| model | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | macro-F1 | parameters | seconds |",
+        "| model | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | macro-F1 | parameters "
+        "| seconds |",
         "|---|---|---|---|---|---|---|",
-        f"| majority class | {found['rows'][0]['majority_accuracy']:.1%} | | | | | |",
+        f"| majority class | {found['models'][0]['majority_accuracy']:.1%} | | | | | |",
     ]
-    for row in found["models"]:
-        low, high = row["interval_by_seed"][0]
-        seeds = ", ".join(f"{accuracy:.1%}" for accuracy in row.get("accuracy_by_seed", [])) or "one, no chance in it"
-        f1 = f"{row['macro_f1']:.3f}" if "macro_f1" in row else ""
+    for model in found["models"]:
+        low, high = model["interval_by_seed"][0]
+        seeds = ", ".join(f"{accuracy:.1%}" for accuracy in model.get("accuracy_by_seed", [])) or "one: it has no seed"
+        f1 = f"{model['macro_f1']:.3f}" if "macro_f1" in model else ""
         lines.append(
-            f"| {row['row']} | {row['accuracy']:.1%} | {seeds} | {low:.1%} to {high:.1%} | {f1} "
-            f"| {row['parameters']:,} | {row['seconds']:.1f} |"
+            f"| {model['model']} | {model['accuracy']:.1%} | {seeds} | {low:.1%} to {high:.1%} | {f1} "
+            f"| {model['parameters']:,} | {model['seconds']:.1f} |"
         )
     return "\n".join(lines)
 
 
 def training_speed(found: dict[str, Any]) -> str:
-    """Our loop beside plain ones."""
+    """Our loop compared with plain ones."""
     speeds, ratios = found["tokens_per_second"], found["ratio_to"]
     return "\n".join(
         [
@@ -54,7 +56,7 @@ def training_speed(found: dict[str, Any]) -> str:
                 f"| {what} | {speeds[name]:,} | {ratios[name]:.2f} times as fast |"
                 for name, what in (
                     ("lean", "torch, padded batches, fused AdamW"),
-                    ("packed", "torch, packed sequences, AdamW as it comes"),
+                    ("packed", "torch, packed sequences, default AdamW"),
                 )
             ),
             "",
@@ -64,7 +66,7 @@ def training_speed(found: dict[str, Any]) -> str:
 
 
 def kernels(found: dict[str, Any]) -> str:
-    """The fused scans beside torch.nn: geometric means and the worst shape."""
+    """The fused scans compared with torch.nn: geometric means and the worst shape."""
     lines = ["| | inference, mean | inference, worst | training, mean | training, worst |", "|---|---|---|---|---|"]
     for case, means in found["means"].items():
         figures = (means[f"{what}, {which}"] for what in ("infer", "train") for which in ("mean", "worst"))
@@ -93,7 +95,7 @@ def backends(found: dict[str, Any]) -> str:
 
 
 def shakespeare_plain(found: dict[str, Any]) -> str:
-    """A GRU by character beside a plain loop."""
+    """A GRU by character compared with a plain loop."""
     lines = ["| loop | valid nats, mean of 3 seeds | by seed | characters/s |", "|---|---|---|---|"]
     for name, what in (("unrolled", "`unrolled.train`"), ("torch", "torch, a plain loop")):
         seeds = ", ".join(f"{turn['valid_nats']:.3f}" for turn in found[name])
@@ -107,21 +109,22 @@ def shakespeare_plain(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def shakespeare_rows(found: dict[str, Any]) -> str:
-    """Rows as language models."""
+def shakespeare_models(found: dict[str, Any]) -> str:
+    """Language models at equal updates."""
     heads = ("model", "parameters", "valid nats", "valid bits a character", "test bits a character, 95 % interval")
     lines = [f"| {' | '.join(heads)} | characters/s |", "|---|---|---|---|---|---|"]
     for row in found["models"]:
         low, high = row["test_interval"]
         lines.append(
-            f"| {row['row']} | {row['parameters']:,} | {row['valid_nats']:.3f} | {row['valid_bits_per_character']:.3f} "
+            f"| {row['model']} | {row['parameters']:,} | {row['valid_nats']:.3f} "
+            f"| {row['valid_bits_per_character']:.3f} "
             f"| {row['test_bits_per_character']:.3f}, {low:.3f} to {high:.3f} | {row['tokens_per_second']:,} |"
         )
     return "\n".join(lines)
 
 
 def shakespeare_seconds(found: dict[str, Any]) -> str:
-    """Rows as language models at equal seconds."""
+    """Language models at equal seconds."""
     heads = (
         "model",
         "parameters",
@@ -134,7 +137,7 @@ def shakespeare_seconds(found: dict[str, Any]) -> str:
     for row in found.values():
         low, high = row["test_interval"]
         lines.append(
-            f"| {row['row']} | {row['parameters']:,} | {row['seconds']:.0f} "
+            f"| {row['model']} | {row['parameters']:,} | {row['seconds']:.0f} "
             f"| {row['tokens_per_second'] * row['seconds'] / 1e6:.1f} million | {row['valid_nats']:.3f} "
             f"| {row['test_bits_per_character']:.3f}, {low:.3f} to {high:.3f} |"
         )
@@ -142,20 +145,20 @@ def shakespeare_seconds(found: dict[str, Any]) -> str:
 
 
 def shakespeare_recipe(found: dict[str, Any]) -> str:
-    """The recipe's size and budget, and a recurrent row beside it."""
+    """gpt at the recipe's size and budget, and a recurrent model."""
     return shakespeare_seconds({row["model"]: row for row in found["models"]})
 
 
 def shakespeare(found: dict[str, Any]) -> str:
-    """The best setting for three minutes, and 500 characters of what it writes."""
+    """The best setting for three minutes, and 500 characters that it writes."""
     low, high = found["test_interval"]
     sample, settings = found["sample"], found["settings"]
-    bits, rival = found["test_bits_per_character"], found["test_frequency_bits_per_character"]
+    bits, baseline = found["test_bits_per_character"], found["test_frequency_bits_per_character"]
     size = f"a GRU of {found['hidden_size']}, {found['parameters']:,} parameters"
     lines = [
         f"{found['seconds']:.0f} seconds of training, {size}, {settings['streams']} × {settings['chunk']} characters",
         f"an update: **{found['valid_nats']:.3f} nats** a character on the valid plays. The test plays need {bits:.3f}",
-        f"bits a character ({low:.3f} to {high:.3f}), by the frequency of each character alone {rival:.3f}.",
+        f"bits a character ({low:.3f} to {high:.3f}), by the frequency of each character alone {baseline:.3f}.",
         f"At temperature {sample['temperature']}, seed {sample['seed']}, it writes:",
         "",
         "```",
@@ -166,9 +169,9 @@ def shakespeare(found: dict[str, Any]) -> str:
 
 
 def large_text(found: dict[str, Any]) -> str:
-    """What a text of 1 GB takes."""
+    """Memory and seconds of a text of 1 GB."""
     steps = found["steps"]
-    rows = (("model", "model and training alone"), ("ids", "making the ids"), ("training", "training, ids found"))
+    rows = (("model", "model and training alone"), ("ids", "making the ids"), ("training", "training, ids made before"))
     lines = ["| a text of 1 GB | highest memory | seconds |", "|---|---|---|"]
     lines += [
         f"| {what} | {steps[name]['most_bytes'] / 1e6:,.0f} MB | {steps[name]['seconds']:.0f} |" for name, what in rows
@@ -177,12 +180,12 @@ def large_text(found: dict[str, Any]) -> str:
 
 
 def large_rows(found: dict[str, Any]) -> str:
-    """What ten million rows take."""
+    """Memory and seconds of ten million rows."""
     rows = (
         ("read", "reading them one by one"),
         ("read packed", "the same from .gz"),
         ("split", "reading and splitting them, torch loaded"),
-        ("data", "`unrolled data`: splitting, cutting into tokens, findings"),
+        ("data", "`unrolled data`: splitting, tokenising, issues"),
         ("model", "the model and training alone, on a small sample"),
         ("training", "the same training on these rows"),
     )
@@ -195,26 +198,30 @@ def large_rows(found: dict[str, Any]) -> str:
 
 
 def bad_files(found: dict[str, Any]) -> str:
-    """What the readers were held to."""
+    """Bad, changed and valid files through the readers."""
     bad, changed, valid = found["bad"], found["mutations"], found["valid"]
     ends = {end: sum(form[end] for form in changed["by_format"].values() if end in form) for end in ENDS}
     became = ", ".join(f"{count:,} {ENDS[end]}" for end, count in ends.items())
     return "\n".join(
         [
-            "| files | how many | what became of them |",
+            "| files | how many | result |",
             "|---|---|---|",
             f"| bad, made by hand, of {bad['kinds']} kinds | {bad['files']} | refused, naming file and line |",
-            f"| good ones, changed at random | {changed['files']:,} | {became}; no row or character lost |",
-            f"| valid ones, made at random | {sum(valid.values()):,} | read as by Python's own `csv` and `json` |",
+            f"| good, changed at random | {changed['files']:,} | {became}; no row or character lost |",
+            f"| valid, made at random | {sum(valid.values()):,} | read as by Python's own `csv` and `json` |",
         ]
     )
 
 
-ENDS = {"refused": "refused as a whole", "skipped": "read but for bad rows, which are counted", "whole": "still good"}
+ENDS = {
+    "refused": "refused as a whole",
+    "skipped": "read without the bad rows, which are counted",
+    "whole": "still good",
+}
 
 
 def tags(found: dict[str, Any]) -> str:
-    """The rows as taggers, and the most frequent tag of each word."""
+    """Models as taggers, and the most frequent tag of each word."""
     first = next(iter(found.values()))
     lines = [
         "| model | accuracy, mean of 3 seeds | by seed | interval of the first | unseen words | parameters | seconds |",
@@ -225,7 +232,7 @@ def tags(found: dict[str, Any]) -> str:
     for row in found.values():
         low, high = row["interval_of_first"]
         lines.append(
-            f"| {row['row']} | {row['accuracy']:.1%} | {_by_seed(row)} | {low:.1%} to {high:.1%} "
+            f"| {row['model']} | {row['accuracy']:.1%} | {_by_seed(row)} | {low:.1%} to {high:.1%} "
             f"| {row['unseen_accuracy']:.1%} | {row['parameters']:,} | {max(row['seconds_by_seed']):.0f} |"
         )
     return "\n".join(lines)
@@ -234,14 +241,15 @@ def tags(found: dict[str, Any]) -> str:
 def images(found: dict[str, Any]) -> str:
     """Fashion-MNIST and MNIST at once and by row."""
     lines = [
-        "| data | model | by | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | parameters | seconds |",
+        "| data | model | by | accuracy, mean of 3 seeds | by seed | 95 % interval of the first | parameters "
+        "| seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for part, row in found.items():
+    for case, row in found.items():
         if row["by"] != "pixel":
             low, high = row["interval_of_first"]
             lines.append(
-                f"| {'Fashion-MNIST' if part == 'fashion' else 'MNIST'} | {row['row']} | {row['by']} "
+                f"| {'Fashion-MNIST' if case == 'fashion' else 'MNIST'} | {row['model']} | {row['by']} "
                 f"| {row['accuracy']:.2%} | {_by_seed(row, 2)} | {low:.2%} to {high:.2%} "
                 f"| {row['parameters']:,} | {max(row['seconds_by_seed']):.0f} |"
             )
@@ -251,14 +259,15 @@ def images(found: dict[str, Any]) -> str:
 def pixels(found: dict[str, Any]) -> str:
     """One pass over MNIST in 784 steps."""
     lines = [
-        "| model | seconds of the pass | pixels/s in it | in turns: ours | torch.nn | ours is | test accuracy after it |",
+        "| model | seconds of the pass | pixels/s in it | in turns: ours | torch.nn | ours is "
+        "| test accuracy after it |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in found.values():
         if row["by"] == "pixel":
             turns = row["in_turns"]
             lines.append(
-                f"| {row['row']} | {row['seconds_by_seed'][0]:.0f} | {row['steps_per_second']:,} "
+                f"| {row['model']} | {row['seconds_by_seed'][0]:.0f} | {row['steps_per_second']:,} "
                 f"| {turns['unrolled']:,} | {turns['torch']:,} | {row['times_as_fast']:.2f} times as fast "
                 f"| {row['accuracy']:.1%} |"
             )
@@ -270,9 +279,9 @@ def _by_seed(row: dict[str, Any], digits: int = 1) -> str:
 
 
 def steps(found: dict[str, Any]) -> str:
-    """A step of a stream beside torch.nn and ONNX Runtime."""
+    """A step of a stream compared with torch.nn and ONNX Runtime."""
     lines = ["| B, T, D, H | ours | torch.nn takes | ONNX Runtime takes |", "|---|---|---|---|"]
-    for row in found["models"]:
+    for row in found["rows"]:
         if "frozen" in row:
             step, shape = row["frozen"], ", ".join(map(str, row["shape"]))
             lines.append(
@@ -284,8 +293,8 @@ def steps(found: dict[str, Any]) -> str:
 
 def linear(found: dict[str, Any]) -> str:
     """A linear layer in decoding."""
-    lines = ["| D, V | rows | packed once | packed at the call takes | torch takes |", "|---|---|---|---|---|"]
-    for row in found["models"]:
+    lines = ["| D, V | N | packed once | packed at the call takes | torch takes |", "|---|---|---|---|---|"]
+    for row in found["rows"]:
         D, V, N = row["shape"]
         lines.append(
             f"| {D}, {V} | {N} | {row['microseconds']['ours']:.1f} µs | {row['free']:.2f} times that "
@@ -295,7 +304,7 @@ def linear(found: dict[str, Any]) -> str:
 
 
 def letters(found: dict[str, Any]) -> str:
-    """Letters to phonemes: error rates of every row, greedily and by a beam."""
+    """Letters to phonemes: error rates of every model, greedy and by a beam."""
     lines = [
         "| model | training | parameters | updates | phoneme errors, greedy | word errors, greedy, by seed "
         "| 95 % interval of the first | beam of 5: phonemes | words |",
@@ -305,7 +314,7 @@ def letters(found: dict[str, Any]) -> str:
         runs = row["runs"]
         low, high = runs[0]["greedy"]["exact_match_interval"]
         lines.append(
-            f"| {row['row']} | {name.split()[1]} | {row['parameters']:,} | {runs[0]['updates']:,} "
+            f"| {row['model']} | {name.split()[1]} | {row['parameters']:,} | {runs[0]['updates']:,} "
             f"| {_each(runs, 'greedy', _phonemes)} | {_each(runs, 'greedy', _words)} | {1 - high:.1%} to {1 - low:.1%} "
             f"| {_each(runs, 'beam_5', _phonemes)} | {_each(runs, 'beam_5', _words)} |"
         )
@@ -325,7 +334,7 @@ def _words(result: dict[str, Any]) -> str:
 
 
 def verses(found: dict[str, Any]) -> str:
-    """English to French verses: every row, and by the length of the source."""
+    """English to French verses: every model, and by the length of the source."""
     lines = [
         "| model | parameters | updates | BLEU, 95 % interval | chrF, 95 % interval | beam of 5: BLEU | chrF |",
         "|---|---|---|---|---|---|---|",
@@ -334,19 +343,17 @@ def verses(found: dict[str, Any]) -> str:
         run = row["runs"][0]
         greedy, beam = run["greedy"], run["beam_5"]
         lines.append(
-            f"| {row['row']} | {row['parameters']:,} | {run['updates']:,} | {_interval(greedy, 'bleu')} "
+            f"| {row['model']} | {row['parameters']:,} | {run['updates']:,} | {_interval(greedy, 'bleu')} "
             f"| {_interval(greedy, 'chrf')} | {beam['bleu']:.1f} | {beam['chrf']:.1f} |"
         )
-    bins = next(iter(found.values()))["runs"][0]["greedy"]["by_length"]
+    by_length = {row["model"]: row["runs"][0]["greedy"]["by_length"] for row in found.values()}
+    bins = next(iter(by_length.values()))
     lengths = " | ".join(f"{one['shortest']} to {one['longest']}" for one in bins)
     lines += [
         "",
         f"| BLEU by tokens of the source | {lengths} |",
         "|---" * (len(bins) + 1) + "|",
-        *(
-            f"| {row['row']} | {' | '.join(_interval(one, 'bleu') for one in row['runs'][0]['greedy']['by_length'])} |"
-            for row in found.values()
-        ),
+        *(f"| {model} | {' | '.join(_interval(one, 'bleu') for one in each)} |" for model, each in by_length.items()),
     ]
     return "\n".join(lines)
 
@@ -357,17 +364,17 @@ def _interval(result: dict[str, Any], figure: str) -> str:
 
 
 def verses_samples(found: dict[str, Any]) -> str:
-    """What every row makes of a few verses."""
+    """Translations of a few verses by every model."""
     lines = []
     for number, sample in enumerate(next(iter(found.values()))["runs"][0]["samples"]):
         lines += [f"> {sample['source']}", ">", f"> *{sample['reference']}*", ""]
-        lines += [f"- {row['row']}: {row['runs'][0]['samples'][number]['answer']}" for row in found.values()]
+        lines += [f"- {row['model']}: {row['runs'][0]['samples'][number]['answer']}" for row in found.values()]
         lines.append("")
     return "\n".join(lines[:-1])
 
 
 def state(found: dict[str, Any]) -> str:
-    """What each row carries and how long a token takes, by position."""
+    """Bytes of each model's state and milliseconds of a token, by position."""
     shown = [found["positions"].index(position) for position in (32, 512, 4096)]
     heads = [f"{found['positions'][i]:,} tokens" for i in shown]
     lines = [
@@ -375,7 +382,7 @@ def state(found: dict[str, Any]) -> str:
         "|---" * (2 + 2 * len(shown)) + "|",
     ]
     lines += [
-        f"| {row['row']} | {row['parameters']:,} | "
+        f"| {row['model']} | {row['parameters']:,} | "
         + " | ".join(f"{row['bytes'][i]:,} B" for i in shown)
         + " | "
         + " | ".join(f"{row['milliseconds'][i]:.3f} ms" for i in shown)
@@ -386,23 +393,23 @@ def state(found: dict[str, Any]) -> str:
 
 
 def joeynmt(found: dict[str, Any]) -> str:
-    """Ours beside JoeyNMT."""
+    """Ours compared with JoeyNMT."""
     lines = ["| | | ours | JoeyNMT | ours is, median | by turn |", "|---|---|---|---|---|---|"]
     for kind, figures in found.items():
-        for name, what in (
+        for name, label in (
             ("target_tokens_per_second", "training, target tokens/s"),
             ("beam_5_sentences_per_second", "beam of 5, sentences/s"),
         ):
             measured = figures[name]
             turns = ", ".join(f"{ratio:.2f}" for ratio in measured["turns"])
             lines.append(
-                f"| {kind} | {what} | {measured['unrolled']:,.1f} | {measured['joeynmt']:,.1f} "
+                f"| {kind} | {label} | {measured['unrolled']:,.1f} | {measured['joeynmt']:,.1f} "
                 f"| {measured['times_as_fast']:.2f} times as fast | {turns} |"
             )
     return "\n".join(lines)
 
 
-TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> what fills it, from which JSON
+TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
     "training_speed": (training_speed, "training_speed"),
@@ -413,7 +420,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "backends": (backends, "backends"),
     "shakespeare": (shakespeare, "shakespeare"),
     "shakespeare_plain": (shakespeare_plain, "shakespeare_plain"),
-    "shakespeare_rows": (shakespeare_rows, "shakespeare_rows"),
+    "shakespeare_models": (shakespeare_models, "shakespeare_models"),
     "shakespeare_seconds": (shakespeare_seconds, "shakespeare_seconds"),
     "shakespeare_recipe": (shakespeare_recipe, "shakespeare_recipe"),
     "linear": (linear, "linear"),
@@ -439,14 +446,14 @@ PAGES = (Path("README.md"), Path("docs") / "measured.md", Path("docs") / "data.m
 
 
 def filled(page: Path) -> str:
-    """The page's text with every marked table made anew."""
+    """Return the page's text with every marked block made anew."""
     text, results = (ROOT / page).read_text(encoding="utf-8"), Path("benchmarks") / "results"
     for marker, (render, name) in TABLES.items():
         if f"<!-- {marker} -->" not in text:
             continue
         found = json.loads((ROOT / results / f"{name}.json").read_text(encoding="utf-8"))
         parts = [part for part in found.get("runs", found).values() if isinstance(part, dict) and "command" in part]
-        stamp, *_ = stamps = parts or [found]  # of each part's run, or of the one run
+        stamp, *_ = stamps = parts or [found]  # of each part of the file, or of the one run
         commands = ", ".join(f"`{command}`" for command in dict.fromkeys(one["command"] for one in stamps))
         machine, threads = stamp["machine"], stamp["machine"]["threads"]
         link = "../" * (len(page.parts) - 1) + (results / f"{name}.json").as_posix()
@@ -460,13 +467,16 @@ def filled(page: Path) -> str:
 
 
 def main() -> None:
-    """Rewrite, or check."""
+    """Rewrite the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 where a page is out of date")
+    check = parser.parse_args().check
     for page in PAGES:
         path, new = ROOT / page, filled(page)
-        if "--check" not in sys.argv[1:]:
+        if not check:
             path.write_text(new, encoding="utf-8")
         elif new != path.read_text(encoding="utf-8"):
-            sys.exit(f"{page} is not what benchmarks/results says: run python benchmarks/readme.py")
+            sys.exit(f"{page} differs from benchmarks/results: run python benchmarks/readme.py")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every benchmark keeps beside its numbers: the command, the machine, the versions and the date."""
+"""Results of benchmarks as JSON, each with its command, machine, versions and date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def stamp(*packages: str) -> dict[str, Any]:
-    """Return how, when and where this process measures, and with which versions (of `packages` too)."""
+    """Return the command, the date, the machine and the versions (also those of `packages`)."""
     return {
         "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -32,22 +32,22 @@ def save(name: str, figures: dict[str, Any], *packages: str) -> Path:
 def save_part(name: str, part: str, figures: dict[str, Any], *packages: str) -> Path:
     """Write one part of benchmarks/results/<name>.json, with a stamp of its own, and leave the others as they are."""
     path = RESULTS / f"{name}.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return _write(name, {**kept, part: {**stamp(*packages), **figures}})
+    saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return _write(name, {**saved, part: {**stamp(*packages), **figures}})
 
 
 def most_bytes() -> int:
     """Return the highest resident set of this process so far, all libraries included (Linux).
 
-    `ru_maxrss` would begin with that of the process that started this one.
+    `ru_maxrss` would include that of the parent process.
     """
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
-    assert found
-    return int(found[1]) * 1024
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert peak
+    return int(peak[1]) * 1024
 
 
-def _write(name: str, kept: dict[str, Any]) -> Path:
+def _write(name: str, values: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -1,15 +1,15 @@
-"""Language models by character on sample:shakespeare. Each part has a JSON of its own; all of them take 40 minutes.
+"""Language models by character on sample:shakespeare. Each case has a JSON of its own; all of them take 40 minutes.
 
-    python benchmarks/shakespeare.py plain      a GRU of 384 beside a plain torch loop of the same settings, 3 seeds
+    python benchmarks/shakespeare.py plain      a GRU of 384 and a plain torch loop of the same settings, 3 seeds
     python benchmarks/shakespeare.py best       the best setting found for 3 minutes of two cores, and what it writes
-    python benchmarks/shakespeare.py models       four rows at equal updates and about equal parameters, and a picture
+    python benchmarks/shakespeare.py models     four models at equal updates and about equal parameters, and a picture
     python benchmarks/shakespeare.py seconds    these four and gpt at equal seconds
     python benchmarks/shakespeare.py recipe     gpt at the size and budget of nanoGPT's recipe for a CPU, and a GRU of
                                                 as many parameters and seconds
 
-`plain`: batches of 16 × 64, AdamW at 0.003 with a cosine, 2,574 updates, no dropout. The rival is torch.nn.Embedding,
-GRU and Linear in a loop with the same streams, state carried, clipping, schedule, fused AdamW and weight decay (which
-it has on biases, too).
+`plain`: batches of 16 × 64, AdamW at 0.003 with a cosine, 2,574 updates, no dropout. The baseline is a loop over
+torch.nn.Embedding, GRU and Linear with the same streams, carried state, clipping, schedule, fused AdamW and weight
+decay (of biases, too).
 Held-out nats are those of the valid split, every character once in one stream, by the same function for both.
 """
 
@@ -32,8 +32,13 @@ from torch.nn import functional as F
 
 import unrolled
 from unrolled.config import Config, from_flat
+<<<<<<< HEAD
 from unrolled.data.encoding.corpus import Corpus, Part, load_corpus
 from unrolled.decoding.generation import score_tokens
+=======
+from unrolled.data.encoding.corpus import Corpus, TextSplit, load_corpus
+from unrolled.decoding import score_tokens
+>>>>>>> 3ee2b6f484a458143e71ab5ac53f5ba3559d2daf
 from unrolled.training import Event, Run
 from unrolled.training.generation import Streams
 
@@ -43,15 +48,15 @@ PLAIN = {
     "warmup": 0.0, "updates": 2_574, "patience": 0, "evaluate_every": 2_574,
 }  # fmt: skip
 BEST = {**PLAIN, "streams": 16, "learning_rate": 4e-3, "warmup": 0.03, "updates": 12_000, "evaluate_every": 4_000}
-ROWS = {  # hidden sizes at about equal parameters
+MODELS = {  # hidden sizes at about equal parameters
     "feedforward": {"hidden_size": 496, "window": 16},
     "elman": {"hidden_size": 670},
     "lstm": {"hidden_size": 330},
     "gru": {"hidden_size": 384},
 }
 SECONDS = "150s"
-TIMED = {  # the same, as multiples of 16, which the kernels like
-    **ROWS,
+TIMED = {  # the same, as multiples of 16, which suit the kernels
+    **MODELS,
     "elman": {"hidden_size": 672},
     "lstm": {"hidden_size": 336},
     "gpt": {"hidden_size": 96, "embedding_size": 96, "num_layers": 5, "window": 64, "streams": 8},
@@ -62,12 +67,12 @@ RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12,
     "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
 }  # fmt: skip
 RECIPE_GRU = {"model": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_rows.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_models.svg"
 PROMPT = "ROMEO:\n"
 
 
 class Plain(nn.Module):
-    """The same network in torch's own modules, behind the contract that `score_tokens` asks for."""
+    """The same network in torch's own modules, with the signature that `score_tokens` needs."""
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -77,37 +82,37 @@ class Plain(nn.Module):
         self.head = nn.Linear(PLAIN["hidden_size"], vocabulary_size)
 
     def forward(self, ids: Tensor, state: Tensor | None = None, lengths: None = None) -> tuple[Tensor, Tensor]:
-        """(B, T) -> (B, T, V) and h (1, B, H)."""
+        """Return logits (B, T, V) of ids (B, T), and h (1, B, H)."""
         y, state = self.gru(self.embedding(ids), state)
         return self.head(y), state
 
 
-def held_out(model: nn.Module, valid: Part) -> float:
-    """Nats a character of the valid split, in one stream."""
+def held_out(model: nn.Module, valid: TextSplit) -> float:
+    """Return the nats a character of the valid split, in one stream."""
     scored = score_tokens(model, valid.ids)
     return float(scored.nats.sum() / len(valid))
 
 
 def progress(event: Event) -> None:
-    """A line for every tenth event and every evaluation."""
+    """Print a line for every 500th update and every evaluation."""
     if event.valid or event.update % 500 == 0:
         valid = f"  valid {event.valid.loss_nats:.4f}" if event.valid else ""
         print(f"  update {event.update}  loss {event.loss_nats:.4f}{valid}", flush=True)
 
 
 def plain_turn(seed: int, corpus: Corpus, config: Config) -> dict[str, float]:
-    """A plain loop: train, time, evaluate."""
+    """Train and evaluate in a plain torch loop; return its figures."""
     torch.manual_seed(seed)
     training = config.training
     model = Plain(corpus.tokenizer.vocabulary_size)
-    source = Streams(corpus.splits["train"].ids, streams=16, chunk=64, device=torch.device("cpu"))
+    loader = Streams(corpus.splits["train"].ids, streams=16, chunk=64, device=torch.device("cpu"))
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.updates)
     state, began = None, time.perf_counter()
     for update in range(training.updates):
-        batch = source.batch(0, update)
+        batch = loader.batch(0, update)
         logits, state = model(batch.inputs, state)
         state = state.detach()
         loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
@@ -125,11 +130,11 @@ def plain_turn(seed: int, corpus: Corpus, config: Config) -> dict[str, float]:
 
 
 def our_turn(seed: int, corpus: Corpus) -> dict[str, float]:
-    """The same with our loop."""
+    """Train and evaluate in our loop; return its figures."""
     run = unrolled.train("sample:shakespeare", seed=seed, report=progress, **PLAIN)
     training = run.record["training"]
     seconds = training["seconds"]
-    inside = sum(seconds[what] for what in ("forward", "backward", "optimizer"))
+    inside = sum(seconds[phase] for phase in ("forward", "backward", "optimizer"))
     return {
         "valid_nats": held_out(run.model, corpus.splits["valid"]),
         "tokens_per_second": training["tokens_per_second"],
@@ -138,26 +143,26 @@ def our_turn(seed: int, corpus: Corpus) -> dict[str, float]:
 
 
 def plain(seeds: int) -> None:
-    """Ours and theirs in turn, seed by seed."""
+    """Train in both loops in turn, seed by seed, and save the comparison."""
     config = from_flat(PLAIN)
     corpus = load_corpus("sample:shakespeare", config.data)
-    ours, theirs = [], []
+    ours, torch_loop = [], []
     for seed in range(seeds):
         ours.append(our_turn(seed, corpus))
-        theirs.append(plain_turn(seed, corpus, config))
-        print(seed, ours[-1], theirs[-1], flush=True)
-    ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, theirs, strict=True)]
+        torch_loop.append(plain_turn(seed, corpus, config))
+        print(seed, ours[-1], torch_loop[-1], flush=True)
+    ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, torch_loop, strict=True)]
     figures = {
         "case": "GRU of 384 over embeddings of 64, 16 streams × 64 characters, AdamW 0.003 with cosine, 2,574 updates",
         "unrolled": ours,
-        "torch": theirs,
+        "torch": torch_loop,
         "valid_nats": {
             name: round(statistics.mean(turn["valid_nats"] for turn in turns), 4)
-            for name, turns in (("unrolled", ours), ("torch", theirs))
+            for name, turns in (("unrolled", ours), ("torch", torch_loop))
         },
         "tokens_per_second": {
             name: round(statistics.median(turn["tokens_per_second"] for turn in turns))
-            for name, turns in (("unrolled", ours), ("torch", theirs))
+            for name, turns in (("unrolled", ours), ("torch", torch_loop))
         },
         "times_as_fast": round(statistics.median(ratios), 3),
         "outside_forward_backward_optimizer": round(
@@ -167,8 +172,8 @@ def plain(seeds: int) -> None:
     print(save("shakespeare_plain", figures))
 
 
-def described(run: Run, corpus: Corpus) -> dict[str, Any]:
-    """What a trained row is and reaches."""
+def figures_of(run: Run, corpus: Corpus) -> dict[str, Any]:
+    """Return the size, the cost and the held-out scores of a trained model."""
     training = run.record["training"]
     nats = held_out(run.model, corpus.splits["valid"])
     return {
@@ -186,7 +191,7 @@ def described(run: Run, corpus: Corpus) -> dict[str, Any]:
 
 
 def best() -> None:
-    """The best recurrent setting found, and what it writes."""
+    """Train with the best recurrent setting that was found; save its figures and a text that it writes."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
     run = unrolled.train("sample:shakespeare", report=progress, **BEST)
     (sample,) = run.decode(PROMPT, length=500, temperature=0.7)
@@ -194,7 +199,7 @@ def best() -> None:
     run.decode(PROMPT, length=5_000)
     decoding = time.perf_counter() - began
     figures = {
-        **described(run, corpus),
+        **figures_of(run, corpus),
         "settings": BEST,
         "test_frequency_bits_per_character": round(run.test.frequency_bits_per_character, 4),
         "decode_tokens_per_second": round(5_000 / decoding),
@@ -205,64 +210,63 @@ def best() -> None:
 
 
 def models() -> None:
-    """The four rows."""
+    """Train four models at equal updates and about equal parameters; save their figures and the picture."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
-    found = []
-    for row, own in ROWS.items():
+    trained = []
+    for name, own in MODELS.items():
         settings = {**PLAIN, "model": name, "warmup": 0.03, "evaluate_every": 198, **own}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)
         curve = [[event["update"], event["valid_loss_nats"]] for event in run.metrics if "valid_loss_nats" in event]
-        found.append({**described(run, corpus), **own, "curve": np.round(curve, 4).tolist()})
-        print({key: value for key, value in found[-1].items() if key != "curve"}, flush=True)
-    print(save("shakespeare_rows", {"case": "16 × 64 characters an update, embeddings of 64", "models": found}))
-    draw(found)
+        trained.append({**figures_of(run, corpus), **own, "curve": np.round(curve, 4).tolist()})
+        print({key: value for key, value in trained[-1].items() if key != "curve"}, flush=True)
+    print(save("shakespeare_models", {"case": "16 × 64 characters an update, embeddings of 64", "models": trained}))
+    draw(trained)
 
 
 def seconds(chosen: Collection[str]) -> None:
-    """Rows at equal seconds; those that are not chosen stay in the JSON."""
+    """Train the chosen models for equal seconds; figures of the others stay in the JSON."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
-    for row in chosen:
-        own = TIMED[row]
+    for name in chosen:
+        own = TIMED[name]
         settings = {**PLAIN, "model": name, "learning_rate": 4e-3, "warmup": 0.03, "time_limit": SECONDS, **own}
-        settings = {name: value for name, value in settings.items() if name not in ("updates", "evaluate_every")}
+        settings = {key: value for key, value in settings.items() if key not in ("updates", "evaluate_every")}
         run = unrolled.train("sample:shakespeare", report=progress, **settings)
-        found = {**described(run, corpus), "settings": settings}
-        print(found, flush=True)
-        print(save_part("shakespeare_seconds", row, found))
+        figures = {**figures_of(run, corpus), "settings": settings}
+        print(figures, flush=True)
+        print(save_part("shakespeare_seconds", name, figures))
 
 
 def recipe() -> None:
-    """The budget of nanoGPT's recipe, and a GRU with as many parameters in as many seconds."""
+    """Train gpt by nanoGPT's recipe, and a GRU with as many parameters for as many seconds; save their figures."""
     corpus = load_corpus("sample:shakespeare", from_flat(DATA).data)
     gpt = unrolled.train("sample:shakespeare", report=progress, **DATA, **RECIPE)
     taken = gpt.record["training"]["total_seconds"]
     own = {**RECIPE_GRU, "streams": 12, "chunk": 64, "patience": 0, "warmup": 0.03, "time_limit": f"{taken:.0f}s"}
     gru = unrolled.train("sample:shakespeare", report=progress, **DATA, **own)
-    rows = [{**described(gpt, corpus), "settings": RECIPE}, {**described(gru, corpus), "settings": own}]
-    print(rows)
-    print(
-        save("shakespeare_recipe", {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "models": rows})
-    )
+    trained = [{**figures_of(gpt, corpus), "settings": RECIPE}, {**figures_of(gru, corpus), "settings": own}]
+    print(trained)
+    figures = {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "models": trained}
+    print(save("shakespeare_recipe", figures))
 
 
-def draw(found: list[dict[str, Any]]) -> None:
-    """The curves of all rows, as docs/pictures/shakespeare_rows.svg."""
+def draw(trained: list[dict[str, Any]]) -> None:
+    """Draw the curves of all models, as docs/pictures/shakespeare_models.svg."""
     plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "unrolled"  # text stays text, ids stay
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    ends = sorted((row["curve"][-1][1], row["model"]) for row in found)
+    ends = sorted((each["curve"][-1][1], each["model"]) for each in trained)
     height = None
-    for row in found:
-        updates, nats = zip(*row["curve"], strict=True)
-        axes.plot(updates, nats, label=row["model"], linewidth=1.8)
+    for each in trained:
+        updates, nats = zip(*each["curve"], strict=True)
+        axes.plot(updates, nats, label=each["model"], linewidth=1.8)
     colours = {line.get_label(): line.get_color() for line in axes.lines}
-    for end, name in ends:  # the names stand at the ends of the curves, none on top of another
+    for end, name in ends:  # names at the ends of the curves, without overlap
         height = end if height is None else max(end, height + 0.055)
         axes.annotate(
-            f"{name} {end:.2f}", (row["curve"][-1][0], height), xytext=(6, 0), textcoords="offset points",
+            f"{name} {end:.2f}", (trained[0]["curve"][-1][0], height), xytext=(6, 0), textcoords="offset points",
             color=colours[name], va="center", annotation_clip=False,
         )  # fmt: skip
     axes.set(xlabel="updates", ylabel="nats a character, valid split", ylim=(1.4, 2.2))
-    axes.set_title("Four rows on Shakespeare, about 556,000 parameters each", fontsize=11)
+    axes.set_title("Four models on Shakespeare, about 556,000 parameters each", fontsize=11)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     PICTURE.parent.mkdir(exist_ok=True)
@@ -270,15 +274,15 @@ def draw(found: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Run one part."""
+    """Run one case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("plain", "best", "models", "seconds", "recipe"))
+    parser.add_argument("case", choices=("plain", "best", "models", "seconds", "recipe"))
     parser.add_argument("--seeds", type=int, default=3, help="of plain")
     parser.add_argument("--models", nargs="+", choices=list(TIMED), default=list(TIMED), help="of seconds")
-    asked = parser.parse_args()
-    parts = {"plain": lambda: plain(asked.seeds), "best": best, "models": rows, "recipe": recipe}
-    parts |= {"seconds": lambda: seconds(asked.models)}
-    parts[asked.part]()
+    options = parser.parse_args()
+    cases = {"plain": lambda: plain(options.seeds), "best": best, "models": models, "recipe": recipe}
+    cases |= {"seconds": lambda: seconds(options.models)}
+    cases[options.case]()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""What each row carries from token to token, and how long the next one takes: bytes and milliseconds by position.
+"""Bytes of each model's state and milliseconds of the next token, by position.
 
     python benchmarks/state.py
 
-Every row writes 4,096 tokens one by one, as decoding does, with fresh weights: neither figure depends on what they
-have learnt. Rows that read a source have one of 64 tokens. Milliseconds are medians over the 32 steps up to a position,
+Every model writes 4,096 tokens one by one, as in decoding, with fresh weights: neither figure depends on the weights.
+Models that read a source read one of 64 tokens. Milliseconds are medians over the 32 steps up to a position,
 of the fastest of three passes.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 import time
@@ -39,7 +40,7 @@ MARKERS = "os^Dvx+*"
 
 
 def make(name: str) -> Model:
-    """A fresh model of the row that writes tokens."""
+    """Return a fresh model that writes tokens."""
     torch.manual_seed(0)
     task = "generate" if "generate" in lineage.architecture(name).tasks else "translate"
     config = ModelConfig(embedding_size=H, hidden_size=H, dropout=0.0, **SETTINGS.get(name, {}))
@@ -47,7 +48,7 @@ def make(name: str) -> Model:
 
 
 def write(model: Model) -> tuple[list[float], dict[int, int]]:
-    """Milliseconds of every step, and the state's bytes at POSITIONS."""
+    """Write tokens; return the milliseconds of every step, and the state's bytes at POSITIONS."""
     ids = torch.randint(V, (1, POSITIONS[-1] + 1), generator=torch.Generator().manual_seed(1))
     state = model.encode(ids[:, :S]) if isinstance(model.inputs, Pairs) else None
     milliseconds, sizes = [], {}
@@ -61,7 +62,7 @@ def write(model: Model) -> tuple[list[float], dict[int, int]]:
 
 
 def measure(name: str) -> dict[str, Any]:
-    """Both figures by position."""
+    """Return both figures by position."""
     model = make(name)
     with torch.inference_mode(), frozen(model):
         passes = [write(model) for _ in range(3)]
@@ -76,15 +77,15 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
-def picture(rows: list[dict[str, Any]]) -> None:
-    """Two panels, one line a row."""
+def picture(models: list[dict[str, Any]]) -> None:
+    """Draw two panels, with a line for each model."""
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2))
-    for axes, what, label in zip(
+    for axes, figure_name, label in zip(
         panels, ("bytes", "milliseconds"), ("bytes of state", "milliseconds for the next token"), strict=True
     ):
-        for row, marker in zip(rows, MARKERS, strict=False):
-            axes.loglog(POSITIONS, row[what], marker=marker, markersize=4, label=row["model"], base=2)
+        for each, marker in zip(models, MARKERS, strict=False):
+            axes.loglog(POSITIONS, each[figure_name], marker=marker, markersize=4, label=each["model"], base=2)
         axes.set_xlabel("tokens so far")
         axes.set_title(label, loc="left", fontsize=10)
         axes.set_xticks(POSITIONS, [f"{p:,}" for p in POSITIONS])
@@ -96,15 +97,16 @@ def picture(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure every row that writes, in turn."""
-    rows = []
+    """Measure every model in turn, print, draw and save."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    models = []
     for architecture in lineage.LINEAGE:
-        rows.append(measure(architecture.name))
-        print(rows[-1], flush=True)
-        assert all(math.isfinite(value) for value in rows[-1]["milliseconds"])
-    figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "models": rows}
+        models.append(measure(architecture.name))
+        print(models[-1], flush=True)
+        assert all(math.isfinite(value) for value in models[-1]["milliseconds"])
+    figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "models": models}
     print(save("state", figures))
-    picture(rows)
+    picture(models)
 
 
 if __name__ == "__main__":

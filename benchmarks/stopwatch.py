@@ -1,4 +1,4 @@
-"""How calls are measured side by side: seconds in turn, and memory."""
+"""Timing of calls in turn, and growth of memory."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 def in_turn(
     calls: dict[str, Callable[[], object]], seconds: float, *, burst: int = 1, pause: float = 0.0
 ) -> dict[str, list[float]]:
-    """Seconds of each call, one after another, round by round.
+    """Return the seconds of each call; the calls take turns, round by round.
 
     Two libraries with threads of their own go in bursts with a pause before each: a thread that has just worked spins
-    for a while, and would take a core from whoever comes next.
+    for a while, and would take a core from the next call.
     """
     for call in calls.values():
         call()
@@ -36,22 +36,22 @@ def in_turn(
 
 
 def against(times: dict[str, list[float]], name: str) -> float:
-    """The median of their time over ours, pair by pair."""
+    """Return the median of the named call's time over ours, pair by pair."""
     return statistics.median(a / b for a, b in zip(times[name], times["ours"], strict=True))
 
 
 def growth(call: Callable[[], object]) -> float | None:
-    """By how many MB at most this process is larger during a call than before it; None where Linux does not tell."""
+    """Return the largest growth of this process during a call, in MB; None where Linux does not report it."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     if not reset.exists():
         return None
 
-    def now(what: str) -> int:
-        return int(status.read_text(encoding="utf-8").split(f"{what}:")[1].split()[0])
+    def now(field: str) -> int:
+        return int(status.read_text(encoding="utf-8").split(f"{field}:")[1].split()[0])
 
     call()
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, or the call would grow into it unseen
+    ctypes.CDLL(None).malloc_trim(0)  # free memory goes back, so that growth into it is counted
     reset.write_text("5")
     before = now("VmRSS")
     call()

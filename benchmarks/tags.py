@@ -1,7 +1,7 @@
-"""Turkish tags in two minutes of two cores: one row over three seeds, beside the most frequent tag of each word.
+"""Turkish tags in two minutes of two cores: a model over three seeds; baseline: the most frequent tag of each word.
 
-    python benchmarks/tags.py lstm             a row of the README's table; also feedforward, elman, gru
-    python benchmarks/tags.py lstm --search    what the parts of the defaults are worth, on the valid split
+    python benchmarks/tags.py lstm             a line of the README's table; also feedforward, elman, gru
+    python benchmarks/tags.py lstm --search    the effect of each default, on the valid split
 
 Settings are the defaults of the task. All figures are of the test split (495 sentences, 8,244
 words, a fifth of them not in the training split) unless they say valid.
@@ -19,7 +19,7 @@ import unrolled
 from unrolled.lineage import architectures_for
 
 SEEDS = (0, 1, 2)
-CUTS: list[dict[str, Any]] = [
+TRIALS: list[dict[str, Any]] = [
     {},
     {"whole_words": 0},
     {"tokenizer": "character"},
@@ -29,7 +29,7 @@ CUTS: list[dict[str, Any]] = [
 
 
 def figures(name: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
-    """One row over the seeds."""
+    """Return the figures of a model over the seeds."""
     runs = [unrolled.train("sample:tags", task="tag", model=name, seed=seed, **settings) for seed in seeds]
     valid = [run.evaluate("sample:tags/valid") for run in runs]
     tests = [run.test for run in runs]
@@ -54,32 +54,32 @@ def figures(name: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict
     }
 
 
-def show(found: dict[str, Any], *, held_out: bool) -> None:
-    """One line."""
-    part = "" if held_out else "valid_"
+def show(measured: dict[str, Any], *, held_out: bool) -> None:
+    """Print the figures in one line."""
+    split = "" if held_out else "valid_"
     print(
-        f"{found['row']:<12} {part}accuracy {found[f'{part}accuracy']:.2%}, unseen words "
-        f"{found[f'{part}unseen_accuracy']:.2%}, seconds {found['seconds_by_seed']}, {found['settings']}",
+        f"{measured['model']:<12} {split}accuracy {measured[f'{split}accuracy']:.2%}, unseen words "
+        f"{measured[f'{split}unseen_accuracy']:.2%}, seconds {measured['seconds_by_seed']}, {measured['settings']}",
         flush=True,
     )
 
 
 def main() -> None:
-    """Run, print, keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=[architecture.name for architecture in architectures_for("tag")])
     parser.add_argument("--search", action="store_true", help="change the defaults one by one")
-    asked = parser.parse_args()
-    if not asked.search:
-        found = figures(asked.row, {}, SEEDS)
-        show(found, held_out=True)
-        print(save_part("tags", asked.row, found))
+    options = parser.parse_args()
+    if not options.search:
+        measured = figures(options.model, {}, SEEDS)
+        show(measured, held_out=True)
+        print(save_part("tags", options.model, measured))
         return
     trials = []
-    for cut in CUTS:
-        trials.append(figures(asked.row, cut, SEEDS[:1]))
+    for trial in TRIALS:
+        trials.append(figures(options.model, trial, SEEDS[:1]))
         show(trials[-1], held_out=False)
-        print(save_part("tags_search", asked.row, {"trials": trials}))
+        print(save_part("tags_search", options.model, {"trials": trials}))
 
 
 if __name__ == "__main__":

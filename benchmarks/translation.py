@@ -1,14 +1,14 @@
-"""The four rows that write a target from a source, at about equal parameters and equal seconds of training.
+"""Four models that write a target from a source, at about equal parameters and equal seconds of training.
 
-    python benchmarks/translation.py letters ROW [--seed 0] [--time 10m]    CMUdict: letters to phonemes
-    python benchmarks/translation.py verses ROW [--seed 0] [--time 10m]     English to French verses of up to 60 words
+    python benchmarks/translation.py letters MODEL [--seed 0] [--time 10m]  CMUdict: letters to phonemes
+    python benchmarks/translation.py verses MODEL [--seed 0] [--time 10m]   English to French verses of up to 60 words
     python benchmarks/translation.py picture                                verses: BLEU by the length of the source
 
-ROW is one of encoder_decoder, attention, transformer and gpt, or a file of experiments/, which has all settings and
-the time. Each seed of a row is a run of its own in the JSON.
+MODEL is encoder_decoder, attention, transformer or gpt, or a file of experiments/, which has all settings and the
+time. Each seed of a model is a run of its own in the JSON.
 Settings were chosen on the validation split; figures are of the test split, by greedy decoding and by a beam of 5. On
-letters the word error rate counts answers that are none of a word's pronunciations, the phoneme error rate edits to
-the nearest of them.
+letters the word error rate counts answers that are none of a word's pronunciations; the phoneme error rate counts
+edits to the nearest of them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "verses_by_length.sv
 
 
 def reporter(every: int = 20) -> Callable[[Event], None]:
-    """Print a line for every twentieth event and every evaluation."""
+    """Return a function that prints a line for every twentieth event and every evaluation."""
     calls = itertools.count()
 
     def report(event: Event) -> None:
@@ -63,10 +63,10 @@ def reporter(every: int = 20) -> Callable[[Event], None]:
 
 
 def measure(case: str, settings: dict[str, Any], seed: int, out: str | None) -> None:
-    """Train a row and evaluate it; the runs of other seeds stay in the JSON."""
+    """Train a model and evaluate it; the runs of other seeds stay in the JSON."""
     run = unrolled.train(f"sample:{case}", seed=seed, report=reporter(), out=out, overwrite=True, **settings)
     training = run.record["training"]
-    found = {
+    figures = {
         "seed": seed,
         "seconds": round(training["total_seconds"], 1),
         "updates": training["updates"],
@@ -75,24 +75,24 @@ def measure(case: str, settings: dict[str, Any], seed: int, out: str | None) -> 
         f"beam_{BEAM}": run.evaluate(beam=BEAM).to_dict(),
     }
     if case == "verses":
-        found["samples"] = samples(run)
-    name = f"{settings['row']} {settings['time_limit']}"
+        figures["samples"] = samples(run)
+    name = f"{settings['model']} {settings['time_limit']}"
     path = RESULTS / f"{case}.json"
     before = json.loads(path.read_text(encoding="utf-8")).get(name, {}) if path.is_file() else {}
     same = before.get("settings") == settings
     runs = [one for one in before.get("runs", []) if same and one["seed"] != seed]
-    figures = {
-        "row": settings["model"],
+    all_seeds = {
+        "model": settings["model"],
         "settings": settings,
         "parameters": sum(p.numel() for p in run.model.parameters()),
-        "runs": sorted([*runs, found], key=lambda one: one["seed"]),
+        "runs": sorted([*runs, figures], key=lambda one: one["seed"]),
     }
-    print({k: v for k, v in found["greedy"].items() if isinstance(v, float)})
-    print(save_part(case, name, figures))
+    print({k: v for k, v in figures["greedy"].items() if isinstance(v, float)})
+    print(save_part(case, name, all_seeds))
 
 
 def samples(run: Run) -> list[dict[str, Any]]:
-    """A few verses of the test split, one reference and the answer."""
+    """Return a few verses of the test split, each with one reference and the answer."""
     references = load_pairs("sample:verses/test", run.config.data).references()
     sources = [list(references)[number] for number in SAMPLES]
     return [
@@ -102,17 +102,17 @@ def samples(run: Run) -> list[dict[str, Any]]:
 
 
 def picture() -> None:
-    """BLEU by the length of the source, with intervals, one line a row."""
-    found = json.loads((RESULTS / "verses.json").read_text(encoding="utf-8"))
+    """Draw BLEU by the length of the source, with intervals, a line for each model."""
+    models = json.loads((RESULTS / "verses.json").read_text(encoding="utf-8"))
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
     figure, axes = plt.subplots(figsize=(7, 4))
-    for row, marker in zip(found.values(), "os^D", strict=False):
-        bins = row["runs"][0]["greedy"]["by_length"]
+    for model, marker in zip(models.values(), "os^D", strict=False):
+        bins = model["runs"][0]["greedy"]["by_length"]
         x = [(one["shortest"] + one["longest"]) / 2 for one in bins]
         y = [one["bleu"] for one in bins]
         low = [one["bleu"] - one["bleu_interval"][0] for one in bins]
         high = [one["bleu_interval"][1] - one["bleu"] for one in bins]
-        axes.errorbar(x, y, [low, high], label=row["model"], marker=marker, capsize=3)
+        axes.errorbar(x, y, [low, high], label=model["model"], marker=marker, capsize=3)
     axes.set_xlabel("tokens of the source")
     axes.set_ylabel("BLEU, 95 % interval")
     axes.legend(frameon=False)
@@ -122,24 +122,24 @@ def picture() -> None:
 
 
 def main() -> None:
-    """Measure what the command line names."""
+    """Measure the case that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=[*CASES, "picture"])
     parser.add_argument("model", nargs="?")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time", default="10m")
-    parser.add_argument("--out", help="folder to keep the run in")
-    given = parser.parse_args()
-    if given.case == "picture":
+    parser.add_argument("--out", help="folder to save the run to")
+    options = parser.parse_args()
+    if options.case == "picture":
         picture()
-    elif given.row in CASES[given.case]:
-        own = {**SETTINGS[given.case], **CASES[given.case][given.row]}
-        settings = {"task": "translate", "model": given.model, "time_limit": given.time, **own}
-        measure(given.case, settings, given.seed, given.out)
-    elif given.row and given.row.endswith(".toml"):
-        measure(given.case, chosen(Path(given.row)), given.seed, given.out)
+    elif options.model in CASES[options.case]:
+        own = {**SETTINGS[options.case], **CASES[options.case][options.model]}
+        settings = {"task": "translate", "model": options.model, "time_limit": options.time, **own}
+        measure(options.case, settings, options.seed, options.out)
+    elif options.model and options.model.endswith(".toml"):
+        measure(options.case, chosen(Path(options.model)), options.seed, options.out)
     else:
-        parser.error(f"{given.case} needs a row, {', '.join(CASES[given.case])}, or a TOML file")
+        parser.error(f"{options.case} needs a model, {', '.join(CASES[options.case])}, or a TOML file")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The kernels' long tests: thousands of cases of those of which tests/ runs a few hundred.
 
-    python benchmarks/trust.py [twin strange wrong threads fork] [--share 1.0]      make trust
-    python benchmarks/trust.py fuzz [--share 1.0]                       under the sanitizers: make fuzz
+    python benchmarks/trust.py [twin strange wrong threads fork] [--fraction 1.0]   make trust
+    python benchmarks/trust.py fuzz [--fraction 1.0]                    under the sanitizers: make fuzz
 
 twin     random cells, sizes and options, on every instruction set: outputs, states and every gradient within the error
          budget of the law
@@ -47,7 +47,7 @@ def run_twin(count: int) -> Figures:
             twin.check(twin.Case(seed), ISAS)
         except AssertionError as error:
             over.append(f"seed {seed}: {error}")
-        said(seed + 1, count)
+        progress(seed + 1, count)
     return {"cases": count, "instruction_sets": ISAS, "failed": over}
 
 
@@ -55,7 +55,7 @@ def run_strange(count: int) -> Figures:
     """Run seeds 0 … count − 1."""
     for seed in range(count):
         twin.strange(seed, ISAS)
-        said(seed + 1, count)
+        progress(seed + 1, count)
     return {"cases": count, "instruction_sets": ISAS}
 
 
@@ -73,13 +73,13 @@ def run_fork(count: int) -> Figures:
     """Fork `count` children, one after another."""
     for child in range(count):
         twin.fork()
-        said(child + 1, count)
+        progress(child + 1, count)
     return {"children": count}
 
 
 def run_fuzz(count: int) -> Figures:
     """Make `count` random calls."""
-    found = calls.fuzz(count, said=lambda done: said(done, count))
+    found = calls.fuzz(count, report=lambda done: progress(done, count))
     return {"calls": found.total(), "by_kind": found, "instruction_sets": ISAS, "sanitizers": sanitizers()}
 
 
@@ -98,7 +98,7 @@ def sanitizers() -> list[str]:
     return [name for name in ("asan", "ubsan") if f"lib{name}" in os.environ.get("LD_PRELOAD", "")]
 
 
-def said(done: int, count: int) -> None:
+def progress(done: int, count: int) -> None:
     """Print the progress, on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{done:,} of {count:,}", end="" if done < count else "\r", file=sys.stderr, flush=True)
@@ -108,18 +108,18 @@ def main() -> None:
     """Run, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=[name for name in CHECKS if name != "fuzz"])
-    parser.add_argument("--share", type=float, default=1.0, help="of each check's count")
-    asked = parser.parse_args()
+    parser.add_argument("--fraction", type=float, default=1.0, help="of each check's count")
+    options = parser.parse_args()
     failed = False
-    for name in asked.checks:
+    for name in options.checks:
         run, count = CHECKS[name]
         began = time.perf_counter()
-        found = run(max(1, round(count * asked.share)))
+        found = run(max(1, round(count * options.fraction)))
         seconds = time.perf_counter() - began
         path = save_part("trust", name, {"seconds": round(seconds, 1), **found})
         failed = failed or bool(found.get("failed"))
         print(f"{name}: {', '.join(f'{k} {v}' for k, v in found.items())}, {seconds:.0f} s", flush=True)
-    print(f"kept in {path}")
+    print(f"saved in {path}")
     sys.exit(int(failed))
 
 

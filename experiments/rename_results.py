@@ -1,9 +1,9 @@
-"""Rewrites names in benchmarks/results/ to those of format version 3, and nothing else: keys, settings and commands.
+"""Names in benchmarks/results/ rewritten to those of format version 3: keys, settings, commands and no number.
 
 python experiments/rename_results.py                  # rewrite in place
 python experiments/rename_results.py --check COMMIT   # compare all numbers with those of a commit, file by file
 
-Kept to show what was done to the recorded results. A test compares the numbers with those before the change.
+A record of the change to the results that were measured before it. A test compares the numbers with those at COMMIT.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ KEYS = {
     "ablation, gradient × input": "occlusion, gradient × input",
     "|ablation|, reach": "|occlusion|, gradient norm",
     "cut": "truncated",
+    "gradient_input": "input_x_gradient",
+    "kept": "saved",
+    "said": "output",
+    "share": "rate",
     "share_of_checkpoints": "fraction_of_checkpoints",
     "share_of_evaluations": "fraction_of_evaluations",
     "alignment_error_beyond_one_place": "alignment_error_beyond_one_position",
@@ -38,11 +42,14 @@ COMMANDS = (
     (r"--row\b", "--model"),
     (r"--rows\b", "--models"),
     (r"shakespeare\.py rows", "shakespeare.py models"),
+    (r"beside_joeynmt\.py", "compare_joeynmt.py"),
 )
+FILES = {"shakespeare_models.json": "shakespeare_rows.json"}
+"""New name of a file -> its name before."""
 
 
 def renamed(value: Any) -> Any:
-    """Return a JSON value with the new names; numbers and all other texts stay."""
+    """Return a JSON value with the new names, and all numbers and other texts as they were."""
     if isinstance(value, dict):
         return {_key(key, inner): renamed(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -54,7 +61,7 @@ def renamed(value: Any) -> Any:
 
 
 def _key(key: str, value: Any) -> str:
-    """The new name of a key; "rows" were models, or measurements, or lines of a table."""
+    """Return the new name of a key; "rows" were models, or measurements, or lines of a table."""
     if key == "rows" and _are_models(value):
         return "models"
     return KEYS.get(key, key)
@@ -78,24 +85,25 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def before(path: Path, commit: str) -> Any:
-    """Return a result as it was at a commit; None where it was not there."""
-    command = ["git", "show", f"{commit}:{path.relative_to(ROOT).as_posix()}"]
+    """Return a result as it was at a commit, with its old names; None where it was not there."""
+    old = path.relative_to(ROOT).with_name(FILES.get(path.name, path.name))
+    command = ["git", "show", f"{commit}:{old.as_posix()}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
 def main() -> None:
-    """Rewrite, or compare."""
+    """Rewrite the results, or compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", metavar="COMMIT")
     commit = parser.parse_args().check
     for path in sorted(RESULTS.glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
         if commit is None:
-            text = json.dumps(renamed(found), indent=2, ensure_ascii=False) + "\n"
+            text = json.dumps(renamed(result), indent=2, ensure_ascii=False) + "\n"
             path.write_text(text, encoding="utf-8")
-        elif (old := before(path, commit)) is not None and list(numbers(old)) != list(numbers(found)):
-            raise SystemExit(f"{path.name}: other numbers than at {commit}")
+        elif (old := before(path, commit)) is not None and list(numbers(old)) != list(numbers(result)):
+            raise SystemExit(f"{path.name}: the numbers differ from those at {commit}")
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def refuse(count: int, seed: int = 0) -> Counter[str]:
 # --- at random -----------------------------------------------------------------------------------------------------
 
 
-def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: None) -> Counter[str]:
+def fuzz(count: int, seed: int = 0, report: Callable[[int], None] = lambda done: None) -> Counter[str]:
     """Make `count` random calls: any size, option, layout, number and instruction set; one in nine has a mistake in it.
 
     Nothing is asked of the results: it is for the sanitizers to complain. How many calls, by what they were.
@@ -266,7 +266,7 @@ def fuzz(count: int, seed: int = 0, said: Callable[[int], None] = lambda done: N
             else:
                 raise AssertionError(f"{name} ({way}) was wrong and nothing was said")
         if made.total() % 5000 < 8:
-            said(made.total())
+            report(made.total())
     return made
 
 

@@ -16,8 +16,8 @@ from unrolled.config import ModelConfig, from_flat
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.kernels import native
 from unrolled.models import Features, Ids, Model
-from unrolled.models.recurrent import make_cell
 from unrolled.models.model import Answer
+from unrolled.models.recurrent import make_cell
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 5, 0, 0], [6, 6, 6, 0]])
 LENGTHS = torch.tensor([4, 2, 3])

@@ -1,12 +1,12 @@
-"""Ours beside JoeyNMT: an RNN with additive attention and a Transformer, on the same batches, in turn.
+"""Ours compared with JoeyNMT: an RNN with additive attention and a Transformer, on the same batches, in turn.
 
     make bench-joeynmt            (its environment, .venv-joeynmt, is made first)
-    python benchmarks/beside_joeynmt.py [rnn] [transformer] [--python .venv-joeynmt/bin/python]
+    python benchmarks/compare_joeynmt.py [rnn] [transformer] [--python .venv-joeynmt/bin/python]
 
 Both read the same ids, English and French verses of up to 60 words in byte pairs, in the same batches, and take an
 AdamW update on each of the same batches, one side after the other, a few updates a turn. Then both search with a beam
-of 5 for the same sources, with the weights that they have learnt, every answer LENGTH tokens long: what is compared is
-the time of equally long outputs. Ratios are medians over turns. Tokens are those of the target, <eos> included.
+of 5 for the same sources, with the weights that they have learnt, every answer LENGTH tokens long, so that the
+times are of equally long outputs. Ratios are medians over turns. Tokens are those of the target, <eos> included.
 JoeyNMT is called as its own training calls it; its data loading, validation and logging are left out.
 """
 
@@ -33,7 +33,11 @@ from unrolled.decoding.translation import translate
 from unrolled.models import Pairs
 from unrolled.runs.build import build
 from unrolled.tasks.translation import Translate
+<<<<<<< HEAD:benchmarks/beside_joeynmt.py
 from unrolled.training import Batch, Trainer
+=======
+from unrolled.training.loop import Batch, Trainer
+>>>>>>> 3ee2b6f484a458143e71ab5ac53f5ba3559d2daf:benchmarks/compare_joeynmt.py
 from unrolled.training.progress import Score
 
 SIZES = {  # about 6.4 and 7.6 million parameters
@@ -47,17 +51,17 @@ RATE = 1e-3
 
 
 class Fixed:
-    """The same few batches, in their order."""
+    """A loader of the same few batches, in their order."""
 
     def __init__(self, batches: list[Batch]) -> None:
         self.batches = batches
 
     def count(self, epoch: int) -> int:
-        """How many there are."""
+        """Return the number of batches."""
         return len(self.batches)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One of them."""
+        """Return one batch."""
         return self.batches[index]
 
 
@@ -73,7 +77,7 @@ class Ours:
         self.trainer = Trainer(self.model, Fixed(batches), loss, lambda: Score(0.0, 0.0), config.training)
 
     def train(self, first: int, end: int) -> dict[str, float]:
-        """An update on each of the batches."""
+        """Do an update on each of the batches; return the seconds."""
         self.model.train()
         began = time.perf_counter()
         for _ in range(first, end):
@@ -81,52 +85,54 @@ class Ours:
         return {"seconds": time.perf_counter() - began}
 
     def decode(self, number: int) -> dict[str, float]:
-        """A beam search for the first sources of a batch."""
+        """Search with a beam for the first sources of a batch; return the seconds and the mean length."""
         self.model.eval()
         batch = self.batches[number]
-        rows = zip(batch.source[:SOURCES].tolist(), batch.source_lengths.tolist(), strict=False)
-        sources = Sequences(row[:length] for row, length in rows)
+        padded = zip(batch.source[:SOURCES].tolist(), batch.source_lengths.tolist(), strict=False)
+        sources = Sequences(ids[:length] for ids, length in padded)
         began = time.perf_counter()
-        found = translate(
+        answers = translate(
             self.model, self.tokenizer, [""] * SOURCES, sources, Beam(BEAM), min_length=LENGTH, max_length=LENGTH
         )
         seconds = time.perf_counter() - began
-        return {"seconds": seconds, "tokens": statistics.mean(one.targets[0].tokens for one in found)}
+        return {"seconds": seconds, "tokens": statistics.mean(answer.targets[0].tokens for answer in answers)}
 
 
 class Theirs:
-    """JoeyNMT's, in another process."""
+    """JoeyNMT's model and training, in another process."""
 
-    def __init__(self, python: str, **made: Any) -> None:
-        worker = str(Path(__file__).with_name("beside_joeynmt_worker.py"))
+    def __init__(self, python: str, **options: Any) -> None:
+        worker = str(Path(__file__).with_name("compare_joeynmt_worker.py"))
         self.process = subprocess.Popen(
             [python, worker], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        self.parameters = self.ask("make", **made)["parameters"]
+        self.parameters = self.ask("make", **options)["parameters"]
 
-    def ask(self, what: str, **given: Any) -> dict[str, Any]:
-        """One question, one answer."""
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send a command to the process; return its answer."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(json.dumps({"do": what, **given}), file=self.process.stdin, flush=True)
+        print(json.dumps({"do": command, **arguments}), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"JoeyNMT's process ended with {self.process.wait()} at {what}: run it by hand to see why")
+            raise SystemExit(
+                f"JoeyNMT's process ended with {self.process.wait()} at {command}: run it by hand to see why"
+            )
         return json.loads(answer)
 
 
 def compare(kind: str, python: str) -> dict[str, Any]:
-    """Both sides in turn."""
+    """Train and search on both sides in turn; return the figures."""
     size = SIZES[kind]
     config = from_flat({**SETTINGS, **size, "learning_rate": RATE, "schedule": "constant", "warmup": 0.0})
     task = Translate.read("sample:verses", config)
-    source = task.loader(None, config, torch.device("cpu"))  # type: ignore[arg-type]
-    batches = [source.batch(0, index) for index in range(TURNS * UPDATES + SEARCHES)]
+    loader = task.loader(None, config, torch.device("cpu"))  # type: ignore[arg-type]
+    batches = [loader.batch(0, index) for index in range(TURNS * UPDATES + SEARCHES)]
     ours = Ours(config, task, batches)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/batches.npz"
         np.savez(path, **_arrays(batches))
-        made = {
+        options = {
             **{name: value for name, value in size.items() if name != "model"},
             "S": task.preprocessor.source.vocabulary_size,
             "V": task.preprocessor.target.vocabulary_size,
@@ -135,7 +141,7 @@ def compare(kind: str, python: str) -> dict[str, Any]:
             "learning_rate": RATE,
             "threads": torch.get_num_threads(),
         }
-        theirs = Theirs(python, kind=kind, batches=path, **made)
+        theirs = Theirs(python, kind=kind, batches=path, **options)
         training: list[dict[str, float]] = []
         for turn in range(TURNS):
             first, end = turn * UPDATES, (turn + 1) * UPDATES
@@ -161,7 +167,7 @@ def compare(kind: str, python: str) -> dict[str, Any]:
 
 
 def _arrays(batches: list[Batch]) -> dict[str, np.ndarray]:
-    """Sources and whole targets, <bos> and <eos> included, of every batch."""
+    """Return the sources and the whole targets of every batch, <bos> and <eos> included."""
     arrays = {}
     for number, batch in enumerate(batches):
         assert batch.source is not None
@@ -182,17 +188,17 @@ def _summary(turns: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare what the command line names."""
+    """Compare the models that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=list(SIZES), metavar="kind", help="rnn, transformer")
     parser.add_argument("--python", default=".venv-joeynmt/bin/python")
-    given = parser.parse_args()
-    ask = "import json, joeynmt, torch; print(json.dumps([joeynmt.__version__, torch.__version__]))"
-    said = subprocess.run([given.python, "-c", ask], check=True, capture_output=True, text=True).stdout
-    versions = dict(zip(("version", "torch"), json.loads(said), strict=True))
-    for kind in given.kinds:
+    options = parser.parse_args()
+    script = "import json, joeynmt, torch; print(json.dumps([joeynmt.__version__, torch.__version__]))"
+    output = subprocess.run([options.python, "-c", script], check=True, capture_output=True, text=True).stdout
+    versions = dict(zip(("version", "torch"), json.loads(output), strict=True))
+    for kind in options.kinds:
         with machine.retain_memory():  # as `unrolled.train` does
-            figures = compare(kind, given.python)
+            figures = compare(kind, options.python)
         figures["joeynmt"] = versions
         print(json.dumps(figures, indent=1))
         print(save_part("joeynmt", kind, figures))

@@ -1,4 +1,4 @@
-"""JoeyNMT's side of beside_joeynmt.py: runs in an environment of its own, takes a line of JSON, answers with one.
+"""JoeyNMT's side of compare_joeynmt.py: runs in its own environment, reads a line of JSON, answers with one.
 
     {"do": "make", "kind": "rnn", "batches": PATH, …}   -> {"parameters": …}
     {"do": "train", "batches": [first, end]}            -> {"seconds": …, "loss_nats": …}
@@ -30,15 +30,15 @@ SPECIALS = SimpleNamespace(
 
 
 class Worker:
-    """One model and its batches."""
+    """A model of JoeyNMT and its batches."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any]) -> None:
         torch.manual_seed(0)
-        torch.set_num_threads(given["threads"])
-        vocabularies = [Vocabulary([f"{side}{i}" for i in range(given[side] - 5)], SPECIALS) for side in ("S", "V")]
-        size, dropout = given["hidden_size"], given["dropout"]
-        embeddings = {"embedding_dim": given["embedding_size"], "scale": given["kind"] == "transformer"}
-        if given["kind"] == "rnn":
+        torch.set_num_threads(options["threads"])
+        vocabularies = [Vocabulary([f"{side}{i}" for i in range(options[side] - 5)], SPECIALS) for side in ("S", "V")]
+        size, dropout = options["hidden_size"], options["dropout"]
+        embeddings = {"embedding_dim": options["embedding_size"], "scale": options["kind"] == "transformer"}
+        if options["kind"] == "rnn":
             shared = {"rnn_type": "gru", "hidden_size": size, "num_layers": 1, "dropout": dropout}
             encoder = {**shared, "type": "recurrent", "embeddings": embeddings, "bidirectional": True}
             decoder = {
@@ -47,31 +47,31 @@ class Worker:
             }  # fmt: skip
         else:
             shared = {
-                "type": "transformer", "hidden_size": size, "ff_size": 4 * size, "num_layers": given["num_layers"],
-                "num_heads": given["num_heads"], "dropout": dropout, "embeddings": embeddings, "layer_norm": "pre",
+                "type": "transformer", "hidden_size": size, "ff_size": 4 * size, "num_layers": options["num_layers"],
+                "num_heads": options["num_heads"], "dropout": dropout, "embeddings": embeddings, "layer_norm": "pre",
             }  # fmt: skip
             encoder = decoder = shared
         self.model = build_model({"encoder": encoder, "decoder": decoder}, *vocabularies)
-        self.model.loss_function = ("crossentropy", given["label_smoothing"])
-        training = {"optimizer": "adamw", "learning_rate": given["learning_rate"], "weight_decay": 0.01}
+        self.model.loss_function = ("crossentropy", options["label_smoothing"])
+        training = {"optimizer": "adamw", "learning_rate": options["learning_rate"], "weight_decay": 0.01}
         self.optimizer = build_optimizer(training, self.model.parameters())
         self.clip = build_gradient_clipper({"clip_grad_val": None, "clip_grad_norm": 1.0})
-        self.ids = np.load(given["batches"])
+        self.ids = np.load(options["batches"])
 
-    def batch(self, number: int, rows: int | None = None) -> Batch:
-        """One of the batches, its first `rows`: our ids, but <pad> and <unk>, which JoeyNMT has the other way round."""
-        found = {}
+    def batch(self, number: int, count: int | None = None) -> Batch:
+        """Return the first `count` sequences of a batch: our ids, with <pad> and <unk> exchanged for JoeyNMT."""
+        both = {}
         for side in ("source", "target"):
-            ids = torch.from_numpy(self.ids[f"{side}{number}"])[:rows]
-            found[side] = torch.where(ids < 2, 1 - ids, ids)
-        lengths = (found["source"] != 1).sum(1)
+            ids = torch.from_numpy(self.ids[f"{side}{number}"])[:count]
+            both[side] = torch.where(ids < 2, 1 - ids, ids)
+        lengths = (both["source"] != 1).sum(1)
         return Batch(
-            found["source"], lengths, None, found["target"], None, torch.arange(len(lengths)), torch.device("cpu"),
+            both["source"], lengths, None, both["target"], None, torch.arange(len(lengths)), torch.device("cpu"),
             pad_index=1, eos_index=3,
         )  # fmt: skip
 
     def train(self, first: int, end: int) -> dict[str, float]:
-        """An update on each of the batches."""
+        """Do an update on each of the batches; return the seconds and the last loss."""
         self.model.train()
         began, loss = time.perf_counter(), 0.0
         for number in range(first, end):
@@ -87,31 +87,31 @@ class Worker:
         return {"seconds": time.perf_counter() - began, "loss_nats": loss}
 
     def decode(self, number: int, sources: int, beam: int, length: int) -> dict[str, float]:
-        """A beam search for the first sources of a batch, each answer of `length` tokens."""
+        """Search with a beam for the first sources of a batch, `length` tokens each; return seconds and length."""
         self.model.eval()
         batch = self.batch(number, sources)
         batch.sort_by_src_length()
         began = time.perf_counter()
-        found, _, _ = search(
+        answers, _, _ = search(
             self.model, batch, max_output_length=length, beam_size=beam, beam_alpha=0.6, min_output_length=length
         )
-        return {"seconds": time.perf_counter() - began, "tokens": int(found.shape[1])}
+        return {"seconds": time.perf_counter() - began, "tokens": int(answers.shape[1])}
 
 
 def main() -> None:
     """Answer line by line."""
     worker = None
     for line in sys.stdin:
-        given = json.loads(line)
-        what = given.pop("do")
-        if what == "make":
-            worker = Worker(given)
-            found: dict[str, Any] = {"parameters": sum(p.numel() for p in worker.model.parameters())}
-        elif what == "train":
-            found = worker.train(*given["batches"])
+        options = json.loads(line)
+        command = options.pop("do")
+        if command == "make":
+            worker = Worker(options)
+            answer: dict[str, Any] = {"parameters": sum(p.numel() for p in worker.model.parameters())}
+        elif command == "train":
+            answer = worker.train(*options["batches"])
         else:
-            found = worker.decode(given["batch"], given["sources"], given["beam"], given["length"])
-        print(json.dumps(found), flush=True)
+            answer = worker.decode(options["batch"], options["sources"], options["beam"], options["length"])
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
