@@ -33,11 +33,7 @@ from unrolled.decoding.translation import translate
 from unrolled.models import Pairs
 from unrolled.runs.build import build
 from unrolled.tasks.translation import Translate
-<<<<<<< HEAD:benchmarks/beside_joeynmt.py
 from unrolled.training import Batch, Trainer
-=======
-from unrolled.training.loop import Batch, Trainer
->>>>>>> 3ee2b6f484a458143e71ab5ac53f5ba3559d2daf:benchmarks/compare_joeynmt.py
 from unrolled.training.progress import Score
 
 SIZES = {  # about 6.4 and 7.6 million parameters

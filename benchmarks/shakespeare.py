@@ -32,13 +32,8 @@ from torch.nn import functional as F
 
 import unrolled
 from unrolled.config import Config, from_flat
-<<<<<<< HEAD
-from unrolled.data.encoding.corpus import Corpus, Part, load_corpus
-from unrolled.decoding.generation import score_tokens
-=======
 from unrolled.data.encoding.corpus import Corpus, TextSplit, load_corpus
 from unrolled.decoding import score_tokens
->>>>>>> 3ee2b6f484a458143e71ab5ac53f5ba3559d2daf
 from unrolled.training import Event, Run
 from unrolled.training.generation import Streams
 

@@ -25,11 +25,7 @@ from unrolled.config import Config, from_flat
 from unrolled.models.recurrent import make_cell
 from unrolled.tasks.classification import Classify
 from unrolled.training import Batch, Loader, Outcome, Score, Trainer, loss_nats
-<<<<<<< HEAD
 from unrolled.training.prepare import prepare
-=======
-from unrolled.training.fit import prepare
->>>>>>> 3ee2b6f484a458143e71ab5ac53f5ba3559d2daf
 
 
 class Plain(nn.Module):

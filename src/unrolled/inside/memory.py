@@ -113,11 +113,10 @@ def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool =
 
             def step(before: Tensor, x: Tensor = x_gates[t]) -> Tensor:
                 state = cell.State(before)
-                return cell.advance(cell.gates(x.expand(len(before), -1), state), state)[0]
+                return cell.advance(cell.gates(x, state), state)[0]
 
-            tangents = moved[:t].flatten(0, 1)
-            point = h[t - 1].repeat(len(tangents), 1)
-            moved[:t] = torch.func.jvp(step, (point,), (tangents,))[1].view(t, DIRECTIONS, H)
+            jacobian = torch.func.jacrev(step)(h[t - 1])  # (H, H)
+            moved[:t] = moved[:t] @ jacobian.T
         found[t, : t + 1] = moved[: t + 1].pow(2).sum(dim=2).mean(dim=1).sqrt()
     return found
 

@@ -161,7 +161,7 @@ class Blocks(Layer):
     ) -> tuple[Tensor, State]:
         """(B, T, input_size) -> (B, T, D). keys: of the source, see `keys`; source_lengths: (B,)."""
         B, T = x.shape[:2]
-        steps, before = (None, [None] * len(self.blocks)) if not state else state
+        steps, before = state or (None, [None] * len(self.blocks))
         x = self.enter(x)
         if self.position is not None:
             x = self.position(x, steps, lengths)
