@@ -1,4 +1,4 @@
-"""The researcher's door: a recurrence of your own (minGRU, Feng et al. 2024), held to the laws, run as a layer."""
+"""A recurrent cell of your own (minGRU, Feng et al. 2024), held to the laws and run as a layer."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class State(NamedTuple):
 class MinGRUCell(Cell):
     """z_t = σ(W_z x_t);  n_t = W_n x_t;  h_t = (1 − z_t) h_{t−1} + z_t n_t."""
 
-    State = State
+    State, feedback = State, ()  # the gates depend on the input alone
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)

@@ -60,8 +60,8 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         if not self.compared:
-            return f"{self.law:<11} does not bind: {self.why}"
-        return f"{self.law:<11} holds: {self.compared} comparisons, largest difference {self.worst:.1e}"
+            return f"{self.law:<16} does not bind: {self.why}"
+        return f"{self.law:<16} holds: {self.compared} comparisons, largest difference {self.worst:.1e}"
 
 
 def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
