@@ -133,7 +133,7 @@ def test_a_mistake_is_refused_before_any_data_is_read(
 
 
 def test_a_folder_that_is_there_is_refused_before_any_data_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         unrolled.train(iter(()), out=tmp_path)
 
 

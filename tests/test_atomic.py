@@ -66,7 +66,7 @@ def test_an_error_at_any_write_leaves_what_was_there(
             atomic.write(tmp_path / "x", OTHER)
         return next(calls) <= failing
 
-    refused = f"{tmp_path / 'x'} cannot be written: {os.strerror(error)}; what was there before is unchanged"
+    refused = f"{tmp_path / 'x'} cannot be written: {os.strerror(error)}; earlier files are unchanged"
     most = {"fsync": 5, "rename": 2, "open": 3}[what]
     for failing in range(most):
         with pytest.raises(CheckpointError, match=re.escape(refused)):

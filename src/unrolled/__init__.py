@@ -1,10 +1,10 @@
-"""unrolled: from the feedforward network to the Transformer, as interchangeable parts.
+"""unrolled: interchangeable modules of sequence models, from the feedforward network to the Transformer.
 
     import unrolled
     run = unrolled.train("sample:films", model="gru")
     run.decode("a fine film")[0].label
 
-The verbs load torch when they are first used, so that importing this package and asking for help are quick.
+Torch is imported when a function is first used, so that importing this package and printing help are quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Python API, one function a verb: train, resume, load, decode, evaluate, explain, trace, inspect, backends.
+"""The Python API, one function for each verb: train, resume, load, decode, evaluate, explain, trace, inspect, backends.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -49,8 +49,8 @@ def train(
             ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
             mapping of two lists, a data frame; or images: an IDX file or a folder of these, a folder of image files by
             class, "sample:fashion", a pair of arrays (images, labels). For task tag a CoNLL-U file, one of two
-            columns, "sample:tags", or (words, tags) pairs. For task translate (source, target) pairs, from all
-            that labelled texts may come from, "sample:letters" or "sample:verses". For task generate a text file, a
+            columns, "sample:tags", or (words, tags) pairs. For task translate (source, target) pairs, from the same
+            data sources as labelled texts, "sample:letters" or "sample:verses". For task generate a text file, a
             folder of them, a list of these, "-", or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<model>-<n>`.
@@ -78,9 +78,9 @@ def train(
     """
     from unrolled.tasks import session
 
-    begun = None if start is None else _run(start)
+    start = None if start is None else _run(start)
     return session.train(
-        data, settings, out=out, runs=runs, overwrite=overwrite, start=begun, config=config, report=report
+        data, settings, out=out, runs=runs, overwrite=overwrite, start=start, config=config, report=report
     )
 
 
@@ -155,7 +155,7 @@ def inspect(data: object, *, config: Config | None = None, **settings: Any) -> R
 
 
 def backends() -> dict[str, Any]:
-    """Return what computes here: each backend with its conditions and cells, devices and threads."""
+    """Return the backends of this machine: conditions and cells of each, defaults, device, processor."""
     from unrolled.cells import CELLS
     from unrolled.models.recurrent import make_cell
 
@@ -163,7 +163,7 @@ def backends() -> dict[str, Any]:
     return {
         "backends": {
             name: {
-                "cells": [cell for cell, made in cells.items() if all(c.holds for c in scan.conditions(name, made))],
+                "cells": [key for key, cell in cells.items() if all(c.holds for c in scan.conditions(name, cell))],
                 "needs": [c._asdict() for c in scan.conditions(name)],
             }
             for name in scan.BACKENDS

@@ -1,7 +1,7 @@
-"""Folders that are whole or not there: files written and synced, with their SHA-256 sums, and verified when read.
+"""Atomic folders: written completely or not at all, with the SHA-256 sums of their files, and verified when read.
 
-A atomic folder is written under a hidden name beside its own, synced, and renamed: whatever the moment of a kill or a
-full disk, what stands under its name is whole. SHA256SUMS is as `sha256sum --check` reads it.
+An atomic folder is written under a hidden name next to its own, synced, and renamed. A kill or a full disk at any
+moment leaves a complete folder under its name, or none. SHA256SUMS has the format of `sha256sum --check`.
 """
 
 from __future__ import annotations
@@ -22,25 +22,32 @@ SUMS = "SHA256SUMS"
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a atomic folder that is not there yet.
+    """Write an atomic folder; one of the same name is replaced.
+
+    Args:
+        folder: its path. files: the content of each file by name.
 
     Raises:
-        CheckpointError: it cannot be written; nothing stands under its name.
+        CheckpointError: it cannot be written; the earlier folder, if any, is unchanged.
     """
-    whole = folder.resolve()
-    partial = whole.with_name(f".{whole.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed writer left
+    final = folder.resolve()
+    partial = final.with_name(f".{final.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a writer that was killed
     try:
         with write_errors(folder):
             partial.mkdir(parents=True)
             _fill(partial, files)
-            replace(partial, whole)
+            replace(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], *, also: Iterable[Path] = ()) -> None:
-    """Write files into a folder that is there, then SHA256SUMS of them and of the files below it in `also`; sync all.
+    """Write files into an existing folder, then SHA256SUMS, and sync all of them.
+
+    Args:
+        folder: its path. files: the content of each file by name.
+        also: paths of files below the folder that exist already, which SHA256SUMS includes.
 
     Raises:
         CheckpointError: they cannot be written.
@@ -50,15 +57,15 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, also: Iterable[Path
 
 
 def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read files of a atomic folder and check their sums.
+    """Return files of an atomic folder by name, after a check of their sums.
 
     Raises:
-        CheckpointError: one of them is missing, cannot be read, or is not what was written; the message names it.
+        CheckpointError: one of them is missing, cannot be read, or is not the file that was written; names it.
     """
     names = tuple(names)
     missing = [name for name in (*names, SUMS) if not (folder / name).is_file()]
     if missing:
-        raise CheckpointError(f"{folder} is not whole: {', '.join(missing)} is missing")
+        raise CheckpointError(f"{folder} is not complete: {', '.join(missing)} is missing")
     files = {name: _read(folder / name) for name in (*names, SUMS)}
     try:
         lines = files.pop(SUMS).decode().split("\n")
@@ -69,16 +76,16 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         if sums.get(name) != _sha256(data):
             raise CheckpointError(
                 f"{folder / name} ({len(data):,} bytes) is not the file that was saved: its SHA-256 is not the "
-                f"one in {SUMS}. One of them is damaged, cut short or from another folder"
+                f"one in {SUMS}. One of them is damaged, truncated or from another folder"
             )
     return files
 
 
 def replace(partial: Path, final: Path) -> None:
-    """Give a folder its name; what stood there is removed once the new one stands there.
+    """Rename a folder; an earlier one of the final name is removed afterwards.
 
     Raises:
-        OSError: it cannot be renamed; what was there stands there again.
+        OSError: it cannot be renamed; the earlier folder has its name back.
     """
     final = final.resolve()
     old = final.with_name(f".{final.name}.old")
@@ -96,7 +103,7 @@ def replace(partial: Path, final: Path) -> None:
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add to the end of a file.
+    """Append to a file.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -106,7 +113,7 @@ def append(path: Path, data: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder last (a folder cannot be synced on Windows)."""
+    """Write a folder's directory entries to disk (on Windows this is not possible, and nothing is done)."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -118,10 +125,10 @@ def sync(folder: Path) -> None:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[bool]:
-    """Hold a folder for this process until the block ends or the process does; yield False if another one holds it.
+    """Lock a folder for the block, and yield whether that succeeded: False if another process has locked it.
 
-    It is the folder itself that is locked (flock), so nothing is left behind by a kill, and a rename keeps the lock.
-    On Windows nothing is locked.
+    The folder itself is locked (flock), so that a kill leaves no lock behind and a rename keeps it. On Windows nothing
+    is locked.
     """
     if sys.platform == "win32":
         yield True
@@ -142,25 +149,23 @@ def lock(folder: Path) -> Iterator[bool]:
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses in the block into a sentence about `path`.
+    """Translate an OSError of the block into an error about `path`.
 
     Raises:
-        CheckpointError: it was not written.
+        CheckpointError: the path cannot be written.
     """
     try:
         yield
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be written: {error.strerror}; what was there before is unchanged"
-        ) from None
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}; earlier files are unchanged") from None
 
 
 @contextmanager
 def read_errors(path: Path) -> Iterator[None]:
-    """Turn what the system refuses in the block into a sentence about `path`.
+    """Translate an OSError of the block into an error about `path`.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the path cannot be read.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Checks of strings that come from outside."""
+"""Checks and notes of strings that are shared by data and runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def has_surrogate(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def truncation(total: int, max_length: int, what: str = "tokens") -> str:
-    """Return a note on a sequence of `total` tokens of which the first `max_length` are read; "" where all are."""
-    return f"truncated after the first {max_length:,} of {total:,} {what}" if total > max_length else ""
+def truncation(total: int, max_length: int, unit: str = "tokens") -> str:
+    """Return a note on a sequence of `total` tokens of which the first `max_length` are read; "" if all are."""
+    return f"truncated after the first {max_length:,} of {total:,} {unit}" if total > max_length else ""

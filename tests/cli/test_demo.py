@@ -26,7 +26,7 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "495 held out" in said.out
     assert "words held out" in said.out
     assert "…" not in said.out, "it fits a terminal of 80 columns"
-    for name in ("majority class", *demo.NAMES.values(), *demo.SPOKEN.values()):
+    for name in ("majority class", *demo.NAMES.values(), *demo.DECODERS.values()):
         assert name in said.out
     for text in (*demo.SENTENCES, *demo.WORDS):
         assert text in said.out
@@ -38,8 +38,8 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["demo", "--json"]) == 0, "a second time, over its own runs"
     said = capsys.readouterr()
-    assert set(json.loads(said.out)["runs"]) == {*demo.NAMES, *demo.SPOKEN}
-    assert set(json.loads(said.out)["words"]) == set(demo.SPOKEN)
+    assert set(json.loads(said.out)["runs"]) == {*demo.NAMES, *demo.DECODERS}
+    assert set(json.loads(said.out)["words"]) == set(demo.DECODERS)
     assert said.err == ""
 
 

@@ -270,7 +270,7 @@ def test_what_is_no_run_is_refused(make: Callable[[Path], object], message: str,
 
 def test_nothing_is_written_over_unasked(folder: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(ConfigError, match="is there already: choose another --out, or --overwrite it"):
+    with pytest.raises(ConfigError, match="exists already: choose another --out, or --overwrite it"):
         trained("lstm").save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert api.load(trained("lstm").save(folder, overwrite=True).path).config.model.name == "lstm"
@@ -298,7 +298,7 @@ def test_a_disk_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match="cannot be written: No space left on device; what was there before"):
+    with pytest.raises(CheckpointError, match="cannot be written: No space left on device; earlier files"):
         trained("lstm").save(folder, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["run"]
@@ -309,7 +309,7 @@ def test_a_disk_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
 def test_the_current_folder_may_be_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert api.load(".").labels == ("neg", "pos")
-    with pytest.raises(ConfigError, match=r"\. is there already"):
+    with pytest.raises(ConfigError, match=r"\. exists already"):
         trained().save(".")
 
 

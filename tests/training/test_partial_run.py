@@ -186,7 +186,9 @@ def test_the_message_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
         f"  resume:  unrolled train --resume {tmp_path}/run",
         f"  or end:  unrolled train --resume {tmp_path}/run --finish   (a run with the best model so far of update 3)",
     ]
-    with pytest.raises(CheckpointError, match="run is not finished: its training stands in .*run.partial. Go on with"):
+    with pytest.raises(
+        CheckpointError, match="run is not finished: its training is saved in .*run.partial. Resume it with"
+    ):
         api.load(tmp_path / "run")
     with pytest.raises(CheckpointError, match="run.partial is not finished"):
         api.load(tmp_path / "run.partial")
@@ -308,7 +310,9 @@ def test_a_folder_that_another_run_is_writing_is_refused(tmp_path: Path, monkeyp
                 api.train(pairs(), out=folder, overwrite=overwrite, **SMALL)
         with pytest.raises(ConfigError, match="another process is training"):
             api.resume(folder)
-    with pytest.raises(ConfigError, match="is a training that was interrupted: go on with `unrolled train --resume"):
+    with pytest.raises(
+        ConfigError, match="is a training that was interrupted: resume it with `unrolled train --resume"
+    ):
         api.train(pairs(), out=folder, **SMALL)
     assert api.train(pairs(), out=folder, overwrite=True, **SMALL).path == folder
     assert not (tmp_path / "run.partial").exists()
@@ -318,7 +322,7 @@ def test_the_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "run.partial").mkdir()
     (tmp_path / "run.partial" / "thesis.txt").write_text("years of work")
     for overwrite in (False, True):
-        with pytest.raises(ConfigError, match="is in the way, and is no training of unrolled"):
+        with pytest.raises(ConfigError, match="exists and is no training of unrolled"):
             api.train(pairs(), out=tmp_path / "run", overwrite=overwrite, **SMALL)
     assert (tmp_path / "run.partial" / "thesis.txt").read_text() == "years of work"
 
@@ -346,7 +350,7 @@ def test_an_error_before_the_first_checkpoint_leaves_nothing(tmp_path: Path) -> 
 
 
 def test_a_name_of_trainings_under_way_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="has the name of a training under way: choose another --out"):
+    with pytest.raises(ConfigError, match="has the ending of partial runs: choose another --out"):
         api.train(pairs(), out=tmp_path / "run.partial", **SMALL)
     assert not any(tmp_path.iterdir())
 

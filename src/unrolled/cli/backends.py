@@ -1,4 +1,4 @@
-"""`unrolled backends`: what computes here."""
+"""`unrolled backends`: the backends of this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 
 def command(*, json: Json = False) -> None:
-    """Say what computes here: each backend, what it needs, the cells it runs, and what auto takes.
+    """Print the backends of this machine: their conditions, the cells they run, and the choices of auto.
 
     Parameters
     ----------
@@ -17,14 +17,14 @@ def command(*, json: Json = False) -> None:
     """
     from unrolled import api
 
-    found = api.backends()
+    report = api.backends()
     if json:
-        print_json(found)
+        print_json(report)
         return
-    machine = found["machine"]
-    print(f"{machine['processor']}, {machine['threads']} threads, {machine['capability']}; device {found['device']}\n")
-    for name, backend in found["backends"].items():
+    machine = report["machine"]
+    print(f"{machine['processor']}, {machine['threads']} threads, {machine['capability']}; device {report['device']}\n")
+    for name, backend in report["backends"].items():
         print(f"{name:<10} runs {', '.join(backend['cells']) or 'nothing here'}")
         for condition in backend["needs"]:
             print(f"           {'has' if condition['holds'] else 'lacks'} {condition['needs']}")
-    print("\nauto takes " + ", ".join(f"{backend} for {cell}" for cell, backend in found["auto"].items()))
+    print("\nauto uses " + ", ".join(f"{backend} for {cell}" for cell, backend in report["auto"].items()))

@@ -10,14 +10,14 @@ __all__ = ["command"]
 
 
 def command(*, config: ConfigFile = None, json: Json = False, settings: Settings = None) -> None:
-    """Print every setting, filled in, as TOML that "unrolled train --config" reads.
+    """Print every setting with its value, as TOML for "unrolled train --config".
 
     unrolled config --model lstm --hidden-size 256 > lstm.toml
 
     Parameters
     ----------
     config
-        TOML file to start from; flags go before it.
+        TOML file to start from; flags override it.
     json
         Print JSON.
     """

@@ -1,7 +1,7 @@
-"""`unrolled demo`: the main jobs in three minutes.
+"""`unrolled demo`: two tasks in three minutes.
 
-A GRU and its baselines on film sentences, one table, three answers; then letters to phonemes through one fixed vector and
-with attention, one table, a few words pronounced by both.
+A GRU and its baselines on film sentences, with a table and three answers; then letters to phonemes, by a model with one
+fixed vector and by one with attention, with a table and a few words pronounced by both.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ RECIPES: dict[str, dict[str, Any]] = {  # the best of `python benchmarks/films.p
 NAMES = {"feedforward": "bag of words", "elman": "elman", "gru": "gru"}  # the models that the demo trains on films
 SAME: dict[str, Any] = {"task": "translate", "time_limit": "45s", "embedding_size": 96}
 PRONOUNCING = {"encoder_decoder": {**SAME, "hidden_size": 208}, "attention": {**SAME, "hidden_size": 160}}
-"""What the demo trains on letters: the same time and about as many parameters for both."""
-SPOKEN = {"encoder_decoder": "fixed vector", "attention": "attention"}
+"""The models that the demo trains on letters, with equal times and about equal numbers of parameters."""
+DECODERS = {"encoder_decoder": "fixed vector", "attention": "attention"}
 SENTENCES = (
     "A warm, funny and wonderfully acted film.",
     "The plot is thin and the jokes fall flat.",
     "It is not the masterpiece we were promised, but I was never bored.",
 )
 WORDS = ("perceptron", "backpropagation", "bahdanau", "schmidhuber")
-"""To pronounce: the dictionary has none of them."""
+"""Words to pronounce, none of which is in the dictionary."""
 
 
 def command(*, json: Json = False) -> None:
-    """Train a GRU on film sentences and its baselines; then letters to phonemes, by a fixed vector and with attention.
+    """Train a GRU and its baselines on film sentences; then letters to phonemes, by two decoders.
 
     Parameters
     ----------
@@ -58,25 +58,25 @@ def command(*, json: Json = False) -> None:
         console = _console()
         console.print(_films(films))
         for answer in answers:
-            _say(console, f"{answer.label:>9} {answer.probability:.0%}  {answer.text}")
-    letters = {name: _trained(LETTERS, name, PRONOUNCING[name], SPOKEN[name], quiet=json) for name in SPOKEN}
+            _print(console, f"{answer.label:>9} {answer.probability:.0%}  {answer.text}")
+    letters = {name: _trained(LETTERS, name, PRONOUNCING[name], DECODERS[name], quiet=json) for name in DECODERS}
     spoken = {name: run.decode(list(WORDS)) for name, run in letters.items()}
     if json:
-        found = {name: run.record for name, run in {**films, **letters}.items()}
-        said = [answer.to_dict() for answer in answers]
-        print_json({"runs": found, "answers": said, "words": {r: [w.to_dict() for w in spoken[r]] for r in spoken}})
+        records = {name: run.record for name, run in {**films, **letters}.items()}
+        words = {name: [word.to_dict() for word in spoken[name]] for name in spoken}
+        print_json({"runs": records, "answers": [answer.to_dict() for answer in answers], "words": words})
         return
     console.print(_letters(letters))
     for number, word in enumerate(WORDS):
-        _say(console, f"\n{word}")
-        for model, shown in SPOKEN.items():
-            _say(console, f"{shown:>14}  {spoken[model][number].text}")
-    _say(console, f"\nAsk them yourself:  {decode_command(films['gru'].path, films['gru'].ASK)}")
-    _say(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
+        _print(console, f"\n{word}")
+        for model, shown in DECODERS.items():
+            _print(console, f"{shown:>14}  {spoken[model][number].text}")
+    _print(console, f"\nAsk them yourself:  {decode_command(films['gru'].path, films['gru'].ASK)}")
+    _print(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
 
 
 def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:
-    """A run, in the folder runs/demo-ROW."""
+    """Return a run, trained in the folder runs/demo-MODEL."""
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
@@ -93,12 +93,12 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _say(console: Console, line: str) -> None:
+def _print(console: Console, line: str) -> None:
     console.print(line, markup=False, soft_wrap=True)
 
 
 def _films(runs: dict[str, Run]) -> Table:
-    """Held-out accuracy and what it cost, the majority class first."""
+    """Return the table of accuracy on the test split, size and time, the majority class first."""
     first = next(iter(runs.values())).test
     table = _table(f"Film sentences, {first.n:,} held out", "accuracy", "95 % interval", "macro-F1")
     table.add_row("majority class", f"{first.majority_accuracy:.1%}")
@@ -111,14 +111,14 @@ def _films(runs: dict[str, Run]) -> Table:
 
 
 def _letters(runs: dict[str, Run]) -> Table:
-    """Held-out error rates and what they cost."""
+    """Return the table of error rates on the test split, size and time."""
     first = next(iter(runs.values())).test
     table = _table(f"\nLetters to phonemes, errors on {first.n:,} words held out", "words", "95 % interval", "phonemes")
     for name, run in runs.items():
         result = run.test
         low, high = result.exact_match_interval
         shown = f"{1 - result.exact_match:.1%}", f"{1 - high:.0%} to {1 - low:.0%}", f"{result.word_edit_rate:.1%}"
-        table.add_row(SPOKEN[name], *shown, *_cost(run))
+        table.add_row(DECODERS[name], *shown, *_cost(run))
     return table
 
 
@@ -133,7 +133,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _cost(run: Run) -> tuple[str, str, str]:
-    """Parameters, seconds, tokens a second."""
+    """Return parameters, seconds and tokens a second, for a table."""
     training = run.record["training"]
     seconds, speed = training["total_seconds"], training["tokens_per_second"]
     return f"{run.record['parameters']:,}", f"{seconds:.1f}", f"{speed:,.0f}"

@@ -1,4 +1,4 @@
-"""`unrolled`: the entry point. Exit codes: 0; 2 bad input or config; 1 our fault; 130 and 143 after an interrupt."""
+"""The entry point of `unrolled`. Exit codes: 0; 1 a bug of ours; 2 bad input or settings; 130 and 143 interrupted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
 
 app = App(
     name="unrolled",
-    help="From the feedforward network to the Transformer: train on your own data, compare, ask, look inside.",
+    help="Sequence models from the feedforward network to the Transformer: train, evaluate, decode, explain.",
     version=__version__,
     version_flags=["--version"],
     default_parameter=None,
@@ -40,20 +40,20 @@ app = App(
 for order, (verb, command) in enumerate(VERBS.items()):
     app.command(command, name=verb, sort_key=order)
 app.register_install_completion_command(
-    add_to_startup=False, help="Write the shell's completion script where the shell looks for it; nothing else."
+    add_to_startup=False, help="Install the completion script of your shell; change nothing else."
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a terminal without a character shows its escape
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; what is refused is said in one message on standard error."""
+    """Run one command and return its exit code; an error is one message on standard error."""
     try:
         code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -67,10 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
         return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-    except (
-        BrokenPipeError,
-        SystemExit,
-    ):  # the reader of our pipe has gone; rich leaves by the second
+    except (BrokenPipeError, SystemExit):  # the reader of our pipe has closed it; rich raises the second
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

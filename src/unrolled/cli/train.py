@@ -1,4 +1,4 @@
-"""`unrolled train`: from a file to a network that answers."""
+"""`unrolled train`: train a model on a file, evaluate it and save it as a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     settings: Settings = None,
 ) -> int:
-    """Train a network on your data, evaluate it on the held-out split, and keep it in a run folder.
+    """Train a model on your data, evaluate it on the test split, and save it in a run folder.
 
     unrolled train sample:films
 
@@ -54,30 +54,32 @@ def command(
         .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion, sample:tags,
         sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face Hub.
     out
-        Folder of the run; default: the first free runs/DATA-ROW-N.
+        Folder of the run; default: the first free runs/DATA-MODEL-N.
     overwrite
-        Replace the run in --out, once the new one is whole.
+        Replace the run in --out, once the new one is complete.
     start
-        Begin with the weights, the tokeniser and the settings of this run; what is given goes before them.
+        Begin with the weights, the tokeniser and the settings of this run; flags override its settings.
     resume
-        Go on with the training of this run, which was interrupted; its settings and data are those it began with.
+        Resume the interrupted training of this run, with the settings and data it began with.
     finish
-        With --resume: end after one more update, and keep the best network so far.
+        With --resume: end after one more update, and save the best model so far.
     config
-        TOML file with settings (see "unrolled config"); flags go before it.
+        TOML file with settings (see "unrolled config"); flags override it.
     json
         Print the result as JSON.
     quiet
-        No progress.
+        Print no progress.
     """
     if resume is None:
         if data is None:
-            raise ConfigError("give the data to train on, as in `unrolled train reviews.csv`, or --resume RUN")
+            raise ConfigError("no data: give a file, as in `unrolled train reviews.csv`, or --resume RUN")
         if finish:
-            raise ConfigError("--finish ends a training that was interrupted: give it with --resume RUN")
+            raise ConfigError("--finish ends an interrupted training: use it with --resume RUN")
     elif out is not None or overwrite or start is not None:
-        raise ConfigError("a training that is resumed has its folder and weights: leave --out, --overwrite, --from out")
-    resolve(settings, config)  # what is wrong is said before torch is loaded
+        raise ConfigError(
+            "--resume continues in its own folder, with its own weights: remove --out, --overwrite and --from"
+        )
+    resolve(settings, config)  # wrong settings are refused before torch is loaded
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
 
@@ -93,7 +95,7 @@ def command(
     if json:
         print_json({"run": str(run.path), **run.record})
     else:
-        print(run.test.text() if run.test else "The data had no test split, so nothing was evaluated.")
+        print(run.test.text() if run.test else "No evaluation: the data have no test split.")
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
         print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.ASK)}")

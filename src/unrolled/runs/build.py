@@ -1,4 +1,4 @@
-"""Building a model by the name of its architecture, with fresh weights."""
+"""Construction of a model by the name of its architecture."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["build"]
 
 
 def build(name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, answer: Answer = "once") -> Model:
-    """Build the model of an architecture, with fresh weights from torch's generator.
+    """Return the model of an architecture, with initial weights from torch's generator.
 
     Args:
         name: of the architecture, as in `lineage.LINEAGE`.
         inputs, num_outputs, config, answer: see `unrolled.models.Model`.
 
     Raises:
-        ConfigError: the name is unknown, or the model does not use an option that was set.
+        ConfigError: the name is unknown, or an option is set that the model does not use.
     """
     architecture = lineage.architecture(name)
     module, _, kind = architecture.path.partition(":")

@@ -1,4 +1,4 @@
-"""The model card: what a stranger who finds the folder wants to know, from the run's own record."""
+"""The model card: a README.md for readers who know only the folder, made from the run's record."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def model_card(
     """Return the README.md of a run's folder.
 
     Args:
-        config, record: the run's.
-        pipeline: the task as the Hugging Face hub calls it.
-        answers: what the model answers with, in a sentence.
-        ask: the command that asks it.
-        data: how much there was of each part.
-        result: how good it is, in a sentence; "" if it was not evaluated.
+        config, record: of the run.
+        pipeline: the name of the task on the Hugging Face Hub.
+        answers: a sentence on the answers of the model.
+        ask: a command that gets an answer.
+        data: the size of each split.
+        result: a sentence on the result on the test split; "" if there is none.
     """
-    row = lineage.architecture(config.model.name)
+    architecture = lineage.architecture(config.model.name)
     training, machine = record["training"], record["machine"]
     lines = [
         "---",
@@ -35,7 +35,8 @@ def model_card(
         "",
         f"# {record['data']['name']}: {config.task} with {config.model.name}",
         "",
-        f"A network of the row *{row.name}* ({row.source}): {row.adds}. {record['parameters']:,} parameters.",
+        f"Model *{architecture.name}* ({architecture.source}): {architecture.adds}. "
+        f"{record['parameters']:,} parameters.",
         answers,
         "",
         "```",
@@ -45,11 +46,11 @@ def model_card(
         "## Data",
         f"{record['data']['source']} ({record['data']['how']}); {data}",
         "",
-        "## How good it is",
+        "## Result",
         result or "Not evaluated: the data had no test split.",
         "",
-        "## How it was made",
-        f"{training['updates']:,} updates, best at {training['best_update']:,} ({training['stopped']}); "
+        "## Training",
+        f"{training['updates']:,} updates ({training['stopped']}), best model: update {training['best_update']:,}; "
         f"seed {config.training.seed}; backend {record['backend']}; {training['tokens_per_second']:,.0f} tokens/s "
         f"on {machine['processor']}, {machine['threads']} threads; {record['date']}. "
         "Every setting and version is in `run.json`.",
@@ -59,5 +60,5 @@ def model_card(
 
 
 def code(label: str) -> str:
-    """A label as code, whatever is in it."""
+    """Return a label in backticks, shortened to 40 characters, without backticks of its own."""
     return f"`{excerpt(label, 40).replace('`', '’')}`"

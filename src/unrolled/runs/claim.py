@@ -1,4 +1,4 @@
-"""Claiming the folder of a new run: refuse one that exists, find the next free name, hold it while it is written."""
+"""The folder of a new run: refuse an existing one, find the next free name, lock it while it is written."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from unrolled import atomic
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["held", "next_run", "refuse_existing", "refuse_resumable"]
+__all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
+
+PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
 
 
-def next_run(parent: Path, data: str, row: str) -> Path:
-    """Return the first of `parent/<data>-<row>-1`, `-2`, … that nobody has, and claim it.
+def next_run(parent: Path, data: str, model: str) -> Path:
+    """Return the first free one of `parent/<data>-<model>-1`, `-2`, … and make the folder of its training.
+
+    Args:
+        parent: the folder of runs. data, model: the names of the data and the model.
 
     Raises:
         CheckpointError: nothing can be written there.
     """
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{row}"
+    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{model}"
     with atomic.write_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(1):
@@ -30,41 +35,46 @@ def next_run(parent: Path, data: str, row: str) -> Path:
             continue
         try:
             of_training(run).mkdir()
-        except FileExistsError:  # somebody was quicker
+        except FileExistsError:  # of another process
             continue
         except OSError as error:
             raise CheckpointError(f"{run} cannot be written: {error.strerror}; choose another folder") from None
         return run
-    raise AssertionError("there is always a next number")
+    raise AssertionError("unreachable: itertools.count does not end")
 
 
 def refuse_existing(run: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is there, unless it is a run (or empty) and may be overwritten, or that is being written.
+    """Refuse the folder of a new run if it exists, unless it is a run (or empty) and may be overwritten.
+
+    The folder of its training is refused too, if it can be resumed or another process is writing it.
 
     Raises:
-        ConfigError: says what to do.
+        ConfigError: the folder is refused; says what to do.
     """
     if of_training(run) == run:
-        raise ConfigError(f"{run} has the name of a training under way: choose another --out")
+        raise ConfigError(f"{run} has the ending of partial runs: choose another --out")
     if run.exists():
         if not run.is_dir():
             raise ConfigError(f"{run} is a file: choose another --out")
         if not overwrite:
-            raise ConfigError(f"{run} is there already: choose another --out, or --overwrite it")
+            raise ConfigError(f"{run} exists already: choose another --out, or --overwrite it")
         if any(run.iterdir()) and not is_run(run):
             raise ConfigError(f"{run} is not a run of unrolled, so it is not overwritten: choose another --out")
     folder = of_training(run)
     if folder.exists():
-        with held(folder, run):
+        with locked(folder, run):
             refuse_resumable(folder, run, overwrite=overwrite)
 
 
 @contextmanager
-def held(folder: Path, run: Path) -> Iterator[None]:
-    """Hold the folder of a training for this process.
+def locked(folder: Path, run: Path) -> Iterator[None]:
+    """Lock the folder of a training for this process.
+
+    Args:
+        folder: of the training. run: of the finished run, for the message.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process has locked it.
     """
     with atomic.lock(folder) as ours:
         if not ours:
@@ -75,20 +85,17 @@ def held(folder: Path, run: Path) -> Iterator[None]:
 def refuse_resumable(folder: Path, run: Path, *, overwrite: bool) -> None:
     """Refuse the folder of a training that can be resumed, unless it may be overwritten.
 
+    Args:
+        folder: of the training. run: of the finished run. overwrite: whether it may be overwritten.
+
     Raises:
-        ConfigError: it can be resumed, or is no training of ours.
+        ConfigError: the training can be resumed, or the folder is not one of unrolled.
     """
-    strange = {path.name for path in folder.iterdir()} - {
-        "plan",
-        "checkpoints",
-        "metrics.jsonl",
-        "snapshots",
-        "tensorboard",
-    }
-    if any(not name.startswith(".") for name in strange) and not is_run(folder):
-        raise ConfigError(f"{folder} is in the way, and is no training of unrolled: choose another --out")
+    unknown = {path.name for path in folder.iterdir()} - PARTIAL
+    if any(not name.startswith(".") for name in unknown) and not is_run(folder):
+        raise ConfigError(f"{folder} exists and is no training of unrolled: choose another --out")
     if (folder / "plan").exists() and not overwrite:
         raise ConfigError(
-            f"{folder} is a training that was interrupted: go on with `unrolled train --resume {run}`, "
+            f"{folder} is a training that was interrupted: resume it with `unrolled train --resume {run}`, "
             "choose another --out, or --overwrite it"
         )

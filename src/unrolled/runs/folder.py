@@ -1,13 +1,14 @@
-"""The folder of a finished run: what is in it, read without pickle and without executing anything.
+"""The folder of a finished run, read without pickle and without executing anything.
 
-config.json          rebuilds the model: format_version, task, row, inputs, labels, special ids, options
+config.json          the manifest, which rebuilds the model: format_version, task, inputs, labels, special ids, model
 model.safetensors    its weights
-tokenizer.json       its tokeniser, as the `tokenizers` library reads it; of pairs tokenizers.json, one for each side or
-                     for both; of images pixels.json, how they are read
+tokenizer.json       its tokeniser, in the format of the `tokenizers` library; for pairs tokenizers.json, with one for
+                     each side or for both; for images pixels.json, with the order and scale of the pixels
 metrics.jsonl        one line an event of the training
-run.json             resolved settings, seed, versions, backend, machine, data, how training ended, result
+run.json             resolved settings, seed, versions, backend, machine, data, the end of the training, result
 README.md            the model card
-SHA256SUMS           of all of them, as `sha256sum --check` reads it: a damaged file is never loaded
+SHA256SUMS           their hashes, in the format of `sha256sum --check`: a damaged file is never loaded
+snapshots/           weights during the training in float16, of a training with --keep snapshots
 """
 
 from __future__ import annotations
@@ -50,36 +51,36 @@ __all__ = [
 
 FORMAT_VERSION = 3
 SNAPSHOTS = ("snapshots/update-*.safetensors", "probes/update-*.safetensors")  # the second: format version 2
-NEEDED = ("config.json", "model.safetensors", "run.json")  # and the preprocessor
+NEEDED = ("config.json", "model.safetensors", "run.json")  # next to the preprocessor's file
 M = TypeVar("M", bound=BaseModel)
 
 
 class SavedIds(BaseModel):
-    """What config.json says of a model that reads ids."""
+    """Inputs in config.json, of a model that reads ids."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     vocabulary_size: int
 
     def inputs(self) -> Inputs:
-        """As a model takes it."""
+        """Return the argument of the model."""
         return Ids(self.vocabulary_size)
 
 
 class SavedFeatures(BaseModel):
-    """What config.json says of a model that reads vectors."""
+    """Inputs in config.json, of a model that reads vectors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     size: int
 
     def inputs(self) -> Inputs:
-        """As a model takes it."""
+        """Return the argument of the model."""
         return Features(self.size)
 
 
 class SavedPairs(BaseModel):
-    """What config.json says of a model that reads a source and a target."""
+    """Inputs in config.json, of a model that reads a source and a target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -88,7 +89,7 @@ class SavedPairs(BaseModel):
     shared: bool
 
     def inputs(self) -> Inputs:
-        """As a model takes it."""
+        """Return the argument of the model."""
         return Pairs(**self.model_dump())
 
 
@@ -96,13 +97,13 @@ SavedInputs: TypeAlias = SavedIds | SavedFeatures | SavedPairs
 
 
 def saved_inputs(inputs: Inputs) -> SavedInputs:
-    """Return a model's inputs as config.json keeps them."""
+    """Return a model's inputs in the schema of config.json."""
     kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
     return kinds[type(inputs)](**inputs._asdict())
 
 
 class Manifest(BaseModel):
-    """What config.json holds: all that is needed to rebuild the model, but for its weights."""
+    """The content of config.json: all that rebuilds the model, except for its weights."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -126,19 +127,25 @@ class _Data(BaseModel):
 
 
 class _Record(BaseModel):
-    """What run.json must hold, beside whatever else it says."""
+    """The required entries of run.json, which has others too."""
 
     config: Config
     data: _Data
 
 
 class Files(NamedTuple):
-    """What a run folder holds, read and verified."""
+    """The content of a run folder, read and verified.
+
+    Args:
+        manifest: of config.json. weights: by name.
+        preprocessor: the name of the preprocessor's file. text: its content.
+        config, record: the settings and the whole of run.json.
+    """
 
     manifest: Manifest
     weights: dict[str, Tensor]
     preprocessor: str
-    text: str  # of that file
+    text: str
     config: Config
     record: dict[str, Any]
 
@@ -152,7 +159,7 @@ def pack(
     record: Mapping[str, Any],
     card: str,
 ) -> dict[str, bytes]:
-    """Return every file of a run but the sums, by name."""
+    """Return the files of a run by name, all but SHA256SUMS."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     return {
         "README.md": card.encode(),
@@ -170,19 +177,19 @@ def read(folder: Path) -> Files:
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, not ours, or of a newer format.
     """
-    if (unfinished := of_training(folder)).is_dir() and not (folder / atomic.SUMS).is_file():
+    if (partial := of_training(folder)).is_dir() and not (folder / atomic.SUMS).is_file():
         raise CheckpointError(
-            f"{folder} is not finished: its training stands in {unfinished}. Go on with "
+            f"{folder} is not finished: its training is saved in {partial}. Resume it with "
             f"`unrolled train --resume {folder}`"
         )
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise CheckpointError(f"{folder} {what}: give the folder of a finished run (see `unrolled train --help`)")
+        problem = "is a file" if folder.exists() else "does not exist"
+        raise CheckpointError(f"{folder} {problem}: give the folder of a finished run (see `unrolled train --help`)")
     preprocessor = preprocessor_file(folder)
     missing = [name for name in (*NEEDED, preprocessor, atomic.SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{folder} is not a finished run: {', '.join(missing)} is missing; train again, or copy it"
+            f"{folder} is not a finished run: {', '.join(missing)} is missing; copy it again, or train again"
         )
     with atomic.read_errors(folder / "config.json"):
         refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
@@ -200,7 +207,7 @@ def read(folder: Path) -> Files:
 
 
 def read_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
-    """Return the weights that were saved during the training of a run, by their update, in order; float16.
+    """Return the weights that were saved during the training of a run, in float16, by update in ascending order.
 
     Raises:
         CheckpointError: a file of them is damaged.
@@ -212,7 +219,7 @@ def read_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return the files as this version writes them; `older.py` knows the earlier ones."""
+    """Return the files in the present format; see `older` for the earlier ones."""
     manifest, record = (_object(folder / name, files[name]) for name in ("config.json", "run.json"))
     if manifest["format_version"] == FORMAT_VERSION:
         return files
@@ -221,15 +228,18 @@ def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def preprocessor_file(folder: Path) -> str:
-    """Return the file of a folder that holds a preprocessor; the first there may be, where there is none."""
+    """Return the name of the preprocessor's file in a folder; the first possible name if there is none."""
     return next((name for name in FILES if (folder / name).is_file()), next(iter(FILES)))
 
 
 def refuse_newer(path: Path, data: bytes, newest: int) -> int:
-    """Return the format version of a file, which is read before anything else: a newer format may differ in all of it.
+    """Return the format version of a JSON file, which is read first since the rest of a newer format is unknown.
+
+    Args:
+        path: for the message. data: the bytes of the file. newest: the newest version that can be read.
 
     Raises:
-        CheckpointError: it is above `newest`, or there is none.
+        CheckpointError: the version is above `newest`, or there is none.
     """
     version = _object(path, data).get("format_version")
     if not isinstance(version, int):
@@ -252,10 +262,13 @@ def _object(path: Path, data: bytes) -> dict[str, Any]:
 
 
 def valid(schema: type[M], path: Path, data: bytes) -> M:
-    """Read JSON as a schema has it.
+    """Return JSON as an instance of a schema.
+
+    Args:
+        schema: the pydantic class. path: for the message. data: the bytes of the file.
 
     Raises:
-        CheckpointError: it is not so; the message names the file.
+        CheckpointError: the file does not fit the schema; names the file and the entries.
     """
     try:
         return schema.model_validate_json(data)
@@ -264,7 +277,7 @@ def valid(schema: type[M], path: Path, data: bytes) -> M:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run of ours, whole or not."""
+    """Return whether a folder holds a run of unrolled, complete or not."""
     try:
         return _object(folder / "config.json", (folder / "config.json").read_bytes()).get("library") == "unrolled"
     except (CheckpointError, OSError):
@@ -272,11 +285,11 @@ def is_run(folder: Path) -> bool:
 
 
 def of_training(folder: Path) -> Path:
-    """Return where the training of a run stands until it is finished."""
+    """Return the folder of a run's training, `<run>.partial`; a folder of that name is returned as it is."""
     folder = folder if folder.name not in ("", "..") else folder.resolve()
     return folder.with_name(f"{folder.name.removesuffix('.partial')}.partial")
 
 
 def to_json(value: Mapping[str, Any], *, indent: int | None = 2) -> bytes:
-    """Return strict JSON and a line end, in UTF-8."""
+    """Return strict JSON in UTF-8, with a line end."""
     return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -22,7 +22,10 @@ __all__ = ["load"]
 def load(path: str | Path, *, device: str = "auto") -> Run:
     """Load a run from its folder. Nothing in it is executed, and no pickle is read.
 
-    It computes with the best backend of this machine, whichever it was trained with.
+    The run computes with the best backend of this machine, independent of its training.
+
+    Args:
+        path: the folder. device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format.
@@ -31,7 +34,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     folder = Path(path)
     manifest, weights, file, text, config, record = read(folder)
     try:
-        with torch.device("meta"):  # without memory: the model takes the tensors of the file, or does not fit
+        with torch.device("meta"):  # no memory: the tensors of the file are assigned
             inputs = manifest.inputs.inputs()
             kind = _kind(manifest.task, images=isinstance(inputs, Features))
             outputs = num_outputs_of(inputs, manifest.labels)
@@ -57,9 +60,9 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
 
 
 def _kind(name: str, *, images: bool) -> type[Any]:
-    """The class of a task's runs; it depends on whether the inputs are images."""
+    """Return the class of a task's runs, which is another one for images."""
     task = lineage.task(name)
     path = task.images[1] if images and task.images else task.run
     module, _, kind = path.partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), kind)
-    return found
+    run: type[Any] = getattr(importlib.import_module(module), kind)
+    return run

@@ -1,7 +1,8 @@
-"""Runs of earlier format versions, as the present one writes them.
+"""Conversion of runs of earlier format versions into the present one.
 
-1  a window that was not set was 16; since version 2 it is None
-2  a block's mixer was `attention`; the model's name was `row`, splits were `parts`, fractions `share`, and some settings had other names
+1  an unset window was 16; since version 2 it is None
+2  the model's name was `row`, splits were `parts`, fractions were `share`, a block's mixer was `attention`, and some
+   settings had other names
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from torch import Tensor
 
 __all__ = ["current", "current_weights"]
 
-SETTINGS = {  # by section: the old name and the new one
+SETTINGS = {  # by section: {old name: new name}
     "data": {"valid_share": "valid_fraction", "test_share": "test_fraction", "cut": "truncate"},
 }
 RESULT = {"cut": "truncated"}
 
 
 def current(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return config.json and run.json of an older version in the present one. What is no mapping is left as it is."""
+    """Return config.json and run.json of an older version in the present one.
+
+    A section that is no mapping is not changed: the schemas refuse it later.
+    """
     manifest, record = dict(manifest), dict(record)
     if manifest["format_version"] < 2:
         for values in (manifest, _section(record, "config")):
@@ -61,8 +65,8 @@ def _unset_window(values: Mapping[str, Any]) -> None:
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
+    section = values.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What turns data into a model's inputs, and is manifest with every run: tokenisers for texts, an order for pixels."""
+"""Preprocessors, which turn data into a model's inputs and are saved with every run: tokenisers, pixels of images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["FILES", "Preprocessor", "inputs_of", "num_outputs_of"]
 
 Preprocessor: TypeAlias = Tokenizer | Pixels | PairTokenizers
 FILES: dict[str, type[Preprocessor]] = {kind.FILE: kind for kind in (Tokenizer, Pixels, PairTokenizers)}
-"""The file that each is manifest in."""
+"""The preprocessors by the name of their file in a run's folder."""
 
 
 def inputs_of(preprocessor: Preprocessor) -> Inputs:
-    """Return what the model reads."""
+    """Return the inputs of the model for a preprocessor."""
     if isinstance(preprocessor, Tokenizer):
         return Ids(preprocessor.vocabulary_size)
     if isinstance(preprocessor, PairTokenizers):
@@ -28,5 +28,5 @@ def inputs_of(preprocessor: Preprocessor) -> Inputs:
 
 
 def num_outputs_of(inputs: Inputs, labels: Collection[str]) -> int:
-    """Return V of a model's logits: a number for each label or, where there are none, for each token it reads."""
+    """Return the size V of a model's logits: the number of labels or, if there are none, of tokens."""
     return len(labels) or (inputs.size if isinstance(inputs, Features) else inputs.vocabulary_size)

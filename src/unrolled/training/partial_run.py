@@ -30,7 +30,7 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
-from unrolled.runs.claim import held, refuse_existing, refuse_resumable
+from unrolled.runs.claim import locked, refuse_existing, refuse_resumable
 from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json, valid
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.training import checkpoint
@@ -255,7 +255,7 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
     folder = partial.folder
     with atomic.write_errors(run):
         folder.mkdir(parents=True, exist_ok=True)
-    with held(folder, run):
+    with locked(folder, run):
         refuse_resumable(folder, run, overwrite=overwrite)
         for path in folder.iterdir():
             path.unlink() if path.is_file() else shutil.rmtree(path)
@@ -285,7 +285,7 @@ def resume_partial(run: Path) -> Iterator[PartialRun]:
                 f"{run} is finished: there is nothing to resume. To continue from its weights: --from {run}"
             )
         raise ConfigError(f"there is no training to resume: {folder} does not exist")
-    with held(folder, run):
+    with locked(folder, run):
         if not (folder / "plan").is_dir():
             raise ConfigError(
                 f"{folder} was interrupted before its training began: there is nothing to resume; train again"
