@@ -20,9 +20,9 @@ from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
 from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
 from unrolled.decoding.sampling import GREEDY, Sampling
-from unrolled.decoding.search import Beam, search, strategy
+from unrolled.decoding.search import Beam, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
-from unrolled.decoding.translation import Translation, most_tokens, stream, translate
+from unrolled.decoding.translation import Translation, max_lengths, stream, translate
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
@@ -76,7 +76,7 @@ class TranslationRun(Run):
             self.tokenizers.target,
             texts,
             ids,
-            strategy(chosen),
+            strategy_of(chosen),
             prefix=chosen.prefix,
             min_length=chosen.min_length,
             max_length=chosen.length,
@@ -156,7 +156,7 @@ class TranslationRun(Run):
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.encode(source.to(device))
-        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
+        longest = max_lengths(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
         ((best, *_),) = search(self.model, [[]], GREEDY, state=state, max_length=longest)
         return written(self.tokenizers.target, best.tokens), best.ended == "eos"
 
@@ -240,7 +240,7 @@ class TranslationRun(Run):
             )
         else:
             part = own_test(self, lambda given: encoded(split_pairs(given, settings).test))
-        return self.result(part, pairs, strategy(chosen))
+        return self.result(part, pairs, strategy_of(chosen))
 
     def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling = GREEDY) -> TranslationResult:
         """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
