@@ -112,13 +112,13 @@ def test_the_weights_of_training(tmp_path: Path, runs: Path, capsys: pytest.Capt
         (["films", "the film", "--max-length", "0"], "max_length must be at least 1: got 0"),
         (["films", "the film", "--save", "t", "--beside", "elman"], "--save keeps one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
-        (["text", "ÿ"], "what the run has never seen"),
+        (["text", "ÿ"], "tokens that the run does not know"),
         (["films", "the film", "--unit", "3"], "--unit is about one picture: say which with --picture"),
         (["films", "the film", "--picture", "cel"], 'there is no picture "cel" (did you mean "cell"?)'),
         (["films", "the film", "--picture", "attention"], 'picture "attention"'),
         (["films", "the film", "--picture", "cell", "--unit", "99"], "99"),
         (["films", "the film", "--export", "no/where.html"], "no/where.html cannot be written"),
-        (["pairs", "abc", "--target", "ÿ"], "never seen"),
+        (["pairs", "abc", "--target", "ÿ"], "the target contains a token that the run does not know"),
     ],
 )
 def test_what_is_refused(

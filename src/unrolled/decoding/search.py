@@ -1,7 +1,7 @@
 """Beam search, greedy decoding and sampling of whole sequences, over any model that answers step by step.
 
-    ln p(y) = Σ_t ln p(y_t | y_1 … y_{t−1})                     y: the tokens, with <eos> where the sequence ended itself
-    score(y) = ln p(y) / ((5 + |y|) / 6)^α                      Wu et al. 2016, equation 14
+    ln p(y) = Σ_t ln p(y_t | y_1 … y_{t−1})                    y: the tokens, with <eos> where the sequence ended itself
+    score(y) = ln p(y) / ((5 + |y|) / 6)^α                     Wu et al. 2016, equation 14
 
 Greedy decoding and sampling write one hypothesis for each source. A beam keeps the `size` most probable open hypotheses
 y_1 … y_t of each source. A hypothesis ends where <eos> is among the `size` most probable next tokens of all of them. A

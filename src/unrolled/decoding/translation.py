@@ -41,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Translation:
-    """The answer for one source: its targets, best first. truncated: a note if not all of the source was read, or ""."""
+    """The answer for one source: its targets, best first. truncated: a note if the source was, else ""."""
 
     source: str
     targets: tuple[Target, ...]
