@@ -112,13 +112,13 @@ def test_snapshots_of_the_training(tmp_path: Path, runs: Path, capsys: pytest.Ca
         (["films", "the film", "--max-length", "0"], "max_length must be at least 1: got 0"),
         (["films", "the film", "--save", "t", "--compare-with", "elman"], "--save writes one trace"),
         (["nowhere", "the film"], "nowhere does not exist"),
-        (["text", "ÿ"], "what the run has never seen"),
+        (["text", "ÿ"], "tokens that the run does not know"),
         (["films", "the film", "--unit", "3"], "--unit needs --picture NAME"),
         (["films", "the film", "--picture", "cel"], 'there is no picture "cel" (did you mean "cell"?)'),
         (["films", "the film", "--picture", "attention"], 'picture "attention"'),
         (["films", "the film", "--picture", "cell", "--unit", "99"], "99"),
         (["films", "the film", "--export", "no/where.html"], "no/where.html cannot be written"),
-        (["pairs", "abc", "--target", "ÿ"], "never seen"),
+        (["pairs", "abc", "--target", "ÿ"], "the target contains a token that the run does not know"),
     ],
 )
 def test_wrong_arguments_are_refused(

@@ -282,8 +282,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
     for arguments, given, problem in [
         ([turner], "abc\n???\nfgh\n", "all tokens of the source are unknown to the vocabulary"),
         ([turner, "--json"], f"abc\n{long}\n", "the source has 600 tokens, more than the maximum of 512"),
-        ([writer, "--length", "3"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
-        ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text holds what the run has never seen: "☃"'),
+        ([writer, "--length", "3"], "cat\n☃\n", 'the text contains tokens that the run does not know: "☃"'),
+        ([writer, "--length", "3", "--json"], "cat\n☃\n", 'the text contains tokens that the run does not know: "☃"'),
     ]:
         for _ in standard_input(monkeypatch, given.encode()):
             said = say("decode", *arguments)
@@ -407,7 +407,10 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "decode writer x --temperature 0 --top-p 0.9",
             "at temperature 0 nothing is drawn, so it does not use top_p",
         ),
-        ("decode writer fil☃m", 'prompt 0: the text holds what the run has never seen: "☃" (U+2603) at character 4'),
+        (
+            "decode writer fil☃m",
+            'prompt 0: the text contains tokens that the run does not know: "☃" (U+2603) at character 4',
+        ),
         ("decode writer --file data.csv", "this run's task is generate, which does not use file: leave it out"),
         ("evaluate writer data.csv", "data.csv: is not a text file by its name"),
         ("evaluate writer --label x", "this run's task is generate, which does not use label: leave it out"),

@@ -19,7 +19,7 @@ from unrolled.decoding.options import (
     fields,
 )
 from unrolled.decoding.sampling import GREEDY, Sampling
-from unrolled.decoding.search import Beam, strategy
+from unrolled.decoding.search import Beam, strategy_of
 from unrolled.errors import ConfigError
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.translation import TranslationRun
@@ -60,13 +60,13 @@ def test_none_stands_for_the_default() -> None:
 
 
 def test_the_way_of_decoding_is_made_from_options() -> None:
-    assert strategy(parse(GenerationOptions, "generate")) == Sampling()
+    assert strategy_of(parse(GenerationOptions, "generate")) == Sampling()
     drawn = parse(GenerationOptions, "generate", temperature=0.5, top_k=3, top_p=0.9, seed=7)
-    assert strategy(drawn) == Sampling(0.5, 3, 0.9, 7)
-    assert strategy(parse(TranslationOptions)) == strategy(parse(BeamOptions)) == GREEDY
-    assert strategy(parse(TranslationOptions, beam=3, n_best=2)) == Beam(3, n_best=2)
-    assert strategy(parse(BeamOptions, beam=3, length_penalty=0)) == Beam(3, 0.0)
-    assert strategy(parse(TranslationOptions, temperature=2)) == Sampling(2.0)
+    assert strategy_of(drawn) == Sampling(0.5, 3, 0.9, 7)
+    assert strategy_of(parse(TranslationOptions)) == strategy_of(parse(BeamOptions)) == GREEDY
+    assert strategy_of(parse(TranslationOptions, beam=3, n_best=2)) == Beam(3, n_best=2)
+    assert strategy_of(parse(BeamOptions, beam=3, length_penalty=0)) == Beam(3, 0.0)
+    assert strategy_of(parse(TranslationOptions, temperature=2)) == Sampling(2.0)
 
 
 @pytest.mark.parametrize(

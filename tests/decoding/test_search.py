@@ -288,9 +288,11 @@ def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Be
             assert (len(one.tokens), one.ended) == (9 - len(prompt), "length")
             assert one.log_probability == pytest.approx(recomputed(model, prompt, one), rel=1e-5)
     assert len(list(stream_tokens(model, [5], GREEDY, min_length=20, max_length=30))) == 8
-    with pytest.raises(DataError, match="9 tokens are given to go on from, and the model reads at most 9, <bos> coun"):
+    with pytest.raises(
+        DataError, match="a prompt of 9 tokens leaves no remaining length: the model reads at most 9 tokens"
+    ):
         search(model, [[5] * 9], how, max_length=3)
-    with pytest.raises(DataError, match="9 tokens are given to go on from"):
+    with pytest.raises(DataError, match="a prompt of 9 tokens leaves no remaining"):
         stream_tokens(model, [5] * 9, GREEDY, max_length=3)
 
 

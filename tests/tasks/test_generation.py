@@ -97,9 +97,9 @@ def test_it_answers_for_many_and_for_none() -> None:
         (
             "so é it ☃ é",
             {},
-            r'prompt 0: the text holds what the run has never seen: "é" (U+00E9) at character 4, "☃" (U+2603)',
+            r'prompt 0: the text contains tokens that the run does not know: "é" (U+00E9) at character 4, "☃" (U+2603)',
         ),
-        (["fine", "☃"], {}, "prompt 1: the text holds what the run has never seen"),
+        (["fine", "☃"], {}, "prompt 1: the text contains tokens that the run does not know"),
         ("αβγδεζη", {}, '"ε" (U+03B5) at character 5 and 2 more'),
         (3, {}, "'int' object is not iterable"),
         ([3], {}, "prompt 0 is a int, not a string"),

@@ -240,7 +240,7 @@ def test_a_penalty_without_a_beam_is_refused_of_an_evaluation() -> None:
 
 
 def test_a_prefix_must_be_known() -> None:
-    with pytest.raises(DataError, match='the prefix holds what the run has never seen: "x"'):
+    with pytest.raises(DataError, match='the prefix contains a token that the run does not know: "x"'):
         translation_run().decode("abc", prefix="HxA")
     for tokenizer in ("character", "byte"):
         for answer in (translation_run(tokenizer=tokenizer).decode, translation_run(tokenizer=tokenizer).stream):
@@ -308,7 +308,7 @@ def test_a_window_is_kept_by_pairs_and_answers(name: str, window: int, tmp_path:
     (cut,) = run.decode("abc" * 7, truncate=True)
     assert cut.truncated == f"truncated after the first {limit} of 21 tokens of the source"
     assert cut.targets[0].tokens <= (12 if name == "transformer" else 1)
-    with pytest.raises(DataError, match="do not fit into the model's window"):
+    with pytest.raises(DataError, match="do not fit into the model's context window"):
         run.evaluate([("abc" * 7, "AB")])
     trace = run.explain("abc" * 7, attribution=False)
     assert len(trace["source.tokens"]) == limit

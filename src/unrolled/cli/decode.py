@@ -1,4 +1,4 @@
-"""`unrolled decode`: answers for texts, from arguments, a file or standard input."""
+"""`unrolled decode`: answers for inputs from arguments, a file or standard input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from unrolled.errors import ConfigError, DataError, printable
 
 __all__ = ["command"]
 
-CHUNK = 512  # texts that are answered together
+CHUNK = 512  # texts answered together
 READ_BYTES = 1 << 16  # of standard input, at once
 
 
@@ -43,7 +43,7 @@ def command(
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
 ) -> None:
-    """Ask a trained network: a label for each text, word or image, a translation, or what comes after a text, in order.
+    """Return a trained network's answers: a label for each text, word or image, a translation, or a continuation.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
@@ -55,24 +55,24 @@ def command(
 
     unrolled decode runs/shakespeare-gru-1 --prompt "ROMEO:" --length 300 --temperature 0.8
 
-    Without texts, prompts and --file, standard input is read, one text (or image's name) a line. Texts with a - in
-    front stand after --.
+    Answers are printed in the order of the inputs. Without texts, prompts and --file, standard input is read, one text
+    (or image file) a line. Put texts that begin with - after --.
 
     Parameters
     ----------
     run
         Folder of a run.
     texts
-        Texts to answer for, to translate or to continue; or image files.
+        Texts to label, translate or continue; or image files.
     file
         CSV, TSV or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), an IDX
-        file or folder of images, or a sample's name; it needs no labels.
+        file or folder of images, or a sample's name; needs no labels.
     json
-        Print one JSON object a line, with all that is known of the answer.
+        Print one JSON object a line, with every field of the answer.
     device
-        Where to compute.
+        Device to compute on.
     prompt
-        Text to continue, as often as you like; "" starts a new one.
+        Text to continue; may be repeated; "" starts a new text.
     """
     inputs = [*texts, *(prompt or ())]
     if inputs and file:
@@ -122,27 +122,34 @@ def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
 
 
 def _harmless(text: str) -> str:
-    """The text without what a terminal would obey, but for line ends and tabs."""
+    """Return the text with control characters escaped, except line ends and tabs."""
     return "".join(c if c in "\n\t" else printable(c) for c in text)
 
 
 def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Yield texts in lists of at most CHUNK."""
     while chunk := list(islice(texts, CHUNK)):
         yield chunk
 
 
 def _standard_input(refuse: Callable[[str], None]) -> Iterator[list[str]]:
-    """The lines of standard input as UTF-8, without their ends, as they come: those before a bad one are answered.
+    """Yield lists of lines of standard input, without their ends, as they arrive.
 
-    Bad is also what the run refuses.
+    Lines before a bad one are yielded first, so that they are answered.
+
+    Args:
+        refuse: raises DataError for a text that the run cannot answer.
+
+    Raises:
+        DataError: names the line that is empty, not UTF-8, or refused.
     """
     if sys.stdin.isatty():
         print("one text a line; Ctrl-D ends", file=sys.stderr)
     descriptor, number, rest = sys.stdin.fileno(), 0, b""
     while True:
-        read = os.read(descriptor, READ_BYTES)  # returns what is there, so that who types a line is answered at once
+        read = os.read(descriptor, READ_BYTES)  # returns at once, so that each typed line is answered
         *lines, rest = (rest + read).split(b"\n")
-        if not read and rest:  # the last line has no end
+        if not read and rest:  # the last line may have no end
             lines = [rest]
         chunk: list[str] = []
         for line in lines:
@@ -162,10 +169,10 @@ def _standard_input(refuse: Callable[[str], None]) -> Iterator[list[str]]:
 
 
 def _text(line: bytes, encoding: str) -> str:
-    """A line of standard input as text.
+    """Return a line of standard input as text.
 
     Raises:
-        DataError: it is empty, or not in this encoding.
+        DataError: the line is empty, or not in this encoding.
     """
     try:
         text = line.decode(encoding)
@@ -173,5 +180,5 @@ def _text(line: bytes, encoding: str) -> str:
         problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
         raise DataError(problem, fix="convert the input to UTF-8") from None
     if not text.strip():
-        raise DataError("the text is empty", fix="take the line out")
+        raise DataError("the text is empty", fix="remove the line")
     return text

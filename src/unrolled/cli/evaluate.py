@@ -39,7 +39,7 @@ def command(
     json
         Print JSON.
     device
-        Where to compute.
+        Device to compute on.
     """
     from unrolled import api, tasks
     from unrolled.cli.progress import show_log

@@ -1,4 +1,4 @@
-"""What every verb has: the flag --json, one way to print JSON, and how to name a command to try."""
+"""Output shared by all verbs: the flag --json, printing of JSON, and commands to try."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)
 
 
 def print_json(value: Any) -> None:
-    """Print one value as one line of JSON; only where standard output is not UTF-8, the rest is escaped."""
+    """Print a value as one line of JSON; characters beyond ASCII are escaped where standard output is not UTF-8."""
     print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8")))
 
 
-def decode_command(run: Path | None, ask: str) -> str:
-    """Return the command that asks a run, as it can be typed here: after `.venv/bin/unrolled …` it begins so, too."""
+def decode_command(run: Path | None, arguments: str) -> str:
+    """Return a `decode` command for a run, with the program as it was typed (`unrolled` or `.venv/bin/unrolled`)."""
     program = Path(sys.argv[0])
     typed = str(program) if program.name == "unrolled" and not program.is_absolute() else "unrolled"
-    return f"{shlex.quote(typed)} decode {shlex.quote(str(run))} {ask}"
+    return f"{shlex.quote(typed)} decode {shlex.quote(str(run))} {arguments}"

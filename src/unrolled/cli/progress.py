@@ -1,6 +1,6 @@
-"""Progress on standard error: a bar where a person watches, plain lines where a file or a pipe does.
+"""Progress on standard error: a bar on a terminal, plain lines in a file or a pipe.
 
-Lines go through `logging`, which goes on where standard error is gone: a training is not lost for want of a reader.
+Lines go through `logging`, which ignores a closed standard error, so that a training does not fail because of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ console = Console(stderr=True, highlight=False)
 
 @contextmanager
 def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
-    """Show what the logger `name` and those below it say; if `quiet`, warnings only."""
+    """Show the messages of the logger `name` and its children; if `quiet`, warnings only."""
     logger = logging.getLogger(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_interactive:
@@ -44,7 +44,7 @@ def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
 
 
 class Progress:
-    """What `unrolled.train(report=…)` is given: shows the updates, and a line for every evaluation."""
+    """Display of a training's progress, for `unrolled.train(report=…)`: updates, and a line for every evaluation."""
 
     def __init__(self, title: str = "training") -> None:
         self.bar = Bar(

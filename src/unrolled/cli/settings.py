@@ -50,14 +50,14 @@ CHOICES = {"task": tuple(task.name for task in TASKS), MODEL_NAME: tuple(found.n
 
 
 def task_group(*tasks: str) -> Group:
-    """Return the group of the help for flags that runs of these tasks use."""
+    """Return the group, in the help, of flags that runs of these tasks use."""
     order = [task.name for task in TASKS]
     sort_key = len(GROUPS) + 1 + (0 if len(tasks) > 1 else 1 + order.index(tasks[0]))
     return Group(f"Runs of task {' and '.join(tasks)}", sort_key=sort_key)
 
 
 def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
-    """Make a flat dataclass of the wanted settings; a flag that was not given is None, and the help shows its default."""
+    """Make a flat dataclass of the wanted settings. A flag that was not given is None; the help shows its default."""
     flags: list[tuple[str, Any, Any]] = []
     for section, _, field_name, field in fields():
         if not wanted(section, field_name):

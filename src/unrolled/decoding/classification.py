@@ -66,7 +66,7 @@ class Readable(Protocol):
     def __len__(self) -> int: ...
 
     def pad(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the sequences at indices (B,) as inputs (B, T) or (B, T, D), and lengths (B,), None where all are T."""
+        """Return the sequences at indices (B,) as inputs, (B, T) or (B, T, D), and lengths, (B,) or None: all T."""
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Decoding for the task translate: from a source, with which a model begins, to the targets that it finds for it."""
+"""Decoding for the task translate: targets found for encoded sources."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from unrolled.errors import DataError, printable
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Target", "Translation", "most_tokens", "stream", "translate"]
+__all__ = ["Target", "Translation", "max_lengths", "stream", "translate"]
 
-BATCH_TOKENS = 16_384  # of the sources, padding included, and as often as a beam is wide
+BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the beam
 
 
 @dataclass(frozen=True)
 class Target:
-    """One target that was found: see `Hypothesis`. tokens: how many it has, a forced prefix included."""
+    """A target found for a source: see `Hypothesis`. tokens: their number, a forced prefix included."""
 
     text: str
     tokens: int
@@ -35,13 +35,13 @@ class Target:
 
     @property
     def truncated(self) -> str:
-        """What a line says of it behind all else."""
+        """A note for the end of its line: that it was truncated; "" where it was not."""
         return f"\ttruncated at {self.tokens} tokens" if self.ended == "length" else ""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The answer for one source: its targets, the best first. truncated: what was not read of the source, in a sentence."""
+    """The answer for one source: its targets, best first. truncated: a note if the source was, else ""."""
 
     source: str
     targets: tuple[Target, ...]
@@ -53,11 +53,11 @@ class Translation:
         return self.targets[0].text
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Return a dictionary of JSON values."""
         return asdict(self)
 
     def shown(self) -> str:
-        """As lines: each target, its score and the source, with tabs between them; what was cut of either is said."""
+        """Return a line for each target: text, score, source and notes on truncation, separated by tabs."""
         source, truncated = printable(self.source), f"\t{self.truncated}" if self.truncated else ""
         return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.truncated}{truncated}" for t in self.targets)
 
@@ -67,40 +67,41 @@ def translate(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     sources: Sequences,
-    how: Sampling | Beam,
+    strategy: Sampling | Beam,
     *,
     prefix: str = "",
     min_length: int = 0,
     max_length: int | None = None,
 ) -> list[Translation]:
-    """Return what a model finds for N sources, in their order; sources of like length share a batch.
+    """Return the translations of N sources, in order; sources of similar length share a batch.
 
     Args:
-        model: begins with a source, in eval mode.
+        model: has an encoder, in eval mode.
         tokenizer: of the targets.
-        texts: the sources, to be named in the answers. sources: their ids, at least one each.
-        how: greedy, sampling or a beam, see `search`.
-        prefix: what every target begins with.
-        min_length: fewest tokens of a target, the prefix not counted.
-        max_length: most, <eos> counted too; None: twice as many as the source has, and ten. Where the model has a
-            limit, no more than fit behind the source are written.
+        texts: the sources, as the answers name them.
+        sources: their ids, at least one each.
+        strategy: greedy, sampling or a beam, see `search`.
+        prefix: text that every target begins with.
+        min_length: minimum number of tokens of a target, without the prefix.
+        max_length: maximum number of tokens, <eos> included; None: twice that of the source, plus ten. A model with a
+            maximum length writes no more than its remaining length after the source.
 
     Raises:
-        ConfigError: a length out of range. DataError: a source that leaves no remaining in the model's limit.
+        ConfigError: a length out of range. DataError: a source that leaves no remaining length for a target.
     """
-    begun = _ids(tokenizer, prefix)
-    found: list[list[Hypothesis]] = [[] for _ in texts]
-    width = how.size if isinstance(how, Beam) else 1
-    for rows in by_length(sources.lengths, BATCH_TOKENS // width):
-        ids, lengths = sources.pad(rows)
-        longest = most_tokens(model, lengths, begun, max_length)
+    prompt = _ids(tokenizer, prefix)
+    answers: list[list[Hypothesis]] = [[] for _ in texts]
+    size = strategy.size if isinstance(strategy, Beam) else 1
+    for indices in by_length(sources.lengths, BATCH_TOKENS // size):
+        ids, lengths = sources.pad(indices)
+        longest = max_lengths(model, lengths, prompt, max_length)
         state = _encode(model, ids, lengths)
-        some = search(model, [begun] * len(rows), how, state=state, min_length=min_length, max_length=longest)
-        for row, hypotheses in zip(rows.tolist(), some, strict=True):
-            found[row] = hypotheses
+        batch = search(model, [prompt] * len(indices), strategy, state=state, min_length=min_length, max_length=longest)
+        for index, hypotheses in zip(indices.tolist(), batch, strict=True):
+            answers[index] = hypotheses
     return [
-        Translation(text, tuple(_target(tokenizer, begun, one) for one in some))
-        for text, some in zip(texts, found, strict=True)
+        Translation(text, tuple(_target(tokenizer, prompt, each) for each in hypotheses))
+        for text, hypotheses in zip(texts, answers, strict=True)
     ]
 
 
@@ -114,49 +115,50 @@ def stream(
     min_length: int = 0,
     max_length: int | None = None,
 ) -> Iterator[str]:
-    """Yield the target of one source, its prefix first, piece by piece as it is certain. See `translate`.
+    """Yield the target of one source in pieces, its prefix first, each as soon as it is certain. See `translate`.
 
     Errors are raised at once.
     """
-    begun, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
-    (longest,) = most_tokens(model, lengths, begun, max_length)
+    prompt, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
+    (longest,) = max_lengths(model, lengths, prompt, max_length)
     state = _encode(model, torch.tensor([source]), lengths)
-    tokens = stream_tokens(model, begun, sampling, state=state, min_length=min_length, max_length=longest)
+    tokens = stream_tokens(model, prompt, sampling, state=state, min_length=min_length, max_length=longest)
     read = tokenizer.reader()
-    return (piece for token in chain(begun, tokens) if (piece := read(token)))
+    return (piece for token in chain(prompt, tokens) if (piece := read(token)))
 
 
-def most_tokens(model: Model, lengths: Tensor, prefix: Sequence[int], given: int | None = None) -> list[int]:
-    """Return how many tokens may be written behind sources of these lengths (B,) and a prefix, <eos> counted.
+def max_lengths(model: Model, lengths: Tensor, prefix: Sequence[int], requested: int | None = None) -> list[int]:
+    """Return the maximum lengths of targets after sources of these lengths (B,) and a prefix, <eos> included.
 
     Args:
-        given: as many, where they fit; None: twice as many as the source has, and ten.
+        requested: the maximum length, where the remaining length allows it; None: twice that of the source, plus ten.
 
     Raises:
-        DataError: a source that leaves no remaining in the model's limit.
+        DataError: a source that leaves no remaining length for a target.
     """
     remaining = model.remaining_length(lengths) - len(prefix)
     if (remaining < 1).any():
         raise DataError(
-            f"a source of {int(lengths[remaining < 1].max()):,} tokens leaves no remaining for a target in the model's window",
+            f"a source of {int(lengths[remaining < 1].max()):,} tokens leaves no remaining length for a target in the "
+            "model's context window",
             fix="give a shorter one, or train with a larger --window",
         )
-    wanted = 2 * lengths + 10 if given is None else torch.full_like(lengths, given)
+    wanted = 2 * lengths + 10 if requested is None else torch.full_like(lengths, requested)
     return torch.minimum(wanted, remaining).tolist()
 
 
 def _ids(tokenizer: Tokenizer, prefix: str) -> list[int]:
-    """A prefix's ids: none of one without a token, such as a space where tokens are words."""
+    """Return the ids of a prefix; none where it has no token, such as a space where tokens are words."""
     return [int(i) for ids in tokenizer.encode_blocks([prefix]) for i in ids]
 
 
-def _target(tokenizer: Tokenizer, prefix: Sequence[int], found: Hypothesis) -> Target:
-    tokens = [*prefix, *found.tokens]
-    return Target(tokenizer.decode(tokens), len(tokens), found.score, found.log_probability, found.ended)
+def _target(tokenizer: Tokenizer, prefix: Sequence[int], hypothesis: Hypothesis) -> Target:
+    tokens = [*prefix, *hypothesis.tokens]
+    return Target(tokenizer.decode(tokens), len(tokens), hypothesis.score, hypothesis.log_probability, hypothesis.ended)
 
 
 @torch.inference_mode()
 def _encode(model: Model, source: Tensor, lengths: Tensor) -> State:
-    """The state in which a search begins, of sources (B, S) of lengths (B,)."""
+    """Return the state after sources (B, S) of lengths (B,), in which a search begins."""
     device = next(model.parameters()).device
     return model.encode(source.to(device), lengths.to(device))

@@ -35,10 +35,10 @@ class Classifier(Run):
     answer = "once"
 
     PIPELINE: ClassVar[str]
-    """What the Hugging Face hub calls its task."""
+    """Name of its task on the Hugging Face hub."""
 
     def figures(self, sequences: Readable, classes: NDArray[np.int64]) -> ClassificationResult:
-        """Compare its answers for N sequences with their classes (N,)."""
+        """Return the result for N sequences with true classes (N,)."""
         return evaluate_classification(
             self.labels,
             classes,
@@ -48,18 +48,18 @@ class Classifier(Run):
         )
 
     def meanings(self, classes: Iterable[int]) -> list[str]:
-        """What classes are called."""
+        """Return the labels of classes."""
         return [self.labels[k] for k in classes]
 
     def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
+        """Return the fields of its model card that depend on the task."""
         shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
-        parts = self.record["data"]["splits"].items()
+        splits = self.record["data"]["splits"].items()
         return {
             "pipeline": self.PIPELINE,
             "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " examples. Labels come from that data and no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
@@ -72,7 +72,7 @@ class ClassificationRun(Classifier):
     PIPELINE = "text-classification"
 
     def decode(self, texts: str | Iterable[str], **options: Any) -> list[Classification]:
-        """Answer for one text or many, in their order.
+        """Return the answer for one text or many, in order.
 
         Args:
             texts: a text, or several.
@@ -90,11 +90,11 @@ class ClassificationRun(Classifier):
         return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
 
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return a text, or a list of its tokens, as the model takes it: it is asked for its label."""
+        """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read, truncate
 
-        tokens, left = truncate(read(self.tokenizer, given), allowed_length(max_length, self.model.max_length))
+        tokens, note = truncate(read(self.tokenizer, given), allowed_length(max_length, self.model.max_length))
         if fault := _fault(tokens.text):
             raise DataError(f"the text {fault}", fix="give a string with at least one character, or several")
         return Example(
@@ -105,7 +105,7 @@ class ClassificationRun(Classifier):
             steps=torch.tensor([len(tokens.ids) - 1]),
             answers=torch.tensor([-1]),
             meanings=self.meanings,
-            truncated=left,
+            truncated=note,
         )
 
     def read_texts(self, path: str | Path, *, text: str | None = None, on_bad_row: str | None = None) -> list[str]:
@@ -132,7 +132,7 @@ class ClassificationRun(Classifier):
         on_bad_row: str | None = None,
         **options: Any,
     ) -> ClassificationResult:
-        """Compare the model's answers with the labels of `data`, or of the test split it was trained beside.
+        """Compare the model's answers with the labels of `data`, by default of the run's own test split.
 
         Args:
             data: a path, a sample's name or Python objects; None: the run's own test split.
@@ -141,7 +141,7 @@ class ClassificationRun(Classifier):
             options: none; refused.
 
         Raises:
-            DataError: a bad row, an unknown label, or (with None) training data that are gone or have changed.
+            DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
             ConfigError: columns are named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
@@ -156,7 +156,7 @@ class ClassificationRun(Classifier):
         return self.result(examples)
 
     def result(self, examples: Examples) -> ClassificationResult:
-        """Evaluate on examples that are read already."""
+        """Evaluate on examples that are already read."""
         index = {label: k for k, label in enumerate(self.labels)}
         classes = np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples))
         return self.figures(self._sequences(examples.texts()), classes)
@@ -175,7 +175,7 @@ def _result(result: dict[str, Any]) -> str:
 
 
 def _fault(text: object) -> str | None:
-    """Why a text cannot be decoded, if so."""
+    """Return the reason why a text cannot be decoded, or None."""
     if not isinstance(text, str):
         return f"is a {type(text).__name__}, not a string"
     if not text.strip():

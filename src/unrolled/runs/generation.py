@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["GenerationRun"]
 
 NAMED = 5
-"""How many unknown characters a message names."""
+"""Number of unknown tokens that a message names."""
 
 
 class GenerationRun(Run):
@@ -42,7 +42,7 @@ class GenerationRun(Run):
         prompts: str | Iterable[str] = "",
         **options: Any,
     ) -> list[Continuation]:
-        """Continue one text or many, in their order. A prompt's continuation does not depend on its neighbours.
+        """Return the continuation of one prompt or many, in order. It does not depend on the other prompts.
 
         Args:
             prompts: texts to continue; "" starts a new one.
@@ -77,19 +77,18 @@ class GenerationRun(Run):
         """Refuse a prompt that `decode` would refuse.
 
         Raises:
-            DataError: it holds what the run has never seen.
+            DataError: it contains a token that the run does not know.
         """
         self._ids(prompt, 0)
 
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return a text, or a list of its tokens, as the model takes it: it is asked for each token, then for more."""
+        """Return a text, or a list of its tokens, as an input of the model; each token and the next are explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read, truncate
 
-        tokens, left = truncate(
-            read(self.tokenizer, given), allowed_length(max_length, self.model.max_length) - 1
-        )  # <bos> is read first
-        self._ids(tokens.text, 0)  # refuses what the run has never seen
+        longest = allowed_length(max_length, self.model.max_length) - 1  # <bos> is read first
+        tokens, note = truncate(read(self.tokenizer, given), longest)
+        self._ids(tokens.text, 0)  # refuses unknown tokens
         return Example(
             text=tokens.text,
             inputs=torch.tensor([[BOS, *tokens.ids]]),
@@ -98,13 +97,13 @@ class GenerationRun(Run):
             steps=torch.arange(len(tokens.ids) + 1),
             answers=torch.tensor([*tokens.ids, -1]),
             meanings=self.tokenizer.tokens,
-            truncated=left,
+            truncated=note,
         )
 
     def evaluate(self, data: object = None, *, cache: str | None = None, **options: Any) -> GenerationResult:
         """Measure how well the model predicts `data`, by default the run's own test split.
 
-        Each token is scored once, given all that stands before it, in one stream from the first to the last.
+        Each token is scored once, given all tokens before it, in one stream from the first to the last.
 
         Args:
             data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
@@ -112,7 +111,7 @@ class GenerationRun(Run):
             options: none; refused.
 
         Raises:
-            DataError: a text cannot be read, or (with None) training data that are gone or have changed.
+            DataError: a text cannot be read, or (with None) training data that are missing or have changed.
             ConfigError: an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
@@ -123,58 +122,58 @@ class GenerationRun(Run):
         if not recorded["characters"]:
             raise DataError("this run was trained without a test split", fix=self.GIVE_DATA)
         refuse_gone(source, config, fix=self.GIVE_DATA)
-        part = load_corpus(source, config, self.tokenizer).splits["test"]
-        if part.fingerprint != recorded["fingerprint"]:
+        test = load_corpus(source, config, self.tokenizer).splits["test"]
+        if test.fingerprint != recorded["fingerprint"]:
             raise DataError(
-                "the test split is not the one of the training: the data have changed since",
+                "the test split differs from that of the training: the data have changed since",
                 file=str(source),
                 fix=self.GIVE_DATA,
             )
-        return self.result(part)
+        return self.result(test)
 
-    def result(self, part: TextSplit) -> GenerationResult:
-        """Evaluate on a text that is read already."""
-        scored = score_tokens(self.model, part.ids)
+    def result(self, text: TextSplit) -> GenerationResult:
+        """Evaluate on a text that is already read."""
+        scored = score_tokens(self.model, text.ids)
         return evaluate_generation(
             *scored,
-            characters=part.characters,
-            unknown=part.unknown,
+            characters=text.characters,
+            unknown=text.unknown,
             train_counts=self.record["data"]["counts"],
-            counts=part.counts(self.tokenizer.vocabulary_size),
+            counts=text.counts(self.tokenizer.vocabulary_size),
         )
 
     def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
-        parts = self.record["data"]["splits"].items()
+        """Return the fields of its model card that depend on the task."""
+        splits = self.record["data"]["splits"].items()
         result = self.record["result"]
         return {
             "pipeline": "text-generation",
             "answers": f"It continues a text, {self.config.data.tokenizer} by {self.config.data.tokenizer}: "
             f"{self.tokenizer.vocabulary_size:,} tokens.",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['characters']:,}" for part, values in parts)
+            "data": ", ".join(f"{split} {values['characters']:,}" for split, values in splits)
             + " characters. What it writes resembles that text, and is true of nothing.",
             "result": _result(result) if result else "",
         }
 
     def _ids(self, prompt: object, number: int) -> list[int]:
-        """A prompt's ids."""
+        """Return the ids of a prompt, or raise DataError."""
         if not isinstance(prompt, str):
             raise DataError(f"prompt {number} is a {type(prompt).__name__}, not a string", fix="give strings")
         if has_surrogate(prompt):
-            raise DataError(f"prompt {number} {NOT_UNICODE}", fix="give whole ones")
+            raise DataError(f"prompt {number} {NOT_UNICODE}", fix="give whole characters")
         if unknown := self.tokenizer.unknown(prompt):
             first: dict[str, int] = {}
-            for place, token in unknown:
-                first.setdefault(token, place)
-            shown = ", ".join(_named(token, place) for token, place in islice(first.items(), NAMED))
+            for position, token in unknown:
+                first.setdefault(token, position)
+            shown = ", ".join(_named(token, position) for token, position in islice(first.items(), NAMED))
             more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
             raise DataError(
-                f"the text holds what the run has never seen: {shown}{more}",
+                f"the text contains tokens that the run does not know: {shown}{more}",
                 line=number,
                 unit="prompt",
                 row=prompt,
-                fix="leave it out, or train with tokenizer byte or bpe, which know every character",
+                fix="remove them, or train with tokenizer byte or bpe, which know every character",
             )
         return [int(i) for ids in self.tokenizer.encode_blocks([prompt]) for i in ids]
 
@@ -189,6 +188,6 @@ def _result(result: dict[str, Any]) -> str:
     )
 
 
-def _named(token: str, place: int) -> str:
+def _named(token: str, position: int) -> str:
     code = f" (U+{ord(token):04X})" if len(token) == 1 else ""
-    return f'"{excerpt(token, 20)}"{code} at character {place + 1}'
+    return f'"{excerpt(token, 20)}"{code} at character {position + 1}'

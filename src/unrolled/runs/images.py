@@ -32,16 +32,16 @@ class ImageRun(Classifier):
 
     @property
     def pixels(self) -> Pixels:
-        """How it reads an image."""
+        """The preprocessor of its images."""
         assert isinstance(self.preprocessor, Pixels)
         return self.preprocessor
 
     def decode(self, images: Any, *, on_bad_row: str | None = None, **options: Any) -> list[ImageClassification]:
-        """Answer for one image or many, in their order.
+        """Return the answer for one image or many, in order.
 
         Args:
-            images: an image file or a list of them, a folder, an IDX file, a sample's part; or an array of the shape
-                and type of training, (N, H, W, C), of which N, and C where it is 1, may be missing.
+            images: an image file or a list of them, a folder, an IDX file, a split of a sample; or an array of the
+                shape and type of training, (N, H, W, C), where N, and C if it is 1, may be missing.
             on_bad_row: "stop" or "skip"; default: as in training.
             options: none; refused.
 
@@ -50,41 +50,41 @@ class ImageRun(Classifier):
             ConfigError: an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        found = self._read(images, on_bad_row=on_bad_row)
-        places = [found.at(index) for index in range(len(found))]
-        return classify(places, self.labels, probabilities(self.model, self._steps(found)), ImageClassification)
+        read = self._read(images, on_bad_row=on_bad_row)
+        names = [read.at(index) for index in range(len(read))]
+        return classify(names, self.labels, probabilities(self.model, self._steps(read)), ImageClassification)
 
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return an image, as `decode` takes it, as the model takes it, all of it: it is asked for its label."""
+        """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
         from unrolled.inside import Example
 
-        found = self._read(given)
-        if len(found) != 1:
-            raise DataError(f"one image is looked at at a time: got {len(found):,}", fix="give one")
-        inputs, _ = self._steps(found).pad(torch.tensor([0]))
+        images = self._read(given)
+        if len(images) != 1:
+            raise DataError(f"one image is explained at a time: got {len(images):,}", fix="give one")
+        inputs, _ = self._steps(images).pad(torch.tensor([0]))
         T = inputs.shape[1]
         return Example(
-            text=found.at(0),
+            text=images.at(0),
             inputs=inputs,
             tokens=tuple(f"{self.pixels.by} {t}" for t in range(T)),
             spans=(),
             steps=torch.tensor([T - 1]),
             answers=torch.tensor([-1]),
             meanings=self.meanings,
-            also={"image": torch.from_numpy(found.pixels[0]).float()},
+            also={"image": torch.from_numpy(images.pixels[0]).float()},
         )
 
     def evaluate(self, data: object = None, *, on_bad_row: str | None = None, **options: Any) -> ClassificationResult:
-        """Compare the model's answers with the labels of `data`, or of the test split it was trained beside.
+        """Compare the model's answers with the labels of `data`, by default of the run's own test split.
 
         Args:
-            data: an IDX file, a folder of images by class, a sample's part, or a pair of arrays (images, labels); None:
-                the run's own test split.
+            data: an IDX file, a folder of images by class, a split of a sample, or a pair of arrays (images, labels);
+                None: the run's own test split.
             on_bad_row: "stop" or "skip"; default: as in training.
             options: none; refused.
 
         Raises:
-            DataError: a bad image, an unknown label, or (with None) training data that are gone or have changed.
+            DataError: a bad image, an unknown label, or (with None) training data that are missing or have changed.
             ConfigError: on_bad_row without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
@@ -97,20 +97,20 @@ class ImageRun(Classifier):
         return self.result(images)
 
     def result(self, images: Images) -> ClassificationResult:
-        """Evaluate on images that are read already."""
+        """Evaluate on images that are already read."""
         return self.figures(self._steps(images), images.among(self.labels))
 
     def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
         H, W, C = self.pixels.shape
         if tuple(getattr(images, "shape", ())) in ((H, W, C), (H, W) if C == 1 else (H, W, C)):
             images = images.reshape(1, H, W, C)
-        found = read_images(images, reading(self, on_bad_row=on_bad_row))
-        if found.counts.skipped:
-            log_read(found)
-        return found
+        read = read_images(images, reading(self, on_bad_row=on_bad_row))
+        if read.counts.skipped:
+            log_read(read)
+        return read
 
     def _steps(self, images: Images) -> ImageSteps:
-        """The images as steps, if they are like those of training."""
+        """Return images as sequences of steps, if they have the shape and type of those of training."""
         return image_steps(images, self.pixels)
 
 

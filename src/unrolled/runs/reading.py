@@ -1,4 +1,4 @@
-"""Reading data for a finished run: as in training, but for the settings that are given anew."""
+"""Reading of data for a finished run: as in training, except for settings that are changed."""
 
 from __future__ import annotations
 
@@ -29,41 +29,46 @@ log = logging.getLogger("unrolled")
 
 
 def log_read(read: Read, name: str | None = None) -> None:
-    """Log how many rows were read and used, and list those that were skipped; `name` is by default their source."""
+    """Log the numbers of rows read and used, and list those skipped. name: of the data, by default their source."""
     log.info("%s: %s", name or read.source, read.counts)
     for row in read.skipped:
         log.info("  skipped: %s", row)
 
 
 def reading(run: Run, **settings: Any) -> DataConfig:
-    """Return the settings with which a run's data are read: those of its training, changed by `settings`."""
+    """Return the settings with which a run's data are read: those of its training, overridden by `settings`."""
     return from_flat({name: value for name, value in settings.items() if value is not None}, base=run.config).data
 
 
 def own_test(run: Run, test: Callable[[str], S]) -> S:
-    """Return the test split of a run's training data, read again by `test` and found unchanged.
+    """Return the test split of a run's training data, after checking that it is unchanged.
+
+    Args:
+        run: with the record of its training data. test: reads the test split of a data source.
 
     Raises:
-        DataError: there was none, or the data are gone or have changed.
+        DataError: there was no test split, or the data are missing or have changed.
     """
-    source, part = run.record["data"]["source"], run.record["data"]["splits"]["test"]
-    if not part["rows"]:
+    source, recorded = run.record["data"]["source"], run.record["data"]["splits"]["test"]
+    if not recorded["rows"]:
         raise DataError("this run was trained without a test split", fix=run.GIVE_DATA)
     refuse_gone(source, run.config.data, fix=run.GIVE_DATA)
-    found = test(source)
-    if found.fingerprint != part["fingerprint"]:
+    split = test(source)
+    if split.fingerprint != recorded["fingerprint"]:
         raise DataError(
-            "the test split is not the one of the training: the data have changed since", file=source, fix=run.GIVE_DATA
+            "the test split differs from that of the training: the data have changed since",
+            file=source,
+            fix=run.GIVE_DATA,
         )
-    return found
+    return split
 
 
-def allowed_length(max_length: int, limit: int | None) -> int:
-    """Return how many tokens of an input are read: at most `max_length`, and at most what the model can.
+def allowed_length(max_length: int, model_length: int | None) -> int:
+    """Return the maximum number of tokens to read: the smaller of `max_length` and the model's own, if it has one.
 
     Raises:
         ConfigError: max_length is below 1.
     """
     if max_length < 1:
         raise ConfigError(f"max_length must be at least 1: got {max_length}")
-    return max_length if limit is None else min(max_length, limit)
+    return max_length if model_length is None else min(max_length, model_length)

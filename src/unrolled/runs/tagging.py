@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["BETWEEN", "TaggingRun", "log_left_out"]
 
 BETWEEN = "\t"
-"""What stands between the words that run.json keeps: no word holds it."""
+"""Separator of the words in run.json; no word contains it."""
 
 log = logging.getLogger("unrolled")
 
@@ -42,30 +42,30 @@ class TaggingRun(Run):
     ASK = '"a sentence of your own"'
 
     def decode(self, sentences: str | Iterable[str | Sequence[str]], **options: Any) -> list[TaggedSentence]:
-        """Tag one sentence or many, in their order.
+        """Return the tags of one sentence or many, in order.
 
         Args:
-            sentences: a sentence, or several. Each is text, whose words stand between white space, or a list of words.
+            sentences: a sentence, or several. Each is a text with words between white space, or a list of words.
             options: none; refused.
 
         Raises:
-            DataError: a sentence has no words, or one of them is no string, is empty, or holds a tab or line end.
+            DataError: a sentence has no words, or a word is not a string, is empty, or contains a tab or line end.
             ConfigError: an option was given.
         """
         Options.parse(options, task=self.config.task)
-        given = [sentences] if isinstance(sentences, str) else list(sentences)
-        words = [_words(sentence, number) for number, sentence in enumerate(given)]
+        several = [sentences] if isinstance(sentences, str) else list(sentences)
+        words = [_words(sentence, number) for number, sentence in enumerate(several)]
         return tag(words, self.labels, word_probabilities(self.model, Subwords(self.tokenizer, words)))
 
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return a sentence, or a list of its words, as the model takes it: each word is asked for its tag."""
+        """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read_words, truncate
 
-        words, most = _words(given, 0), allowed_length(max_length, self.model.max_length)
+        words, longest = _words(given, 0), allowed_length(max_length, self.model.max_length)
         tokens, ends = read_words(self.tokenizer, words)
-        tokens, left = truncate(
-            tokens, max(end + 1 for end in ends if end < most or end == ends[0]), "subwords of words"
+        tokens, note = truncate(
+            tokens, max(end + 1 for end in ends if end < longest or end == ends[0]), "subwords of words"
         )
         steps = [end for end in ends if end < len(tokens.ids)]
         return Example(
@@ -76,14 +76,14 @@ class TaggingRun(Run):
             steps=torch.tensor(steps),
             answers=torch.full((len(steps),), -1),
             meanings=lambda tags: [self.labels[k] for k in tags],
-            truncated=left,
+            truncated=note,
         )
 
     def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
-        """Read the words of a file that may have no tags, to tag them.
+        """Read the words of a file that may have no tags, to decode them.
 
         Args:
-            path: a CoNLL-U file, one with a word a line, or a sample's name.
+            path: a CoNLL-U file, a file with a word a line, or a sample's name.
             on_bad_row: "stop" or "skip"; default: as in training.
 
         Raises:
@@ -96,7 +96,7 @@ class TaggingRun(Run):
     def evaluate(
         self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None, **options: Any
     ) -> TaggingResult:
-        """Compare the model's tags with those of `data`, or of the test split it was trained beside.
+        """Compare the model's tags with those of `data`, by default of the run's own test split.
 
         Args:
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
@@ -105,7 +105,7 @@ class TaggingRun(Run):
             options: none; refused.
 
         Raises:
-            DataError: a bad sentence, an unknown tag, or (with None) training data that are gone or have changed.
+            DataError: a bad sentence, an unknown tag, or (with None) training data that are missing or have changed.
             ConfigError: a column is named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
@@ -120,37 +120,37 @@ class TaggingRun(Run):
         return self.result(sentences)
 
     def result(self, sentences: Sentences) -> TaggingResult:
-        """Evaluate on sentences that are read already."""
+        """Evaluate on sentences that are already read."""
         index = {label: k for k, label in enumerate(self.labels)}
         data = self.record["data"]
-        usual = {word: index[label] for label, kept in data["words"].items() for word in kept.split(BETWEEN)}
-        words = sentences.words()
-        every = list(chain.from_iterable(words))
+        usual = {word: index[label] for label, words in data["words"].items() for word in words.split(BETWEEN)}
+        sentence_words = sentences.words()
+        every = list(chain.from_iterable(sentence_words))
         return evaluate_tagging(
             self.labels,
             np.array([index[label] for label in sentences.tags()], dtype=np.int64),
-            word_probabilities(self.model, Subwords(self.tokenizer, words)),
-            np.array([len(sentence) for sentence in words], dtype=np.int64),
+            word_probabilities(self.model, Subwords(self.tokenizer, sentence_words)),
+            np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),
             baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
         )
 
     def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
+        """Return the fields of its model card that depend on the task."""
         shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
-        parts = self.record["data"]["splits"].items()
+        splits = self.record["data"]["splits"].items()
         return {
             "pipeline": "token-classification",
             "answers": f"It gives each word of a sentence one of {len(self.labels)} tags: {shown}",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " sentences. Tags come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 
 
 def _words(sentence: object, number: int) -> tuple[str, ...]:
-    """The words of a sentence that is to be tagged."""
+    """Return the words of a sentence to tag, or raise DataError."""
     fix = "give text with words between white space, or a list of words"
     if isinstance(sentence, str):
         sentence = sentence.split()
@@ -158,9 +158,9 @@ def _words(sentence: object, number: int) -> tuple[str, ...]:
         raise DataError(f"sentence {number} is a {type(sentence).__name__}", fix=fix)
     if not sentence:
         raise DataError(f"sentence {number} is empty", fix=fix)
-    for place, word in enumerate(sentence):
+    for position, word in enumerate(sentence):
         if fault := string_fault(word):
-            raise DataError(f"word {place} of sentence {number} {fault}", fix=fix)
+            raise DataError(f"word {position} of sentence {number} {fault}", fix=fix)
     return tuple(sentence)
 
 
@@ -170,9 +170,9 @@ def _log_read(sentences: Sentences) -> None:
 
 
 def log_left_out(sentences: Sentences) -> None:
-    """Log how many lines of the sentences are no words."""
-    if any((found := sentences.left_out()).values()):
-        log.info("  left out, being no words: %s", ", ".join(f"{count:,} {what}" for what, count in found.items()))
+    """Log the number of lines of the sentences that are not words."""
+    if any((counts := sentences.left_out()).values()):
+        log.info("  left out, being no words: %s", ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))
 
 
 def _result(result: dict[str, Any]) -> str:

@@ -20,9 +20,9 @@ from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
 from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
 from unrolled.decoding.sampling import GREEDY, Sampling
-from unrolled.decoding.search import Beam, search, strategy
+from unrolled.decoding.search import Beam, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
-from unrolled.decoding.translation import Translation, most_tokens, stream, translate
+from unrolled.decoding.translation import Translation, max_lengths, stream, translate
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
@@ -55,7 +55,7 @@ class TranslationRun(Run):
 
     @documented(TranslationOptions)
     def decode(self, sources: str | Iterable[str], **options: Any) -> list[Translation]:
-        """Write the target of one source or many, in their order. An answer does not depend on its neighbours.
+        """Return the translation of one source or many, in order. An answer does not depend on the other sources.
 
         Args:
             sources: one text, or several.
@@ -70,13 +70,13 @@ class TranslationRun(Run):
         texts = [sources] if isinstance(sources, str) else list(sources)
         read = self._sources(texts, chosen.truncate)
         ids = Sequences(each.ids for each in read)
-        self._refuse_unknown(chosen.prefix)
+        self._refuse_unknown(chosen.prefix, "prefix")
         answers = translate(
             self.model,
             self.tokenizers.target,
             texts,
             ids,
-            strategy(chosen),
+            strategy_of(chosen),
             prefix=chosen.prefix,
             min_length=chosen.min_length,
             max_length=chosen.length,
@@ -95,7 +95,7 @@ class TranslationRun(Run):
         """
         chosen = self._options(TranslationStreamOptions, options)
         (read,) = self._sources([source], chosen.truncate)
-        self._refuse_unknown(chosen.prefix)
+        self._refuse_unknown(chosen.prefix, "prefix")
         return stream(
             self.model,
             self.tokenizers.target,
@@ -114,29 +114,31 @@ class TranslationRun(Run):
         """Refuse a source that `decode` would refuse; `truncate` as there.
 
         Raises:
-            DataError: it is beyond the limit, or has nothing that the run knows.
+            DataError: it is too long, or has no token that the run knows.
         """
-        self._taken(source, 0, reading(self, truncate=truncate))
+        self._checked(source, 0, reading(self, truncate=truncate))
 
     def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return a source, or a pair (source, target), as the model takes it: it is asked for the target, to <eos>.
+        """Return a source, or a pair (source, target), as an input of the model; each token of the target is explained.
 
-        Without a target, it is the one that the model finds, taking the most probable token each time. Either side may
-        be a list of tokens.
+        Without a target, the target is written by the model (greedy). Either side may be a list of tokens.
+
+        Args:
+            given: a source, or a pair. max_length: maximum number of tokens to read of each side.
         """
         from unrolled.inside import Example, Source
         from unrolled.inside.tokens import read, truncate
 
         source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        most = allowed_length(max_length, self.model.max_source_length)
-        first, left = truncate(read(self.tokenizers.source, source), most, "tokens of the source")
+        longest = allowed_length(max_length, self.model.max_source_length)
+        first, source_note = truncate(read(self.tokenizers.source, source), longest, "tokens of the source")
         self.refuse(first.text, truncate=True)
         ids = torch.tensor([first.ids])
-        tokens, ended = self._found(ids) if target is None else (self._given(target), True)
-        room = int(self.model.remaining_length(torch.tensor([ids.shape[1]])))  # for <bos> and the target
-        tokens, also = truncate(tokens, min(max_length, room - 1), "tokens of the target")
+        tokens, ended = self._greedy_target(ids) if target is None else (self._target(target), True)
+        remaining = int(self.model.remaining_length(torch.tensor([ids.shape[1]])))  # for <bos> and the target
+        tokens, target_note = truncate(tokens, min(max_length, remaining - 1), "tokens of the target")
         special = {name: self.tokenizers.target.tokens([name])[0] for name in (BOS, EOS)}
-        ended = ended and not also
+        ended = ended and not target_note
         return Example(
             text=tokens.text,
             inputs=torch.tensor([[BOS, *tokens.ids]]),
@@ -146,26 +148,26 @@ class TranslationRun(Run):
             answers=torch.tensor([*tokens.ids, EOS if ended else -1]),
             meanings=self.tokenizers.target.tokens,
             source=Source(first.text, ids, first.tokens, first.spans),
-            truncated="; ".join(each for each in (left, also) if each),
+            truncated="; ".join(note for note in (source_note, target_note) if note),
         )
 
-    def _found(self, source: Tensor) -> tuple[Tokens, bool]:
-        """The target that the model finds for the ids of a source, (1, S), and whether it has ended it."""
+    def _greedy_target(self, source: Tensor) -> tuple[Tokens, bool]:
+        """Return the greedy target for the ids of a source, (1, S), and whether it ends with <eos>."""
         from unrolled.inside.tokens import written
 
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.encode(source.to(device))
-        longest = most_tokens(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
+        longest = max_lengths(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
         ((best, *_),) = search(self.model, [[]], GREEDY, state=state, max_length=longest)
         return written(self.tokenizers.target, best.tokens), best.ended == "eos"
 
-    def _given(self, target: Any) -> Tokens:
-        """A target that was given, a text or a list of tokens."""
+    def _target(self, target: Any) -> Tokens:
+        """Return the tokens of a target, a text or a list of tokens."""
         from unrolled.inside.tokens import read
 
         tokens = read(self.tokenizers.target, target)
-        self._refuse_unknown(tokens.text)
+        self._refuse_unknown(tokens.text, "target")
         return tokens
 
     def read_texts(
@@ -182,17 +184,18 @@ class TranslationRun(Run):
             path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
             source: the column; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
-            truncate: whether `decode` will cut a source beyond the limit, which is a bad row else; default: as in training.
+            truncate: whether `decode` will truncate sources beyond the maximum length; else they are bad rows; default:
+                as in training.
 
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
         settings = reading(self, source=source, on_bad_row=on_bad_row, truncate=truncate)
-        part = read_sources(path, settings)
-        bad = {row: found for row, text in enumerate(part.sources()) if (found := self._source(text, settings).fault)}
-        left = leave_out(part, bad, settings)
-        log_read(left)
-        return list(left.sources())
+        pairs = read_sources(path, settings)
+        bad = {row: fault for row, text in enumerate(pairs.sources()) if (fault := self._source(text, settings).fault)}
+        usable = leave_out(pairs, bad, settings)
+        log_read(usable)
+        return list(usable.sources())
 
     @documented(BeamOptions)
     def evaluate(
@@ -205,140 +208,147 @@ class TranslationRun(Run):
         truncate: bool | None = None,
         **options: Any,
     ) -> TranslationResult:
-        """Compare the model's answers with the targets of `data`, or of the test split it was trained beside.
+        """Compare the model's answers with the targets of `data`, by default of the run's own test split.
 
-        A source that stands there with several targets is answered once; each of them is a reference.
+        A source that occurs with several targets is answered once; each target is a reference.
 
         Args:
             data: a path, a sample's name or Python objects; None: the run's own test split.
             source, target: the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
-            truncate: whether what is beyond the limit is cut; default: as in training.
+            truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
             options: listed below.
 
         Raises:
-            DataError: a bad row, a pair that the model cannot take, or (with None) training data that are gone or have
-                changed.
+            DataError: a bad row, a pair that the model cannot take, or (with None) training data that are missing or
+                have changed.
             ConfigError: columns are named without data; an option is unknown, out of range or without effect.
         """
         chosen = BeamOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, truncate=truncate)
-        pairs: PairSequences
+        sequences: PairSequences
 
-        def encoded(part: PairedTexts) -> PairedTexts:
-            nonlocal pairs
-            part, pairs = self._encode(part, settings)
-            return part
+        def encoded(pairs: PairedTexts) -> PairedTexts:
+            nonlocal sequences
+            pairs, sequences = self._encode(pairs, settings)
+            return pairs
 
         if data is not None:
-            part = load_pairs(data, settings)
-            log_read(part)
-            part = encoded(part)
+            pairs = load_pairs(data, settings)
+            log_read(pairs)
+            pairs = encoded(pairs)
         elif settings != self.config.data:
             raise ConfigError(
                 "the run's own test split is read as in training: leave source, target, on_bad_row and truncate out"
             )
         else:
-            part = own_test(self, lambda given: encoded(split_pairs(given, settings).test))
-        return self.result(part, pairs, strategy(chosen))
+            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test))
+        return self.result(pairs, sequences, strategy_of(chosen))
 
-    def result(self, part: PairedTexts, pairs: PairSequences, how: Beam | Sampling = GREEDY) -> TranslationResult:
-        """Evaluate on pairs that are read already; `how` answers are found, by default greedily."""
-        references = part.references()
-        place = {source: number for number, source in enumerate(references)}
-        which = np.array([place[source] for source in part.sources()])  # (N,), the source of each pair
-        sources = pairs.sources.select(np.unique(which, return_index=True)[1])  # M different ones
+    def result(
+        self, pairs: PairedTexts, sequences: PairSequences, strategy: Beam | Sampling = GREEDY
+    ) -> TranslationResult:
+        """Evaluate on pairs that are already read and encoded."""
+        references = pairs.references()
+        index = {source: number for number, source in enumerate(references)}
+        indices = np.array([index[source] for source in pairs.sources()])  # (N,), the source of each pair
+        sources = sequences.sources.select(np.unique(indices, return_index=True)[1])  # M different ones
         longest = self._default_length()
-        answers = translate(self.model, self.tokenizers.target, list(references), sources, how, max_length=longest)
-        scored = score_targets(self.model, pairs)
+        answers = translate(self.model, self.tokenizers.target, list(references), sources, strategy, max_length=longest)
+        scored = score_targets(self.model, sequences)
         return evaluate_translation(
             [answer.text for answer in answers],
             list(references.values()),
             sources.lengths.numpy(),
-            nats=np.bincount(which, scored.nats),
-            tokens=np.bincount(which, scored.tokens).astype(np.int64),
+            nats=np.bincount(indices, scored.nats),
+            tokens=np.bincount(indices, scored.tokens).astype(np.int64),
             truncated=sum(answer.targets[0].ended == "length" for answer in answers),
         )
 
     def card(self) -> dict[str, str]:
-        """What its model card says of the task."""
-        parts, config = self.record["data"]["splits"].items(), self.config.data
+        """Return the fields of its model card that depend on the task."""
+        splits, config = self.record["data"]["splits"].items(), self.config.data
         kinds = f"{config.source_tokenizer or config.tokenizer} by {config.source_tokenizer or config.tokenizer}"
         return {
             "pipeline": "translation",
             "answers": f"It reads a source {kinds} and writes a target {config.tokenizer} by {config.tokenizer}.",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
-            "data": ", ".join(f"{part} {values['rows']:,}" for part, values in parts)
+            "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " pairs. What it writes comes from that data and is no truer.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 
-    def _encode(self, part: PairedTexts, settings: DataConfig) -> tuple[PairedTexts, PairSequences]:
-        left, pairs = encode(part, self.tokenizers, settings)
-        if left is not part:
-            log_read(left)
-        refuse_longer(self.model, left, pairs)
-        return left, pairs
+    def _encode(self, pairs: PairedTexts, settings: DataConfig) -> tuple[PairedTexts, PairSequences]:
+        usable, sequences = encode(pairs, self.tokenizers, settings)
+        if usable is not pairs:
+            log_read(usable)
+        refuse_longer(self.model, usable, sequences)
+        return usable, sequences
 
     def _sources(self, texts: Iterable[object], truncate: bool | None) -> list[_Source]:
-        """Texts as sources that the model can take; how many were truncated is logged."""
+        """Return texts as sources that the model can take; log the number of those truncated."""
         settings = reading(self, truncate=truncate)
-        found = [self._taken(text, number, settings) for number, text in enumerate(texts)]
-        if long := sum(bool(each.truncated) for each in found):
-            many = f"{long:,} source{'s'[: long != 1]}"
+        sources = [self._checked(text, number, settings) for number, text in enumerate(texts)]
+        if truncated := sum(bool(source.truncated) for source in sources):
+            many = f"{truncated:,} source{'s'[: truncated != 1]}"
             log.info("truncated at %s tokens, being longer: %s", f"{settings.max_length:,}", many)
-        return found
+        return sources
 
-    def _taken(self, text: object, number: int, settings: DataConfig) -> _Source:
-        """A text as a source that the model can take."""
-        fix = "give strings with at least one character that is no space"
+    def _checked(self, text: object, number: int, settings: DataConfig) -> _Source:
+        """Return a text as a source that the model can take, or raise DataError."""
+        fix = "give strings with at least one character that is not white space"
         if not isinstance(text, str):
             raise DataError(f"source {number} is a {type(text).__name__}, not a string", fix=fix)
         if not text.strip():
             raise DataError(f"source {number} is empty", fix=fix)
         if has_surrogate(text):
-            raise DataError(f"source {number} {NOT_UNICODE}", fix="give whole ones")
-        found = self._source(text, settings)
-        if found.fault:
-            raise DataError(found.fault.problem, line=number, unit="source", row=text, fix=found.fault.fix)
-        return found
+            raise DataError(f"source {number} {NOT_UNICODE}", fix="give whole characters")
+        source = self._source(text, settings)
+        if source.fault:
+            raise DataError(source.fault.problem, line=number, unit="source", row=text, fix=source.fault.fix)
+        return source
 
     def _source(self, text: str, settings: DataConfig) -> _Source:
         (ids,) = self.tokenizers.source.encode([text])
-        most = min(settings.max_length, self.model.max_source_length or settings.max_length)
-        first = ids[:most] if settings.truncate else ids
+        longest = min(settings.max_length, self.model.max_source_length or settings.max_length)
+        first = ids[:longest] if settings.truncate else ids
         truncated = truncation(len(ids), len(first), "tokens of the source")
-        return _Source(first, truncated, fault("source", first, most))
+        return _Source(first, truncated, fault("source", first, longest))
 
-    def _refuse_unknown(self, prefix: str) -> None:
-        """Refuse a prefix that cannot be written."""
-        if has_surrogate(prefix):
-            raise DataError(f"the prefix {NOT_UNICODE}", row=prefix, fix="give whole characters")
-        if unknown := self.tokenizers.target.unknown(prefix):
-            raise DataError(f'the prefix holds what the run has never seen: "{excerpt(unknown[0][1], 20)}"', row=prefix)
+    def _refuse_unknown(self, text: str, name: str) -> None:
+        """Refuse the text of a target with tokens that the run does not know. name: of the text, for messages."""
+        if has_surrogate(text):
+            raise DataError(f"the {name} {NOT_UNICODE}", row=text, fix="give whole characters")
+        if unknown := self.tokenizers.target.unknown(text):
+            token = excerpt(unknown[0][1], 20)
+            raise DataError(f'the {name} contains a token that the run does not know: "{token}"', row=text)
 
     def _default_length(self) -> int:
-        """The length in tokens of the longest target of training, <eos> included."""
+        """Return the length in tokens of the longest target of training, <eos> included."""
         return 1 + int(self.record["data"]["longest_target"])
 
 
 class _Source(NamedTuple):
-    """A source as a model takes it."""
+    """A source as the model takes it."""
 
     ids: list[int]
-    truncated: str  # what was left out of it, in a sentence; "" where nothing was
-    fault: Fault | None  # why the model cannot take it
+    truncated: str  # a note if it was truncated, else ""
+    fault: Fault | None  # the reason why the model cannot take it
 
 
-def refuse_longer(model: Model, part: PairedTexts, pairs: PairSequences) -> None:
-    """Refuse pairs that do not fit into the model's window."""
-    S, T = pairs.lengths.unbind(1)
+def refuse_longer(model: Model, pairs: PairedTexts, sequences: PairSequences) -> None:
+    """Refuse pairs that do not fit into the model's context window.
+
+    Raises:
+        DataError: names the first such pair.
+    """
+    S, T = sequences.lengths.unbind(1)
     for row in (model.remaining_length(S) < T).nonzero().flatten().tolist():
-        raise part.error(
+        raise pairs.error(
             row,
             "target",
-            f"a source of {int(S[row]):,} tokens and a target of {int(T[row]):,}, <bos> counted, do not fit into the "
-            "model's window",
+            f"a source of {int(S[row]):,} tokens and a target of {int(T[row]):,}, <bos> included, do not fit into the "
+            "model's context window",
             "give shorter ones, truncate them with --max-length and --truncate, or train with a larger --window",
         )
 
