@@ -12,9 +12,9 @@ an image) and the seed: SHA-256 maps the two to a number u in [0, 1), and the ex
 - The order of the examples does not matter, and an example that is added later moves no other.
 - The test split does not depend on the validation fraction: a test example never becomes a training example.
 
-The fractions are met only on average. (A ranking of the keys by u would meet them exactly, but then an added example would
-push others over the border.) Only a split that would be empty, as with a handful of examples, gets the example with the
-next larger u.
+The fractions are met only on average. (A ranking of the keys by u would meet them exactly, but then an added example
+would push others over the border.) Only a split that would be empty, as with a handful of examples, gets the example
+with the next larger u.
 """
 
 from __future__ import annotations

@@ -171,8 +171,8 @@ def _is_conllu(path: Path, file: str) -> bool:
         raise DataError(
             f"cannot tell the format from {got}",
             file=file,
-            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each line; "
-            "each also with .gz, .xz or .bz2",
+            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each "
+            "line; each also with .gz, .xz or .bz2",
         )
     return extension == ".conllu"
 
