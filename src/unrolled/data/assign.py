@@ -25,10 +25,10 @@ from bisect import bisect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Generic
+from typing import Generic
 
 from unrolled.config import DataConfig
-from unrolled.data.reading.counts import TableT
+from unrolled.data.reading.counts import Table, TableT
 from unrolled.data.reading.samples import SPLITS
 from unrolled.errors import ConfigError, DataError, excerpt
 
@@ -100,21 +100,24 @@ def read_splits(
     return DataSplits(splits["train"], splits["valid"], splits["test"], how, tuple(loaded.values()))
 
 
-def refuse_empty(splits: DataSplits[Any], units: str) -> None:
-    """Refuse data without a validation split; `units` is a plural noun for the examples.
+def refuse_empty(valid: Table, units: str, *, train: Table) -> None:
+    """Refuse data without a validation split.
+
+    Args:
+        valid: the validation split. units: plural noun for the examples. train: the training split, for the message.
 
     Raises:
         DataError: the validation split is empty.
     """
-    if not len(splits.valid):
+    if not len(valid):
         raise DataError(
             f"the validation split has no {units}",
-            file=splits.train.source,
+            file=train.source,
             fix="give a file with --valid, or a --valid-fraction above 0",
         )
 
 
-def refuse_one_label(labels: Sequence[str], train: TableT, *, label: str, units: str, fix: str) -> None:
+def refuse_one_label(labels: Sequence[str], train: Table, *, label: str, units: str, fix: str) -> None:
     """Refuse a training split with a single label.
 
     Args:

@@ -182,7 +182,7 @@ def _unlike_sides(splits: Mapping[str, PairedTexts]) -> Iterator[Issue]:
             "unlike lengths",
             lambda pair: _unlike(len(pair.source), len(pair.target)),
             f"a side with more than {UNLIKE} times the characters of the other",
-            "look whether they belong together: a missing row shifts all rows after it",
+            "check whether they belong together: a missing row shifts all rows after it",
         ),
     )
     for kind, matches, object_, advice in checks:
