@@ -468,7 +468,7 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
         file, text: name and contents of the TOML file, if the settings were read from one.
     """
     for problem in error.errors(include_url=False):
-        *path, key = [str(part) for part in problem["loc"]] or [MODEL_NAME]
+        *path, key = [str(name) for name in problem["loc"]] or [MODEL_NAME]
         where = ""
         if file is not None:
             where = f"{file}, line {_line_of(text, path[0] if path else None, key)}: "

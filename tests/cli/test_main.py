@@ -290,7 +290,11 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         assert (said.code, given[:3] in said.out, said.out.count("\n") > 0) == (2, True, True)
         assert said.err.startswith(f"unrolled: standard input, line 2: {problem}")
     (tmp_path / "new.csv").write_text(f"source\nabc\n???\n{long}\nfgh\n")
-    assert say("decode", turner, "--file", "new.csv").refused().startswith("new.csv, line 3: the source has nothing")
+    assert (
+        say("decode", turner, "--file", "new.csv")
+        .refused()
+        .startswith("new.csv, line 3: all tokens of the source are unknown")
+    )
     said = say("decode", turner, "--file", "new.csv", "--on-bad-row", "skip", "--truncate", "--json")
     answers = [json.loads(line) for line in said.out.splitlines()]
     assert [answer["source"] for answer in answers] == ["abc", long, "fgh"]

@@ -1,9 +1,13 @@
-"""Data: files become examples, examples become ids, ids become batches.
+"""Data: from files to padded batches, in five stages, each importing only those before it.
 
-doors (rows of a file, of standard input, …) -> examples (texts with labels) -> splits (train, valid, test) ->
-tokenizers (ids) -> batches (padded tensors). `samples` are data sets that come with the package; `report` is what is
-known before anything is trained. Import `Tokenizer`, `Sequences`, `Batches` and `inspect` from their own files: this
-package itself imports neither torch nor tokenizers.
+reading     data sources and formats: rows of a file, of standard input, of a sample, …
+examples    labelled texts, images, pairs, tagged sentences, plain text
+splits      train, valid and test of each kind of examples; `assign.py` has their common rules
+encoding    tokenizers, ids, pixels, batches
+report      data reports: statistics, issues and a chart, made before training
+
+`synthetic.py` generates tasks of any length. Import `Tokenizer`, `Sequences`, `Batches` and `inspect` from their own
+files: this package itself imports neither torch nor tokenizers.
 """
 
 from unrolled.data.examples.columns import Example

@@ -12,9 +12,9 @@ an image) and the seed: SHA-256 maps the two to a number u in [0, 1), and the ex
 - The order of the examples does not matter, and an example that is added later moves no other.
 - The test split does not depend on the validation fraction: a test example never becomes a training example.
 
-The fractions are met only on average. (A ranking of the keys by u would meet them exactly, but then an added example would
-push others over the border.) Only a split that would be empty, as with a handful of examples, gets the example with the
-next larger u.
+The fractions are met only on average. (A ranking of the keys by u would meet them exactly, but then an added example
+would push others over the border.) Only a split that would be empty, as with a handful of examples, gets the example
+with the next larger u.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from bisect import bisect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Generic
+from typing import Generic
 
 from unrolled.config import DataConfig
-from unrolled.data.reading.counts import TableT
+from unrolled.data.reading.counts import Table, TableT
 from unrolled.data.reading.samples import SPLITS
 from unrolled.errors import ConfigError, DataError, excerpt
 
@@ -100,21 +100,24 @@ def read_splits(
     return DataSplits(splits["train"], splits["valid"], splits["test"], how, tuple(loaded.values()))
 
 
-def refuse_empty(splits: DataSplits[Any], units: str) -> None:
-    """Refuse data without a validation split; `units` is a plural noun for the examples.
+def refuse_empty(valid: Table, units: str, *, train: Table) -> None:
+    """Refuse data without a validation split.
+
+    Args:
+        valid: the validation split. units: plural noun for the examples. train: the training split, for the message.
 
     Raises:
         DataError: the validation split is empty.
     """
-    if not len(splits.valid):
+    if not len(valid):
         raise DataError(
             f"the validation split has no {units}",
-            file=splits.train.source,
+            file=train.source,
             fix="give a file with --valid, or a --valid-fraction above 0",
         )
 
 
-def refuse_one_label(labels: Sequence[str], train: TableT, *, label: str, units: str, fix: str) -> None:
+def refuse_one_label(labels: Sequence[str], train: Table, *, label: str, units: str, fix: str) -> None:
     """Refuse a training split with a single label.
 
     Args:

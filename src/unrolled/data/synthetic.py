@@ -1,16 +1,17 @@
-"""Synthetic tasks with a knob: what must be remembered, and for how long, is known, because it was made so.
+"""Synthetic tasks with known memory requirements: the information to store, and the number of steps.
 
 | task      | input                                    | answer                     | chance               |
 |-----------|------------------------------------------|----------------------------|----------------------|
-| `recall`  | K symbols in any order, then T blanks    | which symbol came first    | accuracy 1 / K       |
-| `parity`  | T bits                                   | whether the ones are odd   | accuracy 1 / 2       |
+| `recall`  | K symbols in any order, then T blanks    | the first symbol           | accuracy 1 / K       |
+| `parity`  | T bits                                   | parity of the ones         | accuracy 1 / 2       |
 | `copy`    | T symbols of K, a mark, T blanks         | the symbols, at the blanks | accuracy 1 / K       |
-| `reverse` | the same                                 | the same, the last first   | accuracy 1 / K       |
+| `reverse` | as `copy`                                | the symbols in reverse     | accuracy 1 / K       |
 | `adding`  | T numbers in [0, 1), two of them marked  | the sum of the two         | squared error 1 / 6  |
 
-Batches never end, and batch i is a pure function of (seed, i): there is nothing to store, to split or to overfit.
-In `recall` every sequence holds the same symbols, so that a bag, which does not know their order, stays at chance.
-Adding: Hochreiter & Schmidhuber 1997, who answer with the mean, 1, and so are off by the variance of a sum of two.
+The number of batches is unlimited, and batch i is a pure function of (seed, i): nothing has to be stored, split or
+overfitted. In `recall` every sequence holds the same symbols, so that a bag of tokens, without their order, stays at
+chance. Adding: Hochreiter & Schmidhuber 1997; at chance, the answer is the mean, 1, with the variance of a sum of two
+numbers as squared error.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SEED = 0x5EED  # keeps these draws apart from others with the same seed
 class Drawn(NamedTuple):
     """A batch: inputs, ids (B, T) or features (B, T, D), and targets.
 
-    Targets are classes (B,); or a class at each step, (B, T), and −1 where nothing is asked; or numbers (B,).
+    Targets are classes (B,); or a class at each step, (B, T), with −1 at steps without a target; or numbers (B,).
     """
 
     inputs: Tensor
@@ -47,10 +48,11 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Synthetic(ABC):
-    """A task without end.
+    """A task with an unlimited number of batches.
 
     Args:
-        length: T, the knob. symbols: K, how many different ones there are (recall, copy, reverse).
+        length: T, the difficulty.
+        symbols: number K of different symbols (recall, copy, reverse).
         seed: of all batches.
     """
 
@@ -66,24 +68,24 @@ class Synthetic(ABC):
 
     shortest: ClassVar[int] = 1
     answer: ClassVar[str] = "once"
-    """Whether a model is asked once, after the last step, or at each."""
+    """One answer after the last step ("once"), or an answer at each step ("each")."""
     features: ClassVar[int] = 0
-    """D of the inputs; 0 where they are ids."""
+    """Number D of input features; 0 for ids."""
 
     @property
     def num_outputs(self) -> int:
-        """V of a model's logits; 1 where a number is asked for."""
+        """Number V of a model's outputs; 1 for a number."""
         return self.symbols
 
     @property
     def vocabulary_size(self) -> int:
-        """How many ids there are: the special ones (<sep> is the mark), the symbols, and the blank."""
+        """Number of ids: the special ones (<sep> is the mark), the symbols, and the blank."""
         return FIRST + self.symbols + 1
 
     @property
     @abstractmethod
     def at_chance(self) -> float:
-        """What who knows nothing of the inputs reaches: the accuracy, or of `adding` the mean squared error."""
+        """Score of the best constant answer: the accuracy, or for `adding` the mean squared error."""
 
     def batch(self, index: int, size: int) -> Drawn:
         """Return batch `index` with B = `size` sequences."""
@@ -99,7 +101,7 @@ class Synthetic(ABC):
 
 
 class Recall(Synthetic):
-    """Which of K symbols came first, T blanks ago. Chance: accuracy 1 / K."""
+    """Recall of the first of K symbols, after T blanks. Chance: accuracy 1 / K."""
 
     shortest = 0
 
@@ -114,7 +116,7 @@ class Recall(Synthetic):
 
 
 class Parity(Synthetic):
-    """Whether the number of ones among T bits is odd. Chance: accuracy 1 / 2."""
+    """Parity of the number of ones among T bits. Chance: accuracy 1 / 2."""
 
     @property
     def at_chance(self) -> float:
@@ -132,7 +134,7 @@ class Parity(Synthetic):
 
 
 class Copy(Synthetic):
-    """T symbols, a mark, and T steps at which to say them again. Chance: accuracy 1 / K."""
+    """T symbols, a mark, and T steps to repeat them. Chance: accuracy 1 / K."""
 
     answer = "each"
 
@@ -142,29 +144,29 @@ class Copy(Synthetic):
         return 1 / self.symbols
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
-        T, said = self.length, random.integers(0, self.symbols, size=(B, self.length))
-        inputs = np.concatenate([FIRST + said, np.full((B, 1), SEP), np.full((B, T), self._blank)], axis=1)
-        return inputs, np.concatenate([np.full((B, T + 1), -1), self._wanted(said)], axis=1)
+        T, symbols = self.length, random.integers(0, self.symbols, size=(B, self.length))
+        inputs = np.concatenate([FIRST + symbols, np.full((B, 1), SEP), np.full((B, T), self._blank)], axis=1)
+        return inputs, np.concatenate([np.full((B, T + 1), -1), self._answers(symbols)], axis=1)
 
-    def _wanted(self, said: Numbers) -> Numbers:
-        return said
+    def _answers(self, symbols: Numbers) -> Numbers:
+        return symbols
 
 
 class Reverse(Copy):
-    """T symbols, a mark, and T steps at which to say them from the last to the first. Chance: accuracy 1 / K."""
+    """T symbols, a mark, and T steps to repeat them in reverse order. Chance: accuracy 1 / K."""
 
-    def _wanted(self, said: Numbers) -> Numbers:
-        return said[:, ::-1]
+    def _answers(self, symbols: Numbers) -> Numbers:
+        return symbols[:, ::-1]
 
 
 class Adding(Synthetic):
-    """The sum of two of T numbers in [0, 1), which are marked: features (number, mark). Chance: squared error 1 / 6."""
+    """Sum of the two marked ones of T numbers in [0, 1): features (number, mark). Chance: squared error 1 / 6."""
 
     shortest, features = 2, 2
 
     @property
     def at_chance(self) -> float:
-        """1 / 6, of answering 1 each time: twice the variance of one number, 1 / 12."""
+        """1 / 6, for the constant answer 1: twice the variance of one number, 1 / 12."""
         return 1 / 6
 
     @property
@@ -187,7 +189,7 @@ def make(name: str, length: int, *, symbols: int = 8, seed: int = 0) -> Syntheti
     """Return the task called `name`.
 
     Raises:
-        ConfigError: there is no such task (the nearest is named), or a value is out of range.
+        ConfigError: the task is unknown (the message gives the nearest), or a value is out of range.
     """
     if name not in TASKS:
         raise ConfigError(f'there is no synthetic task "{name}"{nearest(name, TASKS)}; there are {", ".join(TASKS)}')

@@ -34,11 +34,11 @@ def test_repeats_are_counted_by_split():
         "valid in train": 2, "test in train": 0, "test in valid": 1,
     }  # fmt: skip
     first, second = repeats.issues()
-    assert first.sentence == "2 rows of valid have a text that stands in train, too"
-    assert [(w.where, w.row) for w in first.witnesses] == [
+    assert first.sentence == "2 rows of valid have a text that is also in train"
+    assert [(w.where, w.row) for w in first.examples] == [
         ("item 2", '"y": c'), ("item 0", '"y": c'), ("item 2", '"y": c'), ("item 2", '"y": C ')
     ]  # fmt: skip
-    assert second.sentence == "1 row of test has a text that stands in valid, too"
+    assert second.sentence == "1 row of test has a text that is also in valid"
 
 
 def test_it_counts_what_a_plain_loop_counts():
@@ -66,9 +66,9 @@ def test_conflicting_labels_name_both_rows(tmp_path):
     splits = load_splits(path, CONFIG)
     (issue,) = TextRepeats(splits.named(), splits.labels).issues()
     assert issue.sentence == "one text in 2 rows has more than one label"
-    assert [w.where for w in issue.witnesses] == [f"{path}, line 5", f"{path}, line 42"]
-    assert [w.row for w in issue.witnesses] == ['"b": text 3', '"a": TEXT  3']
-    assert "decide" in issue.advice
+    assert [w.where for w in issue.examples] == [f"{path}, line 5", f"{path}, line 42"]
+    assert [w.row for w in issue.examples] == ['"b": text 3', '"a": TEXT  3']
+    assert "choose" in issue.advice
 
 
 def test_nothing_repeated_nothing_found():
@@ -104,7 +104,7 @@ def test_lengths():
     assert not list(length_issues(data, lengths, 12, issue_example))
     (issue,) = length_issues(data, lengths, 10, issue_example)
     assert issue.sentence == "2 rows have more tokens than a batch (10); the longest has 12"
-    assert [(w.where, w.row) for w in issue.witnesses] == [("item 1", "b"), ("item 0", "c")]
+    assert [(w.where, w.row) for w in issue.examples] == [("item 1", "b"), ("item 0", "c")]
 
 
 def test_unknown_tokens():

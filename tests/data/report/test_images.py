@@ -20,7 +20,7 @@ def test_what_it_says_of_images() -> None:
     train = report.splits["train"]
     assert train.majority_rate == train.labels[report.majority] / train.images
     issue = next(issue for issue in report.issues if issue.kind == "conflicting labels")
-    assert [issue_example.where for issue_example in issue.witnesses] == [
+    assert [example.where for example in issue.examples] == [
         "python objects, image 0",
         "python objects, image 1",
     ]

@@ -91,14 +91,14 @@ def test_where_nothing_is_likely_it_says_so(tmp_path):
     path.write_text("a,a\nb,b\n")
     report = inspect(path, CONFIG)
     assert report.likely == {}
-    assert "say which columns to read" in report.text()
+    assert "name the columns" in report.text()
     path.write_text("a,b\nx,only\ny\n")
     assert inspect(path, CONFIG).likely == {"text": "b"}
     path.write_text('a,b\nx,only\n"y\n')
     assert inspect(path, CONFIG).likely == {}
 
 
-def test_findings_are_told_with_rows_and_advice(tmp_path):
+def test_issues_are_told_with_rows_and_advice(tmp_path):
     path = tmp_path / "a.csv"
     rows = [*((f"text {i}", "ab"[i % 2]) for i in range(100)), ("text 0", "b"), ("long " * 30, "a")]
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
@@ -108,7 +108,7 @@ def test_findings_are_told_with_rows_and_advice(tmp_path):
     text = report.text()
     for split in (
         "issues:\n  conflicting labels: one text in 2 rows has more than one label\n",
-        f'    {path}, line 2: "a": text 0\n    {path}, line 102: "b": text 0\n    do: decide for one label',
+        f'    {path}, line 2: "a": text 0\n    {path}, line 102: "b": text 0\n    do: choose one label',
         f"the longest has 150\n    {path}, line 103: long long",
     ):
         assert split in text

@@ -56,12 +56,12 @@ def test_it_says_what_a_training_would_suffer_from(tmp_path: Path) -> None:
         "long sequences": 1,
         "unknown sources": 1,
     }
-    assert found["leakage"].witnesses[1].where == f"{valid}, line 2"
-    assert found["repeated pairs"].witnesses[0].where == "item 60"
-    assert found["identical sides"].sentence == "1 pair has a target that is the source"
-    assert found["repeated pairs"].sentence == "2 pairs stand there more than once"
-    assert "limit of 50" in found["long sequences"].sentence
-    assert found["unknown sources"].witnesses[0].row == "?!? | y"
+    assert found["leakage"].examples[1].where == f"{valid}, line 2"
+    assert found["repeated pairs"].examples[0].where == "item 60"
+    assert found["identical sides"].sentence == "1 pair has a target that equals the source"
+    assert found["repeated pairs"].sentence == "2 pairs occur more than once in a split"
+    assert "more than 50 tokens" in found["long sequences"].sentence
+    assert found["unknown sources"].examples[0].row == "?!? | y"
     assert all(issue.advice in report.text() for issue in report.issues)
 
 
@@ -75,7 +75,7 @@ def test_before_the_columns_are_named_it_says_which_are_likely(tmp_path: Path) -
     named = CONFIG.model_copy(update={"source": "English", "target": "German"})
     assert inspect_pairs(path, named).problem is None
     alone = written(tmp_path / "b.csv", "id\n1\n")
-    assert "say which columns to read with --source and --target" in inspect_pairs(alone, CONFIG).text()
+    assert "name the columns with --source and --target" in inspect_pairs(alone, CONFIG).text()
 
 
 def test_skipped_rows_are_counted_and_listed(tmp_path: Path) -> None:

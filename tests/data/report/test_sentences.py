@@ -53,7 +53,7 @@ def test_it_says_what_a_training_would_suffer_from() -> None:
     report = inspect_sentences(made, CONFIG, longest=10)
     kinds = {issue.kind: issue for issue in report.issues}
     assert kinds["conflicting labels"].sentence == "one sentence in 2 rows has more than one label"
-    assert [(issue_example.where, issue_example.row) for issue_example in kinds["conflicting labels"].witnesses] == [
+    assert [(example.where, example.row) for example in kinds["conflicting labels"].examples] == [
         ("item 60", "the/DET film/NOUN"),
         ("item 61", "The/DET film/ODD"),
     ]

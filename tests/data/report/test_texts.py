@@ -33,9 +33,9 @@ def test_long_lines_that_stand_in_two_splits_are_named_with_their_line(tmp_path)
     report = report_of(path, [*LINES, *LINES[:2], "short"])
     (issue,) = report.issues
     assert (issue.kind, issue.count) == ("leakage", 2)
-    assert issue.sentence.endswith("lines of test with at least 40 characters stand in train, too")
-    assert [w.where for w in issue.witnesses] == [f"{path}, line 301", f"{path}, line 302"]
-    assert path.read_text().splitlines()[300].startswith(issue.witnesses[0].row[:30])
+    assert issue.sentence.endswith("lines of test with at least 40 characters are also in train")
+    assert [w.where for w in issue.examples] == [f"{path}, line 301", f"{path}, line 302"]
+    assert path.read_text().splitlines()[300].startswith(issue.examples[0].row[:30])
 
 
 def test_characters_that_training_never_saw(tmp_path):

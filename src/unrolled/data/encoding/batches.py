@@ -1,8 +1,8 @@
 """Padded batches of id sequences within a token budget; each batch is a pure function of (seed, epoch, index).
 
-Sequences of similar length share a batch, so that it has little padding; the budget counts the padding. An epoch shuffles
-all sequences, sorts them by length within windows of about 64 batches (which keeps batches mixed and nearly free of
-padding), groups them into batches, and shuffles the batches. No Python loop runs over single sequences.
+Sequences of similar length share a batch, so that it has little padding; the budget counts the padding. An epoch
+shuffles all sequences, sorts them by length within windows of about 64 batches (which keeps batches mixed and nearly
+free of padding), groups them into batches, and shuffles the batches. No Python loop runs over single sequences.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sequences:
         return len(self.lengths)
 
     def pad(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sequences at `indices` (B,) as ids (B, T), padded right with <pad>, and lengths (B,), all int64."""
+        """Return the sequences at `indices` (B,) as ids (B, T) and lengths (B,), int64; <pad> is on the right."""
         positions, lengths = self.positions(indices)
         return self.ids[positions].long(), lengths
 

@@ -11,8 +11,8 @@
 For single words (task tag), a vocabulary may also hold *whole words*: tokens that follow the subwords of their word.
 They begin with a space and are longer than one character, unlike all other tokens.
 
-The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are not "added tokens" of the library, which it would recognise in
-every text: the text "<pad>" becomes the tokens of its five characters.
+The ids 0 to 4 are <pad> <unk> <bos> <eos> <sep>. They are not "added tokens" of the library, which it would recognise
+in every text: the text "<pad>" becomes the tokens of its five characters.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ class Tokenizer:
         )
         if learned.vocabulary_size == len(SPECIAL):
             raise ConfigError(
-                f"no {config.tokenizer} occurs {config.min_frequency} times in the training split, so the vocabulary is "
-                "empty: give more data, --min-frequency 1, or another --tokenizer"
+                f"no {config.tokenizer} occurs {config.min_frequency} times in the training split, so the vocabulary "
+                "is empty: give more data, --min-frequency 1, or another --tokenizer"
             )
         return learned
 

@@ -1,8 +1,8 @@
 """Parser of a tagged sentence, in CoNLL-U or in two columns: words, tags and line numbers.
 
-CoNLL-U has ten columns separated by tabs: https://universaldependencies.org/format.html. Words are the lines whose ID is
-an integer, from 1. Ranges (1-2: a multiword token, the written form of words that are also listed) and empty nodes (1.1:
-words that were not written) are not words: they are checked, counted and left out.
+CoNLL-U has ten columns separated by tabs: https://universaldependencies.org/format.html. Words are the lines whose ID
+is an integer, from 1. Ranges (1-2: a multiword token, the written form of words that are also listed) and empty nodes
+(1.1: a word that was not written) are not words: they are checked, counted and left out.
 """
 
 from __future__ import annotations

@@ -7,19 +7,19 @@ unknown; integers and booleans of JSON and Python are labels, too, as their JSON
 
 from __future__ import annotations
 
-import hashlib
 import json
 import numbers
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Example, Items, View
+from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Counts, Skipped, sift
-from unrolled.data.reading.objects import PYTHON, kind_of
+from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.data.reading.sources import DataSource, open_source
@@ -32,18 +32,8 @@ UNKNOWN_LABEL = "unknown label"
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Texts with labels, their source and counts."""
-
-    name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path, an address like "sample:films", or "python objects"
-    items: Items
-    counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 skipped rows
-    unit: str = "line"  # see `Location.unit`
-
-    def __len__(self) -> int:
-        return len(self.items)
+class Examples(ExampleTable[Items]):
+    """Texts with labels."""
 
     def texts(self) -> View[str]:
         """Return the texts, in order."""
@@ -55,23 +45,16 @@ class Examples:
 
     def select(self, rows: Iterable[int]) -> Examples:
         """Return the examples with these indices, in this order; all count as read and used."""
-        items = self.items.select(rows)
-        return replace(self, items=items, counts=Counts(len(items), len(items), {}), skipped=())
+        return self.with_items(self.items.select(rows))
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
         """Return an error about one of the items, with its location."""
-        file = None if self.source == PYTHON else self.source
-        return DataError(problem, file=file, line=item.line, unit=self.unit, row=item.text, fix=fix)
+        return self.error_at(item.line, item.text, problem, fix)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the (text, label) pairs in order; each length precedes its text, so that no two lists collide."""
-        digest = hashlib.sha256()
-        for item in self.items:
-            for value in (item.text, item.label):
-                data = b"" if value is None else value.encode()
-                digest.update(b"%d:" % (-1 if value is None else len(data)) + data)
-        return digest.hexdigest()
+        """SHA-256 of the (text, label) pairs in order."""
+        return fingerprint_of(value for item in self.items for value in (item.text, item.label))
 
 
 def load_examples(

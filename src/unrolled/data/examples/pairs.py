@@ -7,17 +7,17 @@ string.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Pair, PairItems, View
 from unrolled.data.examples.labelled import text_fault
-from unrolled.data.reading.counts import Counts, Skipped, sift, skip
-from unrolled.data.reading.objects import PYTHON
+from unrolled.data.examples.table import ExampleTable, fingerprint_of
+from unrolled.data.reading.counts import Skipped, sift, skip
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.data.reading.sources import open_source
@@ -27,22 +27,13 @@ __all__ = ["SIDES", "TASK", "Pair", "PairedTexts", "load_pairs", "read_sources"]
 
 TASK = "translate"
 SIDES = ("source", "target")
-UNITS = "pairs"
 
 
 @dataclass(frozen=True)
-class PairedTexts:
-    """Sources with targets, the data source and counts."""
+class PairedTexts(ExampleTable[PairItems]):
+    """Sources with targets."""
 
-    name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path, an address like "sample:letters", or "python objects"
-    items: PairItems
-    counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 skipped rows
-    unit: str = "line"  # see `Location.unit`
-
-    def __len__(self) -> int:
-        return len(self.items)
+    UNITS: ClassVar[str] = "pairs"
 
     def sources(self) -> View[str]:
         """Return the sources, in order."""
@@ -61,8 +52,7 @@ class PairedTexts:
 
     def select(self, rows: Iterable[int]) -> PairedTexts:
         """Return the pairs with these indices, in this order; all count as read and used."""
-        items = self.items.select(rows)
-        return replace(self, items=items, counts=Counts(len(items), len(items), {}, UNITS), skipped=())
+        return self.with_items(self.items.select(rows))
 
     def without(self, bad: Mapping[int, str]) -> PairedTexts:
         """Return the pairs without the bad ones; `bad` has the reason for each, by index."""
@@ -74,18 +64,13 @@ class PairedTexts:
 
     def error(self, row: int, side: str, problem: str, fix: str) -> DataError:
         """Return an error about one side of a pair, with its location."""
-        pair, file = self.items[row], None if self.source == PYTHON else self.source
-        return DataError(problem, file=file, line=pair.line, unit=self.unit, row=getattr(pair, side), fix=fix)
+        pair = self.items[row]
+        return self.error_at(pair.line, getattr(pair, side), problem, fix)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the pairs in order; each length precedes its text, so that no two lists collide."""
-        digest = hashlib.sha256()
-        for pair in self.items:
-            for text in (pair.source, pair.target):
-                data = text.encode()
-                digest.update(b"%d:" % len(data) + data)
-        return digest.hexdigest()
+        """SHA-256 of the pairs in order."""
+        return fingerprint_of(text for pair in self.items for text in (pair.source, pair.target))
 
 
 def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -> PairedTexts:
@@ -114,7 +99,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
         lambda pair: items.append(*pair),
         stop=config.on_bad_row == "stop",
         source=data_source.source,
-        units=UNITS,
+        units=PairedTexts.UNITS,
     )
     return PairedTexts(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 

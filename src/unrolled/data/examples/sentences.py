@@ -9,20 +9,20 @@ skipped and counted.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.conllu import COLUMNS, Block, Sentence, sentence_of, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.reading.counts import Counts, Skipped, sift
+from unrolled.data.examples.table import ExampleTable, fingerprint_of
+from unrolled.data.reading.counts import sift
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
@@ -35,27 +35,17 @@ from unrolled.strings import NOT_UNICODE, has_surrogate
 __all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
 
 TASK = "tag"
-UNITS = "sentences"
 
 
 @dataclass(frozen=True)
-class Sentences:
-    """Sentences with tags, their source and counts."""
+class Sentences(ExampleTable[Sequence[Sentence]]):
+    """Sentences with tags."""
 
-    name: str  # for run folders: the file's stem, the sample's name, or "data"
-    source: str  # the path, an address like "sample:tags", or "python objects"
-    items: Sequence[Sentence]
-    counts: Counts
-    skipped: Sequence[Skipped] = ()  # the first 20 skipped sentences
-    unit: str = "line"  # see `Location.unit`
-
-    def __len__(self) -> int:
-        return len(self.items)
+    UNITS: ClassVar[str] = "sentences"
 
     def select(self, rows: Iterable[int]) -> Self:
         """Return the sentences with these indices, in this order; all count as read and used."""
-        items = [self.items[row] for row in rows]
-        return replace(self, items=items, counts=Counts(len(items), len(items), {}, UNITS), skipped=())
+        return self.with_items([self.items[row] for row in rows])
 
     def words(self) -> list[tuple[str, ...]]:
         """Return the words of each sentence."""
@@ -81,13 +71,12 @@ class Sentences:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of words and tags in order; each length precedes its text, so that no two lists collide."""
-        digest = hashlib.sha256()
-        for sentence in self.items:
-            for value in (str(len(sentence.words)), *sentence.words, *(sentence.tags or ())):
-                data = value.encode()
-                digest.update(b"%d:" % len(data) + data)
-        return digest.hexdigest()
+        """SHA-256 of the number of words, the words and the tags of each sentence, in order."""
+        return fingerprint_of(
+            value
+            for sentence in self.items
+            for value in (str(len(sentence.words)), *sentence.words, *(sentence.tags or ()))
+        )
 
 
 def load_sentences(
@@ -111,11 +100,11 @@ def load_sentences(
     items: list[Sentence] = []
     if files is None:
         parse_pair = partial(_pair, known=known)
-        counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=UNITS)
+        counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=Sentences.UNITS)
         return Sentences(name, source, items, counts, skipped, "item")
     blocks = (block for file, path in files.items() for block in _blocks(path, file))
     parse_block = partial(sentence_of, column=column, known=known)
-    counts, skipped = sift(blocks, parse_block, items.append, stop=stop, source=source, units=UNITS)
+    counts, skipped = sift(blocks, parse_block, items.append, stop=stop, source=source, units=Sentences.UNITS)
     return Sentences(name, source, items, counts, skipped)
 
 
@@ -171,8 +160,8 @@ def _is_conllu(path: Path, file: str) -> bool:
         raise DataError(
             f"cannot tell the format from {got}",
             file=file,
-            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each line; "
-            "each also with .gz, .xz or .bz2",
+            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each "
+            "line; each also with .gz, .xz or .bz2",
         )
     return extension == ".conllu"
 

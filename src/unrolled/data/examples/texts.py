@@ -1,7 +1,7 @@
 """Plain text for the task *generate*: files and folders, read block by block, and their splits.
 
-A text file ends in `.txt` and may be compressed (.gz, .xz, .bz2). It is strict UTF-8 (or UTF-16 or UTF-32 with its byte order
-mark), and every character counts: line ends, capitals and spaces are what a language model learns.
+A text file ends in `.txt` and may be compressed (.gz, .xz, .bz2). It is strict UTF-8 (or UTF-16 or UTF-32 with its
+byte order mark), and every character counts: a language model also learns line ends, capitals and spaces.
 
 Several files are split by file: SHA-256 of a file's bytes and the seed decide its split, as in `unrolled.data.assign`,
 so that equal files are always in the same split. A single file is split at line ends into contiguous ranges: train,
@@ -206,7 +206,7 @@ def _whole(text: Text) -> Iterator[str]:
 
 
 def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, encoding: Encoding) -> DataError:
-    """Return the error with line and byte; `lines` lines and `since` bytes of the next one precede the decoded bytes."""
+    """Return the error with line and byte; `lines` lines and `since` bytes precede the decoded bytes."""
     before = error.object[: error.start]
     end = before.rfind(b"\n")
     offset = since + len(before) if end < 0 else len(before) - end - 1

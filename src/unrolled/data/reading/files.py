@@ -146,7 +146,8 @@ def transcoded(first: bytes, rest: BinaryIO, encoding: Encoding) -> BinaryIO:
 def undecodable(error: UnicodeDecodeError, offset: int, encoding: Encoding) -> tuple[str, str]:
     """Return problem and fix for bytes that are not UTF-8, the first of them `offset` bytes into a line."""
     if encoding != UTF8:
-        problem = f"the line is not {encoding.name}, as the byte order mark says: it holds an unpaired surrogate or an invalid code"
+        fault = "it holds an unpaired surrogate or an invalid code"
+        problem = f"the line is not {encoding.name}, as the byte order mark says: {fault}"
         return problem, "write the file again, preferably as UTF-8"
     byte = error.object[error.start]
     problem = f"byte 0x{byte:02x} at offset {offset} of the line is not UTF-8 ({error.reason})"

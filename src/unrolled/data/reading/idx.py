@@ -88,7 +88,7 @@ def labels_file(path: Path) -> Path:
 
 
 def splits_of(folder: Path) -> dict[str, Path]:
-    """Return the files of images in a folder by split: train-images-… is train, t10k-images-… and test-images-… are test.
+    """Return the files of images in a folder by split: train-images-… is train, t10k-images-… or test-images-… test.
 
     Raises:
         DataError: two files are the same split, a file is no split, or labels have no images.

@@ -6,9 +6,9 @@
            any other, and a field holds neither tab nor line end.
 - `.jsonl` `.ndjson`  one JSON object a line.
 
-A reader yields a `Row`, or a `BadRow` for a row that cannot be used; the caller decides whether that is an error. Faults
-that make the rest of the file meaningless are raised at once: a header without the columns, a quote that is never
-closed, damaged compression, a row of more than 100 MB.
+A reader yields a `Row`, or a `BadRow` for a row that cannot be used; the caller decides whether that is an error.
+Faults that make the rest of the file meaningless are raised at once: a header without the columns, a quote that is
+never closed, damaged compression, a row of more than 100 MB.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ and *Twelfth Night* test.
 shakespeare  4,988,764 characters, 81 different ones: train 4,498,519, valid 274,351, test 215,894
 
 Letters are words of the CMU pronouncing dictionary with their sounds: 39 phonemes, stress left out. A word may have
-several pronunciations, each a row of its own, all in one split; split by the word. Verses are those of the World English Bible
-with Segond's French of 1910, up to 60 words; split by chapter, since neighbouring verses repeat each other: chapter mod 20 = 7
-is valid, 13 test.
+several pronunciations, each a row of its own, all in one split; split by the word. Verses are those of the World
+English Bible with Segond's French of 1910, up to 60 words; split by chapter, since neighbouring verses repeat each
+other: chapter mod 20 = 7 is valid, 13 test.
 
 letters    135,166 rows read, 1,193 words with other characters than a to z and ' left out, 306 that were equal but for
            stress; 133,667 used: train 120,059, valid 6,846, test 6,762

@@ -1,7 +1,7 @@
-"""What may be wrong with labelled texts, though every row can be read: each check yields what it finds.
+"""Checks of examples that yield issues: repeats, conflicting labels, rare classes, lengths, unknown tokens.
 
-Texts count as the same if they are equal but for case and spaces. They are compared by 64 bits of their SHA-256, so
-that no text has to be kept: among ten million different ones the chance of a single confusion is 3 in a million.
+Texts count as equal if they differ only in case and spaces. They are compared by 64 bits of their SHA-256, so that no
+text is stored: among ten million different texts the probability of a collision is 3 in a million.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.assign import fold
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.reading.objects import PYTHON
-from unrolled.data.report.issues import SHOWN, Issue, IssueExample
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
 from unrolled.errors import excerpt
 
 __all__ = [
@@ -34,25 +33,24 @@ __all__ = [
     "unknown_issues",
 ]
 
-FEW = 10  # rows; a class with fewer in training is hardly learned
-MOSTLY = 0.9  # share of one class from which accuracy says little
-MUCH_UNKNOWN = 0.1  # share of unknown tokens from which a tokeniser does not fit
-AT_ONCE = 1 << 20  # rows that are looked at together
-NAMED = 8  # labels that a sentence names
+FEW = 10  # rows; a class with fewer rows in training is hardly learned
+MOSTLY = 0.9  # fraction of one class above which accuracy is uninformative
+MUCH_UNKNOWN = 0.1  # fraction of unknown tokens above which a tokenizer is unsuitable
+AT_ONCE = 1 << 20  # rows compared together
+NAMED = 8  # maximum number of labels in a sentence
 
 Lengths = NDArray[np.integer[Any]]
 
 
-def issue_example(part: Examples, index: int, *, label: bool = False) -> IssueExample:
-    """Return row `index` of a part, with its label if asked for."""
-    item = part.items[index]
-    file = "" if part.source == PYTHON else f"{part.source}, "
-    said = f'"{excerpt(str(item.label), 30)}": ' if label else ""
-    return IssueExample(f"{file}{part.unit} {item.line}", said + excerpt(item.text))
+def issue_example(split: Examples, index: int, *, label: bool = False) -> IssueExample:
+    """Return row `index` of a split, optionally with its label."""
+    item = split.items[index]
+    prefix = f'"{excerpt(str(item.label), 30)}": ' if label else ""
+    return IssueExample(location(split.source, split.unit, item.line), prefix + excerpt(item.text))
 
 
 def key_of(text: str) -> int:
-    """Return the first 64 bits of a text's SHA-256, the same for those that count as equal."""
+    """Return the first 64 bits of a folded text's SHA-256, so that texts that count as equal have equal keys."""
     return int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
 
 
@@ -60,71 +58,71 @@ P = TypeVar("P", bound=Sized)
 
 
 class Repeats(ABC, Generic[P]):
-    """The rows of a data set whose text (or image) stands in other rows, too: in arrays, equal ones side by side.
+    """Rows with a text (or image) that occurs more than once, in arrays sorted by text.
 
     Args:
-        parts: by name, train first. labels: all of them.
+        splits: by name, train first. labels: all labels.
     """
 
-    ONE: ClassVar[str]  # of what it is
-    MANY: ClassVar[str]
+    ONE: ClassVar[str]  # noun for a text, with article
+    MANY: ClassVar[str]  # its plural
 
     @abstractmethod
-    def keys(self, part: P) -> Iterator[int]:
-        """Yield 64 bits for each row, the same for those that count as equal."""
+    def keys(self, split: P) -> Iterator[int]:
+        """Yield 64 bits for each row, which are equal for rows that count as equal."""
 
     @abstractmethod
-    def classes(self, part: P) -> Iterable[int]:
+    def classes(self, split: P) -> Iterable[int]:
         """Return the label of each row, as an index into `labels`."""
 
     @abstractmethod
-    def issue_example(self, part: P, index: int) -> IssueExample:
+    def issue_example(self, split: P, index: int) -> IssueExample:
         """Return a row with its label."""
 
-    def __init__(self, parts: Mapping[str, P], labels: Sequence[str]) -> None:
-        self.parts, self.labels = parts, labels
-        self._ends = np.cumsum([len(part) for part in parts.values()])
-        keys = np.fromiter(  # (N,), of all rows, part after part
-            (key for part in parts.values() for key in self.keys(part)), np.uint64, int(self._ends[-1])
+    def __init__(self, splits: Mapping[str, P], labels: Sequence[str]) -> None:
+        self.splits, self.labels = splits, labels
+        self._ends = np.cumsum([len(split) for split in splits.values()])
+        keys = np.fromiter(  # (N,), of all rows, split after split
+            (key for split in splits.values() for key in self.keys(split)), np.uint64, int(self._ends[-1])
         )
         rows = _repeated(keys)
         self._rows = rows[np.argsort(keys[rows], kind="stable")]  # (R,)
         keys = keys[self._rows]
         new = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]
-        self._starts = np.flatnonzero(new)  # (G,), where each text begins
+        self._starts = np.flatnonzero(new)  # (G,), start of each text's rows
         self._sizes = np.diff(np.append(self._starts, len(keys)))  # (G,)
         self._group = np.cumsum(new) - 1  # (R,), of each row
-        self._part = np.searchsorted(self._ends, self._rows, side="right").astype(np.uint8)  # (R,)
-        classes = (k for part in parts.values() for k in self.classes(part))
+        self._split = np.searchsorted(self._ends, self._rows, side="right").astype(np.uint8)  # (R,)
+        classes = (k for split in splits.values() for k in self.classes(split))
         self._classes = np.fromiter(classes, np.int32, int(self._ends[-1]))[self._rows]  # (R,)
-        bits = np.left_shift(np.uint8(1), self._part)
-        self._seen = _by_group(np.bitwise_or, bits, self._starts)  # (G,), the parts in which it stands, a bit each
+        bits = np.left_shift(np.uint8(1), self._split)
+        self._seen = _by_group(np.bitwise_or, bits, self._starts)  # (G,), the splits of each text, a bit each
 
     def counts(self) -> dict[str, int]:
-        """Count the rows whose text stood before: in the same part, or in an earlier one."""
-        names = list(self.parts)
-        found = {
-            f"within {name}": int((self._part == k).sum()) - int((self._seen >> k & 1).sum())
+        """Return the numbers of rows whose text occurs before, in the same split or in an earlier one."""
+        names = list(self.splits)
+        counts = {
+            f"within {name}": int((self._split == k).sum()) - int((self._seen >> k & 1).sum())
             for k, name in enumerate(names)
         }
         for k, later in enumerate(names):
-            found |= {f"{later} in {earlier}": len(self._leaked(k, j)) for j, earlier in enumerate(names[:k])}
-        return found
+            counts |= {f"{later} in {earlier}": len(self._leaked(k, j)) for j, earlier in enumerate(names[:k])}
+        return counts
 
     def issues(self) -> Iterator[Issue]:
-        """Yield conflicting labels, and texts that stand in two parts."""
+        """Yield the issues of conflicting labels, and of texts that are in two splits."""
         yield from self._conflicts()
-        for k, later in enumerate(self.parts):
-            for j, earlier in enumerate(list(self.parts)[:k]):
+        for k, later in enumerate(self.splits):
+            for j, earlier in enumerate(list(self.splits)[:k]):
                 leaked = self._leaked(k, j)
                 if len(leaked):
                     pairs = [(self._first(self._group[i], j), int(i)) for i in leaked[:SHOWN]]
                     yield Issue(
                         "leakage",
                         len(leaked),
-                        f"{_rows(len(leaked))} of {later} {_has(len(leaked))} {self.ONE} that stands in {earlier}, too",
+                        f"{_rows(len(leaked))} of {later} {_has(len(leaked))} {self.ONE} that is also in {earlier}",
                         tuple(self._issue_example(i) for pair in pairs for i in pair),
-                        f"take them out of {later}: its figures are about rows that were seen",
+                        f"remove them from {later}, which should only have rows that are not in training",
                     )
 
     def _conflicts(self) -> Iterator[Issue]:
@@ -145,64 +143,64 @@ class Repeats(ABC, Generic[P]):
             rows,
             f"{texts} in {rows:,} rows {_has(len(groups))} more than one label",
             tuple(self._issue_example(i) for i in shown),
-            "decide for one label each, or leave these rows out: no model gets all of them right",
+            "choose one label for each, or remove these rows: no model can predict all of them",
         )
 
     def _leaked(self, later: int, earlier: int) -> NDArray[np.int64]:
-        """Where the rows of one part are whose text stands in an earlier one, in the order of the rows."""
-        found = np.flatnonzero((self._part == later) & (self._seen[self._group] >> earlier & 1).astype(bool))
+        """Return the indices of the rows of a split whose text is in an earlier split, in row order."""
+        found = np.flatnonzero((self._split == later) & (self._seen[self._group] >> earlier & 1).astype(bool))
         return found[np.argsort(self._rows[found], kind="stable")]
 
-    def _first(self, group: int, part: int) -> int:
-        """Where a text first stands in a part."""
+    def _first(self, group: int, split: int) -> int:
+        """Return the index of the first row with a text in a split."""
         start = int(self._starts[group])
-        return start + int(np.flatnonzero(self._part[start : start + int(self._sizes[group])] == part)[0])
+        return start + int(np.flatnonzero(self._split[start : start + int(self._sizes[group])] == split)[0])
 
     def _issue_example(self, i: int) -> IssueExample:
-        part = list(self.parts.values())[self._part[i]]
-        begin = int(self._ends[self._part[i]]) - len(part)
-        return self.issue_example(part, int(self._rows[i]) - begin)
+        split = list(self.splits.values())[self._split[i]]
+        begin = int(self._ends[self._split[i]]) - len(split)
+        return self.issue_example(split, int(self._rows[i]) - begin)
 
 
 class TextRepeats(Repeats[Examples]):
-    """Texts that stand in several rows."""
+    """Texts that occur in several rows."""
 
     ONE, MANY = "a text", "texts"
 
-    def keys(self, part: Examples) -> Iterator[int]:
-        """The first 64 bits of each text's SHA-256."""
-        return map(key_of, part.texts())
+    def keys(self, split: Examples) -> Iterator[int]:
+        """Yield the first 64 bits of each text's SHA-256."""
+        return map(key_of, split.texts())
 
-    def classes(self, part: Examples) -> Iterator[int]:
-        """As indices."""
+    def classes(self, split: Examples) -> Iterator[int]:
+        """Yield the index of each label."""
         index = {label: k for k, label in enumerate(self.labels)}
-        return (index[label] for label in part.labels())
+        return (index[label] for label in split.labels())
 
-    def issue_example(self, part: Examples, index: int) -> IssueExample:
-        """With its text."""
-        return issue_example(part, index, label=True)
+    def issue_example(self, split: Examples, index: int) -> IssueExample:
+        """Return a text with its label."""
+        return issue_example(split, index, label=True)
 
 
 def _repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where keys stand that stand more than once, in order.
+    """Return the indices of repeated keys, ascending.
 
-    Half of each key tells nearly all that stand alone, and takes half the memory to sort.
+    Half of each key excludes nearly all unique keys, and takes half the memory to sort.
     """
-    likely = _twice(keys.view(np.uint32)[::2])
-    return likely[_twice(keys[likely])]
+    likely = _repeats(keys.view(np.uint32)[::2])
+    return likely[_repeats(keys[likely])]
 
 
-def _twice(keys: NDArray[Any]) -> NDArray[np.int64]:
-    """Where keys stand that stand more than once, in order."""
+def _repeats(keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the indices of repeated keys, ascending."""
     ordered = np.sort(keys)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    pieces = range(0, len(keys), AT_ONCE)
-    found = [k + np.flatnonzero(np.isin(keys[k : k + AT_ONCE], repeated)) for k in pieces]
+    starts = range(0, len(keys), AT_ONCE)
+    found = [k + np.flatnonzero(np.isin(keys[k : k + AT_ONCE], repeated)) for k in starts]
     return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def _by_group(function: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -> NDArray[Any]:
-    """What a function makes of the values of each group; (G,)."""
+    """Return the values reduced by a function within each group, (G,)."""
     return function.reduceat(values, starts) if len(starts) else values[:0]
 
 
@@ -215,10 +213,10 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
-    """Yield what is wrong with the labels: too rare, missing from a part, nearly all the same, alike.
+    """Yield the issues of labels: rare, absent from a split, one for nearly all rows, similar.
 
     Args:
-        counts: by part, train first, rows of each label.
+        counts: split -> label -> number of rows, train first.
     """
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
@@ -229,18 +227,18 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             f"{_of(len(rare), len(train))} fewer than {FEW} rows to learn from: "
             + _named([f'"{excerpt(label, 30)}" {train[label]}' for label in rare]),
             (),
-            "give more rows of them, join them with another class, or try --class-weights balanced",
+            "give more rows of them, merge them with another class, or try --class-weights balanced",
         )
-    for part, found in counts.items():
-        absent = [label for label in train if not found[label]]
+    for name, split in counts.items():
+        absent = [label for label in train if not split[label]]
         if absent:
             yield Issue(
                 "absent classes",
                 len(absent),
-                f"{_of(len(absent), len(train))} no row in {part}: "
+                f"{_of(len(absent), len(train))} no row in {name}: "
                 + _named([f'"{excerpt(label, 30)}"' for label in absent]),
                 (),
-                f"nothing in {part} says whether they were learned: give more rows, or a file of its own",
+                f"{name} cannot measure them: give more rows, or a file of its own",
             )
     most, total = max(train, key=lambda label: train[label]), sum(train.values())
     if train[most] > MOSTLY * total:
@@ -249,7 +247,7 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             train[most],
             f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
             (),
-            "look at macro-F1 and not at accuracy, and try --class-weights balanced",
+            "use macro-F1 instead of accuracy, and try --class-weights balanced",
         )
     for group in similar(train):
         yield Issue(
@@ -257,41 +255,43 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             len(group),
             "labels that differ only in case or spaces: " + ", ".join(f'"{excerpt(label, 30)}"' for label in group),
             (),
-            "write them alike, if they mean the same",
+            "write them the same way, if they mean the same",
         )
 
 
 def length_issues(
-    parts: Mapping[str, P], lengths: Mapping[str, Lengths], most: int, issue_example: Callable[[P, int], IssueExample]
+    splits: Mapping[str, P], lengths: Mapping[str, Lengths], most: int, issue_example: Callable[[P, int], IssueExample]
 ) -> Iterator[Issue]:
-    """Yield rows with more than `most` tokens.
+    """Yield the issue of rows with more than `most` tokens.
 
     Args:
-        parts, lengths: by name, the rows of a part and their lengths (N,). issue_example: shows a row of a part.
+        splits, lengths: by name, the rows of a split and their lengths (N,).
+        most: maximum number of tokens.
+        issue_example: (split, index of a row) -> example.
     """
-    long = {name: np.flatnonzero(lengths[name] > most) for name in parts}
+    long = {name: np.flatnonzero(lengths[name] > most) for name in splits}
     count = sum(map(len, long.values()))
     if count:
-        shown = [issue_example(parts[name], int(i)) for name, found in long.items() for i in found[:SHOWN]][:SHOWN]
-        longest = max(int(lengths[name].max()) for name, found in long.items() if len(found))
+        shown = [issue_example(splits[name], int(i)) for name, rows in long.items() for i in rows[:SHOWN]][:SHOWN]
+        longest = max(int(lengths[name].max()) for name, rows in long.items() if len(rows))
         yield Issue(
             "long sequences",
             count,
             f"{_rows(count)} {_has(count)} more tokens than a batch ({most:,}); the longest has {longest:,}",
             tuple(shown),
-            "look for ends of rows that are missing, cut them, or give batches more room with --batch-tokens: each is "
-            "a batch of its own, slow and large",
+            "check for missing line ends, shorten the texts, or raise --batch-tokens: each of these rows is a batch of "
+            "its own, large and slow",
         )
 
 
 def unknown_issues(rates: Mapping[str, float]) -> Iterator[Issue]:
-    """Yield parts whose tokens are unknown too often; `rates` are shares by part."""
-    for part, rate in rates.items():
+    """Yield the issues of splits with too many unknown tokens; `rates` has the fraction for each split."""
+    for name, rate in rates.items():
         if rate > MUCH_UNKNOWN:
             yield Issue(
                 "unknown tokens",
                 round(100 * rate),
-                f"{rate:.0%} of the tokens of {part} are unknown to the vocabulary",
+                f"{rate:.0%} of the tokens of {name} are unknown to the vocabulary",
                 (),
                 "try --tokenizer bpe, a lower --min-frequency or a larger --vocabulary-size",
             )

@@ -1,4 +1,4 @@
-"""What is known of images before anything is trained on them: what `unrolled data FOLDER` prints."""
+"""Report on images: shape, labels, duplicates (`unrolled data FOLDER`)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.objects import PYTHON
-from unrolled.data.report.charts import Bars, Panel
+from unrolled.data.report.charts import Panel, label_bars
 from unrolled.data.report.checks import Repeats, label_issues
-from unrolled.data.report.issues import Issue, IssueExample, Report, loads, table
+from unrolled.data.report.issues import Issue, IssueExample, Report
+from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows
 from unrolled.data.splits.images import load_image_splits
 from unrolled.errors import excerpt
 
@@ -23,38 +24,38 @@ __all__ = ["ImageReport", "ImageSplitReport", "inspect_images"]
 
 SHOWN_LABELS = 20
 SHADES = " .:-=+*#%@"  # from dark to bright
-DRAWN = 28  # columns of the picture at most
+DRAWN = 28  # maximum columns of the drawing
 
 
 @dataclass(frozen=True)
 class ImageSplitReport:
-    """One part of the split."""
+    """Statistics of a split."""
 
     images: int
     labels: dict[str, int]  # images of each label
-    majority_rate: float  # accuracy of always answering what is most frequent in training
+    majority_rate: float  # accuracy of the most frequent label of training
 
 
 @dataclass(frozen=True)
 class ImageReport(Report):
-    """What is understood of a data set of images."""
+    """Report on a data set of images."""
 
     source: str
     shape: tuple[int, int, int]  # height, width, channels
     size: str  # the same in words
     dtype: str
     by: str
-    steps: tuple[int, int]  # T and D: how many steps a model reads, and how many numbers each one has
+    steps: tuple[int, int]  # number T of steps, and number D of values in a step
     mean: tuple[float, ...]  # of each channel in the training split, in the images' unit
     std: tuple[float, ...]
-    how: str  # the split, in a sentence
+    how: str  # a sentence on the split
     loaded: dict[str, Counts]  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...]  # (file, image), the first of each
+    skipped: tuple[tuple[str, Skipped], ...]  # (source, image), the first of each source
     splits: dict[str, ImageSplitReport]
     majority: str  # the most frequent label in training
     duplicates: dict[str, int]
-    first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its lines drawn with characters
-    problem: str | None = None  # nothing that is readable has one
+    first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its rows drawn with characters
+    problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -63,37 +64,31 @@ class ImageReport(Report):
 
     def panels(self) -> list[Panel]:
         """Return the images of each label; see `Report`."""
-        labels = self.frequent()
-        bars = {label: {name: part.labels[label] for name, part in self.splits.items()} for label in labels}
-        return [Bars(f"{self.source}: images of each label", bars, len(self.splits["train"].labels) - len(bars))]
-
-    def frequent(self) -> list[str]:
-        """Return the most frequent labels of the training split, at most 20."""
-        train = self.splits["train"].labels
-        return sorted(train, key=lambda label: -train[label])[:SHOWN_LABELS]
+        labels = {name: split.labels for name, split in self.splits.items()}
+        return [label_bars(f"{self.source}: images of each label", labels, SHOWN_LABELS)]
 
 
 class ImageRepeats(Repeats[Images]):
-    """Images that are equal to the last bit."""
+    """Images with equal pixels."""
 
     ONE, MANY = "an image", "images"
 
-    def keys(self, part: Images) -> Iterator[int]:
-        """The first 64 bits of each image's SHA-256."""
-        return (int(digest[:16], 16) for digest in part.digests)
+    def keys(self, split: Images) -> Iterator[int]:
+        """Yield the first 64 bits of each image's SHA-256."""
+        return (int(digest[:16], 16) for digest in split.digests)
 
-    def classes(self, part: Images) -> Iterable[int]:
-        """As indices."""
-        classes: list[int] = part.among(self.labels).tolist()
+    def classes(self, split: Images) -> Iterable[int]:
+        """Return the class of each image."""
+        classes: list[int] = split.among(self.labels).tolist()
         return classes
 
-    def issue_example(self, part: Images, index: int) -> IssueExample:
-        """With its label."""
-        return IssueExample(part.at(index), f'"{excerpt(part.labels[part.classes[index]], 30)}"')
+    def issue_example(self, split: Images, index: int) -> IssueExample:
+        """Return an image with its label."""
+        return IssueExample(split.at(index), f'"{excerpt(split.labels[split.classes[index]], 30)}"')
 
 
 def inspect_images(data: object, config: DataConfig) -> ImageReport:
-    """Read and split images as a training would, and say what comes of it.
+    """Read and split images as a training does, and return the report.
 
     Raises:
         DataError: as `load_image_splits`.
@@ -105,8 +100,9 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
     train = splits.train
     counts = np.bincount(train.classes, minlength=len(splits.labels))
     majority = splits.labels[int(counts.argmax())]
-    parts = {name: _part(part, splits.labels, majority) for name, part in splits.named().items() if len(part)}
-    repeats = ImageRepeats({name: part for name, part in splits.named().items() if len(part)}, splits.labels)
+    images = {name: split for name, split in splits.named().items() if len(split)}
+    reports = {name: _split_report(split, splits.labels, majority) for name, split in images.items()}
+    repeats = ImageRepeats(images, splits.labels)
     return ImageReport(
         str(data) if isinstance(data, (str, os.PathLike)) else PYTHON,
         pixels.shape,
@@ -118,23 +114,23 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         pixels.std,
         splits.how,
         {name: read.counts for name, read in reads.items()},
-        tuple((name, image) for name, read in reads.items() for image in read.skipped),
-        parts,
+        skipped_rows(reads),
+        reports,
         majority,
         repeats.counts(),
         (train.labels[train.classes[0]], _drawn(train)),
-        issues=(*repeats.issues(), *label_issues({name: part.labels for name, part in parts.items()})),
+        issues=(*repeats.issues(), *label_issues({name: report.labels for name, report in reports.items()})),
     )
 
 
-def _part(part: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:
-    counts = np.bincount(part.among(labels), minlength=len(labels)).tolist()
-    found = dict(zip(labels, counts, strict=True))
-    return ImageSplitReport(len(part), found, found[majority] / len(part))
+def _split_report(split: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:
+    numbers = np.bincount(split.among(labels), minlength=len(labels)).tolist()
+    counts = dict(zip(labels, numbers, strict=True))
+    return ImageSplitReport(len(split), counts, counts[majority] / len(split))
 
 
 def _drawn(images: Images) -> tuple[str, ...]:
-    """The first image with a character for a pixel, or for every n-th one where it is large; without a dark rim."""
+    """Return the first image with two characters a pixel, at most DRAWN pixels wide, without dark margins."""
     every = -(-images.shape[1] // DRAWN)
     grey = images.pixels[0, ::every, ::every].mean(axis=-1)
     least, most = float(grey.min()), float(grey.max())
@@ -151,22 +147,15 @@ def _lines(report: ImageReport) -> Iterator[str]:
     )
     T, D = report.steps
     yield f"{report.source}: images of {report.size}, {report.dtype}"
-    yield from loads(report.loaded, report.skipped)
-    yield f"split: {report.how}"
+    yield from loads(report.loaded, report.skipped, report.how)
     yield f"read by {report.by}: {T:,} step{'s'[: T > 1]} of {D:,} number{'s'[: D > 1]}"
     yield f"mean and standard deviation of training{' (of 1)' if unit > 1 else ''}: {means}"
-    yield ""
-    parts = list(report.splits.values())
-    rows = [["", *report.splits], ["images", *(f"{part.images:,}" for part in parts)]]
-    for label in (labels := report.frequent()):
-        rows.append([f'  "{excerpt(label, 30)}"', *(f"{part.labels[label]:,}" for part in parts)])
-    if more := len(parts[0].labels) - len(labels):
-        rows.append([f"  … and {more:,} more labels"])
-    rows.append([f'always "{excerpt(report.majority, 20)}"', *(f"{part.majority_rate:.1%}" for part in parts)])
-    yield from table(rows)
-    yield ""
-    doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
-    yield f"duplicate images: {doubled or 'none'}"
+    table = SplitTable(report.splits)
+    table.add("images", (split.images for split in table.splits))
+    table.add_labels([split.labels for split in table.splits], SHOWN_LABELS)
+    table.add(f'always "{excerpt(report.majority, 20)}"', (split.majority_rate for split in table.splits), ".1%")
+    yield from table.lines()
+    yield f"duplicate images: {duplicates(report.duplicates)}"
     label, lines = report.first
     yield f"the first training image, {excerpt(label, 30)}:"
     yield from lines

@@ -1,4 +1,4 @@
-"""What is known of a data set before anything is trained on it: what `unrolled data FILE` prints."""
+"""Report on labelled texts: columns, lengths, labels, duplicates, unknown tokens (`unrolled data FILE`)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.reading.counts import Counts, Skipped, accounts
-from unrolled.data.reading.rows import Row
+from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.sources import DataSource, open_source
-from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
+from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
     Lengths,
     TextRepeats,
@@ -26,40 +24,33 @@ from unrolled.data.report.checks import (
     similar,
     unknown_issues,
 )
-from unrolled.data.report.issues import Issue, Report, loads, spread, table
+from unrolled.data.report.columns import ColumnReport, missing_columns, sample, text_lengths
+from unrolled.data.report.issues import Issue
+from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import load_splits
-from unrolled.errors import DataError, excerpt
+from unrolled.errors import excerpt
 
 __all__ = ["DataReport", "SplitReport", "inspect"]
 
-GUESSED_FROM = 200  # rows
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One part of the split."""
+    """Statistics of a split."""
 
     rows: int
     labels: dict[str, int]  # rows of each label
     tokens: dict[str, float]  # of a row: min, median, mean, 95 %, max
-    unknown_rate: float  # share of the tokens that are <unk>
-    majority_rate: float  # accuracy of always answering what is most frequent in training
+    unknown_rate: float  # fraction of the tokens that are <unk>
+    majority_rate: float  # accuracy of the most frequent label of training
 
 
 @dataclass(frozen=True)
-class DataReport(Report):
-    """What is understood of a data set; where the columns that were asked for are missing, what to ask for instead."""
+class DataReport(ColumnReport):
+    """Report on labelled texts."""
 
-    source: str
-    format: str
-    columns: tuple[str, ...]  # all there are, where they have names
-    problem: str | None = None  # why the rest is empty
-    likely: dict[str, str] = field(default_factory=dict)  # {"text": column, "label": column}, a guess
-    how: str = ""  # the split, in a sentence
-    loaded: dict[str, Counts] = field(default_factory=dict)  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...] = ()  # (file, row), the first of each
     splits: dict[str, SplitReport] = field(default_factory=dict)
     tokenizer: str = ""
     vocabulary_size: int = 0
@@ -67,64 +58,57 @@ class DataReport(Report):
     lengths: Bins | None = None  # of rows, in tokens
     similar_labels: tuple[tuple[str, ...], ...] = ()  # that differ only in case or spaces
     duplicates: dict[str, int] = field(default_factory=dict)
-    examples: tuple[dict[str, str], ...] = ()  # text, label, and the text decoded back from its ids
+    examples: tuple[dict[str, str], ...] = ()  # text, label, and the text decoded from its ids
     issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the columns, the counts, the parts, the first examples; see `Report`."""
+        """Yield columns, counts, splits, the first examples; see `Report`."""
         return _lines(self)
 
     def panels(self) -> list[Panel]:
         """Return the lengths and the labels; see `Report`."""
         if self.lengths is None:
             return []
-        labels = _by_frequency(self)
-        bars = {
-            label: {name: part.labels[label] for name, part in self.splits.items()} for label in labels[:SHOWN_LABELS]
-        }
+        labels = {name: split.labels for name, split in self.splits.items()}
         return [
             Histogram(f"{self.source}: length of the rows", "tokens", self.lengths),
-            Bars("rows of each label", bars, len(labels) - len(bars)),
+            label_bars("rows of each label", labels, SHOWN_LABELS),
         ]
 
 
 def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataReport:
-    """Read, split and tokenise `data` as a training would, and say what comes of it.
+    """Read, split and tokenize `data` as a training does, and return the report.
 
     Args:
         data: see `load_examples`. config: how it is read.
-        longest: tokens of a row beyond which it is a issue.
+        longest: maximum number of tokens in a row without an issue.
 
     Raises:
-        DataError: as `load_splits`, but for a column that a file does not have: then the report says which there are.
+        DataError: as `load_splits`, except for a missing column: then the report names the existing ones.
     """
     data_source = open_source(data, "classify")
     columns = data_source.columns()
-    missing = [
-        name for name in (config.text, config.label) if columns and not data_source.fixed and name not in columns
-    ]
-    if missing:
-        problem = " and ".join(f'no column "{name}"' for name in missing)
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(data_source, columns))
+    if problem := missing_columns(data_source, (config.text, config.label)):
+        return DataReport(data_source.source, data_source.form, columns, problem, _likely(data_source))
     splits = load_splits(data, config)
     reads = accounts(splits.loaded, splits.named())
-    parts = {name: part for name, part in splits.named().items() if part}
-    repeats = TextRepeats(parts, splits.labels)
+    examples = {name: split for name, split in splits.named().items() if split}
+    repeats = TextRepeats(examples, splits.labels)
     tokenizer = Tokenizer.learn(splits.train.texts(), config)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
-    cut = {name: _tokens(part, tokenizer) for name, part in parts.items()}
-    lengths = {name: lengths for name, (lengths, _) in cut.items()}
-    reports = {name: _part(part, splits.labels, majority, *cut[name]) for name, part in parts.items()}
+    tokens = {name: _tokens(split, tokenizer) for name, split in examples.items()}
+    lengths = {name: lengths for name, (lengths, _) in tokens.items()}
+    reports = {name: _split_report(split, splits.labels, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
         data_source.source,
         data_source.form,
         columns,
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
-        skipped=tuple((name, row) for name, read in reads.items() for row in read.skipped),
+        skipped=skipped_rows(reads),
         splits=reports,
         tokenizer=config.tokenizer,
         vocabulary_size=tokenizer.vocabulary_size,
@@ -133,36 +117,31 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         similar_labels=similar(splits.labels),
         duplicates=repeats.counts(),
         examples=tuple(
-            {"text": item.text, "label": str(item.label), "decoded": back}
-            for item, back in zip(first, decoded, strict=True)
+            {"text": item.text, "label": str(item.label), "decoded": text}
+            for item, text in zip(first, decoded, strict=True)
         ),
         issues=(
             *repeats.issues(),
-            *label_issues({name: part.labels for name, part in reports.items()}),
-            *length_issues(parts, lengths, longest, issue_example),
-            *unknown_issues({name: part.unknown_rate for name, part in reports.items()}),
+            *label_issues({name: report.labels for name, report in reports.items()}),
+            *length_issues(examples, lengths, longest, issue_example),
+            *unknown_issues({name: report.unknown_rate for name, report in reports.items()}),
         ),
     )
 
 
-def _tokens(part: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
-    """How many tokens each row has, (N,), and how many of all are <unk>."""
+def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
+    """Return the number of tokens of each row, (N,), and the number of <unk> in total."""
     lengths, unknown = array("i"), 0
-    for ids in tokenizer.encode_each(part.texts()):
+    for ids in tokenizer.encode_each(split.texts()):
         lengths.append(len(ids))
         unknown += ids.count(UNK)
     return np.asarray(lengths), unknown
 
 
-def _likely(data_source: DataSource, columns: Sequence[str]) -> dict[str, str]:
-    """Guess: the text is the column with the longest values, the label the one with the fewest different ones."""
-    once = [name for name in columns if list(columns).count(name) == 1]
-    rows = (row.values for row in data_source.rows(once) if isinstance(row, Row))
-    try:
-        values = dict(zip(once, zip(*islice(rows, GUESSED_FROM), strict=True), strict=False))
-    except DataError:
-        return {}
-    texts = {name: sum(map(len, column)) for name, column in values.items() if all(isinstance(v, str) for v in column)}
+def _likely(data_source: DataSource) -> dict[str, str]:
+    """Guess that the text is the column with the longest values, and the label that with the fewest different ones."""
+    values = sample(data_source)
+    texts = text_lengths(values)
     if not texts:
         return {}
     likely = {"text": max(texts, key=lambda name: texts[name])}
@@ -177,51 +156,31 @@ def _likely(data_source: DataSource, columns: Sequence[str]) -> dict[str, str]:
     return likely
 
 
-def _part(part: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> SplitReport:
-    found = Counter(part.labels())
+def _split_report(split: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> SplitReport:
+    counts = Counter(split.labels())
     return SplitReport(
-        rows=len(part),
-        labels={label: found[label] for label in labels},
+        rows=len(split),
+        labels={label: counts[label] for label in labels},
         tokens=spread(lengths),
         unknown_rate=unknown / int(lengths.sum()),
-        majority_rate=found[majority] / len(part),
+        majority_rate=counts[majority] / len(split),
     )
 
 
-def _by_frequency(report: DataReport) -> list[str]:
-    train = next(iter(report.splits.values())).labels
-    return sorted(train, key=lambda label: -train[label])
-
-
 def _lines(report: DataReport) -> Iterator[str]:
-    columns = ", ".join(f'"{excerpt(name, 40)}"' for name in report.columns)
-    yield f"{report.source}: {report.format}" + (f" with the columns {columns}" if columns else "")
+    yield from report.header("--text and --label")
     if report.problem:
-        yield f"{report.problem} to read from"
-        options = " ".join(f'--{role} "{excerpt(name, 40)}"' for role, name in report.likely.items())
-        yield f"likely: {options}" if options else "say which columns to read with --text and --label"
         return
-    yield from loads(report.loaded, report.skipped)
-    yield f"split: {report.how}"
-    yield ""
-    names = list(report.splits)
-    parts = list(report.splits.values())
-    rows = [["", *names], ["rows", *(f"{part.rows:,}" for part in parts)]]
-    labels = _by_frequency(report)
-    for label in labels[:SHOWN_LABELS]:
-        rows.append([f'  "{excerpt(label, 30)}"', *(f"{part.labels[label]:,}" for part in parts)])
-    if len(labels) > SHOWN_LABELS:
-        rows.append([f"  … and {len(labels) - SHOWN_LABELS:,} more labels"])
-    for name in parts[0].tokens:
-        rows.append([f"tokens, {name}", *(f"{part.tokens[name]:,.4g}" for part in parts)])
-    rows.append(["unknown tokens", *(f"{part.unknown_rate:.1%}" for part in parts)])
-    rows.append([f'always "{excerpt(report.majority, 20)}"', *(f"{part.majority_rate:.1%}" for part in parts)])
-    yield from table(rows)
-    yield ""
+    table = SplitTable(report.splits)
+    table.add("rows", (split.rows for split in table.splits))
+    table.add_labels([split.labels for split in table.splits], SHOWN_LABELS)
+    table.add_spread("tokens", [split.tokens for split in table.splits])
+    table.add("unknown tokens", (split.unknown_rate for split in table.splits), ".1%")
+    table.add(f'always "{excerpt(report.majority, 20)}"', (split.majority_rate for split in table.splits), ".1%")
+    yield from table.lines()
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
-    doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
-    yield f"duplicate texts: {doubled or 'none'}"
-    yield "the first examples, and what a model sees of them:"
+    yield f"duplicate texts: {duplicates(report.duplicates)}"
+    yield "the first examples, and their text decoded from the ids:"
     for example in report.examples:
         yield f"  {excerpt(example['label'], 30)}: {excerpt(example['text'])}"
         yield f"    {excerpt(example['decoded'])}"

@@ -1,4 +1,4 @@
-"""What is known of tagged sentences before anything is trained: what `unrolled data FILE --task tag` prints."""
+"""Report on tagged sentences: lengths, tags, subwords, duplicates (`unrolled data FILE --task tag`)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.conllu import Sentence
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.reading.counts import Counts, Skipped, accounts
-from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.samples import PREFIX
-from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
+from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import Repeats, key_of, label_issues, length_issues, unknown_issues
-from unrolled.data.report.issues import Issue, IssueExample, Report, loads, spread, table
+from unrolled.data.report.issues import Issue, IssueExample, Report, location
+from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
 from unrolled.data.splits.sentences import split_sentences
 from unrolled.errors import excerpt
 
@@ -32,58 +32,57 @@ SHOWN_EXAMPLES = 3
 
 @dataclass(frozen=True)
 class TagSplitReport:
-    """One part of the split."""
+    """Statistics of a split."""
 
     sentences: int
     words: int
     tags: dict[str, int]  # words of each tag
-    left_out: dict[str, int]  # multiword tokens and empty nodes, which are no words
+    left_out: dict[str, int]  # multiword tokens and empty nodes, which are not words
     lengths: dict[str, float]  # words of a sentence: min, median, mean, 95 %, max
-    subwords: int  # ids of all the words
-    unknown_rate: float  # share of the ids that are <unk>
-    unseen_rate: float  # share of the words that the training split does not have
-    baseline_rate: float  # accuracy of giving each word its most frequent tag in training
+    subwords: int  # number of ids
+    unknown_rate: float  # fraction of the ids that are <unk>
+    unseen_rate: float  # fraction of the words that are not in the training split
+    baseline_rate: float  # accuracy of the most frequent tag of each word in training
 
 
 @dataclass(frozen=True)
 class TagReport(Report):
-    """What is understood of tagged sentences."""
+    """Report on tagged sentences."""
 
     source: str
-    how: str  # the split, in a sentence
+    how: str  # a sentence on the split
     loaded: dict[str, Counts]  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...]  # (file, sentence), the first of each
+    skipped: tuple[tuple[str, Skipped], ...]  # (source, sentence), the first of each source
     splits: dict[str, TagSplitReport]
     tokenizer: str
     vocabulary_size: int
-    ambiguous_words: int  # different words of the training split that have more than one tag there
+    ambiguous_words: int  # different words of the training split with more than one tag
     different_words: int  # of the training split
     duplicates: dict[str, int]  # sentences
     examples: tuple[dict[str, Any], ...]  # words, tags, and the subwords of each word
     lengths: Bins  # of sentences, in ids
     issues: tuple[Issue, ...] = ()
-    problem: str | None = None  # nothing that is readable has one
+    problem: str | None = None  # always None
 
     def lines(self) -> Iterator[str]:
-        """Yield the counts, the parts, the first sentences; see `Report`."""
+        """Yield counts, splits, the first sentences; see `Report`."""
         return _lines(self)
 
     def panels(self) -> list[Panel]:
         """Return the lengths and the tags; see `Report`."""
-        tags = _by_frequency(self)
-        bars = {tag: {name: part.tags[tag] for name, part in self.splits.items()} for tag in tags[:SHOWN_TAGS]}
+        tags = {name: split.tags for name, split in self.splits.items()}
         return [
             Histogram(f"{self.source}: length of the sentences", "subwords", self.lengths),
-            Bars("words of each tag", bars, len(tags) - len(bars)),
+            label_bars("words of each tag", tags, SHOWN_TAGS),
         ]
 
 
 def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048) -> TagReport:
-    """Read, split and tokenise tagged sentences as a training would, and say what comes of it.
+    """Read, split and tokenize tagged sentences as a training does, and return the report.
 
     Args:
         data: see `load_sentences`. config: how it is read.
-        longest: ids of a sentence beyond which it is a issue.
+        longest: maximum number of ids in a sentence without an issue.
 
     Raises:
         DataError: as `split_sentences`.
@@ -97,17 +96,19 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     majority = max(splits.labels, key=lambda label: counts[label])
     pairs = {pair for sentence in splits.train.items for pair in zip(sentence.words, sentence.tags or (), strict=True)}
     first = splits.train.items[:SHOWN_EXAMPLES]
-    parts = {name: part for name, part in splits.named().items() if part}
-    taggings = dict.fromkeys(_tagging(sentence) for part in parts.values() for sentence in part.items)
-    repeats = SentenceRepeats(parts, tuple(taggings))
-    subwords = {name: Subwords(tokenizer, part.words()) for name, part in parts.items()}
-    lengths = {name: found.lengths.numpy() for name, found in subwords.items()}
-    reports = {name: _part(part, splits.labels, usual, majority, subwords[name]) for name, part in parts.items()}
+    sentences = {name: split for name, split in splits.named().items() if split}
+    taggings = dict.fromkeys(_tagging(sentence) for split in sentences.values() for sentence in split.items)
+    repeats = SentenceRepeats(sentences, tuple(taggings))
+    subwords = {name: Subwords(tokenizer, split.words()) for name, split in sentences.items()}
+    lengths = {name: ids.lengths.numpy() for name, ids in subwords.items()}
+    reports = {
+        name: _split_report(split, splits.labels, usual, majority, subwords[name]) for name, split in sentences.items()
+    }
     return TagReport(
         data if isinstance(data, str) and data.startswith(PREFIX) else splits.train.source,
         splits.how,
         {name: read.counts for name, read in reads.items()},
-        tuple((name, row) for name, read in reads.items() for row in read.skipped),
+        skipped_rows(reads),
         reports,
         config.tokenizer,
         tokenizer.vocabulary_size,
@@ -125,26 +126,27 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         lengths=bins(lengths),
         issues=(
             *repeats.issues(),
-            *label_issues({name: part.tags for name, part in reports.items()}),
-            *length_issues(parts, lengths, longest, _issue_example),
-            *unknown_issues({name: part.unknown_rate for name, part in reports.items()}),
+            *label_issues({name: report.tags for name, report in reports.items()}),
+            *length_issues(sentences, lengths, longest, _issue_example),
+            *unknown_issues({name: report.unknown_rate for name, report in reports.items()}),
         ),
     )
 
 
-def _part(
-    part: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords
+def _split_report(
+    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords
 ) -> TagSplitReport:
-    lengths = np.array([len(sentence.words) for sentence in part.items])
-    words = [word for sentence in part.items for word in sentence.words]
-    tags, found = part.tags(), Counter(part.tags())
+    lengths = np.array([len(sentence.words) for sentence in split.items])
+    words = [word for sentence in split.items for word in sentence.words]
+    tags = split.tags()
+    counts = Counter(tags)
     ids = subwords.ids[:-1]
     right = sum(usual.get(word, majority) == tag for word, tag in zip(words, tags, strict=True))
     return TagSplitReport(
-        sentences=len(part),
+        sentences=len(split),
         words=len(words),
-        tags={label: found[label] for label in labels},
-        left_out=part.left_out(),
+        tags={label: counts[label] for label in labels},
+        left_out=split.left_out(),
         lengths=spread(lengths),
         subwords=len(ids),
         unknown_rate=float((ids == UNK).double().mean()),
@@ -154,71 +156,56 @@ def _part(
 
 
 class SentenceRepeats(Repeats[Sentences]):
-    """Sentences that stand several times; the label of one is the tags of all its words."""
+    """Repeated sentences; the label of a sentence is the sequence of its tags."""
 
     ONE, MANY = "a sentence", "sentences"
 
-    def keys(self, part: Sentences) -> Iterator[int]:
-        """The first 64 bits of each sentence's SHA-256."""
-        return (key_of(sentence.text) for sentence in part.items)
+    def keys(self, split: Sentences) -> Iterator[int]:
+        """Yield the first 64 bits of each sentence's SHA-256."""
+        return (key_of(sentence.text) for sentence in split.items)
 
-    def classes(self, part: Sentences) -> Iterator[int]:
-        """As indices."""
+    def classes(self, split: Sentences) -> Iterator[int]:
+        """Yield the index of each sentence's tags."""
         index = {label: k for k, label in enumerate(self.labels)}
-        return (index[_tagging(sentence)] for sentence in part.items)
+        return (index[_tagging(sentence)] for sentence in split.items)
 
-    def issue_example(self, part: Sentences, index: int) -> IssueExample:
-        """With its tags."""
-        return _issue_example(part, index)
+    def issue_example(self, split: Sentences, index: int) -> IssueExample:
+        """Return a sentence with its tags."""
+        return _issue_example(split, index)
 
 
 def _tagging(sentence: Sentence) -> str:
     return " ".join(sentence.tags or ())
 
 
-def _issue_example(part: Sentences, index: int) -> IssueExample:
-    """A sentence with its tags."""
-    sentence = part.items[index]
-    file = "" if part.source == PYTHON else f"{part.source}, "
+def _issue_example(split: Sentences, index: int) -> IssueExample:
+    sentence = split.items[index]
     words = (f"{word}/{tag}" for word, tag in zip(sentence.words, sentence.tags or (), strict=True))
-    return IssueExample(f"{file}{part.unit} {sentence.lines[0]}", excerpt(" ".join(words)))
+    return IssueExample(location(split.source, split.unit, sentence.lines[0]), excerpt(" ".join(words)))
 
 
 def _lines(report: TagReport) -> Iterator[str]:
     yield f"{report.source}: sentences with tags"
-    yield from loads(report.loaded, report.skipped)
-    yield f"split: {report.how}"
-    yield ""
-    parts = list(report.splits.values())
-    rows = [["", *report.splits], ["sentences", *(f"{part.sentences:,}" for part in parts)]]
-    rows.append(["words", *(f"{part.words:,}" for part in parts)])
-    tags = _by_frequency(report)
-    for tag in tags[:SHOWN_TAGS]:
-        rows.append([f'  "{excerpt(tag, 30)}"', *(f"{part.tags[tag]:,}" for part in parts)])
-    if len(tags) > SHOWN_TAGS:
-        rows.append([f"  … and {len(tags) - SHOWN_TAGS:,} more tags"])
-    for what in parts[0].left_out:
-        if any(part.left_out[what] for part in parts):
-            rows.append([f"{what}, left out", *(f"{part.left_out[what]:,}" for part in parts)])
-    for name in parts[0].lengths:
-        rows.append([f"words of a sentence, {name}", *(f"{part.lengths[name]:,.4g}" for part in parts)])
-    rows.append(["subwords of a word", *(f"{part.subwords / part.words:.2f}" for part in parts)])
-    rows.append(["unknown subwords", *(f"{part.unknown_rate:.1%}" for part in parts)])
-    rows.append(["words not seen in training", *(f"{part.unseen_rate:.1%}" for part in parts)])
-    rows.append(["each word's most frequent tag", *(f"{part.baseline_rate:.1%}" for part in parts)])
-    yield from table(rows)
-    yield ""
+    yield from loads(report.loaded, report.skipped, report.how)
+    table = SplitTable(report.splits)
+    splits = table.splits
+    table.add("sentences", (split.sentences for split in splits))
+    table.add("words", (split.words for split in splits))
+    table.add_labels([split.tags for split in splits], SHOWN_TAGS, "tags")
+    for kind in splits[0].left_out:
+        if any(split.left_out[kind] for split in splits):
+            table.add(f"{kind}, left out", (split.left_out[kind] for split in splits))
+    table.add_spread("words of a sentence", [split.lengths for split in splits])
+    table.add("subwords of a word", (split.subwords / split.words for split in splits), ".2f")
+    table.add("unknown subwords", (split.unknown_rate for split in splits), ".1%")
+    table.add("words not seen in training", (split.unseen_rate for split in splits), ".1%")
+    table.add("each word's most frequent tag", (split.baseline_rate for split in splits), ".1%")
+    yield from table.lines()
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
     yield f"{report.ambiguous_words:,} of the {report.different_words:,} different words of training have several tags"
-    doubled = ", ".join(f"{count:,} {where}" for where, count in report.duplicates.items() if count)
-    yield f"duplicate sentences: {doubled or 'none'}"
-    yield "the first sentences, as a model sees them:"
+    yield f"duplicate sentences: {duplicates(report.duplicates)}"
+    yield "the first sentences, as subwords:"
     for example in report.examples:
         words = zip(example["subwords"], example["tags"], strict=True)
-        cut = ("|".join(piece.strip() for piece in subwords) + f"/{tag}" for subwords, tag in words)
-        yield f"  {excerpt(' '.join(cut))}"
-
-
-def _by_frequency(report: TagReport) -> list[str]:
-    train = next(iter(report.splits.values())).tags
-    return sorted(train, key=lambda tag: -train[tag])
+        shown = ("|".join(subword.strip() for subword in subwords) + f"/{tag}" for subwords, tag in words)
+        yield f"  {excerpt(' '.join(shown))}"

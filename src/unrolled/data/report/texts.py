@@ -1,4 +1,4 @@
-"""What is known of a plain text before anything is trained on it: what `unrolled data TEXT --task generate` prints."""
+"""Report on plain text: sizes, tokens, repeated lines (`unrolled data TEXT --task generate`)."""
 
 from __future__ import annotations
 
@@ -16,49 +16,50 @@ from unrolled.data.encoding.corpus import load_corpus
 from unrolled.data.examples.texts import Text, find_texts, split, text_lines
 from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import unknown_issues
-from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, table
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, location
+from unrolled.data.report.tables import SplitTable
 from unrolled.errors import excerpt
 
 __all__ = ["TextReport", "TextSplitReport", "inspect_text"]
 
 SHOWN_TOKENS = 12
 SHOWN_CHARACTERS = 60
-LONG = 40  # characters of a line that hardly stands in two texts by chance
+LONG = 40  # characters; a line of this length is hardly in two texts by chance
 MILLION = 1_000_000
 
 
 @dataclass(frozen=True)
 class TextSplitReport:
-    """One part of the split."""
+    """Statistics of a split."""
 
     files: int
     characters: int
     tokens: int
-    unknown: int  # tokens that are <unk>
-    begins: str  # its first characters, as a model sees them
+    unknown: int  # number of tokens that are <unk>
+    begins: str  # its first tokens, decoded
 
 
 @dataclass(frozen=True)
 class TextReport(Report):
-    """What is understood of a text."""
+    """Report on a plain text."""
 
     source: str
-    how: str  # the split, in a sentence
+    how: str  # a sentence on the split
     tokenizer: str
     vocabulary_size: int
-    frequent: dict[str, float]  # the most frequent tokens of the training split, and their share of it
+    frequent: dict[str, float]  # the most frequent tokens of the training split, and their frequency
     splits: dict[str, TextSplitReport]
     lengths: Bins  # of lines, in characters
-    problem: str | None = None  # nothing that is readable has one
+    problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the parts, the most frequent tokens, how the parts begin; see `Report`."""
+        """Yield the splits, the most frequent tokens, the beginning of each split; see `Report`."""
         return _lines(self)
 
     def panels(self) -> list[Panel]:
         """Return the lengths of lines and the most frequent tokens; see `Report`."""
-        often = {f'"{token}"': {"train": round(share * MILLION)} for token, share in self.frequent.items()}
+        often = {f'"{token}"': {"train": round(rate * MILLION)} for token, rate in self.frequent.items()}
         return [
             Histogram(f"{self.source}: length of the lines", "characters", self.lengths),
             Bars("the most frequent tokens, in a million", often),
@@ -66,14 +67,14 @@ class TextReport(Report):
 
 
 def inspect_text(data: object, config: DataConfig) -> TextReport:
-    """Read, split and tokenise a text as a training would, and say what comes of it.
+    """Read, split and tokenize a text as a training does, and return the report.
 
     Raises:
         DataError: as `load_corpus`.
     """
     corpus = load_corpus(data, config)
     texts = {name: texts for name, texts in split(find_texts(data, config), config).splits.items() if texts}
-    lines = {name: Lines.read(some) for name, some in texts.items()}
+    lines = {name: Lines.read(files) for name, files in texts.items()}
     total = max(1, int(corpus.counts.sum()))
     order = [int(i) for i in (-corpus.counts).argsort(kind="stable")[:SHOWN_TOKENS] if corpus.counts[i]]
     return TextReport(
@@ -84,31 +85,31 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
         {token: int(corpus.counts[i]) / total for i, token in zip(order, corpus.tokenizer.tokens(order), strict=True)},
         {
             name: TextSplitReport(
-                part.files,
-                part.characters,
-                len(part),
-                part.unknown,
-                corpus.tokenizer.decode(part.ids[:SHOWN_CHARACTERS].tolist()),
+                split.files,
+                split.characters,
+                len(split),
+                split.unknown,
+                corpus.tokenizer.decode(split.ids[:SHOWN_CHARACTERS].tolist()),
             )
-            for name, part in corpus.splits.items()
+            for name, split in corpus.splits.items()
         },
-        bins({name: found.lengths for name, found in lines.items()}),
+        bins({name: split.lengths for name, split in lines.items()}),
         issues=(
             *_repeated(texts, lines),
-            *unknown_issues({name: part.unknown / max(1, len(part)) for name, part in corpus.splits.items()}),
+            *unknown_issues({name: ids.unknown / max(1, len(ids)) for name, ids in corpus.splits.items()}),
         ),
     )
 
 
 class Lines(NamedTuple):
-    """The lines of one part: (N,) their lengths in characters, (N,) the first 64 bits of each one's SHA-256."""
+    """Lines of a split: their lengths in characters, (N,), and the first 64 bits of each line's SHA-256, (N,)."""
 
     lengths: NDArray[np.int64]
     keys: NDArray[np.uint64]
 
     @classmethod
     def read(cls, texts: Iterable[Text]) -> Lines:
-        """Read them, block by block."""
+        """Read the lines of texts, block by block."""
         lengths, keys = array("q"), array("Q")
         for _, _, line in text_lines(texts):
             lengths.append(len(line))
@@ -116,44 +117,43 @@ class Lines(NamedTuple):
         return cls(np.asarray(lengths), np.asarray(keys))
 
 
-def _repeated(parts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Issue]:
-    """Long lines that stand in two parts."""
-    for k, later in enumerate(parts):
-        for earlier in list(parts)[:k]:
+def _repeated(texts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Issue]:
+    """Yield the issue of long lines that are in two splits."""
+    for k, later in enumerate(texts):
+        for earlier in list(texts)[:k]:
             long = lines[later].lengths >= LONG
-            found = np.flatnonzero(long & np.isin(lines[later].keys, lines[earlier].keys))
-            if len(found) == 0:
+            repeated = np.flatnonzero(long & np.isin(lines[later].keys, lines[earlier].keys))
+            if len(repeated) == 0:
                 continue
-            wanted = set(found[:SHOWN].tolist())
-            shown = [
-                IssueExample(f"{source}, line {number}", excerpt(line))
-                for i, (source, number, line) in enumerate(text_lines(parts[later]))
-                if i in wanted
-            ]
+            shown = set(repeated[:SHOWN].tolist())
+            examples = tuple(
+                IssueExample(location(source, "line", number), excerpt(line))
+                for i, (source, number, line) in enumerate(text_lines(texts[later]))
+                if i in shown
+            )
             yield Issue(
                 "leakage",
-                len(found),
-                f"{len(found):,} of the {int(long.sum()):,} lines of {later} with at least {LONG} characters stand in "
-                f"{earlier}, too",
-                tuple(shown),
-                f"take them out of one of the two, if they are no refrain: figures on {later} flatter the model",
+                len(repeated),
+                f"{len(repeated):,} of the {int(long.sum()):,} lines of {later} with at least {LONG} characters are "
+                f"also in {earlier}",
+                examples,
+                f"remove them from one of the two, unless they are a refrain: results on {later} are too good",
             )
 
 
 def _lines(report: TextReport) -> Iterator[str]:
     yield f"{report.source}: plain text"
     yield f"split: {report.how}"
-    yield ""
-    parts = report.splits.values()
-    rows = [["", *report.splits]]
-    rows += [[what, *(f"{getattr(part, what):,}" for part in parts)] for what in ("files", "characters", "tokens")]
-    rows.append(["unknown tokens", *(f"{part.unknown:,}" for part in parts)])
-    rows.append(["characters a token", *(f"{part.characters / max(1, part.tokens):.2f}" for part in parts)])
-    yield from table(rows)
-    yield ""
+    table = SplitTable(report.splits)
+    table.add("files", (split.files for split in table.splits))
+    table.add("characters", (split.characters for split in table.splits))
+    table.add("tokens", (split.tokens for split in table.splits))
+    table.add("unknown tokens", (split.unknown for split in table.splits))
+    table.add("characters a token", (split.characters / max(1, split.tokens) for split in table.splits), ".2f")
+    yield from table.lines()
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
-    often = ", ".join(f'"{excerpt(token, 20)}" {share:.1%}' for token, share in report.frequent.items())
-    yield f"most frequent: {often}"
-    yield "how the parts begin, as a model sees them:"
-    for name, part in report.splits.items():
-        yield f"  {name}: {excerpt(part.begins)}"
+    frequent = ", ".join(f'"{excerpt(token, 20)}" {rate:.1%}' for token, rate in report.frequent.items())
+    yield f"most frequent: {frequent}"
+    yield "the beginning of each split, decoded from the ids:"
+    for name, statistics in report.splits.items():
+        yield f"  {name}: {excerpt(statistics.begins)}"

@@ -57,6 +57,5 @@ def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
             )
     refuse_one_label(train.labels, train, label="class", units="images", fix="give images of other classes, too")
     held_out = {name: without_unknown(splits.named()[name], train.labels, config, split=name) for name in HELD_OUT}
-    found = ImageSplits(**vars(splits) | held_out)
-    refuse_empty(found, "images")
-    return found
+    refuse_empty(held_out["valid"], "images", train=splits.train)
+    return ImageSplits(**vars(splits) | held_out)

@@ -49,9 +49,8 @@ def load_splits(data: object, config: DataConfig) -> Splits:
     fix = f'check that "{config.label}" is the column with the label, and that the file holds all classes'
     refuse_one_label(labels, splits.train, label="class", units="rows", fix=fix)
     held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
-    found = Splits(**vars(splits) | held_out, labels=labels)
-    refuse_empty(found, "rows")
-    return found
+    refuse_empty(held_out["valid"], "rows", train=splits.train)
+    return Splits(**vars(splits) | held_out, labels=labels)
 
 
 def _without_unknown(split: Examples, name: str, labels: Sequence[str], config: DataConfig) -> Examples:

@@ -35,5 +35,5 @@ def split_pairs(data: object, config: DataConfig) -> PairSplits:
         PairedTexts.sources,
         by="source",
     )
-    refuse_empty(splits, "rows")
+    refuse_empty(splits.valid, "rows", train=splits.train)
     return PairSplits(**vars(splits))

@@ -14,10 +14,9 @@ from unrolled.data.assign import HELD_OUT, DataSplits, read_splits, refuse_empty
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
 from unrolled.data.reading.counts import Skipped, skip
-from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.samples import PREFIX, SPLITS, find
-from unrolled.errors import DataError, excerpt
+from unrolled.errors import excerpt
 
 __all__ = ["TagSplits", "split_sentences"]
 
@@ -55,9 +54,8 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
     fix = "check the column of the tags (--label, for CoNLL-U), and that the file holds all tags"
     refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix)
     held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
-    found = TagSplits(**vars(splits) | held_out, labels=labels)
-    refuse_empty(found, "sentences")
-    return found
+    refuse_empty(held_out["valid"], "sentences", train=splits.train)
+    return TagSplits(**vars(splits) | held_out, labels=labels)
 
 
 def _without_unknown(split: Sentences, name: str, labels: Sequence[str], config: DataConfig) -> Sentences:
@@ -69,14 +67,9 @@ def _without_unknown(split: Sentences, name: str, labels: Sequence[str], config:
     if config.on_bad_row == "stop":
         first = split.items[next(iter(bad))]
         tag = next(tag for tag in first.tags or () if tag not in known)
-        raise DataError(
-            f"{unknown_label(tag, labels)}, and this sentence is in the {name} split",
-            file=None if split.source == PYTHON else split.source,
-            line=first.line_of(tag),
-            unit=split.unit,
-            row=first.text,
-            fix=f"give more sentences with this tag, try another --split-seed, {SKIP}",
-        )
+        problem = f"{unknown_label(tag, labels)}, and this sentence is in the {name} split"
+        fix = f"give more sentences with this tag, try another --split-seed, {SKIP}"
+        raise split.error_at(first.line_of(tag), first.text, problem, fix)
 
     def listed(row: int, reason: str) -> Skipped:
         sentence = split.items[row]

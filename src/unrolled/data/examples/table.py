@@ -1,0 +1,61 @@
+"""Base of examples that are read from rows: items with their source and counts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from unrolled.data.reading.counts import Counts, Skipped
+from unrolled.data.reading.objects import PYTHON
+from unrolled.errors import DataError
+
+__all__ = ["ExampleTable", "fingerprint_of"]
+
+ItemsT = TypeVar("ItemsT", bound=Sized)
+
+
+@dataclass(frozen=True)
+class ExampleTable(Generic[ItemsT]):
+    """N examples with their source and counts.
+
+    Args:
+        name: for run folders: the file's stem, the sample's name, or "data".
+        source: the path, an address like "sample:films", or "python objects".
+        items: the examples.
+        counts: numbers of rows that were read, used and skipped.
+        skipped: the first 20 skipped rows.
+        unit: of the items' lines, see `Location.unit`.
+    """
+
+    UNITS: ClassVar[str] = "rows"
+    """Plural noun for the items."""
+
+    name: str
+    source: str
+    items: ItemsT
+    counts: Counts
+    skipped: Sequence[Skipped] = ()
+    unit: str = "line"
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def with_items(self, items: Any) -> Self:
+        """Return a table with other items of the same type; all count as read and used."""
+        return replace(self, items=items, counts=Counts(len(items), len(items), {}, self.UNITS), skipped=())
+
+    def error_at(self, line: int, row: str, problem: str, fix: str) -> DataError:
+        """Return an error with the location of a line; `row` is its text."""
+        file = None if self.source == PYTHON else self.source
+        return DataError(problem, file=file, line=line, unit=self.unit, row=row, fix=fix)
+
+
+def fingerprint_of(values: Iterable[str | None]) -> str:
+    """Return the SHA-256 of texts in order; each length precedes its text, so that no two lists collide."""
+    digest = hashlib.sha256()
+    for value in values:
+        data = b"" if value is None else value.encode()
+        digest.update(b"%d:" % (-1 if value is None else len(data)) + data)
+    return digest.hexdigest()
