@@ -38,7 +38,7 @@ def pair(name: str, **options: object) -> tuple[nn.RNNBase, nn.RNNBase]:
 def flat(found: object) -> list[Tensor]:
     if isinstance(found, PackedSequence):
         return [found.data, found.batch_sizes]
-    return [found] if isinstance(found, Tensor) else [leaf for part in found for leaf in flat(part)]
+    return [found] if isinstance(found, Tensor) else [leaf for item in found for leaf in flat(item)]
 
 
 def same(ours: object, theirs: object) -> None:
@@ -49,8 +49,8 @@ def same(ours: object, theirs: object) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("form", ["batch", "unbatched", "packed", "sorted"])
-@pytest.mark.parametrize("begun", [False, True])
-def test_values_and_gradients(name: str, options: dict[str, object], form: str, begun: bool) -> None:
+@pytest.mark.parametrize("with_state", [False, True])
+def test_values_and_gradients(name: str, options: dict[str, object], form: str, with_state: bool) -> None:
     ours, theirs = pair(name, **options)
     first = bool(options.get("batch_first"))
     x = torch.randn(6, 5) if form == "unbatched" else torch.randn(*((4, 6) if first else (6, 4)), 5)
@@ -59,7 +59,7 @@ def test_values_and_gradients(name: str, options: dict[str, object], form: str, 
         x = pack_padded_sequence(x, lengths, batch_first=first, enforce_sorted=form == "sorted")
     leaves = theirs.num_layers * (2 if theirs.bidirectional else 1)
     h, c = (torch.randn(*((leaves, 7) if form == "unbatched" else (leaves, 4, 7))) for _ in range(2))
-    state = ((h, c) if name == "LSTM" else h) if begun else None
+    state = ((h, c) if name == "LSTM" else h) if with_state else None
     found, expected = ours(x, state), theirs(x, state)
     same(found, expected)
     gradients = [
@@ -88,7 +88,7 @@ def test_cells(name: str, unbatched: bool, bias: bool) -> None:
     same(ours(x, state), theirs(x, state))
 
 
-def test_what_they_are() -> None:
+def test_subclasses_and_repr() -> None:
     ours, theirs = pair("GRU", num_layers=2)
     assert isinstance(ours, nn.GRU)
     assert repr(ours) == repr(theirs)
@@ -247,7 +247,7 @@ def test_gradients_flow_through_states(name: str) -> None:
         torch.testing.assert_close(a, b, rtol=0, atol=10 * FLOAT64)
 
 
-def test_states_refuse_what_they_cannot_say() -> None:
+def test_states_refuse_what_they_cannot_replay() -> None:
     with pytest.raises(ConfigError, match="proj_size=3"):
         fast.LSTM(5, 7, proj_size=3).states(torch.randn(3, 2, 5))
     with pytest.raises(ValueError, match="got 4-D"):

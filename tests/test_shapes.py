@@ -13,7 +13,7 @@ def test_check_names_argument_letters_and_sizes() -> None:
         check("h", torch.zeros(3), "BH")
 
 
-def test_lengths_from_nothing_to_everything() -> None:
+def test_lengths_from_0_to_all_steps() -> None:
     check_lengths(None, 2, 3)
     check_lengths(torch.tensor([0, 3]), 2, 3)
     check_lengths(torch.zeros(0, dtype=torch.long), 0, 3)

@@ -21,24 +21,24 @@ def made(B: int) -> Outer:
     return Outer((Inner(torch.randn(B, 3), torch.randn(B, 3)), Inner(torch.randn(B, 2, 4), torch.arange(B))), ())
 
 
-def test_select_keeps_the_structure_and_the_order_asked_for() -> None:
+def test_select_keeps_the_structure_and_the_requested_order() -> None:
     whole = made(4)
-    part = state.select(whole, [2, 0, 2])
-    assert type(part) is Outer
-    assert type(part.layers[0]) is Inner
-    assert part.pool == ()
-    for a, b in zip(state.leaves(part), state.leaves(whole), strict=True):
+    selected = state.select(whole, [2, 0, 2])
+    assert type(selected) is Outer
+    assert type(selected.layers[0]) is Inner
+    assert selected.pool == ()
+    for a, b in zip(state.leaves(selected), state.leaves(whole), strict=True):
         assert torch.equal(a, b[[2, 0, 2]])
     assert torch.equal(state.select(whole, torch.tensor([1])).layers[0].h, whole.layers[0].h[1:2])
 
 
-def test_reorder_leaves_what_an_encoder_left_where_it_is() -> None:
+def test_reorder_does_not_copy_the_memory_of_an_encoder() -> None:
     memory = made(3)
     both = state.EncoderDecoderState(memory, made(3))
     after = state.reorder(both, torch.tensor([1, 0, 0]))
     assert after.memory is memory
-    wanted = state.select(both.decoder, [1, 0, 0])
-    assert all(torch.equal(a, b) for a, b in zip(state.leaves(after.decoder), state.leaves(wanted), strict=True))
+    expected = state.select(both.decoder, [1, 0, 0])
+    assert all(torch.equal(a, b) for a, b in zip(state.leaves(after.decoder), state.leaves(expected), strict=True))
     assert torch.equal(state.reorder(memory, [2, 1, 0]).layers[0].h, memory.layers[0].h.flip(0))
     assert state.reorder(None, [0]) is None
 
@@ -49,7 +49,7 @@ def test_join_is_the_inverse_of_select() -> None:
     assert all(torch.equal(a, b) for a, b in zip(state.leaves(back), state.leaves(whole), strict=True))
 
 
-def test_the_beginning_is_none_everywhere() -> None:
+def test_the_initial_state_is_none_everywhere() -> None:
     assert state.select(None, [0]) is None
     assert state.join([None, None]) is None
     assert state.detach(None) is None
@@ -64,18 +64,18 @@ def test_like_is_the_inverse_of_leaves() -> None:
     assert type(back.layers[1]) is Inner
     assert all(torch.equal(a, b) for a, b in zip(state.leaves(back), state.leaves(whole), strict=True))
     for wrong in (list(state.leaves(whole))[1:], [*state.leaves(whole), torch.ones(1)]):
-        with pytest.raises(ValueError, match="a state of 4 tensors is not made of [35]"):
+        with pytest.raises(ValueError, match="a state of this structure has 4 tensors: got [35]"):
             state.like(whole, wrong)
 
 
 def test_detach_forgets_the_history_and_shares_the_numbers() -> None:
     h = torch.ones(2, 3, requires_grad=True) * 2
-    kept = state.detach(Inner(h, h))
-    assert not kept.h.requires_grad
-    assert kept.h.data_ptr() == h.data_ptr()
+    detached = state.detach(Inner(h, h))
+    assert not detached.h.requires_grad
+    assert detached.h.data_ptr() == h.data_ptr()
 
 
-def test_hold_keeps_the_old_state_where_a_row_is_not_real() -> None:
+def test_hold_keeps_the_old_state_where_a_step_is_padding() -> None:
     old, new = made(3), made(3)
     real = torch.tensor([True, False, True])
     held = state.hold(real, new, old)
@@ -88,7 +88,7 @@ def test_nbytes_counts_every_leaf() -> None:
     assert state.nbytes(made(2)) == 4 * (2 * 3 + 2 * 3 + 2 * 2 * 4) + 8 * 2
 
 
-def test_what_is_no_state_is_refused() -> None:
+def test_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="list"):
         state.select([torch.ones(2)], [0])
     with pytest.raises(TypeError, match="dict"):

@@ -1,15 +1,15 @@
-"""The six laws that make parts interchangeable, as a public suite: `check(part)` for five, `options_matter` for one.
+"""Test suite of the six laws that make modules interchangeable: `check(part)` for five, `options_matter` for one.
 
-    split           one call equals any split of it with the state carried (step by step, in chunks, with empty calls)
-    causal          what comes after step t never changes y up to t, to the bit
-    batch_invariance  a sequence's answer depends neither on other sequences nor on padding, at batch size 1 too
-    twin            every other backend that can run equals the reference: outputs, states and every gradient
-    round_trip      saved and loaded, a part gives the same bits
-    options_matter  each option changes something in a context where it applies, or is held to change nothing
+    split             one call equals any split of it with the state passed on (by step, in chunks, with empty calls)
+    causal            inputs after step t never change y up to t, to the bit
+    batch_invariance  a sequence's outputs depend neither on other sequences nor on padding, at batch size 1 too
+    twin              every other backend that can run equals the reference: outputs, states and every gradient
+    round_trip        a saved and loaded module gives the same bits
+    options_matter    each option changes something in a context where it applies, or is declared to change nothing
 
-`part` is a cell (one of ours or yours), a layer or a model; a model with an encoder begins with a source, of which each
-row has one of its own. It is never changed: the laws run on a copy, in eval mode,
-in float64 where they compare numbers. A broken law raises LawError, which names the tensor and the difference.
+`part` is a cell (one of ours or yours), a layer or a model. A model with an encoder gets a different source for each
+sequence. `part` is never changed: the laws run on a copy, in eval mode, in float64 where they compare numbers. A broken
+law raises LawError, which names the tensor and the difference.
 """
 
 from __future__ import annotations
@@ -43,15 +43,18 @@ __all__ = [
 ]
 
 LIMIT64 = 1e-10
-"""Largest difference, relative to the larger of 1 and the tensor's largest number, that rounding in float64 explains:
-about 2e-16 an operation, some thousands of operations, and a wide margin that is still far below any real mistake."""
+"""Largest difference allowed for rounding in float64, relative to the larger of 1 and the tensor's largest number:
+about 2e-16 an operation, times some thousands of operations, with a wide margin that is far below any real mistake."""
 
 
 EPS32 = torch.finfo(torch.float32).eps
 
 
 class Finding(NamedTuple):
-    """What a law found: how many comparisons it made (0: it does not bind this part, and `why`), the worst of them."""
+    """Result of a law.
+
+    compared: number of comparisons, 0 where the law does not apply, for the reason `why`. worst: largest difference.
+    """
 
     law: str
     compared: int
@@ -60,31 +63,34 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         if not self.compared:
-            return f"{self.law:<16} does not bind: {self.why}"
+            return f"{self.law:<16} does not apply: {self.why}"
         return f"{self.law:<16} holds: {self.compared} comparisons, largest difference {self.worst:.1e}"
 
 
 def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
-    """Hold `part` to every law that binds it, but for `options_matter`, which needs a table of options.
+    """Check every law that applies to `part` except `options_matter`, which needs a table of options.
 
     Args:
         part: a Cell, a Layer or a Model, yours or ours.
         seed: of the random inputs.
 
     Returns:
-        one Finding a law, printable.
+        One Finding for each law, printable.
 
     Raises:
-        LawError: the first law that is broken, with the tensor, the place and the difference.
+        LawError: a law is broken; the message gives the tensor, the index and the difference.
     """
     return [law(part, seed=seed) for law in LAWS]
 
 
 def split(part: nn.Module, *, seed: int = 0) -> Finding:
-    """One call equals any split of it with the state carried: to the bit in the fused scan. Binds what is causal."""
+    """Check that one call equals any split of it with the state passed on: to the bit in the fused scan.
+
+    Applies to causal modules.
+    """
     subject = _Subject(part, torch.float64, seed)
     if not subject.causal:
-        return Finding("split", 0, 0.0, "the part is not causal")
+        return Finding("split", 0, 0.0, "the module is not causal")
     law = _Law("split")
     for alike in _alike(part, subject, seed):
         _split(law, alike)
@@ -110,10 +116,12 @@ def _split(law: _Law, subject: _Subject) -> None:
 
 
 def causal(part: nn.Module, *, seed: int = 0) -> Finding:
-    """What comes after step t never changes y up to t. Binds causal parts that answer at each step."""
+    """Check that inputs after step t never change y up to t. Applies to causal modules with an output at each step."""
     subject = _Subject(part, torch.float32, seed)
     if not subject.causal or not subject.each:
-        return Finding("causal", 0, 0.0, "the part is not causal" if not subject.causal else "it answers once")
+        return Finding(
+            "causal", 0, 0.0, "the module is not causal" if not subject.causal else "it has one output for a sequence"
+        )
     law = _Law("causal")
     B, T = 3, 6
     x, other = subject.inputs(B, T), subject.inputs(B, T)
@@ -125,7 +133,10 @@ def causal(part: nn.Module, *, seed: int = 0) -> Finding:
 
 
 def batch_invariance(part: nn.Module, *, seed: int = 0) -> Finding:
-    """A sequence's answer depends neither on other sequences nor on padding: to the bit in the fused scan. Binds everything."""
+    """Check that a sequence's outputs depend neither on other sequences nor on padding: to the bit in the fused scan.
+
+    Applies to every module.
+    """
     law = _Law("batch_invariance")
     for subject in _alike(part, _Subject(part, torch.float64, seed), seed):
         _batch_invariance(law, subject)
@@ -165,7 +176,7 @@ def _batch_invariance(law: _Law, subject: _Subject) -> None:
 
 
 def twin(part: nn.Module, *, seed: int = 0) -> Finding:
-    """Every other backend that can run equals the reference, in outputs, states and every gradient.
+    """Check that every other backend that can run equals the reference, in outputs, states and every gradient.
 
     A backend's float32 may differ from the reference's float64 by 4 times the reference's own error in float32, plus 8
     units in the last place of the tensor's largest number: another order of sums, but no other sum. The own error is
@@ -174,7 +185,7 @@ def twin(part: nn.Module, *, seed: int = 0) -> Finding:
     whole = _wrapped(part)
     layers = [layer for layer in whole.modules() if isinstance(layer, Recurrent)]
     if not layers:
-        return Finding("twin", 0, 0.0, "the part has no recurrent layer")
+        return Finding("twin", 0, 0.0, "the module has no recurrent layer")
     backends = [name for name in scan.BACKENDS if name != "reference" and all(_runs(name, layer) for layer in layers)]
     if not backends:
         return Finding("twin", 0, 0.0, "no backend but the reference can run its cells")
@@ -201,7 +212,7 @@ def twin(part: nn.Module, *, seed: int = 0) -> Finding:
 
 
 def round_trip(part: nn.Module, *, seed: int = 0) -> Finding:
-    """Saved and loaded, the part gives the same bits: all that its answer depends on is in its state_dict."""
+    """Check that a saved and loaded module gives the same bits: its state_dict holds all that its outputs depend on."""
     subject = _Subject(part, torch.float32, seed)
     law = _Law("round_trip")
     saved = safetensors.torch.save({name: value.contiguous() for name, value in subject.part.state_dict().items()})
@@ -220,10 +231,11 @@ def round_trip(part: nn.Module, *, seed: int = 0) -> Finding:
 
 
 class Option(NamedTuple):
-    """One option to be flipped: its other value, the settings in which it applies, and whether it may change anything.
+    """Option to test.
 
-    `changes=False` is for options that promise to change nothing, such as a backend: they are held to that promise,
-    within `within` (relative; 0: to the bit).
+    value: its other value. context: settings in which it applies. changes: whether it should change anything. False is
+    for options that must change nothing, such as a backend: results may differ by at most `within` (relative; 0: to the
+    bit).
     """
 
     name: str
@@ -234,15 +246,15 @@ class Option(NamedTuple):
 
 
 def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], options: list[Option]) -> Finding:
-    """Flip each option in its context, and see that something changes, or that nothing does where that is promised.
+    """Check that each option, set in its context, changes something, or nothing where `changes` is False.
 
     Args:
-        build: settings -> named tensors: parameters, outputs, gradients, whatever an option may change. It must be
+        build: settings -> named tensors that an option may change: parameters, outputs, gradients. It must be
             deterministic for equal settings.
-        options: what to flip.
+        options: the options to test.
 
     Raises:
-        LawError: names the option that changed nothing, or something.
+        LawError: an option changed nothing, or changed something against `changes`; the message names it.
     """
     law = _Law("options_matter")
     for option in options:
@@ -254,17 +266,17 @@ def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], o
         )
         law.count()
         if same == option.changes:
-            what = "changed nothing" if same else "changed something, though it promises not to"
+            what = "changed nothing" if same else "changed something, but has changes=False"
             raise LawError(f"options_matter: {option.name}={option.value!r} {what} (in {dict(option.context)})")
     return law.finding()
 
 
 LAWS: tuple[Callable[..., Finding], ...] = (split, causal, batch_invariance, twin, round_trip)
-"""The laws that `check` holds one part to; `options_matter` needs a table of options and is called by itself."""
+"""The laws of `check`; `options_matter` is called separately because it needs a table of options."""
 
 
 class _Law:
-    """Compares tensors, remembers the worst difference, and raises where one is too large."""
+    """Comparison of tensors that records the largest difference and raises LawError where one is too large."""
 
     def __init__(self, name: str) -> None:
         self.name, self.compared, self.worst = name, 0, 0.0
@@ -294,7 +306,7 @@ class _Law:
         self.worst = max(self.worst, worst)
 
     def close_states(self, what: str, got: State, wanted: State, exact: bool = False) -> None:
-        """The leaves, one by one. A cache is as wide as the longest row of its batch, and 0 behind the others."""
+        """Compare two states leaf by leaf. A cache is as long as the longest sequence of its batch, padded with 0."""
         for i, (a, b) in enumerate(zip(leaves(got), leaves(wanted), strict=True)):
             most = [max(sizes) for sizes in zip(a.shape[1:], b.shape[1:], strict=True)]
             a, b = (leaf if [*leaf.shape[1:]] == most else _widened(leaf, most) for leaf in (a, b))
@@ -305,7 +317,7 @@ class _Law:
 
 
 class _Subject:
-    """A copy of a part in eval mode, with inputs made for it; `exact`: computed by the fused scan, held to the bit."""
+    """Copy of a module in eval mode, with random inputs. exact: whether results must agree to the bit (fused scan)."""
 
     def __init__(self, part: nn.Module, dtype: torch.dtype, seed: int, *, exact: bool = False) -> None:
         self.exact, self.how = exact, ", fused" if exact else ""
@@ -321,9 +333,9 @@ class _Subject:
 
     @torch.no_grad()
     def begin(self, rows: Sequence[int], *, garbage: bool = False, unpadded: bool = False) -> State:
-        """The state in which these rows begin: None or, where the part reads a source, what is left of theirs.
+        """Return the initial state of the sequences `rows`: None, or the encoded sources of a model with an encoder.
 
-        garbage: with other padding. unpadded: without padding.
+        garbage: whether the sources have other padding. unpadded: whether they have none.
         """
         if self.sources is None:
             return None
@@ -334,7 +346,7 @@ class _Subject:
         return self.part.encode(source[:, : int(lengths.max())] if unpadded else source, lengths)
 
     def inputs(self, B: int, T: int) -> Tensor:
-        """Random ids (B, T), or features (B, T, D)."""
+        """Return random ids (B, T), or features (B, T, D)."""
         if isinstance(self.part, Model):
             if not isinstance(self.part.inputs, Features):
                 return torch.randint(1, self.part.inputs.vocabulary_size, (B, T), generator=self.generator)
@@ -345,7 +357,7 @@ class _Subject:
         return torch.randn(B, T, size, generator=self.generator, dtype=torch.float64).to(self.dtype)
 
     def with_garbage(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The same inputs with other padding: the largest id, or a number that would not go unnoticed."""
+        """Return the inputs with other padding: the largest id, or a number so large that any use of it shows."""
         garbage = int(x.max()) if not x.is_floating_point() else 1e6
         padding = torch.arange(x.shape[1]) >= lengths.unsqueeze(1)
         return x.masked_fill(padding.view(*padding.shape, *[1] * (x.dim() - 2)), garbage)
@@ -356,7 +368,7 @@ class _Subject:
         return y, state
 
     def seen(self, y: Tensor, lengths: Tensor | None, order: Tensor | None = None) -> Tensor:
-        """The answers at real steps (all of them, where the part answers once), rows in the given order."""
+        """Return the outputs at real steps, or all where a sequence has one output, with sequences in `order`."""
         if order is not None:
             y, lengths = y[order], None if lengths is None else lengths[order]
         if lengths is None or not self.each:
@@ -365,7 +377,7 @@ class _Subject:
 
 
 def _alike(part: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
-    """The subject in float64 and, where its layers are all recurrent and the fused scan runs them, that in float32."""
+    """Return the subject in float64 and, where the fused scan can run all of its layers, its copy in float32."""
     layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer | Score)]
     if not all(type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers):
         return [subject]
@@ -383,12 +395,12 @@ def _runs(backend: str, layer: Recurrent) -> bool:
 
 
 def _wrapped(part: nn.Module) -> Layer | Model:
-    """A cell over time, where `part` is a cell."""
+    """Return a cell as a recurrent layer, and a layer or model as it is."""
     if isinstance(part, Cell):
         return Recurrent(part)
     if isinstance(part, Layer | Model):
         return part
-    raise TypeError(f"laws bind a Cell, a Layer or a Model: got {type(part).__name__}")
+    raise TypeError(f"the laws apply to a Cell, a Layer or a Model: got {type(part).__name__}")
 
 
 def _gradients(
@@ -402,7 +414,7 @@ def _gradients(
     *,
     nudge: int = 0,
 ) -> dict[str, Tensor]:
-    """Outputs, states, and the gradients of a random function of both, by name; from a state that is not zero."""
+    """Return outputs, states, and the gradients of a random function of both, by name, from a non-zero state."""
     subject = _Subject(part, dtype, seed)
     set_backend(subject.part, backend)
     if nudge:  # the same numbers in each dtype
@@ -450,5 +462,5 @@ def _largest(tensor: Tensor) -> float:
 
 
 def _off(got: Tensor, wanted: Tensor) -> float:
-    """The largest difference, relative to the larger of 1 and the largest number wanted."""
+    """Return the largest difference, relative to the larger of 1 and the largest expected number."""
     return _largest(got.double() - wanted.double()) / max(1.0, _largest(wanted))

@@ -1,14 +1,14 @@
-"""torch.nn's recurrent layers and cells, computed by our kernels where they can: change one import.
+"""Drop-in replacements of torch.nn's recurrent layers and cells that use our CPU kernels where possible.
 
     from unrolled import nn as fast
     layer = fast.GRU(128, 256, num_layers=2, batch_first=True)      # torch.nn.GRU in every respect, only faster
-    fast.convert(model)                                             # the same for a model that exists already
+    fast.convert(model)                                             # the same for an existing model
     first, second = layer.states(x)                                 # every gate and state of every step
 
 Each class is a subclass of torch's own: isinstance, repr, state_dict, arguments and errors are torch's, and so is
-everything that our kernels cannot compute (another device or dtype, autocast, proj_size, a parametrised weight, no
-kernels installed). torch adds two biases a gate; ours is their sum, but for the GRU's candidate, whose second one stays
-inside the reset product.
+the computation where our kernels do not apply (another device or dtype, autocast, proj_size, a parametrised weight, no
+kernels installed). torch has two biases for each gate. Ours is their sum, except for the GRU's candidate, whose second
+bias is inside the reset product.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None, gru: bool) -> tuple[Tensor | None, Tensor | None]:
-    """torch's two biases (G·H,) as our bias (G·H,) and, for the GRU, bias_n (H,)."""
+    """Convert torch's two biases (G·H,) to our bias (G·H,) and, for the GRU, bias_n (H,)."""
     if bias_ih is None or bias_hh is None:
         return None, None
     if not gru:
@@ -58,7 +58,7 @@ def _biases(bias_ih: Tensor | None, bias_hh: Tensor | None, gru: bool) -> tuple[
 
 
 def _kind(module: nn.Module) -> int:
-    """Which of the kernels' recurrences this is."""
+    """Return the kernels' number of the module's recurrence."""
     assert kernels is not None
     if isinstance(module, nn.LSTM | nn.LSTMCell):
         return int(kernels.LSTM)
@@ -68,24 +68,24 @@ def _kind(module: nn.Module) -> int:
 
 
 def _in_our_form(module: nn.Module, names: Sequence[str]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """weight_x, weight_h, bias, bias_n of a layer's direction, or of a cell, whose parameters are called `names`."""
+    """Return weight_x, weight_h, bias, bias_n of a layer's direction, or of a cell. names: of torch's parameters."""
     weight_x, weight_h, *biases = (getattr(module, name) for name in names)
     bias, bias_n = _biases(biases[0], biases[1], isinstance(module, nn.GRU | nn.GRUCell)) if biases else (None, None)
     return weight_x, weight_h, bias, bias_n
 
 
 def _weights(module: nn.Module, names: Sequence[str]) -> CellWeights:
-    """The same as the kernels take it."""
+    """Return the same weights in the form that the kernels take."""
     return CellWeights(_kind(module), *_in_our_form(module, names))
 
 
 def _scan(
-    module: nn.Module, names: Sequence[str], reverse: bool, x: Tensor, lengths: Tensor | None, begun: Sequence[Tensor]
+    module: nn.Module, names: Sequence[str], reverse: bool, x: Tensor, lengths: Tensor | None, initial: Sequence[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One direction of a layer, or a cell: y and the state, (h,) or the LSTM's (h, c)."""
-    h0, c0 = begun[0], begun[1] if len(begun) == 2 else None
-    if (kept := freeze.of(module, names[1])) is not None:
-        y, h, c = kept.run(reverse, x, lengths, None, h0, c0)
+    """Run one direction of a layer, or a cell, from its initial state: return y and the final state, (h,) or (h, c)."""
+    h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
+    if (packed := freeze.of(module, names[1])) is not None:
+        y, h, c = packed.run(reverse, x, lengths, None, h0, c0)
     else:
         w = _weights(module, names)
         y, h, c = recurrences.run(w, reverse, x, lengths, None, h0, c0)
@@ -93,24 +93,24 @@ def _scan(
 
 
 def _can(module: nn.Module, *tensors: Tensor | None) -> bool:
-    """Whether our kernels compute this call; if not, torch does."""
+    """Return whether our kernels can compute a call; otherwise torch does."""
     if not compiled() or "parametrizations" in module._modules or getattr(module, "proj_size", 0) != 0:
         return False
-    given = [t for t in (*module._parameters.values(), *tensors) if t is not None]
-    dtype = given[0].dtype  # a layer has parameters
-    if dtype is torch.bfloat16 and torch.is_grad_enabled() and any(t.requires_grad for t in given):
+    operands = [t for t in (*module._parameters.values(), *tensors) if t is not None]
+    dtype = operands[0].dtype  # a layer has parameters
+    if dtype is torch.bfloat16 and torch.is_grad_enabled() and any(t.requires_grad for t in operands):
         return False
-    return dtype in (torch.float32, torch.bfloat16) and all(t.is_cpu and t.dtype is dtype for t in given)
+    return dtype in (torch.float32, torch.bfloat16) and all(t.is_cpu and t.dtype is dtype for t in operands)
 
 
 class RNNStates(NamedTuple):
-    """One layer and direction of an RNN at every step, in the form of the layer's output, H numbers a step."""
+    """States of one layer and direction of an RNN: h, in the form of the layer's output with H numbers a step."""
 
     h: Tensor
 
 
 class GRUStates(NamedTuple):
-    """One layer and direction of a GRU at every step, each in the form of the layer's output, H numbers a step.
+    """Gates and states of one layer and direction of a GRU, in the form of the layer's output with H numbers a step.
 
     h: hidden state, r: reset gate, z: update gate, n: candidate. h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}.
     """
@@ -122,7 +122,7 @@ class GRUStates(NamedTuple):
 
 
 class LSTMStates(NamedTuple):
-    """One layer and direction of an LSTM at every step, each in the form of the layer's output, H numbers a step.
+    """Gates and states of one layer and direction of an LSTM, in the form of the layer's output with H numbers a step.
 
     h: hidden state, c: cell state, i, f, g, o: input gate, forget gate, candidate, output gate.
     c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t, h_t = o_t ⊙ tanh(c_t).
@@ -137,7 +137,7 @@ class LSTMStates(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """A call in our one form, and the way back to the caller's."""
+    """Arguments of a call in batch-first form, and the functions that restore the caller's form."""
 
     x: Tensor  # (B, T, D)
     state: Any  # (layers · directions, B, H), a pair of them, or None
@@ -147,12 +147,16 @@ class _Form(NamedTuple):
 
 
 class _Layers(nn.RNNBase):
-    """What RNN, GRU and LSTM share: layers, directions, dropout, and torch's forms of input and state."""
+    """Base class of RNN, GRU and LSTM: layers, directions, dropout, and torch's forms of input and state."""
 
     States: ClassVar[type[Any]]
 
     def forward(self, input: Any, hx: Any = None) -> Any:
-        """As torch's: (T, B, D), (B, T, D), (T, D) or a PackedSequence, and the state -> outputs, final state."""
+        """Return outputs and final state, as torch's forward does.
+
+        Args:
+            input: (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence. hx: the initial state; None: 0.
+        """
         x = input.data if isinstance(input, PackedSequence) else input
         states = hx if isinstance(hx, tuple) else (hx,)
         if not isinstance(x, Tensor) or not all(s is None or isinstance(s, Tensor) for s in states):
@@ -160,7 +164,7 @@ class _Layers(nn.RNNBase):
         if not _can(self, x, *states) or x.numel() == 0 or torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
         if isinstance(input, Tensor) and input.dim() not in (2, 3):
-            return super().forward(input, hx)  # refused there, in torch's words
+            return super().forward(input, hx)  # torch raises its own error
         form = self._form(input, hx)
         y, after = self._run(form, self._fused)
         return form.out(y), _map(after, form.out_state)
@@ -168,9 +172,9 @@ class _Layers(nn.RNNBase):
     def states(self, input: Any, hx: Any = None) -> list[Any]:
         """Return every gate and state of every step of `layer(input, hx)`, differentiable.
 
-        By replay: the scan runs as fast as it can, and gates are computed from x and the h it returned, all steps at
-        once; the LSTM's c is walked through step by step. Any device and dtype. Dropout between layers is that of the
-        mode the layer is in, drawn for this call.
+        The scan runs at full speed; the gates are then computed from x and the returned h, all steps at once (replay),
+        and the LSTM's c step by step. Any device and dtype. Dropout between layers follows the layer's mode and is
+        drawn for this call.
 
         Args:
             input, hx: as forward takes them.
@@ -188,25 +192,25 @@ class _Layers(nn.RNNBase):
         if isinstance(input, Tensor) and input.dim() not in (2, 3):
             raise ValueError(f"states: input must be 2-D or 3-D, as forward takes it: got {input.dim()}-D")
         form = self._form(input, hx)
-        found: list[Any] = []
+        collected: list[Any] = []
 
-        def run(index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
-            cell, reverse = self._cell(index), self._reads_back(index)
-            state = cell.State(*begun)
+        def run(index: int, x: Tensor, lengths: Tensor | None, initial: list[Tensor]) -> tuple[Tensor, Any]:
+            cell, reverse = self._cell(index), self._is_reverse(index)
+            state = cell.State(*initial)
             y, after = scan(cell, x, state, lengths, reverse=reverse)
             gates, states = replay(cell, x, y, state, lengths, reverse=reverse)
             named = (getattr(states if name in states._fields else gates, name) for name in self.States._fields)
-            found.append(self.States._make(form.out(value) for value in named))
+            collected.append(self.States._make(form.out(value) for value in named))
             return y, after
 
         self._run(form, run)
-        return found
+        return collected
 
     def _form(self, input: Any, hx: Any) -> _Form:
-        """Bring torch's forms of input and state into ours."""
+        """Convert torch's forms of input and state to batch-first form."""
         if isinstance(input, PackedSequence):
-            x, lengths = pad_packed_sequence(input, batch_first=True)  # rows as they were before they were sorted
-            here = lengths.to(x.device)  # what packs wants them on the CPU
+            x, lengths = pad_packed_sequence(input, batch_first=True)  # in the order before packing sorted them
+            on_device = lengths.to(x.device)  # pack_padded_sequence takes lengths on the CPU
 
             def packed(y: Tensor) -> PackedSequence:
                 if input.sorted_indices is None:
@@ -215,16 +219,16 @@ class _Layers(nn.RNNBase):
                 data = pack_padded_sequence(y[order], lengths[order.cpu()], batch_first=True).data
                 return PackedSequence(data, input.batch_sizes, order, input.unsorted_indices)
 
-            return _Form(x, hx, here, packed, lambda s: s)
+            return _Form(x, hx, on_device, packed, lambda s: s)
         if input.dim() == 2:
-            begun = _map(hx, lambda s: s.unsqueeze(1))
-            return _Form(input.unsqueeze(0), begun, None, lambda y: y.squeeze(0), lambda s: s.squeeze(1))
+            initial = _map(hx, lambda s: s.unsqueeze(1))
+            return _Form(input.unsqueeze(0), initial, None, lambda y: y.squeeze(0), lambda s: s.squeeze(1))
         if self.batch_first:
             return _Form(input, hx, None, lambda y: y, lambda s: s)
         return _Form(input.transpose(0, 1), hx, None, lambda y: y.transpose(0, 1), lambda s: s)
 
     def _run(self, form: _Form, run: Callable[..., tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
-        """Let `run` do each layer and direction -> y (B, T, directions · H) and the final state, as torch's."""
+        """Return y (B, T, directions · H) and torch's final state. run: computes one layer and direction."""
         x, hx = form.x, form.state
         B, directions = x.shape[0], 2 if self.bidirectional else 1
         if x.shape[2] != self.input_size:
@@ -251,15 +255,15 @@ class _Layers(nn.RNNBase):
         return x, stacked if lstm else stacked[0]
 
     def _weights(self, index: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        """One layer and direction in our form: weight_x, weight_h, bias, bias_n."""
+        """Return weight_x, weight_h, bias, bias_n of one layer and direction."""
         return _in_our_form(self, self._all_weights[index])
 
-    def _fused(self, index: int, x: Tensor, lengths: Tensor | None, begun: list[Tensor]) -> tuple[Tensor, Any]:
-        """One layer and direction by our kernels."""
-        return _scan(self, self._all_weights[index], self._reads_back(index), x, lengths, begun)
+    def _fused(self, index: int, x: Tensor, lengths: Tensor | None, initial: list[Tensor]) -> tuple[Tensor, Any]:
+        """Compute one layer and direction with our kernels."""
+        return _scan(self, self._all_weights[index], self._is_reverse(index), x, lengths, initial)
 
     def _cell(self, index: int) -> cells.Cell[Any, Any]:
-        """One layer and direction as a cell of ours that computes with this layer's own parameters."""
+        """Return a cell of ours that computes one layer and direction with this layer's own parameters."""
         weights = self._weights(index)
         values, weight_x = dict(zip(("weight_x", "weight_h", "bias", "bias_n"), weights, strict=True)), weights[0]
         sizes = weight_x.shape[1], self.hidden_size
@@ -274,15 +278,16 @@ class _Layers(nn.RNNBase):
         for name, own in cell._parameters.items():
             assert own is not None
             value = values[name]
-            # Not a Parameter: what is differentiated is torch's, of which our bias is a sum.
+            # Not a Parameter: gradients flow to torch's parameters, of which our bias is a sum.
             cell._parameters[name] = weight_x.new_zeros(own.shape) if value is None else value  # type: ignore[assignment]
         return cell
 
-    def _reads_back(self, index: int) -> bool:
+    def _is_reverse(self, index: int) -> bool:
         return self.bidirectional and index % 2 == 1
 
 
 def _map(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Apply a function to each tensor of torch's state."""
     if state is None:
         return None
     return tuple(change(s) for s in state) if isinstance(state, tuple) else change(state)
@@ -307,10 +312,10 @@ class LSTM(_Layers, nn.LSTM):
 
 
 class _Step(nn.RNNCellBase):
-    """What the three cells share."""
+    """Base class of RNNCell, GRUCell and LSTMCell."""
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """As torch's: (B, D) or (D,), and the state -> the next state."""
+        """Return the next state, as torch's forward does. input: (B, D) or (D,). hx: the state; None: 0."""
         states = hx if isinstance(hx, tuple) else (hx,)
         lstm = isinstance(self, nn.LSTMCell)
         fits = isinstance(input, Tensor) and input.dim() in (1, 2) and input.shape[-1] == self.input_size
@@ -318,12 +323,12 @@ class _Step(nn.RNNCellBase):
         if not fits or not _can(self, input, *states) or torch.is_autocast_enabled("cpu"):
             return super().forward(input, hx)
         x = input if input.dim() == 2 else input.unsqueeze(0)
-        begun = [x.new_zeros(x.shape[0], self.hidden_size)] * (2 if lstm else 1)
+        initial = [x.new_zeros(x.shape[0], self.hidden_size)] * (2 if lstm else 1)
         if hx is not None:
-            begun = [s if input.dim() == 2 else s.unsqueeze(0) for s in states]
-        _, after = _scan(self, _names(self), False, x.unsqueeze(1), None, begun)
-        found = tuple(leaf if input.dim() == 2 else leaf.squeeze(0) for leaf in after)
-        return found if lstm else found[0]
+            initial = [s if input.dim() == 2 else s.unsqueeze(0) for s in states]
+        _, after = _scan(self, _names(self), False, x.unsqueeze(1), None, initial)
+        state = tuple(leaf if input.dim() == 2 else leaf.squeeze(0) for leaf in after)
+        return state if lstm else state[0]
 
 
 class RNNCell(_Step, nn.RNNCell):
@@ -349,13 +354,13 @@ _OURS: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def _names(module: nn.RNNCellBase) -> tuple[str, ...]:
-    """The cell's parameters, in the order in which torch lists a layer's."""
+    """Return the names of a cell's parameters, in the order of torch's `_all_weights` of a layer."""
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     return names if module.bias else names[:2]
 
 
 def _recurrences(module: nn.Module) -> Iterator[Packable]:
-    """What `frozen` packs: of a layer each direction, of a cell itself."""
+    """Yield the recurrences that `frozen` packs: each layer and direction, or the cell itself."""
     if getattr(module, "proj_size", 0) == 0:
         directions: Any = [_names(module)] if isinstance(module, nn.RNNCellBase) else module._all_weights
         for names in directions:
@@ -368,11 +373,11 @@ freeze.OWNERS.update(dict.fromkeys((RNN, GRU, LSTM, RNNCell, GRUCell, LSTMCell),
 
 
 def convert(module: M) -> M:
-    """Let our kernels compute every recurrent layer and cell of torch's inside `module`; return it.
+    """Change the class of every torch recurrent layer and cell inside `module` to ours, in place; return `module`.
 
-    Only what is exactly torch's class becomes ours: the very same object, with its parameters, hooks and mode.
+    Objects keep their parameters, hooks and mode. Subclasses of torch's classes stay unchanged.
     """
-    for part in module.modules():
-        if type(part) in _OURS:
-            part.__class__ = _OURS[type(part)]
+    for each in module.modules():
+        if type(each) in _OURS:
+            each.__class__ = _OURS[type(each)]
     return module

@@ -1,4 +1,4 @@
-"""Named shape checks: what a tensor argument must look like, refused in words when it does not.
+"""Checks of tensor shapes with named axes.
 
 The letters are those of docs/notation.md: B batch, T time, D model size, H hidden size, V vocabulary.
 """
@@ -17,17 +17,17 @@ __all__ = ["check", "check_lengths", "real", "refuse"]
 
 
 def check(name: str, tensor: Tensor, letters: str, **sizes: int) -> None:
-    """Refuse `tensor` unless it has one axis a letter, with the given sizes: `check("x", x, "BTD", D=128)`.
+    """Check that `tensor` has one axis for each letter, with the given sizes: `check("x", x, "BTD", D=128)`.
 
     Raises:
-        ShapeError: names the argument, the expected and the actual shape.
+        ShapeError: it has not; the message gives the argument's name, the expected and the actual shape.
     """
     if tensor.dim() == len(letters) and all(
         sizes.get(letter, size) == size for letter, size in zip(letters, tensor.shape, strict=True)
     ):
         return
-    wanted = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in letters)
-    raise ShapeError(f"{name} must have shape ({wanted}): got {tuple(tensor.shape)}")
+    expected = ", ".join(f"{letter}={sizes[letter]}" if letter in sizes else letter for letter in letters)
+    raise ShapeError(f"{name} must have shape ({expected}): got {tuple(tensor.shape)}")
 
 
 def refuse(name: str, tensor: Tensor, shape: Sequence[int]) -> NoReturn:
@@ -36,10 +36,10 @@ def refuse(name: str, tensor: Tensor, shape: Sequence[int]) -> NoReturn:
 
 
 def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:
-    """Refuse `lengths` unless it is None or (B,) integers from 0 to T (values are looked at on the CPU only).
+    """Check that `lengths` is None or (B,) integers from 0 to T; values on other devices than the CPU are not checked.
 
     Raises:
-        ShapeError: names what is wrong and what was got.
+        ShapeError: a wrong shape, dtype or value.
     """
     if lengths is None:
         return
@@ -51,5 +51,5 @@ def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:
 
 
 def real(lengths: Tensor, T: int) -> Tensor:
-    """Return the mask of real steps, (B,) -> (B, T) bool: True where a step is real, False where it is padding."""
+    """Return the mask of real steps, (B, T) bool, from lengths (B,): True for a real step, False for padding."""
     return torch.arange(T, device=lengths.device) < lengths.unsqueeze(1)

@@ -11,7 +11,7 @@ from unrolled.evaluation.classification import macro_f1
 from unrolled.evaluation.intervals import RESAMPLES, bootstrap, resample, spread, wilson
 
 
-def share(counts):
+def fraction(counts):
     return counts[:, 0] / counts.sum(axis=1)
 
 
@@ -23,9 +23,9 @@ def binomial(n, p):
 
 @pytest.mark.parametrize("n", [100, 1_000, 100_000])
 @pytest.mark.parametrize("p", [0.5, 0.8, 0.95])
-def test_bootstrap_of_a_share_matches_the_closed_form(n, p):
+def test_bootstrap_of_a_fraction_matches_the_closed_form(n, p):
     right = round(n * p)
-    low, high = bootstrap([right, n - right], share)
+    low, high = bootstrap([right, n - right], fraction)
     middle, sd = right / n, math.sqrt(p * (1 - p) / n)
     # The 2.5 % quantile of 2,000 draws has a standard error of √(.025 · .975 / 2,000) / φ(1.96) = 0.06 sd; four of
     # them, and the binomial against its normal limit: half a step of 1/n, and (z² − 1)(1 − 2p) / 6n for its skew.
@@ -36,10 +36,10 @@ def test_bootstrap_of_a_share_matches_the_closed_form(n, p):
 
 @pytest.mark.parametrize(
     ("interval", "slack"),
-    # A share of n = 400 moves in steps: an end of the interval that lies one k further covers P(k) more or less, at
+    # A fraction of n = 400 moves in steps: an end of the interval that lies one k further covers P(k) more or less, at
     # 1.96 sd about 0.058 / sd with sd = √(400 · 0.8 · 0.2) = 8: 0.7 % at either end. Wilson: one step at either end;
     # bootstrap: two, since its ends are drawn besides.
-    [(lambda k, n: bootstrap([k, n - k], share), 0.029), (lambda k, n: wilson(k, n), 0.015)],
+    [(lambda k, n: bootstrap([k, n - k], fraction), 0.029), (lambda k, n: wilson(k, n), 0.015)],
     ids=["bootstrap", "wilson"],
 )
 def test_intervals_cover_the_truth_95_times_in_100(interval, slack):
@@ -61,7 +61,7 @@ def test_macro_f1_interval_covers_the_truth_95_times_in_100():
     for counts in np.random.default_rng(1).multinomial(500, cells, size=trials):
         low, high = bootstrap(counts, lambda drawn: macro_f1(drawn, truth, answer), resamples=500)
         covered += low <= population <= high
-    # Four standard errors of a share of 300 trials, 4 · √(.95 · .05 / 300) = 5 %; the bias of a percentile interval at
+    # Four standard errors of a fraction of 300 trials, 4 · √(.95 · .05 / 300) = 5 %; the bias of a percentile interval at
     # N = 500 and that of 500 resamples are each under 1 %.
     assert abs(covered / trials - 0.95) < 0.07
 
@@ -74,7 +74,7 @@ def test_drawing_counts_is_resampling_examples():
 
     def keep(resampled):
         drawn.extend(macro_f1(resampled, *cells))
-        return share(resampled)
+        return fraction(resampled)
 
     bootstrap(counts, keep)
     generator = np.random.default_rng(0)
@@ -92,15 +92,15 @@ def test_drawing_counts_is_resampling_examples():
 
 def test_the_seed_decides_and_chunks_do_not(monkeypatch):
     counts = [80, 15, 5]
-    assert bootstrap(counts, share) == bootstrap(np.array(counts), share, seed=0)
-    assert bootstrap(counts, share) != bootstrap(counts, share, seed=1)
+    assert bootstrap(counts, fraction) == bootstrap(np.array(counts), fraction, seed=0)
+    assert bootstrap(counts, fraction) != bootstrap(counts, fraction, seed=1)
     seen = []
 
     def spy(resampled):
         seen.append(resampled.size)
-        return share(resampled)
+        return fraction(resampled)
 
-    whole = bootstrap(counts, share)
+    whole = bootstrap(counts, fraction)
     monkeypatch.setattr(intervals, "CHUNK_VALUES", 30)
     assert bootstrap(counts, spy) == whole
     assert max(seen) == 30
@@ -109,14 +109,14 @@ def test_the_seed_decides_and_chunks_do_not(monkeypatch):
 
 def test_level_and_resamples_matter():
     counts = [80, 20]
-    wide, narrow = bootstrap(counts, share, level=0.99), bootstrap(counts, share, level=0.5)
+    wide, narrow = bootstrap(counts, fraction, level=0.99), bootstrap(counts, fraction, level=0.5)
     assert wide.low < narrow.low < 0.8 < narrow.high < wide.high
     assert wilson(80, 100, level=0.99).low < wilson(80, 100, level=0.5).low
-    assert bootstrap(counts, share, resamples=1).low == bootstrap(counts, share, resamples=1).high
+    assert bootstrap(counts, fraction, resamples=1).low == bootstrap(counts, fraction, resamples=1).high
 
 
 def test_all_right_is_a_point_for_the_bootstrap_and_not_for_wilson():
-    assert bootstrap([10, 0], share) == (1.0, 1.0)
+    assert bootstrap([10, 0], fraction) == (1.0, 1.0)
     low, high = wilson(10, 10)
     z2 = 1.959963984540054**2
     assert high == 1.0
@@ -124,7 +124,7 @@ def test_all_right_is_a_point_for_the_bootstrap_and_not_for_wilson():
     assert wilson(0, 10) == pytest.approx((0.0, 1 - low), abs=1e-12)
 
 
-def test_wilson_ends_are_z_deviations_from_the_share():
+def test_wilson_ends_are_z_deviations_from_the_fraction():
     for end in wilson(37, 120):
         assert abs(37 / 120 - end) == pytest.approx(1.959963984540054 * math.sqrt(end * (1 - end) / 120), rel=1e-9)
 
@@ -132,17 +132,17 @@ def test_wilson_ends_are_z_deviations_from_the_share():
 @pytest.mark.parametrize("counts", [[[1, 2]], [0.5, 0.5], 3])
 def test_counts_of_the_wrong_shape_or_dtype(counts):
     with pytest.raises(ShapeError, match=r"^counts must be integers of shape \(M,\): got "):
-        bootstrap(counts, share)
+        bootstrap(counts, fraction)
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0], [3, -1]])
 def test_counts_without_examples(counts):
     with pytest.raises(DataError, match="an interval needs examples"):
-        bootstrap(counts, share)
+        bootstrap(counts, fraction)
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 0), (3, 2), (-1, 5)])
-def test_wilson_of_what_is_no_share(right, n):
+def test_wilson_of_invalid_counts(right, n):
     with pytest.raises(DataError, match=f"got right = {right} and n = {n}"):
         wilson(right, n)
 

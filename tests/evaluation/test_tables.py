@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unrolled.evaluation import evaluate_classification
-from unrolled.evaluation.tables import WIDTH, cut, table, width
+from unrolled.evaluation.tables import WIDTH, shorten, table, width
 
 
 def result(labels, n=600):
@@ -87,7 +87,7 @@ def test_the_classes_left_out_are_counted():
 def test_an_absent_class_is_pointed_out():
     absent = evaluate_classification(["a", "b"], [0], np.array([[1.0, 0.0]]), [1], majority=0).text()
     assert "1 example, 2 classes" in absent
-    assert "1 class has no example here: what is undefined is shown as 0.0" in absent
+    assert "1 class has no example here: undefined values are shown as 0.0" in absent
 
 
 def test_table_aligns_left_then_right():
@@ -95,7 +95,7 @@ def test_table_aligns_left_then_right():
 
 
 def test_cut_counts_columns_not_characters():
-    assert cut("abcdef", 6) == "abcdef"
-    assert cut("abcdef", 5) == "abcd…"
-    assert cut("長い名前", 6) == "長い…"
+    assert shorten("abcdef", 6) == "abcdef"
+    assert shorten("abcdef", 5) == "abcd…"
+    assert shorten("長い名前", 6) == "長い…"
     assert width("e\u0301") == 1

@@ -34,11 +34,11 @@ def test_the_figures_are_those_of_the_words() -> None:
     truth, answers, seen = data["truth"], data["probabilities"].argmax(axis=1), data["seen"]
     assert result.words == len(truth)
     assert result.unseen == int((~seen).sum())
-    right, rival = answers == truth, data["baseline"] == truth
+    right, baseline = answers == truth, data["baseline"] == truth
     assert result.accuracy == right.mean()
     assert result.unseen_accuracy == right[~seen].mean()
-    assert result.baseline_accuracy == rival.mean()
-    assert result.baseline_unseen_accuracy == rival[~seen].mean()
+    assert result.baseline_accuracy == baseline.mean()
+    assert result.baseline_unseen_accuracy == baseline[~seen].mean()
     assert result.loss_nats == pytest.approx(-np.log(data["probabilities"][np.arange(len(truth)), truth]).mean())
     for k, tag in enumerate(result.tags):
         found, there, both = (answers == k).sum(), (truth == k).sum(), ((answers == k) & right).sum()
@@ -78,7 +78,7 @@ def test_it_is_shown_as_text_and_as_json() -> None:
     assert "most frequent tag" in text
     assert json.loads(json.dumps(result.to_dict()))["accuracy_interval"] == list(result.accuracy_interval)
     four = evaluate_tagging((*LABELS, "none"), **made() | {"probabilities": np.eye(4)[made()["truth"]]})
-    assert "1 tag has no word here: what is undefined is shown as 0.0" in four.text()
+    assert "1 tag has no word here: undefined values are shown as 0.0" in four.text()
     assert four.whole_sentences == four.accuracy == 1
 
 

@@ -1,4 +1,4 @@
-"""How good a model is: figures with intervals, beside the simplest rival. Numbers in, numbers out; no model here."""
+"""Metrics of each task with 95 % intervals, next to a simple baseline; functions of numbers, without models."""
 
 from unrolled.evaluation.classification import (
     ClassificationResult,

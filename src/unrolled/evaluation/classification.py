@@ -1,17 +1,17 @@
-"""How good a classifier is on held-out examples: what `unrolled evaluate` shows for the task classify.
+"""Metrics of a classifier on held-out examples, as `unrolled evaluate` prints them for the task classify.
 
-Numbers in, numbers out: class indices and probabilities, no model. With C the confusion matrix (rows the truth,
-columns the answer, the most probable class; of equals the first), and k a class:
+They are functions of class indices and probabilities, not of a model. With C the confusion matrix (rows are the truth,
+columns the answer: the most probable class, or the first of several), and k a class:
 
     accuracy    = Σ_k C[k, k] / N
-    precision_k = C[k, k] / Σ_i C[i, k]                            of the answers k, how many were right
-    recall_k    = C[k, k] / Σ_j C[k, j]                            of the examples of k, how many were found
+    precision_k = C[k, k] / Σ_i C[i, k]                            fraction of the answers k that are right
+    recall_k    = C[k, k] / Σ_j C[k, j]                            fraction of the examples of k that are answered k
     f1_k        = 2 C[k, k] / (Σ_i C[i, k] + Σ_j C[k, j])          their harmonic mean
     macro_f1    = mean of f1_k over the classes that occur, as truth or as answer
     loss_nats   = −mean log p(truth)
 
-Where a denominator is 0 (a class never answered, or absent from the test split) the figure is 0. Both choices are those
-of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figures can be laid beside others'.
+Where a denominator is 0 (a class never answered, or absent from the test split) the metric is 0. Both choices are those
+of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figures can be compared with others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 from unrolled.evaluation.lengths import by_length
-from unrolled.evaluation.tables import WIDTH, count, cut, percent, plural, safe, table, width
+from unrolled.evaluation.tables import WIDTH, count, percent, plural, safe, shorten, table, width
 
 __all__ = [
     "ClassScores",
@@ -38,12 +38,12 @@ __all__ = [
     "macro_f1",
 ]
 
-MOST_CLASSES = 40
-"""Rows of the table of classes."""
-MOST_CONFUSIONS = 12
-"""Rows of the list that replaces a confusion matrix too wide for the terminal."""
-NARROWEST_LABEL = 20
-"""Columns kept for a label before a matrix counts as too wide."""
+MAX_CLASSES = 40
+"""Maximum number of rows in the table of classes."""
+MAX_CONFUSIONS = 12
+"""Maximum number of rows in the list that replaces a confusion matrix too wide for the terminal."""
+MIN_LABEL = 20
+"""Columns reserved for a label; a matrix that leaves fewer is too wide."""
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
@@ -51,7 +51,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """One class: how well it is found, as shares of 1, and how many examples it has (`support`)."""
+    """Scores of one class, from 0 to 1, and the number of its examples (`support`)."""
 
     label: str
     precision: float
@@ -62,7 +62,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class LengthBin:
-    """The examples of `shortest` to `longest` tokens, both included: how many, and the share answered rightly."""
+    """Accuracy of the n examples of `shortest` to `longest` tokens, both included."""
 
     shortest: int
     longest: int
@@ -73,10 +73,10 @@ class LengthBin:
 
 @dataclass(frozen=True)
 class ClassificationResult:
-    """Every figure of a classifier on one test split. Shares are of 1, intervals cover 95 %.
+    """Metrics of a classifier on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
-    `majority_accuracy` is what always answering the training split's most frequent class would reach here.
-    `confusion` is (K, K): rows the truth, columns the answer, in the order of `classes`.
+    `majority_accuracy` is the accuracy of the baseline that always answers the most frequent class of the training
+    split. `confusion` is (K, K): rows are the truth, columns the answer, in the order of `classes`.
     """
 
     n: int
@@ -104,20 +104,20 @@ class ClassificationResult:
 def evaluate_classification(
     labels: Sequence[str], truth: ArrayLike, probabilities: ArrayLike, lengths: ArrayLike, *, majority: int
 ) -> ClassificationResult:
-    """Measure a classifier's answers.
+    """Return the metrics of a classifier's answers.
 
     Args:
         labels: the K class names, in the order of their indices.
         truth: (N,) integers, the right class of each example.
-        probabilities: (N, K) floats, what the classifier gave each class; each example's sum to 1. A probability of
-            0 for the truth counts as the smallest normal number of its dtype (87 nats in float32), so that the loss
-            stays a number.
+        probabilities: (N, K) floats, the classifier's probability of each class; each example's sum to 1. A
+            probability of 0 for the truth counts as the smallest normal number of its dtype (87 nats in float32), so
+            that the loss stays finite.
         lengths: (N,) integers, the tokens of each example.
         majority: index of the training split's most frequent class.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
-        DataError: there is no example, or a value that cannot be: a class outside of `labels`, a negative length,
+        DataError: there is no example, or a value is invalid: a class outside of `labels`, a negative length,
             probabilities that do not sum to 1.
     """
     truth, probabilities, lengths = np.asarray(truth), np.asarray(probabilities), np.asarray(lengths)
@@ -128,8 +128,8 @@ def evaluate_classification(
     confusion = np.bincount(truth.astype(np.int64) * K + answers, minlength=K * K).reshape(K, K)
     correct = int(confusion.trace())
 
-    # Accuracy and macro-F1 see the examples only through the confusion matrix, so resampling its cells is enough;
-    # a cell that is empty stays so in every resample.
+    # Accuracy and macro-F1 depend on the examples only through the confusion matrix, so resampling its cells is enough;
+    # an empty cell stays empty in every resample.
     cells = np.nonzero(confusion)  # (M,), (M,)
     f1_interval = bootstrap(confusion[cells], lambda counts: macro_f1(counts, *cells))
     return ClassificationResult(
@@ -157,17 +157,17 @@ def class_scores(labels: Sequence[str], truth: Integers, answers: Integers) -> t
 
 
 def loss_of(probabilities: Floats, truth: Integers) -> float:
-    """Return the mean nats of the right classes (N,), given the probabilities (N, K)."""
-    given = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
-    logs = np.log(np.maximum(given, np.finfo(given.dtype).tiny), dtype=np.float64)  # (N,)
+    """Return the mean of −ln p of the right classes (N,), in nats, from the probabilities (N, K)."""
+    right = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
+    logs = np.log(np.maximum(right, np.finfo(right.dtype).tiny), dtype=np.float64)  # (N,)
     return max(0.0, -float(logs.mean()))  # a probability may exceed 1 by rounding, and 0 has no sign
 
 
 def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
-    """Return the macro-F1 of R confusion matrices that are given by their cells: counts (R, M) -> (R,).
+    """Return the macro-F1 of R confusion matrices, (R,), from the counts of their cells (R, M).
 
     Cell m holds the examples of class `truth[m]` that were answered `answer[m]`; both are (M,). The mean is over the
-    classes that occur in the matrix at hand, so a resample that lost its only example of a class is scored without it.
+    classes that occur in each matrix, so a resample without any example of a class is scored without that class.
     """
     # The row and column sums of all classes in one pass: each cell is counted once as truth and once as answer.
     M = len(truth)
@@ -184,10 +184,12 @@ def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
 
 
 def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, majority: int) -> None:
-    """Refuse what cannot be measured; one sentence each."""
+    """Raise ShapeError or DataError where an argument of `evaluate_classification` is invalid."""
     check_answers(K, truth, probabilities)
     if lengths.shape != truth.shape:
-        raise ShapeError(f"lengths must have shape (N={len(truth)},), as probabilities has rows: got {lengths.shape}")
+        raise ShapeError(
+            f"lengths must have shape (N={len(truth)},), one for each row of probabilities: got {lengths.shape}"
+        )
     if lengths.dtype.kind not in "iu":
         raise ShapeError(f"lengths must be integers: got {lengths.dtype}")
     if not 0 <= majority < K:
@@ -197,10 +199,10 @@ def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, ma
 
 
 def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
-    """Refuse right classes (N,) and probabilities (N, K) that cannot be; one sentence each.
+    """Check right classes (N,) and probabilities (N, K).
 
     Raises:
-        ShapeError: a wrong shape or dtype. DataError: there is no example, or a value that cannot be.
+        ShapeError: a wrong shape or dtype. DataError: there is no example, or a value is invalid.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != K or K == 0:
         raise ShapeError(
@@ -208,7 +210,7 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
         )
     N = len(probabilities)
     if truth.shape != (N,):
-        raise ShapeError(f"truth must have shape (N={N},), as probabilities has rows: got {truth.shape}")
+        raise ShapeError(f"truth must have shape (N={N},), one for each row of probabilities: got {truth.shape}")
     if N == 0:
         raise DataError("there is no example to evaluate on", fix="pass a test split with at least one example")
     if truth.dtype.kind not in "iu":
@@ -229,29 +231,29 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
         )
 
 
-def _ratio(part: Integers, whole: Integers) -> list[float]:
-    """Return part / whole, and 0 where whole is 0."""
-    ratio: list[float] = (part / np.maximum(whole, 1)).tolist()
+def _ratio(count: Integers, total: Integers) -> list[float]:
+    """Return count / total, and 0 where total is 0."""
+    ratio: list[float] = (count / np.maximum(total, 1)).tolist()
     return ratio
 
 
 def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> Iterator[LengthBin]:
-    for rows in by_length(lengths):
-        n, found = len(rows), int(right[rows].sum())
-        yield LengthBin(int(lengths[rows[0]]), int(lengths[rows[-1]]), n, found / n, wilson(found, n))
+    for indices in by_length(lengths):
+        n, correct = len(indices), int(right[indices].sum())
+        yield LengthBin(int(lengths[indices[0]]), int(lengths[indices[-1]]), n, correct / n, wilson(correct, n))
 
 
 def plain(value: Any) -> Any:
-    """Return `value` with tuples as lists, as JSON has them."""
+    """Return `value` with its tuples as lists, ready for JSON."""
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [plain(item) for item in value]
     return value
 
 
 def classification_text(result: ClassificationResult) -> str:
-    """Return the summary, the classes, the confusion matrix and the accuracy by length, as lines of at most 80."""
+    """Return summary, classes, confusion matrix and accuracy by length as text of at most 80 columns."""
     blocks = [_summary(result), class_table(result.classes, "class", "examples"), _confusion(result)]
     if len(result.by_length) > 1:
         blocks.append(_length_table(result))
@@ -261,35 +263,41 @@ def classification_text(result: ClassificationResult) -> str:
 def _summary(result: ClassificationResult) -> Iterator[str]:
     yield f"{count(result.n, 'example', 'examples')}, {count(len(result.classes), 'class', 'classes')}"
     yield ""
-    for name, share, (low, high) in (
+    for name, value, (low, high) in (
         ("accuracy", result.accuracy, result.accuracy_interval),
         ("macro-F1", result.macro_f1, result.macro_f1_interval),
     ):
-        yield f"{name}  {percent(share):>5} %  ({percent(low)} to {percent(high)})"
-    majority = cut(safe(result.majority_label), 34)
+        yield f"{name}  {percent(value):>5} %  ({percent(low)} to {percent(high)})"
+    majority = shorten(safe(result.majority_label), 34)
     yield f"majority  {percent(result.majority_accuracy):>5} %  most frequent in training: {majority}"
     yield f"loss      {result.loss_nats:>5.3f} nats an example"
     yield "In brackets: 95 % intervals, bootstrap over the examples"
 
 
-def class_table(classes: Sequence[ClassScores], what: str, units: str) -> Iterator[str]:
-    """Yield a table of the classes, each a `what` of so many `units`, as lines of at most 80."""
+def class_table(classes: Sequence[ClassScores], noun: str, units: str) -> Iterator[str]:
+    """Yield a table of the classes as lines of at most 80 columns.
+
+    noun: the word for a class, "class" or "tag". units: the plural word for its examples, "examples" or "words".
+    """
     shown = tuple(classes)
-    if len(shown) > MOST_CLASSES:
-        shown = tuple(sorted(shown, key=lambda scores: -scores.support)[:MOST_CLASSES])
-    head = [what, "precision", "recall", "F1", units]
+    if len(shown) > MAX_CLASSES:
+        shown = tuple(sorted(shown, key=lambda scores: -scores.support)[:MAX_CLASSES])
+    head = [noun, "precision", "recall", "F1", units]
     yield from table(
         [head, *([safe(s.label), *map(percent, (s.precision, s.recall, s.f1)), f"{s.support:,}"] for s in shown)]
     )
     if len(shown) < len(classes):
-        yield f"… and {len(classes) - len(shown):,} {plural(what)} with fewer {units}"
+        yield f"… and {len(classes) - len(shown):,} {plural(noun)} with fewer {units}"
     if absent := sum(scores.support == 0 for scores in classes):
-        named = count(absent, f"{what} has", f"{plural(what)} have")
-        yield f"{named} no {units.removesuffix('s')} here: what is undefined is shown as 0.0"
+        words = count(absent, f"{noun} has", f"{plural(noun)} have")
+        yield f"{words} no {units.removesuffix('s')} here: undefined values are shown as 0.0"
 
 
 def _confusion(result: ClassificationResult) -> Iterator[str]:
-    """The matrix with labels over its columns, else with numbers, else the most frequent confusions."""
+    """Yield the confusion matrix with labels over its columns, or with numbers, or the most frequent confusions.
+
+    The first form that fits into 80 columns is taken.
+    """
     labels = [safe(scores.label) for scores in result.classes]
     digits = len(str(len(labels) - 1))
     numbered = [f"{index:>{digits}} {label}" for index, label in enumerate(labels)]
@@ -297,7 +305,7 @@ def _confusion(result: ClassificationResult) -> Iterator[str]:
     cells = [max(map(len, column)) for column in zip(*counts, strict=True)]
     for rows, columns in ((labels, labels), (numbered, list(map(str, range(len(labels)))))):
         needed = sum(2 + max(cell, width(head)) for cell, head in zip(cells, columns, strict=True))
-        if needed + min(NARROWEST_LABEL, max(map(width, rows))) <= WIDTH:
+        if needed + min(MIN_LABEL, max(map(width, rows))) <= WIDTH:
             yield "Confusion matrix: rows are the truth, columns the answer"
             yield from table([["", *columns], *([row, *line] for row, line in zip(rows, counts, strict=True))])
             return
@@ -305,8 +313,8 @@ def _confusion(result: ClassificationResult) -> Iterator[str]:
     wrong.sort(key=lambda confusion: -confusion[0])
     yield f"The most frequent of {len(wrong):,} confusions (the matrix is too wide to show here)"
     lines = [
-        [f"{cut(labels[i], 27)} → {cut(labels[j], 27)}", f"{n:,}", percent(n / result.classes[i].support)]
-        for n, i, j in wrong[:MOST_CONFUSIONS]
+        [f"{shorten(labels[i], 27)} → {shorten(labels[j], 27)}", f"{n:,}", percent(n / result.classes[i].support)]
+        for n, i, j in wrong[:MAX_CONFUSIONS]
     ]
     yield from table([["truth → answer", "examples", "% of truth"], *lines])
 

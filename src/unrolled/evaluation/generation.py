@@ -1,14 +1,13 @@
-"""How well a language model predicts held-out text: what `unrolled evaluate` shows for the task generate.
+"""Metrics of a language model on held-out text, as `unrolled evaluate` prints them for the task generate.
 
-Numbers in, numbers out: the nats of stretches of text, no model. With N tokens that stand for C characters:
+They are functions of the nats of chunks of the text, not of a model. For N tokens that encode C characters:
 
-    loss_nats           = Σ −ln p(token | all before it) / N
+    loss_nats           = Σ −ln p(token | all tokens before it) / N
     perplexity          = exp(loss_nats)
-    bits_per_character  = Σ −log2 p(token | all before it) / C
+    bits_per_character  = Σ −log2 p(token | all tokens before it) / C
 
-Loss and perplexity are about tokens, and so only compare models with the same tokeniser. Bits per character are about
-the text, and compare whatever the tokens are, as long as they lose nothing of it (`unknown` is 0, and the tokeniser is
-not `word`, which forgets spaces).
+Loss and perplexity are per token, and only compare models with the same tokeniser. Bits per character compare models
+with any tokenisers that lose nothing of the text (`unknown` is 0, and the tokeniser is not `word`, which drops spaces).
 """
 
 from __future__ import annotations
@@ -29,10 +28,11 @@ __all__ = ["GenerationResult", "evaluate_generation"]
 
 @dataclass(frozen=True)
 class GenerationResult:
-    """Every figure of a language model on one text. The interval covers 95 %: see `unrolled.evaluation.intervals`.
+    """Metrics of a language model on one text. The interval covers 95 %: see `unrolled.evaluation.intervals`.
 
-    `accuracy` is the share of the tokens that were the model's first guess. `frequency_bits_per_character` is what the
-    simplest rival needs, which knows how often each token stands in the training split and nothing else.
+    `accuracy` is the fraction of the tokens that the model gave the highest probability.
+    `frequency_bits_per_character` is the score of the baseline that predicts each token with its relative frequency in
+    the training split.
     """
 
     characters: int
@@ -64,15 +64,15 @@ def evaluate_generation(
     train_counts: ArrayLike,
     counts: ArrayLike,
 ) -> GenerationResult:
-    """Measure a language model's predictions.
+    """Return the metrics of a language model's predictions.
 
     Args:
-        nats: (M,) floats, −Σ ln p of the tokens in each of M stretches of the text, which the interval resamples.
-        right: (M,) integers, how many of them were the first guess.
-        tokens: (M,) integers, how many there are.
-        characters: of the whole text. unknown: how many of its tokens are <unk>.
-        train_counts: (V,) integers, how often each token stands in the training split.
-        counts: (V,) integers, how often in this text.
+        nats: (M,) floats, −Σ ln p of the tokens in each of M chunks of the text, which the interval resamples.
+        right: (M,) integers, the number of tokens in each chunk that had the highest probability.
+        tokens: (M,) integers, the number of tokens in each chunk.
+        characters: number of characters of the whole text. unknown: number of its tokens that are <unk>.
+        train_counts: (V,) integers, the count of each token in the training split.
+        counts: (V,) integers, the count of each token in this text.
 
     Raises:
         ShapeError: arguments of unequal shape. DataError: there is no token to evaluate on.
@@ -80,14 +80,14 @@ def evaluate_generation(
     nats, right, tokens = np.asarray(nats, dtype=np.float64), np.asarray(right), np.asarray(tokens)
     if not nats.shape == right.shape == tokens.shape or nats.ndim != 1:
         raise ShapeError(f"nats, right and tokens must be (M,): got {nats.shape}, {right.shape} and {tokens.shape}")
-    known, found = np.asarray(train_counts) + 1, np.asarray(counts)  # + 1: what training never saw has a probability
-    if known.shape != found.shape:
-        raise ShapeError(f"train_counts and counts must be (V,): got {known.shape} and {found.shape}")
+    smoothed, counts = np.asarray(train_counts) + 1, np.asarray(counts)  # + 1: unseen tokens have a probability too
+    if smoothed.shape != counts.shape:
+        raise ShapeError(f"train_counts and counts must be (V,): got {smoothed.shape} and {counts.shape}")
     N = int(tokens.sum())
     if N == 0 or characters == 0:
-        raise DataError("there is no token to evaluate on", fix="give a text with at least one character")
+        raise DataError("there is no token to evaluate on", fix="pass a text with at least one character")
     loss, bits = float(nats.sum() / N), N / (characters * math.log(2))
-    frequency = float(-(found * np.log(known / known.sum())).sum() / N)
+    frequency = float(-(counts * np.log(smoothed / smoothed.sum())).sum() / N)
     return GenerationResult(
         characters=characters,
         tokens=N,
@@ -109,7 +109,7 @@ def _lines(result: GenerationResult) -> Iterator[str]:
     yield f"{result.characters:,} characters, {result.tokens:,} tokens{unknown}"
     yield ""
     yield f"bits per character  {result.bits_per_character:>7.3f}   95 % interval {low:.3f} to {high:.3f}"
-    yield f"  by frequency      {result.frequency_bits_per_character:>7.3f}   each token as often as in training"
+    yield f"  baseline          {result.frequency_bits_per_character:>7.3f}   frequency of each token in training"
     yield f"loss                {result.loss_nats:>7.3f}   nats a token"
     yield f"perplexity          {result.perplexity:>7.2f}"
     yield f"first guess right   {result.accuracy:>7.1%}"

@@ -1,13 +1,13 @@
-"""How sure a measured figure is: 95 % intervals over the examples it was measured on.
+"""Confidence intervals of 95 % for metrics, over the examples that they were measured on.
 
-An interval here says how much the figure would vary with *other test examples* of the same kind. It says nothing about
-other seeds: a model trained twice differs too, and only training it twice shows by how much.
+An interval covers the variation of the metric with *other test examples* of the same kind. It does not cover the
+variation with the seed of a training; that can only be measured by training several times.
 
-Percentile bootstrap (Efron 1979): draw N of the N examples with replacement, compute the figure, do it 2,000 times,
-and take the 2.5 % and 97.5 % quantiles. Most figures see the examples only through counts (so many right, so many
-wrong; the confusion matrix). N independent draws with replacement hit category m with probability counts[m] / N each,
-so the counts of a resample are Multinomial(N, counts / N): drawing those counts at once *is* resampling the examples,
-at a cost that does not grow with N.
+Percentile bootstrap (Efron 1979): draw N of the N examples with replacement, compute the metric, repeat this 2,000
+times, and take the 2.5 % and 97.5 % quantiles. Most metrics depend on the examples only through counts (of right and
+wrong answers; the confusion matrix). N independent draws with replacement hit category m with probability counts[m] / N
+each, so the counts of a resample are Multinomial(N, counts / N). Drawing those counts at once *is* resampling the
+examples, at a cost that does not grow with N.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "resample", "spread", 
 
 LEVEL = 0.95
 RESAMPLES = 2_000
-CHUNK_VALUES = 2**20  # most counts held at once while resampling: 8 MiB
+CHUNK_VALUES = 2**20  # maximum number of counts in memory while resampling: 8 MiB
 
 Counts = NDArray[np.integer[Any]]
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`, both included, in the unit of the figure."""
+    """Interval from `low` to `high`, both included, in the unit of the metric."""
 
     low: float
     high: float
@@ -46,21 +46,21 @@ def bootstrap(
     level: float = LEVEL,
     seed: int = 0,
 ) -> Interval:
-    """Return the percentile bootstrap interval of a figure that depends on the examples through `counts` alone.
+    """Return the percentile bootstrap interval of a metric that depends on the examples through `counts` alone.
 
-    The same arguments give the same interval. Where the figure cannot vary (all examples in one category), the
-    interval is a point: a bootstrap knows no errors that it never met (`wilson` does).
+    The same arguments give the same interval. Where all examples are in one category the interval is a point, since a
+    bootstrap never draws from an empty category (`wilson` gives a width there).
 
     Args:
-        counts: (M,) integers; how many examples fell into each of M categories.
-        statistic: (R, M) counts of R resamples -> (R,) figures.
-        resamples: how often to draw.
-        level: share of the resampled figures that the interval covers.
+        counts: (M,) integers; the number of examples in each of M categories.
+        statistic: (R, M) counts of R resamples -> (R,) values of the metric.
+        resamples: number of resamples R.
+        level: fraction of the resampled values that the interval covers.
         seed: of the draws.
 
     Raises:
-        ShapeError: `counts` is not one row of integers.
-        DataError: `counts` holds a negative number, or no example at all.
+        ShapeError: `counts` is not (M,) integers.
+        DataError: `counts` has a negative number, or no example.
     """
     counts = np.asarray(counts)
     if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "iu"):
@@ -80,9 +80,9 @@ def bootstrap(
 
 
 def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
-    """Draw N of N examples with replacement, R times over, and return the sums of each draw, (R, M).
+    """Draw N of N examples with replacement, R times, and return the sums of their values in each draw, (R, M).
 
-    For figures that depend on the examples through sums: of (N, M) `values`, M numbers an example.
+    For metrics that depend on the examples through sums. values: (N, M), M numbers for each example.
 
     Raises:
         ShapeError: `values` is not (N, M). DataError: there is no example.
@@ -99,16 +99,16 @@ def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) ->
 
 
 def spread(figures: NDArray[np.floating[Any]], *, level: float = LEVEL) -> Interval:
-    """Return the interval that covers `level` of the resampled figures (R,)."""
+    """Return the interval that covers the fraction `level` of resampled values (R,)."""
     low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
 
 
 def wilson(right: int, n: int, *, level: float = LEVEL) -> Interval:
-    """Return the closed-form interval of a share, `right` of `n` (Wilson 1927), for few examples.
+    """Return the closed-form interval of a fraction, `right` of `n` (Wilson 1927), for few examples.
 
-    It holds the shares p that are within z standard deviations √(p (1 − p) / n) of right / n, so that it has a
-    width even where none or all are right:
+    It contains the fractions p within z standard deviations √(p (1 − p) / n) of right / n, so that it has a width even
+    where none or all are right:
 
         (p̂ + z²/2n ± z √(p̂ (1 − p̂) / n + z²/4n²)) / (1 + z²/n),   p̂ = right / n
 
@@ -116,9 +116,9 @@ def wilson(right: int, n: int, *, level: float = LEVEL) -> Interval:
         DataError: not 0 ≤ right ≤ n with n ≥ 1.
     """
     if not 0 <= right <= n or n == 0:
-        raise DataError(f"a share needs 0 ≤ right ≤ n and n ≥ 1: got right = {right} and n = {n}")
+        raise DataError(f"a fraction needs 0 ≤ right ≤ n and n ≥ 1: got right = {right} and n = {n}")
     z = NormalDist().inv_cdf((1 + level) / 2)
-    share, shrink = right / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / shrink
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / shrink
+    fraction, shrink = right / n, 1 + z * z / n
+    middle = (fraction + z * z / (2 * n)) / shrink
+    half = z * math.sqrt(fraction * (1 - fraction) / n + z * z / (4 * n * n)) / shrink
     return Interval(max(0.0, middle - half), min(1.0, middle + half))

@@ -1,4 +1,4 @@
-"""Cutting examples into bins by their length, so that a figure can be shown as a curve."""
+"""Bins of examples by their length, for metrics by length."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from numpy.typing import NDArray
 __all__ = ["SMALLEST_BIN", "by_length"]
 
 LENGTH_BINS = 5
-SMALLEST_BIN = 25  # examples; with fewer, a 95 % interval can be 0.37 wide and more, and says little
+SMALLEST_BIN = 25  # examples; with fewer, a 95 % interval can be 0.37 wide and more, too wide to be useful
 
 Integers = NDArray[np.integer[Any]]
 
 
 def by_length(lengths: Integers) -> list[NDArray[np.int64]]:
-    """Cut N examples of lengths (N,) into about LENGTH_BINS bins of like size, the shortest first; return their places.
+    """Return the indices of the examples in about LENGTH_BINS bins of similar size, the shortest examples first.
 
-    A length is never split over two bins. Each length goes to the fifth of the examples in which its middle lies; a bin
-    of fewer than SMALLEST_BIN examples then joins the smaller of its neighbours.
+    lengths: (N,) of the examples. A length is never split over two bins. Each length goes to the fifth of the examples
+    in which its middle lies; a bin of fewer than SMALLEST_BIN examples is then merged with the smaller of its
+    neighbours.
     """
-    _, which, counts = np.unique(lengths, return_inverse=True, return_counts=True)
+    _, ranks, counts = np.unique(lengths, return_inverse=True, return_counts=True)
     middles = (counts.cumsum() - counts / 2) / len(lengths)
     fifth = (middles * LENGTH_BINS).astype(np.int64)
-    firsts = np.flatnonzero(np.diff(fifth, prepend=-1)).tolist()  # where a bin begins, as index into values
+    firsts = np.flatnonzero(np.diff(fifth, prepend=-1)).tolist()  # first of the distinct lengths in each bin
     sizes = np.add.reduceat(counts, firsts).tolist()
     while len(sizes) > 1 and min(sizes) < SMALLEST_BIN:
         small = sizes.index(min(sizes))
@@ -32,4 +33,4 @@ def by_length(lengths: Integers) -> list[NDArray[np.int64]]:
         left = min(small, min(neighbours, key=lambda other: sizes[other]))
         sizes[left : left + 2] = [sizes[left] + sizes[left + 1]]
         del firsts[left + 1]
-    return np.split(np.argsort(which, kind="stable"), np.cumsum(sizes)[:-1])
+    return np.split(np.argsort(ranks, kind="stable"), np.cumsum(sizes)[:-1])

@@ -1,5 +1,6 @@
-"""Plain text tables for a terminal of 80 columns: whatever the labels are, no line is longer and nothing is lost
-without saying so. Shares are printed as percentages.
+"""Plain text tables for a terminal of 80 columns.
+
+No line is longer, whatever the labels are, and shortened labels end in an ellipsis. Fractions are printed as percent.
 """
 
 from __future__ import annotations
@@ -9,28 +10,29 @@ from collections.abc import Sequence
 
 from unrolled.errors import excerpt
 
-__all__ = ["WIDTH", "count", "cut", "percent", "plural", "safe", "table", "width"]
+__all__ = ["WIDTH", "count", "percent", "plural", "safe", "shorten", "table", "width"]
 
 WIDTH = 80
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as aligned lines: the first column to the left and cut to what is left, the others right.
+    """Return rows of cells as aligned lines.
 
-    rows: the first is the head; all have as many cells.
+    The first column is left-aligned and shortened to fit, the others are right-aligned. rows: of equal numbers of
+    cells; the first row is the header.
     """
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     widths[0] = min(widths[0], WIDTH - sum(2 + other for other in widths[1:]))
     lines = []
     for first, *others in rows:
-        head = cut(first, widths[0])
+        head = shorten(first, widths[0])
         cells = [" " * (size - width(cell)) + cell for cell, size in zip(others, widths[1:], strict=True)]
         lines.append("  ".join([head + " " * (widths[0] - width(head)), *cells]).rstrip())
     return lines
 
 
-def cut(text: str, columns: int) -> str:
-    """Return `text` in at most `columns`, with … where something is missing."""
+def shorten(text: str, columns: int) -> str:
+    """Return `text` in at most `columns` columns, ended by … where it is shortened."""
     if width(text) <= columns:
         return text
     while width(text) > columns - 1:
@@ -39,23 +41,23 @@ def cut(text: str, columns: int) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many columns a terminal gives `text`: two for a wide character, none for a combining one."""
+    """Return the columns of `text` in a terminal: two for a wide character, none for a combining one."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def safe(label: str) -> str:
-    """Return a label that cannot break a line or command the terminal: control characters escaped."""
+    """Return a label with control characters escaped, so that it cannot break a line or control the terminal."""
     return excerpt(label, WIDTH)
 
 
-def percent(share: float) -> str:
-    """Return a fraction as a percentage with one digit."""
-    return f"{100 * share:.1f}"
+def percent(fraction: float) -> str:
+    """Return a fraction as a percentage with one digit after the point."""
+    return f"{100 * fraction:.1f}"
 
 
-def plural(what: str) -> str:
+def plural(noun: str) -> str:
     """Return the plural of a noun."""
-    return what + ("es" if what.endswith("s") else "s")
+    return noun + ("es" if noun.endswith("s") else "s")
 
 
 def count(number: int, one: str, many: str) -> str:

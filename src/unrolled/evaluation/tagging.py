@@ -1,11 +1,11 @@
-"""How good a tagger is on held-out sentences: what `unrolled evaluate` shows for the task tag.
+"""Metrics of a tagger on held-out sentences, as `unrolled evaluate` prints them for the task tag.
 
-Numbers in, numbers out: class indices and probabilities of words, no model. Accuracy is the share of the words that are
-tagged rightly, over all of them and over those that training never saw; precision, recall and F1 of a tag are those of
-the task classify. The intervals resample sentences, since the words of a sentence are right or wrong together.
+They are functions of class indices and probabilities of words, not of a model. Accuracy is the fraction of words with
+the right tag, over all words and over those not in the training split; precision, recall and F1 of a tag are those of
+the task classify. The intervals resample sentences, since errors within a sentence are not independent.
 
-The simplest rival knows no context: it gives each word the tag it had most often in training, and a word that it never
-saw the most frequent tag of all.
+The baseline uses no context: it gives each word its most frequent tag in training, and an unseen word the most frequent
+tag of all.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["TaggingResult", "evaluate_tagging"]
 
 @dataclass(frozen=True)
 class TaggingResult:
-    """Every figure of a tagger on one test split. Shares are of 1, intervals cover 95 %.
+    """Metrics of a tagger on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
-    `unseen` counts the words that are not in the training split; where there are none, their figures are None.
-    `whole_sentences` is the share of the sentences without any mistake. The `baseline` is the simplest rival.
+    `unseen` counts the words that are not in the training split; without any, their metrics are None.
+    `whole_sentences` is the fraction of sentences without an error. The module's docstring defines the baseline.
     """
 
     sentences: int
@@ -64,19 +64,19 @@ def evaluate_tagging(
     seen: ArrayLike,
     baseline: ArrayLike,
 ) -> TaggingResult:
-    """Measure a tagger's answers.
+    """Return the metrics of a tagger's answers.
 
     Args:
         labels: the K tags, in the order of their indices.
         truth: (W,) integers, the right tag of each word.
-        probabilities: (W, K) floats, what the tagger gave each tag; each word's sum to 1.
+        probabilities: (W, K) floats, the tagger's probability of each tag; each word's sum to 1.
         lengths: (N,) integers above 0, the words of each sentence, W in all.
         seen: (W,) bool, whether the training split has the word.
-        baseline: (W,) integers, the simplest rival's answers.
+        baseline: (W,) integers, the baseline's answers.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
-        DataError: there is no word, or a value that cannot be.
+        DataError: there is no word, or a value is invalid.
     """
     truth, probabilities, lengths = np.asarray(truth), np.asarray(probabilities), np.asarray(lengths)
     seen, baseline = np.asarray(seen), np.asarray(baseline)
@@ -84,8 +84,8 @@ def evaluate_tagging(
     W = len(truth)
     for name, values, kinds in (("seen", seen, "b"), ("baseline", baseline, "iu")):
         if values.shape != (W,) or values.dtype.kind not in kinds:
-            what = "booleans" if kinds == "b" else "integers"
-            raise ShapeError(f"{name} must be (W={W},) {what}, as truth: got {values.dtype} of shape {values.shape}")
+            dtype = "booleans" if kinds == "b" else "integers"
+            raise ShapeError(f"{name} must be (W={W},) {dtype}, as truth: got {values.dtype} of shape {values.shape}")
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.sum() != W:
         raise DataError(f"lengths must be integers above 0 that sum to the {W} words: got {lengths.tolist()[:10]} …")
     starts = np.cumsum(lengths) - lengths  # (N,)
@@ -94,25 +94,25 @@ def evaluate_tagging(
     in_sentence = np.add.reduceat(right, starts, dtype=np.int64)  # (N,)
     unseen = np.add.reduceat(~seen, starts, dtype=np.int64)  # (N,)
     unseen_right = np.add.reduceat(right & ~seen, starts, dtype=np.int64)  # (N,)
-    strange = bool(unseen.any())
+    any_unseen = bool(unseen.any())
     return TaggingResult(
         sentences=len(lengths),
         words=W,
         unseen=int(unseen.sum()),
         accuracy=float(right.mean()),
         accuracy_interval=_interval(in_sentence, lengths),
-        unseen_accuracy=float(right[~seen].mean()) if strange else None,
-        unseen_interval=_interval(unseen_right, unseen) if strange else None,
+        unseen_accuracy=float(right[~seen].mean()) if any_unseen else None,
+        unseen_interval=_interval(unseen_right, unseen) if any_unseen else None,
         whole_sentences=float((in_sentence == lengths).mean()),
         loss_nats=loss_of(probabilities, truth),
         baseline_accuracy=float((baseline == truth).mean()),
-        baseline_unseen_accuracy=float((baseline == truth)[~seen].mean()) if strange else None,
+        baseline_unseen_accuracy=float((baseline == truth)[~seen].mean()) if any_unseen else None,
         tags=class_scores(labels, truth, answers),
     )
 
 
 def _interval(right: NDArray[np.int64], words: NDArray[np.int64]) -> Interval:
-    """Of the share right / words, (N,) each, over the sentences; a resample without any such word counts as 0."""
+    """Return the interval of Σ right / Σ words, (N,) each, over the sentences; a resample without words counts as 0."""
     return bootstrap(np.ones(len(words), dtype=np.int64), lambda drawn: (drawn @ right) / np.maximum(drawn @ words, 1))
 
 

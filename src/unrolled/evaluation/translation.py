@@ -1,17 +1,17 @@
-"""How good translations are, beside one or more references: what `unrolled evaluate` shows for the task translate.
+"""Metrics of translations compared with references, as `unrolled evaluate` prints them for the task translate.
 
-Texts in, numbers out: no model here. Over N sources, with the distance of an answer to the nearest of its references
-in insertions, deletions and substitutions (Levenshtein 1966):
+They are functions of texts, not of a model. Over N sources, with edits the insertions, deletions and substitutions from
+an answer to the nearest of its references (Levenshtein 1966):
 
     exact_match          = Σ [the answer is one of its references] / N
     word_edit_rate       = Σ edits / Σ words of the reference nearest by words
     character_edit_rate  = Σ edits / Σ characters of the reference nearest by characters
-    bleu, chrf           = sacrebleu's, from 0 to 100, over all N at once; the signature says how they were counted
-    loss_nats            = Σ −ln p(token of the reference | source, all before it) / tokens
+    bleu, chrf           = sacrebleu's, from 0 to 100, over all N at once; the signature gives the settings
+    loss_nats            = Σ −ln p(token of the reference | source, all tokens before it) / tokens
     perplexity           = exp(loss_nats)
 
-Words are what stands between spaces. Where a target is written in phonemes, word_edit_rate is what the literature calls
-the phoneme error rate, and 1 − exact_match its word error rate.
+Words are separated by spaces. For targets in phonemes, word_edit_rate is the phoneme error rate of the literature, and
+1 − exact_match its word error rate.
 
 Papineni et al., "BLEU", 2002; Popović, "chrF", 2015; Post, "A call for clarity in reporting BLEU scores", 2018.
 """
@@ -43,7 +43,7 @@ FIGURES = ("exact_match", "word_edit_rate", "character_edit_rate", "bleu", "chrf
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationScores:
-    """The figures of n answers. Shares are of 1, BLEU and chrF from 0 to 100, intervals cover 95 %."""
+    """Metrics of n answers: fractions from 0 to 1, BLEU and chrF from 0 to 100; intervals cover 95 %."""
 
     n: int
     exact_match: float
@@ -61,7 +61,7 @@ class TranslationScores:
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationBin(TranslationScores):
-    """The figures of sources of `shortest` to `longest` tokens, both included."""
+    """Metrics of the sources of `shortest` to `longest` tokens, both included."""
 
     shortest: int
     longest: int
@@ -69,9 +69,9 @@ class TranslationBin(TranslationScores):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationResult(TranslationScores):
-    """Every figure of a translator on one test split.
+    """Metrics of a translator on one test split.
 
-    `references` counts them, `truncated` the answers that were ended by the longest length instead of by the model.
+    `references` is the number of references, `truncated` the number of answers that reached the maximum length.
     """
 
     references: int
@@ -103,19 +103,19 @@ def evaluate_translation(
     tokens: ArrayLike,
     truncated: int = 0,
 ) -> TranslationResult:
-    """Measure a translator's answers.
+    """Return the metrics of a translator's answers.
 
     Args:
         answers: N texts.
-        references: N lists of texts, one or more each, none empty: an answer is right if it equals any.
-        lengths: (N,) integers, the tokens of each source.
+        references: N lists of texts, one or more each, none empty; an answer is right if it equals any.
+        lengths: (N,) integers, the number of tokens of each source.
         nats: (N,) floats, −Σ ln p of the tokens of each source's references, <eos> included.
-        tokens: (N,) integers, how many these are.
-        truncated: how many answers reached their longest length.
+        tokens: (N,) integers, the number of these tokens.
+        truncated: number of answers that reached the maximum length.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
-        DataError: there is no answer, or as many references as there should not be; an empty reference.
+        DataError: there is no answer, the number of references differs from N, or a reference is empty.
     """
     lengths, nats, tokens = np.asarray(lengths), np.asarray(nats, dtype=np.float64), np.asarray(tokens)
     _check(answers, references, lengths, nats, tokens)
@@ -135,30 +135,32 @@ def evaluate_translation(
         chrf_signature=metrics[1].signature,
         by_length=tuple(
             TranslationBin(
-                **_scores(values[rows], metrics), shortest=int(lengths[rows[0]]), longest=int(lengths[rows[-1]])
+                **_scores(values[indices], metrics),
+                shortest=int(lengths[indices[0]]),
+                longest=int(lengths[indices[-1]]),
             )
-            for rows in by_length(lengths)
+            for indices in by_length(lengths)
         ),
     )
 
 
 def nearest_edits(answer: str, references: Sequence[str], units: Callable[[str], Sequence[str]]) -> tuple[int, int]:
-    """Return the edits from an answer to the nearest of its references, and the units that this one has.
+    """Return the edits from an answer to the nearest of its references, and the number of units of that reference.
 
-    units: what a text is made of, as `str.split` for words and `str` for characters. Of equally near references the
+    units: splits a text into units, `str.split` into words or `str` into characters. Of equally near references the
     longest counts.
     """
-    found = []
+    candidates = []
     for reference in references:
-        wanted = units(reference)
-        found.append((Levenshtein.distance(units(answer), wanted), len(wanted)))
-    return min(found, key=lambda edits: (edits[0], -edits[1]))
+        expected = units(reference)
+        candidates.append((Levenshtein.distance(units(answer), expected), len(expected)))
+    return min(candidates, key=lambda edits: (edits[0], -edits[1]))
 
 
 class _Metric:
-    """A metric of sacrebleu's over N answers: what it counts in each of them, and the score of such counts.
+    """Metric of sacrebleu over N answers: its counts for each answer, and the score of summed counts.
 
-    Its public methods would count every n-gram anew for each bin, and resample in their own way.
+    sacrebleu's public methods would count every n-gram again for each bin, and resample differently.
     """
 
     def __init__(self, metric: BLEU | CHRF, answers: Sequence[str], references: Sequence[Sequence[str]]) -> None:
@@ -170,13 +172,13 @@ class _Metric:
         self.signature = str(metric.get_signature())
 
     def score(self, counts: Floats) -> float:
-        """Counts (M,), summed over answers -> from 0 to 100."""
+        """Return the score, from 0 to 100, of counts (M,) summed over answers."""
         score: float = self.metric._compute_score_from_stats(counts.astype(np.int64).tolist()).score
         return score
 
 
 def _scores(values: Floats, metrics: Sequence[_Metric]) -> dict[str, Any]:
-    """The figures of n answers and their intervals: values (n, M) are what is summed over answers."""
+    """Return the metrics of n answers with their intervals. values: (n, M), the numbers to sum over answers."""
     resampled = resample(values)  # (R, M)
     total = values.sum(axis=0)[np.newaxis]  # (1, M)
     scores: dict[str, Any] = {"n": len(values)}
@@ -184,16 +186,20 @@ def _scores(values: Floats, metrics: Sequence[_Metric]) -> dict[str, Any]:
         scores[name] = float(figure[0])
     for name, figure in zip(FIGURES, _figures(resampled, metrics), strict=True):
         scores[f"{name}_interval"] = spread(figure)
-    scores["exact_match_interval"] = wilson(int(total[0, 1]), len(values))  # which has a width where none is right
+    scores["exact_match_interval"] = wilson(int(total[0, 1]), len(values))  # has a width where none is right
     return scores | {"loss_nats": float(total[0, 6] / total[0, 7])}
 
 
 def _figures(sums: Floats, metrics: Sequence[_Metric]) -> Iterator[Floats]:
-    """FIGURES, (R,) each, from R sums over answers: of 1, right, edits, words, edits, characters, nats, tokens, …"""
-    n, right, edits, words, steps, characters = sums[:, :6].T
+    """Yield the metrics of FIGURES, (R,) each, from R sums over answers.
+
+    The columns of `sums` are: 1, right, word edits, words, character edits, characters, nats, tokens, and the counts of
+    each metric.
+    """
+    n, right, word_edits, words, character_edits, characters = sums[:, :6].T
     yield right / n
-    yield edits / words
-    yield steps / characters
+    yield word_edits / words
+    yield character_edits / characters
     start = 8
     for metric in metrics:
         end = start + metric.statistics.shape[1]
@@ -208,14 +214,14 @@ def _check(
     nats: NDArray[Any],
     tokens: NDArray[Any],
 ) -> None:
-    """Refuse what cannot be measured; one sentence each."""
+    """Raise ShapeError or DataError where an argument of `evaluate_translation` is invalid."""
     N = len(answers)
     if N == 0:
         raise DataError("there is no answer to evaluate", fix="pass a test split with at least one pair")
     if len(references) != N:
         raise DataError(
             f"there are {N} answers and references for {len(references)}",
-            fix="give a list of references for each answer",
+            fix="pass a list of references for each answer",
         )
     for number, some in enumerate(references):
         if isinstance(some, str) or not len(some):
@@ -224,8 +230,8 @@ def _check(
             raise DataError(f"a reference of answer {number} is empty", fix="leave out pairs whose one side is empty")
     for name, values, kinds in (("lengths", lengths, "iu"), ("nats", nats, "f"), ("tokens", tokens, "iu")):
         if values.shape != (N,) or values.dtype.kind not in kinds:
-            what = "floats" if kinds == "f" else "integers"
-            raise ShapeError(f"{name} must be (N={N},) {what}, as answers: got {values.dtype} of shape {values.shape}")
+            dtype = "floats" if kinds == "f" else "integers"
+            raise ShapeError(f"{name} must be (N={N},) {dtype}, as answers: got {values.dtype} of shape {values.shape}")
     if tokens.min() < 1:
         raise DataError(f"tokens must be at least 1, for <eos>: got {tokens.min()}")
 
@@ -237,20 +243,20 @@ SHOWN = {
     "bleu": ("BLEU", 1),
     "chrf": ("chrF", 1),
 }
-"""How the figures are called on a terminal, and multiplied."""
+"""Name of each metric in a terminal, and the factor that it is multiplied by."""
 
 
 def _cells(scores: TranslationScores, figure: str) -> tuple[str, str]:
-    """A figure and its interval."""
-    _, times = SHOWN[figure]
+    """Return a metric and its interval as text."""
+    _, factor = SHOWN[figure]
     low, high = getattr(scores, f"{figure}_interval")
-    return f"{times * getattr(scores, figure):.1f}", f"({times * low:.1f} to {times * high:.1f})"
+    return f"{factor * getattr(scores, figure):.1f}", f"({factor * low:.1f} to {factor * high:.1f})"
 
 
 def _summary(result: TranslationResult) -> Iterator[str]:
     yield f"{result.n:,} sources, {result.references:,} references"
     if result.truncated:
-        yield f"{result.truncated:,} answers did not end: they were truncated at the longest length"
+        yield f"{result.truncated:,} answers did not end: they were truncated at the maximum length"
     yield ""
     for figure in FIGURES:
         value, interval = _cells(result, figure)
@@ -266,7 +272,7 @@ def _by_length(result: TranslationResult, figures: Sequence[str]) -> Iterator[st
     names = [SHOWN[figure][0] for figure in figures]
     yield "By length of the source, with 95 % intervals"
     rows = [["tokens", "sources", *(cell for name in names for cell in (name, ""))]]
-    for part in result.by_length:
-        span = f"{part.shortest:,} to {part.longest:,}" if part.shortest < part.longest else f"{part.shortest:,}"
-        rows.append([span, f"{part.n:,}", *(cell for figure in figures for cell in _cells(part, figure))])
+    for each in result.by_length:
+        span = f"{each.shortest:,} to {each.longest:,}" if each.shortest < each.longest else f"{each.shortest:,}"
+        rows.append([span, f"{each.n:,}", *(cell for figure in figures for cell in _cells(each, figure))])
     yield from table(rows)

@@ -1,4 +1,4 @@
-"""Tensors of attention for a trace: queries, scores, weights and contexts, recomputed from the inputs of the modules."""
+"""Tensors of attention for a trace: queries, scores, weights and contexts, recomputed from the modules' inputs."""
 
 from __future__ import annotations
 

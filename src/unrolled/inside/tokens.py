@@ -59,10 +59,10 @@ def written(tokenizer: Tokenizer, ids: Sequence[int]) -> Tokens:
     return Tokens(text, list(ids), tuple(tokenizer.tokens(ids)), tuple(spans))
 
 
-def truncate(tokens: Tokens, max_length: int, what: str = "tokens") -> tuple[Tokens, str]:
-    """Return the first `max_length` tokens, and a sentence on those left out, "" for none. what: their plural noun."""
+def truncate(tokens: Tokens, max_length: int, noun: str = "tokens") -> tuple[Tokens, str]:
+    """Return the first `max_length` tokens, and a sentence on those left out, "" for none. noun: of a token, plural."""
     first = Tokens(tokens.text, tokens.ids[:max_length], tokens.tokens[:max_length], tokens.spans[:max_length])
-    return first, truncation(len(tokens.ids), max_length, what)
+    return first, truncation(len(tokens.ids), max_length, noun)
 
 
 def _tokens(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:

@@ -21,12 +21,12 @@ MEANINGS = {
         "(logarithmic scale)."
     ),
     "retention": (
-        "Retention: the fraction of an earlier step (column) that the direct path of the lowest layer still holds at a "
-        "later step (row)."
+        "Retention: the fraction of an earlier step (column) that is left in the lowest layer at a later step (row), "
+        "counting only the direct path through its gates, recurrent weights or attention weights."
     ),
     "occlusion": (
         "Occlusion: the bits of log-probability that the answer loses when the token's vector is replaced by the mean "
-        "vector; a negative number is a gain."
+        "vector of all tokens; a negative number is a gain."
     ),
     "path_length": "Path length: the number of nonlinear steps on the shortest path from the token to the answer.",
 }

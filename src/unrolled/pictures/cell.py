@@ -45,8 +45,9 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         drawings += [heading(trace, traces, more), _cell(trace, layer, step, unit, request.gate)]
     cells = dict.fromkeys(asked_layer(trace, request).cell for trace in traces)
     title = " · ".join(load(cell).title for cell in cells)
+    states = "h′ and c′ are the states" if "lstm" in cells else "h′ is the state"
     caption = (
-        f"The cell at {'; '.join(dict.fromkeys(selections))}. x is the input of this step; h′ and c′ are the states "
+        f"The cell at {'; '.join(dict.fromkeys(selections))}. x is the input of this step; {states} "
         "after the previous step. Each box holds the number of this one unit. A dotted arrow is a product with a "
         "learned matrix, which combines all units of the input or of h′. A gate is a number from 0 (closed) to 1 "
         "(open); the boxes below it show the terms of its sum: from the input, from h′ and the bias. The numbers have "

@@ -70,12 +70,13 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         drawings += [heading(trace, traces), _network(trace, request, scale), Drawing(0, 10, "")]
     caption = (
         "The network, unrolled: every layer is drawn once for each step, always with the same weights. Where the steps "
-        "do not fit, the first ones and the last two are shown. A recurrent network is also drawn rolled up, at the "
-        "left, with its state returning to the layer. The coloured strip in a box is the output vector of the layer at "
-        "that step (h of a recurrent layer), without unit, on one scale. Above a step stands its answer with the "
-        "probability p."
+        "do not fit, the first ones and the last two are shown. The coloured strip in a box is the output vector of "
+        "the layer at that step (h of a recurrent layer), without unit, on one scale. Above a step stands its answer "
+        "with the probability p."
     )
-    if any((trace.about.source and source_weights(trace)) or transformer_weights(trace) for trace in traces):
+    if any(recurrent(trace) for trace in traces):
+        caption += " At the left, the same layers are drawn rolled up, with the state h returning to its layer."
+    if any(source_weights(trace) or transformer_weights(trace) for trace in traces):
         caption += " Blue lines are the attention of one head: a wider line is a larger weight; the smallest is 0.02."
     return Figure("The network, unrolled", svg.stack([*drawings, legend(scale, "h, or output of a block")], 4), caption)
 

@@ -1,7 +1,7 @@
 """One offline HTML file with every picture that the traces allow, and the value under the pointer.
 
-The file holds the numbers of every matrix that is drawn, as float16 (float32 where the scale is logarithmic), byte plane
-after byte plane, deflated.
+The file holds the numbers of every matrix that is drawn, as float16 (float32 where the scale is logarithmic), one byte
+plane after the other, deflated.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def page(traces: Sequence[Trace]) -> str:
             )
         if left > MAX_NUMBERS:
             notes.append(
-                f"This page is large: it holds {left:,} numbers, most of them in matrices of all pairs of tokens. For a "
-                "smaller page, read fewer tokens (--max-length)."
+                f"This page is large: it holds {left:,} numbers, most of them in matrices of all pairs of tokens. For "
+                "a smaller page, read fewer tokens (--max-length)."
             )
     store = _Store(traces)
     body = [
