@@ -1,4 +1,4 @@
-"""Every gate of every step of a trained LSTM, by replay: from x and the h that the fast path returned."""
+"""Every gate of every step of a trained LSTM, recomputed from x and the h that the fast path returned."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""A recurrent cell of your own (minGRU, Feng et al. 2024), held to the laws and run as a layer."""
+"""A recurrence of your own (minGRU, Feng et al. 2024), tested against the laws and run as a layer."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""From Python objects to a network that answers, is saved, loaded and measured."""
+"""Training on Python objects: answers, a saved run, loading, evaluation."""
 
 import tempfile
 from pathlib import Path
@@ -17,5 +17,5 @@ for answer in run.decode(["a wonderful, warm film", "a tedious plot"]):
     print(answer.label, round(answer.probability, 2), answer.text)
 
 with tempfile.TemporaryDirectory() as folder:
-    kept = run.save(Path(folder) / "lstm")
-    print(unrolled.load(kept.path).evaluate(pairs).accuracy)
+    saved = run.save(Path(folder) / "lstm")
+    print(unrolled.load(saved.path).evaluate(pairs).accuracy)

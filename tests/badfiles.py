@@ -1,4 +1,4 @@
-"""Files with one thing wrong in each, by kind, and where each must be refused: tests and benchmarks take them all."""
+"""Files with a single fault each, by kind, with the line of the error: tests and benchmarks use them all."""
 
 from __future__ import annotations
 
@@ -36,49 +36,49 @@ class Bad(NamedTuple):
         return path
 
     def check(self, folder: Path, ask: Callable[[list[str]], tuple[int, str]]) -> None:
-        """Refused with exit code 2, naming file, line and what is wrong; `ask` runs a command -> code, stderr."""
+        """Check that the file is refused with code 2, file, line and fault; `ask` runs a command -> code, stderr."""
         path = self.write(folder)
-        code, said = ask(["train", str(path), "--task", self.task])
+        code, stderr = ask(["train", str(path), "--task", self.task])
         where = "" if self.line is None else f", {'row' if path.suffix == '.parquet' else 'line'} {self.line}"
-        assert code == 2, said
-        assert re.match(re.escape(f"unrolled: {path}{where}") + "(, column [0-9]|: )", said), said
-        assert self.word in said, said
-        assert "\n  fix:  " in said, said
-        assert all(line.isprintable() for line in said.splitlines()), said
+        assert code == 2, stderr
+        assert re.match(re.escape(f"unrolled: {path}{where}") + "(, column [0-9]|: )", stderr), stderr
+        assert self.word in stderr, stderr
+        assert "\n  fix:  " in stderr, stderr
+        assert all(line.isprintable() for line in stderr.splitlines()), stderr
 
 
 HEADER = b"text,label\n"
 GOOD = b"good,pos\n"
 FINE = {"text": "good", "label": "pos"}
 TSV = b"text\tlabel\n"
-HALF = "\ud83d"  # of a character
+SURROGATE = "\ud83d"  # unpaired
 LINES = HEADER + b"".join(b"text %d of many,pos\n" % i for i in range(1_000))
 PACKINGS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 
 
 def jsonl(*rows: Any) -> bytes:
-    """Rows as JSON lines; bytes as they are."""
+    """Return rows as JSON lines; bytes as they are."""
     return b"".join(row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def marked(*lines: str, codec: str = "utf-16-le") -> bytes:
-    """Lines in UTF-16 or UTF-32 with a byte order mark; halves of characters as they are."""
+    """Return lines in UTF-16 or UTF-32 with a byte order mark; unpaired surrogates as they are."""
     return "".join(("\ufeff", *(line + "\n" for line in lines))).encode(codec, "surrogatepass")
 
 
 def parquet(**columns: Any) -> bytes:
-    """A Parquet file of lists or arrow arrays."""
+    """Return a Parquet file of lists or arrow arrays."""
     arrays = {name: pyarrow.array(values) if isinstance(values, list) else values for name, values in columns.items()}
     return _stored(pyarrow.table(arrays))
 
 
 def doubled() -> bytes:
-    """A Parquet file with two columns of one name."""
+    """Return a Parquet file with two columns of one name."""
     return _stored(pyarrow.table([pyarrow.array(["a"])] * 3, names=["text", "label", "text"]))
 
 
 def invalid(*texts: bytes) -> pyarrow.Array:
-    """A column of text that is not UTF-8."""
+    """Return a column of text that is not UTF-8."""
     return pyarrow.array(texts, pyarrow.binary()).view(pyarrow.string())
 
 
@@ -89,12 +89,12 @@ def _stored(table: pyarrow.Table) -> bytes:
 
 
 def flipped(data: bytes, at: int) -> bytes:
-    """The same with one byte changed."""
+    """Return the data with one byte changed."""
     return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
 
 
 def astray(suffix: str) -> Make:
-    """A Parquet file without its first, its last, or many bytes."""
+    """Return a function that makes a Parquet file without its first, its last, or many bytes."""
     cuts = {"first": slice(300, None), "last": slice(0, -9), "many": slice(0, 50)}
     return lambda: parquet(text=["a", "b"], label=["x", "y"])[cuts[suffix]]
 
@@ -136,10 +136,10 @@ ROWS: Cases = {
         ("a.tsv", TSV + b"good\tpos\n\0\n", 3, "NUL"),
         ("a.jsonl", jsonl(FINE, b'{"text": "\0"}\n'), 2, "NUL character at offset 10"),
     ],
-    "half a character": [
-        ("a.csv", marked("text,label", "good,pos", f"ba{HALF}d,neg"), 3, "not UTF-16"),
-        ("a.tsv", marked("text\tlabel", f"{HALF}\tneg", codec="utf-16-be"), 2, "not UTF-16"),
-        ("a.jsonl.gz", gzip.compress(marked(json.dumps(FINE), HALF)), 2, "not UTF-16"),
+    "unpaired surrogate in UTF-16": [
+        ("a.csv", marked("text,label", "good,pos", f"ba{SURROGATE}d,neg"), 3, "not UTF-16"),
+        ("a.tsv", marked("text\tlabel", f"{SURROGATE}\tneg", codec="utf-16-be"), 2, "not UTF-16"),
+        ("a.jsonl.gz", gzip.compress(marked(json.dumps(FINE), SURROGATE)), 2, "not UTF-16"),
     ],
     "cut UTF-16 or UTF-32": [
         ("a.csv", marked("text,label", "good,pos", "bad,neg")[:-3], 3, "not UTF-16"),
@@ -149,7 +149,7 @@ ROWS: Cases = {
     "no character of UTF-32": [
         ("a.csv", marked("text,label", codec="utf-32-le") + b"\xff\xff\xff\xff", 2, "not UTF-32"),
         ("a.tsv", marked("text\tlabel", "a\tb", codec="utf-32-be") + b"\0\x11\0\0", 3, "not UTF-32"),
-        ("a.csv", marked("text,label", f"{HALF},b", codec="utf-32-le"), 2, "not UTF-32"),
+        ("a.csv", marked("text,label", f"{SURROGATE},b", codec="utf-32-le"), 2, "not UTF-32"),
     ],
     "a fault in UTF-16 or UTF-32": [
         ("a.csv", marked("text,label", "good,pos", "alone"), 3, "got 1"),
@@ -349,7 +349,7 @@ TEXTS: Cases = {
     "text that is not UTF-8": [
         ("a.txt", b"fine\nd\xfcll\n", 2, "0xfc at offset 1"),
         ("a.txt.xz", lzma.compress(b"a\n" * 600_000 + b"\xe9"), 600_001, "0xe9 at offset 0"),
-        ("a.txt", marked("fine", f"d{HALF}ll"), 2, "not UTF-16"),
+        ("a.txt", marked("fine", f"d{SURROGATE}ll"), 2, "not UTF-16"),
     ],
     "text with NUL": [
         ("a.txt", b"one\ntwo\nth\0ree\n", 3, "NUL"),
@@ -375,4 +375,4 @@ BAD = [
     for kind, some in cases.items()
     for case in some
 ]
-SLOW = {"a row longer than 100 MB"}  # kinds that take their time
+SLOW = {"a row longer than 100 MB"}  # kinds that take long

@@ -1,6 +1,6 @@
-"""Good files that chance has changed, and good files that chance has made: each a pure function of its seed.
+"""Random changes of good files, and random valid files: each a pure function of its seed.
 
-The tests take some hundred of them; benchmarks/bad_files.py takes as many as are asked for.
+The tests use some hundred of them; benchmarks/bad_files.py uses as many as are requested.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MARKS = {  # UTF-32 begins like UTF-16
 
 
 class Mutation(NamedTuple):
-    """A good file with a few random changes: its format, its name, its bytes, and what they are unpacked."""
+    """A good file with a few random changes: its format, its name, its bytes, and these decompressed."""
 
     form: str
     name: str
@@ -51,7 +51,7 @@ class Mutation(NamedTuple):
 
 
 def mutation(seed: int) -> Mutation:
-    """One of them."""
+    """Return the mutation of a seed."""
     chance = random.Random(seed)
     form = chance.choice(list(GOOD))
     data = bytearray(GOOD[form].encode(chance.choice(("utf-8", "utf-8", "utf-16", "utf-32"))))
@@ -72,7 +72,7 @@ def mutation(seed: int) -> Mutation:
 
 
 def check_mutation(seed: int, folder: Path) -> str:
-    """Nothing of a changed file is lost, and nothing but DataError is raised; return what became of it."""
+    """Check that nothing of a changed file is lost and only DataError is raised; return refused, skipped or whole."""
     changed = mutation(seed)
     path = folder / changed.name
     path.write_bytes(changed.stored)
@@ -80,7 +80,7 @@ def check_mutation(seed: int, folder: Path) -> str:
 
 
 def _check_text(changed: Mutation, path: Path) -> str:
-    """Every character is read, or the line of the first bad one is named."""
+    """Check that every character is read, or the line of the first bad one is named."""
     text, line = _decoded(changed.data)
     found = _attempt(changed.form, path, "stop")
     if isinstance(found, DataError):
@@ -92,7 +92,7 @@ def _check_text(changed: Mutation, path: Path) -> str:
 
 
 def _check_rows(changed: Mutation, path: Path) -> str:
-    """Rows read = used + skipped, and as many were read as there are."""
+    """Check that rows read = used + skipped, and that every row was read."""
     lenient, strict = (_attempt(changed.form, path, on_bad_row) for on_bad_row in ("skip", "stop"))
     if isinstance(lenient, DataError):
         assert lenient.file == str(path)
@@ -121,7 +121,7 @@ def _check_rows(changed: Mutation, path: Path) -> str:
 
 
 def _attempt(form: str, path: Path, on_bad_row: str) -> Any:
-    """What is read of a file, or the DataError that says why it is not."""
+    """Return the examples of a file, or the DataError of reading it."""
     try:
         if form == ".txt":
             return "".join(blocks(find_texts(path, DataConfig()).rest[0]))
@@ -133,7 +133,7 @@ def _attempt(form: str, path: Path, on_bad_row: str) -> Any:
 
 
 def _decoded(data: bytes) -> tuple[str, int | None]:
-    """The text of some bytes by Python's decoders, and the line of what first is no character, or else of a NUL."""
+    """Return the text of bytes by Python's decoders, and the line of the first undecodable byte, or else of a NUL."""
     mark, codec = next(((mark, codec) for mark, codec in MARKS.items() if data.startswith(mark)), (b"", "utf-8"))
     data = data.removeprefix(mark)
     text = data.decode(codec, "replace")
@@ -148,12 +148,12 @@ ALPHABET = "abc ÄÖß€日本😀\u2028\x85\x0b'’,;\t\"\\{}[]:0 \r\n\ufeff\u
 
 
 def text(chance: random.Random) -> str:
-    """A random text, often with what files are made of in it."""
+    """Return a random text, often with separators, quotes and line ends."""
     return "".join(chance.choices(ALPHABET, k=chance.choice((0, 1, 3, 12))))
 
 
 def valid_csv(seed: int) -> tuple[bytes, list[tuple[str, ...]]]:
-    """A valid CSV file of the columns a, b, c, and what Python's `csv` reads of it."""
+    """Return a valid CSV file with the columns a, b, c, and its rows as Python's `csv` reads them."""
     chance = random.Random(seed)
     quoting = chance.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC))
     file = io.StringIO(newline="")
@@ -171,7 +171,7 @@ def valid_csv(seed: int) -> tuple[bytes, list[tuple[str, ...]]]:
 
 
 def value(chance: random.Random, depth: int = 2) -> Any:
-    """A random JSON value."""
+    """Return a random JSON value."""
     kinds = ("text", "text", "number", "float", "constant", *(("list", "object") if depth else ()))
     match chance.choice(kinds):
         case "text":
@@ -189,7 +189,7 @@ def value(chance: random.Random, depth: int = 2) -> Any:
 
 
 def valid_jsonl(seed: int) -> tuple[bytes, list[tuple[Any, ...]]]:
-    """A valid file of JSON lines with the keys a and b, and what Python's `json` reads of it."""
+    """Return a valid file of JSON lines with the keys a and b, and its values as Python's `json` reads them."""
     chance = random.Random(seed)
     rows = [{"a": value(chance), "x": value(chance), "b": value(chance)} for _ in range(chance.randint(1, 12))]
     lines = [json.dumps(row, ensure_ascii=chance.random() < 0.5) for row in rows]
@@ -200,7 +200,7 @@ def valid_jsonl(seed: int) -> tuple[bytes, list[tuple[Any, ...]]]:
 
 
 def check_valid(form: str, seed: int, folder: Path) -> None:
-    """Ours reads of a valid file what Python's own module reads."""
+    """Check that our reader and Python's own module read the same of a valid file."""
     (data, expected), columns = {"csv": (valid_csv(seed), "abc"), "jsonl": (valid_jsonl(seed), "ab")}[form]
     path = folder / f"valid.{form}"
     path.write_bytes(data)

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from unrolled.config import chosen, from_toml
 from unrolled.kernels import native
 from unrolled.scan import fused
 
@@ -97,3 +98,8 @@ def test_the_renaming_changed_no_number(path: Path, rename_results: ModuleType) 
         pytest.skip("measured since then")
     assert list(rename_results.numbers(now)) == list(rename_results.numbers(before))
     assert now == rename_results.renamed(before)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
+def test_the_settings_of_an_experiment_are_valid(path: Path) -> None:
+    assert chosen(path)["model"] == from_toml(path).model.name
