@@ -69,8 +69,7 @@ def command(
     text
         Text, sentence, source of a translation, or image file; for task generate, the text whose tokens are predicted.
     compare_with
-        Folder of another run that reads the same input: both are drawn next to each other, on the same axes. May be
-        repeated.
+        Folder of another run, explained next to the first and drawn on the same axes. May be repeated.
     target
         Target of the translation, for a run of task translate. [default: the run's own translation]
     tokens
