@@ -1,4 +1,4 @@
-"""What every task's test of its options shares: the options of training, and what a tiny training leaves to compare."""
+"""The options of training and the comparison of tiny trainings, shared by the options tests of all tasks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OF_TRAINING = [
 
 def identity(option: Option) -> str:
     """The option in a test's name."""
-    return "-".join(str(part) for part in (option.name, option.value, option.context.get("row")) if part is not None)
+    return "-".join(str(part) for part in (option.name, option.value, option.context.get("model")) if part is not None)
 
 
 def missing_or_unknown(options: Collection[Option], task: type[Task]) -> set[str]:

@@ -22,7 +22,7 @@ ROWS = tuple(architecture.name for architecture in lineage.architectures_for("cl
 OWN: dict[str, dict[str, Any]] = {
     "transformer": {"num_heads": 1},
     "gpt": {"num_heads": 1},
-}  # what a row needs at sizes that are not even
+}  # options that a model needs at odd sizes
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 5, "updates": 4, "evaluate_every": 2, "min_frequency": 1}
 GOOD, BAD = ("fine", "warm", "funny", "superb"), ("dull", "thin", "flat", "boring")
 FILLER = ("the", "film", "a", "plot", "Film", "scene", "it", "story")
@@ -49,7 +49,7 @@ def write_csv(path: Path, rows: list[tuple[str, str]] | None = None, *, header: 
 
 @cache
 def trained(name: str = "gru", **settings: Any) -> Run:
-    """A run of a few updates; the same one for all who ask for the same."""
+    """Return a run of a few updates, cached by its arguments."""
     return unrolled.train(pairs(), model=name, **SMALL | OWN.get(name, {}) | settings)
 
 
@@ -66,7 +66,7 @@ def write_text(path: Path, text: str | None = None) -> Path:
 
 @cache
 def text_run(name: str = "gru", **settings: Any) -> Run:
-    """A language model of a few updates; the same one for all who ask for the same."""
+    """Return a language model of a few updates, cached by its arguments."""
     path = write_text(Path(tempfile.mkdtemp(prefix="unrolled-")) / "text.txt")
     atexit.register(shutil.rmtree, path.parent)
     own = {"window": 3} if name == "feedforward" else {}
@@ -102,7 +102,7 @@ def write_images(folder: Path, part: str = "train", n: int = 60, *, seed: int = 
 
 @cache
 def image_run(name: str = "gru", **settings: Any) -> Run:
-    """A classifier of images after a few updates; the same one for all who ask for the same."""
+    """Return a classifier of images of a few updates, cached by its arguments."""
     small = {"hidden_size": 5, "updates": 4, "evaluate_every": 2, "batch_images": 16}
     return unrolled.train(pictures(), model=name, **small | OWN.get(name, {}) | settings)
 
@@ -158,7 +158,7 @@ def write_conllu(path: Path, made: list[tuple[list[str], list[str]]] | None = No
 
 @cache
 def tag_run(name: str = "gru", **settings: Any) -> Run:
-    """A tagger of a few updates; the same one for all who ask for the same."""
+    """Return a tagger of a few updates, cached by its arguments."""
     own = {"window": 3} if name == "feedforward" else OWN.get(name, {})
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0}
     return unrolled.train(sentences(), task="tag", model=name, **small | own | settings)
@@ -173,7 +173,7 @@ def translations(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
 
 @cache
 def translation_run(name: str = "attention", **settings: Any) -> Run:
-    """A translator of a few updates; the same one for all who ask for the same."""
+    """Return a translator of a few updates, cached by its arguments."""
     small = {**SMALL, "tokenizer": "character", "dropout": 0.0, "batch_tokens": 400}
     return unrolled.train(translations(), task="translate", model=name, **small | OWN.get(name, {}) | settings)
 

@@ -97,15 +97,15 @@ def resume(
     That holds for the same build, instruction set and threads; where they differ, a warning names them.
 
     Args:
-        folder: of the run that the training was to become, or of the training (`<run>.partial`).
-        data: the Python objects of the training, if it was given such; files are read again.
+        folder: of the run, or of its training (`<run>.partial`).
+        data: the Python objects of the training, if it had no files; files are read again.
         finish: end after one more update, with the best weights so far.
         report: called with the progress of the training.
         settings: device, threads, backend, checkpoint_every, tensorboard and cache may differ from before; no other
             may.
 
     Raises:
-        ConfigError: there is no such training, another process holds it, or a setting has changed.
+        ConfigError: there is no such training, another process has locked it, or a setting has changed.
         DataError: the data have changed. CheckpointError: no checkpoint is complete.
         All that `train` raises.
     """
@@ -125,7 +125,7 @@ def evaluate(run: Run | str | Path, data: object = None, **options: Any) -> Any:
 
 
 def explain(run: Run | str | Path, input: Any, **options: Any) -> Trace:
-    """Return what a run computes for an input, as named tensors; see `Run.explain`."""
+    """Return a trace of a run on an input, as named tensors; see `Run.explain`."""
     return _run(run).explain(input, **options)
 
 

@@ -321,7 +321,7 @@ def test_probabilities_are_in_the_order_asked(folder: Path) -> None:
 
 
 def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
-    """There a window that nobody had asked for was 16, in every row."""
+    """There an unset window was 16, in every model."""
     before = api.load(folder).decode("a fine film")
     config, record = (json.loads((folder / name).read_text()) for name in ("config.json", "run.json"))
     config["format_version"] = 1

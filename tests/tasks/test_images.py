@@ -1,4 +1,4 @@
-"""The task classify where the data are images: the whole way, for each row and each way of reading."""
+"""The task classify for images, end to end, for each model and each way of reading."""
 
 import os
 import signal

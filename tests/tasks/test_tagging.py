@@ -23,7 +23,7 @@ SMALL: dict[str, object] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [row for row in ROWS if row != "transformer"])
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "transformer"])
 def test_every_row_learns_to_tag(name: str) -> None:
     """Words that have one tag wherever they stand, and words whose tag the word before decides."""
     own = {"window": 16} if name == "feedforward" else {}

@@ -1,4 +1,4 @@
-"""Checkpoints: the same tensors back, the newest two kept, every damage named and the one before used."""
+"""Checkpoints: the same tensors back, the newest two saved, every damage named and the one before used."""
 
 import json
 import logging

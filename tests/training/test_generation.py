@@ -1,4 +1,4 @@
-"""Batches of a text: every token a target, predicted from the one before it; streams go on, windows are full."""
+"""Batches of a text: every token is a target once; streams continue, windows are full."""
 
 import numpy as np
 import pytest

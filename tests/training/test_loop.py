@@ -1,4 +1,4 @@
-"""What training promises: sums over whole updates, the same bits twice, the best kept, interrupts between updates."""
+"""The guarantees of training: sums over whole updates, the same bits twice, the best weights, clean interrupts."""
 
 import copy
 import json
@@ -53,10 +53,10 @@ def batch(B: int, T: int, *, classes: int = 2, seed: int = 0) -> Batch:
     return Batch(ids, lengths, targets, B, int(lengths.sum()))
 
 
-def model_of(row: str, *, classes: int = 2, hidden: int = 5, **options: object) -> Model:
+def model_of(model_name: str, *, classes: int = 2, hidden: int = 5, **options: object) -> Model:
     torch.manual_seed(3)
-    config = ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **OWN.get(row, {}) | options)
-    return api.build(row, Ids(V), classes, config)
+    config = ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **OWN.get(model_name, {}) | options)
+    return api.build(model_name, Ids(V), classes, config)
 
 
 def trainer_of(
@@ -73,8 +73,8 @@ def gradient_of_one_update(model: Model, batches: list[Batch], accumulate: int) 
     return found
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_k_small_batches_give_the_gradient_of_one_large_batch(row: str) -> None:
+@pytest.mark.parametrize("model_name", ROWS)
+def test_k_small_batches_give_the_gradient_of_one_large_batch(model_name: str) -> None:
     small = [batch(B, T, seed=B) for B, T in [(3, 7), (1, 2), (5, 4)]]
     T = max(b.inputs.shape[1] for b in small)
     large = Batch(
@@ -84,8 +84,8 @@ def test_k_small_batches_give_the_gradient_of_one_large_batch(row: str) -> None:
         sum(b.num_targets for b in small),
         sum(b.num_tokens for b in small),
     )
-    split = gradient_of_one_update(model_of(row), small, accumulate=3)
-    whole = gradient_of_one_update(model_of(row), [large], accumulate=1)
+    split = gradient_of_one_update(model_of(model_name), small, accumulate=3)
+    whole = gradient_of_one_update(model_of(model_name), [large], accumulate=1)
     for a, b in zip(split, whole, strict=True):
         assert float((a - b).abs().max()) <= 1e-12
     assert max(float(b.abs().max()) for b in whole) > 1e-3
@@ -165,7 +165,7 @@ def test_a_batch_is_a_pure_function_of_seed_epoch_and_index() -> None:
             assert ids[:length].tolist() == rows[target]
     for epoch in range(3):
         seen = torch.cat([used.batch(epoch, i).targets for i in range(used.count(epoch))])
-        assert sorted(seen.tolist()) == list(range(40)), "every row once an epoch"
+        assert sorted(seen.tolist()) == list(range(40)), "every sequence once an epoch"
     assert not torch.equal(used.batch(0, 0).targets, used.batch(1, 0).targets)
     assert not torch.equal(used.batch(0, 0).targets, source(5).batch(0, 0).targets)
 
@@ -235,7 +235,7 @@ def test_an_interrupt_ends_it_between_two_updates(number: int) -> None:
     assert outcome.updates == outcome.best_update == 3
     assert outcome.signal == number
     assert outcome.stopped == f"interrupted by {signal.Signals(number).name}"
-    assert events[-1].valid is not None, "what is kept has been evaluated"
+    assert events[-1].valid is not None, "the weights that are returned have been evaluated"
 
 
 def test_the_seconds_add_up() -> None:
@@ -279,34 +279,34 @@ def test_a_validation_loss_that_is_not_finite_stops_it() -> None:
         trainer.run()
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("model_name", ROWS)
 @pytest.mark.parametrize("classes", [2, 7])
-def test_it_starts_at_the_loss_of_a_guess(row: str, classes: int) -> None:
+def test_it_starts_at_the_loss_of_a_guess(model_name: str, classes: int) -> None:
     b = batch(64, 12, classes=classes)
     with torch.no_grad():
-        logits, _ = model_of(row, classes=classes, hidden=32)(b.inputs, None, b.lengths)
+        logits, _ = model_of(model_name, classes=classes, hidden=32)(b.inputs, None, b.lengths)
     assert float(loss_nats(logits, b.targets)) / 64 == pytest.approx(math.log(classes), rel=0.05)
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_it_overfits_a_batch_made_for_it(row: str) -> None:
+@pytest.mark.parametrize("model_name", ROWS)
+def test_it_overfits_a_batch_made_for_it(model_name: str) -> None:
     ids = torch.tensor([[5 + a, 5 + b, 5 + a] for a in range(4) for b in range(4) if a != b])  # also as bags distinct
     targets = torch.tensor([(a * 4 + b) % 3 for a in range(4) for b in range(4) if a != b])
     b = Batch(ids, torch.full((12,), 3), targets, 12, 36)
-    model = model_of(row, classes=3, hidden=32)
+    model = model_of(model_name, classes=3, hidden=32)
     trainer_of(model, [b], updates=300, learning_rate=0.02, weight_decay=0, evaluate_every=300).run()
     with torch.no_grad():
         logits, _ = model(b.inputs, None, b.lengths)
     assert float(loss_nats(logits, targets)) / 12 < 0.01
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_with_shuffled_labels_it_is_at_chance(row: str) -> None:
+@pytest.mark.parametrize("model_name", ROWS)
+def test_with_shuffled_labels_it_is_at_chance(model_name: str) -> None:
     draw = torch.Generator().manual_seed(5)
     ids = torch.randint(5, V, (600, 6), generator=draw)
     targets = torch.randint(0, 2, (600,), generator=draw)
     train = Batch(ids[:200], torch.full((200,), 6), targets[:200], 200, 1200)
-    model = model_of(row, hidden=16)
+    model = model_of(model_name, hidden=16)
     held_out = Sequences(ids[200:].tolist()), targets[200:]
     trainer_of(model, [train], lambda: score(model, *held_out), updates=40, evaluate_every=40).run()
     found = score(model, *held_out)
@@ -324,9 +324,9 @@ def test_the_lines_of_metrics() -> None:
         assert json.loads(json.dumps(event, allow_nan=False)) == event
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_what_is_averaged_is_evaluated_and_kept(row: str) -> None:
-    model, seen = model_of(row), []
+@pytest.mark.parametrize("model_name", ROWS)
+def test_averaged_weights_are_evaluated_and_returned(model_name: str) -> None:
+    model, seen = model_of(model_name), []
 
     def keep() -> Score:
         seen.append(copy.deepcopy(model.state_dict()))
@@ -337,7 +337,7 @@ def test_what_is_averaged_is_evaluated_and_kept(row: str) -> None:
     trained, adds = [], trainer.average.add
     trainer.average.add = lambda update: (trained.append(copy.deepcopy(model.state_dict())), adds(update))
     trainer.run()
-    wanted = {name: value.clone() for name, value in model_of(row).state_dict().items()}
+    wanted = {name: value.clone() for name, value in model_of(model_name).state_dict().items()}
     for update, weights in enumerate(trained, start=1):
         d = min(0.9, (1 + update) / (10 + update))
         wanted = {name: value + (1 - d) * (weights[name] - value) for name, value in wanted.items()}
@@ -357,14 +357,16 @@ def test_plateau_reduces_the_rate_when_the_validation_loss_stands() -> None:
 
 
 @pytest.mark.parametrize("backend", ["fused", "torch", "reference"])
-@pytest.mark.parametrize("row", ROWS)
-def test_in_bf16_states_gradients_and_loss_stay_in_float32(row: str, backend: str) -> None:
-    """bfloat16 has 8 bits: a product of it is wrong by 2^-9, a few of them in a row by some 2^-7."""
-    if row not in ("feedforward", "transformer") and not all(condition.holds for condition in conditions(backend)):
+@pytest.mark.parametrize("model_name", ROWS)
+def test_in_bf16_states_gradients_and_loss_stay_in_float32(model_name: str, backend: str) -> None:
+    """bfloat16 has 8 bits: a product of it is wrong by 2^-9, a few of them in a model_name by some 2^-7."""
+    if model_name not in ("feedforward", "transformer") and not all(
+        condition.holds for condition in conditions(backend)
+    ):
         pytest.skip("no kernels were compiled")
     found = {}
     for precision in ("float32", "bf16"):
-        model = model_of(row, hidden=16)
+        model = model_of(model_name, hidden=16)
         set_backend(model, backend)
         trainer = trainer_of(model, [batch(4, 6)], updates=1, precision=precision)
         gradients: dict[str, Tensor] = {}
@@ -384,7 +386,7 @@ def test_in_bf16_states_gradients_and_loss_stay_in_float32(row: str, backend: st
 
 
 def test_what_is_not_finite_is_caught_in_its_update_and_the_parameter_named() -> None:
-    """NaN and infinity, in the gradient of every parameter of every row, in any of the first updates."""
+    """NaN and infinity, in the gradient of every parameter of every model, in any of the first updates."""
     draw, caught = random.Random(0), 0
     while caught < 100:
         model = model_of(draw.choice(ROWS))
@@ -411,17 +413,17 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
         Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
         for index, ids in enumerate(whole.split(4, dim=1))
     ]
-    for row in (row for row in ROWS if row != "transformer"):  # which reads whole sequences
-        alone = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+    for model_name in (model_name for model_name in ROWS if model_name != "transformer"):  # which reads whole sequences
+        alone = trainer_of(model_of(model_name), chunks, updates=14, evaluate_every=14)
         alone.run()
         for stop in (3, 10, 12):  # in the first epoch, between both, in the second
-            first = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+            first = trainer_of(model_of(model_name), chunks, updates=14, evaluate_every=14)
             for _ in range(stop):
                 first.update()
             kept = {name: value.clone() for name, value in state_tensors(first).items()}
             assert any(name.startswith("carried/") for name in kept) == (stop != 10)
-            second = trainer_of(model_of(row), chunks, updates=14, evaluate_every=14)
+            second = trainer_of(model_of(model_name), chunks, updates=14, evaluate_every=14)
             restore(second, copy.deepcopy(first.progress), kept)
             second.run()
             for name, value in alone.model.state_dict().items():
-                assert torch.equal(second.model.state_dict()[name], value), (row, stop, name)
+                assert torch.equal(second.model.state_dict()[name], value), (model_name, stop, name)

@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on to the same bits; what cannot go on is refused in a sentence."""
+"""An interrupted training resumes with the same bits; one that cannot be resumed is refused in a sentence."""
 
 import errno
 import itertools
@@ -126,15 +126,15 @@ def test_resumed_it_ends_with_the_same_bits(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", ["gru", "lstm", "feedforward"])
+@pytest.mark.parametrize("model", ["gru", "lstm", "feedforward"])
 @pytest.mark.parametrize("stop", [interrupt, kill], ids=["interrupted", "killed"])
 def test_a_language_model_resumed_ends_with_the_same_bits(
-    row: str, stop: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, stop: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_text(tmp_path / "text.txt")
     settings = SMALL | {
         "task": "generate",
-        "model": row,
+        "model": model,
         "updates": UPDATES,
         "checkpoint_every": 5,
         "evaluate_every": 3,
@@ -466,22 +466,22 @@ def test_a_loss_that_is_not_finite_leaves_the_checkpoint_before(
     assert api.resume(tmp_path / "run", pairs(), finish=True).record["training"]["updates"] == 6
 
 
-def test_snapshots_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshots_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = api.train(write_csv(tmp_path / "data.csv"), out=tmp_path / "alone", keep="snapshots", **SETTINGS)
     assert snapshot_updates(UPDATES) == {1, 2, 3, 4, 5, 7, 9, 12}
     assert len(snapshot_updates(10_000)) == 10
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "alone" / "snapshots").iterdir()}
-    assert kept.keys() == {f"update-{update}.safetensors" for update in snapshot_updates(UPDATES)}
-    last = safetensors.torch.load(kept["update-12.safetensors"])
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "alone" / "snapshots").iterdir()}
+    assert saved.keys() == {f"update-{update}.safetensors" for update in snapshot_updates(UPDATES)}
+    last = safetensors.torch.load(saved["update-12.safetensors"])
     assert {name: value.shape for name, value in last.items()} == {
         name: value.shape for name, value in alone.model.state_dict().items()
     }
     assert all(value.dtype == torch.float16 for value in last.values())
     sums = (tmp_path / "alone" / "SHA256SUMS").read_text()
-    assert all(f"  snapshots/{name}" in sums for name in kept)
+    assert all(f"  snapshots/{name}" in sums for name in saved)
     folder = interrupted(tmp_path, monkeypatch, 7, keep="snapshots")
     api.resume(folder)
-    assert {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()} == kept
+    assert {path.name: path.read_bytes() for path in (folder / "snapshots").iterdir()} == saved
 
 
 def test_checkpoints_take_their_share_of_the_time_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

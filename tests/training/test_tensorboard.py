@@ -1,4 +1,4 @@
-"""TensorBoard's events: the figures of metrics.jsonl, beside it."""
+"""TensorBoard's events: the figures of metrics.jsonl."""
 
 import importlib.util
 import struct

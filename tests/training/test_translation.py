@@ -30,11 +30,11 @@ TOKENIZERS = PairTokenizers.learn(PART, CONFIG.data)
 PAIRS = PairSequences(TOKENIZERS, PART)
 
 
-def model(row: str = "attention", config: Config = CONFIG) -> Model:
+def model(name: str = "attention", config: Config = CONFIG) -> Model:
     torch.manual_seed(0)
     inputs = inputs_of(TOKENIZERS)
     made = build(
-        row,
+        name,
         inputs,
         TOKENIZERS.target.vocabulary_size,
         config.model.model_copy(update={"embedding_size": 6}),
@@ -56,13 +56,13 @@ def test_an_epoch_has_every_pair_once_within_the_budget() -> None:
         assert (batch.inputs[:, 0] == BOS).all()
         assert batch.num_targets == int((batch.targets != PAD).sum()) == int(batch.lengths.sum())
         assert batch.num_tokens == batch.num_targets + int((batch.source != PAD).sum())
-        for row, n in enumerate(batch.lengths.tolist()):
-            assert batch.targets[row, n - 1] == EOS
-            assert batch.inputs[row, 1:n].tolist() == batch.targets[row, : n - 1].tolist()
+        for b, n in enumerate(batch.lengths.tolist()):
+            assert batch.targets[b, n - 1] == EOS
+            assert batch.inputs[b, 1:n].tolist() == batch.targets[b, : n - 1].tolist()
             found.append(
                 (
-                    TOKENIZERS.source.decode(batch.source[row].tolist()),
-                    TOKENIZERS.target.decode(batch.targets[row].tolist()),
+                    TOKENIZERS.source.decode(batch.source[b].tolist()),
+                    TOKENIZERS.target.decode(batch.targets[b].tolist()),
                 )
             )
         again = source.batch(0, index)
@@ -76,13 +76,13 @@ def test_the_loss_of_a_batch_is_that_of_its_pairs_one_by_one(smoothing: float) -
     """Neither padding counts: not in the loss and not in the gradients."""
     net = model()
 
-    def nats(rows: list[int]) -> Tensor:
-        pairs = PAIRS.pad(torch.tensor(rows))
+    def nats(indices: list[int]) -> Tensor:
+        pairs = PAIRS.pad(torch.tensor(indices))
         logits, _ = net(pairs.ids, net.encode(pairs.source, pairs.source_lengths), pairs.lengths)
         return loss_nats(logits, pairs.targets, label_smoothing=smoothing)
 
-    rows = [3, 0, 17, 8]
-    together, apart = nats(rows), sum((nats([row]) for row in rows), torch.zeros(()))
+    indices = [3, 0, 17, 8]
+    together, apart = nats(indices), sum((nats([index]) for index in indices), torch.zeros(()))
     torch.testing.assert_close(together, apart, rtol=1e-10, atol=1e-10)
     ours, theirs = (torch.autograd.grad(loss, list(net.parameters())) for loss in (together, apart))
     for one, other in zip(ours, theirs, strict=True):
@@ -92,15 +92,15 @@ def test_the_loss_of_a_batch_is_that_of_its_pairs_one_by_one(smoothing: float) -
 def test_the_score_is_that_of_the_tokens_one_by_one() -> None:
     net = model("encoder_decoder").eval()
     scored = score_targets(net, PAIRS)
-    for row in (0, 5, 9):
-        pairs = PAIRS.pad(torch.tensor([row]))
+    for index in (0, 5, 9):
+        pairs = PAIRS.pad(torch.tensor([index]))
         state, nats, right = net.encode(pairs.source), 0.0, 0
         for token, target in zip(pairs.ids[0].tolist(), pairs.targets[0].tolist(), strict=True):
             logits, state = net(torch.tensor([[token]]), state)
             nats -= float(F.log_softmax(logits[0, 0], dim=0)[target].detach())
             right += int(logits[0, 0].argmax()) == target
-        assert math.isclose(scored.nats[row], nats, rel_tol=1e-6)
-        assert (scored.right[row], scored.tokens[row]) == (right, pairs.lengths[0])
+        assert math.isclose(scored.nats[index], nats, rel_tol=1e-6)
+        assert (scored.right[index], scored.tokens[index]) == (right, pairs.lengths[0])
     total = int(PAIRS.lengths[:, 1].sum())
     assert score(net, PAIRS) == Score(float(scored.nats.sum() / total), float(scored.right.sum() / total))
 

@@ -96,16 +96,16 @@ class Run(ABC):
         """Return the result of the model on held-out data; without data, on the test split of its training data."""
 
     @abstractmethod
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one input as tensors of the model, with the answers to explain; see `explain` for the arguments."""
 
     def explain(
-        self, given: Any, *, attribution: bool = True, gradient: bool = False, max_length: int = MAX_LENGTH
+        self, input: Any, *, attribution: bool = True, gradient: bool = False, max_length: int = MAX_LENGTH
     ) -> Trace:
         """Return a trace of one input: every gate, state and attention weight on the way to the answer.
 
         Args:
-            given: a text or a list of its tokens; for task tag a sentence or its words; for task translate a source or
+            input: a text or a list of its tokens; for task tag a sentence or its words; for task translate a source or
                 a pair (source, target); an image, as `decode` takes it. The traced answers are the predicted label or
                 tags, the translation (or the target of the pair), and each token of the text itself for task generate.
             attribution: whether to include the attribution of each answer to the inputs: gradient norm, gradient ×
@@ -121,7 +121,7 @@ class Run(ABC):
         from unrolled import inside, pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
 
         device = next(self.model.parameters()).device
-        example = self.example(given, max_length=max_length).to(device)
+        example = self.example(input, max_length=max_length).to(device)
         return inside.explain(self.model, example, self._header(), attribution=attribution, gradient=gradient)
 
     def _header(self) -> Header:

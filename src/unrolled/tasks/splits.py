@@ -1,4 +1,4 @@
-"""Splits as every task reports them: the log of what was read, and the record in run.json."""
+"""The log and the run.json record of the splits, shared by the tasks."""
 
 from __future__ import annotations
 
