@@ -1,4 +1,4 @@
-"""Probabilities in the order asked for, whatever shares a batch."""
+"""Classification: probabilities in the order of the inputs, for any batch size."""
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from unrolled.decoding.classification import Classification, ImageClassification
 
 
 def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
-    for row in ROWS:
-        run = trained(row)
+    for name in ROWS:
+        run = trained(name)
         ids = run.tokenizer.encode([text for text, _ in pairs(40, seed=2)])
         together = probabilities(run.model, Sequences(ids))
         assert together.shape == (40, 2)
@@ -19,7 +19,7 @@ def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
         np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-12)
         backwards = probabilities(run.model, Sequences(ids[::-1]))[::-1]
         with monkeypatch.context() as small:
-            small.setattr(module, "BATCH_TOKENS", 1)  # one row a batch
+            small.setattr(module, "BATCH_TOKENS", 1)  # one sequence a batch
             alone = probabilities(run.model, Sequences(ids))
         np.testing.assert_allclose(backwards, together, atol=1e-6)
         np.testing.assert_allclose(alone, together, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What a model writes and how it scores a text, over model(ids, state) alone."""
+"""Continuations of prompts and scores of texts, over model(ids, state) alone."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from unrolled.state import leaves
 
 TOKENIZER = Tokenizer.train(["abcdefgh"], kind="character", min_frequency=1)
 V = TOKENIZER.vocabulary_size
-ROWS = [architecture.name for architecture in lineage.architectures_for("generate")]
+MODELS = [architecture.name for architecture in lineage.architectures_for("generate")]
 
 
 def model_of(name: str, **options: object) -> Model:
@@ -70,7 +70,7 @@ def by_hand(model: Model, prompt: str, length: int) -> str:
     return TOKENIZER.decode(ids[1 + len(prompt) :])
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_greedy_is_the_most_probable_token_each_time(name: str) -> None:
     model, prompts = model_of(name), ["", "a", "abcabcabc", "hg"]
     wanted = [by_hand(model, prompt, 12) for prompt in prompts]
@@ -79,7 +79,7 @@ def test_greedy_is_the_most_probable_token_each_time(name: str) -> None:
     assert write(model, prompts, Sampling(temperature=5, top_p=1e-6), length=12) == wanted
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_prompts_answer_does_not_depend_on_its_neighbours(name: str) -> None:
     model, prompts = model_of(name), ["", "a", "abcabcabc", "a", "hg"]
     for sampling in (Sampling(), Sampling(temperature=0.7, top_k=4, top_p=0.9, seed=5)):
@@ -110,7 +110,7 @@ def test_a_text_ends_before_the_first_stop() -> None:
         assert all(pieces)
 
 
-def test_a_stream_says_what_is_certain_at_once() -> None:
+def test_a_stream_yields_text_as_soon_as_it_is_certain() -> None:
     pieces = stream(Counting(), TOKENIZER, ids_of("a"), Sampling(temperature=0), stop=["dex"])
     assert [next(pieces) for _ in range(4)] == ["b", "c", "def", "g"]
 
@@ -129,9 +129,9 @@ def test_prompts_that_have_ended_are_not_computed_further() -> None:
     assert [shape[0] for shape in model.calls] == [3, 3, 3, 2, 1, 1]
 
 
-def test_a_long_prompt_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    for row in ROWS:
-        model, prompts = model_of(row), ["abcdefgh" * 3, "a", "hgfedcba" * 2, ""]
+def test_a_long_prompt_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODELS:
+        model, prompts = model_of(name), ["abcdefgh" * 3, "a", "hgfedcba" * 2, ""]
         whole = write(model, prompts, Sampling(), length=9)
         for chunk in (1, 4, 8, 25):
             with monkeypatch.context() as patch:
@@ -171,11 +171,11 @@ def test_one_stream_scores_each_token_given_all_before_it(
 
 
 @pytest.mark.parametrize("streams", [2, 3, 50])
-def test_streams_score_each_token_once_and_begin_anew(streams: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_score_each_token_once_and_start_from_bos(streams: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generation, "CHUNK", 4)
     model = model_of("gru")
     ids = np.random.default_rng(0).integers(5, V, size=50)
-    borders = [row * 50 // streams for row in range(streams + 1)]
+    borders = [stream * 50 // streams for stream in range(streams + 1)]
     wanted = [nats_by_hand(model, ids[a:b].tolist()) for a, b in pairwise(borders)]
     scored = score_tokens(model, ids, streams=streams)
     assert scored.tokens.sum() == 50
@@ -188,28 +188,28 @@ def test_the_first_guess_is_counted() -> None:
     assert scored.right.sum() == 8 + 1, "a follows what is special; d does not follow a"
 
 
-@pytest.mark.parametrize("limit", [1, 2, 7, 8, 64])
+@pytest.mark.parametrize("max_length", [1, 2, 7, 8, 64])
 @pytest.mark.parametrize("chunk", [1, 20, 512])
-def test_what_has_a_limit_scores_each_token_given_half_of_it_or_more(
-    limit: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+def test_a_model_with_a_maximum_length_scores_each_token_given_half_of_it_or_more(
+    max_length: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generation, "CHUNK", chunk)
-    model = model_of("gpt", window=limit)
+    model = model_of("gpt", window=max_length)
     ids = np.random.default_rng(0).integers(5, V, size=50).astype(np.uint8)
     read = [BOS, *ids.tolist()]
-    new, wanted = max(1, limit // 2), []
+    new, wanted = max(1, max_length // 2), []
     for t in range(50):
-        window = max(0, t - limit + new) // new * new  # the first one that has the target in its new half
+        window = max(0, t - max_length + new) // new * new  # the first one that has the target in its new half
         logits = model(torch.tensor([read[window : t + 1]]))[0][0, -1].detach().double().log_softmax(0)
         wanted.append(-float(logits[ids[t]]))
-        assert t + 1 - window >= min(t + 1, max(1, limit - new + 1) if t >= limit else 1)
+        assert t + 1 - window >= min(t + 1, max(1, max_length - new + 1) if t >= max_length else 1)
     scored = score_tokens(model, ids)
     assert scored.tokens.sum() == 50
     assert scored.nats.sum() == pytest.approx(sum(wanted), rel=1e-5)
 
 
-def test_what_has_a_limit_goes_on_with_the_last_half() -> None:
-    """The prompts reach the limit at different times; each goes on as it would alone, and as by hand."""
+def test_a_model_with_a_maximum_length_continues_from_the_last_half() -> None:
+    """The prompts reach the maximum length at different steps; each continues as it would alone, and as by hand."""
     model = model_of("gpt", window=8)
     prompts = ["abc", "", "abcdefghabcdefgh", "gg"]
     together = write(model, prompts, Sampling(temperature=0), length=20)

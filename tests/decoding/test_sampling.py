@@ -1,4 +1,4 @@
-"""How the next token is chosen."""
+"""Sampling: distribution of the chosen tokens, ranges of the settings, and log probabilities."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,11 @@ def test_tokens_are_chosen_as_often_as_they_are_probable() -> None:
     wanted[: len(SPECIAL)] = 0
     wanted /= wanted.sum()
     assert not found[: len(SPECIAL)].any(), "special tokens are never chosen"
-    # 5 standard deviations of a share of n draws
+    # 5 standard deviations of a fraction of n draws
     assert np.all(np.abs(found - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / n))
 
 
-def test_what_is_chosen_from() -> None:
+def test_top_k_and_top_p_restrict_the_tokens() -> None:
     p = np.array([[0.1, 0.4, 0.2, 0.3]], dtype=np.float32)
     logits = np.log(p)
 
@@ -71,17 +71,17 @@ def test_settings_out_of_range_are_refused(options: dict[str, object], message: 
     assert str(refused.value).startswith(message)
 
 
-def test_the_end_is_chosen_only_where_it_is_asked_for() -> None:
+def test_eos_is_chosen_only_where_it_is_allowed() -> None:
     logits = np.zeros((1, V), dtype=np.float32)
     logits[0, EOS] = 9
     for temperature in (0, 0.5):
         generation = Generation(model(), [[]], Sampling(temperature))
         assert generation._choose(logits)[0] >= len(SPECIAL)
         assert generation._choose(logits, end=True)[0] == EOS
-    assert logits.tolist() == [[0.0] * EOS + [9.0] + [0.0] * (V - EOS - 1)], "what the model said stays as it was"
+    assert logits.tolist() == [[0.0] * EOS + [9.0] + [0.0] * (V - EOS - 1)], "the logits of the model are unchanged"
 
 
-def test_log_probabilities_are_those_of_what_was_chosen() -> None:
+def test_log_probabilities_are_those_of_the_chosen_tokens() -> None:
     generation = Generation(model(), [[5, 6], [7]], Sampling(seed=2))
     for _ in range(3):
         chosen = generation.step(end=True)

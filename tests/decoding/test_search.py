@@ -1,4 +1,4 @@
-"""Searching for a sequence, over model(ids, state) alone: against greedy by hand, every sequence there is, and laws."""
+"""Search over model(ids, state) alone, compared with greedy decoding by hand and with every possible sequence."""
 
 import itertools
 import math
@@ -25,10 +25,10 @@ V = 8
 GREEDY = Sampling(temperature=0)
 
 
-def language_model(seed: int = 1, vocabulary_size: int = V, row: str = "gru", **options: object) -> Model:
+def language_model(seed: int = 1, vocabulary_size: int = V, name: str = "gru", **options: object) -> Model:
     torch.manual_seed(seed)
     config = ModelConfig(embedding_size=6, hidden_size=8, **options)
-    model = build(row, Ids(vocabulary_size), vocabulary_size, config, answer="each")
+    model = build(name, Ids(vocabulary_size), vocabulary_size, config, answer="each")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.7)
@@ -40,7 +40,7 @@ class Carry(NamedTuple):
 
 
 class Translator(nn.Module):
-    """A little encoder-decoder: h' = tanh(A h + E[id] + memory), W h' + b. It counts the rows it was called with."""
+    """A little encoder-decoder: h' = tanh(A h + E[id] + memory), W h' + b. It records the batch size of each call."""
 
     max_length = None
 
@@ -53,7 +53,7 @@ class Translator(nn.Module):
         self.A = nn.Parameter(torch.randn(6, 6, generator=generator))
         self.W = nn.Parameter(torch.randn(6, vocabulary_size, generator=generator))
         self.b = nn.Parameter(torch.zeros(vocabulary_size).index_fill(0, torch.tensor(EOS), 2.0))
-        self.rows: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def encode(self, sources: Tensor) -> EncoderDecoderState:
         return EncoderDecoderState(sources, Carry(torch.zeros(len(sources), 6)))
@@ -61,7 +61,7 @@ class Translator(nn.Module):
     def forward(
         self, ids: Tensor, state: EncoderDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, EncoderDecoderState]:
-        self.rows.append(len(ids))
+        self.batch_sizes.append(len(ids))
         h, logits = state.decoder.h, []
         for t in range(ids.shape[1]):
             after = torch.tanh(h @ self.A + self.E[ids[:, t]] + state.memory)
@@ -86,7 +86,7 @@ def recomputed(model: nn.Module, prompt: Sequence[int], hypothesis: Hypothesis, 
 def exhaustive(
     model: nn.Module, prompt: Sequence[int], state: object, alpha: float, longest: int, fewest: int = 0
 ) -> list[tuple[tuple[int, ...], str]]:
-    """Every sequence of at most so many tokens, <eos> included, the best first; those that end before those cut."""
+    """Every sequence of at most so many tokens, <eos> included, best first; ended sequences before truncated ones."""
     every = []
     for n in range(fewest, longest):
         every += [Hypothesis(words, 0, 0, "eos") for words in itertools.product(WORDS, repeat=n)]
@@ -114,9 +114,9 @@ def test_a_beam_as_wide_as_the_space_is_exhaustive(alpha: float) -> None:
         assert len(wanted) == 1 + 3 + 9 + 27 + 81 + 243
     translator, read = Translator(), sources(2)
     found = search(translator, [[], [6]], beam, state=translator.encode(read), max_length=[5, 4], min_length=1)
-    for row, (prompt, longest) in enumerate([([], 5), ([6], 4)]):
-        state = translator.encode(read[row : row + 1])
-        assert shown(found[row]) == exhaustive(translator, prompt, state, alpha, longest, fewest=1)
+    for index, (prompt, longest) in enumerate([([], 5), ([6], 4)]):
+        state = translator.encode(read[index : index + 1])
+        assert shown(found[index]) == exhaustive(translator, prompt, state, alpha, longest, fewest=1)
 
 
 def test_a_beam_of_one_is_greedy() -> None:
@@ -131,61 +131,65 @@ def test_a_beam_of_one_is_greedy() -> None:
             assert a[0].score == a[0].log_probability
     translator = Translator(36, 40)
     state = translator.encode(sources(20))
-    greedy, beam = (search(translator, [[]] * 20, how, state=state, max_length=12) for how in (GREEDY, Beam(1)))
+    greedy, beam = (
+        search(translator, [[]] * 20, strategy, state=state, max_length=12) for strategy in (GREEDY, Beam(1))
+    )
     assert [shown(one) for one in greedy] == [shown(one) for one in beam]
     assert {one[0].ended for one in greedy} == {"eos", "length"}, "of each kind there is some"
 
 
-@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Sampling(0.7, top_k=9, top_p=0.9), Beam(4, 0.6, 4)])
-def test_a_score_is_the_sum_of_log_probabilities(how: Sampling | Beam) -> None:
+@pytest.mark.parametrize("strategy", [GREEDY, Sampling(seed=4), Sampling(0.7, top_k=9, top_p=0.9), Beam(4, 0.6, 4)])
+def test_a_score_is_the_sum_of_log_probabilities(strategy: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(9)
-    prompts = [[5, 6, 7][: row % 3] for row in range(9)]
-    found = search(translator, prompts, how, state=translator.encode(read), max_length=12)
-    for row, some in enumerate(found):
-        assert len(some) == (4 if isinstance(how, Beam) else 1)
+    prompts = [[5, 6, 7][: index % 3] for index in range(9)]
+    found = search(translator, prompts, strategy, state=translator.encode(read), max_length=12)
+    for index, some in enumerate(found):
+        assert len(some) == (4 if isinstance(strategy, Beam) else 1)
         for one in some:
-            wanted = recomputed(translator, prompts[row], one, translator.encode(read[row : row + 1]))
+            wanted = recomputed(translator, prompts[index], one, translator.encode(read[index : index + 1]))
             assert one.log_probability == pytest.approx(wanted, rel=1e-5)
             length = len(one.tokens) + (one.ended == "eos")
-            alpha = how.length_penalty if isinstance(how, Beam) else 0
+            alpha = strategy.length_penalty if isinstance(strategy, Beam) else 0
             assert one.score == pytest.approx(one.log_probability / ((5 + length) / 6) ** alpha)
         assert [one.score for one in some] == sorted((one.score for one in some), reverse=True) or {
             one.ended for one in some
         } == {"eos", "length"}
 
 
-@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Beam(3, 0.6, 2), Beam(5, 0.0, 1)])
-def test_a_source_is_answered_as_if_it_were_alone(how: Sampling | Beam) -> None:
+@pytest.mark.parametrize("strategy", [GREEDY, Sampling(seed=4), Beam(3, 0.6, 2), Beam(5, 0.0, 1)])
+def test_a_source_is_answered_as_if_it_were_alone(strategy: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(30)
-    prompts = [[5, 6, 7][: row % 4] for row in range(30)]
-    longest = [3 + row % 20 for row in range(30)]
-    together = search(translator, prompts, how, state=translator.encode(read), max_length=longest, min_length=2)
-    for row in range(30):
-        state = translator.encode(read[row : row + 1])
-        (alone,) = search(translator, [prompts[row]], how, state=state, max_length=longest[row], min_length=2)
-        assert shown(alone) == shown(together[row])
-        assert [one.score for one in alone] == pytest.approx([one.score for one in together[row]], rel=1e-6)
+    prompts = [[5, 6, 7][: index % 4] for index in range(30)]
+    longest = [3 + index % 20 for index in range(30)]
+    together = search(translator, prompts, strategy, state=translator.encode(read), max_length=longest, min_length=2)
+    for index in range(30):
+        state = translator.encode(read[index : index + 1])
+        (alone,) = search(translator, [prompts[index]], strategy, state=state, max_length=longest[index], min_length=2)
+        assert shown(alone) == shown(together[index])
+        assert [one.score for one in alone] == pytest.approx([one.score for one in together[index]], rel=1e-6)
     model = language_model(2, 40)
-    together = search(model, prompts, how, max_length=9)
-    alone = [search(model, [prompt], how, max_length=9)[0] for prompt in prompts]
+    together = search(model, prompts, strategy, max_length=9)
+    alone = [search(model, [prompt], strategy, max_length=9)[0] for prompt in prompts]
     assert [shown(one) for one in together] == [shown(one) for one in alone]
     if native.compiled():
-        assert together == alone, "a recurrent row has the same bits in any batch"
-    assert search(model, [], how, max_length=9) == []
+        assert together == alone, "a recurrent model has the same bits in any batch"
+    assert search(model, [], strategy, max_length=9) == []
 
 
-@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Beam(4, 0.0, 4)])
-def test_lengths_are_kept(how: Sampling | Beam) -> None:
+@pytest.mark.parametrize("strategy", [GREEDY, Sampling(seed=4), Beam(4, 0.0, 4)])
+def test_minimum_and_maximum_lengths_hold(strategy: Sampling | Beam) -> None:
     translator, read = Translator(36, 40), sources(20)
-    free = search(translator, [[]] * 20, how, state=translator.encode(read), max_length=60)
+    free = search(translator, [[]] * 20, strategy, state=translator.encode(read), max_length=60)
     for fewest, most in [(0, 1), (0, 4), (3, 5), (4, 4)]:
-        found = search(translator, [[]] * 20, how, state=translator.encode(read), min_length=fewest, max_length=most)
+        found = search(
+            translator, [[]] * 20, strategy, state=translator.encode(read), min_length=fewest, max_length=most
+        )
         for one in itertools.chain(*found):
             if one.ended == "eos":
                 assert fewest <= len(one.tokens) < most
             else:
                 assert len(one.tokens) == most
-        if fewest == 0 and not isinstance(how, Beam):
+        if fewest == 0 and not isinstance(strategy, Beam):
             for short, long in zip(found, free, strict=True):
                 assert short[0].tokens == long[0].tokens[:most]
                 assert (short[0].ended == "eos") == (len(long[0].tokens) < most)
@@ -194,17 +198,17 @@ def test_lengths_are_kept(how: Sampling | Beam) -> None:
 
 def test_finished_sources_leave_the_batch() -> None:
     translator, read = Translator(36, 40), sources(20)
-    for how, width in [(GREEDY, 1), (Beam(3, 0.0), 3)]:
-        translator.rows.clear()
-        search(translator, [[]] * 20, how, state=translator.encode(read), max_length=20)
-        assert translator.rows[0] == 20
-        assert translator.rows[1:] == sorted(translator.rows[1:], reverse=True)
-        assert max(translator.rows[1:]) <= 20 * width
-        assert len(set(translator.rows)) > 3
-        assert translator.rows[-1] < 20
+    for strategy, width in [(GREEDY, 1), (Beam(3, 0.0), 3)]:
+        translator.batch_sizes.clear()
+        search(translator, [[]] * 20, strategy, state=translator.encode(read), max_length=20)
+        assert translator.batch_sizes[0] == 20
+        assert translator.batch_sizes[1:] == sorted(translator.batch_sizes[1:], reverse=True)
+        assert max(translator.batch_sizes[1:]) <= 20 * width
+        assert len(set(translator.batch_sizes)) > 3
+        assert translator.batch_sizes[-1] < 20
 
 
-def test_only_what_is_carried_is_reordered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_decoder_state_is_reordered(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = Translator(36, 40)
     memories = []
     forward = translator.forward
@@ -219,7 +223,7 @@ def test_only_what_is_carried_is_reordered(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Table(nn.Module):
-    """What comes next depends on the last token alone: logits = table[token]."""
+    """A model whose logits depend on the last token alone: logits = table[token]."""
 
     max_length = None
 
@@ -232,7 +236,7 @@ class Table(nn.Module):
         return self.table[ids], ()
 
 
-def test_of_equals_the_first_is_taken() -> None:
+def test_ties_go_to_the_first() -> None:
     flat = Table([[0.0] * V] * V)
     found = search(flat, [[]], Beam(4, 0.0, 4), min_length=2, max_length=3)[0]
     assert shown(found) == [((5, 5), "eos"), ((5, 6), "eos"), ((5, 7), "eos"), ((6, 5), "eos")]
@@ -244,7 +248,7 @@ def test_of_equals_the_first_is_taken() -> None:
     assert shown(search(flat, [[]], Beam(1), max_length=3)[0]) == [((), "eos")]
 
 
-def test_a_length_penalty_prefers_what_is_longer() -> None:
+def test_a_length_penalty_favours_longer_sequences() -> None:
     table = np.full((6, 6), -30.0)
     table[BOS, [EOS, 5]] = math.log(0.6), math.log(0.4)  # end at once, or say 5 5 5
     table[5, [EOS, 5]] = math.log(0.1), math.log(0.9)
@@ -253,7 +257,7 @@ def test_a_length_penalty_prefers_what_is_longer() -> None:
     assert len(search(model, [[]], Beam(10, 3.0), max_length=9)[0][0].tokens) > 0
 
 
-def test_a_search_goes_on_while_the_best_has_not_ended() -> None:
+def test_a_search_continues_while_the_best_hypothesis_is_open() -> None:
     table = np.zeros((9, 9))
     for token, following in [(BOS, 5), (5, 6), (6, 7), (7, 8), (8, EOS)]:
         table[token, following] = 9.0  # what is improbable ends improbably, again and again, before 5 6 7 8 does
@@ -262,7 +266,7 @@ def test_a_search_goes_on_while_the_best_has_not_ended() -> None:
         assert best.tokens == (5, 6, 7, 8)
 
 
-def test_what_did_not_end_goes_last() -> None:
+def test_truncated_hypotheses_rank_last() -> None:
     table = np.full((V, V), -30.0)
     table[:, 5], table[:, EOS] = math.log(0.99), math.log(0.01)
     found = search(Table(table.tolist()), [[]], Beam(2, 0.0, 2), max_length=3)[0]
@@ -273,16 +277,16 @@ def test_what_did_not_end_goes_last() -> None:
 def test_special_tokens_are_never_written() -> None:
     table = np.zeros((V, V))
     table[:, [0, 1, 2, 4]] = 50.0
-    for how in (GREEDY, Sampling(), Beam(3, n_best=3)):
-        for one in search(Table(table.tolist()), [[]], how, max_length=4)[0]:
+    for strategy in (GREEDY, Sampling(), Beam(3, n_best=3)):
+        for one in search(Table(table.tolist()), [[]], strategy, max_length=4)[0]:
             assert all(token >= len(SPECIAL) for token in one.tokens)
 
 
-@pytest.mark.parametrize("how", [GREEDY, Sampling(seed=4), Beam(3, 0.0, 3)])
-def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Beam) -> None:
+@pytest.mark.parametrize("strategy", [GREEDY, Sampling(seed=4), Beam(3, 0.0, 3)])
+def test_a_model_with_a_maximum_length_writes_no_more_than_the_remaining_length(strategy: Sampling | Beam) -> None:
     model = language_model(1, 40, "gpt", window=9, num_heads=2)
     prompts = [[5] * n for n in (0, 3, 8)]
-    found = search(model, prompts, how, min_length=20, max_length=30)
+    found = search(model, prompts, strategy, min_length=20, max_length=30)
     for prompt, some in zip(prompts, found, strict=True):
         for one in some:
             assert (len(one.tokens), one.ended) == (9 - len(prompt), "length")
@@ -291,7 +295,7 @@ def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Be
     with pytest.raises(
         DataError, match="a prompt of 9 tokens leaves no remaining length: the model reads at most 9 tokens"
     ):
-        search(model, [[5] * 9], how, max_length=3)
+        search(model, [[5] * 9], strategy, max_length=3)
     with pytest.raises(DataError, match="a prompt of 9 tokens leaves no remaining"):
         stream_tokens(model, [5] * 9, GREEDY, max_length=3)
 
@@ -299,15 +303,15 @@ def test_a_model_with_a_limit_writes_no_more_than_it_can_read(how: Sampling | Be
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(seed=4)])
 def test_a_stream_is_what_search_finds(sampling: Sampling) -> None:
     translator, read = Translator(36, 40), sources(20)
-    for row in range(20):
-        state = translator.encode(read[row : row + 1])
+    for index in range(20):
+        state = translator.encode(read[index : index + 1])
         options = {"state": state, "min_length": 1, "max_length": 7}
         (wanted,) = search(translator, [[6]], sampling, **options)[0]
         streamed = list(stream_tokens(translator, [6], sampling, **options))
         assert streamed == [*wanted.tokens, *([EOS] if wanted.ended == "eos" else [])]
 
 
-def test_the_state_that_was_given_is_not_written() -> None:
+def test_the_initial_state_is_not_changed() -> None:
     translator = Translator()
     state = translator.encode(sources(3))
     before = select(state, [0, 1, 2])

@@ -1,4 +1,4 @@
-"""Answers of a tagger: each word read at its last piece, whatever the sentence is batched with."""
+"""Tagging: each word is read at its last subword, for any batch."""
 
 import numpy as np
 import pytest
@@ -15,21 +15,21 @@ SENTENCES = [("the", "film"), ("a",), ("fine", "a", "plot", "the")]
 TOKENIZER = Tokenizer.train([" the film a fine plot"], kind="character", min_frequency=1)
 
 
-def model(row: str) -> Model:
+def model(name: str) -> Model:
     torch.manual_seed(0)
     config = ModelConfig(embedding_size=6, hidden_size=8, bidirectional=True)
-    return build(row, Ids(TOKENIZER.vocabulary_size), 3, config, answer="each").eval()
+    return build(name, Ids(TOKENIZER.vocabulary_size), 3, config, answer="each").eval()
 
 
-@pytest.mark.parametrize("row", ["feedforward", "lstm"])
-def test_a_word_is_read_at_its_last_piece(row: str) -> None:
-    found = word_probabilities(model(row), Subwords(TOKENIZER, SENTENCES))
+@pytest.mark.parametrize("name", ["feedforward", "lstm"])
+def test_a_word_is_read_at_its_last_subword(name: str) -> None:
+    found = word_probabilities(model(name), Subwords(TOKENIZER, SENTENCES))
     assert found.shape == (7, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     word = 0
     for sentence in SENTENCES:
         (ids,) = TOKENIZER.encode(["".join(f" {w}" for w in sentence)])
-        logits = model(row)(torch.tensor([ids]))[0][0]
+        logits = model(name)(torch.tensor([ids]))[0][0]
         ends = np.cumsum([1 + len(w) for w in sentence]) - 1
         expected = logits[ends].double().softmax(dim=1).detach().numpy()
         np.testing.assert_allclose(found[word : word + len(sentence)], expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What a translator answers."""
+"""Translation: answers for encoded sources, their lengths, streams and output formats."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ SOURCES = ["abc", "h", "ggggggg", "abcdefgh", "cab"]
 
 
 class Copier(nn.Module):
-    """Writes the source, token by token, and then <eos>; its carry is how many tokens were written."""
+    """Writes the source, token by token, and then <eos>; its decoder state is the number of tokens written."""
 
     num_outputs, max_length, remaining_length = V, None, Model.remaining_length
 
@@ -46,27 +46,27 @@ class Copier(nn.Module):
         self, ids: Tensor, state: EncoderDecoderState, lengths: Tensor | None = None
     ) -> tuple[Tensor, EncoderDecoderState]:
         source, source_lengths = state.memory
-        places = state.decoder[:, None] + torch.arange(ids.shape[1])  # (B, T)
-        wanted = source.gather(1, places % source_lengths[:, None])
-        wanted = torch.where(places < self.times * source_lengths[:, None], wanted, EOS)
+        positions = state.decoder[:, None] + torch.arange(ids.shape[1])  # (B, T)
+        wanted = source.gather(1, positions % source_lengths[:, None])
+        wanted = torch.where(positions < self.times * source_lengths[:, None], wanted, EOS)
         read = ids.shape[1] if lengths is None else lengths
         return nn.functional.one_hot(wanted, V) * 9.0, EncoderDecoderState(state.memory, state.decoder + read)
 
 
-def answers(model: nn.Module, texts: Sequence[str], how: Sampling | Beam, **options: Any) -> list[Translation]:
-    return translate(model, TOKENIZER, texts, Sequences(TOKENIZER.encode(texts)), how, **options)
+def answers(model: nn.Module, texts: Sequence[str], strategy: Sampling | Beam, **options: Any) -> list[Translation]:
+    return translate(model, TOKENIZER, texts, Sequences(TOKENIZER.encode(texts)), strategy, **options)
 
 
-def answered(model: nn.Module, how: Sampling | Beam, **options: Any) -> list[str]:
-    return [answer.text for answer in answers(model, SOURCES, how, **options)]
+def answered(model: nn.Module, strategy: Sampling | Beam, **options: Any) -> list[str]:
+    return [answer.text for answer in answers(model, SOURCES, strategy, **options)]
 
 
-@pytest.mark.parametrize("how", [GREEDY, Beam(3), Sampling(top_k=1)])
-def test_every_source_has_its_own_answer_in_its_place(how: Sampling | Beam, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strategy", [GREEDY, Beam(3), Sampling(top_k=1)])
+def test_answers_are_in_the_order_of_the_sources(strategy: Sampling | Beam, monkeypatch: pytest.MonkeyPatch) -> None:
     for budget in (16_384, 24, 1):
         monkeypatch.setattr(module, "BATCH_TOKENS", budget)
         model = Copier()
-        assert answered(model, how) == SOURCES
+        assert answered(model, strategy) == SOURCES
         assert sorted(chain(*model.begun)) == sorted(map(len, SOURCES))
         assert (len(model.begun) == 1) == (budget == 16_384)
 
@@ -80,7 +80,7 @@ def test_a_target_begins_with_its_prefix() -> None:
     assert blank == without, "a prefix without a token is none"
 
 
-def test_lengths_depend_on_the_source_unless_they_are_given() -> None:
+def test_maximum_lengths_depend_on_the_source_unless_requested() -> None:
     for text, answer in zip(SOURCES, answers(Copier(times=50), SOURCES, GREEDY), strict=True):
         assert answer.targets[0].tokens == len(answer.text) == 2 * len(text) + 10
         assert answer.targets[0].ended == "length"
@@ -114,5 +114,5 @@ def test_an_answer_goes_into_json_and_onto_a_terminal() -> None:
         "truncated": "",
     }
     assert answer.shown() == "ab\t-0.750\tso\\turce\nc\\nc\t-1.250\tso\\turce\ttruncated at 3 tokens"
-    cut = replace(answer, truncated="truncated after the first 2 of 9 tokens of the source")
-    assert cut.shown().splitlines() == [f"{line}\t{cut.truncated}" for line in answer.shown().splitlines()]
+    truncated = replace(answer, truncated="truncated after the first 2 of 9 tokens of the source")
+    assert truncated.shown().splitlines() == [f"{line}\t{truncated.truncated}" for line in answer.shown().splitlines()]

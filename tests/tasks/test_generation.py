@@ -1,4 +1,4 @@
-"""A trained language model: what it writes, how it is measured, what it says when it cannot."""
+"""Language-model runs: training, decoding, evaluation, and refusals."""
 
 import json
 import math
@@ -19,12 +19,12 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.generation import Generate, GenerationRun
 
-ROWS = [architecture.name for architecture in lineage.architectures_for("generate")]
+MODELS = [architecture.name for architecture in lineage.architectures_for("generate")]
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_every_row_learns_to_continue(name: str, tmp_path: Path) -> None:
-    """A text that repeats itself, every 6 characters: who sees that many can know the next one."""
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_learns_to_continue(name: str, tmp_path: Path) -> None:
+    """The text repeats every few characters, so that the next one is certain after them."""
     text = write_text(tmp_path / "a.txt", "abacad\n" * 400)
     own = {"feedforward": {"window": 6}, "gpt": {"window": 16, "learning_rate": 0.01}}.get(name, {})
     settings = {"learning_rate": 0.02, "valid_fraction": 0.05, "test_fraction": 0.05} | own
@@ -38,7 +38,7 @@ def test_every_row_learns_to_continue(name: str, tmp_path: Path) -> None:
     assert "".join(run.stream("abacad\na", length=6, temperature=0)) == "bacad\n"
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
     run = text_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)
@@ -51,7 +51,7 @@ def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
     assert "text-generation" in card
 
 
-def test_what_goes_on_with_a_run_on_another_text_keeps_its_tokeniser(tmp_path: Path) -> None:
+def test_a_training_that_starts_from_a_run_keeps_its_tokeniser(tmp_path: Path) -> None:
     first = text_run("gru")
     letters = "".join(sorted({c for c in "the catdogsn\n " if not first.tokenizer.unknown(c)}, reverse=True))
     other = write_text(tmp_path / "other.txt", f"{letters}\n" * 100)
@@ -60,7 +60,7 @@ def test_what_goes_on_with_a_run_on_another_text_keeps_its_tokeniser(tmp_path: P
     assert run.evaluate() == run.test == api.load(run.save(tmp_path / "run").path).evaluate()
 
 
-def test_its_figures_are_those_of_the_whole_test_part() -> None:
+def test_its_figures_are_those_of_the_whole_test_split() -> None:
     """Each token once, in one stream, from <bos> on."""
     run = text_run("lstm")
     part = tasks.find(run.config).read(run.record["data"]["source"], run.config).corpus.splits["test"]
@@ -117,7 +117,9 @@ def test_it_answers_for_many_and_for_none() -> None:
         ("a", {"beam": 3}, "this run's task is generate, which does not use beam: leave it out"),
     ],
 )
-def test_what_cannot_be_continued_is_refused_at_once(prompt: object, options: dict[str, object], message: str) -> None:
+def test_a_prompt_that_cannot_be_continued_is_refused_at_once(
+    prompt: object, options: dict[str, object], message: str
+) -> None:
     with pytest.raises((DataError, ConfigError, TypeError)) as refused:
         text_run("gru").decode(prompt, **options)
     assert message in str(refused.value)
@@ -158,7 +160,7 @@ def test_several_files(tmp_path: Path) -> None:
     files = [write_text(tmp_path / "f" / f"{i}.txt", f"the cat number {i} sat\n" * 20) for i in range(6)]
     run = api.train(files, **SMALL)
     assert run.record["data"]["source"] == [str(file.resolve()) for file in files]
-    assert sum(part["files"] for part in run.record["data"]["splits"].values()) == 6
+    assert sum(split["files"] for split in run.record["data"]["splits"].values()) == 6
     assert run.evaluate() == run.test == api.load(run.save(tmp_path / "run").path).evaluate()
     assert api.train(tmp_path / "f", **SMALL).test == run.test
 
@@ -180,7 +182,7 @@ def test_several_files(tmp_path: Path) -> None:
         ({"task": "classify", "cache": "here"}, "task classify does not use cache"),
     ],
 )
-def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_unused_settings_are_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, ConfigError), match=message):
         api.train(write_text(tmp_path / "a.txt"), **SMALL | settings)
 

@@ -1,4 +1,4 @@
-"""A trained translator: what it answers, how it is measured, what it says when it cannot."""
+"""Translation runs: training, decoding, evaluation, and refusals."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from unrolled.laws import Option
 from unrolled.tasks import infer_settings
 from unrolled.tasks.translation import Translate, TranslationRun
 
-ROWS = [architecture.name for architecture in lineage.architectures_for("translate")]
+MODELS = [architecture.name for architecture in lineage.architectures_for("translate")]
 SMALL: dict[str, Any] = {
     "task": "translate", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5,
     "updates": 4, "evaluate_every": 2, "dropout": 0.0, "batch_tokens": 400,
@@ -38,7 +38,7 @@ LEARNS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("name", "least"), [("encoder_decoder", 0.25), ("attention", 0.6), ("transformer", 0.25), ("gpt", 0.25)]
 )
-def test_it_learns_to_turn_words_around(name: str, least: float) -> None:
+def test_it_learns_to_reverse_words(name: str, least: float) -> None:
     made = translations(600)
     own = {"num_layers": 2, "learning_rate": 0.004} if name in OWN else {}
     run = api.train(made, model=name, **SMALL | LEARNS | {"evaluate_every": 100} | own)
@@ -49,7 +49,7 @@ def test_it_learns_to_turn_words_around(name: str, least: float) -> None:
     assert sum(answer.text == target for answer, (_, target) in zip(answers, made, strict=False)) > 20 * least
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
     run = translation_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)
@@ -67,7 +67,7 @@ def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
         _ = run.tokenizer
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_training_is_resumed_to_the_same_bits(name: str, tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv")
     settings = SMALL | OWN.get(name, {}) | {"dropout": 0.2, "average": 0.9}
@@ -97,10 +97,10 @@ def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:
     references = load_pairs(path, run.config.data).references()
     answers = [answer.text for answer in run.decode(list(references))]
     assert result.exact_match == np.mean([a in some for a, some in zip(answers, references.values(), strict=True)])
-    part, pairs = run._encode(load_pairs(path, run.config.data), run.config.data)
+    used, pairs = run._encode(load_pairs(path, run.config.data), run.config.data)
     scored = score_targets(run.model, pairs)
     assert result.loss_nats == pytest.approx(scored.nats.sum() / scored.tokens.sum())
-    assert len(part) == 32
+    assert len(used) == 32
     assert run.evaluate(path, beam=2) != result
 
 
@@ -116,7 +116,7 @@ def test_an_answer_does_not_depend_on_its_neighbours() -> None:
     assert run.decode([]) == []
 
 
-def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
+def test_targets_take_a_prefix_lengths_and_a_temperature() -> None:
     run = translation_run()
     for beam in (1, 3):
         (answer,) = run.decode("abc", prefix="HA", beam=beam)
@@ -146,7 +146,7 @@ def test_what_is_written_may_be_begun_bounded_and_drawn() -> None:
         (["abc", "abcdefgh" * 65], "source 1: the source has 520 tokens, more than the maximum of 512"),
     ],
 )
-def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
+def test_a_source_that_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         translation_run().decode(given)
     if isinstance(given, str):
@@ -154,7 +154,7 @@ def test_what_cannot_be_decoded_is_named(given: Any, problem: str) -> None:
             translation_run().stream(given)
 
 
-def test_a_source_beyond_the_limit_is_cut_on_request_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_beyond_the_maximum_length_is_truncated_on_request_and_noted(caplog: pytest.LogCaptureFixture) -> None:
     run = translation_run()
     whole, said = run.decode("ab" * 256)[0], "truncated at 512 tokens, being longer: 1 source"
     assert whole.truncated == ""
@@ -221,7 +221,7 @@ def test_an_option_out_of_range_is_named(options: dict[str, Any], problem: str) 
         run.decode("abc", **options)
     if not options.keys() & {"beam", "length_penalty", "n_best"}:
         with pytest.raises(ConfigError, match=problem):
-            run.stream("abc", **options)  # at once, before a piece is asked for
+            run.stream("abc", **options)  # at once, before the first piece
 
 
 def test_a_stream_and_an_evaluation_take_no_options_of_a_search_alone() -> None:
@@ -248,13 +248,13 @@ def test_a_prefix_must_be_known() -> None:
                 answer("abc", prefix="\udcff")
 
 
-def test_a_prefix_without_a_token_is_none() -> None:
+def test_a_prefix_without_a_token_changes_nothing() -> None:
     run = translation_run(tokenizer="word", source_tokenizer="character")
     assert run.decode("abc", prefix=" ") == run.decode("abc")
     assert "".join(run.stream("abc", prefix=" ")) == run.decode("abc")[0].text
 
 
-def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> None:
+def test_its_own_test_split_gives_the_result_of_the_training(tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv")
     run = api.train(path, out=tmp_path / "run", **SMALL)
     assert run.evaluate() == run.test == api.load(tmp_path / "run").evaluate()
@@ -280,10 +280,10 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     with caplog.at_level("INFO", "unrolled"):
         run = api.train(path, on_bad_row="skip", **settings)
     assert "1 skipped (1 source too long)" in caplog.text
-    assert sum(part["rows"] for part in run.record["data"]["splits"].values()) == 60
+    assert sum(split["rows"] for split in run.record["data"]["splits"].values()) == 60
     assert run.evaluate() == run.test
     cut = api.train(path, truncate=True, **settings)
-    assert sum(part["rows"] for part in cut.record["data"]["splits"].values()) == 61
+    assert sum(split["rows"] for split in cut.record["data"]["splits"].values()) == 61
     short = api.train(path, truncate=True, **settings | {"max_length": 2})
     caplog.clear()
     with caplog.at_level("INFO", "unrolled"):
@@ -294,7 +294,7 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
 
 
 @pytest.mark.parametrize(("name", "window"), [("transformer", 12), ("gpt", 22)])
-def test_a_window_is_kept_by_pairs_and_answers(name: str, window: int, tmp_path: Path) -> None:
+def test_pairs_and_answers_fit_into_the_window(name: str, window: int, tmp_path: Path) -> None:
     path = write_pairs(tmp_path / "a.csv", [*translations(), ("abcdefghabcdefgh", "AB")])
     settings = SMALL | {"model": name, "num_heads": 1, "hidden_size": 4}
     with pytest.raises(DataError, match=r"a\.csv, line 62: a source of 16 tokens and a target of \d.* window"):
@@ -320,8 +320,8 @@ def test_a_vocabulary_without_a_token_of_its_own_is_refused() -> None:
         api.train(rare, **SMALL | {"tokenizer": "word", "source_tokenizer": "byte", "min_frequency": 2})
 
 
-def test_the_tokenisers_belong_to_the_network(tmp_path: Path) -> None:
-    """A vocabulary of another run is noticed, even with sums that fit."""
+def test_tokenisers_of_another_run_are_refused(tmp_path: Path) -> None:
+    """A vocabulary of another run is refused, even where the checksums match."""
     from unrolled import atomic
 
     run, other = translation_run(), translation_run(tokenizer="byte")
@@ -331,7 +331,7 @@ def test_the_tokenisers_belong_to_the_network(tmp_path: Path) -> None:
         api.load(tmp_path / "run")
 
 
-def test_a_training_may_begin_with_a_run() -> None:
+def test_a_training_may_start_from_a_run() -> None:
     run = translation_run()
     on = api.train(translations(60, seed=1), start=run, updates=2)
     assert on.tokenizers is run.tokenizers
@@ -347,7 +347,7 @@ def test_one_vocabulary_for_both_sides() -> None:
     assert tied.record["parameters"] < api.train(translations(), **SMALL).record["parameters"]
 
 
-def test_a_sample_brings_what_suits_it() -> None:
+def test_a_sample_has_settings_of_its_own() -> None:
     said = infer_settings("sample:letters", {"task": "translate"}, None)
     assert (said["tokenizer"], said["source_tokenizer"]) == ("word", "character")
     assert infer_settings("sample:letters", {"task": "translate", "tokenizer": "bpe"}, None)["tokenizer"] == "bpe"
@@ -367,7 +367,7 @@ def test_a_sample_brings_what_suits_it() -> None:
         ({"task": "classify", "model": "gru", "max_length": 9}, "task classify does not use max_length"),
     ],
 )
-def test_what_it_has_no_use_for_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_unused_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         api.train(translations(), **SMALL | settings)
 

@@ -43,7 +43,7 @@ def command(
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
 ) -> None:
-    """Return a trained network's answers: a label for each text, word or image, a translation, or a continuation.
+    """Print the answers of a trained network: a label for each text, word or image, a translation, or a continuation.
 
     unrolled decode runs/films-gru-1 "a fine film"
 
@@ -89,7 +89,7 @@ def command(
         schema.parse(chosen, task=task)  # refuses before anything is read
         named = [*given(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
         refuse_unused(named, [*tasks.find(loaded.config).unused, "file" if task == "generate" else "prompt"], task)
-        reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide what can be read
+        reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
             chunks, chosen = iter([file]), given(settings)

@@ -79,7 +79,7 @@ class Cursor:
         return logits[:, 0].float(), state
 
     def _extend(self, ids: Tensor) -> list[int]:
-        """Add the tokens (B,) to the contexts; return the indices of those beyond the maximum length, cut to a half."""
+        """Add the tokens (B,) to the contexts; return the indices of those that were too long, now halved."""
         if self.contexts is None or self.model.max_length is None:
             return []
         for context, token in zip(self.contexts, ids.tolist(), strict=True):

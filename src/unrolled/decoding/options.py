@@ -256,11 +256,11 @@ OPTIONS: dict[Verb, dict[str, type[Options]]] = {
 
 def fields(verb: Verb) -> dict[str, dict[str, FieldInfo]]:
     """Return the options of a verb: for each name, its field in each task that takes it."""
-    found: dict[str, dict[str, FieldInfo]] = {}
+    by_name: dict[str, dict[str, FieldInfo]] = {}
     for task, schema in OPTIONS[verb].items():
         for name, field in schema.model_fields.items():
-            found.setdefault(name, {})[task] = field
-    return found
+            by_name.setdefault(name, {})[task] = field
+    return by_name
 
 
 def default_text(field: FieldInfo) -> str:

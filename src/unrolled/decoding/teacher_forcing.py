@@ -28,10 +28,10 @@ def score_targets(model: Model, pairs: PairSequences) -> Scored:
     """
     device = next(model.parameters()).device
     nats, right = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)
-    for rows in by_length(pairs.lengths, BATCH_TOKENS):
-        batch = pairs.pad(rows).to(device)
+    for indices in by_length(pairs.lengths, BATCH_TOKENS):
+        batch = pairs.pad(indices).to(device)
         logits, _ = model(batch.ids, model.encode(batch.source, batch.source_lengths), batch.lengths)
-        lost = F.cross_entropy(logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=PAD)
-        nats[rows] = lost.double().sum(dim=1).cpu()
-        right[rows] = ((logits.argmax(dim=2) == batch.targets) & (batch.targets != PAD)).sum(dim=1).cpu()
+        nats_each = F.cross_entropy(logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=PAD)
+        nats[indices] = nats_each.double().sum(dim=1).cpu()
+        right[indices] = ((logits.argmax(dim=2) == batch.targets) & (batch.targets != PAD)).sum(dim=1).cpu()
     return Scored(nats, right, pairs.lengths[:, 1].numpy())

@@ -60,7 +60,7 @@ class Classifier(Run):
             "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
-            + " examples. Labels come from that data and no better than it.",
+            + " examples. Labels come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 

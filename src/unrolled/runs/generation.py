@@ -152,7 +152,7 @@ class GenerationRun(Run):
             f"{self.tokenizer.vocabulary_size:,} tokens.",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
             "data": ", ".join(f"{split} {values['characters']:,}" for split, values in splits)
-            + " characters. What it writes resembles that text, and is true of nothing.",
+            + " characters. Text that it writes resembles that data and states no facts.",
             "result": _result(result) if result else "",
         }
 

@@ -274,7 +274,7 @@ class TranslationRun(Run):
             "answers": f"It reads a source {kinds} and writes a target {config.tokenizer} by {config.tokenizer}.",
             "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
-            + " pairs. What it writes comes from that data and is no truer.",
+            + " pairs. Translations come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
         }
 
