@@ -80,7 +80,7 @@ def test_results_are_frozen_and_go_into_json() -> None:
         assert json.loads(json.dumps(result.to_dict(), allow_nan=False))
         with pytest.raises(AttributeError):
             result.anything = 1
-    assert report.parts["train"].rows == run.record["data"]["splits"]["train"]["rows"]
+    assert report.splits["train"].rows == run.record["data"]["splits"]["train"]["rows"]
     with pytest.raises(AttributeError):
         run.labels = ()
     assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
