@@ -201,7 +201,7 @@ class TrainingConfig(_Section):
         description="updates between checkpoints; default: every 10 seconds, or less often so that they take 2 % of "
         "the time",
     )
-    streams: int = Field(16, ge=1, description="number of streams of the text in a batch (task generate)")
+    streams: int = Field(16, ge=1, description="number of parallel streams of the text in a batch (task generate)")
     chunk: int = Field(
         64,
         ge=1,
@@ -246,7 +246,7 @@ class TrainingConfig(_Section):
     )
     patience: int = Field(4, ge=0, description="evaluations without improvement before training stops; 0: never")
     keep: Literal["snapshots"] | None = Field(
-        None, description="snapshots: save the weights as float16 after ten updates, at growing intervals"
+        None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"
     )
     tensorboard: bool = Field(False, description="also write events for TensorBoard (an extra)")
     seed: int = Field(0, ge=0, description="seed of the initial weights, the order of examples and dropout")

@@ -7,7 +7,7 @@ from unrolled.data.reading import hub
 
 
 class Split:
-    """One split as the library `datasets` has it: as much of it as we use."""
+    """Stub of a split in the library `datasets`."""
 
     def __init__(self, rows, columns=("text", "label"), **classes):
         self.rows = [row if isinstance(row, dict) else dict(zip(columns, row, strict=True)) for row in rows]
@@ -25,21 +25,21 @@ class Split:
 
 @pytest.fixture
 def hub_library(monkeypatch):
-    """Set up what stands in for the library: give the splits, or the exception that it raises."""
+    """Replace the library by a stub; its argument is the splits, or the exception to raise."""
 
     def use(splits, **classes):
         def load_dataset(name, config=None):
-            load_dataset.asked.append((name, config))
+            load_dataset.requested.append((name, config))
             if isinstance(splits, Exception):
                 raise splits
             return {split: Split(rows, **classes) for split, rows in splits.items()}
 
-        load_dataset.asked = []
+        load_dataset.requested = []
         library = ModuleType("datasets")
         library.load_dataset = load_dataset
         monkeypatch.setitem(sys.modules, "datasets", library)
         hub._splits.cache_clear()
-        return load_dataset.asked
+        return load_dataset.requested
 
     yield use
     hub._splits.cache_clear()

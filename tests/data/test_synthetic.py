@@ -1,4 +1,4 @@
-"""Synthetic tasks: what they ask, what chance reaches, and that rows differ in them as they should."""
+"""Synthetic tasks: their answers, the score at chance, and the expected differences between models."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_a_batch_is_a_pure_function_of_seed_and_index(name: str) -> None:
         assert first.targets.max() < task.num_outputs
 
 
-def test_what_is_asked() -> None:
+def test_what_is_answers() -> None:
     inputs, targets = make("recall", 3, symbols=4).batch(0, 50)
     assert inputs.shape == (50, 4 + 3)
     assert torch.equal(inputs[:, 0] - FIRST, targets)
@@ -36,11 +36,11 @@ def test_what_is_asked() -> None:
     assert torch.equal((inputs - FIRST).sum(1) % 2, targets)
     for name in ("copy", "reverse"):
         inputs, targets = make(name, 5, symbols=3).batch(0, 50)
-        said = inputs[:, :5] - FIRST
+        symbols = inputs[:, :5] - FIRST
         assert inputs.shape == targets.shape == (50, 11)
         assert (inputs[:, 5] == SEP).all()
         assert (targets[:, :6] == -1).all()
-        assert torch.equal(targets[:, 6:], said if name == "copy" else said.flip(1))
+        assert torch.equal(targets[:, 6:], symbols if name == "copy" else symbols.flip(1))
     inputs, targets = make("adding", 5).batch(0, 50)
     assert (inputs[:, :, 1].sum(1) == 2).all()
     torch.testing.assert_close(targets, (inputs[:, :, 0] * inputs[:, :, 1]).sum(1))
@@ -54,8 +54,8 @@ def test_chance_is_what_the_best_constant_answer_reaches(name: str) -> None:
         reached = float(((targets - 1) ** 2).mean())
         assert reached == pytest.approx(task.at_chance, abs=0.02)
         return
-    asked = targets[targets >= 0]
-    reached = float(asked.bincount().max()) / len(asked)
+    answers = targets[targets >= 0]
+    reached = float(answers.bincount().max()) / len(answers)
     assert reached == pytest.approx(task.at_chance, abs=0.04)
 
 

@@ -1,4 +1,4 @@
-"""Ids on disk: made once, found again, made anew when anything they depend on has changed."""
+"""Cached ids: built once, found again, built again after a change of anything they depend on."""
 
 import errno
 import json
@@ -60,7 +60,8 @@ def test_whatever_they_depend_on_makes_them_anew(text: Path, tmp_path: Path) -> 
     settings: dict[str, object] = {"cache": str(tmp_path / "c")}
     assert load(text, **settings).built
     for change in [
-        {"tokenizer": "byte"}, {"vocabulary_size": 30}, {"min_frequency": 2}, {"valid_fraction": 0.2}, {"test_fraction": 0.2},
+        {"tokenizer": "byte"}, {"vocabulary_size": 30}, {"min_frequency": 2},
+        {"valid_fraction": 0.2}, {"test_fraction": 0.2},
         {"valid": str(text)}, {"test": str(text)}, {"cache": str(tmp_path / "d")},
     ]:  # fmt: skip
         assert load(text, **settings | change).built

@@ -1,4 +1,4 @@
-"""Pairs as ids: what a model reads, what it is asked for, and which pairs it cannot take."""
+"""Pairs as ids: inputs and targets of a model, and the pairs that it refuses."""
 
 import json
 
@@ -107,7 +107,7 @@ def test_what_is_too_long_is_cut_on_request(caplog: pytest.LogCaptureFixture) ->
     assert len(left) == 4
     assert ids.lengths[3].tolist() == [6, 7]
     with pytest.raises(DataError, match="item 4: all tokens of the source are unknown"):
-        encode(split, TOKENIZERS, config)  # what is known of it was cut off
+        encode(split, TOKENIZERS, config)  # its only known token was truncated
 
 
 def test_why_a_source_cannot_be_decoded() -> None:

@@ -31,7 +31,7 @@ def words(text, **options):
 def test_special_ids_are_the_first_five(tokenizer):
     assert tokenizer.tokens(range(5)) == ["<pad>", "<unk>", "<bos>", "<eos>", "<sep>"]
     assert tokenizer.vocabulary_size == len(set(tokenizer.tokens(range(5, tokenizer.vocabulary_size)))) + 5 or (
-        tokenizer.kind in ("byte", "bpe")  # whose pieces of characters may look alike
+        tokenizer.kind in ("byte", "bpe")  # parts of characters may have the same text
     )
 
 
@@ -261,19 +261,19 @@ def test_no_text_gives_no_ids(tokenizer):
 
 
 def test_a_line_without_end_is_cut_where_memory_ends():
-    pieces = list(module._at_line_ends(["ab cd"] * 6, most=10))
-    assert "".join(pieces) == "ab cd" * 6
-    assert max(map(len, pieces)) <= 10
+    chunks = list(module._at_line_ends(["ab cd"] * 6, most=10))
+    assert "".join(chunks) == "ab cd" * 6
+    assert max(map(len, chunks)) <= 10
 
 
 def test_the_reader_says_what_decode_says(tokenizer):
     ids = tokenizer.encode([ODD])[0] + [module.PAD, module.BOS, UNK]
     read = tokenizer.reader()
-    pieces = [read(i) for i in ids]
-    assert "".join(pieces) == tokenizer.decode(ids)
+    texts = [read(i) for i in ids]
+    assert "".join(texts) == tokenizer.decode(ids)
     if tokenizer.kind == "byte":
-        assert pieces[ODD.encode().index("é".encode()) if "é" in ODD else 1] is not None
-        assert all("\ufffd" not in piece for piece in pieces), "half a character is held back"
+        assert texts[ODD.encode().index("é".encode()) if "é" in ODD else 1] is not None
+        assert all("\ufffd" not in text for text in texts), "an incomplete character is held back"
 
 
 def test_the_characters_of_a_vocabulary_are_those_that_the_library_would_learn():
@@ -306,21 +306,21 @@ def test_whole_words_stand_behind_their_pieces(kind):
     V = plain.vocabulary_size
     assert whole.vocabulary_size == V + 2
     assert whole.tokens([V, V + 1]) == [" the", " film"], "the most frequent ones"
-    asked = ["film", "rare", "the", "☃"]
+    words = ["film", "rare", "the", "☃"]
     own = [V + 1, UNK, V, UNK]
-    assert whole.encode_words(asked) == [[*ids, i] for ids, i in zip(plain.encode(marked(asked)), own, strict=True)]
-    assert plain.encode_words(asked) == plain.encode(marked(asked))
-    assert whole.encode([" the film"]) == plain.encode([" the film"]), "in a text there are only pieces"
+    assert whole.encode_words(words) == [[*ids, i] for ids, i in zip(plain.encode(marked(words)), own, strict=True)]
+    assert plain.encode_words(words) == plain.encode(marked(words))
+    assert whole.encode([" the film"]) == plain.encode([" the film"]), "in a text there are only subwords"
     again = Tokenizer.from_json(whole.to_json())
-    assert again.encode_words(asked) == whole.encode_words(asked)
+    assert again.encode_words(words) == whole.encode_words(words)
     assert again.to_json() == whole.to_json()
 
 
 def test_a_rare_word_is_not_kept_whole():
     words = marked(["a", "b", "b"])
-    for least, kept in ((1, 2), (2, 1), (3, 0)):
+    for least, size in ((1, 2), (2, 1), (3, 0)):
         found = Tokenizer.train(words, kind="byte", min_frequency=least, whole_words=9)
-        assert found.vocabulary_size == 261 + kept
+        assert found.vocabulary_size == 261 + size
 
 
 @pytest.mark.parametrize("kind", ["character", "word"])

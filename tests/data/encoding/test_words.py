@@ -1,4 +1,4 @@
-"""Sentences as ids: a word has the same ids everywhere, and where each ends is known."""
+"""Sentences as ids: a word has the same ids in all sentences, and the position of its end is known."""
 
 import pytest
 import torch
@@ -22,9 +22,9 @@ def test_every_word_ends_once_in_its_order(kind: str) -> None:
     for row, (found, length) in enumerate(zip(words, lengths.tolist(), strict=True)):
         assert found[length - 1] != NO_WORD, "a sentence ends with a word"
         assert (found[length:] == NO_WORD).all()
-        cut = tokenizer.encode(marked(SENTENCES[rows[row]]))
-        assert ids[row, :length].tolist() == [i for word in cut for i in word]
-        ends = torch.tensor([len(word) for word in cut]).cumsum(0) - 1
+        subwords = tokenizer.encode(marked(SENTENCES[rows[row]]))
+        assert ids[row, :length].tolist() == [i for word in subwords for i in word]
+        ends = torch.tensor([len(word) for word in subwords]).cumsum(0) - 1
         assert (found[:length] != NO_WORD).nonzero().flatten().tolist() == ends.tolist()
 
 

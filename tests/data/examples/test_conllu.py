@@ -1,4 +1,4 @@
-"""CoNLL-U as its documentation says, and two columns; every fault with its line."""
+"""CoNLL-U and two columns; every fault has its line."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images of every source, their counts and labels; what is wrong with them is named."""
+"""Images of every source, their counts and labels; errors name the image."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Pairs of texts from everywhere; what is wrong with one is named by its place."""
+"""Pairs of texts of every source; errors name their location."""
 
 from pathlib import Path
 

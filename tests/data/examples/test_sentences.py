@@ -1,4 +1,4 @@
-"""Sentences with tags: CoNLL-U as its documentation says, two columns, pairs; every fault with its line."""
+"""Sentences with tags: CoNLL-U, two columns, pairs; every fault has its line."""
 
 import bz2
 import gzip
@@ -171,7 +171,7 @@ LINES = st.sampled_from(
 
 @given(st.lists(LINES, max_size=12))
 def test_every_sentence_is_counted(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
-    """Whatever the lines are, what stands between empty lines is used or skipped, and each word has a tag."""
+    """For any lines, a block between empty lines is used or skipped, and each word has a tag."""
     path = written(tmp_path_factory.mktemp("c") / "a.conllu", FINE + "".join(lines))
     found = load_sentences(path, SKIP)
     assert found.counts.read == len([block for block in (FINE + "".join(lines)).split("\n\n") if block.strip("\n")])

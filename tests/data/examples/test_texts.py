@@ -1,4 +1,4 @@
-"""Plain text: what is found, how it is cut, and what is said of bytes that are no text."""
+"""Plain text: its files, its splits, and errors about bytes that are not text."""
 
 import gzip
 import lzma
@@ -22,7 +22,7 @@ def read(texts: tuple[Text, ...]) -> str:
     return "".join(block for text in texts for block in blocks(text))
 
 
-def parts(data: object, **settings: object) -> dict[str, str]:
+def split_texts(data: object, **settings: object) -> dict[str, str]:
     config = DataConfig(**settings)
     return {name: read(files) for name, files in split(find_texts(data, config), config).splits.items()}
 
@@ -49,10 +49,10 @@ def test_a_text_comes_back_whole_whatever_the_blocks(
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".xz", lzma.compress)])
 def test_packed_text_is_unpacked(suffix: str, pack: object, tmp_path: Path) -> None:
     path = write(tmp_path / f"a.txt{suffix}", pack(poem(50).encode()))
-    assert parts(path, valid_fraction=0.2, test_fraction=0)["train"].startswith("line 0 — and more\n")
+    assert split_texts(path, valid_fraction=0.2, test_fraction=0)["train"].startswith("line 0 — and more\n")
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="damaged or truncated"):
-        parts(path)
+        split_texts(path)
 
 
 @pytest.mark.parametrize("block", [1, 4, 1 << 20])
@@ -93,12 +93,12 @@ def test_other_encodings_are_read_by_their_mark(codec: str, tmp_path: Path, monk
 
 def test_one_text_is_cut_into_contiguous_splits_at_line_ends(tmp_path: Path) -> None:
     text = poem(200)
-    found = parts(write(tmp_path / "a.txt", text), valid_fraction=0.2, test_fraction=0.1)
+    found = split_texts(write(tmp_path / "a.txt", text), valid_fraction=0.2, test_fraction=0.1)
     assert found["train"] + found["valid"] + found["test"] == text
-    assert all(part.endswith("\n") for part in found.values())
-    for name, share in (("train", 0.7), ("valid", 0.2), ("test", 0.1)):
-        assert len(found[name]) == pytest.approx(share * len(text), abs=25)
-    assert parts(tmp_path / "a.txt", valid_fraction=0.2, test_fraction=0) | {"test": ""} == parts(
+    assert all(text.endswith("\n") for text in found.values())
+    for name, fraction in (("train", 0.7), ("valid", 0.2), ("test", 0.1)):
+        assert len(found[name]) == pytest.approx(fraction * len(text), abs=25)
+    assert split_texts(tmp_path / "a.txt", valid_fraction=0.2, test_fraction=0) | {"test": ""} == split_texts(
         tmp_path / "a.txt", valid_fraction=0.2, test_fraction=0.0
     )
 
@@ -107,35 +107,35 @@ def test_several_files_are_split_by_file(tmp_path: Path) -> None:
     for i in range(30):
         write(tmp_path / "texts" / f"{i:02}" / "a.txt", f"text {i}\n")
     write(tmp_path / "texts" / "notes.md", "not a text")
-    found = parts(tmp_path / "texts")
+    found = split_texts(tmp_path / "texts")
     assert sorted("".join(found.values()).split("\n")[:-1]) == sorted(f"text {i}" for i in range(30))
     assert all(found.values())
-    assert found == parts([tmp_path / "texts" / f"{i:02}" / "a.txt" for i in range(30)])
-    assert found == parts([tmp_path / "texts"])
-    assert found != parts(tmp_path / "texts", split_seed=1)
+    assert found == split_texts([tmp_path / "texts" / f"{i:02}" / "a.txt" for i in range(30)])
+    assert found == split_texts([tmp_path / "texts"])
+    assert found != split_texts(tmp_path / "texts", split_seed=1)
     write(tmp_path / "texts" / "99" / "copy.txt", "text 7\n")
-    again = parts(tmp_path / "texts")
-    assert sum("text 7\n" in part for part in again.values()) == 1, "equal files stay together"
+    again = split_texts(tmp_path / "texts")
+    assert sum("text 7\n" in text for text in again.values()) == 1, "equal files stay together"
 
 
 def test_splits_of_their_own(tmp_path: Path) -> None:
     main = write(tmp_path / "a.txt", poem(100))
     valid, test = write(tmp_path / "v.txt", "valid\n"), write(tmp_path / "t" / "t.txt", "test\n")
-    found = parts(main, valid=str(valid), test=str(tmp_path / "t"))
+    found = split_texts(main, valid=str(valid), test=str(tmp_path / "t"))
     assert found == {"train": poem(100), "valid": "valid\n", "test": "test\n"}
     assert test.is_file()
-    some = parts(main, valid=str(valid))
+    some = split_texts(main, valid=str(valid))
     assert some["valid"] == "valid\n"
     assert some["train"] + some["test"] == poem(100)
-    assert parts("sample:shakespeare", valid=str(valid))["valid"] == "valid\n"
-    assert parts("sample:shakespeare/test")["train"].startswith(" Macbeth")
+    assert split_texts("sample:shakespeare", valid=str(valid))["valid"] == "valid\n"
+    assert split_texts("sample:shakespeare/test")["train"].startswith(" Macbeth")
 
 
 def test_a_text_of_one_line_is_cut_within_it(tmp_path: Path) -> None:
     text = "".join(map(str, range(1000)))
-    found = parts(write(tmp_path / "a.txt", text))
+    found = split_texts(write(tmp_path / "a.txt", text))
     assert "".join(found.values()) == text
-    assert [round(10 * len(part) / len(text), 2) for part in found.values()] == [8, 1, 1]
+    assert [round(10 * len(split) / len(text), 2) for split in found.values()] == [8, 1, 1]
 
 
 def test_what_it_says_of_the_splits(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         ("sample:films", "sample:films is a sample for task classify, not generate"),
     ]:
         with pytest.raises(DataError) as refused:
-            parts(data)
+            split_texts(data)
         assert message in str(refused.value)
     with pytest.raises(ConfigError, match="must leave something to train on"):
-        parts(write(tmp_path / "a.txt", "a"), valid_fraction=0.5, test_fraction=0.5)
+        split_texts(write(tmp_path / "a.txt", "a"), valid_fraction=0.5, test_fraction=0.5)

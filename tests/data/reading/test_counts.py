@@ -14,23 +14,23 @@ def make(row: str) -> tuple[str] | BadRow:
     return (row,) if row.isdigit() else BadRow(f"no {row}", DataError("is no number", line=3, row=row))
 
 
-def test_rows_are_kept_or_counted() -> None:
-    kept: list[tuple[str]] = []
+def test_rows_are_numbers_or_counted() -> None:
+    numbers: list[tuple[str]] = []
     counts, skipped = sift(
-        ["1", "x", "blank", "2", "x", "y"], make, kept.append, stop=False, source="a", units="numbers"
+        ["1", "x", "blank", "2", "x", "y"], make, numbers.append, stop=False, source="a", units="numbers"
     )
-    assert kept == [("1",), ("2",)]
+    assert numbers == [("1",), ("2",)]
     assert counts == Counts(6, 2, {"no x": 2, "blank line": 1, "no y": 1}, "numbers")
     assert str(counts) == "6 numbers read = 2 used + 4 skipped (2 no x, 1 blank line, 1 no y)"
     assert [row.row for row in skipped] == ["x", "x", "y"], "a blank line is counted, not listed"
-    assert len(sift(["1", *"x" * 30], make, kept.append, stop=False, source="a")[1]) == 20
+    assert len(sift(["1", *"x" * 30], make, numbers.append, stop=False, source="a")[1]) == 20
 
 
 def test_a_bad_row_stops_a_blank_one_does_not() -> None:
-    kept: list[tuple[str]] = []
+    numbers: list[tuple[str]] = []
     with pytest.raises(DataError, match="line 3: is no number"):
-        sift(["1", "blank", "x", "2"], make, kept.append, stop=True, source="a")
-    assert kept == [("1",)]
+        sift(["1", "blank", "x", "2"], make, numbers.append, stop=True, source="a")
+    assert numbers == [("1",)]
 
 
 @pytest.mark.parametrize(

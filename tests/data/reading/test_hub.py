@@ -34,12 +34,12 @@ def test_an_address_that_is_none(text):
 
 
 def test_rows_are_read_with_the_names_of_their_classes(hub_library):
-    asked = hub_library(ROWS, label=["neg", "pos"])
+    requested = hub_library(ROWS, label=["neg", "pos"])
     examples = load_examples("hub:owner/small:plain:train", DataConfig(on_bad_row="skip"))
     assert [(item.text, item.label, item.line) for item in examples.items] == [("good", "pos", 1), ("bad", "neg", 2)]
     assert examples.counts.skipped == {"label is not text": 1}
     assert (examples.name, examples.source) == ("small", "hub:owner/small:plain:train")
-    assert asked == [("owner/small", "plain")]
+    assert requested == [("owner/small", "plain")]
     with pytest.raises(DataError, match=r'^hub:owner/small::train, row 3, column \("label"\)|row 3: a label is text'):
         load_examples("hub:owner/small::train", CONFIG)
 

@@ -1,4 +1,4 @@
-"""What `unrolled data` says of images."""
+"""The report on images."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What `unrolled data --task translate` says, as text, as JSON and as a picture."""
+"""The report on pairs, as text, JSON and chart."""
 
 import json
 from pathlib import Path

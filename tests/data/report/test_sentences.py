@@ -1,4 +1,4 @@
-"""What `unrolled data --task tag` says, as text and as JSON."""
+"""The report on tagged sentences, as text and JSON."""
 
 import json
 from pathlib import Path
@@ -42,10 +42,10 @@ def test_it_counts_what_is_no_word(tmp_path: Path) -> None:
     assert "empty nodes" not in text
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2])
-def test_a_split_that_is_empty_is_not_shown(share: float) -> None:
-    report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_fraction": share}))
-    assert ("test" in report.splits) == (share > 0)
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_a_split_that_is_empty_is_not_shown(fraction: float) -> None:
+    report = inspect_sentences(sentences(), CONFIG.model_copy(update={"test_fraction": fraction}))
+    assert ("test" in report.splits) == (fraction > 0)
 
 
 def test_it_says_what_a_training_would_suffer_from() -> None:

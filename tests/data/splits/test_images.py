@@ -1,4 +1,4 @@
-"""The splits of a data set of images: fixed ones, files of their own, and what is split off by image."""
+"""Splits of images: fixed ones, files of their own, and splits by image."""
 
 from pathlib import Path
 

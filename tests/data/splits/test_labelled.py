@@ -95,13 +95,13 @@ def files(tmp_path):
 
 def test_splits_from_files(files):
     paths = files(main="".join(f"{text},{label}\n" for text, label in MANY), valid="v,a\nTEXT  1,b\n", test="t,b\n")
-    given = {name: str(paths[name]) for name in ("valid", "test")}
-    splits = load_splits(paths["main"], DataConfig(**given))
+    held_out = {name: str(paths[name]) for name in ("valid", "test")}
+    splits = load_splits(paths["main"], DataConfig(**held_out))
     assert [len(split) for split in splits.named().values()] == [2000, 2, 1]
-    assert splits.how == f"train is all of {paths['main']}; valid is {given['valid']}, test is {given['test']}"
+    assert splits.how == f"train is all of {paths['main']}; valid is {held_out['valid']}, test is {held_out['test']}"
     assert TextRepeats(splits.named(), splits.labels).counts()["valid in train"] == 1
     assert [loaded.source for loaded in splits.loaded] == [str(path) for path in paths.values()]
-    splits = load_splits(paths["main"], DataConfig(test=given["test"]))
+    splits = load_splits(paths["main"], DataConfig(test=held_out["test"]))
     assert len(splits.test) == 1
     assert 160 < len(splits.valid) < 240
     assert len(splits.train) + len(splits.valid) == 2000

@@ -1,4 +1,4 @@
-"""The splits of pairs: the source decides."""
+"""Splits of pairs, by source."""
 
 from pathlib import Path
 

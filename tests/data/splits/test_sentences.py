@@ -1,4 +1,4 @@
-"""The splits of sentences, and the tags there may be."""
+"""Splits of sentences, and their tags."""
 
 from pathlib import Path
 
