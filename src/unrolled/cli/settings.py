@@ -17,7 +17,7 @@ from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_fla
 from unrolled.decoding import options
 from unrolled.defaults import TASK_DEFAULTS
 from unrolled.errors import ConfigError
-from unrolled.lineage import LINEAGE, TASKS
+from unrolled.lineage import CELLS, LINEAGE, TASKS
 
 __all__ = [
     "READ_SETTINGS",
@@ -46,7 +46,11 @@ GROUPS = {
 }
 READ_SETTINGS = ("text", "source", "on_bad_row", "label", "target", "cache", "truncate")
 """Settings with which the data of a finished run are read; `decode` takes the first three."""
-CHOICES = {"task": tuple(task.name for task in TASKS), MODEL_NAME: tuple(found.name for found in LINEAGE)}
+CHOICES = {
+    "task": tuple(task.name for task in TASKS),
+    MODEL_NAME: tuple(found.name for found in LINEAGE),
+    "cell": CELLS,
+}
 
 
 def task_group(*tasks: str) -> Group:

@@ -52,7 +52,7 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
     if not layers and config.training.backend != "auto":
         raise ConfigError(f'model "{config.model.name}" has no recurrent layer, so it does not use backend: remove it')
     for layer in layers:
-        scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0)
+        scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0, zoned=layer.zoneout > 0)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Prepared:
         layers = _recurrent(self.model)
         if not layers:
             return "none: no recurrence"
-        return scan.choose(layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0)
+        return scan.choose(
+            layers[0].backend, layers[0].cell, masked=layers[0].recurrent_dropout > 0, zoned=layers[0].zoneout > 0
+        )
 
     @property
     def build(self) -> dict[str, str]:
