@@ -25,9 +25,9 @@ STEPS = ("model", "ids", "training")
 
 def write(path: Path, size: int) -> None:
     """Write a text of `size` bytes."""
-    from unrolled.data.reading.samples import text_file
+    from unrolled.data.reading.samples import split_file
 
-    lines = lzma.decompress(text_file("shakespeare", "train").read_bytes()).decode().splitlines()
+    lines = lzma.decompress(split_file("shakespeare", "train", ".txt").read_bytes()).decode().splitlines()
     written = turn = 0
     with path.open("wb") as file:
         while written < size:
