@@ -18,7 +18,7 @@ import unrolled
 from unrolled import lineage
 from unrolled.training import Run
 
-ROWS = tuple(architecture.name for architecture in lineage.architectures_for("classify"))
+MODELS = tuple(architecture.name for architecture in lineage.architectures_for("classify"))
 OWN: dict[str, dict[str, Any]] = {
     "transformer": {"num_heads": 1},
     "gpt": {"num_heads": 1},

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import unrolled
-from small import ROWS, SMALL, pairs, trained, write_csv
+from small import MODELS, SMALL, pairs, trained, write_csv
 from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
 from unrolled.scan import BACKENDS, conditions
 
@@ -62,7 +62,7 @@ def test_a_sample() -> None:
     assert run.evaluate() == run.test
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_row_learns(name: str) -> None:
     settings = {"learning_rate": 0.02, "updates": 60, "dropout": 0.0, "batch_tokens": 300}
     run = unrolled.train(pairs(300), model=name, hidden_size=16, embedding_size=16, min_frequency=2, **settings)

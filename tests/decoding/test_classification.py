@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from small import ROWS, pairs, trained
+from small import MODELS, pairs, trained
 from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding import classification as module
 from unrolled.decoding.classification import Classification, ImageClassification, classify, probabilities
 
 
 def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
-    for name in ROWS:
+    for name in MODELS:
         run = trained(name)
         ids = run.tokenizer.encode([text for text, _ in pairs(40, seed=2)])
         together = probabilities(run.model, Sequences(ids))

@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from small import ROWS, pairs, trained
+from small import MODELS, pairs, trained
 from unrolled import api
 from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding.classification import probabilities
@@ -52,7 +52,7 @@ def change(path: Path, edit: Callable[[dict], None]) -> None:
     sign(path.parent)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("tokenizer", ["word", "bpe"])
 def test_saved_and_loaded_it_gives_the_same_bits(name: str, tokenizer: str, tmp_path: Path) -> None:
     settings = {"bidirectional": True, "num_layers": 2, "read": "max"} if name == "lstm" else {}

@@ -16,14 +16,14 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.tagging import Tag, TaggingRun
 
-ROWS = [architecture.name for architecture in lineage.architectures_for("tag")]
+MODELS = [architecture.name for architecture in lineage.architectures_for("tag")]
 SMALL: dict[str, object] = {
     "task": "tag", "tokenizer": "character", "min_frequency": 1, "embedding_size": 6, "hidden_size": 5, "updates": 4,
     "evaluate_every": 2, "dropout": 0.0,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "transformer"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "transformer"])
 def test_every_row_learns_to_tag(name: str) -> None:
     """Words that have one tag wherever they stand, and words whose tag the word before decides."""
     own = {"window": 16} if name == "feedforward" else {}
@@ -58,7 +58,7 @@ def test_reading_in_both_directions_sees_what_comes_after() -> None:
     assert api.train(made, bidirectional=False, **settings).test.accuracy < 0.9
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MODELS)
 def test_saved_and_loaded_it_is_the_same(name: str, tmp_path: Path) -> None:
     run = tag_run(name)
     loaded = api.load(run.save(tmp_path / "run").path)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import OWN, ROWS, SMALL, pairs
+from small import OWN, MODELS, SMALL, pairs
 from unrolled import api
 from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.encoding.batches import Sequences
@@ -73,7 +73,7 @@ def gradient_of_one_update(model: Model, batches: list[Batch], accumulate: int) 
     return found
 
 
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 def test_k_small_batches_give_the_gradient_of_one_large_batch(model_name: str) -> None:
     small = [batch(B, T, seed=B) for B, T in [(3, 7), (1, 2), (5, 4)]]
     T = max(b.inputs.shape[1] for b in small)
@@ -279,7 +279,7 @@ def test_a_validation_loss_that_is_not_finite_stops_it() -> None:
         trainer.run()
 
 
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 @pytest.mark.parametrize("classes", [2, 7])
 def test_it_starts_at_the_loss_of_a_guess(model_name: str, classes: int) -> None:
     b = batch(64, 12, classes=classes)
@@ -288,7 +288,7 @@ def test_it_starts_at_the_loss_of_a_guess(model_name: str, classes: int) -> None
     assert float(loss_nats(logits, b.targets)) / 64 == pytest.approx(math.log(classes), rel=0.05)
 
 
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 def test_it_overfits_a_batch_made_for_it(model_name: str) -> None:
     ids = torch.tensor([[5 + a, 5 + b, 5 + a] for a in range(4) for b in range(4) if a != b])  # also as bags distinct
     targets = torch.tensor([(a * 4 + b) % 3 for a in range(4) for b in range(4) if a != b])
@@ -300,7 +300,7 @@ def test_it_overfits_a_batch_made_for_it(model_name: str) -> None:
     assert float(loss_nats(logits, targets)) / 12 < 0.01
 
 
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 def test_with_shuffled_labels_it_is_at_chance(model_name: str) -> None:
     draw = torch.Generator().manual_seed(5)
     ids = torch.randint(5, V, (600, 6), generator=draw)
@@ -324,7 +324,7 @@ def test_the_lines_of_metrics() -> None:
         assert json.loads(json.dumps(event, allow_nan=False)) == event
 
 
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 def test_averaged_weights_are_evaluated_and_returned(model_name: str) -> None:
     model, seen = model_of(model_name), []
 
@@ -357,7 +357,7 @@ def test_plateau_reduces_the_rate_when_the_validation_loss_stands() -> None:
 
 
 @pytest.mark.parametrize("backend", ["fused", "torch", "reference"])
-@pytest.mark.parametrize("model_name", ROWS)
+@pytest.mark.parametrize("model_name", MODELS)
 def test_in_bf16_states_gradients_and_loss_stay_in_float32(model_name: str, backend: str) -> None:
     """bfloat16 has 8 bits: a product of it is wrong by 2^-9, a few of them in a model_name by some 2^-7."""
     if model_name not in ("feedforward", "transformer") and not all(
@@ -389,7 +389,7 @@ def test_what_is_not_finite_is_caught_in_its_update_and_the_parameter_named() ->
     """NaN and infinity, in the gradient of every parameter of every model, in any of the first updates."""
     draw, caught = random.Random(0), 0
     while caught < 100:
-        model = model_of(draw.choice(ROWS))
+        model = model_of(draw.choice(MODELS))
         name, parameter = draw.choice(list(model.named_parameters()))
         at, bad = draw.randrange(4), draw.choice([math.nan, math.inf, -math.inf])
         trainer = trainer_of(model, [batch(4, 3)], updates=5, evaluate_every=9)
@@ -413,7 +413,7 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
         Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
         for index, ids in enumerate(whole.split(4, dim=1))
     ]
-    for model_name in (model_name for model_name in ROWS if model_name != "transformer"):  # which reads whole sequences
+    for model_name in (model_name for model_name in MODELS if model_name != "transformer"):  # which reads whole sequences
         alone = trainer_of(model_of(model_name), chunks, updates=14, evaluate_every=14)
         alone.run()
         for stop in (3, 10, 12):  # in the first epoch, between both, in the second

@@ -89,12 +89,12 @@ class ClassificationRun(Classifier):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
         return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
 
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read, truncate
 
-        tokens, note = truncate(read(self.tokenizer, given), allowed_length(max_length, self.model.max_length))
+        tokens, note = truncate(read(self.tokenizer, input), allowed_length(max_length, self.model.max_length))
         if fault := _fault(tokens.text):
             raise DataError(f"the text {fault}", fix="give a string with at least one character, or several")
         return Example(

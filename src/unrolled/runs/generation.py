@@ -81,13 +81,13 @@ class GenerationRun(Run):
         """
         self._ids(prompt, 0)
 
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; each token and the next are explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read, truncate
 
         longest = allowed_length(max_length, self.model.max_length) - 1  # <bos> is read first
-        tokens, note = truncate(read(self.tokenizer, given), longest)
+        tokens, note = truncate(read(self.tokenizer, input), longest)
         self._ids(tokens.text, 0)  # refuses unknown tokens
         return Example(
             text=tokens.text,

@@ -54,11 +54,11 @@ class ImageRun(Classifier):
         names = [read.at(index) for index in range(len(read))]
         return classify(names, self.labels, probabilities(self.model, self._steps(read)), ImageClassification)
 
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
         from unrolled.inside import Example
 
-        images = self._read(given)
+        images = self._read(input)
         if len(images) != 1:
             raise DataError(f"one image is explained at a time: got {len(images):,}", fix="give one")
         inputs, _ = self._steps(images).pad(torch.tensor([0]))

@@ -57,12 +57,12 @@ class TaggingRun(Run):
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
         return tag(words, self.labels, word_probabilities(self.model, Subwords(self.tokenizer, words)))
 
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
         from unrolled.inside import Example
         from unrolled.inside.tokens import read_words, truncate
 
-        words, longest = _words(given, 0), allowed_length(max_length, self.model.max_length)
+        words, longest = _words(input, 0), allowed_length(max_length, self.model.max_length)
         tokens, ends = read_words(self.tokenizer, words)
         tokens, note = truncate(
             tokens, max(end + 1 for end in ends if end < longest or end == ends[0]), "subwords of words"

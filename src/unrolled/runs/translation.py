@@ -118,18 +118,18 @@ class TranslationRun(Run):
         """
         self._checked(source, 0, reading(self, truncate=truncate))
 
-    def example(self, given: Any, *, max_length: int = MAX_LENGTH) -> Example:
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a source, or a pair (source, target), as an input of the model; each token of the target is explained.
 
         Without a target, the target is written by the model (greedy). Either side may be a list of tokens.
 
         Args:
-            given: a source, or a pair. max_length: maximum number of tokens to read of each side.
+            input: a source, or a pair. max_length: maximum number of tokens to read of each side.
         """
         from unrolled.inside import Example, Source
         from unrolled.inside.tokens import read, truncate
 
-        source, target = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        source, target = input if isinstance(input, tuple) and len(input) == 2 else (input, None)
         longest = allowed_length(max_length, self.model.max_source_length)
         first, source_note = truncate(read(self.tokenizers.source, source), longest, "tokens of the source")
         self.refuse(first.text, truncate=True)

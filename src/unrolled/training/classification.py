@@ -37,7 +37,7 @@ class ClassificationLoader:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch, a pure function of (seed, epoch, index)."""
-        indices = self.batches.rows(epoch, index)
+        indices = self.batches.indices(epoch, index)
         inputs, lengths = self.sequences.pad(indices)
         inputs, targets = inputs.to(self.device), self.targets[indices].to(self.device)
         if lengths is None:

@@ -40,7 +40,7 @@ class TaggingLoader:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch, a pure function of (seed, epoch, index)."""
-        indices = self.batches.rows(epoch, index)
+        indices = self.batches.indices(epoch, index)
         ids, lengths = self.subwords.pad(indices)
         words = self.subwords.words(indices)
         targets = torch.where(words == NO_WORD, NO_WORD, self.targets[words])

@@ -36,7 +36,7 @@ class TranslationLoader:
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Return a batch, a pure function of (seed, epoch, index). Its tokens are those of both sides."""
-        pairs = self.pairs.pad(self.batches.rows(epoch, index))
+        pairs = self.pairs.pad(self.batches.indices(epoch, index))
         num_targets, num_sources = int(pairs.lengths.sum()), int(pairs.source_lengths.sum())
         pairs = pairs.to(self.device)
         return Batch(

@@ -47,7 +47,7 @@ def check_plan(batches, lengths, budget):
 @settings(max_examples=200, deadline=None)
 def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch):
     batches = Batches(lengths, budget, seed)
-    check_plan([batches.rows(epoch, i) for i in range(batches.count(epoch))], lengths, budget)
+    check_plan([batches.indices(epoch, i) for i in range(batches.count(epoch))], lengths, budget)
     check_plan(by_length(lengths, budget), lengths, budget)
 
 
@@ -56,7 +56,7 @@ def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch)
 def test_rows_of_two_sequences_have_both_in_the_budget(lengths, budget, seed):
     both = torch.stack([lengths, lengths.flip(0) // 2], dim=1)
     batches = Batches(both, budget, seed)
-    for found in ([batches.rows(0, i) for i in range(batches.count(0))], by_length(both, budget)):
+    for found in ([batches.indices(0, i) for i in range(batches.count(0))], by_length(both, budget)):
         assert torch.cat([*found, torch.tensor([], dtype=torch.int64)]).sort().values.tolist() == list(range(len(both)))
         for rows in found:
             assert len(rows) * int(both[rows].max(dim=0).values.sum()) <= budget or len(rows) == 1
@@ -66,19 +66,19 @@ def test_little_of_two_sequences_is_padding():
     other = (MANY * 1.1 + torch.randint(0, 9, MANY.shape, generator=torch.Generator().manual_seed(1))).long()
     both = torch.stack([MANY, other], dim=1)
     batches = Batches(both, 4096, 0)
-    rows = [batches.rows(0, i) for i in range(batches.count(0))]
+    rows = [batches.indices(0, i) for i in range(batches.count(0))]
     assert sum(len(some) * int(both[some].max(dim=0).values.sum()) for some in rows) < 1.12 * int(both.sum())
 
 
 def plan(batches, epoch):
-    return [batches.rows(epoch, i).tolist() for i in range(batches.count(epoch))]
+    return [batches.indices(epoch, i).tolist() for i in range(batches.count(epoch))]
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_index():
     batches = Batches(MANY, 2048, 3)
     first, second = plan(batches, 0), plan(batches, 1)
     assert plan(batches, 0) == first
-    assert batches.rows(1, 7).tolist() == second[7]
+    assert batches.indices(1, 7).tolist() == second[7]
     assert plan(Batches(MANY, 2048, 3), 1) == second
     assert first != second
     assert sorted(map(sorted, first)) != sorted(map(sorted, second))
@@ -87,20 +87,20 @@ def test_a_batch_is_a_function_of_seed_epoch_and_index():
 
 
 def test_it_is_the_same_in_every_process():
-    expected = Batches(torch.arange(1000) % 37, 256, 5).rows(2, 11).tolist()
+    expected = Batches(torch.arange(1000) % 37, 256, 5).indices(2, 11).tolist()
     program = f"""if True:
         import torch
         from unrolled.data.encoding.batches import Batches
-        assert Batches(torch.arange(1000) % 37, 256, 5).rows(2, 11).tolist() == {expected}
+        assert Batches(torch.arange(1000) % 37, 256, 5).indices(2, 11).tolist() == {expected}
     """
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_little_is_padding_and_lengths_are_mixed_over_the_epoch():
     batches = Batches(MANY, 2048, 0)
-    padded = [len(rows) * int(MANY[rows].max()) for rows in (batches.rows(0, i) for i in range(batches.count(0)))]
+    padded = [len(rows) * int(MANY[rows].max()) for rows in (batches.indices(0, i) for i in range(batches.count(0)))]
     assert sum(padded) < 1.06 * int(MANY.sum())
-    means = torch.tensor([MANY[batches.rows(0, i)].double().mean() for i in range(batches.count(0))])
+    means = torch.tensor([MANY[batches.indices(0, i)].double().mean() for i in range(batches.count(0))])
     order = torch.arange(len(means)).double()
     assert abs(float(torch.corrcoef(torch.stack([means, order]))[0, 1])) < 0.25
 
@@ -118,5 +118,5 @@ def test_a_batch_costs_next_to_nothing(budget):
     count = batches.count(0)
     began = time.perf_counter()
     for i in range(count):
-        sequences.pad(batches.rows(0, i))
+        sequences.pad(batches.indices(0, i))
     assert (time.perf_counter() - began) / count < 1e-3

@@ -81,7 +81,7 @@ class Batches:
         """Return the number of batches in an epoch."""
         return len(self._epoch(epoch))
 
-    def rows(self, epoch: int, index: int) -> Tensor:
+    def indices(self, epoch: int, index: int) -> Tensor:
         """Return the indices (B,) of the examples in one batch."""
         return self._epoch(epoch)[index]
 
