@@ -113,7 +113,7 @@ def test_a_forced_backend_is_the_one_that_trains(name: str, backend: str) -> Non
     [
         ({"hiden_size": 4}, ConfigError, 'unknown setting "hiden_size" (did you mean "hidden_size"?)'),
         ({"model": "gpt"}, ConfigError, 'model "gpt" does not serve task "classify"'),
-        ({"model": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
+        ({"model": "feedforward", "read": "last"}, ConfigError, "model feedforward has no last state to read"),
         ({"model": "feedforward", "backend": "torch"}, ConfigError, 'model "feedforward" has no recurrent layer'),
         ({"model": "lstm", "nonlinearity": "relu"}, ConfigError, "model lstm does not use nonlinearity"),
         ({"backend": "torch", "recurrent_dropout": 0.5}, BackendError, 'backend "torch" cannot run here'),
