@@ -1,7 +1,8 @@
 """Runs of earlier format versions, as the present one writes them.
 
 1  a window that was not set was 16; since version 2 it is None
-2  a block's mixer was `attention`; the model's name was `row`, splits were `parts`, fractions `share`, and some settings had other names
+2  a block's mixer was `attention`; the model's name was `row`, splits were `parts`, fractions `share`, and some
+   settings had other names
 """
 
 from __future__ import annotations
