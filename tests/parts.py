@@ -1,4 +1,4 @@
-"""Every part that the laws bind, by name: cells, layers and the models of every built row."""
+"""All cells, layers and models that the laws apply to, by name."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from unrolled.models import (
 D, H = 3, 5
 
 BACKENDS = [name for name in scan.BACKENDS if all(condition.holds for condition in scan.conditions(name))]
-"""The backends that this machine has: without a C++ compiler at install there are no fused ones to test."""
+"""The backends of this machine: fused is missing if there was no C++ compiler at installation."""
 
 CELLS: dict[str, Callable[[int, int], Cell]] = {
     "elman-tanh": ElmanCell,
@@ -179,16 +179,16 @@ ATTENTIVE_PAIRS_MODELS = [
 ]
 
 
-def shaken(part: nn.Module) -> nn.Module:
-    """The part with every parameter moved off its start, so that no zero bias hides a mistake."""
+def shaken(module: nn.Module) -> nn.Module:
+    """Change every parameter of the module at random, so that no zero bias hides a mistake, and return it."""
     with torch.no_grad():
-        for parameter in part.parameters():
+        for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
-    return part
+    return module
 
 
 def gradients(outputs: list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
-    """The gradients of a fixed random function of the outputs."""
+    """Return the gradients of a fixed random function of the outputs."""
     generator = torch.Generator().manual_seed(7)
     loss = sum((value * torch.randn(value.shape, generator=generator, dtype=value.dtype)).sum() for value in outputs)
     return list(torch.autograd.grad(loss, inputs))

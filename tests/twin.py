@@ -1,6 +1,6 @@
-"""The fused scans beside the reference and torch, over random cells, sizes and options.
+"""The fused scans compared with the reference and torch, over random cells, sizes and options.
 
-The tests run a few seeds; benchmarks/trust.py runs as many as are asked for.
+The tests run a few seeds; benchmarks/trust.py runs a requested number.
 """
 
 import copy
@@ -22,7 +22,7 @@ EPSILON = torch.finfo(torch.float32).eps
 
 
 class Case:
-    """One random call: cell, sizes, options and what the loss weighs."""
+    """One random call: cell, sizes, options and the weights of the loss."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -42,7 +42,7 @@ class Case:
         masked = pick([False, False, True])
         self.mask = torch.bernoulli(torch.full((self.B, self.H), 0.5)) * 2 if masked else None
         if masked:
-            self.cell.get_parameter("weight_h").data.mul_(0.5)  # what is kept of h is doubled
+            self.cell.get_parameter("weight_h").data.mul_(0.5)  # the mask doubles the remaining units of h
         self.x = torch.randn(self.B, self.T, self.D)
         self.state = self.cell.State(*(torch.randn(self.B, self.H) for _ in self.cell.State._fields))
         self.weigh_y, self.weigh_state = torch.randn(self.B, self.T, self.H), torch.randn(self.B, self.H)
@@ -52,7 +52,7 @@ class Case:
         return f"{self.name} B={self.B} T={self.T} D={self.D} H={self.H} {options}"
 
     def turned(self) -> "Case":
-        """The same call with its sequences in the opposite order: weight gradients are the same sums, added otherwise."""
+        """Return the call with its sequences reversed: weight gradients sum the same terms in another order."""
         other = copy.copy(self)
         other.x, other.weigh_y, other.weigh_state = self.x.flip(0), self.weigh_y.flip(0), self.weigh_state.flip(0)
         other.state = type(self.state)(*(leaf.flip(0) for leaf in self.state))
@@ -60,7 +60,7 @@ class Case:
         return other
 
     def run(self, backend: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Outputs, states and every gradient, by name."""
+        """Return outputs, states and every gradient, by name."""
         cell = CELLS[self.name](self.D, self.H).to(dtype)
         cell.load_state_dict(self.cell.state_dict())
         x = self.x.to(dtype).requires_grad_()
@@ -69,18 +69,18 @@ class Case:
         y, after = scan.scan(cell, x, state, self.lengths, reverse=self.reverse, mask=mask, backend=backend)
         loss = (y * self.weigh_y.to(dtype)).sum() + sum((leaf * self.weigh_state.to(dtype)).sum() for leaf in after)
         named = {"x": x, **{f"{n}0": leaf for n, leaf in state._asdict().items()}, **dict(cell.named_parameters())}
-        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        grads = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
         return {
             "y": y.detach(),
             **{n: leaf.detach() for n, leaf in after._asdict().items()},
             **{
-                f"d{n}": torch.zeros_like(p) if d is None else d for (n, p), d in zip(named.items(), found, strict=True)
+                f"d{n}": torch.zeros_like(p) if d is None else d for (n, p), d in zip(named.items(), grads, strict=True)
             },
         }
 
 
 def check(case: Case, isas: Sequence[str]) -> None:
-    """Hold outputs, states and every gradient of each instruction set to the error budget of the law *twin*.
+    """Compare outputs, states and every gradient of each instruction set with the error budget of the law *twin*.
 
     Of a weight's gradient, a sum over all sequences and steps, the reference's own rounding is the larger one of two
     orders of the sequences: in a single order it may be small by luck, depending on the processor's product.
@@ -108,15 +108,16 @@ def check(case: Case, isas: Sequence[str]) -> None:
 
 @torch.no_grad()
 def strange(seed: int, isas: Sequence[str]) -> None:
-    """A few NaNs and infinities somewhere in x, weights or states: where they come out they come out in torch too.
+    """Check that a few NaNs and infinities in x, weights or states appear in the same results as in torch.
 
-    Ragged rows are held to the reference: our twin in torch runs them dense, over a NaN in weights too.
+    Sequences of different lengths are compared with the reference: our twin in torch runs them as one dense batch, in
+    which a NaN of the weights reaches padded steps.
     """
     case = Case(seed)
-    places = [case.x, *case.state, *case.cell.parameters()]
+    tensors = [case.x, *case.state, *case.cell.parameters()]
     for _ in range(case.random.randrange(1, 4)):
-        place = case.random.choice(places)
-        place.view(-1)[case.random.randrange(place.numel())] = case.random.choice([math.nan, math.inf, -math.inf])
+        tensor = case.random.choice(tensors)
+        tensor.view(-1)[case.random.randrange(tensor.numel())] = case.random.choice([math.nan, math.inf, -math.inf])
     call = (case.cell, case.x, case.state, case.lengths)
     other = "torch" if case.lengths is None else "reference"
     y, after = scan.scan(*call, reverse=case.reverse, backend=other)
@@ -129,9 +130,9 @@ def strange(seed: int, isas: Sequence[str]) -> None:
 
 
 def together(threads: int, calls: int) -> int:
-    """Let Python threads call on shared weights, forward and backward, each `calls` times -> how many calls.
+    """Run scans with shared weights in several Python threads, forward and backward, `calls` times in each.
 
-    All must get the bits that one alone gets.
+    All must give the bits of a single thread. Returns the number of calls.
     """
     torch.manual_seed(0)
     cells = [shaken(make(24, 64)) for make in CELLS.values()]
@@ -177,15 +178,15 @@ with torch.no_grad():
     expected = scan.scan(cell, x, backend="fused")[0]
     warnings.simplefilter("ignore", DeprecationWarning)
     if os.fork() == 0:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             same = all(torch.equal(scan.scan(cell, x, backend="fused")[0], expected) for _ in range(3))
-        os._exit(0 if same and [str(w.message).startswith("unrolled: a forked process") for w in said] == [True] else 1)
+        os._exit(0 if same and [str(w.message).startswith("unrolled: a forked process") for w in seen] == [True] else 1)
     sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
 def fork() -> None:
-    """Fork a process that has used the kernels: the child works on one thread, with the same bits, and says so once."""
+    """Fork a process that has used the kernels: the child runs on one thread with the same bits and warns once."""
     done = subprocess.run([sys.executable, "-c", FORKED], timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -7,8 +7,8 @@ python tools/english.py --update   # lower the limits to the present figures
 what        how often the word "what" stands in 1,000 words of docstrings and comments
 first_words percent of docstrings whose first word is What, How, Where, Who, When, Which or Why
 
-Both measure clauses where the field has nouns ("What a training may change" for "Settings that may change"). No sentence
-should be changed only to avoid a word.
+Both measure clauses where the field has nouns ("What a training may change" for "Settings that may change"). No
+sentence should be changed only to avoid a word.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A cell whose state is a matrix passes every law, and works in models, decoding and traces, without a word elsewhere."""
+"""A cell with a matrix as state passes every law and works in models, decoding and traces, without changes there."""
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +11,8 @@ from unrolled import laws
 from unrolled.cells import CELLS, Cell
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import BOS
-from unrolled.decoding import Sampling, search
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import search
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.inside.recurrent import of_scan
 from unrolled.layers import Block, Recurrent, Stacked
@@ -38,8 +40,8 @@ class MatrixCell(Cell[MatrixState, MatrixGates]):
     """S_t = f_t S_{t−1} + k_t v_tᵀ;  y_t = S_tᵀ q_t: gated linear attention, whose gates depend on the input alone."""
 
     State, feedback, emits, name = MatrixState, (), "y", "matrix"
-    gate_meanings = {"f": "forget gate", "k": "key", "v": "value", "q": "query"}
-    state_meanings = {"S": "matrix", "y": "output"}
+    gate_meanings = MappingProxyType({"f": "forget gate", "k": "key", "v": "value", "q": "query"})
+    state_meanings = MappingProxyType({"S": "matrix", "y": "output"})
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -68,7 +70,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "part",
+    "make",
     [
         lambda: MatrixCell(D, H),
         lambda: Recurrent(MatrixCell(D, H), reverse=True),
@@ -77,9 +79,9 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: Block(Recurrent(MatrixCell(D, D)), 5),
     ],
 )
-def test_it_passes_every_law(part) -> None:
+def test_it_passes_every_law(make) -> None:
     torch.manual_seed(0)
-    held = {finding.law for finding in laws.check(part()) if finding.compared}
+    held = {finding.law for finding in laws.check(make()) if finding.compared}
     assert held >= {"batch_invariance", "round_trip"}
 
 
@@ -91,8 +93,8 @@ def test_it_is_a_model_that_reads_last_and_writes(registered: None) -> None:
     logits, state = once(ids)
     assert torch.equal(logits, once.head(state.layers[0].y))
     writer = RecurrentModel(Ids(11), 11, config, "each", cells=("gru", "matrix")).eval()
-    ((found,),) = search(writer, [[6, 7]], Sampling(temperature=0), max_length=5)
-    read, written = [BOS, 6, 7], list(found.tokens)
+    ((hypothesis,),) = search(writer, [[6, 7]], Sampling(temperature=0), max_length=5)
+    read, written = [BOS, 6, 7], list(hypothesis.tokens)
     for token in written:  # one call over all that stands before each token chooses it
         assert int(writer(torch.tensor([read]))[0][0, -1, 5:].argmax()) + 5 == token
         read.append(token)

@@ -368,7 +368,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
         ("train data.csv --backend torch --model feedforward", 'model "feedforward" has no recurrent layer'),
         ("train data.csv --backend torch --recurrent-dropout 0.5", 'backend "torch" cannot run here: it needs no rec'),
-        ("train data.csv --model feedforward --read last", 'read "last" needs an order, and a bag has none'),
+        ("train data.csv --model feedforward --read last", "model feedforward has no last state to read"),
         ("train data.csv --model feedforward --bidirectional", "model feedforward does not use bidirectional"),
         ("train data.csv --model gru --forget-bias 1", "model gru does not use forget_bias: remove it (got 1.0)"),
         (

@@ -16,7 +16,7 @@ LENGTHS = torch.tensor([5, 2, 3])
 
 
 def by_definition(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Step by step: (weights (T, S), context (T, K)) of one row and one head."""
+    """Step by step: (weights (T, S), context (T, K)) of one sequence and one head."""
     found, contexts = [], []
     for t in range(len(query)):
         scores = torch.stack([query[t] @ k / math.sqrt(len(k)) for k in key])
@@ -47,14 +47,14 @@ def test_self_attention_is_its_formula(causal: bool) -> None:
     query, key, value = (
         x @ w.T + b for w, b in zip(layer.project.weight.chunk(3), layer.project.bias.chunk(3), strict=True)
     )
-    seen = layer.weights(x, None, LENGTHS)
+    actual = layer.weights(x, None, LENGTHS)
     for b, length in enumerate(LENGTHS.tolist()):
         mask = torch.ones(length, length).tril() if causal else torch.ones(length, length)
         contexts = []
         for n in range(N):
             head = slice(n * D // N, (n + 1) * D // N)
             w, context = by_definition(query[b, :length, head], key[b, :length, head], value[b, :length, head], mask)
-            torch.testing.assert_close(seen[b, n, :length, :length], w)
+            torch.testing.assert_close(actual[b, n, :length, :length], w)
             contexts.append(context)
         torch.testing.assert_close(y[b, :length], layer.output(torch.cat(contexts, 1)))
 
@@ -115,11 +115,11 @@ def test_two_continuations_of_one_state_equal_two_runs(lengths: Tensor | None, g
     x, one, two = (torch.randn(B, T, D, dtype=torch.float64) for _ in range(3))
     with guard():
         _, state = layer(x, None, lengths)
-        kept = [leaf.clone() for leaf in state]
+        copies = [leaf.clone() for leaf in state]
         first, state_one = continued(layer, one[:, :2], state)
         second, state_two = continued(layer, two, state)  # finds the buffer written on
         rest, _ = continued(layer, one[:, 2:], state_one)
-        assert all(torch.equal(leaf, was) for leaf, was in zip(state, kept, strict=True))
+        assert all(torch.equal(leaf, was) for leaf, was in zip(state, copies, strict=True))
         for b, length in enumerate([T] * B if lengths is None else lengths.tolist()):
             prompt = x[b : b + 1, :length]
             for branch, found in ((one, first + rest), (two, second)):
@@ -132,11 +132,11 @@ def test_a_step_is_written_where_there_is_room() -> None:
     layer = SelfAttention(D, N, causal=True)
     with torch.inference_mode():
         _, state = layer(torch.randn(2, 4, D))
-        places = set()
+        addresses = set()
         for _ in range(60):
             _, state = layer(torch.randn(2, 1, D), state)
-            places.add(state.key.data_ptr())
-    assert len(places) == 4, "buffer for 8, 16, 32 and 64 steps"
+            addresses.add(state.key.data_ptr())
+    assert len(addresses) == 4, "buffer for 8, 16, 32 and 64 steps"
     assert state.key.shape == (2, N, 64, D // N)
 
 

@@ -17,7 +17,7 @@ def test_padding_is_zero_and_gets_no_gradient() -> None:
     assert embedding.weight.grad[3].all()
 
 
-def test_vectors_start_with_the_spread_that_is_asked_for() -> None:
+def test_initial_vectors_have_the_requested_standard_deviation() -> None:
     torch.manual_seed(0)
     for std in (0.1, 1.0):
         squares = (Embedding(1000, 16, std=std).weight.detach()[1:] / std).square()  # mean 1, variance 2

@@ -1,4 +1,4 @@
-"""Places: the sinusoids are the formula's, rows begin where they stand, and the max_length is named."""
+"""Positions: sinusoids by the formula, sequences that continue at their own position, and the maximum length."""
 
 import math
 
@@ -11,11 +11,11 @@ from unrolled.layers import Position
 
 @pytest.mark.parametrize("size", [8, 7])
 def test_sinusoids_are_those_of_the_paper(size: int) -> None:
-    places = Position(size, max_length=100)(torch.zeros(1, 40, size, dtype=torch.float64))
+    positions = Position(size, max_length=100)(torch.zeros(1, 40, size, dtype=torch.float64))
     for t in (0, 1, 39):
         for d in range(size):
             angle = t / 10_000 ** (2 * (d // 2) / size)
-            assert float(places[0, t, d]) == pytest.approx(math.cos(angle) if d % 2 else math.sin(angle), abs=1e-12)
+            assert float(positions[0, t, d]) == pytest.approx(math.cos(angle) if d % 2 else math.sin(angle), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
@@ -28,7 +28,7 @@ def test_rows_begin_where_they_stand(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
-def test_padding_needs_no_place(kind: str) -> None:
+def test_padding_needs_no_position(kind: str) -> None:
     position, x = Position(6, kind, max_length=9), torch.randn(2, 8, 6)
     from_start = position(torch.zeros(1, 9, 6))[0]
     y = position(x, torch.tensor([7, 1]), torch.tensor([2, 8]))  # the longest of both would end at 15
@@ -49,6 +49,6 @@ def test_a_sequence_beyond_the_limit_is_refused() -> None:
         position(torch.zeros(2, 1, 6), torch.tensor([3, 10]))
     with pytest.raises(ConfigError, match="position must be"):
         Position(6, "rotary", max_length=9)
-    with pytest.raises(ConfigError, match="say how many"):
+    with pytest.raises(ConfigError, match='position "learned" .* set window'):
         Position(6, "learned")
     assert Position(6)(torch.zeros(1, 5_000, 6)).shape == (1, 5_000, 6)

@@ -20,10 +20,10 @@ def test_recurrent_dropout_is_one_mask_a_call_and_only_in_training() -> None:
     dropped = y == 0
     assert torch.equal(dropped[:, 0], dropped[:, 1])  # the same units at every step
     assert torch.equal(dropped[:, 0], dropped[:, 2])
-    assert not torch.equal(dropped[0], dropped[1])  # another mask for every row
+    assert not torch.equal(dropped[0], dropped[1])  # another mask for every sequence
     assert 0.4 < float(dropped.float().mean()) < 0.6
     kept = y[:, 0][~dropped[:, 0]]
-    torch.testing.assert_close(kept, torch.full_like(kept, 0.2).tanh())  # scaled by 1 / (1 − share)
+    torch.testing.assert_close(kept, torch.full_like(kept, 0.2).tanh())  # scaled by 1 / (1 − rate)
     other, _ = layer(torch.zeros(2, 3, D), start)
     assert not torch.equal(other, y)  # another mask at the next call
     torch.testing.assert_close(layer.eval()(torch.zeros(2, 3, D), start)[0][:, 0], start.h.tanh())
@@ -45,9 +45,9 @@ def test_the_summary_of_both_directions_is_both_final_states(name: str) -> None:
     layer, lengths = both(CELLS[name]), torch.tensor([4, 2])
     y, state = layer(torch.randn(2, 4, D), None, lengths)
     summary = layer.summary(state)
-    for row, length in enumerate(lengths.tolist()):
-        assert torch.equal(summary[row, :H], y[row, length - 1, :H])  # forward's last
-        assert torch.equal(summary[row, H:], y[row, 0, H:])  # backward's first
+    for b, length in enumerate(lengths.tolist()):
+        assert torch.equal(summary[b, :H], y[b, length - 1, :H])  # forward's last
+        assert torch.equal(summary[b, H:], y[b, 0, H:])  # backward's first
 
 
 def test_a_stack_feeds_each_layer_to_the_next() -> None:

@@ -1,4 +1,4 @@
-"""Scores against their formulas, number by number, and weights over what is real."""
+"""Scores compared with their formulas, number by number, and weights over real steps only."""
 
 import math
 
@@ -17,8 +17,8 @@ REAL = torch.arange(S) < LENGTHS.unsqueeze(1)
 
 def see(score: Score, query: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
     memory = Memory(outputs, score.keys(outputs), LENGTHS, ())
-    seen: tuple[Tensor, Tensor] = score(query, memory, memory.real)
-    return seen
+    result: tuple[Tensor, Tensor] = score(query, memory, memory.real)
+    return result
 
 
 def naive(score: Score, query: list[float], output: list[float]) -> float:
@@ -52,8 +52,8 @@ def test_a_score_is_its_formula(make) -> None:
             exps = {j: math.exp(naive(score, query[b, t].tolist(), outputs[b, j].tolist())) for j in real}
             expected = [exps.get(j, 0.0) / sum(exps.values()) for j in range(S)]
             assert weights[b, t].tolist() == pytest.approx(expected, abs=FLOAT64)
-            seen = sum(w * outputs[b, j] for j, w in enumerate(expected))
-            torch.testing.assert_close(context[b, t], seen, rtol=0, atol=FLOAT64)
+            weighted = sum(w * outputs[b, j] for j, w in enumerate(expected))
+            torch.testing.assert_close(context[b, t], weighted, rtol=0, atol=FLOAT64)
 
 
 @pytest.mark.parametrize("make", SCORES, ids=["additive", "general", "dot"])
@@ -77,7 +77,7 @@ def test_gradients() -> None:
 
 
 def test_dot_compares_equals_only() -> None:
-    with pytest.raises(ConfigError, match='a state of 5 numbers with an encoder\'s output of 10.*"general"'):
+    with pytest.raises(ConfigError, match='equal size: got 5 and 10.*"general"'):
         Dot(5, 10)
 
 

@@ -18,7 +18,7 @@ def test_it_shows_the_last_inputs_in_their_order() -> None:
     assert y[0].tolist() == [x3 + x4 + x1]
 
 
-def test_it_looks_ahead_to_the_last_real_step() -> None:
+def test_inputs_ahead_end_at_the_last_real_step() -> None:
     x = torch.arange(1.0, 9).view(1, 4, 2)
     zero = [0.0, 0.0]
     x1, x2, x3, x4 = x[0].tolist()
@@ -43,7 +43,7 @@ def test_a_row_keeps_the_inputs_before_its_padding() -> None:
     assert not y[2].any()
 
 
-def test_gradients_reach_every_place_of_the_window() -> None:
+def test_gradients_reach_every_position_of_the_window() -> None:
     x = torch.randn(1, 5, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: Window(2, 3)(x)[0], (x,))
 
@@ -51,7 +51,7 @@ def test_gradients_reach_every_place_of_the_window() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ConfigError, match="a window holds at least 1 input: got 0"):
         Window(2, 0)
-    with pytest.raises(ConfigError, match="a window of 3 looks at most 2 inputs ahead: got 3"):
+    with pytest.raises(ConfigError, match="a window of 3 has at most 2 inputs ahead: got 3"):
         Window(2, 3, ahead=3)
     with pytest.raises(ShapeError, match=r"x must have shape \(B, T, D=2\)"):
         Window(2, 3)(torch.zeros(1, 4, 3))

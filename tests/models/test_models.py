@@ -1,4 +1,4 @@
-"""Models: what they read, what they start with, which options they take and refuse."""
+"""Models: read, initial loss and weights, and the options that each uses or refuses."""
 
 import math
 from collections.abc import Mapping
@@ -47,10 +47,10 @@ def test_read_is_what_it_says(read: str) -> None:
     model = build("gru", Ids(11), 4, ModelConfig(embedding_size=6, hidden_size=5, read=read)).eval()
     logits, _ = model(IDS, None, LENGTHS)
     y, _ = model.layers(model.vectors(IDS), None, LENGTHS)
-    for row, length in enumerate(LENGTHS.tolist()):
-        real = y[row, :length]
+    for b, length in enumerate(LENGTHS.tolist()):
+        real = y[b, :length]
         summary = {"last": real[-1], "mean": real.mean(0), "max": real.amax(0)}[read]
-        torch.testing.assert_close(logits[row], model.head(summary))
+        torch.testing.assert_close(logits[b], model.head(summary))
 
 
 def test_the_bag_forgets_order_and_the_other_rows_do_not() -> None:
@@ -177,19 +177,19 @@ def test_every_option_matters() -> None:
     [
         ("feedforward", {"bidirectional": True}, "model feedforward does not use bidirectional"),
         ("feedforward", {"recurrent_dropout": 0.2}, "does not use recurrent_dropout"),
-        ("feedforward", {"read": "last"}, "a bag has none"),
+        ("feedforward", {"read": "last"}, "no last state to read"),
         ("feedforward", {"window": 3}, "model feedforward does not use window"),
         ("feedforward", {"answer": "each", "read": "mean"}, "model feedforward does not use read"),
         ("gru", {"answer": "each", "read": "max"}, "model gru does not use read"),
         ("gru", {"window": 3}, "model gru does not use window"),
         ("gru", {"forget_bias": 1.0}, "model gru does not use forget_bias"),
         ("lstm", {"nonlinearity": "relu"}, "model lstm does not use nonlinearity"),
-        ("transformer", {"read": "last"}, "sees all steps at once"),
+        ("transformer", {"read": "last"}, "no last state to read"),
         ("transformer", {"recurrent_dropout": 0.2}, "model transformer does not use recurrent_dropout"),
         ("transformer", {"hidden_size": 130}, "must be divisible by num_heads: got 130 and 4; try 128 or 132"),
-        ("gpt", {}, "gives no one answer"),
+        ("gpt", {}, "predicts the next token at each step"),
         ("gpt", {"answer": "each", "read": "max"}, "model gpt does not use read"),
-        ("attention", {}, "takes Pairs and answers at each step"),
+        ("attention", {}, 'inputs must be Pairs and answer "each"'),
         ("perceptron", {}, "is unknown"),
     ],
 )
@@ -224,25 +224,25 @@ def test_what_a_window_reaches_and_what_it_does_not() -> None:
     model = build("feedforward", Ids(11), 4, ModelConfig(embedding_size=6, window=3), answer="each").eval()
     assert model.receptive_field == 3
     ids = torch.tensor([[5, 6, 7, 8]])
-    for place in range(4):
+    for position in range(4):
         changed = ids.clone()
-        changed[0, place] = 9
+        changed[0, position] = 9
         same = torch.equal(model(ids)[0][0, -1], model(changed)[0][0, -1])
-        assert same == (place < 1), "only the last 3 of 4 are seen"
+        assert same == (position < 1), "only the last 3 of 4 matter"
     assert build("gru", Ids(11), 4, ModelConfig(), answer="each").receptive_field is None
 
 
-@pytest.mark.parametrize(("window", "seen"), [(1, [2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
-def test_a_window_in_both_directions_has_its_step_in_the_middle(window: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(("window", "positions"), [(1, [2]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
+def test_a_window_in_both_directions_has_its_step_in_the_middle(window: int, positions: list[int]) -> None:
     torch.manual_seed(0)
     config = ModelConfig(embedding_size=6, window=window, bidirectional=True)
     model = build("feedforward", Ids(11), 4, config, answer="each").eval()
     ids = torch.tensor([[5, 6, 7, 8, 9]])
-    for place in range(5):
+    for position in range(5):
         changed = ids.clone()
-        changed[0, place] = 10
+        changed[0, position] = 10
         same = torch.equal(model(ids)[0][0, 2], model(changed)[0][0, 2])
-        assert same == (place not in seen)
+        assert same == (position not in positions)
 
 
 def test_two_requests_share_one_model() -> None:
@@ -263,7 +263,7 @@ def test_two_requests_share_one_model() -> None:
     ("name", "answer"), [*product(["elman", "gru", "lstm"], ["once", "each"]), ("feedforward", "each")]
 )
 def test_a_recurrent_or_windows_answer_has_the_same_bits_in_any_company(name: str, answer: Answer) -> None:
-    """At sizes where torch's own products of one row and of sixteen differ."""
+    """At sizes where torch's own products of one sequence and of sixteen differ."""
     torch.manual_seed(0)
     model = build(name, Ids(90), 81, ModelConfig(embedding_size=48, hidden_size=64), answer=answer).eval()
     ids, lengths = torch.randint(5, 90, (16, 21)), torch.arange(6, 22)

@@ -1,4 +1,4 @@
-"""Encoder-decoder and attention against their equations, and what they refuse."""
+"""Encoder-decoder and attention compared with their equations, and the options that they refuse."""
 
 import math
 
@@ -50,14 +50,14 @@ def test_the_decoder_begins_with_what_the_bridge_makes_of_the_encoders_final_sta
     model = made(case)
     state = model.encode(SOURCE, SOURCE_LENGTHS)
     first = state.decoder.layers if isinstance(model, AttentionModel) else state.decoder
-    for row, length in enumerate(SOURCE_LENGTHS.tolist()):
-        x = model.source_vectors(SOURCE[[row], :length])
-        for layer, bridge, begun in zip(model.encoder.layers, model.bridge, first, strict=True):
+    for b, length in enumerate(SOURCE_LENGTHS.tolist()):
+        x = model.source_vectors(SOURCE[[b], :length])
+        for layer, bridge, initial in zip(model.encoder.layers, model.bridge, first, strict=True):
             x, final = layer(x)
-            for name in begun._fields:
+            for name in initial._fields:
                 sides = (final.forward, final.backward) if model.config.bidirectional else (final,)
-                linear, seen = bridge.fields[name], torch.cat([getattr(side, name)[0] for side in sides])
-                close(getattr(begun, name)[row], (linear.weight @ seen + linear.bias).tanh())
+                linear, joined = bridge.fields[name], torch.cat([getattr(side, name)[0] for side in sides])
+                close(getattr(initial, name)[b], (linear.weight @ joined + linear.bias).tanh())
 
 
 @pytest.mark.parametrize("case", [case for case in PAIRS_MODELS if "bidirectional" not in case.options], ids=str)
@@ -71,11 +71,11 @@ def test_a_reversed_source_is_the_source_read_from_its_end(case: PairsCase) -> N
     expected, expected_state = forwards(IDS, forwards.encode(turned, SOURCE_LENGTHS), LENGTHS)
     assert not torch.allclose(logits, forwards(IDS, forwards.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)[0])
     close(logits[0], expected[0])
-    if case.name == "attention":  # a weight speaks of a place in the source, in whatever order it was read
+    if case.name == "attention":  # a weight belongs to a position in the source, whatever the order of reading
         close(state.decoder.weights[0], expected_state.decoder.weights[0].flip(0))
 
 
-def test_additive_attention_looks_with_the_state_before_the_step() -> None:
+def test_the_query_of_additive_attention_is_the_state_before_the_step() -> None:
     model = made(PairsCase("attention", {"bidirectional": True}))
     state = model.encode(SOURCE, SOURCE_LENGTHS)
     outputs, score, cell = state.memory.outputs, model.decoder.score, model.decoder.layers.layers[0].cell
@@ -96,7 +96,7 @@ def test_additive_attention_looks_with_the_state_before_the_step() -> None:
 
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("score", ["dot", "general"])
-def test_luongs_attention_looks_with_the_state_after_the_step(score: str, feeding: bool) -> None:
+def test_the_query_of_luongs_attention_is_the_state_after_the_step(score: str, feeding: bool) -> None:
     model = made(PairsCase("attention", {"score": score, "input_feeding": feeding, "num_layers": 2}))
     state = model.encode(SOURCE, SOURCE_LENGTHS)
     outputs, decoder = state.memory.outputs, model.decoder
@@ -212,10 +212,14 @@ def test_without_a_source_nothing_begins() -> None:
         ("encoder_decoder", {"window": 3}, "does not use window"),
         ("encoder_decoder", {"forget_bias": 1.0}, "does not use forget_bias"),
         ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "model attention does not use nonlinearity"),
-        ("attention", {"bidirectional": True, "reverse_source": True}, "leave reverse_source out"),
-        ("attention", {"input_feeding": True}, '"additive" looks before it moves'),
-        ("attention", {"score": "dot", "bidirectional": True}, 'score "dot" multiplies a state of 5 .* of 10'),
-        ("attention", {"score": "dot", "input_feeding": True, "variational": True}, "leave variational and"),
+        ("attention", {"bidirectional": True, "reverse_source": True}, "remove reverse_source"),
+        ("attention", {"input_feeding": True}, 'input_feeding needs score "dot" or "general"'),
+        (
+            "attention",
+            {"score": "dot", "bidirectional": True},
+            'score "dot" needs a decoder state and encoder outputs .* 5 and 10',
+        ),
+        ("attention", {"score": "dot", "input_feeding": True, "variational": True}, "remove variational and"),
     ],
 )
 def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict[str, object], message: str) -> None:
@@ -225,9 +229,9 @@ def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict
 
 def test_it_takes_pairs_and_answers_at_each_step() -> None:
     for model in (EncoderDecoderModel, AttentionModel):
-        with pytest.raises(ConfigError, match=f"model {model.name} writes a target from a source"):
+        with pytest.raises(ConfigError, match=f"model {model.name} predicts a target from a source"):
             model(Ids(11), 11, ModelConfig())
-        with pytest.raises(ConfigError, match="answers at each step"):
+        with pytest.raises(ConfigError, match='answer "each"'):
             model(PAIRS, 11, ModelConfig(), "once")
 
 

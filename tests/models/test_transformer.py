@@ -1,4 +1,4 @@
-"""Transformer and gpt with a source: what they read, what they keep, what they refuse."""
+"""Transformer and GPT with a source: equations, states, lengths, and refusals."""
 
 import math
 
@@ -56,7 +56,7 @@ def test_the_gradient_reaches_every_parameter(case: PairsCase) -> None:
 
 
 @cases
-def test_beams_of_one_source_may_change_places(case: PairsCase) -> None:
+def test_beams_of_one_source_may_be_reordered(case: PairsCase) -> None:
     model, order = made(case), [2, 0, 2]
     source = SOURCE[:1].expand(3, -1)
     _, state = model(IDS[:, :3], model.encode(source))
@@ -73,8 +73,8 @@ def test_gpt_reads_source_sep_and_target_in_one_row() -> None:
     alone.load_state_dict(model.state_dict())
     logits, _ = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS))
     for b, length in enumerate(SOURCE_LENGTHS.tolist()):
-        row = torch.cat([SOURCE[b, :length], torch.tensor([SEP]), IDS[b]])
-        torch.testing.assert_close(logits[b], alone(row[None])[0][0, length + 1 :])
+        joined = torch.cat([SOURCE[b, :length], torch.tensor([SEP]), IDS[b]])
+        torch.testing.assert_close(logits[b], alone(joined[None])[0][0, length + 1 :])
 
 
 @cases
@@ -86,7 +86,7 @@ def test_lengths_may_be_of_any_integers(case: PairsCase) -> None:
 
 
 def test_pairs_that_fit_into_the_window_fit_side_by_side() -> None:
-    """A long source and a short target beside a short source and a long target."""
+    """A long source and a short target next to a short source and a long target."""
     torch.manual_seed(0)
     model = shaken(GPTModel(PAIRS, 11, ModelConfig(embedding_size=6, hidden_size=8, window=12))).double().eval()
     source, ids = torch.randint(5, 9, (2, 8)), torch.randint(5, 11, (2, 8))
@@ -98,7 +98,7 @@ def test_pairs_that_fit_into_the_window_fit_side_by_side() -> None:
         torch.testing.assert_close(together[b, :T], alone[0])
 
 
-def test_the_room_behind_a_source_is_what_the_places_leave() -> None:
+def test_the_remaining_length_is_the_number_of_positions_that_a_source_leaves() -> None:
     config = ModelConfig(embedding_size=6, hidden_size=8, window=12)
     lengths = torch.tensor([1, 12, 13])
     assert TransformerModel(PAIRS, 11, config, "each").remaining_length(lengths).tolist() == [12, 12, 0]
@@ -115,5 +115,5 @@ def test_what_is_refused(case: PairsCase) -> None:
         model(IDS)
     with pytest.raises(ShapeError, match="sequence 1 has none"):
         model.encode(SOURCE, torch.tensor([4, 0, 3]))
-    with pytest.raises(ConfigError, match="begins with None"):
+    with pytest.raises(ConfigError, match="only if built with Pairs: start"):
         type(model)(Ids(11), 11, ModelConfig(hidden_size=8), answer="each").encode(SOURCE)

@@ -141,7 +141,7 @@ def test_the_request_is_drawn() -> None:
         ("cel", {}, 'no picture "cel" (did you mean "cell"?)'),
         ("cell", {"unit": 5}, "unit 5 does not exist: there are 5, from 0 to 4"),
         ("cell", {"step": 9}, "step 9 does not exist: there are 5"),
-        ("cell", {"layer": "lstm.l7"}, 'layer "lstm.l7" is not there'),
+        ("cell", {"layer": "lstm.l7"}, 'there is no layer "lstm.l7"'),
         ("cell", {"gate": "z"}, 'there is no gate "z" in this cell: lstm has f, i, g, o'),
     ],
 )

@@ -193,7 +193,7 @@ def test_a_newer_format_is_refused_before_anything_else(folder: Path) -> None:
     [
         (lambda c: c["model"].update(name="../../../etc/passwd"), r'model "\.\./\.\./\.\./etc/passwd" is unknown'),
         (lambda c: c["model"].update(name="os:system"), 'model "os:system" is unknown'),
-        (lambda c: c["model"].update(name="gpt"), "gives no one answer"),
+        (lambda c: c["model"].update(name="gpt"), "predicts the next token at each step"),
         (lambda c: c["model"].update(name="lstm"), "does not hold a run that this unrolled can rebuild"),
         (lambda c: c.update(weights="../../secret"), 'config.json is not ours: unknown setting "weights"'),
         (lambda c: c.update(labels="ab"), "config.json is not ours: labels should be a valid array"),

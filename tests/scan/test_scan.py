@@ -1,4 +1,4 @@
-"""The visible choice of a backend, and what a scan does beside running: masks, edits, padding, refusals."""
+"""The choice of a backend, and masks, edits, padding and refusals of a scan."""
 
 import copy
 
@@ -31,7 +31,7 @@ def test_auto_takes_the_first_that_can_for_the_plain_cells(cell: Cell) -> None:
 def test_auto_does_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "kernels", None)
     assert choose("auto", GRUCell(D, H)) == "torch"
-    with pytest.raises(BackendError, match="kernels, compiled where the package was installed"):
+    with pytest.raises(BackendError, match="kernels, compiled when the package is installed"):
         choose("fused", GRUCell(D, H))
     assert not all(c.holds for c in conditions("fused"))
 
@@ -145,10 +145,10 @@ def test_the_state_that_came_in_is_never_written(backend: str) -> None:
     state = LSTMState(torch.randn(2, H), torch.randn(2, H))
     before = [leaf.clone() for leaf in state]
     first = scan(cell, torch.randn(2, 3, D), state, backend=backend)[1]
-    kept = [leaf.clone() for leaf in first]
+    copies = [leaf.clone() for leaf in first]
     scan(cell, torch.randn(2, 3, D), first, backend=backend)
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(kept, first, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(copies, first, strict=True))
 
 
 @pytest.mark.parametrize(

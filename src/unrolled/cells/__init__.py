@@ -1,4 +1,4 @@
-"""Cells: the mathematics of one time step, equations first. One file a cell."""
+"""Cells: the mathematics of one time step, one file for each cell."""
 
 from typing import Any
 
@@ -28,4 +28,4 @@ __all__ = [
 CELLS: dict[str, type[Cell[Any, Any]]] = {
     cell.name: cell for cell in (ElmanCell, LSTMCell, LayerNormLSTMCell, GRUCell, LayerNormGRUCell)
 }
-"""Every cell by its name. `lineage.py` says which models run it."""
+"""Every cell by its name. `lineage.py` has the models that use it."""

@@ -6,10 +6,10 @@
 
 One step is `advance(gates(project(x), state), state)`; a scan (unrolled.scan) repeats it over time. A state is a
 NamedTuple of tensors of any shape, batch first: a hidden state (B, H), a matrix (B, K, V). The class attributes below
-tell everything else about the state, so that scans, layers, models and traces never ask for a leaf by its name.
+describe the state further, so that scans, layers, models and traces do not depend on the names of its leaves.
 
-A cell of your own is a subclass with a State and the three methods. `unrolled.laws.check(MyCell(3, 5))` holds it to the
-first five laws, `unrolled.laws.options_matter` holds a table of its options to the sixth.
+A custom cell is a subclass with a State and the three methods. `unrolled.laws.check(MyCell(3, 5))` checks the first
+five laws, `unrolled.laws.options_matter` checks the sixth for a table of its options.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
     State: ClassVar[type[Any]]
     """A NamedTuple of tensors, batch first; by default each is (B, H), see `state_shapes`."""
     feedback: ClassVar[tuple[str, ...]] = ("h",)
-    """The leaves of the state that `gates` reads; () where the gates depend on the input alone. Recurrent dropout masks
-    them, and a trace computes all gates at once where they are known."""
+    """The leaves of the state that `gates` reads; () if the gates depend on the input alone. Recurrent dropout masks
+    them, and a trace computes all gates at once if they are known."""
     emits: ClassVar[str | None] = "h"
-    """The leaf of the state that is the output y of the step; None where `output` computes it from several."""
+    """The leaf of the state that is the output y of the step; None if `output` computes it from several."""
 
     name: ClassVar[str] = ""
     """The name in settings (`--cell lstm`) and in the names of traced tensors (`lstm.l0.f`)."""
     options: ClassVar[frozenset[str]] = frozenset()
-    """The options of the constructor that are settings, see `unrolled.config.ModelConfig`."""
+    """The arguments of the constructor that are settings, see `unrolled.config.ModelConfig`."""
     gate_meanings: ClassVar[Mapping[str, str]] = {}
     """The gates that a trace shows, attributes of the gates' NamedTuple, each with its meaning."""
     state_meanings: ClassVar[Mapping[str, str]] = {"h": "hidden state"}
-    """The leaves of the state, each with its name in words."""
+    """The leaves of the state, each with its meaning."""
     packed: ClassVar[str] = ""
-    """The order of the G gates in `project`, for readers of a trace: "i, f, g, o"."""
+    """The order of the G gates in `project`, such as "i, f, g, o"."""
     keeps: ClassVar[str | None] = None
-    """The gate that keeps the state at 1 and erases it at 0, of which a trace derives retention and half-life."""
+    """The gate that keeps the state at 1 and erases it at 0; a trace derives retention and half-life from it."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -105,12 +105,12 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
         return state
 
     def check(self, state: StateT, B: int) -> None:
-        """Refuse a state that is not of this cell and a batch of B.
+        """Refuse a state whose shapes are not those of this cell and a batch of B.
 
         Raises:
             ShapeError: names the leaf, the expected and the actual shape.
         """
-        if type(self).state_shapes is Cell.state_shapes:  # quick: a single step of a small cell takes microseconds
+        if type(self).state_shapes is Cell.state_shapes:  # for speed: a single step of a small cell takes microseconds
             H = self.hidden_size
             if all(leaf.shape == (B, H) for leaf in state):  # type: ignore[attr-defined]
                 return
@@ -130,7 +130,7 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
         return {}
 
     def extra_repr(self) -> str:
-        """Sizes, for repr()."""
+        """Return the sizes, for repr()."""
         return f"{self.input_size}, {self.hidden_size}"
 
 
@@ -143,14 +143,14 @@ def affine_terms(x: Tensor, h: Tensor, weight_x: Tensor, weight_h: Tensor, bias:
 
 @torch.no_grad()
 def glorot_(weight: Tensor, gates: int) -> Tensor:
-    """Fill (G·H, D) in place with U(−a, a), a = √(6 / (D + H)), as for G matrices of their own (Glorot & Bengio 2010)."""
+    """Fill (G·H, D) in place with U(−a, a), a = √(6 / (D + H)), as G separate matrices (Glorot & Bengio 2010)."""
     H, D = weight.shape[0] // gates, weight.shape[1]
     return weight.uniform_(-math.sqrt(6 / (D + H)), math.sqrt(6 / (D + H)))
 
 
 @torch.no_grad()
 def orthogonal_(weight: Tensor, gates: int) -> Tensor:
-    """Fill (G·H, H) in place with G random rotations, which keep the length of h at first (Saxe et al. 2014)."""
-    for one in weight.chunk(gates):
-        nn.init.orthogonal_(one)
+    """Fill (G·H, H) in place with G random orthogonal matrices, which preserve the length of h (Saxe et al. 2014)."""
+    for matrix in weight.chunk(gates):
+        nn.init.orthogonal_(matrix)
     return weight

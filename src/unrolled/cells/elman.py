@@ -1,10 +1,10 @@
-"""The Elman cell: the previous output returns as input.
+"""The Elman cell: the previous output is an input of the step.
 
     h_t = φ(W_x x_t + b + W_h h_{t−1})        φ = tanh, or ReLU
     y_t = h_t
 
-State: (h). Its twins: csrc/kernels/elman.cc (scan/fused.py), torch.nn.RNN (scan/torch.py).
-Elman, "Finding structure in time", Cognitive Science 14, 1990. ReLU with W_h = 1 at the start: Le, Jaitly & Hinton,
+State: (h). Twins: csrc/kernels/elman.cc (scan/fused.py), torch.nn.RNN (scan/torch.py).
+Elman, "Finding structure in time", Cognitive Science 14, 1990. ReLU with W_h = 1 initially: Le, Jaitly & Hinton,
 "A simple way to initialize recurrent networks of rectified linear units", 2015.
 """
 
@@ -61,7 +61,7 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights (the identity for ReLU), bias 0."""
+        """Initialise: Glorot input weights, orthogonal recurrent weights (the identity for ReLU), bias 0."""
         glorot_(self.weight_x, gates=1)
         if self.nonlinearity == "relu":
             nn.init.eye_(self.weight_h)
@@ -87,5 +87,5 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
         return affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)
 
     def extra_repr(self) -> str:
-        """Sizes and φ, for repr()."""
+        """Return the sizes and φ, for repr()."""
         return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"

@@ -1,4 +1,4 @@
-"""The GRU cell: no separate cell state, two gates; 1 − update does the other's work.
+"""The GRU cell: two gates and no separate cell state; 1 − update replaces the input gate.
 
     r_t = σ(W_xr x_t + b_r + W_hr h_{t−1})                     reset gate
     z_t = σ(W_xz x_t + b_z + W_hz h_{t−1})                     update gate
@@ -6,9 +6,9 @@
     h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
     y_t = h_t
 
-Packed order: r, z, n. State: (h). Its twins: csrc/kernels/gru.cc (scan/fused.py), torch.nn.GRU (scan/torch.py).
-Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014 (there the reset stands before the
-product; here after it, as torch and cuDNN compute it. Chung et al. 2014 let z and 1 − z change places).
+Packed order: r, z, n. State: (h). Twins: csrc/kernels/gru.cc (scan/fused.py), torch.nn.GRU (scan/torch.py).
+Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014 (there the reset is before the product;
+here it is after it, as in torch and cuDNN. Chung et al. 2014 exchange z and 1 − z).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class GRUCell(Cell[GRUState, GRUGates]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, biases 0."""
+        """Initialise: Glorot input weights, orthogonal recurrent weights, biases 0."""
         glorot_(self.weight_x, gates=3)
         orthogonal_(self.weight_h, gates=3)
         nn.init.zeros_(self.bias)
@@ -97,11 +97,11 @@ class GRUCell(Cell[GRUState, GRUGates]):
         return GRUGates((x_r + h_r).sigmoid(), (x_z + h_z).sigmoid(), x_n, h_n + self.bias_n)
 
     def advance(self, gates: GRUGates, state: GRUState) -> tuple[Tensor, GRUState]:
-        """Return the step from the old h towards the candidate, by 1 − z."""
+        """Interpolate between the candidate and the old h -> h as output and as state."""
         h = (1 - gates.z) * gates.n + gates.z * state.h
         return h, GRUState(h)
 
     def terms(self, x: Tensor, state: GRUState) -> Mapping[str, Tensor]:
         """Return W_x x, W_h h, b and bias_n; see `Cell.terms`."""
-        found = affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)
-        return found | {"bias_n": self.bias_n.unsqueeze(0)}
+        terms = affine_terms(x, state.h, self.weight_x, self.weight_h, self.bias)
+        return terms | {"bias_n": self.bias_n.unsqueeze(0)}

@@ -8,7 +8,7 @@
 
     LN(a; γ) = γ ⊙ (a − mean(a)) / √(var(a) + ε)
 
-State: (h). Packed order of the weights: r, z, n. No fast twin: the reference backend runs it.
+State: (h). Packed order of the weights: r, z, n. No fast twin: it runs on the reference backend.
 Ba, Kiros & Hinton, "Layer normalization", 2016, supplementary material (their z is 1 − z here); the GRU: see
 cells/gru.py.
 """
@@ -53,7 +53,7 @@ class LayerNormGRUCell(Cell[GRUState, GRUGates]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, gains 1, biases 0."""
+        """Initialise: Glorot input weights, orthogonal recurrent weights, gains 1, biases 0."""
         glorot_(self.weight_x, gates=3)
         orthogonal_(self.weight_h, gates=3)
         nn.init.ones_(self.gain_x)
@@ -72,7 +72,7 @@ class LayerNormGRUCell(Cell[GRUState, GRUGates]):
         return GRUGates((x_r + h_r).sigmoid(), (x_z + h_z).sigmoid(), x_n, h_n + self.bias_n)
 
     def advance(self, gates: GRUGates, state: GRUState) -> tuple[Tensor, GRUState]:
-        """Return the step from the old h towards the candidate, by 1 − z."""
+        """Interpolate between the candidate and the old h -> h as output and as state."""
         h = (1 - gates.z) * gates.n + gates.z * state.h
         return h, GRUState(h)
 
@@ -83,11 +83,11 @@ class LayerNormGRUCell(Cell[GRUState, GRUGates]):
             "from_h": self._normalised(F.linear(state.h, self.weight_h), self.gain_h),
             "bias": self.bias.unsqueeze(0),
         }
-        found = {name: value.view(*value.shape[:-1], 3, self.hidden_size) for name, value in terms.items()}
-        return found | {"bias_n": self.bias_n.unsqueeze(0)}
+        by_gate = {name: value.view(*value.shape[:-1], 3, self.hidden_size) for name, value in terms.items()}
+        return by_gate | {"bias_n": self.bias_n.unsqueeze(0)}
 
     def _normalised(self, sums: Tensor, gain: Tensor) -> Tensor:
-        """Normalise (…, 3H): the 2H numbers of both gates together, the H of the candidate by themselves."""
+        """Normalise (…, 3H): the 2H numbers of both gates together, the H of the candidate separately."""
         H = self.hidden_size
         gates = F.layer_norm(sums[..., : 2 * H], (2 * H,), gain[: 2 * H])
         return torch.cat([gates, F.layer_norm(sums[..., 2 * H :], (H,), gain[2 * H :])], dim=-1)

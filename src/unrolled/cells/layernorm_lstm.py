@@ -8,8 +8,9 @@
 
     LN(a; γ, β) = γ ⊙ (a − mean(a)) / √(var(a) + ε) + β                 over all 4H numbers of a; over the H of c
 
-State: (h, c). β_x and β_h would add to b and are left out. No fast twin: the reference backend runs it.
-Ba, Kiros & Hinton, "Layer normalization", 2016, supplementary material, equations 20 to 22; the LSTM: see cells/lstm.py.
+State: (h, c). β_x and β_h are omitted, since they would only add to b. No fast twin: it runs on the reference backend.
+Ba, Kiros & Hinton, "Layer normalization", 2016, supplementary material, equations 20 to 22; the LSTM: see
+cells/lstm.py.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled.cells.cell import Cell, glorot_, orthogonal_
-from unrolled.cells.lstm import MEANINGS, LSTMGates, LSTMState
+from unrolled.cells.lstm import MEANINGS, STATE_MEANINGS, LSTMGates, LSTMState
 
 __all__ = ["LayerNormLSTMCell"]
 
@@ -31,7 +32,7 @@ class LayerNormLSTMCell(Cell[LSTMState, LSTMGates]):
 
     Args:
         input_size: D. hidden_size: H.
-        forget_bias: initial value of b_f; with 1 the cell keeps its state before it has learnt to.
+        forget_bias: initial value of b_f; with 1 a new cell keeps its state.
 
     Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), gain_x and gain_h (4H,), packed i, f, g, o; gain_c and
     bias_c (H,).
@@ -41,7 +42,7 @@ class LayerNormLSTMCell(Cell[LSTMState, LSTMGates]):
     name = "layernorm_lstm"
     options = frozenset({"forget_bias"})
     gate_meanings = MEANINGS
-    state_meanings = {"h": "hidden state", "c": "cell state"}
+    state_meanings = STATE_MEANINGS
     packed = "i, f, g, o"
     keeps = "f"
 
@@ -58,7 +59,7 @@ class LayerNormLSTMCell(Cell[LSTMState, LSTMGates]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, gains 1, biases 0 but for the forget gate's."""
+        """Initialise: Glorot input weights, orthogonal recurrent weights, gains 1, biases 0 except that of f."""
         glorot_(self.weight_x, gates=4)
         orthogonal_(self.weight_h, gates=4)
         for gain in (self.gain_x, self.gain_h, self.gain_c):

@@ -1,4 +1,4 @@
-"""The LSTM cell: a cell state that gates write, keep and read.
+"""The LSTM cell: a cell state with gates that write, keep and read it.
 
     i_t = σ(W_xi x_t + b_i + W_hi h_{t−1})        input gate
     f_t = σ(W_xf x_t + b_f + W_hf h_{t−1})        forget gate
@@ -8,7 +8,7 @@
     h_t = o_t ⊙ tanh(c_t)
     y_t = h_t
 
-Packed order: i, f, g, o. State: (h, c). Its twins: csrc/kernels/lstm.cc (scan/fused.py), torch.nn.LSTM (scan/torch.py).
+Packed order: i, f, g, o. State: (h, c). Twins: csrc/kernels/lstm.cc (scan/fused.py), torch.nn.LSTM (scan/torch.py).
 Hochreiter & Schmidhuber, "Long short-term memory", Neural Computation 9, 1997; the forget gate: Gers, Schmidhuber &
 Cummins, "Learning to forget", Neural Computation 12, 2000; its bias of 1: Jozefowicz, Zaremba & Sutskever 2015.
 """
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from unrolled.cells.cell import OPEN, Cell, affine_terms, glorot_, orthogonal_
 
-__all__ = ["MEANINGS", "LSTMCell", "LSTMGates", "LSTMState"]
+__all__ = ["MEANINGS", "STATE_MEANINGS", "LSTMCell", "LSTMGates", "LSTMState"]
 
 
 class LSTMState(NamedTuple):
@@ -50,6 +50,8 @@ MEANINGS = {
     "o": f"output gate, {OPEN}",
 }
 """The gates of an LSTM, for the names of a trace."""
+STATE_MEANINGS = {"h": "hidden state", "c": "cell state"}
+"""The leaves of the state of an LSTM, for the names of a trace."""
 
 
 class LSTMCell(Cell[LSTMState, LSTMGates]):
@@ -57,7 +59,7 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
 
     Args:
         input_size: D. hidden_size: H.
-        forget_bias: initial value of b_f; with 1 the cell keeps its state before it has learnt to.
+        forget_bias: initial value of b_f; with 1 a new cell keeps its state.
 
     Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), packed i, f, g, o.
     """
@@ -66,7 +68,7 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
     name = "lstm"
     options = frozenset({"forget_bias"})
     gate_meanings = MEANINGS
-    state_meanings = {"h": "hidden state", "c": "cell state"}
+    state_meanings = STATE_MEANINGS
     packed = "i, f, g, o"
     keeps = "f"
 
@@ -79,7 +81,7 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot input weights, orthogonal recurrent weights, bias 0 but for the forget gate's."""
+        """Initialise: Glorot input weights, orthogonal recurrent weights, bias 0 except the forget gate's."""
         glorot_(self.weight_x, gates=4)
         orthogonal_(self.weight_h, gates=4)
         nn.init.zeros_(self.bias)

@@ -1,12 +1,11 @@
-"""The one table of a trace's tensors: what each is called, its axes, its unit, its meaning, which rows have it.
+"""The table of the tensors of a trace: name, axes, unit, meaning, and the models that have it.
 
-Letters of the axes: T steps (of an encoder's tensors those of the source), S steps of the source, P steps that
-attention may look at, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E
-sizes between two layers, k the largest logits.
+Letters of the axes: T steps (in tensors of an encoder those of the source), S steps of the source, P steps that can be
+attended to, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E sizes between
+two layers, k the number of the largest logits.
 
-What is computed while a source is read has the prefix `encoder.`, what is computed while its target is written
-`decoder.`; a row without a source has no prefix. `{i}` is the layer, from 0 at the bottom; `.reverse` is a layer that
-reads from the end.
+Tensors of the encoder have the prefix `encoder.`, those of the decoder `decoder.`; those of a model without a source
+have no prefix. `{i}` is the index of the layer, from 0 at the bottom; `.reverse` is a layer that reads from the end.
 """
 
 from __future__ import annotations
@@ -60,79 +59,79 @@ _ATTENTION = "model attention"
 _BLOCKS = "models transformer and gpt"
 
 NAMES: tuple[Name, ...] = (
-    # --- what was read and what was answered
-    Name("tokens", "T", "id", "what each step reads", "models that read tokens"),
-    Name("spans", "T 2", "characters", "where each token stands in the text: [start, end)", "models that read tokens"),
-    Name("inputs", "T D", "", "what each step reads", "models that read images"),
-    Name("image", "H W C", "", "the pixels as they were read: height, width, channels", "models that read images"),
-    Name("source.tokens", "S", "id", "what each step of the source is", "models of task translate"),
-    Name("source.spans", "S 2", "characters", "where each token stands in the source", "models of task translate"),
-    Name("steps", "A", "step", "the step after which each answer is given"),
-    Name("answers", "A", "id", "what each answer is asked for: observed where that is known, else predicted"),
+    # --- inputs and answers
+    Name("tokens", "T", "id", "the input of each step", "models that read tokens"),
+    Name("spans", "T 2", "characters", "span of each token in the text: [start, end)", "models that read tokens"),
+    Name("inputs", "T D", "", "the input of each step", "models that read images"),
+    Name("image", "H W C", "", "the pixels of the image: height, width, channels", "models that read images"),
+    Name("source.tokens", "S", "id", "the input of each step of the source", "models of task translate"),
+    Name("source.spans", "S 2", "characters", "span of each token in the source", "models of task translate"),
+    Name("steps", "A", "step", "the last step that each answer reads"),
+    Name("answers", "A", "id", "explained output of each answer: the observed one if known, else predicted"),
     Name("logits", "A k", "nats", "the largest logits, before the softmax"),
-    Name("top", "A k", "id", "the outputs that have them, the most probable first"),
-    Name("top_log_prob", "A k", "nats", "ln p of these"),
-    Name("log_prob", "A", "nats", "ln p of what the answer is asked for"),
-    Name("entropy", "A", "nats", "of all that could be answered"),
-    Name("rank", "A", "", "how many outputs were more probable than what the answer is asked for"),
+    Name("top", "A k", "id", "the outputs of these logits, the most probable first"),
+    Name("top_log_prob", "A k", "nats", "ln p of these outputs"),
+    Name("log_prob", "A", "nats", "ln p of the output in `answers`"),
+    Name("entropy", "A", "nats", "entropy of the distribution over all outputs"),
+    Name("rank", "A", "", "number of outputs more probable than the one in `answers`"),
     Name("embedding", "T D", "", "the vector of each token", "models that read tokens"),
-    # --- what moved the answers, and over which distance
+    # --- attribution of the answers to the inputs
     *(
         Name(f"{side}{name}", f"A {steps}", unit, meaning, where)
         for side, steps, where in (("", "T", "all models"), ("source.", "S", "models of task translate"))
         for name, unit, meaning in (
-            ("gradient_norm", "nats", "‖∂ log_prob / ∂ vector of the token‖: how far an answer moves with what was read"),
+            ("gradient_norm", "nats", "‖∂ log_prob / ∂ vector of the token‖: sensitivity of an answer to the token"),
             ("input_x_gradient", "nats", "∂ log_prob / ∂ vector · vector"),
-            ("occlusion", "bits", "what replacing the token by the mean of all takes from the answer"),
-            ("path_length", "steps", "nonlinear steps on the shortest way to the answer; 0: there is none"),
+            ("occlusion", "bits", "loss of log_prob when the mean of all vectors replaces that of the token"),
+            ("path_length", "steps", "nonlinear steps on the shortest path to the answer; 0: there is no path"),
         )
     ),
-    Name("retention", "T P", "fraction", "what the direct path of the lowest layer keeps of each earlier step"),
+    Name("retention", "T P", "fraction", "fraction of each earlier step on the direct path of the lowest layer"),
     # --- recurrent layers
     *(name for cell in CELLS.values() for name in _of_cell(cell)),
     Name("summary", "L H", "", "the fixed vector: the encoder's final h of each layer, both directions side by side",
          "models encoder_decoder and attention"),
     # --- attention of a recurrent decoder
-    Name("attention.query", "T H", "", "what the decoder asks with", _ATTENTION),
-    Name("attention.asked", "T E", "", "what an additive score makes of the query, W_q query", _ATTENTION),
-    Name("attention.key", "S E", "", "what each output of the encoder is found by", _ATTENTION),
-    Name("attention.v", "E", "", "what an additive score weighs with, v", _ATTENTION),
-    Name("attention.outputs", "S D", "", "what the encoder left of the source", _ATTENTION),
-    Name("attention.score", "T S", "", "how well each output of the encoder fits the query", _ATTENTION),
-    Name("attention.weights", "T S", "fraction", "softmax of the scores: they sum to 1 over the source", _ATTENTION),
-    Name("attention.context", "T D", "", "the encoder's outputs, weighted", _ATTENTION),
+    Name("attention.query", "T H", "", "query of the decoder", _ATTENTION),
+    Name("attention.asked", "T E", "", "projected query of an additive score, W_q query", _ATTENTION),
+    Name("attention.key", "S E", "", "key of each output of the encoder", _ATTENTION),
+    Name("attention.v", "E", "", "output weights of an additive score, v", _ATTENTION),
+    Name("attention.outputs", "S D", "", "the outputs of the encoder", _ATTENTION),
+    Name("attention.score", "T S", "", "score of each output of the encoder for the query", _ATTENTION),
+    Name("attention.weights", "T S", "fraction", "softmax of the scores, sums to 1 over the source", _ATTENTION),
+    Name("attention.context", "T D", "", "weighted sum of the encoder's outputs", _ATTENTION),
     # --- blocks of a Transformer
-    Name("transformer.l{i}.query", "N T K", "", "what each step asks with", _BLOCKS),
-    Name("transformer.l{i}.key", "N P K", "", "what each step is found by", _BLOCKS),
-    Name("transformer.l{i}.value", "N P K", "", "what each step has to say", _BLOCKS),
-    Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step may not look", _BLOCKS),
-    Name("transformer.l{i}.weights", "N T P", "fraction", "softmax of the scores, over the steps looked at", _BLOCKS),
-    Name("transformer.l{i}.context", "N T K", "", "the values, weighted", _BLOCKS),
+    Name("transformer.l{i}.query", "N T K", "", "query of each step", _BLOCKS),
+    Name("transformer.l{i}.key", "N P K", "", "key of each step", _BLOCKS),
+    Name("transformer.l{i}.value", "N P K", "", "value of each step", _BLOCKS),
+    Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step does not attend", _BLOCKS),
+    Name("transformer.l{i}.weights", "N T P", "fraction", "softmax of the scores, over the attended steps", _BLOCKS),
+    Name("transformer.l{i}.context", "N T K", "", "weighted sum of the values", _BLOCKS),
     Name("transformer.l{i}.gradient", "A T", "nats", "‖∂ log_prob / ∂ y_s‖", _BLOCKS),
-    Name("transformer.l{i}.retention", "T P", "fraction", "the weights, mean of all heads", _BLOCKS),
+    Name("transformer.l{i}.retention", "T P", "fraction", "the weights, mean over heads", _BLOCKS),
     Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _BLOCKS),
-    Name("transformer.l{i}.y", "T D", "", "what the block puts out", _BLOCKS),
+    Name("transformer.l{i}.y", "T D", "", "output of the block", _BLOCKS),
     *(
-        Name(f"transformer.l{{i}}.cross.{name}", axes, unit, f"of the attention to the source: {meaning}",
+        Name(f"transformer.l{{i}}.cross.{name}", axes, unit, f"attention to the source: {meaning}",
              "model transformer of task translate")
         for name, axes, unit, meaning in (
-            ("query", "N T K", "", "what each step asks with"),
-            ("key", "N S K", "", "what each output of the encoder is found by"),
-            ("value", "N S K", "", "what each output of the encoder has to say"),
+            ("query", "N T K", "", "query of each step"),
+            ("key", "N S K", "", "key of each output of the encoder"),
+            ("value", "N S K", "", "value of each output of the encoder"),
             ("score", "N T S", "", "query · key / √K"),
             ("weights", "N T S", "fraction", "softmax of the scores"),
-            ("context", "N T K", "", "the values, weighted"),
+            ("context", "N T K", "", "weighted sum of the values"),
         )
     ),
     # --- feedforward
-    Name("feedforward.x", "T D", "", "what enters: the bag, the window, or the image", "model feedforward"),
+    Name("feedforward.x", "T D", "", "input of the network: the bag, the window, or the image", "model feedforward"),
     Name("feedforward.l{i}.h", "T H", "", "activations of the layer; a bag is one step", "model feedforward"),
 )  # fmt: skip
 
 
 @cache
 def find(name: str) -> Name | None:
-    """Return what the table says of a tensor, or None."""
+    """Return the entry of the tensor called `name`, or None."""
     return next((known for known in NAMES if _regex(known.pattern).fullmatch(name)), None)
 
 

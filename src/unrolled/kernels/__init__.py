@@ -1,1 +1,1 @@
-"""The compiled kernels (csrc/) as Python calls them."""
+"""Python interface of the compiled kernels (csrc/)."""

@@ -72,8 +72,8 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
         assert kernels is not None
-        found = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
+        gradients = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
         kernels.attention_backward(
-            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *found
+            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *gradients
         )
-        return (*found, None)
+        return (*gradients, None)

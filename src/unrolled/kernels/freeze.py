@@ -1,12 +1,12 @@
-"""Weights that stay as they are for a while, packed once: for streams and decoding, step after step.
+"""Frozen weights, packed once for many calls: for streams and decoding, step by step.
 
-A scan or a linear layer packs its weights anew in every call, because they may have changed since the last one. Over a
+A scan or a linear layer packs its weights in every call, because they may have changed since the last one. Over a
 sequence that costs little; for a single step it is most of the time. Inside
 
     with frozen(model):
         y, state = layer(x, state)
 
-calls without gradients take weights that were packed at its beginning. The bits are the same.
+calls without gradients use weights that were packed at the start of the block. The bits of the results are the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear
 
 
 class Packable(NamedTuple):
-    """What a module lets be packed: by which name its calls ask for it, its weights, what they are made of."""
+    """Weights of a module that can be packed: the name by which calls find them, and the parameters they consist of."""
 
     name: str
     weights: CellWeights | LinearWeights
@@ -36,32 +36,32 @@ class Packable(NamedTuple):
 
 
 OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Packable]]] = {}
-"""The modules that can be frozen, each with the function that yields its parts."""
+"""The modules that can be frozen, each with a function that yields their packable weights."""
 
-_frozen: dict[tuple[int, str], tuple[_Frozen, ...]] = {}  # by a module that lives as long as the block; the last counts
-_turn = Lock()
+_frozen: dict[tuple[int, str], tuple[_Frozen, ...]] = {}  # by id of a module that outlives the block; the last is used
+_lock = Lock()
 
 
 class _Frozen:
-    """Weights as they were when they were packed."""
+    """Packed weights, with the versions of the parameters at the time of packing."""
 
     def __init__(self, parameters: tuple[Tensor, ...]) -> None:
-        # How often each has been written to; a tensor made under inference_mode does not count that.
+        # The number of writes to each; torch does not count those to a tensor made under inference_mode.
         self.parameters = [p for p in parameters if not p.is_inference()]
         self.versions = [p._version for p in self.parameters]
 
     def refuse_changed(self) -> None:
-        """Refuse a call once the weights have been written to.
+        """Refuse a call with weights that have changed since they were packed.
 
         Raises:
-            BackendError: they have.
+            BackendError: a parameter has been written to.
         """
         if [p._version for p in self.parameters] != self.versions:
             raise BackendError("the weights of a frozen module have changed: change them outside of `frozen`")
 
 
 class FrozenScan(_Frozen):
-    """One recurrence's weights, packed."""
+    """The packed weights of one recurrence."""
 
     def __init__(self, weights: CellWeights, parameters: tuple[Tensor, ...]) -> None:
         super().__init__(parameters)
@@ -73,7 +73,7 @@ class FrozenScan(_Frozen):
     def run(
         self, reverse: bool, x: Tensor, lengths: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """As kernels.scan.run.
+        """Run the recurrence; see `kernels.scan.run`.
 
         Raises:
             BackendError: the weights have changed since they were packed.
@@ -89,7 +89,7 @@ class FrozenScan(_Frozen):
 
 
 class FrozenLinear(_Frozen):
-    """A linear layer's weights, packed by the first call: not every layer of a network is called in decoding."""
+    """The packed weights of a linear layer, packed by the first call: decoding does not call every layer of a model."""
 
     def __init__(self, weights: LinearWeights, parameters: tuple[Tensor, ...]) -> None:
         super().__init__(parameters)
@@ -99,7 +99,7 @@ class FrozenLinear(_Frozen):
         self.packed = kernels.FrozenLinear(index(torch.float32), *detached)
 
     def run(self, x: Tensor) -> Tensor:
-        """As kernels.linear.linear.
+        """Return W x + b; see `kernels.linear.linear`.
 
         Raises:
             BackendError: the weights have changed since they were packed.
@@ -111,55 +111,55 @@ class FrozenLinear(_Frozen):
 
 
 def of(module: nn.Module, name: str = "weight_h") -> FrozenScan | None:
-    """Return what `frozen` has packed for this recurrence of the module, if this call may use it."""
-    found: FrozenScan | None = _found(module, name)
-    return found
+    """Return the packed weights of this recurrence of the module; None if there are none that this call may use."""
+    packed: FrozenScan | None = _packed_weights(module, name)
+    return packed
 
 
 def linear_of(module: nn.Module) -> FrozenLinear | None:
-    """Return what `frozen` has packed for this linear layer, if this call may use it."""
-    found: FrozenLinear | None = _found(module, "weight")
-    return found
+    """Return the packed weights of this linear layer; None if there are none that this call may use."""
+    packed: FrozenLinear | None = _packed_weights(module, "weight")
+    return packed
 
 
-def _found(module: nn.Module, name: str) -> Any:
-    found = _frozen.get((id(module), name))
-    if not found or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+def _packed_weights(module: nn.Module, name: str) -> Any:
+    packed = _frozen.get((id(module), name))
+    if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
-    return found[-1]
+    return packed[-1]
 
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Pack the weights of every recurrence and linear layer inside `module` once, for calls without gradients here.
+    """Pack the weights of every recurrence and linear layer inside `module` once, for calls without gradients.
 
-    What our kernels do not compute (other devices and dtypes, cells of your own) runs as ever. Of linear layers it is
-    those of `unrolled.layers`, whose product is ours.
+    Modules that our kernels do not compute (other devices and dtypes, custom cells) run as usual. Of linear layers,
+    those of `unrolled.layers` are packed, which use our product.
 
     Raises:
-        BackendError: in a call, when an optimiser or a load has changed the weights inside the block. (Writing through
-            `weight.data`, or putting another parameter in a weight's place, cannot be noticed.)
+        BackendError: in a call, if an optimiser or a load has changed the weights inside the block. (Writing through
+            `weight.data`, or replacing a parameter by another, cannot be detected.)
     """
-    made = {
-        (id(part), found.name): _packed(found)
-        for part in (module.modules() if kernels is not None else ())
-        if type(part) in OWNERS
-        for found in OWNERS[type(part)](part)
-        if found.parameters[0].is_cpu and found.parameters[0].dtype is torch.float32
+    all_packed = {
+        (id(owner), packable.name): _pack(packable)
+        for owner in (module.modules() if kernels is not None else ())
+        if type(owner) in OWNERS
+        for packable in OWNERS[type(owner)](owner)
+        if packable.parameters[0].is_cpu and packable.parameters[0].dtype is torch.float32
     }
-    with _turn:
-        for key, packed in made.items():
+    with _lock:
+        for key, packed in all_packed.items():
             _frozen[key] = (*_frozen.get(key, ()), packed)
     try:
         yield
-    finally:  # blocks of two streams may end in any order: each takes away its own
-        with _turn:
-            for key, packed in made.items():
+    finally:  # blocks of two streams may end in any order: each removes its own
+        with _lock:
+            for key, packed in all_packed.items():
                 if rest := tuple(other for other in _frozen.pop(key) if other is not packed):
                     _frozen[key] = rest
 
 
-def _packed(part: Packable) -> _Frozen:
-    if isinstance(part.weights, CellWeights):
-        return FrozenScan(part.weights, part.parameters)
-    return FrozenLinear(part.weights, part.parameters)
+def _pack(packable: Packable) -> _Frozen:
+    if isinstance(packable.weights, CellWeights):
+        return FrozenScan(packable.weights, packable.parameters)
+    return FrozenLinear(packable.weights, packable.parameters)

@@ -23,8 +23,8 @@ class LinearWeights(NamedTuple):
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return W x + b, x (…, D) -> (…, V), in one order of sums: an output has the same bits in any batch.
 
-    The kernels compute float32 on the CPU; all else is torch's product, and so is a call with gradients where no vector
-    instructions were compiled.
+    The kernels compute float32 on the CPU. Other calls use torch's product, as do calls with gradients if the kernels
+    have no vector instructions.
     """
     if (
         kernels is None

@@ -1,4 +1,4 @@
-"""The compiled kernels (csrc/): whether they are here, which instruction set they use, and how many threads."""
+"""The compiled kernels (csrc/): their availability, instruction set and number of threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ kernels: ModuleType | None = (
     importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
 )
 
-_forked, _said = False, False  # whether this is a forked child, and whether it has said that it works alone
+_forked, _warned = False, False  # whether this is a forked child, and whether it has warned about its one thread
 
 
 def compiled() -> bool:
@@ -29,16 +29,17 @@ def compiled() -> bool:
 
 
 def isas() -> dict[str, bool]:
-    """Return the compiled instruction sets, best first, each with whether this processor has it."""
-    return {} if kernels is None else {name: here for name, here, _ in kernels.isas()}
+    """Return the compiled instruction sets, best first, each with its availability on this processor."""
+    return {} if kernels is None else {name: available for name, available, _ in kernels.isas()}
 
 
 def _index_of(name: str) -> int:
     known = isas()
-    here = [isa for isa, is_here in known.items() if is_here]
+    available = [isa for isa, is_available in known.items() if is_available]
     if not known.get(name, False):
-        why = "this processor does not have it" if name in known else "there are no such kernels"
-        raise ConfigError(f'UNROLLED_ISA: "{name}" cannot be used, {why}; here are {", ".join(here) or "none"}')
+        reason = "this processor does not have it" if name in known else "there are no such kernels"
+        names = ", ".join(available) or "none"
+        raise ConfigError(f'UNROLLED_ISA: "{name}" cannot be used, {reason}; available: {names}')
     return list(known).index(name)
 
 
@@ -54,7 +55,7 @@ _PORTABLE = list(isas()).index("portable") if compiled() else -1
 
 
 def index(dtype: torch.dtype) -> int:
-    """Return which of `isas()` computes numbers of this type: float64 the portable one, which is there for checks."""
+    """Return the index in `isas()` of the instruction set for this dtype; that of float64, for checks, is portable."""
     return _PORTABLE if dtype is torch.float64 else _isa
 
 
@@ -64,13 +65,13 @@ def multiplies_bfloat16() -> bool:
 
 
 def isa() -> str | None:
-    """Return the instruction set in use, None without kernels."""
+    """Return the name of the instruction set in use; None without kernels."""
     return list(isas())[_isa] if compiled() else None
 
 
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
-    """Use another instruction set for a while, in every thread: for tests and measurements.
+    """Use another instruction set inside the block, in every thread: for tests and measurements.
 
     Raises:
         ConfigError: the kernels or the processor do not have it.
@@ -84,12 +85,12 @@ def use_isa(name: str) -> Iterator[None]:
 
 
 def threads() -> int:
-    """As many as torch uses, for a call; one in a forked child, because OpenMP's threads do not survive a fork."""
-    global _said
+    """Return the number of threads of a call: that of torch; 1 in a forked child, where OpenMP does not work."""
+    global _warned
     if not _forked:
         return torch.get_num_threads()
-    if not _said:
-        _said = True
+    if not _warned:
+        _warned = True
         warnings.warn("unrolled: a forked process runs its scans on one thread; spawn it to use more", stacklevel=4)
     return 1
 
@@ -103,10 +104,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def dense(tensor: Tensor | None) -> Tensor | None:
-    """The tensor as the kernels take it, its numbers side by side in memory."""
+    """Return the tensor contiguous in memory, as the kernels require."""
     return tensor if tensor is None or tensor.is_contiguous() else tensor.contiguous()
 
 
 def rows(tensor: Tensor) -> Tensor:
-    """The tensor (B, T, n) as the kernels take it, its last axis side by side in memory."""
+    """Return the tensor (B, T, n) with a contiguous last axis, as the kernels require."""
     return tensor if tensor.is_contiguous() or tensor.stride(2) == 1 else tensor.contiguous()

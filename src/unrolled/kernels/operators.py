@@ -1,4 +1,4 @@
-"""The scan as torch.compile and torch.export see it: operators that call the same two functions.
+"""The scan for torch.compile and torch.export: operators that call the same two functions.
 
 An operator returns tensors only, so an empty tensor stands for None.
 """
@@ -26,12 +26,12 @@ torch.library.define(
 
 
 def _split(arguments: tuple[Any, ...]) -> tuple[Kernel, Inputs, tuple[Any, ...]]:
-    """The arguments of an operator: the kernel, the inputs, and what follows them."""
+    """Split the arguments of an operator into the kernel, the inputs and the rest."""
     return Kernel(*arguments[:4]), Inputs(*arguments[4:13]), arguments[13:]
 
 
-def _tensors(found: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tensor, ...]:
-    return tuple(like.new_empty(0) if out is None else out for out in found)
+def _tensors(results: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tensor, ...]:
+    return tuple(like.new_empty(0) if result is None else result for result in results)
 
 
 @torch.library.impl("unrolled::scan", "CPU")
@@ -43,7 +43,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
 @torch.library.impl("unrolled::scan_backward", "CPU")
 def _backward(*arguments: Any) -> tuple[Tensor, ...]:
     kernel, inputs, (y, saved, dy, dh, dc, need_x, need_weights) = _split(arguments)
-    found = backward(
+    gradients = backward(
         kernel,
         inputs,
         y,
@@ -54,7 +54,7 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
         need_x=need_x,
         need_weights=need_weights,
     )
-    return _tensors(found, y)
+    return _tensors(gradients, y)
 
 
 @torch.library.register_fake("unrolled::scan")  # type: ignore[untyped-decorator]
@@ -76,11 +76,11 @@ def _forward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
     _, inputs, (*_, need_x, need_weights) = _split(arguments)
     weights = inputs[2:6] if need_weights else (None,) * 4
-    wanted = (inputs.x if need_x else None, *weights, inputs.h0, inputs.c0)
-    return tuple(inputs.x.new_empty(0) if like is None else inputs.x.new_empty(like.shape) for like in wanted)
+    needed = (inputs.x if need_x else None, *weights, inputs.h0, inputs.c0)
+    return tuple(inputs.x.new_empty(0) if like is None else inputs.x.new_empty(like.shape) for like in needed)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.kernel = inputs[:4]
     ctx.save_for_backward(*inputs[4:], output[0], output[3])
 
@@ -88,9 +88,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     *inputs, y, saved = ctx.saved_tensors
     needed = ctx.needs_input_grad[4:]
-    found = torch.ops.unrolled.scan_backward(*ctx.kernel, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
-    return (None,) * 4 + by_input(found, needed)
+    gradients = torch.ops.unrolled.scan_backward(
+        *ctx.kernel, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6])
+    )
+    return (None,) * 4 + by_input(gradients, needed)
 
 
-torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_keep)
+torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_save)
 torch.library.register_autograd("unrolled::scan_backward", ScanBackward.backward)

@@ -1,9 +1,9 @@
 """The recurrences of the kernels (csrc/kernels/): forward, backward and the autograd node.
 
-A call goes straight to the compiled function, through autograd where a gradient is needed. Under torch.compile and
+A call runs the compiled function directly, or through autograd if a gradient is needed. Under torch.compile and
 torch.export it is an operator that they can trace (`torch.ops.unrolled.scan`, see operators.py).
 
-float64 is computed by the portable kernels and serves to check gradients. bfloat16 weights and inputs are for calls
+float64 is computed by the portable kernels, to check gradients. bfloat16 weights and inputs are for calls
 without gradients: sums, gates and states stay in float32, and so does the returned state.
 """
 
@@ -36,8 +36,11 @@ class CellWeights(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """The compiled function of one call: the recurrence, the instruction set (see `native.index`), the threads, and
-    whether it runs from the last real step to the first."""
+    """The compiled function of one call.
+
+    recurrence: see `CellWeights`. isa: the instruction set, see `native.index`. threads: their number. reverse: run
+    from the last real step to the first.
+    """
 
     recurrence: int
     isa: int
@@ -63,7 +66,7 @@ class Inputs(NamedTuple):
     c0: Tensor | None
 
     def dense(self) -> Inputs:
-        """Return the tensors in the memory layout that the kernels take."""
+        """Return the tensors in the memory layout that the kernels require."""
         return Inputs(rows(self.x), *map(dense, self[1:]))  # type: ignore[arg-type]
 
 
@@ -176,9 +179,10 @@ def backward(
     dx = x.new_empty(x.shape) if need_x else None
     dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
     dstates = [None if state is None else x.new_empty(state.shape) for state in states]
-    found = Gradients(dx, *dweights, *dstates)
-    kernels.backward(*kernel, *inputs.dense(), y, saved, None if dy is None else rows(dy), dense(dh), dense(dc), *found)
-    return found
+    gradients = Gradients(dx, *dweights, *dstates)
+    dy = None if dy is None else rows(dy)
+    kernels.backward(*kernel, *inputs.dense(), y, saved, dy, dense(dh), dense(dc), *gradients)
+    return gradients
 
 
 class _Scan(torch.autograd.Function):
@@ -199,8 +203,8 @@ class _Scan(torch.autograd.Function):
         needed = ctx.needs_input_grad[4:]
         # With create_graph these gradients may be differentiated, which must raise and not be silently wrong.
         node = ScanBackward.apply if torch.is_grad_enabled() else ScanBackward.compute
-        found = node(*inputs, ctx.kernel, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
-        return (None,) * 4 + by_input(found, needed)
+        gradients = node(*inputs, ctx.kernel, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+        return (None,) * 4 + by_input(gradients, needed)
 
 
 class ScanBackward(torch.autograd.Function):
@@ -223,14 +227,14 @@ class ScanBackward(torch.autograd.Function):
         raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
 
 
-def by_input(found: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
+def by_input(gradients: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
     """Return gradients in the order of `Inputs`, None where they are not needed.
 
     Raises:
         BackendError: the gradient of the mask is needed, which the kernels do not compute.
     """
-    gradients = Gradients(*found)
-    every = Inputs(gradients.x, None, *gradients[1:5], None, *gradients[5:])  # type: ignore[arg-type]
+    found = Gradients(*gradients)
+    every = Inputs(found.x, None, *found[1:5], None, *found[5:])  # type: ignore[arg-type]
     if Inputs(*needed).mask:  # type: ignore[arg-type]
         raise BackendError('the fused scan has no gradient of the recurrent mask; use backend "reference" for it')
     return tuple(d if need else None for d, need in zip(every, needed, strict=True))

@@ -1,14 +1,15 @@
-"""Attention: a step looks at a weighted sum of values, each weighted by how well its key fits the step's query.
+"""Attention: at each step a weighted sum of values, weighted by the fit of their keys to the step's query.
 
-    q_t = W_q x_t + b_q;  k_s = W_k m_s + b_k;  v_s = W_v m_s + b_v      cut into N heads of K = D / N numbers each
-    weights_ts = softmax_s(q_t · k_s / √K)                               in each head, over the s that t may see
+    q_t = W_q x_t + b_q;  k_s = W_k m_s + b_k;  v_s = W_v m_s + b_v      split into N heads of size K = D / N
+    weights_ts = softmax_s(q_t · k_s / √K)                               in each head, over attended steps s
     context_t = Σ_s weights_ts v_s
     y_t = W_y [context_t of every head] + b_y
 
-Self-attention looks at its own input, m = x: at all of it, or, where it is causal, at steps s ≤ t. Then its state holds
-the keys and values of all steps so far (the key-value cache). Cross-attention looks at what an encoder left.
+Self-attention attends to its own input, m = x: to all steps or, if causal, to steps s ≤ t. The state of causal
+self-attention holds the keys and values of all steps so far (the key-value cache). Cross-attention attends to the
+outputs of an encoder.
 
-Vaswani et al., "Attention is all you need", 2017, equation 1 and section 3.2. No weight is dropped out.
+Vaswani et al., "Attention is all you need", 2017, equation 1 and section 3.2. There is no dropout of the weights.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ from unrolled.state import State
 __all__ = ["AttentionState", "CrossAttention", "SelfAttention", "attend", "weights"]
 
 
-SHORT = 64  # keys: up to here the definition is faster on a CPU than torch's blocks, forward and backward
+SHORT = 64  # number of keys up to which the definition is faster on a CPU than torch's blocks, forward and backward
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Return the context of every query, (B, N, T, K): by torch's fused attention, of short sequences on a CPU by the
-    definition.
+    """Return the context of every query, (B, N, T, K).
+
+    It is computed by torch's fused attention; for short sequences on a CPU by the definition.
 
     Args:
         query: (B, N, T, K). key, value: (B, N, S, K).
-        mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query may look; each may look somewhere. None: everywhere.
-        causal: instead of a mask, each of T = S queries looks at its own step and those before it.
+        mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query attends to a key, at least once for each query.
+            None: every query attends to every key.
+        causal: instead of a mask, each of T = S queries attends to its own step and those before it.
     """
     if query.is_cpu and key.shape[2] <= SHORT:
         return weights(query, key, mask, causal=causal) @ value
@@ -46,7 +49,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 
 
 def weights(query: Tensor, key: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """Return what `attend` weighs the values with, (B, N, T, S), by the definition."""
+    """Return the weights of the values in `attend`, (B, N, T, S), computed by the definition."""
     scores: Tensor = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
     if causal:
         mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril()
@@ -60,45 +63,44 @@ class _Cache(NamedTuple):
 
 
 class AttentionState(_Cache):
-    """What causal self-attention carries: keys and values of all steps so far.
+    """The state of causal self-attention: keys and values of all steps so far.
 
-    key, value: (B, N, P, K); the first `length` (B,) steps of a row are its own, what comes after them in a longer
-    row's time is 0.
+    key, value: (B, N, P, K), 0 after the `length` (B,) steps of a sequence.
     """
 
     buffer: _Buffer | None = None
-    """Where the tensors stand, with buffer for steps to come; None: in a place of their own."""
+    """The buffer that the tensors are views of, with capacity for further steps; None: they have their own memory."""
 
 
 class _Buffer:
-    """Buffers (B, N, C, K) that grow by doubling. Whoever holds the newest state of them may write behind it."""
+    """Buffers (B, N, C, K) that grow by doubling. Only the newest of their states may be extended in place."""
 
     def __init__(self, state: AttentionState, capacity: int) -> None:
         B, N, P, K = state.key.shape
-        own = shapes.real(state.length, P)[:, None, :, None]  # what another continuation wrote is none of ours
+        own = shapes.real(state.length, P)[:, None, :, None]  # excludes steps that another continuation wrote
         self.key, self.value = (leaf.new_zeros(B, N, capacity, K) for leaf in (state.key, state.value))
         self.key[:, :, :P], self.value[:, :, :P] = state.key * own, state.value * own
         self.newest = state.length
 
     @staticmethod
     def of(state: AttentionState, needed: int) -> _Buffer:
-        """The state's own buffer, if it may write there and `needed` steps fit; else a new one, with a copy."""
+        """Return the state's buffer if it may be extended in place to `needed` steps, else a new one with a copy."""
         buffer = state.buffer
         if buffer is None or buffer.newest is not state.length or buffer.key.shape[2] < needed:
             return _Buffer(state, max(needed, 2 * state.key.shape[2]))
-        if buffer.key.is_inference() and not torch.is_inference_mode_enabled():  # which must not be written now
+        if buffer.key.is_inference() and not torch.is_inference_mode_enabled():  # torch forbids writing to it
             return _Buffer(state, buffer.key.shape[2])
         return buffer
 
 
 class SelfAttention(Layer):
-    """Every step looks at every step, or at those up to itself.
+    """Self-attention: every step attends to all steps or, if causal, to itself and the steps before it.
 
     Args:
         size: D of x and y. num_heads: N.
-        causal: whether a step sees only itself and those before it.
+        causal: whether a step attends only to itself and the steps before it.
 
-    State: AttentionState; () where it is not causal, because then a call is a whole sequence.
+    State: AttentionState; () if not causal, because then a call is a whole sequence.
     """
 
     def __init__(self, size: int, num_heads: int, *, causal: bool) -> None:
@@ -109,7 +111,7 @@ class SelfAttention(Layer):
         self.output = Linear(size, size)
 
     def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, T, D) -> queries, keys and values, (B, N, T, K) each."""
+        """Return queries, keys and values of x (B, T, D), (B, N, T, K) each."""
         query, key, value = split(self.project(x), 3 * self.num_heads).chunk(3, dim=1)
         return query, key, value
 
@@ -119,30 +121,30 @@ class SelfAttention(Layer):
         B, T, _ = x.shape
         shapes.check_lengths(lengths, B, T)
         query, key, value = self.heads(x)
-        after, key, value, mask, causal = self._looks(key, value, state, lengths)
+        after, key, value, mask, causal = self._attended(key, value, state, lengths)
         context = attend(query, key, value, mask, causal=causal) if key.shape[2] else torch.zeros_like(query)
         y: Tensor = self.output(joined(context))
         return y if lengths is None else y.masked_fill(~shapes.real(lengths, T).unsqueeze(2), 0), after
 
     def weights(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> Tensor:
-        """Return the weights that `forward` uses, (B, N, T, P), over P steps in all; at padded ones, anything."""
+        """Return the weights of `forward`, (B, N, T, P), over all P steps; those of padded steps are undefined."""
         query, key, value = self.heads(x)
-        _, key, _, mask, causal = self._looks(key, value, state, lengths)
+        _, key, _, mask, causal = self._attended(key, value, state, lengths)
         return weights(query, key, mask, causal=causal)
 
-    def _looks(
+    def _attended(
         self, key: Tensor, value: Tensor, state: State, lengths: Tensor | None
     ) -> tuple[State, Tensor, Tensor, Tensor | None, bool]:
-        """The state after new keys and values (B, N, T, K); all keys and values to look at, and what may be seen."""
+        """Return the state after new keys and values (B, N, T, K), all keys and values, `mask` and `causal`."""
         T = key.shape[2]
         if not self.causal:
-            return (), key, value, None if lengths is None else seen(lengths, T), False
-        if state is None:  # padding stands right, where no real step looks
-            return _begun(key, value, lengths), key, value, None, True
-        after, even = _continued(state, key, value, lengths)
-        if T == 1 and even:
+            return (), key, value, None if lengths is None else length_mask(lengths, T), False
+        if state is None:  # padding is on the right, where no real step attends to it
+            return _initial_state(key, value, lengths), key, value, None, True
+        after, same_length = _extended_state(state, key, value, lengths)
+        if T == 1 and same_length:
             return after, after.key, after.value, None, False
-        last = state.length[:, None] + torch.arange(T, device=key.device)  # (B, T): the last step each may see
+        last = state.length[:, None] + torch.arange(T, device=key.device)  # (B, T): the last step that each attends to
         steps = torch.arange(after.key.shape[2], device=key.device)
         return after, after.key, after.value, (steps <= last[:, :, None]).unsqueeze(1), False
 
@@ -152,7 +154,7 @@ class SelfAttention(Layer):
 
 
 class CrossAttention(nn.Module):
-    """Every step looks at what an encoder left.
+    """Cross-attention: every step attends to the outputs of an encoder.
 
     Args:
         size: D of x and y. source_size: D of the encoder's outputs. num_heads: N.
@@ -167,52 +169,54 @@ class CrossAttention(nn.Module):
         self.output = Linear(size, size)
 
     def keys(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """An encoder's outputs (B, S, D) -> keys and values, (B, N, S, K) each: once for a source."""
+        """Return keys and values of an encoder's outputs (B, S, D), (B, N, S, K) each; needed once for a source."""
         key, value = split(self.project(outputs), 2 * self.num_heads).chunk(2, dim=1)
         return key, value
 
     def forward(self, x: Tensor, key: Tensor, value: Tensor, lengths: Tensor) -> Tensor:
         """x (B, T, D), keys and values (B, N, S, K) of sources of lengths (B,) -> (B, T, D)."""
         query = split(self.query(x), self.num_heads)
-        y: Tensor = self.output(joined(attend(query, key, value, seen(lengths, key.shape[2]))))
+        y: Tensor = self.output(joined(attend(query, key, value, length_mask(lengths, key.shape[2]))))
         return y
 
     def weights(self, x: Tensor, key: Tensor, lengths: Tensor) -> Tensor:
-        """Return the weights that `forward` uses, (B, N, T, S)."""
-        return weights(split(self.query(x), self.num_heads), key, seen(lengths, key.shape[2]))
+        """Return the weights of `forward`, (B, N, T, S)."""
+        return weights(split(self.query(x), self.num_heads), key, length_mask(lengths, key.shape[2]))
 
 
 def refuse_uneven(size: int, num_heads: int) -> None:
     """Refuse heads of different sizes.
 
     Raises:
-        ConfigError: names the nearest sizes that are even.
+        ConfigError: `size` is not divisible by `num_heads`; the message names the nearest sizes that are.
     """
     if size % num_heads:
-        less = size // num_heads * num_heads
-        near = " or ".join(str(even) for even in (less, less + num_heads) if even)
-        raise ConfigError(f"hidden_size must be divisible by num_heads: got {size} and {num_heads}; try {near}")
+        below = size // num_heads * num_heads
+        nearest = " or ".join(str(divisible) for divisible in (below, below + num_heads) if divisible)
+        raise ConfigError(f"hidden_size must be divisible by num_heads: got {size} and {num_heads}; try {nearest}")
 
 
 def split(x: Tensor, heads: int) -> Tensor:
-    """(B, T, heads · K) -> (B, heads, T, K)."""
+    """Split the last axis into heads: (B, T, heads · K) -> (B, heads, T, K)."""
     B, T, size = x.shape
     return x.view(B, T, heads, size // heads).transpose(1, 2)
 
 
 def joined(context: Tensor) -> Tensor:
-    """(B, N, T, K) -> (B, T, N · K)."""
+    """Concatenate the heads: (B, N, T, K) -> (B, T, N · K)."""
     return context.transpose(1, 2).flatten(2)
 
 
-def seen(lengths: Tensor, S: int) -> Tensor:
-    """Lengths (B,) -> the mask of what may be looked at, (B, 1, 1, S). Of nothing, the first step, as it is: no answer
-    depends on it, and there is a softmax of something."""
+def length_mask(lengths: Tensor, S: int) -> Tensor:
+    """Return the mask of steps that may be attended to, (B, 1, 1, S), from lengths (B,).
+
+    A sequence of length 0 is masked as if its length were 1, so that the softmax is defined; its output is never used.
+    """
     return shapes.real(lengths.clamp(min=1), S)[:, None, None]
 
 
-def _begun(key: Tensor, value: Tensor, lengths: Tensor | None) -> AttentionState:
-    """The state after a first call."""
+def _initial_state(key: Tensor, value: Tensor, lengths: Tensor | None) -> AttentionState:
+    """Return the state after a first call."""
     B, _, T, _ = key.shape
     if lengths is None:
         return AttentionState(key, value, torch.full((B,), T, device=key.device))
@@ -223,10 +227,14 @@ def _begun(key: Tensor, value: Tensor, lengths: Tensor | None) -> AttentionState
     )
 
 
-def _continued(
+def _extended_state(
     state: AttentionState, key: Tensor, value: Tensor, lengths: Tensor | None
 ) -> tuple[AttentionState, bool]:
-    """The state with new keys and values (B, N, T, K) behind each row's own, and whether all rows are equally long."""
+    """Append new keys and values (B, N, T, K) to those of each sequence.
+
+    Returns:
+        The new state, and whether all sequences have the same length.
+    """
     B, _, T, _ = key.shape
     P = state.key.shape[2]
     if lengths is None and bool((state.length == P).all()):
@@ -242,9 +250,10 @@ def _continued(
         P = int(length.max()) if B else 0
         buffer = _Buffer(state, P) if torch.is_grad_enabled() else _Buffer.of(state, P)
         real = torch.ones(B, T, dtype=torch.bool) if lengths is None else shapes.real(lengths, T)
-        row, step = real.to(key.device).nonzero(as_tuple=True)
-        place = state.length[row] + step
-        buffer.key[row, :, place], buffer.value[row, :, place] = key[row, :, step], value[row, :, step]
+        sequence, step = real.to(key.device).nonzero(as_tuple=True)
+        position = state.length[sequence] + step
+        buffer.key[sequence, :, position] = key[sequence, :, step]
+        buffer.value[sequence, :, position] = value[sequence, :, step]
     buffer.newest = length
     after = AttentionState(buffer.key[:, :, :P], buffer.value[:, :, :P], length)
     after.buffer = buffer

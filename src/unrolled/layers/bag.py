@@ -1,9 +1,9 @@
-"""The bag: everything read so far, pooled, without order.
+"""The bag: all inputs so far, pooled without regard to their order.
 
     mean:  y_t = (x_1 + … + x_t) / t           state (sum, steps)
-    max:   y_t = max(x_1, …, x_t)              state (most, steps)
+    max:   y_t = max(x_1, …, x_t)              state (maximum, steps)
 
-The state is all that the answer needs, so a bag can be continued like a recurrence; before its first step it is 0.
+The state determines the pool, so a bag can be continued like a recurrence; before the first step it is 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Bag", "BagState"]
 
 
 class BagState(NamedTuple):
-    """What a bag carries: pooled (B, D), the sum (mean) or the largest (max) so far, and steps (B,), how many."""
+    """The state of a bag: pooled (B, D), the sum (mean) or maximum (max) so far, and steps (B,), their number."""
 
     pooled: Tensor
     steps: Tensor
@@ -43,14 +43,14 @@ class Bag(Layer):
         self.pool = pool
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, D) -> the pool after each step, (B, T, D)."""
+        """Return the pool after each step: (B, T, D) -> (B, T, D)."""
         x, state, is_real = self._prepare(x, state, lengths)
         T = x.shape[1]
         steps = state.steps.unsqueeze(1) + torch.arange(1, T + 1, dtype=x.dtype, device=x.device)  # (B, T)
         if self.pool == "mean":
             y = (state.pooled.unsqueeze(1) + x.cumsum(1)) / steps.unsqueeze(2)
         else:
-            y = torch.maximum(x.cummax(1).values, self._most(state).unsqueeze(1)) if T else x
+            y = torch.maximum(x.cummax(1).values, self._maximum(state).unsqueeze(1)) if T else x
         y = y if is_real is None else y.masked_fill(~is_real, 0)
         return y, self._after(x, state, lengths)
 
@@ -60,7 +60,7 @@ class Bag(Layer):
         return self._after(x, state, lengths)
 
     def summary(self, state: State) -> Tensor:
-        """The pool of everything so far, (B, D); 0 where nothing was read."""
+        """Return the pool of all inputs so far, (B, D); 0 before the first."""
         pooled: Tensor = state.pooled
         return pooled / state.steps.clamp(min=1).unsqueeze(1) if self.pool == "mean" else pooled
 
@@ -69,27 +69,27 @@ class Bag(Layer):
         return f"{self.input_size}, pool={self.pool!r}"
 
     def _prepare(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, BagState, Tensor | None]:
-        """Check the arguments, make the state, and put what changes nothing (0 or −∞) where x is padding."""
+        """Check the arguments, create a missing state, and fill padding in x with the neutral element (0 or −∞)."""
         shapes.check("x", x, "BTD", D=self.input_size)
         B, T, D = x.shape
         shapes.check_lengths(lengths, B, T)
-        nothing = 0.0 if self.pool == "mean" else float("-inf")
+        neutral = 0.0 if self.pool == "mean" else float("-inf")
         if state is None:
             state = BagState(x.new_zeros(B, D), x.new_zeros(B))
         if lengths is None:
             return x, state, None
         is_real = shapes.real(lengths, T).unsqueeze(2)
-        return x.masked_fill(~is_real, nothing), state, is_real
+        return x.masked_fill(~is_real, neutral), state, is_real
 
     def _after(self, x: Tensor, state: BagState, lengths: Tensor | None) -> BagState:
         T = x.shape[1]
         steps = state.steps + (T if lengths is None else lengths.to(x.dtype))
         if self.pool == "mean":
             return BagState(state.pooled + x.sum(1), steps)
-        most = torch.maximum(self._most(state), x.amax(1)) if T else self._most(state)
-        return BagState(most.masked_fill(steps.unsqueeze(1) == 0, 0), steps)
+        maximum = torch.maximum(self._maximum(state), x.amax(1)) if T else self._maximum(state)
+        return BagState(maximum.masked_fill(steps.unsqueeze(1) == 0, 0), steps)
 
     @staticmethod
-    def _most(state: BagState) -> Tensor:
-        """The largest so far, (B, D), with −∞ where nothing was read."""
+    def _maximum(state: BagState) -> Tensor:
+        """Return the maximum so far, (B, D); −∞ before the first step."""
         return state.pooled.masked_fill(state.steps.unsqueeze(1) == 0, float("-inf"))

@@ -51,15 +51,15 @@ class Bahdanau(nn.Module):
         lowest = self.layers.layers[0]
         assert isinstance(lowest, Recurrent)
         mask = lowest.mask(x)
-        if mask is None and self._learns_at_once(x, memory, lowest):
+        if mask is None and self._is_one_node(x, memory, lowest):
             y, own = self._scan(x, memory, state._replace(layers=state.layers[0]), lengths, lowest)
             y, above = self.layers.above(y, state.layers[1:], lengths)
             return y, own._replace(layers=(own.layers, *above))
-        here = memory.real
+        real_outputs = memory.real
         is_real = None if lengths is None else real(lengths, T).unbind(1)
         own, ys = state._replace(layers=state.layers[0]), [x.new_empty(B, 0, lowest.output_size)]
         for t, x_t in enumerate(torch.split(x, 1, dim=1) if T else ()):
-            weights, context = self.score(lowest.summary(own.layers).unsqueeze(1), memory, here)
+            weights, context = self.score(lowest.summary(own.layers).unsqueeze(1), memory, real_outputs)
             y, cell_state = lowest.run(torch.cat([x_t, context], dim=2), own.layers, None, mask)
             after = AttentionDecoderState(cell_state, weights.squeeze(1), context.squeeze(1), ())
             if is_real is not None:
@@ -69,8 +69,8 @@ class Bahdanau(nn.Module):
         y, above = self.layers.above(torch.cat(ys, dim=1), state.layers[1:], lengths)
         return y, own._replace(layers=(own.layers, *above))
 
-    def _learns_at_once(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
-        """Whether all steps of the lowest layer are one node of autograd: with gradients, where our kernels can."""
+    def _is_one_node(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
+        """Whether all steps of the lowest layer run as one autograd node: with gradients, if our kernels support it."""
         return (
             x.shape[1] > 1
             and torch.is_grad_enabled()
@@ -78,7 +78,7 @@ class Bahdanau(nn.Module):
             and can_attend(x, memory.keys, memory.outputs)
             and lowest.backend in ("auto", "fused")
             and choose(lowest.backend, lowest.cell, zoned=bool(lowest.zoneout)) == "fused"
-            and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # bounded, as padded steps are computed, too
+            and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # bounded, since padded steps are computed too
         )
 
     def _scan(

@@ -71,7 +71,7 @@ class Block(Layer):
         size = mixer.input_size
         super().__init__(size, size, causal=mixer.causal)
         if mixer.output_size != size:
-            raise ConfigError(f"a block's mixer keeps the size of x: got {size} to {mixer.output_size}")
+            raise ConfigError(f"the mixer of a block must not change the size of x: got {size} to {mixer.output_size}")
         if norm not in ("pre", "post"):
             raise ConfigError(f'norm must be "pre" or "post": got {norm!r}')
         self.norm = norm
@@ -108,25 +108,25 @@ class Block(Layer):
 
     def summary(self, state: State) -> Tensor:
         """Refuse: the block adds to its mixer's output, which its state does not hold."""
-        raise NotImplementedError("a block keeps no summary: read the mean or the maximum of its outputs")
+        raise NotImplementedError("a block has no summary: use the mean or the maximum of its outputs")
 
 
 class BlocksState(NamedTuple):
-    """The state of a stack of blocks: steps (B,), how many each sequence has read, and the state of each block."""
+    """The state of a stack of blocks: steps (B,), the number read of each sequence, and the state of each block."""
 
     steps: Tensor
     blocks: tuple[Any, ...]
 
 
 class Blocks(Layer):
-    """A linear layer to size D, positions, a stack of blocks, and after pre-norm blocks a last norm.
+    """A linear layer to size D, positions, a stack of blocks and, after pre-norm blocks, a final norm.
 
     Args:
-        input_size: of x; where it is D there is no linear layer. size: D.
+        input_size: of x; if it is D there is no linear layer. size: D.
         blocks: from the lowest to the highest, all of size D; an iterator is read after the layers below are built.
         position, max_length: see Position; None: no positions, as mixers that know the order need none.
 
-    State: BlocksState; () where a block is not causal, because then a call is a whole sequence.
+    State: BlocksState; () if a block is not causal, because then a call is a whole sequence.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Blocks(Layer):
         self.norm = nn.LayerNorm(size) if stack[-1].norm == "pre" else nn.Identity()
 
     def keys(self, outputs: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        """Return keys and values of an encoder's outputs (B, S, source_size) for every block, once for a source."""
+        """Return keys and values of an encoder's outputs (B, S, source_size) for every block."""
         return tuple(block.cross.keys(outputs) for block in self.blocks)  # type: ignore[operator, union-attr]
 
     def forward(

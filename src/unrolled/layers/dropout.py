@@ -1,4 +1,4 @@
-"""Dropout, plain or variational. Masks come from torch's generator, which training seeds anew for every update."""
+"""Dropout, plain or variational. Masks are drawn from torch's generator, which training reseeds for every update."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Dropout", "keep_mask"]
 
 
 class Dropout(nn.Module):
-    """Drop a rate of x in training, and scale the rest so that its mean stays.
+    """Dropout: in training, set elements of x to 0 at random and scale the others so that the mean is unchanged.
 
     Args:
-        rate: what is dropped, from 0 to below 1.
-        variational: one mask for all steps of a sequence instead of a new one a step (Gal & Ghahramani 2016).
+        rate: probability that an element is dropped, in [0, 1).
+        variational: use one mask for all steps of a sequence instead of a new one for each (Gal & Ghahramani 2016).
     """
 
     def __init__(self, rate: float, *, variational: bool = False) -> None:
@@ -36,10 +36,10 @@ class Dropout(nn.Module):
 
 
 def keep_mask(like: Tensor, shape: Sequence[int], rate: float) -> Tensor:
-    """Return a mask of the given shape: 0 with probability `rate` (to 1/65536), else 1 / (1 − rate).
+    """Return a mask of this shape: 0 with probability `rate` (rounded to 1/65536), else 1 / (1 − rate).
 
-    Four numbers are cut from each 64 random bits: on a CPU random bits are drawn one after the other, and torch's own
-    dropout draws anew for every element (docs/decisions/0003-dropout.md has the figures).
+    Each 64 random bits give four numbers: on a CPU random bits are drawn one after the other, and torch's own dropout
+    draws anew for every element (docs/decisions/0003-dropout.md has the figures).
     """
     n = math.prod(shape)
     bits = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device).random_(-(2**63), None)

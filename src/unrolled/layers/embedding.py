@@ -1,4 +1,4 @@
-"""The way in: token ids become vectors, or features pass as they are."""
+"""The embedding of token ids."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from unrolled.errors import ShapeError
 
 __all__ = ["PAD", "Embedding"]
 
-PAD = 0  # the id of padding; its vector is zero and stays so
+PAD = 0  # the id of padding, whose vector is always zero
 
 
 class Embedding(nn.Embedding):
-    """A vector for each token id, N(0, std²) at first; padding's is zero.
+    """A vector for each token id, initially from N(0, std²); that of padding is zero.
 
-    What training meets often it moves to where it belongs; a rare token's vector stays about where it was, and is noise
-    to all that reads it. So `std` is small where most tokens are rare. Where all are frequent, 1 gives the layers above
-    the variance that they are made for.
+    The vector of a rare token changes little in training, and so its initial value stays as noise in the inputs of the
+    layers above. A small `std` is therefore better where most tokens are rare. Where all are frequent, 1 gives those
+    layers the variance for which their own weights are initialised.
 
     Args:
-        vocabulary_size: V. embedding_size: D. std: of each number.
+        vocabulary_size: V. embedding_size: D. std: standard deviation of the initial values.
     """
 
     def __init__(self, vocabulary_size: int, embedding_size: int, *, std: float = 1.0) -> None:
@@ -29,23 +29,23 @@ class Embedding(nn.Embedding):
         super().__init__(vocabulary_size, embedding_size, padding_idx=PAD)
 
     def reset_parameters(self) -> None:
-        """Normal with standard deviation `std`."""
+        """Draw the vectors from N(0, std²); set that of padding to 0."""
         nn.init.normal_(self.weight, std=self.std)
         with torch.no_grad():
             self.weight[PAD].zero_()
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) integers from 0 to V − 1 -> (B, T, D).
+        """Return the vectors (B, T, D) of ids (B, T), integers from 0 to V − 1.
 
         Raises:
-            ShapeError: ids are not (B, T) integers, or one of them (looked at on the CPU only) is outside.
+            ShapeError: ids are not (B, T) integers, or one of them is out of range (checked on the CPU only).
         """
         shapes.check("ids", ids, "BT")
         if ids.is_floating_point():
             raise ShapeError(f"ids must be integers: got {ids.dtype}")
         if ids.device.type == "cpu" and ids.numel():
-            least, most = (int(value) for value in ids.aminmax())
-            if least < 0 or most >= self.num_embeddings:
-                wrong = least if least < 0 else most
+            lowest, highest = (int(value) for value in ids.aminmax())
+            if lowest < 0 or highest >= self.num_embeddings:
+                wrong = lowest if lowest < 0 else highest
                 raise ShapeError(f"ids must lie between 0 and {self.num_embeddings - 1}: got {wrong}")
         return super().forward(ids)

@@ -1,9 +1,9 @@
-"""What a layer is: x over time in, y over time out, and a state that is a value.
+"""The contract of a layer: it maps x over time to y over time, with an explicit state.
 
     y, state = layer(x, state, lengths)        x (B, T, D) -> y (B, T, output_size)
 
-`lengths` (B,) counts the real steps of this call; padding stands right, y is 0 there and the state keeps its value.
-`layer.causal` says that y up to step t never depends on what comes after t: the laws *split* and *causal* bind it then.
+`lengths` (B,) are the numbers of real steps in this call. Padding is on the right; y is 0 there and the state does not
+change. In a layer with `causal`, y up to step t depends only on x up to t, and the laws *split* and *causal* apply.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Layer(nn.Module):
         self.input_size, self.output_size, self.causal = input_size, output_size, causal
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T, input_size) -> (B, T, output_size) and the state after each row's last real step."""
+        """(B, T, input_size) -> (B, T, output_size) and the state after each sequence's last real step."""
         raise NotImplementedError(f"{type(self).__name__} must define forward(x, state, lengths)")
 
     def summary(self, state: State) -> Tensor:
-        """Return what the state says of everything so far, (B, output_size): what `read=last` reads."""
-        raise NotImplementedError(f"{type(self).__name__} keeps no summary of what it has read")
+        """Return the summary of all steps so far in the state, (B, output_size): the output of `read=last`."""
+        raise NotImplementedError(f"{type(self).__name__} has no summary of its inputs in its state")

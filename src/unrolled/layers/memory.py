@@ -13,10 +13,10 @@ __all__ = ["AttentionDecoderState", "Memory"]
 
 
 class Memory(NamedTuple):
-    """An encoder's result for a source; () for a field that a model does not use.
+    """The result of an encoder for a source; () for a field that a model does not use.
 
-    outputs: (B, S, D), 0 at padding. keys: (B, S, A), compared with a query. lengths: (B,), the real steps.
-    summary: of the final states, batch first.
+    outputs: (B, S, D), 0 at padding. keys: (B, S, A), compared with a query. lengths: (B,), numbers of real steps.
+    summary: that of each layer's final state, batch first.
     """
 
     outputs: Any
@@ -33,8 +33,8 @@ class Memory(NamedTuple):
 class AttentionDecoderState(NamedTuple):
     """The state of a decoder with attention.
 
-    layers: the recurrent layers' states. weights (B, S) and context (B, D): of the last step. fed: y of the last step,
-    (B, H), where it is fed in again, else ().
+    layers: the states of the recurrent layers. weights (B, S) and context (B, D): of the last step. fed: with input
+    feeding y of the last step, (B, H), else ().
     """
 
     layers: Any

@@ -1,4 +1,4 @@
-"""Feedforward layers, and the head that every model answers through."""
+"""Feedforward layers, and the heads that compute a model's logits."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class Linear(nn.Linear):
-    """y = W x + b, through our own product: a row has the same bits whatever the batch (see `kernels.linear`)."""
+    """y = W x + b by our own product: an output has the same bits in any batch (see `kernels.linear`)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, H)."""
-        kept = freeze.linear_of(self)
-        return linear(x, self.weight, self.bias) if kept is None else kept.run(x)
+        packed = freeze.linear_of(self)
+        return linear(x, self.weight, self.bias) if packed is None else packed.run(x)
 
 
 class MLP(nn.Module):
-    """One pass from input to output, layer by layer:  x_l = φ(W_l x_{l−1} + b_l), each followed by dropout.
+    """A multilayer perceptron:  x_l = φ(W_l x_{l−1} + b_l), each layer followed by dropout.
 
     Args:
-        sizes: D, H, …, H: the input and every layer.
+        sizes: D, H, …, H, of the input and of every layer.
         nonlinearity: φ, a key of PHI.
-        dropout: share of each layer's output that is dropped in training.
+        dropout: rate of dropout after each layer.
     """
 
     def __init__(self, sizes: Sequence[int], *, nonlinearity: str = "relu", dropout: float = 0.0) -> None:
@@ -54,14 +54,14 @@ class MLP(nn.Module):
 
 
 class Head(Linear):
-    """The last layer, from what the network has made of its input to logits.
+    """The last layer, from the outputs of the network to logits.
 
-    It starts without a bias and with torch's spread of weights: small enough that a fresh model's loss is within 5 % of
-    ln V, large enough that what comes back through it tells the units below apart.
+    Its initial bias is 0 and its initial weights are spread as torch's: small enough that the loss of a new model is
+    within 5 % of ln V, large enough that the gradients of the units below differ.
 
     Args:
         size: D. num_outputs: V.
-        spread: what the weights are multiplied with: less than 1 where the network's outputs are larger than a gate's.
+        spread: factor of the initial weights: less than 1 where the outputs of the network are larger than a gate's.
     """
 
     def __init__(self, size: int, num_outputs: int, *, spread: float = 1.0) -> None:
@@ -69,7 +69,7 @@ class Head(Linear):
         super().__init__(size, num_outputs)
 
     def reset_parameters(self) -> None:
-        """Weights uniform within ±spread / √D, no bias."""
+        """Draw the weights uniformly from ±spread / √D; set the bias to 0."""
         with torch.no_grad():
             bound = self.spread * self.in_features**-0.5
             self.weight.uniform_(-bound, bound)
@@ -77,12 +77,12 @@ class Head(Linear):
 
 
 class TiedHead(nn.Module):
-    """A head whose weights are the tokens' own vectors E:  logits = E P y + b  (Press & Wolf 2017).
+    """A head whose weights are the embeddings E of the tokens:  logits = E P y + b  (Press & Wolf 2017).
 
-    So a token's vector learns whenever the token might have been said, not only where it was read.
+    The vector of a token thus receives a gradient at every prediction, not only where the token was read.
 
     Args:
-        size: of y. embedding_size: D, of E; where it is the same, there is no P. num_outputs: V.
+        size: of y. embedding_size: D, of E; if it equals `size`, there is no P. num_outputs: V.
     """
 
     def __init__(self, size: int, embedding_size: int, num_outputs: int) -> None:
@@ -91,13 +91,13 @@ class TiedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_outputs))
 
     def forward(self, y: Tensor, vectors: Tensor) -> Tensor:
-        """(…, size) and E (V, D) -> (…, V)."""
+        """Return the logits (…, V) of y (…, size), with `vectors` E (V, D)."""
         return linear(self.project(y), vectors, self.bias)
 
 
 def _weights(layer: Linear) -> Iterator[Packable]:
-    """What `scan.frozen` packs."""
-    if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else it is pruned or parametrized: made anew
+    """Yield the weights that `scan.frozen` packs."""
+    if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else pruned or parametrized: computed in every call
         yield Packable("weight", LinearWeights(layer.weight, layer.bias), tuple(layer.parameters(recurse=False)))
 
 

@@ -1,7 +1,7 @@
-"""Where a step stands: attention sees a set, so each step's vector says its place.
+"""Position vectors: attention does not depend on the order of its inputs, so positions are added to them.
 
     sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t
-    learned:     p_t = P[t]                                                               for t below a max_length
+    learned:     p_t = P[t]                                                               for t < max_length
 
 Vaswani et al., "Attention is all you need", 2017, section 3.5.
 """
@@ -19,11 +19,15 @@ __all__ = ["Position"]
 
 
 class Position(nn.Module):
-    """A vector for each place in a sequence.
+    """A vector for each position in a sequence.
 
     Args:
-        size: D. kind: "sinusoidal" or "learned". max_length: places there are; learned ones need one, being parameters;
-            None: as many as asked for. std: spread of fresh learned vectors.
+        size: D. kind: "sinusoidal" or "learned".
+        max_length: the number of positions, required if they are learned; None: unlimited.
+        std: standard deviation of the initial learned vectors.
+
+    Raises:
+        ConfigError: another kind, or learned positions without max_length.
     """
 
     def __init__(
@@ -40,36 +44,40 @@ class Position(nn.Module):
         self.size, self.kind, self.max_length = size, kind, max_length
         if kind == "learned":
             if max_length is None:
-                raise ConfigError("learned places are parameters: say how many there are, with window")
+                raise ConfigError(
+                    'position "learned" has one parameter vector for each position: set window to their number'
+                )
             self.weight = nn.Parameter(torch.randn(max_length, size) * std)
-        self.table: Tensor | None = None  # of sinusoids, kept because they take longer to make than to add
+        self.table: Tensor | None = None  # of sinusoids, cached because computing them takes longer than adding them
 
     def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Return x (B, T, D) with its places added: row b begins at place before[b]; None: all begin at 0.
+        """Add the positions to x (B, T, D).
 
-        lengths (B,) are each row's real steps: padding needs no place of its own.
+        Args:
+            x: (B, T, D).
+            before: (B,), numbers of earlier steps: sequence b starts at position before[b]. None: all start at 0.
+            lengths: (B,), numbers of real steps: padding needs no position of its own.
 
         Raises:
-            ShapeError: a row is longer than the max_length.
+            ShapeError: a sequence is longer than max_length.
         """
         T = x.shape[1]
         end = T + (0 if before is None or not len(before) else int(before.max()))
-        if (
-            self.max_length is not None and end > self.max_length and lengths is not None
-        ):  # perhaps no single row is so long
+        if self.max_length is not None and end > self.max_length and lengths is not None:
+            # `end` combines the maxima over all sequences; without padding each may be shorter.
             end = max(1, int((lengths if before is None else before + lengths).max()))
         if self.max_length is not None and end > self.max_length:
             raise ShapeError(f"a sequence may have at most {self.max_length:,} steps here (window): got {end:,}")
         table = self.weight if self.kind == "learned" else self._sinusoids(end, x)
         if before is None and end == T:
             return x + table[:T]
-        places = torch.arange(T, device=x.device)
+        positions = torch.arange(T, device=x.device)
         if before is not None:
-            places = before[:, None] + places
-        return x + table[places.clamp(max=end - 1)]
+            positions = before[:, None] + positions
+        return x + table[positions.clamp(max=end - 1)]
 
     def _sinusoids(self, end: int, like: Tensor) -> Tensor:
-        """The vectors of places 0 to `end`, or further."""
+        """Return the vectors of at least the first `end` positions."""
         table = self.table
         if table is None or len(table) < end or (table.dtype, table.device) != (like.dtype, like.device):
             table = self.table = sinusoidal(2 * end, self.size).to(like)
@@ -80,8 +88,8 @@ class Position(nn.Module):
         return f"{self.size}, {self.kind!r}, max_length={self.max_length}"
 
 
-def sinusoidal(places: int, size: int) -> Tensor:
-    """Return the vectors of the first places, (places, size), in float64."""
-    t = torch.arange(places, dtype=torch.float64).unsqueeze(1)
+def sinusoidal(count: int, size: int) -> Tensor:
+    """Return the vectors of the first `count` positions, (count, size), in float64."""
+    t = torch.arange(count, dtype=torch.float64).unsqueeze(1)
     angle = t / 10_000 ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :size]

@@ -63,7 +63,7 @@ class Recurrent(Layer):
         return keep_mask(x, (x.shape[0], self.cell.hidden_size), self.recurrent_dropout)
 
     def run(self, x: Tensor, state: State, lengths: Tensor | None, mask: Tensor | None) -> tuple[Tensor, State]:
-        """Run the scan with a mask that was drawn before, as a loop over steps needs it."""
+        """Run the scan with an existing mask, for callers that loop over the steps."""
         return scan(
             self.cell,
             x,
@@ -148,7 +148,7 @@ class Stacked(Layer):
 
     @property
     def cells(self) -> list[Cell[Any, Any]]:
-        """The cells of its recurrent layers, from the lowest to the highest, of both directions."""
+        """The cells of the recurrent layers, from the lowest to the highest, of both directions."""
         return [layer.cell for layer in self.layers.modules() if isinstance(layer, Recurrent)]
 
     def above(self, y: Tensor, states: Sequence[State], lengths: Tensor | None) -> tuple[Tensor, tuple[State, ...]]:
@@ -167,8 +167,8 @@ class Stacked(Layer):
 
 
 def set_backend(module: nn.Module, backend: str) -> int:
-    """Set the backend of every recurrent layer inside `module`; return how many there are."""
-    found = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
-    for layer in found:
+    """Set the backend of every recurrent layer inside `module` and return their number."""
+    layers = [layer for layer in module.modules() if isinstance(layer, Recurrent)]
+    for layer in layers:
         layer.backend = backend
-    return len(found)
+    return len(layers)

@@ -1,4 +1,4 @@
-"""Attention scores between a decoder's query and each of the encoder's outputs, and the context they give.
+"""Attention scores between a decoder's query and each of the encoder's outputs, and the resulting context.
 
     score_tj = v · tanh(W_q query_t + W_k o_j + b)        additive        Bahdanau, Cho & Bengio 2015
     score_tj = query_t · o_j                              dot             Luong, Pham & Manning 2015
@@ -24,7 +24,7 @@ __all__ = ["Additive", "Dot", "General", "Score", "softmax"]
 
 
 class Score(nn.Module):
-    """Base of the scores. A call is one attention over a memory.
+    """Base of the scores. A call computes weights and context from a query and a memory.
 
     Args:
         query_size: H. memory_size: D of the encoder's outputs.
@@ -46,17 +46,17 @@ class Score(nn.Module):
         """Return weights (B, T, S) and context (B, T, D).
 
         Args:
-            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, at least one step of each sequence.
+            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, True at least once in each sequence.
         """
         weights = softmax(self.scores(query, memory), real)
         return weights, weights @ memory.outputs
 
 
 class Additive(Score):
-    """A fully connected layer with one output.
+    """The additive score: a feedforward network with one hidden layer and one output.
 
     Args:
-        query_size: H. memory_size: D. size: A, its hidden units.
+        query_size: H. memory_size: D. size: A, the number of hidden units.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int) -> None:
@@ -76,7 +76,7 @@ class Additive(Score):
         return a @ self.v
 
     def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Return weights and context as `Score` does; a single step is computed by our own kernel."""
+        """Return weights and context; see `Score.forward`. A single step is computed by our own kernel."""
         if query.shape[1] != 1 or not can_attend(query, memory.keys, memory.outputs):
             return super().forward(query, memory, real)
         projected = self.query(query).squeeze(1)
@@ -85,13 +85,17 @@ class Additive(Score):
 
 
 class Dot(Score):
-    """The inner product of query and output, which have the same size."""
+    """The dot score: the inner product of query and output, which have the same size.
+
+    Raises:
+        ConfigError: their sizes differ.
+    """
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         if query_size != memory_size:
             raise ConfigError(
-                f'score "dot" multiplies a state of {query_size} numbers with an encoder\'s output of {memory_size}: '
-                'they must be equal; use score "general" (or no bidirectional encoder)'
+                f'score "dot" needs a decoder state and encoder outputs of equal size: got {query_size} and '
+                f'{memory_size}; use score "general", or an encoder that is not bidirectional'
             )
         super().__init__(query_size, memory_size)
 
@@ -106,7 +110,7 @@ class Dot(Score):
 
 
 class General(Score):
-    """The inner product of the query and a learned map of the output."""
+    """The general score: the inner product of the query and a linear map of the output."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__(query_size, memory_size)
@@ -124,5 +128,5 @@ class General(Score):
 
 
 def softmax(scores: Tensor, real: Tensor) -> Tensor:
-    """Return weights (B, T, S) of scores (B, T, S): they sum to 1 over the real steps (B, S), and are 0 elsewhere."""
+    """Return the weights (B, T, S) of scores (B, T, S), which sum to 1 over the real steps (B, S); others are 0."""
     return scores.masked_fill(~real.unsqueeze(1), -torch.inf).softmax(dim=2)

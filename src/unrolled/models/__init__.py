@@ -1,4 +1,4 @@
-"""Models: one file an architecture, all behind (inputs, state, lengths) -> (logits, state)."""
+"""Models, one file for each architecture, with a common interface: (inputs, state, lengths) -> (logits, state)."""
 
 from unrolled.models.feedforward import FeedforwardModel
 from unrolled.models.gpt import GPTModel

@@ -1,13 +1,14 @@
-"""The feedforward row: word vectors, or an image as one vector, through an MLP, in one pass.
+"""The feedforward model: an MLP on word vectors, or on an image as one vector.
 
     x_t = E[id_t]
-    asked once:          pooled = mean_t x_t  (or max_t);         logits = W MLP(pooled) + b         the bag
-    asked at each step:  y_t = [x_{t−n+1}, …, x_t];               logits_t = W MLP(y_t) + b          the window
+    one answer:               pooled = mean_t x_t  (or max_t);    logits = W MLP(pooled) + b         the bag
+    an answer at each step:   y_t = [x_{t−n+1}, …, x_t];          logits_t = W MLP(y_t) + b          the window
 
-Where it looks in both directions, the step stands in the middle of its window: y_t = [x_{t−n//2}, …, x_{t+(n−1)//2}].
+If bidirectional, the step is in the middle of its window: y_t = [x_{t−n//2}, …, x_{t+(n−1)//2}].
 
-It sees its input whole and only once: all of it without its order, or a fixed number of tokens in their order. An image
-is one step, x_1, with all its pixels in their places, and so its own bag.
+Its input is either all tokens without their order, or a fixed number of tokens in their order. An image is a sequence
+of one step, x_1, the vector of all its pixels, and so equal to its bag.
+
 Rumelhart, Hinton & Williams 1986; the bag as a text classifier: Iyyer et al., "Deep unordered composition rivals
 syntactic methods for text classification", 2015; the window as a language model: Bengio et al., "A neural probabilistic
 language model", 2003.
@@ -26,7 +27,7 @@ from unrolled.state import State
 __all__ = ["FeedforwardModel"]
 
 WINDOW = 16
-"""Tokens that it sees at a time where it answers at each step, unless told."""
+"""The default window, in tokens, of a model that answers at each step."""
 
 
 class FeedforwardModel(Model):
@@ -34,8 +35,8 @@ class FeedforwardModel(Model):
 
     Args:
         inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, hidden_size,
-            num_layers, dropout, variational (of ids) and nonlinearity (ReLU by default); where it answers once, read
-            ("mean", the default, or "max"); where it answers at each step, window and bidirectional.
+            num_layers, dropout, variational (of ids) and nonlinearity (ReLU by default); to answer once, read ("mean",
+            the default, or "max"); to answer at each step, window and bidirectional.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
@@ -45,7 +46,7 @@ class FeedforwardModel(Model):
         self.refuse_unused("model feedforward", uses | ({"variational"} if self.embedding is not None else set()))
         read = config.read or "mean"
         if read == "last":
-            raise ConfigError('read "last" needs an order, and a bag has none: model feedforward reads "mean" or "max"')
+            raise ConfigError('model feedforward has no last state to read: read must be "mean" or "max", got "last"')
         self.bag = Bag(self.input_size, pool=read) if answer == "once" else None
         window = config.window or WINDOW
         ahead = (window - 1) // 2 if config.bidirectional else 0
@@ -57,7 +58,7 @@ class FeedforwardModel(Model):
         self.head = Head(self.mlp.output_size, num_outputs)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, V) and the bag, or (B, T, V) and the window."""
+        """(B, T) or (B, T, D) -> logits, (B, V) or (B, T, V), and the state of the bag or of the window."""
         x = self.vectors(inputs)
         before = ModelState(None, None) if state is None else state
         if self.window is not None:

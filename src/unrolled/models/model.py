@@ -1,13 +1,13 @@
-"""What a model is: inputs in, logits out, and a state that is a value.
+"""The contract of a model: it maps inputs to logits, with an explicit state.
 
     logits, state = model(inputs, state, lengths)
 
 inputs are ids (B, T) or features (B, T, D); logits are (B, T, V) from a model that answers at each step, (B, V) from
-one that answers once, about everything it has read so far. A model with an encoder has a beginning that is not None:
+one that answers once for all inputs so far. The initial state is None; that of a model with an encoder is
 
     state = model.encode(source, lengths)
 
-Decoding, evaluation and the laws need nothing else.
+Decoding, evaluation and the laws use only this interface.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Answer = Literal["once", "each"]
 
 
 class Ids(NamedTuple):
-    """Inputs are token ids, (B, T)."""
+    """Inputs that are token ids, (B, T)."""
 
     vocabulary_size: int
 
@@ -39,7 +39,7 @@ class Ids(NamedTuple):
 
 
 class Features(NamedTuple):
-    """Inputs are vectors, (B, T, size): the rows of an image, a sensor's readings."""
+    """Inputs that are vectors, (B, T, size): the rows of an image, the readings of a sensor."""
 
     size: int
 
@@ -48,9 +48,9 @@ class Features(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Inputs are a source and a target, both of token ids: (B, S) to begin with, then (B, T).
+    """Inputs that are a source and a target, both token ids: (B, S) and (B, T).
 
-    source_size, vocabulary_size: how many tokens each side has. shared: they are the same tokens, one vocabulary.
+    source_size, vocabulary_size: sizes of the vocabularies of source and target. shared: both are one vocabulary.
     """
 
     source_size: int
@@ -67,29 +67,29 @@ Inputs = Ids | Features | Pairs
 
 
 class ModelState(NamedTuple):
-    """What a model carries: its layers' state, and the pool it reads its one answer from (or ())."""
+    """The state of a model: that of its layers, and the pool from which its one answer is computed (or ())."""
 
     layers: Any
     pool: Any
 
 
 class Model(nn.Module):
-    """Base of every row's model.
+    """Base of the models.
 
     Args:
         inputs: Ids(vocabulary_size), Features(size) or Pairs(source_size, vocabulary_size).
         num_outputs: V, the number of classes or tokens.
         config: sizes and options.
         answer: "once" for the whole sequence, or "each" for every step.
-        causal: whether the answer up to t depends only on the inputs up to t.
+        causal: whether the answers up to t depend only on the inputs up to t.
     """
 
     receptive_field: int | None = None
-    """How many inputs back an answer can see, the last one included; None: as far as its state carries."""
+    """The number of last inputs that an answer depends on; None: all inputs in the state."""
     max_length: int | None = None
-    """How many inputs a sequence may have, those in its state included; None: any number. With Pairs see `remaining_length`."""
+    """Maximum length of a sequence, inputs in the state included; None: unlimited. For Pairs see `remaining_length`."""
     max_source_length: int | None = None
-    """How many tokens a source may have; None: any number."""
+    """Maximum length of a source, in tokens; None: unlimited."""
 
     def __init__(
         self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once", *, causal: bool = True
@@ -100,7 +100,7 @@ class Model(nn.Module):
         self.inputs, self.num_outputs, self.config = inputs, num_outputs, config
         self.answer, self.causal = answer, causal
         self.embedding: Embedding | None = None
-        self.source_embedding: Embedding | None = None  # where the source's vectors are not the target's
+        self.source_embedding: Embedding | None = None  # None: the source shares the target's
         if isinstance(inputs, Features):
             self.input_size = inputs.size
         else:
@@ -111,11 +111,18 @@ class Model(nn.Module):
         self.dropout = Dropout(config.dropout, variational=config.variational)
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> State:
-        """Read a source and return the state in which decoding begins. Only rows with an encoder have one."""
-        raise ConfigError(f"{type(self).__name__} has no encoder: it begins with state None")
+        """Read a source and return the initial state of decoding.
+
+        Args:
+            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
+
+        Raises:
+            ConfigError: the model has no encoder.
+        """
+        raise ConfigError(f"{type(self).__name__} has no encoder: start with state None")
 
     def remaining_length(self, lengths: Tensor) -> Tensor:
-        """How many inputs may follow a source of so many tokens, (N,) -> (N,): of the target, <bos> first."""
+        """Return the maximum number of target inputs, <bos> included, after sources of these lengths, (N,) -> (N,)."""
         return torch.full_like(lengths, torch.iinfo(lengths.dtype).max)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -138,22 +145,22 @@ class Model(nn.Module):
         return x
 
     def make_head(self, size: int) -> Head | TiedHead:
-        """Build what turns y (…, size) into logits: weights of its own or, where the config says tied, the tokens'."""
+        """Build the head, from y (…, size) to logits: with its own weights or, if tied, with those of the embedding."""
         if not self.config.tied:
             return Head(size, self.num_outputs)
         return TiedHead(size, self.config.embedding_size, self.num_outputs)
 
     def logits(self, y: Tensor) -> Tensor:
-        """Return what `self.head` makes of y, with dropout: (…, size) -> (…, V)."""
+        """Return the logits of `self.head`, with dropout of y: (…, size) -> (…, V)."""
         y, head = self.dropout(y), self.head
         logits: Tensor = head(y, self.embedding.weight) if isinstance(head, TiedHead) else head(y)  # type: ignore
         return logits
 
     def refuse_unused(self, name: str, uses: Collection[str]) -> None:
-        """Refuse options that differ from their default though `name` does not use them; ids have embeddings.
+        """Refuse options that are set, but not in `uses`; models of ids also use the options of embeddings.
 
         Raises:
-            ConfigError: names the option and what would use it.
+            ConfigError: an option differs from its default and `name` does not use it.
         """
         used = {"name", *uses, *(("embedding_size", "embedding_std") if self.embedding is not None else ())}
         for option, field in ModelConfig.model_fields.items():
@@ -162,10 +169,10 @@ class Model(nn.Module):
 
 
 def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return the lengths (B,) of sources (B, S) or (B, S, D), all of them at least 1.
+    """Return the lengths (B,) of sources (B, S) or (B, S, D), all at least 1; S where `lengths` is None.
 
     Raises:
-        ShapeError: a source without any token, or lengths that are not its.
+        ShapeError: a source without any token (checked on the CPU only), or lengths that do not fit the sources.
     """
     B, S = source.shape[:2]
     shapes.check_lengths(lengths, B, S)

@@ -2,8 +2,8 @@
 
     x = E[ids];  y, state = layers(x);  logits = W read(y) + b
 
-read = last: the output at the final state (of both directions, where there are two); mean or max: the outputs of all
-real steps, pooled.
+read = last: the output at the final state (of both directions, if bidirectional); mean or max: the pooled outputs of
+all real steps.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ class RecurrentModel(Model):
     """Embedding, recurrent layers, head.
 
     Args:
-        inputs, num_outputs, config, answer: see Model. Of the config it uses everything but the other cells' options,
-            the window, and, where it answers at each step, read.
-        cells: the cells that this architecture may run, the default first; `config.cell` names another one of them.
+        inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, RECURRENT, the
+            options of its cell and, to answer once, read.
+        cells: names of the cells that this model may use, the default first; `config.cell` selects another of them.
+
+    Raises:
+        ConfigError: a cell that is not in `cells`, or an option that the model does not use.
     """
 
     def __init__(
@@ -80,13 +83,13 @@ def make_layers(
     """Build a stack of `config.num_layers` recurrent layers, with the config's dropouts and zoneout.
 
     Args:
-        cell: a key of CELLS. input_size: D of the lowest. bidirectional: two directions in each layer. reverse: all of
-            them read from the last real step to the first.
+        cell: a key of CELLS. input_size: D of the lowest layer. bidirectional: two directions in each layer. reverse:
+            all layers read from the last real step to the first.
     """
 
     def direction(size: int, *, reverse: bool) -> Recurrent:
-        made = make_cell(cell, size, config)
-        return Recurrent(made, reverse=reverse, recurrent_dropout=config.recurrent_dropout, zoneout=config.zoneout)
+        own = make_cell(cell, size, config)
+        return Recurrent(own, reverse=reverse, recurrent_dropout=config.recurrent_dropout, zoneout=config.zoneout)
 
     layers: list[Layer] = []
     size = input_size
@@ -103,7 +106,7 @@ def find_cell(name: str) -> type[Cell[Any, Any]]:
     """Return the class of the cell called `name`.
 
     Raises:
-        ConfigError: there is none; the nearest name is given.
+        ConfigError: there is no such cell; the message has the nearest name.
     """
     if name not in CELLS:
         raise ConfigError(f'cell "{name}" is unknown{nearest(name, CELLS)}; cells are {", ".join(CELLS)}')
@@ -111,10 +114,10 @@ def find_cell(name: str) -> type[Cell[Any, Any]]:
 
 
 def make_cell(name: str, input_size: int, config: ModelConfig) -> Cell[Any, Any]:
-    """Build the cell called `name` (a key of CELLS), with its own options from the config where they are set.
+    """Build the cell called `name` (a key of CELLS), with those of its options that the config sets.
 
     Raises:
-        ConfigError: there is no such cell; the nearest is named.
+        ConfigError: there is no such cell; the message has the nearest name.
     """
     kind = find_cell(name)
     options = {option: value for option in sorted(kind.options) if (value := getattr(config, option)) is not None}

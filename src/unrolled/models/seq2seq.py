@@ -1,12 +1,12 @@
-"""From one sequence to another: the models encoder_decoder and attention.
+"""Sequence-to-sequence models of recurrent layers: encoder_decoder and attention.
 
     outputs, states = encoder(E_s[source])                                the whole source
     h_l = tanh(W_lh [→h_l; ←h_l] + b_lh),  c_l = tanh(W_lc [→c_l; ←c_l] + b_lc)        the bridge, layer by layer
-    y, s = decoder(E[ids], s),  s begins with (h, c);  logits = W y + b
+    y, s = decoder(E[ids], s),  s initially (h, c);  logits = W y + b
 
-→h is the encoder's state after the last real step of the source; read in both directions, ←h is that after the first.
-In model encoder_decoder the decoder is a stack of recurrent layers: what it knows of the source has passed the bridge. In
-model attention it looks at all outputs at each step, see layers/bahdanau.py and layers/luong.py.
+→h is the encoder's state after the last real step of the source; of a bidirectional encoder, ←h is that after the
+first. In model encoder_decoder the decoder is a stack of recurrent layers, whose only information about the source is
+the bridge. In model attention it attends to all outputs at each step, see layers/bahdanau.py and layers/luong.py.
 
 Cho et al., "Learning phrase representations using RNN encoder–decoder", 2014; Sutskever, Vinyals & Le, "Sequence to
 sequence learning with neural networks", 2014 (who read the source from its end); Bahdanau, Cho & Bengio 2015.
@@ -36,14 +36,18 @@ DEFAULT_CELL = "gru"
 
 
 class EncoderDecoderModel(Model):
-    """Encoder, bridge, decoder, head; one fixed vector a layer between the two.
+    """Encoder, bridge, decoder, head; the decoder receives one fixed vector for each layer.
 
     Args:
         inputs: Pairs(source_size, vocabulary_size).
-        num_outputs: V, the target's tokens.
-        config: see Model. Used are the embeddings' options, cell and its own options, hidden_size, num_layers (of both
-            sides), bidirectional and reverse_source (of the encoder), the dropouts and tied.
+        num_outputs: V, the number of tokens of the target.
+        config: see Model. The model uses the embeddings' options, cell and its options, hidden_size, num_layers (of
+            encoder and decoder), bidirectional and reverse_source (of the encoder), the dropouts, zoneout and tied.
         answer: "each".
+
+    Raises:
+        ConfigError: other inputs or another answer, bidirectional with reverse_source, or an option that the model
+            does not use.
     """
 
     name = "encoder_decoder"
@@ -53,12 +57,12 @@ class EncoderDecoderModel(Model):
         super().__init__(inputs, num_outputs, config, answer)
         if not isinstance(inputs, Pairs) or answer != "each":
             raise ConfigError(
-                f"model {self.name} writes a target from a source: it takes Pairs and answers at each step"
+                f'model {self.name} predicts a target from a source: inputs must be Pairs and answer "each"'
             )
         cell = config.cell or DEFAULT_CELL
         self.refuse_unused(f"model {self.name}", self.uses | find_cell(cell).options)
         if config.bidirectional and config.reverse_source:
-            raise ConfigError("a bidirectional encoder reads from both ends: leave reverse_source out")
+            raise ConfigError("a bidirectional encoder reads from both ends: remove reverse_source")
         self.encoder = make_layers(
             cell, self.input_size, config, bidirectional=config.bidirectional, reverse=config.reverse_source
         )
@@ -69,11 +73,14 @@ class EncoderDecoderModel(Model):
         self.head = self.make_head(self.decoder.output_size)
 
     def make_decoder(self, cell: str) -> Stacked | Bahdanau | Luong:
-        """Build what writes: (B, T, D) -> (B, T, output_size)."""
+        """Build the decoder: (B, T, D) -> (B, T, output_size)."""
         return make_layers(cell, self.input_size, self.config)
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
-        """Read the source, ids (B, S), of which lengths (B,) are real, and return the state in which decoding begins.
+        """Read a source and return the initial state of decoding.
+
+        Args:
+            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
             ShapeError: a source without any token.
@@ -90,14 +97,14 @@ class EncoderDecoderModel(Model):
         return self.first(Memory(outputs, (), lengths, summary), first)
 
     def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
-        """Return the state in which decoding begins, from what the encoder has left and its layers' first states."""
+        """Return the initial state of decoding, from the encoder's memory and the initial states of the layers."""
         return EncoderDecoderState(memory._replace(outputs=()), layers)
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """Ids of the target (B, T), <bos> first -> logits (B, T, V) of what comes next, and the state.
+        """Ids of the target (B, T), <bos> first -> logits (B, T, V) of the next tokens, and the state.
 
         Raises:
-            ConfigError: no state: `encode` comes first.
+            ConfigError: no state; call `encode` first.
         """
         if state is None:
             raise ConfigError(
@@ -107,17 +114,20 @@ class EncoderDecoderModel(Model):
         return self.logits(y), EncoderDecoderState(state.memory, decoder)
 
     def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
+        """(B, T, D) -> (B, T, output_size) and the decoder's state."""
         y, decoder = self.decoder(x, state.decoder, lengths)
         return y, decoder
 
 
 class AttentionModel(EncoderDecoderModel):
-    """Encoder, bridge, a decoder that looks at all of the encoder's outputs at each step, head.
+    """Encoder, bridge, a decoder that attends to all of the encoder's outputs at each step, head.
 
     Args:
-        inputs, num_outputs, config, answer: see EncoderDecoderModel. Used are, beside its options, score ("additive",
-            the default, "dot" or "general") and, with the latter two, input_feeding.
+        inputs, num_outputs, config, answer: see EncoderDecoderModel. In addition to its options this model uses score
+            ("additive", the default, "dot" or "general") and, with the latter two, input_feeding.
+
+    Raises:
+        ConfigError: see EncoderDecoderModel; or input_feeding with score "additive", variational or recurrent_dropout.
     """
 
     decoder: Bahdanau | Luong
@@ -125,39 +135,39 @@ class AttentionModel(EncoderDecoderModel):
     uses = EncoderDecoderModel.uses | {"score", "input_feeding"}
 
     def make_decoder(self, cell: str) -> Bahdanau | Luong:
-        """Build a decoder that looks before it moves (additive) or after (dot, general)."""
+        """Build a decoder that attends before the step of its layers (additive) or after it (dot, general)."""
         config = self.config
-        size, seen = config.hidden_size, self.encoder.output_size
+        size, memory_size = config.hidden_size, self.encoder.output_size
         if config.score == "additive":
             if config.input_feeding:
-                raise ConfigError('input_feeding is for score "dot" or "general": "additive" looks before it moves')
-            layers = make_layers(cell, self.input_size + seen, config)
-            return Bahdanau(layers, Additive(size, seen, size))
+                raise ConfigError('input_feeding needs score "dot" or "general": got score "additive"')
+            layers = make_layers(cell, self.input_size + memory_size, config)
+            return Bahdanau(layers, Additive(size, memory_size, size))
         if config.input_feeding and (config.variational or config.recurrent_dropout):
             raise ConfigError(
-                "input_feeding takes one step at a time, each with a mask of its own: leave variational and "
-                "recurrent_dropout out"
+                "input_feeding runs step by step and draws a new mask for each: remove variational and "
+                "recurrent_dropout"
             )
         layers = make_layers(cell, self.input_size + (size if config.input_feeding else 0), config)
         kind = Dot if config.score == "dot" else General
-        return Luong(layers, kind(size, seen), input_feeding=config.input_feeding)
+        return Luong(layers, kind(size, memory_size), input_feeding=config.input_feeding)
 
     def first(self, memory: Memory, layers: State) -> EncoderDecoderState:
-        """As above; the keys are computed here, once."""
+        """Return the initial state of decoding; the keys of the memory are computed here, once for a source."""
         memory = memory._replace(keys=self.decoder.score.keys(memory.outputs))
         return EncoderDecoderState(memory, self.decoder.initial(layers, memory))
 
     def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """(B, T, D) -> (B, T, output_size), and what the decoder carries."""
+        """(B, T, D) -> (B, T, output_size) and the decoder's state."""
         y, decoder = self.decoder(x, state.memory, state.decoder, lengths)
         return y, decoder
 
 
 class Bridge(nn.Module):
-    """From the final state of an encoder's layer to the initial state of the decoder's: a Linear and tanh for each leaf.
+    """A Linear and tanh for each leaf, from the final state of an encoder's layer to the decoder's initial state.
 
     Args:
-        cell: of both layers. directions: of the encoder's layer, whose states are concatenated.
+        cell: that of both layers. directions: their number in the encoder's layer; their states are concatenated.
     """
 
     def __init__(self, cell: Cell[Any, Any], *, directions: int) -> None:
@@ -167,7 +177,7 @@ class Bridge(nn.Module):
         self.fields = nn.ModuleDict({name: Linear(directions * size, size) for name, size in sizes.items()})
 
     def forward(self, states: Sequence[State]) -> State:
-        """Final states, one a direction, leaves (B, …) -> the initial state, leaves (B, …)."""
+        """Return the initial state, leaves (B, …), from the final states of the directions, leaves (B, …)."""
         leaves = []
         for (name, linear), shape in zip(self.fields.items(), self.shapes, strict=True):
             x = torch.cat([getattr(state, name).flatten(1) for state in states], dim=1)

@@ -1,13 +1,14 @@
-"""The transformer row: attention only, no recurrence.
+"""The Transformer: attention without recurrence.
 
-    x = enter(E[ids]) + places;  x = blocks(x), in which each step looks at all;  logits = W read(x) + b
+    x = enter(E[ids]) + positions;  x = blocks(x), in which each step attends to all;  logits = W read(x) + b
 
-An encoder alone reads a sequence, to label it (read = mean or max of all real steps) or each of its steps. From one
-sequence to another it takes two: the encoder reads the source, and in the decoder each step looks at the steps up to
-itself and, in every block, at all outputs of the encoder. Its state is what the encoder left, as keys and values
-for every block, computed once, and the decoder's own keys and values.
+To label a sequence (read = mean or max of all real steps) or each of its steps, the model is an encoder alone. To
+translate, it is an encoder of the source and a decoder, in which each step attends to the steps up to itself and, in
+every block, to all outputs of the encoder. Its state is the keys and values of the encoder's outputs for every block,
+computed once, and the keys and values of the decoder itself.
 
-See layers/block.py for a block, layers/attention.py for what it looks with.
+See layers/block.py for a block and layers/attention.py for its attention.
+
 Vaswani et al., "Attention is all you need", 2017; the encoder alone: Devlin et al., "BERT", 2019.
 """
 
@@ -30,65 +31,67 @@ USES = frozenset(
     {"hidden_size", "num_layers", "dropout", "num_heads", "feedforward_size", "norm", "position", "window"}
     | {"nonlinearity"}
 )
-"""What a stack of blocks uses of the config."""
-PLACES = 1_024
-"""The longest sequence where places are learned, unless told."""
+"""The options that every stack of blocks uses."""
+DEFAULT_POSITIONS = 1_024
+"""The default maximum length with learned positions."""
 SPREAD = 0.25
-"""Of the head: a norm's outputs have a spread of 1, and a gate's a good deal less."""
+"""Spread of the head's initial weights; less than 1, because the outputs of a norm are larger than those of a gate."""
 
 
 class TransformerModel(Model):
-    """Embedding or features, places, blocks, head.
+    """Embedding or features, positions, blocks, head.
 
     Args:
         inputs, num_outputs, config, answer: see Model; with Pairs it is an encoder and a decoder. Of the config it uses
             the embeddings' options, hidden_size (D of the blocks), num_layers, num_heads, feedforward_size, norm,
-            position, window (the longest sequence: any, 1,024 by default where places are learned), nonlinearity (ReLU
-            by default), dropout; where it answers once, read ("mean", the default, or "max"); with Pairs,
-            tied. What reads a whole sequence is bidirectional, told so or not.
+            position, window (the maximum length: by default 1,024 with learned positions, else unlimited), nonlinearity
+            (ReLU by default), dropout; to answer once, read ("mean", the default, or "max"); with Pairs, tied. The
+            encoder is always bidirectional, whatever the option bidirectional.
+
+    Raises:
+        ConfigError: Pairs with answer "once", read "last", or an option that the model does not use.
     """
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
         pairs = isinstance(inputs, Pairs)
         super().__init__(inputs, num_outputs, config, answer, causal=pairs)
         if pairs and answer != "each":
-            raise ConfigError("model transformer writes a target step by step: with Pairs it answers at each step")
+            raise ConfigError('model transformer predicts a target step by step: with Pairs answer must be "each"')
         own = {"tied"} if pairs else {"read"} if answer == "once" else set()
         self.refuse_unused("model transformer", USES | {"bidirectional"} | own)
         read = config.read or "mean"
         if read == "last":
-            raise ConfigError(
-                'read "last" needs a state at the end: model transformer sees all steps at once and reads "mean" or "max"'
-            )
-        places = PLACES if config.position == "learned" else None
-        self.blocks = blocks(self.input_size, config, causal=False, window=places, nonlinearity="relu")
+            raise ConfigError('model transformer has no last state to read: read must be "mean" or "max", got "last"')
+        max_length = DEFAULT_POSITIONS if config.position == "learned" else None
+        self.blocks = blocks(self.input_size, config, causal=False, window=max_length, nonlinearity="relu")
         self.max_length = self.blocks.max_length
         self.decoder: Blocks | None = None
         if pairs:
             source_size, self.max_length, self.max_source_length = config.hidden_size, None, self.max_length
             self.decoder = blocks(
-                self.input_size, config, causal=True, window=places, nonlinearity="relu", source_size=source_size
+                self.input_size, config, causal=True, window=max_length, nonlinearity="relu", source_size=source_size
             )
         self.pool = Bag(config.hidden_size, pool=read) if answer == "once" else None
         self.head = head(self)
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> EncoderDecoderState:
-        """Read the source, ids (B, S), of which lengths (B,) are real, and return the state in which decoding begins.
+        """Read a source and return the initial state of decoding.
+
+        Args:
+            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
-            ConfigError: it is an encoder alone. ShapeError: a source without any token.
+            ConfigError: the model is an encoder alone. ShapeError: a source without any token.
         """
         if self.decoder is None:
-            raise ConfigError(
-                "model transformer is an encoder alone, unless it is built with Pairs: it begins with None"
-            )
+            raise ConfigError("model transformer has a decoder only if built with Pairs: start with state None")
         x = self.source_vectors(source)
         lengths = source_lengths(x, lengths)
         outputs, _ = self.blocks(x, None, lengths)
         return EncoderDecoderState(Memory((), self.decoder.keys(outputs), lengths, ()), None)
 
     def remaining_length(self, lengths: Tensor) -> Tensor:
-        """See Model: each side has its own places."""
+        """Return the remaining length, see Model; source and target have positions of their own."""
         if self.max_source_length is None:
             return super().remaining_length(lengths)
         return torch.where(lengths <= self.max_source_length, self.max_source_length, 0)
@@ -96,10 +99,10 @@ class TransformerModel(Model):
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) and the pool, or (B, T, V). A call is a whole sequence.
 
-        With Pairs: ids of the target (B, T), <bos> first -> logits (B, T, V) of what comes next, and the state.
+        With Pairs: ids of the target (B, T), <bos> first -> logits (B, T, V) of the next tokens, and the state.
 
         Raises:
-            ConfigError: no state with Pairs: `encode` comes first.
+            ConfigError: no state with Pairs; call `encode` first.
         """
         if self.decoder is not None:
             if state is None:
@@ -112,13 +115,15 @@ class TransformerModel(Model):
         y, _ = self.blocks(self.vectors(inputs), None, lengths)
         pool: Any = ()
         if self.pool is not None:
-            pool = self.pool.absorb(y.to(self.head.weight.dtype), None, lengths)  # sums stay wide under autocast
+            pool = self.pool.absorb(
+                y.to(self.head.weight.dtype), None, lengths
+            )  # under autocast, sums stay in the dtype of the weights
             y = self.pool.summary(pool)
         return self.logits(y), ModelState((), pool)
 
 
 def head(model: Model) -> Head | TiedHead:
-    """Build what turns a stack's outputs into logits."""
+    """Build the head of a stack of blocks, tied if the config says so."""
     config = model.config
     if config.tied:
         return TiedHead(config.hidden_size, config.embedding_size, model.num_outputs)
@@ -134,11 +139,11 @@ def blocks(
     nonlinearity: str,
     source_size: int | None = None,
 ) -> Blocks:
-    """Build a stack of blocks with self-attention as the config says.
+    """Build a stack of blocks with self-attention from the config.
 
     Args:
         input_size: of x. causal: whether a step attends only to itself and the steps before it.
-        window, nonlinearity: defaults for options that the config leaves open.
+        window, nonlinearity: defaults of options that the config does not set.
         source_size: D of the encoder whose outputs each block attends to; None: no source.
     """
     size = config.hidden_size

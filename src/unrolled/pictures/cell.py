@@ -9,7 +9,7 @@ from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Value, Wire, load
 from unrolled.pictures.figure import Figure, Request, heading, resolve_index, translated
-from unrolled.pictures.layers import Layer, asked_layer, recurrent, strongest
+from unrolled.pictures.layers import Layer, recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import number
 from unrolled.svg import INK, Drawing
 
@@ -36,14 +36,14 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw the cell of each trace at a step and a unit: by default the last step and the unit that varies most."""
     drawings, selections = [], []
     for trace in traces:
-        layer = asked_layer(trace, request)
+        layer = requested_layer(trace, request)
         steps, units = trace[f"{layer.name}.h"].shape
         step = resolve_index(request.step, steps, "step", steps - 1)
         unit = resolve_index(request.unit, units, "unit", strongest(trace, layer, 1)[0])
         more = f"{layer.name}, step {step} ({layer.tokens[step]}), unit {unit}"
         selections.append(f"step {step}, unit {unit} of {layer.name}")
         drawings += [heading(trace, traces, more), _cell(trace, layer, step, unit, request.gate)]
-    cells = dict.fromkeys(asked_layer(trace, request).cell for trace in traces)
+    cells = dict.fromkeys(requested_layer(trace, request).cell for trace in traces)
     title = " · ".join(load(cell).title for cell in cells)
     states = "h′ and c′ are the states" if "lstm" in cells else "h′ is the state"
     caption = (

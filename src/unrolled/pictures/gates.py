@@ -10,7 +10,7 @@ from unrolled import svg
 from unrolled.inside import Trace, find
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels, resolve_index
-from unrolled.pictures.layers import TENSORS, Layer, asked_layer, recurrent, strongest
+from unrolled.pictures.layers import TENSORS, Layer, recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import View, legend, matrix
 from unrolled.svg import INK, Drawing, Scale
 
@@ -28,7 +28,7 @@ def can_draw(trace: Trace) -> bool:
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw strips of all units, or curves of the requested unit."""
-    layers = [asked_layer(trace, request) for trace in traces]
+    layers = [requested_layer(trace, request) for trace in traces]
     largest = max(_largest(trace, layer) for trace, layer in zip(traces, layers, strict=True))
     if request.unit is None:
         return _strips(traces, layers, request.units, largest)

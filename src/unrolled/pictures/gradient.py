@@ -10,7 +10,7 @@ from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels
-from unrolled.pictures.layers import asked_layer, recurrent
+from unrolled.pictures.layers import recurrent, requested_layer
 from unrolled.pictures.matrix import number
 from unrolled.svg import Scale
 
@@ -41,7 +41,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     for trace in traces:
         runs.setdefault((trace.about.model_name, trace.about.run), []).append(trace)
     curves = {
-        key: [by_distance(trace, asked_layer(trace, request).name) for trace in many] for key, many in runs.items()
+        key: [by_distance(trace, requested_layer(trace, request).name) for trace in many] for key, many in runs.items()
     }
     every = [series for many in curves.values() for series in many]
     high = 10.0 ** np.ceil(np.log10(max(float(series.y.max()) for series in every) or 1))

@@ -1,4 +1,4 @@
-"""The recurrent layers of a trace, and which of their units say most."""
+"""The recurrent layers of a trace, and their units with the largest variation."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.pictures.figure import Request
 
-__all__ = ["TENSORS", "Layer", "asked_layer", "recurrent", "strongest"]
+__all__ = ["TENSORS", "Layer", "recurrent", "requested_layer", "strongest"]
 
 
-def _shown(cell: type[Cell[Any, Any]]) -> tuple[str, ...]:
-    """Return the tensors of a layer over time: its memory first (the last leaf of the state), the gate that keeps it."""
+def _drawn(cell: type[Cell[Any, Any]]) -> tuple[str, ...]:
+    """Return the tensors of a layer over time: the last leaf of the state first, then the gate that keeps it."""
     memory, *others = reversed(cell.State._fields)
     gates = sorted(cell.gate_meanings, key=lambda gate: gate != cell.keeps)
     return (memory, *gates, *others)
 
 
-TENSORS = {name: _shown(cell) for name, cell in CELLS.items()}
+TENSORS = {name: _drawn(cell) for name, cell in CELLS.items()}
 """The tensors of a recurrent layer that are drawn over time, by cell; its memory first."""
 
 
 class Layer(NamedTuple):
     """A recurrent layer of a trace.
 
-    name: what its tensors begin with, "decoder.lstm.l0". cell: "lstm". part: "encoder", "decoder" or "". tokens: what
-    its steps read.
+    name: the prefix of its tensors, such as "decoder.lstm.l0". cell: its kind, such as "lstm". part: "encoder",
+    "decoder" or "". tokens: the inputs of its steps.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Layer(NamedTuple):
 
     @property
     def remembers(self) -> str:
-        """The tensor that carries the past."""
+        """The name of the tensor of its memory, the last leaf of the state."""
         return f"{self.name}.{TENSORS[self.cell][0]}"
 
 
 def recurrent(trace: Trace) -> list[Layer]:
     """Return the recurrent layers, in the order of the trace."""
-    found = []
+    layers = []
     for name in trace:
         match = re.fullmatch(rf"((?:(encoder|decoder)\.)?({'|'.join(CELLS)})\.l\d+(?:\.reverse)?)\.h", name)
         if match:
@@ -55,28 +55,28 @@ def recurrent(trace: Trace) -> list[Layer]:
             about = trace.about
             tokens = about.source if part == "encoder" else about.tokens
             steps = len(trace[name])
-            found.append(Layer(layer, cell, part or "", (*tokens[:steps], *[""] * (steps - len(tokens)))))
-    return found
+            layers.append(Layer(layer, cell, part or "", (*tokens[:steps], *[""] * (steps - len(tokens)))))
+    return layers
 
 
-def asked_layer(trace: Trace, asked: Request) -> Layer:
-    """Return the layer that is asked for; otherwise the highest, of a decoder where there is one, or one below.
+def requested_layer(trace: Trace, request: Request) -> Layer:
+    """Return the layer named in the request; without a name the highest (of the decoder, if any) or one below it.
 
     Raises:
-        ConfigError: there is none of that name; names those there are.
+        ConfigError: there is no layer of this name; the message has the names of all layers.
     """
     layers = recurrent(trace)
-    if asked.layer is None:
-        return layers[-1 - asked.below]
+    if request.layer is None:
+        return layers[-1 - request.below]
     names = [layer.name for layer in layers]
-    if asked.layer not in names:
+    if request.layer not in names:
         raise ConfigError(
-            f'layer "{asked.layer}" is not there{nearest(asked.layer, names)}; there are {", ".join(names)}'
+            f'there is no layer "{request.layer}"{nearest(request.layer, names)}; layers are {", ".join(names)}'
         )
-    return layers[names.index(asked.layer)]
+    return layers[names.index(request.layer)]
 
 
 def strongest(trace: Trace, layer: Layer, count: int) -> Sequence[int]:
-    """Return the `count` units whose memory varies most over the steps, in the order of their numbers."""
+    """Return the indices of the `count` units whose memory varies most over the steps, ascending."""
     spread = trace[layer.remembers].numpy().std(axis=0)
     return sorted(np.argsort(-spread, kind="stable")[:count].tolist())

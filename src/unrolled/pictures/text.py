@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unrolled import svg
 from unrolled.inside import Trace, find
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
-from unrolled.pictures.layers import asked_layer, recurrent, strongest
+from unrolled.pictures.layers import recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import number
 from unrolled.svg import INK, Drawing, Scale
 
@@ -80,7 +80,7 @@ def _measures(trace: Trace, request: Request) -> Iterator[Measure]:
             title = "−log_prob, in nats: the surprise of the answer after each token"
             yield Measure(title, "−log_prob[{}]", -trace["log_prob"].numpy(), tokens)
     if recurrent(trace):
-        layer = asked_layer(trace, request)
+        layer = requested_layer(trace, request)
         memory = trace[layer.remembers]
         requested = [] if request.unit is None else [resolve_index(request.unit, memory.shape[1], "unit", 0)]
         for index in requested or strongest(trace, layer, UNITS):

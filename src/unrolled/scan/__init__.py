@@ -1,13 +1,14 @@
-"""A scan: a cell over time. Here is the one place where its backend is chosen.
+"""A scan: a cell over time. Its backend is chosen here and nowhere else.
 
-| backend   | what it is                                   | for                                   |
+| backend   | computes                                     | for                                   |
 |-----------|----------------------------------------------|---------------------------------------|
-| reference | the meaning: one loop over gates and advance | any cell                              |
+| reference | the definition: a loop of gates and advance  | any cell                              |
 | torch     | torch's own RNN, LSTM, GRU, our weights      | the plain cells, on any device        |
 | fused     | our kernels                                  | the plain cells, on the CPU           |
 
-`auto` takes the first of fused, torch and reference whose conditions all hold. Conditions are plain facts that can be
-printed; no exception is ever caught to decide. A backend that is forced and cannot run raises BackendError.
+`auto` uses the first of fused, torch and reference whose conditions all hold. Conditions are checked before the call
+and can be printed; the choice never depends on a caught exception. A forced backend that cannot run raises
+BackendError.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import float64 as FLOAT64
 from unrolled import shapes
 from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
-from unrolled.kernels import freeze, native, operators  # noqa: F401  (operators: what torch.compile knows)
+from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers the operators of torch.compile)
 from unrolled.kernels.freeze import frozen
 from unrolled.scan import fused, reference, torch
 from unrolled.scan.zoneout import Zoneout
@@ -37,19 +38,19 @@ _NAMES = get_args(Backend)
 
 
 class Condition(NamedTuple):
-    """One thing a backend needs, and whether it is so."""
+    """A condition of a backend: its text, and whether it holds."""
 
     needs: str
     holds: bool
 
 
-# What a choice depends on: the cell, and whether there is a recurrent mask, an edit of the gates, a backend asked
-# for by name. Plain arguments and loops: a single step of a small cell takes as long as ten such lines.
+# A choice depends on the cell, and on whether there is a recurrent mask, an edit of the gates, a zoneout, a forced
+# backend. These are plain arguments and loops for speed: a single step of a small cell takes as long as ten such lines.
 _Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
-    """Whether the cell is exactly one of ours, with its parameters: an edited copy must not be computed by its twin."""
+    """Whether the cell is exactly one of ours, with its parameters; a changed subclass must not run as its twin."""
     parameters = torch.CELLS.get(type(cell))
     return parameters is not None and cell._parameters.keys() >= parameters
 
@@ -85,9 +86,9 @@ _PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
 _UNEDITED = ("gates that are not edited", _unedited)
 _UNZONED = ("no zoneout", _unzoned)
 
-# What each backend needs: of the machine, and of a call. In the order in which auto tries them.
+# The conditions of each backend on the machine, and on a call. In the order in which auto tries them.
 _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
-    "fused": (("kernels, compiled where the package was installed by a C++20 compiler", native.compiled),),
+    "fused": (("kernels, compiled when the package is installed with a C++20 compiler", native.compiled),),
     "torch": (),
     "reference": (),
 }
@@ -98,7 +99,7 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
         _UNZONED,
         ("weights on the CPU", _on_cpu),
         (
-            "weights in float32 (or in bfloat16 where no gradient is wanted, or in float64 when asked for by name)",
+            "weights in float32 (or in bfloat16 without gradients, or in float64 if the backend is forced)",
             _in_float32,
         ),
     ),
@@ -109,8 +110,8 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
 
 def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     """Whether all conditions hold."""
-    for _, here in _MACHINE[backend]:
-        if not here():
+    for _, on_machine in _MACHINE[backend]:
+        if not on_machine():
             return False
     for _, holds in _CALL[backend]:  # noqa: SIM110
         if not holds(cell, masked, edited, zoned, forced):
@@ -127,26 +128,31 @@ def conditions(
     zoned: bool = False,
     forced: bool = False,
 ) -> list[Condition]:
-    """Return what `backend` needs to run `cell` (with or without a recurrent mask, with or without an edit).
+    """Return the conditions of `backend`: those on the machine and, with a cell, those on a call.
 
-    Without a cell, only what it needs of the machine. `forced`: whether it is asked for by name.
+    Args:
+        cell: the cell to run. masked, edited, zoned: whether the call has a recurrent mask, an edit, a zoneout.
+        forced: whether the backend is requested by name.
     """
-    found = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
+    result = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
     if cell is not None:
-        found += [
+        result += [
             Condition(needs.format(type(cell).__name__), holds(cell, masked, edited, zoned, forced))
             for needs, holds in _CALL[backend]
         ]
-    return found
+    return result
 
 
 def choose(
     backend: str, cell: Cell[Any, Any], *, masked: bool = False, edited: bool = False, zoned: bool = False
 ) -> Literal["reference", "torch", "fused"]:
-    """Return the backend that will run.
+    """Return the backend of a call.
+
+    Args:
+        backend: "auto", "reference", "torch" or "fused". cell, masked, edited, zoned: see `conditions`.
 
     Raises:
-        BackendError: `backend` is forced and one of its conditions does not hold; the message names it.
+        BackendError: `backend` is forced and some of its conditions do not hold; the message names them.
         ConfigError: there is no such backend.
     """
     if backend not in _NAMES:
@@ -155,8 +161,8 @@ def choose(
     for name in (backend,) if forced else BACKENDS:
         if _can(name, cell, masked, edited, zoned, forced):
             return name  # type: ignore[return-value]
-    found = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True)
-    missing = "; ".join(c.needs for c in found if not c.holds)
+    every = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True)
+    missing = "; ".join(condition.needs for condition in every if not condition.holds)
     raise BackendError(f'backend "{backend}" cannot run here: it needs {missing}. Use backend "auto"')
 
 
@@ -175,20 +181,23 @@ def scan(
     """Run a cell over time.
 
     Args:
-        cell: the maths of one step.
+        cell: the mathematics of one step.
         x: (B, T, D), padding right.
-        state: what the cell carries into the first step; None is the beginning, all zeros.
-        lengths: (B,) integers, the real steps of each row; None: all T.
-        reverse: from each row's last real step to its first.
-        mask: (B, H), multiplies h where it enters the gates (recurrent dropout: one mask a call).
-        edit: changes the gates of every step before they act, as in "clamp the forget gate to 1".
+        state: the state before the first step; None: all zeros.
+        lengths: (B,) integers, the number of real steps of each sequence; None: all T.
+        reverse: run each sequence from its last real step to its first.
+        mask: (B, H), multiplies the state where it enters the gates (recurrent dropout: one mask for all steps).
+        edit: a function that changes the gates of every step before they act, for example sets the forget gate to 1.
+        zoneout: its rate and mode, see Zoneout; None: none.
         backend: "auto", "reference", "torch" or "fused".
 
     Returns:
-        y (B, T, H), zero at padded steps, and the state after each row's last step (a row of length 0 keeps its own).
+        y (B, T, output_size), zero at padded steps, and the state after each sequence's last real step (for a sequence
+        of length 0, its initial state).
 
     Raises:
-        ShapeError: x, lengths or mask of another shape. BackendError: a forced backend cannot run.
+        ShapeError: x, state, lengths or mask of another shape. BackendError: a forced backend cannot run.
+        ConfigError: there is no such backend, or a mask for a cell that feeds nothing back into its gates.
     """
     if x.dim() != 3 or x.shape[2] != cell.input_size:
         shapes.check("x", x, "BTD", D=cell.input_size)
@@ -203,19 +212,19 @@ def scan(
         state = cell.initial(x)
     else:
         cell.check(state, B)
-    kept = freeze.of(cell) if edit is None and zoneout is None and backend in ("auto", "fused") else None
-    if kept is not None:  # it was chosen when it was packed
-        y, h, c = kept.run(reverse, x, lengths, mask, state.h, state.c if kept.lstm else None)
+    packed = freeze.of(cell) if edit is None and zoneout is None and backend in ("auto", "fused") else None
+    if packed is not None:  # the conditions were checked when the weights were packed
+        y, h, c = packed.run(reverse, x, lengths, mask, state.h, state.c if packed.lstm else None)
         return y, cell.State(h) if c is None else cell.State(h, c)
     chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None, zoned=zoneout is not None)
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
     if is_autocast_enabled(x.device.type):  # states and sums stay in float32, as they do in the fused scan
-        full = like(state, [leaf.float() for leaf in leaves(state)])
+        wide = like(state, [leaf.float() for leaf in leaves(state)])
         mask = mask if mask is None else mask.float()
         with autocast(x.device.type, enabled=False):
             return scan(
-                cell, x.float(), full, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout, backend=chosen
+                cell, x.float(), wide, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout, backend=chosen
             )
     if chosen == "torch":
         return torch.scan(cell, x, state, lengths, reverse=reverse)

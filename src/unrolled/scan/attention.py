@@ -3,10 +3,10 @@
     q_t = W_q h_{t−1};   weights_t = softmax_s v · tanh(q_t + key_s);   context_t = Σ_s weights_ts o_s
     h_t = cell([x_t; context_t], h_{t−1})
 
-The scan is one node of autograd. From the last step to the first, its backward pass computes the gradients that depend
-on the next step's: those of the states, and each attention step's share in those of keys, v and outputs. After that,
-the gradients of the weights are one product each over all steps: those of the cell come from one backward scan, once
-the gradient that arrives at every h_t from outside and through its attention step is known.
+The scan is one autograd node. From the last step to the first, its backward pass computes the gradients that depend on
+those of the next step: those of the states, and the summands of each attention step in those of keys, v and outputs.
+Then the gradients of the weights are one product each over all steps; those of the cell are computed by one backward
+scan, from the gradients of every h_t from outside and through its attention step.
 
 A sequence has the same bits in any batch and with any padding.
 """
@@ -44,10 +44,10 @@ def scan(
     """Run a decoder over T ≥ 1 steps -> y (B, T, H), and state, weights and context after each sequence's last real
     step.
 
-    The weights and context of a sequence of length 0 are those of its first step; they are not meant to be used.
+    The weights and context of a sequence of length 0 are those of its first step; they must not be used.
 
     Args:
-        cell: one of the plain ones, in float32. x: (B, T, E). state: before the first step. lengths: (B,) or None.
+        cell: a plain cell, in float32. x: (B, T, E). state: before the first step. lengths: (B,) or None.
         query: W_q, (A, H). v, keys, outputs, source_lengths: see `kernels.attention.attend`.
     """
     recurrence, *weights = weights_of(cell)
@@ -126,7 +126,7 @@ class Call(NamedTuple):
 
 
 class Arriving(NamedTuple):
-    """The gradients that arrive at each step from outside of the recurrence; None is zero.
+    """The gradients of the steps' results from outside of the recurrence; None is zero.
 
     h: after 0 … T steps, (B, T + 1, H). c: the same, (T + 1, B, H). weights, context: of steps 0 … T − 1,
     (T + 1, B, ·), the last unused.
@@ -139,7 +139,7 @@ class Arriving(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """The gradients that are written step by step: of `Steps.x` and `Steps.query`, and sums over the steps."""
+    """The gradients that are computed step by step: of `Steps.x` and `Steps.query`, and sums over the steps."""
 
     x: Tensor
     query: Tensor
@@ -165,7 +165,7 @@ class _Scan(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
         kernel, weights, attention = Kernel(*arguments[:4]), Weights(*arguments[4:8]), Attention(*arguments[8:13])
         x, lengths, h0, c0 = arguments[13:]
-        call = Call(kernel, weights, attention, _first_step(kernel, attention, x, h0, c0), lengths)
+        call = Call(kernel, weights, attention, _allocate(kernel, attention, x, h0, c0), lengths)
         y = _run(call)
         ctx.kernel = kernel
         ctx.save_for_backward(*weights, *attention, *call.steps, lengths)
@@ -182,21 +182,22 @@ class _Scan(torch.autograd.Function):
         saved = ctx.saved_tensors
         call = Call(ctx.kernel, Weights(*saved[:4]), Attention(*saved[4:9]), Steps(*saved[9:15]), saved[15])
         arriving, final_dc = _arriving(call, *gradients), gradients[2]
-        # A backward scan takes a gradient of c after the last step only: where sequences end before, step by step.
+        # A backward scan takes a gradient of c after step T only. With sequences that end earlier, the gradients of the
+        # weights are therefore summed step by step.
         by_step = final_dc is not None and call.lengths is not None
         dweights = [torch.zeros_like(w) if by_step and w is not None else None for w in call.weights]
-        found, states = _back_in_time(call, arriving, dweights)
+        result, states = _back_in_time(call, arriving, dweights)
         if not by_step:
             dweights = _weight_gradients(call, arriving.h, final_dc)
-        dx = found.x[:, :, : found.x.shape[2] - call.attention.outputs.shape[2]]
+        dx = result.x[:, :, : result.x.shape[2] - call.attention.outputs.shape[2]]
         return (
-            *(None,) * 4, *dweights, _query_gradient(call, found.query), found.keys, found.v, found.outputs, None,
-            dx, None, *states,
+            *(None,) * 4, *dweights, _query_gradient(call, result.query), result.keys, result.v,
+            result.outputs, None, dx, None, *states,
         )  # fmt: skip
 
 
-def _first_step(kernel: Kernel, attention: Attention, x: Tensor, h0: Tensor, c0: Tensor | None) -> Steps:
-    """Return memory for all steps, with x and the state before the first step."""
+def _allocate(kernel: Kernel, attention: Attention, x: Tensor, h0: Tensor, c0: Tensor | None) -> Steps:
+    """Allocate the values of all steps, and write x and the state before the first step."""
     assert kernels is not None
     (B, T, E), (_, S, A), H, D = x.shape, attention.keys.shape, h0.shape[1], attention.outputs.shape[2]
     numbers = (4 if kernel.recurrence == kernels.GRU else 5 if c0 is not None else 0) * H
@@ -216,7 +217,7 @@ def _first_step(kernel: Kernel, attention: Attention, x: Tensor, h0: Tensor, c0:
 
 
 def _run(call: Call) -> Tensor:
-    """Run all steps, which are written to `call.steps` -> y (B, T, H), 0 at padding."""
+    """Run all steps, write their values to `call.steps` and return y (B, T, H), 0 at padding."""
     assert kernels is not None
     kernel, (query_weight, *memory), steps = call.kernel, call.attention, call.steps
     (T, B, _), D = steps.query.shape, call.attention.outputs.shape[2]
@@ -239,7 +240,7 @@ def _arriving(
     dweights: Tensor | None,
     dcontext: Tensor | None,
 ) -> Arriving:
-    """Return the gradients of the call's outputs by steps; those of the attention steps are still to be added to h."""
+    """Return the gradients of the call's outputs by step, h without those through the attention steps."""
     (B, T, _), H, counts = call.steps.x.shape, call.steps.h.shape[2], call.counts
     to_h = call.steps.h.new_zeros(B, T + 1, H)
     if dy is not None:
@@ -251,7 +252,7 @@ def _arriving(
 
 
 def _spread(steps: Tensor, gradient: Tensor | None, T: int) -> Tensor | None:
-    """Return a gradient (B, n) as (T + 1, B, n): at each sequence's own step, else 0; dropped if that step is −1."""
+    """Return a gradient (B, n) as (T + 1, B, n): at the step of each sequence, 0 elsewhere; none if the step is −1."""
     if gradient is None:
         return None
     every = gradient.new_zeros(T + 1, *gradient.shape)
@@ -262,55 +263,55 @@ def _spread(steps: Tensor, gradient: Tensor | None, T: int) -> Tensor | None:
 def _back_in_time(
     call: Call, arriving: Arriving, dweights: WeightGradients
 ) -> tuple[Gradients, tuple[Tensor, Tensor | None]]:
-    """Go back from the last step to the first -> the gradients of the steps, and of h0 and c0.
+    """Run the backward pass from the last step to the first -> the gradients of the steps, and of h0 and c0.
 
     The gradients through the attention steps are added to `arriving.h`, those of the cell's weights to `dweights`
     (unless None).
     """
     steps, (_, keys, v, outputs, _) = call.steps, call.attention
-    found = Gradients(
+    gradients = Gradients(
         torch.empty_like(steps.x), torch.empty_like(steps.query), *map(torch.zeros_like, (keys, v, outputs))
     )
     states = StateGradients(None, None if steps.c is None else torch.zeros_like(steps.c[0]))
     for t in reversed(range(len(steps.query))):
-        states = _cell_backward(call, t, arriving, states, found.x, dweights)
-        _attention_backward(call, t, arriving, found)
+        states = _cell_backward(call, t, arriving, states, gradients.x, dweights)
+        _attention_backward(call, t, arriving, gradients)
     assert states.h is not None
     dh0, dc0 = states.h + arriving.h[:, 0], states.c
-    return found, (dh0, dc0 if dc0 is None or arriving.c is None else dc0 + arriving.c[0])
+    return gradients, (dh0, dc0 if dc0 is None or arriving.c is None else dc0 + arriving.c[0])
 
 
 def _cell_backward(
     call: Call, t: int, arriving: Arriving, after: StateGradients, dx: Tensor, dweights: WeightGradients
 ) -> StateGradients:
-    """Write step t of dx, add to dweights (unless None) -> the gradients that step t passes to the state before it."""
+    """Write step t of dx, add to dweights (unless None), and return the gradients of the state before step t."""
     assert kernels is not None
     h, c = call.steps.h[t], _at(call.steps.c, t)
     before = StateGradients(torch.empty_like(h), None if c is None else torch.empty_like(c))
     dc = after.c if after.c is None or arriving.c is None else after.c + arriving.c[t + 1]
-    shares = [None if total is None else torch.empty_like(total) for total in dweights]
+    summands = [None if total is None else torch.empty_like(total) for total in dweights]
     kernels.backward(
         *call.kernel, *call.inputs(t, t + 1), *call.results(t, t + 1), arriving.h[:, t + 1 : t + 2], after.h, dc,
-        dx[:, t : t + 1], *shares, *before,
+        dx[:, t : t + 1], *summands, *before,
     )  # fmt: skip
-    for total, share in zip(dweights, shares, strict=True):
-        if total is not None and share is not None:
-            total += share
+    for total, summand in zip(dweights, summands, strict=True):
+        if total is not None and summand is not None:
+            total += summand
     return before
 
 
-def _attention_backward(call: Call, t: int, arriving: Arriving, found: Gradients) -> None:
+def _attention_backward(call: Call, t: int, arriving: Arriving, gradients: Gradients) -> None:
     """Write the query's gradient of step t, add to those of keys, v, outputs and, through the query, of h_{t−1}."""
     assert kernels is not None
     steps, kernel, (query_weight, *memory) = call.steps, call.kernel, call.attention
-    dcontext = found.x[:, t, -call.attention.outputs.shape[2] :]
+    dcontext = gradients.x[:, t, -call.attention.outputs.shape[2] :]
     dcontext = dcontext.contiguous() if arriving.context is None else dcontext + arriving.context[t]
     kernels.attention_backward(
         kernel.isa, kernel.threads, steps.query[t], *memory, steps.weights[t], _at(arriving.weights, t), dcontext,
-        found.query[t], found.keys, found.v, found.outputs, add=True,
+        gradients.query[t], gradients.keys, gradients.v, gradients.outputs, add=True,
     )  # fmt: skip
     dh = torch.empty_like(steps.h[t])
-    kernels.linear_backward(kernel.isa, kernel.threads, steps.h[t], query_weight, found.query[t], dh, None, None)
+    kernels.linear_backward(kernel.isa, kernel.threads, steps.h[t], query_weight, gradients.query[t], dh, None, None)
     arriving.h[:, t] += dh
 
 
@@ -327,15 +328,15 @@ def _weight_gradients(call: Call, dh: Tensor, dc: Tensor | None) -> WeightGradie
     """Return the gradients of the cell's weights: one backward scan over all steps.
 
     Args:
-        dh: after 0 … T steps, all that arrives from outside of the recurrence. dc: after T steps.
+        dh: after 0 … T steps, all gradients from outside of the recurrence. dc: after T steps.
     """
     assert kernels is not None
     inputs = call.inputs(0, len(call.steps.query))
     y, gates = call.results(0, len(call.steps.query))
-    found = [None if w is None else torch.empty_like(w) for w in call.weights]
+    dweights = [None if w is None else torch.empty_like(w) for w in call.weights]
     unused = [None if state is None else torch.empty_like(state) for state in (inputs.h0, inputs.c0)]
-    kernels.backward(*call.kernel, *inputs, y, gates, dense(dh[:, 1:]), None, dense(dc), None, *found, *unused)
-    return found
+    kernels.backward(*call.kernel, *inputs, y, gates, dense(dh[:, 1:]), None, dense(dc), None, *dweights, *unused)
+    return dweights
 
 
 def _at(steps: Tensor | None, t: int) -> Tensor | None:

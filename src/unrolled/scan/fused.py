@@ -1,8 +1,8 @@
 """The kernels (csrc/) as the twin of the plain cells: Elman, LSTM and GRU on the CPU, forward and backward.
 
-The outputs, states and input gradients of a sequence have the same bits whatever the batch, the padding, the chunks of
-time and the number of threads: every sum is one chain in one order (k ascending, x before h, then bias). Weight
-gradients have the same bits for any number of threads.
+The outputs, states and input gradients of a sequence have the same bits in any batch, with any padding, in any chunks
+of time and with any number of threads: every sum is computed in one order (k ascending, x before h, then bias). Weight
+gradients have the same bits with any number of threads.
 
 See unrolled/kernels/scan.py for the call itself, kernels/native.py for instruction sets and threads.
 """
@@ -29,7 +29,7 @@ __all__ = ["scan", "weights_of"]
 def scan(
     cell: Cell[Any, Any], x: Tensor, state: State, lengths: Tensor | None, *, reverse: bool, mask: Tensor | None
 ) -> tuple[Tensor, State]:
-    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each sequence's last real step."""
     weights, h0, c0 = weights_of(cell), state.h, state.c if isinstance(cell, LSTMCell) else None
     if torch.is_autocast_enabled("cpu"):  # states and sums stay in float32
         weights = CellWeights(weights.recurrence, *map(_float32, weights[1:]))  # type: ignore[arg-type]
@@ -41,25 +41,25 @@ def scan(
 
 
 def weights_of(cell: Cell[Any, Any]) -> CellWeights:
-    """Return the weights of a plain cell, as the kernels take them."""
+    """Return the weights of a plain cell in the form that the kernels take."""
     assert kernels is not None
     if isinstance(cell, ElmanCell):
         recurrence = int(kernels.ELMAN_RELU if cell.nonlinearity == "relu" else kernels.ELMAN)
     else:
         recurrence = int(kernels.LSTM if isinstance(cell, LSTMCell) else kernels.GRU)
-    found: dict[str, Any] = cell._parameters
-    return CellWeights(recurrence, found["weight_x"], found["weight_h"], found["bias"], found.get("bias_n"))
+    own: dict[str, Any] = cell._parameters
+    return CellWeights(recurrence, own["weight_x"], own["weight_h"], own["bias"], own.get("bias_n"))
 
 
 def _float32(tensor: Tensor | None) -> Tensor | None:
-    """Return the tensor in float32, where autocast has made it narrower."""
+    """Return the tensor in float32 if autocast has narrowed it."""
     return tensor.float() if tensor is not None and tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
-def _parts(cell: Cell[Any, Any]) -> Iterator[Packable]:
+def _packable(cell: Cell[Any, Any]) -> Iterator[Packable]:
     if cell._parameters.keys() >= CELLS[type(cell)]:
         weights = weights_of(cell)
         yield Packable("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
 
 
-freeze.OWNERS.update(dict.fromkeys(CELLS, _parts))
+freeze.OWNERS.update(dict.fromkeys(CELLS, _packable))

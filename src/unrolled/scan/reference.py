@@ -1,4 +1,4 @@
-"""The meaning of a scan: one generic loop over `gates` and `advance`, for any cell."""
+"""The definition of a scan: one generic loop over `gates` and `advance`, for any cell."""
 
 from __future__ import annotations
 
@@ -29,16 +29,15 @@ def scan(
 ) -> tuple[Tensor, State]:
     """Run the cell over x (B, T, D) from `state` -> y (B, T, O) and the state after each sequence's last real step.
 
-    `reverse` runs from the last step to the first; padding stands right all the same, and is skipped. `mask` multiplies
-    the leaves of the state that return into the gates. `edit` changes the gates of every step before they act.
+    `reverse` runs from the last step to the first; padding is on the right in either direction, and is skipped. `mask`
+    multiplies the leaves in `cell.feedback`. `edit` changes the gates of every step before they act.
     """
     B, T = x.shape[:2]
     is_real = None if lengths is None else real(lengths, T).unbind(1)
     x_gates = cell.project(x).unbind(1)  # once, not by x_gates[:, t]: its backward would be quadratic in T
     ys: list[Tensor] = [x.new_empty(0)] * T
     for t in reversed(range(T)) if reverse else range(T):
-        seen = state if mask is None else _masked(cell, state, mask)
-        gates = cell.gates(x_gates[t], seen)
+        gates = cell.gates(x_gates[t], state if mask is None else _masked(cell, state, mask))
         y, after = step(cell, gates if edit is None else edit(gates), state, zoneout)
         if is_real is not None:
             y, after = y.masked_fill(~is_real[t].unsqueeze(1), 0), hold(is_real[t], after, state)
@@ -47,7 +46,7 @@ def scan(
 
 
 def step(cell: Cell[Any, Any], gates: Any, state: State, zoneout: Zoneout | None) -> tuple[Tensor, State]:
-    """Return y and the state after one step with these gates."""
+    """Run one step with these gates -> y and the state after it."""
     y, after = cell.advance(gates, state)
     if zoneout is None:
         return y, after

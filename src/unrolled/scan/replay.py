@@ -1,7 +1,7 @@
-"""Replay: every gate and state of a scan that has run, from x and the outputs that the fast backend returned.
+"""Replay: all gates and states of a scan, from its inputs x and its outputs by any backend.
 
-The gates depend on x and on the leaves of the state that return into them. Where these are the outputs, they are known,
-and all steps go through the gates at once, in two products; only the other leaves (an LSTM's c) are computed step by
+The gates depend on x and on the leaves of the state in `cell.feedback`. If these are the outputs, they are known, and
+the gates of all steps are computed at once, in two products; only the other leaves (c of an LSTM) are computed step by
 step, elementwise. A cell with another kind of feedback is run again, step by step.
 """
 
@@ -46,8 +46,8 @@ def replay(
     Args:
         cell: the cell that was run.
         x: (B, T, D). y: (B, T, O), the outputs of the scan.
-        state: the initial state. lengths: (B,). reverse, zoneout: the arguments of the scan; of zoneout only that of
-            evaluation can be replayed, since the draws of training are not kept.
+        state: the initial state. lengths: (B,). reverse, zoneout: the arguments of the scan; zoneout can be replayed in
+            evaluation only, since the draws of training are not saved.
     """
     T = y.shape[1]
     state = cell.initial(x) if state is None else state
@@ -70,15 +70,20 @@ def replay(
 
 
 def before(y: Tensor, y0: Tensor, lengths: Tensor | None = None, reverse: bool = False) -> Tensor:
-    """Return the output before each step, (B, T, O), from the outputs y (B, T, O) and that before the first, (B, 1, O)."""
+    """Return the output before each step, (B, T, O).
+
+    Args:
+        y: (B, T, O), the outputs. y0: (B, 1, O), the output before the first step.
+        lengths: (B,), numbers of real steps; None: all T. reverse: the direction of the scan.
+    """
     T = y.shape[1]
     if not reverse:
         return torch.cat([y0, y[:, :-1]], dim=1)[:, :T]
-    found = torch.cat([y[:, 1:], y0], dim=1)[:, :T]
+    shifted = torch.cat([y[:, 1:], y0], dim=1)[:, :T]
     if lengths is None:
-        return found
+        return shifted
     first = torch.arange(T, device=y.device) == lengths.unsqueeze(1) - 1  # a sequence's last real step is read first
-    return torch.where(first.unsqueeze(2), y0, found)
+    return torch.where(first.unsqueeze(2), y0, shifted)
 
 
 def _stepwise(
@@ -90,10 +95,10 @@ def _stepwise(
     order: Sequence[int],
     zoneout: Zoneout | None,
 ) -> Replay:
-    """Run the cell again over the steps in this order; `steps` has the gates of each step where they are known."""
+    """Run the cell again over the steps in this order; `steps` are the gates of each step, None if not known yet."""
     if not order:
-        nothing = cell.State(*(leaf.unsqueeze(1)[:, :0] for leaf in state))
-        return Replay(cell.gates(cell.project(x), nothing), nothing)
+        empty = cell.State(*(leaf.unsqueeze(1)[:, :0] for leaf in state))
+        return Replay(cell.gates(cell.project(x), empty), empty)
     x_gates = () if steps is not None else cell.project(x).unbind(1)
     gates: list[Any] = [None] * len(order)
     states: list[State] = [None] * len(order)
@@ -110,7 +115,7 @@ def _stepwise(
 
 
 def _only(value: Tensor, is_real: Tensor) -> Tensor:
-    """Return a value of every step, (B, T, …), with 0 where a step is padding."""
+    """Return values of all steps, (B, T, …), with 0 at padded steps."""
     return value.masked_fill(~is_real.view(*is_real.shape, *[1] * (value.dim() - 2)), 0)
 
 

@@ -3,10 +3,10 @@
 Our one bias becomes torch's first, its second is zero (the GRU's n third of it is bias_n), so ours → torch → ours gives
 the same bits; torch → ours sums the two.
 
-Ragged rows run as one dense batch, because torch's packed sequences leave oneDNN and pay a loop. Rows are turned so
-that padding stands right in the direction of the run, where it cannot reach what came before: outputs there are set to
-zero, and h is taken at each row's last real step. The LSTM's c is not among torch's outputs, so one more input feature
-marks the padding, with weights that shut the input gate and open the forget gate: c is held to the bit.
+Sequences of different lengths run as one dense batch, because torch's packed sequences do not use oneDNN and are slow.
+In reverse, the real steps are reversed and padding stays on the right, where it cannot affect real steps: outputs there
+are set to zero, and h is taken at each sequence's last real step. The LSTM's c is not among torch's outputs, so one
+more input feature marks the padding, with weights that shut the input gate and open the forget gate: c keeps its bits.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ CELLS: dict[type[Cell[Any, Any]], frozenset[str]] = {
     LSTMCell: frozenset({"weight_x", "weight_h", "bias"}),
     GRUCell: frozenset({"weight_x", "weight_h", "bias", "bias_n"}),
 }
-"""The plain cells and their parameters. A cell whose own stand elsewhere (pruned, parametrised) is not plain."""
+"""The plain cells and their parameters. A cell without one of them (pruned, parametrised) is not plain."""
 
-SHUT = 1e4  # in a gate's sum: sigmoid(−1e4) is 0 and sigmoid(1e4) is 1, exactly, in every precision
+SHUT = 1e4  # a summand of a gate: sigmoid(−1e4) is 0 and sigmoid(1e4) is 1, exactly, in every precision
 
 
 def scan(
     cell: Cell[Any, Any], x: Tensor, state: State, lengths: Tensor | None, *, reverse: bool
 ) -> tuple[Tensor, State]:
-    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each row's last real step."""
+    """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each sequence's last real step."""
     B, T = x.shape[:2]
     if T == 0 or B == 0:  # torch refuses an empty sequence
         return x.new_zeros(B, T, cell.hidden_size), state
     weights = _weights(cell)
-    turn = is_real = None
+    order = is_real = None
     if lengths is not None:
         is_real = real(lengths, T).unsqueeze(2)  # (B, T, 1)
-        x = x.masked_fill(~is_real, 0)  # so that what stands in padding cannot matter, not even a NaN
-        turn = _turned(lengths, T).unsqueeze(2)  # (B, T, 1)
+        x = x.masked_fill(~is_real, 0)  # so that values at padding have no effect, not even a NaN
+        order = _reversed_steps(lengths, T).unsqueeze(2)  # (B, T, 1)
     if reverse:
-        x = x.flip(1) if turn is None else x.gather(1, turn.expand_as(x))
+        x = x.flip(1) if order is None else x.gather(1, order.expand_as(x))
     if isinstance(cell, LSTMCell) and is_real is not None:
         x, weights[0] = _mark_padding(x, weights[0], is_real)
 
@@ -65,7 +65,7 @@ def scan(
         last = (lengths - 1).clamp(min=0).view(B, 1, 1).expand(B, 1, cell.hidden_size)
         h = torch.where(lengths.view(B, 1) > 0, y.gather(1, last).squeeze(1), state.h)
     if reverse:
-        y = y.flip(1) if turn is None else y.gather(1, turn.expand_as(y))
+        y = y.flip(1) if order is None else y.gather(1, order.expand_as(y))
     if is_real is not None:
         y = y.masked_fill(~is_real, 0)
     if isinstance(cell, LSTMCell):
@@ -76,14 +76,17 @@ def scan(
 def copy_to_torch(
     cell: Cell[Any, Any], module: torch.nn.RNNBase | torch.nn.RNNCellBase, *, layer: int = 0, reverse: bool = False
 ) -> None:
-    """Copy the cell's weights into a cell of torch's, or one layer and direction of its RNN, LSTM or GRU, of its sizes.
+    """Copy the cell's weights into a cell of torch.nn, or into one layer and direction of its RNN, LSTM or GRU.
+
+    Args:
+        cell: a plain cell. module: of the same kind and sizes. layer, reverse: the layer and direction of an RNN.
 
     Raises:
-        ConfigError: the module has no biases, and ours would be lost.
+        ConfigError: the module has no biases, so that those of the cell would be lost.
     """
     theirs = _theirs(module, layer, reverse)
     if len(theirs) == 2:
-        raise ConfigError(f"copy_to_torch: {module} has no biases and the cell has; build it with bias=True")
+        raise ConfigError(f"copy_to_torch: the cell has biases and {module} has none; build it with bias=True")
     with torch.no_grad():
         for weight, ours in zip(theirs, _weights(cell), strict=True):
             weight.copy_(ours)
@@ -92,7 +95,10 @@ def copy_to_torch(
 def copy_from_torch(
     cell: Cell[Any, Any], module: torch.nn.RNNBase | torch.nn.RNNCellBase, *, layer: int = 0, reverse: bool = False
 ) -> None:
-    """Copy a cell of torch's, or one layer and direction of its RNN, LSTM or GRU, into the cell; biases are summed."""
+    """Copy the weights of a cell of torch.nn, or of one layer and direction of its RNN, LSTM or GRU, into the cell.
+
+    The two biases of torch are summed. Args: see `copy_to_torch`.
+    """
     weight_ih, weight_hh, *biases = _theirs(module, layer, reverse)
     with torch.no_grad():
         cell.get_parameter("weight_x").copy_(weight_ih)
@@ -107,16 +113,18 @@ def copy_from_torch(
 
 
 def _theirs(module: torch.nn.RNNBase | torch.nn.RNNCellBase, layer: int, reverse: bool) -> list[Tensor]:
-    """One layer and direction of a torch module: weight_ih, weight_hh and, if it has them, bias_ih, bias_hh."""
+    """Return weight_ih, weight_hh and, if any, bias_ih, bias_hh of one layer and direction of a torch module."""
     if isinstance(module, torch.nn.RNNCellBase):
         return list(module.parameters(recurse=False))
     return list(module.all_weights[layer * (2 if module.bidirectional else 1) + reverse])
 
 
 def _weights(cell: Cell[Any, Any]) -> list[Tensor]:
-    """Our weights in torch's order: weight_ih, weight_hh, bias_ih, bias_hh."""
+    """Return our weights in torch's order: weight_ih, weight_hh, bias_ih, bias_hh."""
     if not isinstance(cell, ElmanCell | LSTMCell | GRUCell):
-        raise TypeError(f"{type(cell).__name__} has no twin in torch; scan/__init__.py knows who has")
+        raise TypeError(
+            f"{type(cell).__name__} has no twin in torch; use the backend that `unrolled.scan.choose` returns"
+        )
     if isinstance(cell, GRUCell):
         second = torch.cat([cell.bias_n.new_zeros(2 * cell.hidden_size), cell.bias_n])
     else:
@@ -124,15 +132,15 @@ def _weights(cell: Cell[Any, Any]) -> list[Tensor]:
     return [cell.weight_x, cell.weight_h, cell.bias, second]
 
 
-def _turned(lengths: Tensor, T: int) -> Tensor:
-    """(B,) -> (B, T): where step t of a row comes from when its real steps are read backwards; padding stays."""
+def _reversed_steps(lengths: Tensor, T: int) -> Tensor:
+    """Return indices (B, T) that reverse the real steps of sequences of these lengths (B,); padding stays in place."""
     t = torch.arange(T, device=lengths.device)
     back = lengths.unsqueeze(1) - 1 - t
     return torch.where(back >= 0, back, t)
 
 
 def _mark_padding(x: Tensor, weight: Tensor, is_real: Tensor) -> tuple[Tensor, Tensor]:
-    """Give x (B, T, D) and the LSTM's weight (4H, D) one more feature that holds c where a step is padding."""
+    """Add a feature to x (B, T, D) and to the LSTM's weight (4H, D) by which c does not change at padded steps."""
     H = weight.shape[0] // 4
     hold = weight.new_zeros(4 * H, 1)
     hold[:H], hold[H : 2 * H] = -SHUT, SHUT
