@@ -11,7 +11,8 @@ from unrolled import laws
 from unrolled.cells import CELLS, Cell
 from unrolled.config import ModelConfig
 from unrolled.data.encoding.tokenizers import BOS
-from unrolled.decoding import Sampling, search
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import search
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.inside.recurrent import of_scan
 from unrolled.layers import Block, Recurrent, Stacked
