@@ -32,10 +32,14 @@ def test_a_frozen_layer_gives_the_bits_of_a_free_one(cell: Cell, B: int, T: int)
         free = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
         with frozen(layer):
             assert freeze.of(cell) is not None
-            kept = layer(x, state), layer(x, None, lengths.int()), layer(x.transpose(0, 1).contiguous().transpose(0, 1))
-    for (y, after), (y_kept, after_kept) in zip(free, kept, strict=True):
-        assert torch.equal(y, y_kept)
-        assert all(torch.equal(a, b) for a, b in zip(after, after_kept, strict=True))
+            packed = (
+                layer(x, state),
+                layer(x, None, lengths.int()),
+                layer(x.transpose(0, 1).contiguous().transpose(0, 1)),
+            )
+    for (y, after), (y_frozen, after_frozen) in zip(free, packed, strict=True):
+        assert torch.equal(y, y_frozen)
+        assert all(torch.equal(a, b) for a, b in zip(after, after_frozen, strict=True))
     assert freeze.of(cell) is None
 
 
@@ -49,9 +53,9 @@ def test_layers_and_cells_of_nn_can_be_frozen(kind: str, bias: bool) -> None:
         free = layer(x)[0], cell(x[0])
         with frozen(nn.ModuleList([layer, cell])):
             assert len(freeze._frozen) == 5  # two layers in two directions, and the cell
-            kept = layer(x)[0], cell(x[0])
-    assert torch.equal(free[0], kept[0])
-    assert all(torch.equal(a, b) for a, b in zip(free[1], kept[1], strict=True))
+            packed = layer(x)[0], cell(x[0])
+    assert torch.equal(free[0], packed[0])
+    assert all(torch.equal(a, b) for a, b in zip(free[1], packed[1], strict=True))
 
 
 def test_changed_weights_are_noticed() -> None:
@@ -153,8 +157,8 @@ def test_blocks_nest_and_copies_are_free() -> None:
 def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
     cell = GRUCell(5, 7)
     with torch.no_grad(), frozen(cell):
-        kept = freeze.of(cell)
-        assert kept is not None
+        packed = freeze.of(cell)
+        assert packed is not None
         for name, x, h0, c0 in (
             ("x must have 5 features", torch.zeros(1, 1, 6), torch.zeros(1, 7), None),
             ("h0 must have shape", torch.zeros(1, 1, 5), torch.zeros(2, 7), None),
@@ -162,7 +166,7 @@ def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:
             ("x must be float32", torch.zeros(1, 1, 10).bfloat16(), torch.zeros(1, 7), None),
         ):
             with pytest.raises((ValueError, TypeError), match=name):
-                kept.run(False, x, None, None, h0, c0)
+                packed.run(False, x, None, None, h0, c0)
 
 
 def test_blocks_that_overlap_end_in_any_order() -> None:

@@ -18,7 +18,7 @@ def test_y_is_the_pool_so_far(pool: str) -> None:
 
 
 @pytest.mark.parametrize("pool", ["mean", "max"])
-def test_padding_is_not_pooled_and_an_empty_row_is_zero(pool: str) -> None:
+def test_padding_is_not_pooled_and_an_empty_sequence_is_zero(pool: str) -> None:
     x = -torch.ones(3, 4, 2)  # negative, so that a padded 0 would win a max
     x[:, 2:] = 7.0
     bag = Bag(2, pool=pool)

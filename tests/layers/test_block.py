@@ -66,7 +66,7 @@ def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
     torch.testing.assert_close(y, expected)
 
 
-def test_blocks_go_on_behind_each_rows_own_steps() -> None:
+def test_blocks_continue_after_the_last_step_of_each_sequence() -> None:
     torch.manual_seed(0)
     blocks = (
         Blocks(3, D, (Block(SelfAttention(D, N, causal=True), 16) for _ in range(2)), max_length=20).double().eval()

@@ -19,7 +19,7 @@ def test_sinusoids_are_those_of_the_paper(size: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
-def test_rows_begin_where_they_stand(kind: str) -> None:
+def test_sequences_continue_at_their_own_position(kind: str) -> None:
     position, x = Position(6, kind, max_length=9), torch.randn(3, 4, 6)
     from_start = position(torch.zeros(1, 9, 6))[0]
     y = position(x, torch.tensor([0, 5, 2]))

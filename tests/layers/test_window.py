@@ -33,7 +33,7 @@ def test_inputs_ahead_end_at_the_last_real_step() -> None:
     assert not Window(2, 3, ahead=1).causal
 
 
-def test_a_row_keeps_the_inputs_before_its_padding() -> None:
+def test_the_state_holds_the_inputs_before_the_padding() -> None:
     x = torch.randn(3, 4, 2)
     y, state = Window(2, 3)(x, lengths=torch.tensor([4, 1, 0]))
     assert torch.equal(state.inputs[0], x[0, 2:])

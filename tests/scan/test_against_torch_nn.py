@@ -26,9 +26,9 @@ D, H, LAYERS = 3, 5, 2
 SHAPES = {
     "plain": (4, 6, None),
     "ragged": (4, 6, [6, 3, 1, 4]),
-    "one row": (1, 6, None),
+    "one sequence": (1, 6, None),
     "one step": (3, 1, None),
-    "one row, one step": (1, 1, None),
+    "one sequence, one step": (1, 1, None),
 }
 
 
@@ -47,10 +47,10 @@ def ours(name: str, both: bool) -> Stacked:
 def cells_of(stack: Stacked) -> list[tuple[Recurrent, int, bool]]:
     """(recurrent layer, its depth, whether it reads backwards) in torch's order."""
     return [
-        (part, depth, part.reverse)
+        (module, depth, module.reverse)
         for depth, layer in enumerate(stack.layers)
-        for part in layer.modules()
-        if isinstance(part, Recurrent)
+        for module in layer.modules()
+        if isinstance(module, Recurrent)
     ]
 
 
@@ -176,5 +176,5 @@ def test_weights_of_torchs_cells(name: str, bias: bool) -> None:
     found, _ = Recurrent(cell)(x.unsqueeze(1))
     torch.testing.assert_close(found[:, 0], after[0] if name == "lstm" else after, rtol=0, atol=FLOAT64)
     if not bias:
-        with pytest.raises(ConfigError, match="has no biases"):
+        with pytest.raises(ConfigError, match="has none; build it with bias=True"):
             copy_to_torch(cell, module)

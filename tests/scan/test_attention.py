@@ -31,24 +31,24 @@ def definition(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths:
     return weights, (weights.unsqueeze(1) @ outputs).squeeze(1)
 
 
-def gradients(isa: str, threads: int, given: list[Tensor], lengths: Tensor, dweights, dcontext) -> list[Tensor]:
+def gradients(isa: str, threads: int, tensors: list[Tensor], lengths: Tensor, dweights, dcontext) -> list[Tensor]:
     """Weights, context and the four gradients, straight from the kernels."""
     number = list(native.isas()).index(isa)
-    B, S, D = given[3].shape
+    B, S, D = tensors[3].shape
     weights, context = torch.full((B, S), torch.nan), torch.full((B, D), torch.nan)
-    native.kernels.attention(number, threads, *given, lengths, weights, context)
-    found = [torch.full_like(t, torch.nan) for t in given]
-    native.kernels.attention_backward(number, threads, *given, lengths, weights, dweights, dcontext, *found)
+    native.kernels.attention(number, threads, *tensors, lengths, weights, context)
+    found = [torch.full_like(t, torch.nan) for t in tensors]
+    native.kernels.attention_backward(number, threads, *tensors, lengths, weights, dweights, dcontext, *found)
     return [weights, context, *found]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("isa", ISAS)
 def test_it_is_the_definition_and_its_gradients(shape: tuple[int, int, int, int], isa: str) -> None:
-    given, lengths = inputs(*shape)
+    tensors, lengths = inputs(*shape)
     dweights, dcontext = torch.randn(shape[0], shape[1]), torch.randn(shape[0], shape[3])
-    found = gradients(isa, 1, given, lengths, dweights, dcontext)
-    leaves = [t.double().requires_grad_() for t in given]
+    found = gradients(isa, 1, tensors, lengths, dweights, dcontext)
+    leaves = [t.double().requires_grad_() for t in tensors]
     answers = definition(*leaves, lengths)
     torch.autograd.backward(answers, (dweights.double(), dcontext.double()))
     exact = [answer.detach() for answer in answers] + [leaf.grad for leaf in leaves]
@@ -58,15 +58,15 @@ def test_it_is_the_definition_and_its_gradients(shape: tuple[int, int, int, int]
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_sequence_has_its_bits_in_any_batch_and_with_any_padding(isa: str) -> None:
-    given, lengths = inputs(70, 9, 40, 70)
+    tensors, lengths = inputs(70, 9, 40, 70)
     dweights, dcontext = torch.randn(70, 9), torch.randn(70, 70)
-    together = gradients(isa, 1, given, lengths, dweights, dcontext)
+    together = gradients(isa, 1, tensors, lengths, dweights, dcontext)
     for threads in (2, 3):
-        for one, other in zip(together, gradients(isa, threads, given, lengths, dweights, dcontext), strict=True):
+        for one, other in zip(together, gradients(isa, threads, tensors, lengths, dweights, dcontext), strict=True):
             assert torch.equal(one, other)
     for b in range(0, 70, 9):
         S = int(lengths[b])
-        query, keys, v, outputs = given
+        query, keys, v, outputs = tensors
         own = [query[b : b + 1], keys[b : b + 1, :S].clone(), v, outputs[b : b + 1, :S].clone()]
         alone = gradients(isa, 1, own, lengths[b : b + 1], dweights[b : b + 1, :S].clone(), dcontext[b : b + 1])
         for which in (0, 1, 2, 3, 5):  # all but dv, which sums over the batch
@@ -88,9 +88,9 @@ def test_the_layer_takes_it_for_a_step() -> None:
 
 
 def test_it_has_no_second_derivative_and_says_so() -> None:
-    given, lengths = inputs(2, 3, 4, 5)
-    leaf = given[0].requires_grad_()
-    _, context = attend(*given, lengths)
+    tensors, lengths = inputs(2, 3, 4, 5)
+    leaf = tensors[0].requires_grad_()
+    _, context = attend(*tensors, lengths)
     with pytest.raises(BackendError, match="second derivatives"):
         torch.autograd.grad(context.sum(), leaf, create_graph=True)
 
@@ -158,7 +158,7 @@ def test_gradients_may_come_as_one_number_for_all() -> None:
 
 
 def test_attention_over_an_empty_batch() -> None:
-    given, _ = inputs(0, 3, 4, 5)
-    weights, context = attend(*given, torch.zeros(0, dtype=torch.int64))
+    tensors, _ = inputs(0, 3, 4, 5)
+    weights, context = attend(*tensors, torch.zeros(0, dtype=torch.int64))
     assert weights.shape == (0, 3)
     assert context.shape == (0, 5)

@@ -1,4 +1,4 @@
-"""bfloat16 weights and inputs with float32 sums: close to the same weights in float32, a row's bits in any company."""
+"""bfloat16 weights and inputs with float32 sums: close to the same weights in float32, the same bits in any batch."""
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_gradients_are_torchs_affair() -> None:
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM"])
-def test_nn_takes_torchs_place(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nn_replaces_torchs_modules(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = getattr(nn, name)(9, 13, num_layers=2, bidirectional=True, batch_first=True).bfloat16()
     ours = getattr(fast, name)(9, 13, num_layers=2, bidirectional=True, batch_first=True).bfloat16()
     ours.load_state_dict(theirs.state_dict())

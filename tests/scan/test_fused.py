@@ -75,27 +75,27 @@ def test_the_same_bits_for_any_threads_batch_padding_and_split(isa: str) -> None
             together = case.run("fused")
             for name, value in alone.items():
                 assert torch.equal(value, together[name]), f"threads: {name} of seed {seed}, {case}"
-            _check_a_row(case, together)
+            _check_a_sequence(case, together)
             if not case.reverse:
                 _check_a_split(case, together)
 
 
-def _check_a_row(case: twin.Case, together: dict[str, Tensor]) -> None:
-    """One row by itself, without its padding."""
+def _check_a_sequence(case: twin.Case, together: dict[str, Tensor]) -> None:
+    """One sequence by itself, without its padding."""
     i = case.random.randrange(case.B)
     length = case.T if case.lengths is None else int(case.lengths[i])
-    row = twin.Case.__new__(twin.Case)
-    row.__dict__ |= case.__dict__
-    row.B, row.T, row.lengths = 1, length, None
-    row.x, row.weigh_y, row.weigh_state = case.x[[i], :length], case.weigh_y[[i], :length], case.weigh_state[[i]]
-    row.state = type(case.state)(*(leaf[[i]] for leaf in case.state))
-    row.mask = None if case.mask is None else case.mask[[i]]
-    for name, value in row.run("fused").items():
+    alone = twin.Case.__new__(twin.Case)
+    alone.__dict__ |= case.__dict__
+    alone.B, alone.T, alone.lengths = 1, length, None
+    alone.x, alone.weigh_y, alone.weigh_state = case.x[[i], :length], case.weigh_y[[i], :length], case.weigh_state[[i]]
+    alone.state = type(case.state)(*(leaf[[i]] for leaf in case.state))
+    alone.mask = None if case.mask is None else case.mask[[i]]
+    for name, value in alone.run("fused").items():
         if name in ("y", "dx"):
-            assert torch.equal(value[0], together[name][i, :length]), f"row {i}: {name} of {case}"
+            assert torch.equal(value[0], together[name][i, :length]), f"sequence {i}: {name} of {case}"
             assert not together[name][i, length:].any()
         elif name in ("h", "c", "dh0", "dc0"):
-            assert torch.equal(value[0], together[name][i]), f"row {i}: {name} of {case}"
+            assert torch.equal(value[0], together[name][i]), f"sequence {i}: {name} of {case}"
 
 
 @torch.no_grad()

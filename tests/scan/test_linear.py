@@ -1,4 +1,4 @@
-"""A linear layer's products, forward and backward: torch's values, and a row's bits in any company."""
+"""A linear layer's products, forward and backward: torch's values, and the same bits in any batch."""
 
 import pytest
 import torch

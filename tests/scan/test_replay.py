@@ -1,4 +1,4 @@
-"""Replay says what every step of a scan said: gates and states, in both directions, over ragged rows."""
+"""Replay gives the gates and states of every step of a scan, in both directions, for sequences of any length."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ B, T, D, H = 4, 6, 3, 5
 
 
 def of_the_reference(cell: Any, x: torch.Tensor, state: Any, lengths: torch.Tensor | None, reverse: bool):
-    """Gates and states as the reference meets them: gates by an edit that only looks, states from shorter runs."""
+    """Return gates and states of the reference: gates by an edit that records them, states from shorter runs."""
     seen: list[Any] = []
     scan(cell, x, state, lengths, reverse=reverse, edit=lambda g: seen.append(g) or g, backend="reference")
     seen = seen[::-1] if reverse else seen
     gates = [torch.stack(values, dim=1) for values in zip(*seen, strict=True)]
     whole = torch.full((B,), T) if lengths is None else lengths
     states = []
-    for t in range(T):  # the state after step t: of the rows up to it, or from it on
+    for t in range(T):  # the state after step t: of the steps up to it, or from it on
         if reverse:
             rest = (whole - t).clamp(min=0)
             states.append(scan(cell, x[:, t:], state, rest, reverse=True, backend="reference")[1])

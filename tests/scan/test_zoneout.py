@@ -27,7 +27,7 @@ def test_in_evaluation_a_state_is_the_mean_of_the_old_and_the_new_one(name: str)
 
 
 @pytest.mark.parametrize("name", EVERY_CELL)
-def test_in_training_a_unit_keeps_its_value_at_the_rate_asked_for(name: str) -> None:
+def test_in_training_a_unit_keeps_its_value_at_the_given_rate(name: str) -> None:
     torch.manual_seed(0)
     cell, x = shaken(EVERY_CELL[name](D, 50)), torch.randn(8, 40, D)
     y, _ = scan(cell, x, zoneout=Zoneout(0.3, training=True))

@@ -49,7 +49,7 @@ def _of_cell(cell: type[Cell[Any, Any]]) -> Iterator[Name]:
     if "n" in cell.gate_meanings:
         tensors.append(("bias_n", "H", "", "the candidate's second bias, inside the reset product"))
     if cell.keeps is not None:
-        half = f"steps after which each unit has kept a half: ln 2 / −mean ln {cell.keeps}"
+        half = f"half-life of each unit: ln 2 / −mean ln {cell.keeps}"
         tensors.append(("half_life", "H", "steps", half))
     for name, axes, unit, meaning in tensors:
         yield Name(f"{cell.name}.l{{i}}.{name}", axes, unit, meaning, where)
