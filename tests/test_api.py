@@ -91,7 +91,7 @@ def test_backends() -> None:
     assert json.loads(json.dumps(found)) == found
     assert set(found["auto"]) == {"elman", "lstm", "gru"}
     assert set(found["backends"]) == {"reference", "torch", "fused"}
-    assert found["backends"]["reference"]["cells"] == ["elman", "lstm", "gru"]
+    assert found["backends"]["reference"]["cells"] == ["elman", "lstm", "layernorm_lstm", "gru", "layernorm_gru"]
     assert trained().record["backend"] == found["auto"]["gru"]
     assert trained("feedforward").record["backend"] == "none: no recurrence"
 
@@ -113,7 +113,7 @@ def test_a_forced_backend_is_the_one_that_trains(name: str, backend: str) -> Non
     [
         ({"hiden_size": 4}, ConfigError, 'unknown setting "hiden_size" (did you mean "hidden_size"?)'),
         ({"model": "gpt"}, ConfigError, 'model "gpt" does not serve task "classify"'),
-        ({"model": "feedforward", "read": "last"}, ConfigError, 'read "last" needs an order'),
+        ({"model": "feedforward", "read": "last"}, ConfigError, "model feedforward has no last state to read"),
         ({"zoneout": 0.1, "backend": "torch"}, BackendError, 'backend "torch" cannot run here: it needs no zoneout'),
         ({"model": "feedforward", "backend": "torch"}, ConfigError, 'model "feedforward" has no recurrent layer'),
         ({"model": "lstm", "nonlinearity": "relu"}, ConfigError, "model lstm does not use nonlinearity"),

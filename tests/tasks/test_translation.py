@@ -288,7 +288,7 @@ def test_pairs_that_a_model_cannot_take_stop_or_are_counted(tmp_path: Path, capl
     caplog.clear()
     with caplog.at_level("INFO", "unrolled"):
         assert short.evaluate() == short.test
-    assert caplog.text.count("at 2 tokens, being longer") == 1, "its own test split is made ids once"
+    assert caplog.text.count("truncated to 2 tokens") == 1, "its own test split is made ids once"
     with pytest.raises(DataError, match=r"item 0: all tokens of the source are unknown"):
         run.evaluate([("???", "AB")], on_bad_row="stop")
 
@@ -316,7 +316,7 @@ def test_pairs_and_answers_fit_into_the_window(name: str, window: int, tmp_path:
 
 def test_a_vocabulary_without_a_token_of_its_own_is_refused() -> None:
     rare = [(f"w{i}", f"v{i}") for i in range(40)]
-    with pytest.raises(ConfigError, match="no word is seen 2 times .* --min-frequency 1"):
+    with pytest.raises(ConfigError, match="no word occurs 2 times .* --min-frequency 1"):
         api.train(rare, **SMALL | {"tokenizer": "word", "source_tokenizer": "byte", "min_frequency": 2})
 
 

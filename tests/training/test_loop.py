@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import OWN, MODELS, SMALL, pairs
+from small import MODELS, OWN, SMALL, pairs
 from unrolled import api
 from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.encoding.batches import Sequences
@@ -413,7 +413,9 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
         Batch(ids, None, torch.tensor([0, 1, 0]), 3, ids.numel(), continues=index > 0)
         for index, ids in enumerate(whole.split(4, dim=1))
     ]
-    for model_name in (model_name for model_name in MODELS if model_name != "transformer"):  # which reads whole sequences
+    for model_name in (
+        model_name for model_name in MODELS if model_name != "transformer"
+    ):  # which reads whole sequences
         alone = trainer_of(model_of(model_name), chunks, updates=14, evaluate_every=14)
         alone.run()
         for stop in (3, 10, 12):  # in the first epoch, between both, in the second

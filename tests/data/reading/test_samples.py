@@ -59,7 +59,7 @@ def script():
 def test_the_script_that_made_them():
     made = script()
     sample, counts = made.make("products", "12_1\t0.5\tfine\n12_2\t-0.6\t''bad''\n13_1\t4\tGood  one")
-    splits = [made.part_of("12"), made.part_of("13")]
+    splits = [made.split_of("12"), made.part_of("13")]
     assert sample.splitlines() == [
         "id\tpart\tlabel\trating\ttext",
         f"12_2\t{splits[0]}\tnegative\t-0.6\t''bad''",
@@ -98,7 +98,7 @@ def test_the_script_that_cut_the_treebank():
     splits = made.sentences(treebank)
     assert sorted(split.count("word") for split in splits.values()) != [0, 0, 40]
     assert sorted("".join(splits.values()).split("\n\n")) == sorted(treebank.split("\n\n"))
-    assert "# sent_id = 7\n1\tword 7\n\n" in splits[made.part_of("7", 10)]
+    assert "# sent_id = 7\n1\tword 7\n\n" in splits[made.split_of("7", 10)]
 
 
 def test_the_plays_are_whole_and_each_in_one_split():
@@ -132,7 +132,7 @@ def test_pairs_are_counted_and_in_their_splits(name):
 def test_the_script_counts_what_it_leaves_out():
     made = script()
     text, counts = made.letters("a AH0\na(2) EY1\na(3) AH1 # in a hurry\nb.c B IY1\n")
-    split = made.part_of("a")
+    split = made.split_of("a")
     assert text == f"word\tpart\tphonemes\na\t{split}\tAH\na\t{split}\tEY\n"
     assert counts == {"read": 4, split: 2, "left out: equal but for stress": 1, "left out: other characters": 1}
     text, counts = made.verses(f"verse\ten\tfr\n1.7.1\ta\tb\n1.1.2\tc\t{'d ' * 61}\n2.33.1\te\tf\n2.1.1\t\tg\n")
