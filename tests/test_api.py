@@ -12,6 +12,7 @@ import torch
 import unrolled
 from small import MODELS, SMALL, pairs, trained, write_csv
 from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
+from unrolled.cells import CELLS
 from unrolled.scan import BACKENDS, conditions
 
 
@@ -89,7 +90,7 @@ def test_results_are_frozen_and_go_into_json() -> None:
 def test_backends() -> None:
     found = unrolled.backends()
     assert json.loads(json.dumps(found)) == found
-    assert set(found["auto"]) == {"elman", "lstm", "gru"}
+    assert set(found["auto"]) == set(CELLS)
     assert set(found["backends"]) == {"reference", "torch", "fused"}
     assert found["backends"]["reference"]["cells"] == ["elman", "lstm", "layernorm_lstm", "gru", "layernorm_gru"]
     assert trained().record["backend"] == found["auto"]["gru"]

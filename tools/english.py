@@ -25,6 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIMITS = Path(__file__).with_suffix(".json")
+FLOOR = 0.5  # lower limits would make people contort a sentence to avoid a word
 CLAUSES = {"what", "how", "where", "who", "when", "which", "why"}
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 
@@ -67,7 +68,8 @@ def main() -> int:
     options = parser.parse_args()
     figures, files = measure()
     if options.update:
-        LIMITS.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        limits = {name: max(FLOOR, value) for name, value in figures.items()}
+        LIMITS.write_text(json.dumps(limits, indent=2) + "\n", encoding="utf-8")
     limits = json.loads(LIMITS.read_text(encoding="utf-8"))
     for name, value in figures.items():
         print(f"{name:12} {value:6.2f}  (limit {limits[name]:.2f})")

@@ -152,8 +152,8 @@ class ModelConfig(_Section):
     forget_bias: float | None = Field(None, description="initial bias of the LSTM's forget gate; default: 1")
     cell: str | None = Field(
         None,
-        description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of models "
-        "lstm and gru also layernorm_lstm and layernorm_gru",
+        description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of "
+        "models lstm and gru also layernorm_lstm and layernorm_gru",
     )
     reverse_source: bool = Field(
         False,

@@ -145,7 +145,7 @@ def log_prob_of_own(
 
 
 def leaf_copies(sequence: InputSequence, copies: int, steps: int | None = None) -> Tensor:
-    """Return copies of the first steps' vectors (default: all steps), (C, T', D), as a leaf that requires a gradient."""
+    """Return copies of the first steps' vectors (default: all), (C, T', D), as a leaf that requires a gradient."""
     return sequence.vectors[:steps].expand(copies, -1, -1).clone().requires_grad_()
 
 

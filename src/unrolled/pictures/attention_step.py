@@ -82,8 +82,9 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         ]
     caption = (
         "One attention step. The query of this step is compared with every key, which gives one score for each "
-        "position. Softmax turns the scores into weights that sum to 1. The weighted sum of the values (for a recurrent "
-        "decoder, the encoder's outputs) is the context vector. A coloured strip is a vector, from its own smallest number (light) to its largest (dark). The table "
+        "position. Softmax turns the scores into weights that sum to 1. The weighted sum of the values (of a recurrent "
+        "decoder: of the encoder's outputs) is the context vector. A coloured strip is a vector, from its own smallest "
+        "number (light) to its largest (dark). The table "
         f"lists the {ROWS} positions with the largest weights. The numbers have no unit."
     )
     return Figure(" · ".join(titles), svg.stack(drawings, 6), caption)

@@ -52,7 +52,7 @@ def score_by_length(results: Mapping[str, Any], figure: str | None = None) -> st
     counts = "; ".join(f"{name}: {sum(each.n for each in some):,} examples" for name, some in bins.items())
     label = FIGURES[figure]
     caption = (
-        f"{label[0].upper()}{label[1:]}, by length of the input. Each point covers a range of lengths and stands at its "
+        f"{label[0].upper()}{label[1:]}, by length of the input. Each point is a range of lengths and stands at its "
         f"middle; the vertical line is its 95 % interval. {counts}."
     )
     return frame(Figure("Score by length of the input", chart(series, x, y, (WIDTH, TALL)), caption), [])

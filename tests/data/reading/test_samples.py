@@ -59,7 +59,7 @@ def script():
 def test_the_script_that_made_them():
     made = script()
     sample, counts = made.make("products", "12_1\t0.5\tfine\n12_2\t-0.6\t''bad''\n13_1\t4\tGood  one")
-    splits = [made.split_of("12"), made.part_of("13")]
+    splits = [made.split_of("12"), made.split_of("13")]
     assert sample.splitlines() == [
         "id\tpart\tlabel\trating\ttext",
         f"12_2\t{splits[0]}\tnegative\t-0.6\t''bad''",
