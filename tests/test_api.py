@@ -11,8 +11,8 @@ import torch
 
 import unrolled
 from small import MODELS, SMALL, pairs, trained, write_csv
-from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
 from unrolled.cells import CELLS
+from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
 from unrolled.scan import BACKENDS, conditions
 
 

@@ -61,8 +61,8 @@ def test_macro_f1_interval_covers_the_truth_95_times_in_100():
     for counts in np.random.default_rng(1).multinomial(500, cells, size=trials):
         low, high = bootstrap(counts, lambda drawn: macro_f1(drawn, truth, answer), resamples=500)
         covered += low <= population <= high
-    # Four standard errors of a fraction of 300 trials, 4 · √(.95 · .05 / 300) = 5 %; the bias of percentile intervals at
-    # N = 500 and that of 500 resamples are each under 1 %.
+    # Four standard errors of a fraction of 300 trials, 4 · √(.95 · .05 / 300) = 5 %; the bias of percentile intervals
+    # at N = 500 and that of 500 resamples are each under 1 %.
     assert abs(covered / trials - 0.95) < 0.07
 
 
