@@ -33,7 +33,7 @@ from torch.nn import functional as F
 import unrolled
 from unrolled.config import Config, from_flat
 from unrolled.data.encoding.corpus import Corpus, TextSplit, load_corpus
-from unrolled.decoding import score_tokens
+from unrolled.decoding.generation import score_tokens
 from unrolled.training import Event, Run
 from unrolled.training.generation import Streams
 

@@ -10,14 +10,15 @@ from unrolled.cells import Cell
 from unrolled.layers import Recurrent
 
 
-class State(NamedTuple):
+class MinGRUState(NamedTuple):
     h: Tensor
 
 
 class MinGRUCell(Cell):
     """z_t = σ(W_z x_t);  n_t = W_n x_t;  h_t = (1 − z_t) h_{t−1} + z_t n_t."""
 
-    State, feedback = State, ()  # the gates depend on the input alone
+    State = MinGRUState
+    feedback = ()  # the gates depend on the input alone
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -26,13 +27,13 @@ class MinGRUCell(Cell):
     def project(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, 2H), every step at once
         return torch.cat([self.gate(x).sigmoid(), self.candidate(x)], dim=-1)
 
-    def gates(self, x_gates: Tensor, state: State) -> tuple[Tensor, ...]:  # (…, 2H) -> z, n
+    def gates(self, x_gates: Tensor, state: MinGRUState) -> tuple[Tensor, ...]:  # (…, 2H) -> z, n
         return x_gates.chunk(2, dim=-1)
 
-    def advance(self, gates: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
+    def advance(self, gates: tuple[Tensor, ...], state: MinGRUState) -> tuple[Tensor, MinGRUState]:
         z, n = gates
         h = (1 - z) * state.h + z * n
-        return h, State(h)
+        return h, MinGRUState(h)
 
 
 print(*laws.check(MinGRUCell(3, 5)), sep="\n")

@@ -1,6 +1,8 @@
 """Imports point one way: whoever reads a file knows without looking which others it can depend on."""
 
 import ast
+import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +58,11 @@ DATA = ["reading", "assign", "examples", "splits", "encoding", "report"]
 """The rooms of data/: each imports only itself and those before it. `assign` is one file."""
 
 FILES = sorted(ROOT.rglob("*.py"))
+REPOSITORY = Path(__file__).parents[1]
+USERS = sorted(
+    path for folder in ("benchmarks", "examples", "experiments") for path in (REPOSITORY / folder).rglob("*.py")
+)
+"""Files that use the package and that the suite does not run."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -116,3 +123,14 @@ def test_a_verb_loads_torch_only_when_it_runs(path: Path) -> None:
             assert name.split(".")[0] in {"cyclopts", "rich", *sys.stdlib_module_names} or (
                 name in light or name.startswith("unrolled.cli")
             ), f"{name} belongs into the function that needs it"
+
+
+@pytest.mark.parametrize("path", USERS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_name_that_a_benchmark_imports_exists(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "unrolled":
+            assert node.module is not None
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                found = hasattr(module, alias.name) or importlib.util.find_spec(f"{node.module}.{alias.name}")
+                assert found, f"{node.module} has no {alias.name}"
