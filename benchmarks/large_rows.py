@@ -50,7 +50,7 @@ def step(name: str, path: Path, rows: int) -> None:
     """Run one step in this process, and print one line of JSON."""
     began = time.perf_counter()
     if name.startswith("read"):
-        from unrolled.data.reading.readers import read_rows
+        from unrolled.data.reading.formats import read_rows
         from unrolled.data.reading.rows import Row
 
         number = 0

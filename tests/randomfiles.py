@@ -19,7 +19,7 @@ from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import load_examples
 from unrolled.data.examples.sentences import Sentences, load_sentences
 from unrolled.data.examples.texts import blocks, find_texts
-from unrolled.data.reading.readers import read_rows
+from unrolled.data.reading.formats import read_rows
 from unrolled.errors import DataError
 
 RANGE, ADP, DET = ("\t".join((*start, *"______")) for start in (("1-2", "au", "_", "_"), "1à_A", "2l_D"))

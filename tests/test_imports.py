@@ -16,7 +16,7 @@ LEAVES = {
     "errors",
     "lineage",
     "config",
-    "defaults",
+    "task_defaults",
     "shapes",
     "state",
     "machine",
@@ -25,7 +25,15 @@ LEAVES = {
     "svg",
     "version",
 }
-LIGHT = {"errors", "lineage", "config", "defaults", "version", "decoding", "decoding.options"}  # import nothing heavy
+LIGHT = {
+    "errors",
+    "lineage",
+    "config",
+    "task_defaults",
+    "version",
+    "decoding",
+    "decoding.options",
+}  # import nothing heavy
 LADDER = [
     "kernels",
     "cells",
@@ -54,8 +62,8 @@ MAY["__init__"] = {"api", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}
 
-DATA = ["reading", "assign", "examples", "splits", "encoding", "report"]
-"""The rooms of data/: each imports only itself and those before it. `assign` is one file."""
+DATA = ["reading", "splitting", "examples", "splits", "encoding", "report"]
+"""The rooms of data/: each imports only itself and those before it. `splitting` is one file."""
 
 FILES = sorted(ROOT.rglob("*.py"))
 REPOSITORY = Path(__file__).parents[1]

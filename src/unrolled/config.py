@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from unrolled import lineage
-from unrolled.defaults import MODEL, TASK, TASK_DEFAULTS
 from unrolled.errors import ConfigError, excerpt, nearest
+from unrolled.task_defaults import MODEL, TASK, TASK_DEFAULTS
 
 __all__ = [
     "MODEL_NAME",

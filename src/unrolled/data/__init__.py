@@ -2,7 +2,7 @@
 
 reading     data sources and formats: rows of a file, of standard input, of a sample, …
 examples    labelled texts, images, pairs, tagged sentences, plain text
-splits      train, valid and test of each kind of examples; `assign.py` has their common rules
+splits      train, valid and test of each kind of examples; `splitting.py` has their common rules
 encoding    tokenizers, ids, pixels, batches
 report      data reports: statistics, issues and a chart, made before training
 

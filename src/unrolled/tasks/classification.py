@@ -23,7 +23,7 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.splits import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_splits
 from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task

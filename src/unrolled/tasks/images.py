@@ -19,7 +19,7 @@ from unrolled.runs.images import ImageRun, image_steps
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
-from unrolled.tasks.splits import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_splits
 from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages"]

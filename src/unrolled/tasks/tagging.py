@@ -22,7 +22,7 @@ from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
-from unrolled.tasks.splits import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import balanced
 from unrolled.training.progress import Score

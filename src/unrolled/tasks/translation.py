@@ -20,7 +20,7 @@ from unrolled.models import Model, Pairs
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.translation import TranslationRun, refuse_longer
-from unrolled.tasks.splits import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
 from unrolled.training.task import Task

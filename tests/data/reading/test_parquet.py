@@ -9,7 +9,7 @@ import pytest
 from unrolled.config import DataConfig
 from unrolled.data import load_examples
 from unrolled.data.reading import parquet
-from unrolled.data.reading.readers import columns_of, read_rows
+from unrolled.data.reading.formats import columns_of, read_rows
 from unrolled.errors import DataError
 
 

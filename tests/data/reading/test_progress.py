@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from unrolled.data.reading import progress
-from unrolled.data.reading.readers import read_rows
+from unrolled.data.reading.formats import read_rows
 from unrolled.data.reading.rows import Location, Row
 
 LOCATION = Location("f", ("text",), (1,), fraction_read=lambda: 0.25)

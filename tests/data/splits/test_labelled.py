@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from unrolled.config import DataConfig
 from unrolled.data import load_splits
-from unrolled.data.assign import fold
 from unrolled.data.report.checks import TextRepeats
+from unrolled.data.splitting import fold
 from unrolled.errors import ConfigError, DataError
 
 CONFIG = DataConfig()

@@ -3,8 +3,8 @@
 A text file ends in `.txt` and may be compressed (.gz, .xz, .bz2). It is strict UTF-8 (or UTF-16 or UTF-32 with its
 byte order mark), and every character counts: a language model also learns line ends, capitals and spaces.
 
-Several files are split by file: SHA-256 of a file's bytes and the seed decide its split, as in `unrolled.data.assign`,
-so that equal files are always in the same split. A single file is split at line ends into contiguous ranges: train,
+Several files are split by file: SHA-256 of a file's bytes and the seed decide its split, as in `data/splitting.py`, so
+that equal files are always in the same split. A single file is split at line ends into contiguous ranges: train,
 then valid, then test. Lines are never sampled at random, because neighbouring lines resemble each other.
 """
 
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import assign, fractions
 from unrolled.data.reading.files import (
     PACKINGS,
     UNREADABLE,
@@ -34,6 +33,7 @@ from unrolled.data.reading.files import (
 )
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.data.splitting import assign, fractions
 from unrolled.errors import DataError
 
 __all__ = ["Text", "TextSplits", "Texts", "blocks", "find_texts", "split", "text_lines"]

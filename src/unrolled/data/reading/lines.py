@@ -101,6 +101,24 @@ class Lines:
         error = DataError(problem, file=self.file, line=self.start, column=column, row=self.raw.rstrip("\r\n"), fix=fix)
         return BadRow(reason, error)
 
+    def fault_of(self, text: str) -> BadRow | None:
+        """Return the fault of a line that is a row, in any format with one row a line; BLANK for a blank one."""
+        if self.fault:
+            return self.fault
+        if "\r" in text:
+            return self.bare_carriage_return()
+        return None if text.strip(" ") else BLANK
+
+    def bare_carriage_return(self) -> BadRow:
+        """Return the current row as a bad row, because of a carriage return without a line feed."""
+        fix = f"let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW), {SKIP}"
+        return self.bad("bare carriage return", "the row holds a carriage return without a line feed", fix=fix)
+
+    def empty(self) -> DataError:
+        """Return the error of a file without rows, after its last line."""
+        problem = "the file is empty" if self.number == 0 else "the file has only blank lines"
+        return DataError(problem, file=self.file, line=1, fix="check that the right file was named")
+
     def _blame(self, reason: str, problem: str, text: str, fix: str) -> None:
         if self.fault is None:
             row = text.rstrip("\r\n")

@@ -40,7 +40,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unrolled.data.reading.readers import read_rows
+from unrolled.data.reading.formats import read_rows
 from unrolled.data.reading.rows import BadRow, Rows
 from unrolled.errors import DataError, nearest
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.data.reading import hub, samples
+from unrolled.data.reading.formats import columns_of, format_of, read_rows
 from unrolled.data.reading.objects import PYTHON, read_objects
-from unrolled.data.reading.readers import columns_of, format_of, read_rows
 from unrolled.data.reading.rows import Rows
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError

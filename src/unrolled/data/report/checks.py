@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled.data.assign import fold
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
+from unrolled.data.splitting import fold
 from unrolled.errors import excerpt
 
 __all__ = [

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.data.examples.images import Images, load_images, splits_of, without_unknown
 from unrolled.data.reading.objects import PYTHON
+from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import DataError
 
 __all__ = ["ImageSplits", "load_image_splits"]

@@ -1,7 +1,7 @@
 """Training, validation and test split of labelled texts.
 
 Samples have fixed splits; a split may be a file of its own; the missing ones are split off the training data by text
-(see `unrolled.data.assign`).
+(see `unrolled.data.splitting`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, Examples, load_examples, unknown_label
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.sources import open_source
+from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import excerpt
 
 __all__ = ["Splits", "load_splits"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import DataSplits, read_splits, refuse_empty
 from unrolled.data.examples.pairs import TASK, PairedTexts, load_pairs
 from unrolled.data.reading.sources import open_source
+from unrolled.data.splitting import DataSplits, read_splits, refuse_empty
 
 __all__ = ["PairSplits", "split_pairs"]
 

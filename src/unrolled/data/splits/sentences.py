@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
-from unrolled.data.assign import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.samples import PREFIX, SPLITS, find
+from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import excerpt
 
 __all__ = ["TagSplits", "split_sentences"]

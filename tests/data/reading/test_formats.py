@@ -14,8 +14,8 @@ from unrolled.cli.main import run
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import load_examples
 from unrolled.data.reading import lines as lines_module
+from unrolled.data.reading.formats import FORMATS, columns_of, format_of, read_rows
 from unrolled.data.reading.lines import BLANK, Lines
-from unrolled.data.reading.readers import FORMATS, columns_of, format_of, read_rows
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.errors import DataError
 
@@ -66,7 +66,7 @@ def test_paths_that_are_no_files(tmp_path):
 
 
 def rows_of(form, data, columns=("text", "label")):
-    return list(FORMATS[form](Lines(io.BytesIO(data), "f"), columns))
+    return list(FORMATS[form].read_rows(Lines(io.BytesIO(data), "f"), columns))
 
 
 def values_of(form, data, columns=("text", "label")):
@@ -149,7 +149,7 @@ def test_reading_takes_one_row_at_a_time():
         def readline(self, size=-1):
             return b"text,label\n"
 
-    rows = FORMATS["csv"](Lines(Endless(), "f"), ("text", "label"))
+    rows = FORMATS["csv"].read_rows(Lines(Endless(), "f"), ("text", "label"))
     assert [next(rows).line for _ in range(3)] == [2, 3, 4]
 
 

@@ -1,0 +1,88 @@
+"""Rows of files, one in memory at a time: CSV, TSV, JSON lines and Parquet; all but the last also compressed.
+
+A reader yields a `Row`, or a `BadRow` for a row that cannot be used; the caller decides whether that is an error.
+Faults that make the rest of the file meaningless are raised at once: a header without the columns, a quote that is
+never closed, damaged compression, a row of more than 100 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unrolled.data.reading import parquet
+from unrolled.data.reading.csv_tsv import columns_of_csv, columns_of_tsv, read_csv, read_tsv
+from unrolled.data.reading.files import PACKINGS, unpacked_name
+from unrolled.data.reading.json_lines import columns_of_json_lines, read_json_lines
+from unrolled.data.reading.lines import Lines, open_lines
+from unrolled.data.reading.rows import Rows
+from unrolled.errors import DataError
+
+__all__ = ["FORMATS", "columns_of", "format_of", "read_rows"]
+
+
+class Format(NamedTuple):
+    """A text format: its reader of rows, and of the names of the columns."""
+
+    read_rows: Callable[[Lines, Sequence[str]], Rows]
+    columns_of: Callable[[Lines], tuple[str, ...]]
+
+
+FORMATS = {
+    "csv": Format(read_csv, columns_of_csv),
+    "tsv": Format(read_tsv, columns_of_tsv),
+    "jsonl": Format(read_json_lines, columns_of_json_lines),
+}
+OTHER_TASKS = {".txt": "; plain text is for --task generate", ".conllu": "; CoNLL-U is for --task tag"}
+EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) -> Rows:
+    """Yield the rows of a file with the values of `columns`; `file` is its name in messages, by default the path.
+
+    Raises:
+        DataError: the file cannot be opened, its format is not supported, or its structure is broken as a whole.
+    """
+    name, form = file or str(path), format_of(path)
+    if form == "parquet":
+        yield from parquet.read_rows(path, columns, name)
+        return
+    with open_lines(path, name) as lines:
+        yield from FORMATS[form].read_rows(lines, columns)
+
+
+def format_of(path: Path) -> str:
+    """Return the format of a file by its extension: "csv", "tsv", "jsonl" or "parquet".
+
+    Raises:
+        DataError: the extension is not supported.
+    """
+    extension = Path(unpacked_name(path.name)).suffix
+    if extension not in EXTENSIONS:
+        got = f'"{extension}"' if extension else "a name without an extension"
+        raise DataError(
+            f"cannot tell the format from {got}",
+            file=str(path),
+            fix=f"files end in {', '.join(EXTENSIONS)}, all but the last also with {', '.join(PACKINGS)}"
+            + OTHER_TASKS.get(extension, ""),
+        )
+    form = EXTENSIONS[extension]
+    if form == "parquet" and path.suffix.lower() in PACKINGS:
+        raise DataError(
+            "Parquet is compressed internally, and cannot be read compressed again", file=str(path), fix="unpack it"
+        )
+    return form
+
+
+def columns_of(path: Path, *, file: str | None = None) -> tuple[str, ...]:
+    """Return the names of a file's columns: its header, or the keys of its first object; `file` as in `read_rows`.
+
+    Raises:
+        DataError: as `read_rows`, or the first row is bad.
+    """
+    name, form = file or str(path), format_of(path)
+    if form == "parquet":
+        return parquet.columns_of(path, name)
+    with open_lines(path, name) as lines:
+        return FORMATS[form].columns_of(lines)
