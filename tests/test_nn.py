@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from parts import gradients
+from modules import gradients
 from tolerances import FLOAT64
 from unrolled import nn as fast
 from unrolled.errors import ConfigError

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from parts import CELLS, shaken
+from modules import CELLS, shaken
 from unrolled import scan
 from unrolled.kernels import native
 

@@ -79,7 +79,8 @@ class DataConfig(_Section):
     lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
     max_length: int = Field(512, ge=1, description="maximum tokens of a source or target (task translate)")
     truncate: bool = Field(
-        False, description="truncate longer sources and targets instead of refusing them (task translate)"
+        False,
+        description="truncate sources and targets beyond the maximum length instead of refusing them (task translate)",
     )
     by: Literal["image", "row", "column", "pixel"] | None = Field(
         None,
@@ -106,7 +107,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The model's name, sizes and options. A model refuses options that it does not use."""
 
-    name: str = Field(MODEL, description="model: an architecture of the lineage")
+    name: str = Field(MODEL, description="model architecture")
     embedding_size: int = Field(128, ge=1, le=65_536, description="size D of token embeddings")
     embedding_std: float = Field(
         0.1,
@@ -190,7 +191,7 @@ class TrainingConfig(_Section):
     epochs: float = Field(10, gt=0, le=10**6, description="number of passes over the training split")
     time_limit: str | None = Field(
         None,
-        description="training time, as 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
+        description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
         "--epochs",
     )
     batch_tokens: int = Field(2048, ge=1, description="maximum tokens in a batch, including padding")
@@ -235,7 +236,8 @@ class TrainingConfig(_Section):
         0.0,
         ge=0,
         lt=1,
-        description="decay of the moving average of the weights, as 0.999, which is evaluated and saved; 0: none",
+        description="decay of the moving average of the weights, e.g. 0.999; the averaged weights are evaluated and "
+        "saved; 0: none",
     )
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="precision of matrix products in training; with bf16, states and sums stay in float32"
@@ -248,11 +250,15 @@ class TrainingConfig(_Section):
     keep: Literal["snapshots"] | None = Field(
         None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"
     )
-    tensorboard: bool = Field(False, description="also write events for TensorBoard (an extra)")
+    tensorboard: bool = Field(
+        False, description="also write events for TensorBoard (needs the extra unrolled[tensorboard])"
+    )
     seed: int = Field(0, ge=0, description="seed of the initial weights, the order of examples and dropout")
     device: Device = Field("auto", description="device of the computation")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: chosen by PyTorch")
-    backend: Literal["auto", "reference", "torch", "fused"] = Field("auto", description="implementation of the scan")
+    backend: Literal["auto", "reference", "torch", "fused"] = Field(
+        "auto", description="implementation of the recurrent layers"
+    )
 
     @field_validator("time_limit")
     @classmethod

@@ -1,4 +1,4 @@
-"""Test suite of the six laws that make modules interchangeable: `check(part)` for five, `options_matter` for one.
+"""Test suite of the six laws that make modules interchangeable: `check(module)` for five, `options_matter` for one.
 
     split             one call equals any split of it with the state passed on (by step, in chunks, with empty calls)
     causal            inputs after step t never change y up to t, to the bit
@@ -7,9 +7,9 @@
     round_trip        a saved and loaded module gives the same bits
     options_matter    each option changes something in a context where it applies, or is declared to change nothing
 
-`part` is a cell (one of ours or yours), a layer or a model. A model with an encoder gets a different source for each
-sequence. `part` is never changed: the laws run on a copy, in eval mode, in float64 where they compare numbers. A broken
-law raises LawError, which names the tensor and the difference.
+`module` is a cell (one of ours or yours), a layer or a model. A model with an encoder gets a different source for each
+sequence. `module` is never changed: the laws run on a copy, in eval mode, in float64 where they compare numbers. A
+broken law raises LawError, which names the tensor and the difference.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from unrolled.state import State, leaves, select
 
 __all__ = [
     "LAWS",
-    "Finding",
+    "LawResult",
     "Option",
     "batch_invariance",
     "causal",
@@ -50,7 +50,7 @@ about 2e-16 an operation, times some thousands of operations, with a wide margin
 EPS32 = torch.finfo(torch.float32).eps
 
 
-class Finding(NamedTuple):
+class LawResult(NamedTuple):
     """Result of a law.
 
     compared: number of comparisons, 0 where the law does not apply, for the reason `why`. worst: largest difference.
@@ -67,34 +67,34 @@ class Finding(NamedTuple):
         return f"{self.law:<16} holds: {self.compared} comparisons, largest difference {self.worst:.1e}"
 
 
-def check(part: nn.Module, *, seed: int = 0) -> list[Finding]:
-    """Check every law that applies to `part` except `options_matter`, which needs a table of options.
+def check(module: nn.Module, *, seed: int = 0) -> list[LawResult]:
+    """Check every law that applies to `module` except `options_matter`, which needs a table of options.
 
     Args:
-        part: a Cell, a Layer or a Model, yours or ours.
+        module: a Cell, a Layer or a Model, yours or ours.
         seed: of the random inputs.
 
     Returns:
-        One Finding for each law, printable.
+        One LawResult for each law, printable.
 
     Raises:
         LawError: a law is broken; the message gives the tensor, the index and the difference.
     """
-    return [law(part, seed=seed) for law in LAWS]
+    return [law(module, seed=seed) for law in LAWS]
 
 
-def split(part: nn.Module, *, seed: int = 0) -> Finding:
+def split(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that one call equals any split of it with the state passed on: to the bit in the fused scan.
 
     Applies to causal modules.
     """
-    subject = _Subject(part, torch.float64, seed)
+    subject = _Subject(module, torch.float64, seed)
     if not subject.causal:
-        return Finding("split", 0, 0.0, "the module is not causal")
+        return LawResult("split", 0, 0.0, "the module is not causal")
     law = _Law("split")
-    for alike in _alike(part, subject, seed):
+    for alike in _alike(module, subject, seed):
         _split(law, alike)
-    return law.finding()
+    return law.result()
 
 
 def _split(law: _Law, subject: _Subject) -> None:
@@ -115,11 +115,11 @@ def _split(law: _Law, subject: _Subject) -> None:
             law.close_states(f"state, {where}", state, whole_state, subject.exact)
 
 
-def causal(part: nn.Module, *, seed: int = 0) -> Finding:
+def causal(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that inputs after step t never change y up to t. Applies to causal modules with an output at each step."""
-    subject = _Subject(part, torch.float32, seed)
+    subject = _Subject(module, torch.float32, seed)
     if not subject.causal or not subject.each:
-        return Finding(
+        return LawResult(
             "causal", 0, 0.0, "the module is not causal" if not subject.causal else "it has one output for a sequence"
         )
     law = _Law("causal")
@@ -129,18 +129,18 @@ def causal(part: nn.Module, *, seed: int = 0) -> Finding:
     for t in range(T):
         changed, _ = subject.run(torch.cat([x[:, : t + 1], other[:, t + 1 :]], dim=1))
         law.same_bits(f"y up to step {t}", changed[:, : t + 1], y[:, : t + 1])
-    return law.finding()
+    return law.result()
 
 
-def batch_invariance(part: nn.Module, *, seed: int = 0) -> Finding:
+def batch_invariance(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that a sequence's outputs depend neither on other sequences nor on padding: to the bit in the fused scan.
 
     Applies to every module.
     """
     law = _Law("batch_invariance")
-    for subject in _alike(part, _Subject(part, torch.float64, seed), seed):
+    for subject in _alike(module, _Subject(module, torch.float64, seed), seed):
         _batch_invariance(law, subject)
-    return law.finding()
+    return law.result()
 
 
 def _batch_invariance(law: _Law, subject: _Subject) -> None:
@@ -148,7 +148,7 @@ def _batch_invariance(law: _Law, subject: _Subject) -> None:
     lengths = torch.tensor([3, T, 0, 1, T - 1])
     x = subject.inputs(B, T)
     y, state = subject.run(x, lengths=lengths)
-    if subject.each and not isinstance(subject.part, Model):
+    if subject.each and not isinstance(subject.module, Model):
         padding = torch.arange(T) >= lengths.unsqueeze(1)
         law.same_bits("y at padded steps (must be 0)", y[padding], torch.zeros_like(y[padding]))
     garbage, garbage_state = subject.run(
@@ -175,20 +175,20 @@ def _batch_invariance(law: _Law, subject: _Subject) -> None:
             law.close(f"y, sequence {i} with a source alone{how}", alone, together, exact)
 
 
-def twin(part: nn.Module, *, seed: int = 0) -> Finding:
+def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that every other backend that can run equals the reference, in outputs, states and every gradient.
 
     A backend's float32 may differ from the reference's float64 by 4 times the reference's own error in float32, plus 8
     units in the last place of the tensor's largest number: another order of sums, but no other sum. The own error is
     the largest of three, with parameters that differ by up to 0.1 %, because a single one may be small by luck.
     """
-    whole = _wrapped(part)
+    whole = _wrapped(module)
     layers = [layer for layer in whole.modules() if isinstance(layer, Recurrent)]
     if not layers:
-        return Finding("twin", 0, 0.0, "the module has no recurrent layer")
+        return LawResult("twin", 0, 0.0, "the module has no recurrent layer")
     backends = [name for name in scan.BACKENDS if name != "reference" and all(_runs(name, layer) for layer in layers)]
     if not backends:
-        return Finding("twin", 0, 0.0, "no backend but the reference can run its cells")
+        return LawResult("twin", 0, 0.0, "no backend but the reference can run its cells")
     law = _Law("twin")
     for B, T, lengths in [(4, 7, None), (4, 7, torch.tensor([3, 7, 0, 1])), (1, 1, None), (1, 5, None), (3, 0, None)]:
         exact = _gradients(whole, "reference", torch.float64, B, T, lengths, seed)
@@ -208,26 +208,26 @@ def twin(part: nn.Module, *, seed: int = 0) -> Finding:
                     exact[tensor],
                     4 * own[tensor] + 8 * EPS32 * _largest(exact[tensor]),
                 )
-    return law.finding()
+    return law.result()
 
 
-def round_trip(part: nn.Module, *, seed: int = 0) -> Finding:
+def round_trip(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that a saved and loaded module gives the same bits: its state_dict holds all that its outputs depend on."""
-    subject = _Subject(part, torch.float32, seed)
+    subject = _Subject(module, torch.float32, seed)
     law = _Law("round_trip")
-    saved = safetensors.torch.save({name: value.contiguous() for name, value in subject.part.state_dict().items()})
-    loaded = _Subject(part, torch.float32, seed)
+    saved = safetensors.torch.save({name: value.contiguous() for name, value in subject.module.state_dict().items()})
+    loaded = _Subject(module, torch.float32, seed)
     with torch.no_grad():
-        for parameter in loaded.part.parameters():
+        for parameter in loaded.module.parameters():
             parameter.add_(1)
-    loaded.part.load_state_dict(safetensors.torch.load(saved))
+    loaded.module.load_state_dict(safetensors.torch.load(saved))
     x = subject.inputs(3, 5)
     y, state = subject.run(x)
     y_loaded, state_loaded = loaded.run(x)
     law.same_bits("y", y_loaded, y)
     for i, (a, b) in enumerate(zip(leaves(state_loaded), leaves(state), strict=True)):
         law.same_bits(f"state, tensor {i}", a, b)
-    return law.finding()
+    return law.result()
 
 
 class Option(NamedTuple):
@@ -245,7 +245,7 @@ class Option(NamedTuple):
     within: float = 0.0
 
 
-def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], options: list[Option]) -> Finding:
+def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], options: list[Option]) -> LawResult:
     """Check that each option, set in its context, changes something, or nothing where `changes` is False.
 
     Args:
@@ -268,10 +268,10 @@ def options_matter(build: Callable[[Mapping[str, Any]], Mapping[str, Tensor]], o
         if same == option.changes:
             what = "changed nothing" if same else "changed something, but has changes=False"
             raise LawError(f"options_matter: {option.name}={option.value!r} {what} (in {dict(option.context)})")
-    return law.finding()
+    return law.result()
 
 
-LAWS: tuple[Callable[..., Finding], ...] = (split, causal, batch_invariance, twin, round_trip)
+LAWS: tuple[Callable[..., LawResult], ...] = (split, causal, batch_invariance, twin, round_trip)
 """The laws of `check`; `options_matter` is called separately because it needs a table of options."""
 
 
@@ -312,24 +312,24 @@ class _Law:
             a, b = (leaf if [*leaf.shape[1:]] == most else _widened(leaf, most) for leaf in (a, b))
             self.close(f"{what}, tensor {i}", a, b, exact)
 
-    def finding(self) -> Finding:
-        return Finding(self.name, self.compared, self.worst)
+    def result(self) -> LawResult:
+        return LawResult(self.name, self.compared, self.worst)
 
 
 class _Subject:
     """Copy of a module in eval mode, with random inputs. exact: whether results must agree to the bit (fused scan)."""
 
-    def __init__(self, part: nn.Module, dtype: torch.dtype, seed: int, *, exact: bool = False) -> None:
+    def __init__(self, module: nn.Module, dtype: torch.dtype, seed: int, *, exact: bool = False) -> None:
         self.exact, self.how = exact, ", fused" if exact else ""
-        self.part = copy.deepcopy(_wrapped(part)).to(dtype).eval()
+        self.module = copy.deepcopy(_wrapped(module)).to(dtype).eval()
         self.dtype = dtype
         self.generator = torch.Generator().manual_seed(seed)
-        self.causal: bool = self.part.causal
-        self.each = not isinstance(self.part, Model) or self.part.answer == "each"
+        self.causal: bool = self.module.causal
+        self.each = not isinstance(self.module, Model) or self.module.answer == "each"
         self.sources: Tensor | None = None
-        if isinstance(self.part, Model) and isinstance(self.part.inputs, Pairs):
+        if isinstance(self.module, Model) and isinstance(self.module.inputs, Pairs):
             self.source_lengths = torch.tensor([3, 5, 1, 4, 2])
-            self.sources = torch.randint(1, self.part.inputs.source_size, (5, 5), generator=self.generator)
+            self.sources = torch.randint(1, self.module.inputs.source_size, (5, 5), generator=self.generator)
 
     @torch.no_grad()
     def begin(self, rows: Sequence[int], *, garbage: bool = False, unpadded: bool = False) -> State:
@@ -339,21 +339,21 @@ class _Subject:
         """
         if self.sources is None:
             return None
-        assert isinstance(self.part, Model)
+        assert isinstance(self.module, Model)
         source, lengths = self.sources[list(rows)], self.source_lengths[list(rows)]
         if garbage:
             source = self.with_garbage(source, lengths)
-        return self.part.encode(source[:, : int(lengths.max())] if unpadded else source, lengths)
+        return self.module.encode(source[:, : int(lengths.max())] if unpadded else source, lengths)
 
     def inputs(self, B: int, T: int) -> Tensor:
         """Return random ids (B, T), or features (B, T, D)."""
-        if isinstance(self.part, Model):
-            if not isinstance(self.part.inputs, Features):
-                return torch.randint(1, self.part.inputs.vocabulary_size, (B, T), generator=self.generator)
-            size = self.part.inputs.size
+        if isinstance(self.module, Model):
+            if not isinstance(self.module.inputs, Features):
+                return torch.randint(1, self.module.inputs.vocabulary_size, (B, T), generator=self.generator)
+            size = self.module.inputs.size
         else:
-            assert isinstance(self.part, Layer)
-            size = self.part.input_size
+            assert isinstance(self.module, Layer)
+            size = self.module.input_size
         return torch.randn(B, T, size, generator=self.generator, dtype=torch.float64).to(self.dtype)
 
     def with_garbage(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -364,7 +364,7 @@ class _Subject:
 
     @torch.no_grad()
     def run(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        y, state = self.part(x, self.begin(range(len(x))) if state is None else state, lengths)
+        y, state = self.module(x, self.begin(range(len(x))) if state is None else state, lengths)
         return y, state
 
     def seen(self, y: Tensor, lengths: Tensor | None, order: Tensor | None = None) -> Tensor:
@@ -376,16 +376,16 @@ class _Subject:
         return y[torch.arange(y.shape[1]) < lengths.unsqueeze(1)]
 
 
-def _alike(part: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
+def _alike(module: nn.Module, subject: _Subject, seed: int) -> list[_Subject]:
     """Return the subject in float64 and, where the fused scan can run all of its layers, its copy in float32."""
-    layers = [layer for layer in subject.part.modules() if isinstance(layer, Layer | Score)]
+    layers = [layer for layer in subject.module.modules() if isinstance(layer, Layer | Score)]
     if not all(type(layer) in (Recurrent, Bidirectional, Stacked) for layer in layers):
         return [subject]
-    fused = _Subject(part, torch.float32, seed, exact=True)
-    recurrent = [layer for layer in fused.part.modules() if isinstance(layer, Recurrent)]
+    fused = _Subject(module, torch.float32, seed, exact=True)
+    recurrent = [layer for layer in fused.module.modules() if isinstance(layer, Recurrent)]
     if not recurrent or not all(_runs("fused", layer) for layer in recurrent):
         return [subject]
-    set_backend(fused.part, "fused")
+    set_backend(fused.module, "fused")
     return [subject, fused]
 
 
@@ -394,17 +394,17 @@ def _runs(backend: str, layer: Recurrent) -> bool:
     return all(c.holds for c in scan.conditions(backend, layer.cell, zoned=layer.zoneout > 0))
 
 
-def _wrapped(part: nn.Module) -> Layer | Model:
+def _wrapped(module: nn.Module) -> Layer | Model:
     """Return a cell as a recurrent layer, and a layer or model as it is."""
-    if isinstance(part, Cell):
-        return Recurrent(part)
-    if isinstance(part, Layer | Model):
-        return part
-    raise TypeError(f"the laws apply to a Cell, a Layer or a Model: got {type(part).__name__}")
+    if isinstance(module, Cell):
+        return Recurrent(module)
+    if isinstance(module, Layer | Model):
+        return module
+    raise TypeError(f"the laws apply to a Cell, a Layer or a Model: got {type(module).__name__}")
 
 
 def _gradients(
-    part: nn.Module,
+    module: nn.Module,
     backend: str,
     dtype: torch.dtype,
     B: int,
@@ -415,25 +415,25 @@ def _gradients(
     nudge: int = 0,
 ) -> dict[str, Tensor]:
     """Return outputs, states, and the gradients of a random function of both, by name, from a non-zero state."""
-    subject = _Subject(part, dtype, seed)
-    set_backend(subject.part, backend)
+    subject = _Subject(module, dtype, seed)
+    set_backend(subject.module, backend)
     if nudge:  # the same numbers in each dtype
         draw = torch.Generator().manual_seed(seed + nudge)
         with torch.no_grad():
-            for parameter in subject.part.parameters():
+            for parameter in subject.module.parameters():
                 change = 2 * torch.rand(parameter.shape, generator=draw, dtype=torch.float64) - 1
                 parameter.copy_((parameter.float().double() * (1 + 1e-3 * change)).float())
     before, x = subject.inputs(B, 2), subject.inputs(B, T)
     entered: list[Tensor] = []
     if subject.sources is not None:  # gradients reach the encoder through the state
-        assert isinstance(subject.part, Model)
-        state = subject.part.encode(subject.sources[:B], subject.source_lengths[:B])
+        assert isinstance(subject.module, Model)
+        state = subject.module.encode(subject.sources[:B], subject.source_lengths[:B])
     else:
         _, state = subject.run(before)
         entered = [leaf.requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
     if x.is_floating_point():
         entered.append(x.requires_grad_())
-    y, after = subject.part(x, state, lengths)
+    y, after = subject.module(x, state, lengths)
     tensors = {"y": y, **{f"state {i}": leaf for i, leaf in enumerate(leaves(after))}}
     loss = torch.zeros((), dtype=dtype)
     for value in tensors.values():
@@ -441,7 +441,7 @@ def _gradients(
         loss = loss + (value * weights).sum()
     if not loss.requires_grad:
         return {name: value.detach() for name, value in tensors.items()}
-    named: dict[str, Tensor] = {f"gradient of {name}": p for name, p in subject.part.named_parameters()}
+    named: dict[str, Tensor] = {f"gradient of {name}": p for name, p in subject.module.named_parameters()}
     named |= {f"gradient of input {i}": leaf for i, leaf in enumerate(entered)}
     gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     tensors |= {

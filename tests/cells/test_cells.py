@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from parts import EVERY_CELL, D, H, shaken
+from modules import EVERY_CELL, D, H, shaken
 from unrolled import cells, lineage
 from unrolled.cells import (
     Cell,

@@ -340,10 +340,10 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         (f"decode turner abc --length 1{'0' * 20}", "length must be from 1 to 1,000,000,000: got 1000000"),
         ("decode turner abc --min-length 100", "min_length must be from 0 to length, 7: got 100; give a smaller one"),
         ("decode turner abc --seed 0", "at temperature 0 nothing is drawn, so it does not use seed: leave it out"),
-        ("decode turner abc --length-penalty 0.6", "length_penalty is for a beam of 2 or more, and none is requested"),
+        ("decode turner abc --length-penalty 0.6", "length_penalty needs a beam of at least 2"),
         (
             "evaluate turner half.csv --length-penalty 0.6",
-            "length_penalty is for a beam of 2 or more, and none is requested",
+            "length_penalty needs a beam of at least 2",
         ),
         ("decode turner abc --beam 2 --n-best 3", "n_best must be from 1 to the beam's size, 2: got 3"),
         (
@@ -396,8 +396,8 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
-        ("decode run x --file data.csv", "texts and --file are both given: give one of them"),
-        ("decode run x --text y", "text is about --file, and none is given: leave it out"),
+        ("decode run x --file data.csv", "pass either texts or --file, not both"),
+        ("decode run x --text y", "applies only to --file: add --file, or remove it"),
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
         ("decode run x --temperature 1", "this run's task is classify, which does not use temperature: leave it out"),
         ("decode run --prompt x", "this run's task is classify, which does not use prompt: leave it out"),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-import parts
+import modules
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
@@ -25,7 +25,7 @@ CELLS = [ElmanCell(5, 7), ElmanCell(40, 33, nonlinearity="relu"), LSTMCell(5, 7)
 @pytest.mark.parametrize("cell", CELLS, ids=repr)
 @pytest.mark.parametrize(("B", "T"), [(1, 1), (1, 6), (2, 3), (9, 4), (3, 0)])
 def test_a_frozen_layer_gives_the_bits_of_a_free_one(cell: Cell, B: int, T: int) -> None:
-    layer = Recurrent(parts.shaken(cell))
+    layer = Recurrent(modules.shaken(cell))
     x, lengths = torch.randn(B, T, cell.input_size), torch.arange(B) % (T + 1)
     with torch.no_grad():
         _, state = layer(torch.randn(B, 2, cell.input_size))

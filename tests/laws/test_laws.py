@@ -1,10 +1,10 @@
-"""The laws hold for every part, and go red for parts that break them."""
+"""The laws hold for every module, and fail for modules that break them."""
 
 import pytest
 import torch
 from torch import nn
 
-from parts import (
+from modules import (
     ATTENTIVE,
     ATTENTIVE_PAIRS_MODELS,
     CELLS,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from parts import CELLS, D, H, both
+from modules import CELLS, D, H, both
 from unrolled.cells import GRUCell, LSTMCell
 from unrolled.layers import Bidirectional, Layer, Recurrent, Stacked, set_backend
 

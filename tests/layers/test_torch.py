@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from parts import CELLS, LAYERS, D, H, shaken
+from modules import CELLS, LAYERS, D, H, shaken
 from tolerances import FLOAT64
 from unrolled import nn as fast
 from unrolled.cells import ElmanCell, GRUCell, LSTMCell

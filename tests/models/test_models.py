@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from parts import ATTENTIVE, BUILT, MODELS, PAIRS, SEQ2SEQ, ModelCase
+from modules import ATTENTIVE, BUILT, MODELS, PAIRS, SEQ2SEQ, ModelCase
 from unrolled import laws
 from unrolled.api import build
 from unrolled.config import ModelConfig, from_flat

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from parts import PAIRS, PAIRS_MODELS, PairsCase, shaken
+from modules import PAIRS, PAIRS_MODELS, PairsCase, shaken
 from tolerances import FLOAT64
 from unrolled.cells import GRUCell
 from unrolled.config import ModelConfig

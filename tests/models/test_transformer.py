@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from parts import ATTENTIVE_PAIRS_MODELS, PAIRS, PairsCase, shaken
+from modules import ATTENTIVE_PAIRS_MODELS, PAIRS, PairsCase, shaken
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.models import GPTModel, Ids, TransformerModel

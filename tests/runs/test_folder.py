@@ -195,15 +195,18 @@ def test_a_newer_format_is_refused_before_anything_else(folder: Path) -> None:
         (lambda c: c["model"].update(name="os:system"), 'model "os:system" is unknown'),
         (lambda c: c["model"].update(name="gpt"), "predicts the next token at each step"),
         (lambda c: c["model"].update(name="lstm"), "does not hold a run that this unrolled can rebuild"),
-        (lambda c: c.update(weights="../../secret"), 'config.json is not ours: unknown setting "weights"'),
-        (lambda c: c.update(labels="ab"), "config.json is not ours: labels should be a valid array"),
+        (
+            lambda c: c.update(weights="../../secret"),
+            'not written by unrolled: unknown setting "weights"',
+        ),
+        (lambda c: c.update(labels="ab"), "config.json was not written by unrolled: labels should be a valid array"),
         (lambda c: c.update(labels=["neg", "pos", "c"]), "size mismatch"),
         (lambda c: c.update(inputs={"vocabulary_size": 10**15}), "size mismatch"),
         (lambda c: c["model"].update(hidden_size=65_536), "size mismatch"),
-        (lambda c: c["model"].update(hidden_size=-1), "config.json is not ours: hidden_size should be"),
+        (lambda c: c["model"].update(hidden_size=-1), "config.json was not written by unrolled: hidden_size should be"),
         (lambda c: c.update(special_ids={"pad": 7}), "tokenizer.json .* belongs to another run"),
         (lambda c: c.pop("format_version"), "config.json has no format_version"),
-        (lambda c: c.update(library="torch"), "config.json is not ours: library"),
+        (lambda c: c.update(library="torch"), "config.json was not written by unrolled: library"),
     ],
 )
 def test_a_hostile_config_is_refused_without_memory_or_files(

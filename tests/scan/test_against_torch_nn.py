@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import parts
-from parts import CELLS, gradients, shaken
+import modules
+from modules import CELLS, gradients, shaken
 from tolerances import FLOAT64
 from unrolled.cells import GRUCell
 from unrolled.errors import ConfigError
@@ -73,7 +73,7 @@ def begin(layer: Recurrent | Bidirectional, begun: list[Tensor], counter: Iterat
     return layer.cell.State(*(leaf[index] for leaf in begun))
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("both", [False, True], ids=["forward", "both"])
 @pytest.mark.parametrize("name", CELLS)
@@ -114,7 +114,7 @@ def test_outputs_states_and_gradients(name: str, both: bool, shape: str, backend
         torch.testing.assert_close(a, b, rtol=0, atol=FLOAT64)
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 def test_the_gradient_of_the_grus_second_bias(backend: str) -> None:
     torch.manual_seed(0)
     layer = shaken(Recurrent(GRUCell(D, H), backend=backend)).double()
@@ -126,7 +126,7 @@ def test_the_gradient_of_the_grus_second_bias(backend: str) -> None:
     torch.testing.assert_close(mine, theirs[2 * H :], rtol=0, atol=FLOAT64)
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 @pytest.mark.parametrize("name", CELLS)
 def test_no_steps_leave_the_state_as_it_was(name: str, backend: str) -> None:
     layer = Recurrent(CELLS[name](D, H), backend=backend)

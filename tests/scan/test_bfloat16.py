@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-import parts
+import modules
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError
@@ -24,7 +24,7 @@ ISAS = [name for name, here in native.isas().items() if here]
 
 def narrow(kind: type[Cell], D: int, H: int) -> tuple[Recurrent, Recurrent]:
     """A layer in bfloat16 without gradients, and one in float64 with the same weights."""
-    layer = Recurrent(parts.shaken(kind(D, H))).bfloat16().requires_grad_(False)
+    layer = Recurrent(modules.shaken(kind(D, H))).bfloat16().requires_grad_(False)
     wide = Recurrent(kind(D, H)).double().requires_grad_(False)
     wide.load_state_dict(layer.state_dict())
     return layer, wide

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import twin
-from parts import CELLS, D, H, shaken
+from modules import CELLS, D, H, shaken
 from unrolled import scan
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import BackendError

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-import parts
-from parts import CELLS, gradients, shaken
+import modules
+from modules import CELLS, gradients, shaken
 from tolerances import FLOAT64
 from unrolled.scan import scan
 from unrolled.scan.replay import replay
@@ -33,7 +33,7 @@ def of_the_reference(cell: Any, x: torch.Tensor, state: Any, lengths: torch.Tens
     return [value * is_real for value in gates], [value * is_real for value in fields]
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 @pytest.mark.parametrize("lengths", [None, [6, 3, 0, 1]], ids=str)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", CELLS)

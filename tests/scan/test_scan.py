@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.utils import parametrizations
 
-import parts
-from parts import CELLS, D, H, shaken
+import modules
+from modules import CELLS, D, H, shaken
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell, LSTMState
 from unrolled.errors import BackendError, ConfigError, ShapeError
 from unrolled.kernels import native
@@ -110,7 +110,7 @@ def test_the_mask_stands_where_h_enters_the_gates_and_nowhere_else(name: str) ->
         torch.testing.assert_close(y[:, t], expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_nothing_in_padding_matters_not_even_nan(name: str, backend: str, reverse: bool) -> None:
@@ -127,7 +127,7 @@ def test_nothing_in_padding_matters_not_even_nan(name: str, backend: str, revers
     assert all(torch.equal(a, b) for a, b in zip(state, state_broken, strict=True))
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 def test_nan_and_infinity_in_real_steps_come_through(backend: str) -> None:
     torch.manual_seed(0)
     x = torch.randn(3, 4, D)
@@ -138,7 +138,7 @@ def test_nan_and_infinity_in_real_steps_come_through(backend: str) -> None:
     assert y[2].isfinite().all()
 
 
-@pytest.mark.parametrize("backend", parts.BACKENDS)
+@pytest.mark.parametrize("backend", modules.BACKENDS)
 def test_the_state_that_came_in_is_never_written(backend: str) -> None:
     torch.manual_seed(0)
     cell = LSTMCell(D, H)

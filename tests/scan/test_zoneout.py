@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parts import CELLS, EVERY_CELL, D, H, shaken
+from modules import CELLS, EVERY_CELL, D, H, shaken
 from unrolled.errors import BackendError, ConfigError
 from unrolled.layers import Recurrent
 from unrolled.scan import Zoneout, choose, scan

@@ -95,7 +95,7 @@ def test_answers_to_arrays_files_and_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 6, 6), np.uint8), r"images of \(6, 6, 1\) uint8 .* and the run's are \(6, 5, 1\) uint8"),
+        (np.zeros((2, 6, 6), np.uint8), r"expected images of \(6, 5, 1\) uint8 .* got \(6, 6, 1\) uint8"),
         (np.zeros((2, 6, 5), np.float32), r"\(6, 5, 1\) float32 .* \(6, 5, 1\) uint8"),
         ("a text", "is not an image by its name"),
         (7, "images cannot be read from a Python int"),

@@ -199,7 +199,7 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
         ({"beam": 2, "top_k": 3}, "are for drawing"),
         ({"beam": 2, "top_p": 1.0}, "are for drawing"),
         ({"beam": 2, "seed": 0}, "are for drawing"),
-        ({"length_penalty": 0.6}, "length_penalty is for a beam of 2 or more, and none is requested: leave it out"),
+        ({"length_penalty": 0.6}, "length_penalty needs a beam of at least 2: remove it"),
         ({"top_k": 3}, "at temperature 0 nothing is drawn, so it does not use top_k: leave it out, or give a temper"),
         ({"top_p": 1.0, "seed": 0}, "so it does not use top_p, seed"),
         ({"temperature": -1.0}, "temperature must be"),

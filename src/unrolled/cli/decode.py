@@ -76,9 +76,9 @@ def command(
     """
     inputs = [*texts, *(prompt or ())]
     if inputs and file:
-        raise ConfigError("texts and --file are both given: give one of them")
+        raise ConfigError("pass either texts or --file, not both")
     if settings is not None and not file:
-        raise ConfigError(f"{', '.join(given(settings))} is about --file, and none is given: leave it out")
+        raise ConfigError(f"{', '.join(given(settings))} applies only to --file: add --file, or remove it")
     from unrolled import api, tasks
     from unrolled.cli.progress import show_log
 

@@ -1,4 +1,4 @@
-"""`unrolled explain`: the influence of each token on an answer, and every gate, state and weight."""
+"""`unrolled explain`: the attribution of an answer to each token, and every gate, state and weight."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def command(
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
     gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
 ) -> None:
-    """Explain an answer: the influence of each token on it, and every gate, state and attention weight.
+    """Explain an answer: its attribution to each token, and every gate, state and attention weight.
 
     unrolled explain runs/films-gru-1 "not a dull moment"
 

@@ -159,7 +159,7 @@ class GenerationStreamOptions(SamplingOptions):
         json_schema_extra={"default_text": "without end"},
     )
     stop: Annotated[tuple[str, ...], BeforeValidator(_stops)] = Field(
-        (), description="text before which the answer ends; may be several"
+        (), description="end the answer before this text; may be repeated"
     )
 
 
@@ -184,9 +184,7 @@ class BeamOptions(Options):
     @model_validator(mode="after")
     def _penalty_is_for_a_beam(self) -> Self:
         if self.beam == 1 and "length_penalty" in self.model_fields_set:
-            raise ValueError(
-                "length_penalty is for a beam of 2 or more, and none is requested: leave it out, or give a beam"
-            )
+            raise ValueError("length_penalty needs a beam of at least 2: remove it, or set beam")
         return self
 
 
@@ -205,7 +203,8 @@ class TranslationStreamOptions(SamplingOptions):
     prefix: Annotated[str, InstanceOf()] = Field("", description="text that each answer begins with")
     truncate: bool | None = Field(
         None,
-        description="truncate sources beyond the run's maximum length instead of refusing them; their answers say so",
+        description="truncate sources beyond the run's maximum length instead of refusing them; their answers are "
+        "marked",
         json_schema_extra={"default_text": "as in training"},
     )
 

@@ -74,7 +74,7 @@ def _measures(trace: Trace, request: Request) -> Iterator[Measure]:
             if name in trace:
                 spec = find(name)
                 unit = f", in {spec.unit}" if spec and spec.unit else ""
-                title = f"{name}{unit}: the influence of each token on the answer “{about.answers[answer]}”"
+                title = f"{name}{unit}: attribution of the answer “{about.answers[answer]}” to each token"
                 yield Measure(title, f"{name}[{answer},{{}}]", trace[name][answer].numpy(), labels)
         if answers == len(tokens) > 1:
             title = "−log_prob, in nats: the surprise of the answer after each token"

@@ -175,7 +175,7 @@ def read(folder: Path) -> Files:
     """Read a run folder.
 
     Raises:
-        CheckpointError: the folder or a file of it is missing, damaged, not ours, or of a newer format.
+        CheckpointError: the folder or a file of it is missing, damaged, not written by unrolled, or of a newer format.
     """
     if (partial := of_training(folder)).is_dir() and not (folder / atomic.SUMS).is_file():
         raise CheckpointError(
@@ -197,7 +197,9 @@ def read(folder: Path) -> Files:
     manifest = valid(Manifest, folder / "config.json", files["config.json"])
     record = valid(_Record, folder / "run.json", files["run.json"])
     if manifest.labels and record.data.majority not in manifest.labels:
-        raise CheckpointError(f"{folder / 'run.json'} is not ours: its majority is none of the labels")
+        raise CheckpointError(
+            f"{folder / 'run.json'} was not written by unrolled: its majority class is not among the labels"
+        )
     try:
         weights = older.current_weights(safetensors.torch.load(files["model.safetensors"]))
     except safetensors.SafetensorError as error:
@@ -257,7 +259,7 @@ def _object(path: Path, data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: not JSON ({error}); copy it again, or train again") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is not ours: it holds a {type(value).__name__}, not an object")
+        raise CheckpointError(f"{path} was not written by unrolled: it holds a {type(value).__name__}, not an object")
     return value
 
 
@@ -273,7 +275,7 @@ def valid(schema: type[M], path: Path, data: bytes) -> M:
     try:
         return schema.model_validate_json(data)
     except ValidationError as error:
-        raise CheckpointError(f"{path} is not ours: {'; '.join(sentences(error))}") from None
+        raise CheckpointError(f"{path} was not written by unrolled: {'; '.join(sentences(error))}") from None
 
 
 def is_run(folder: Path) -> bool:

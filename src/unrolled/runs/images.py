@@ -122,8 +122,8 @@ def image_steps(images: Images, pixels: Pixels) -> ImageSteps:
     """
     if (images.shape, str(images.pixels.dtype)) != (pixels.shape, pixels.dtype):
         raise DataError(
-            f"images of {images.shape} {images.pixels.dtype} (height, width, channels), and the run's are "
-            f"{pixels.shape} {pixels.dtype}",
+            f"expected images of {pixels.shape} {pixels.dtype} (height, width, channels), as in training; got "
+            f"{images.shape} {images.pixels.dtype}",
             file=images.source,
             fix="bring them to that shape and type",
         )

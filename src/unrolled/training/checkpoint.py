@@ -84,7 +84,8 @@ def read(folder: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: a file of it is missing, damaged, not ours, or of a newer format; the message names the file.
+        CheckpointError: a file of it is missing, damaged, not written by unrolled, or of a newer format; the message
+            names the file.
     """
     files = atomic.read(folder, FILES)
     path = folder / "progress.json"
@@ -92,7 +93,7 @@ def read(folder: Path) -> Checkpoint:
     try:
         manifest = _Manifest.model_validate_json(files["progress.json"])
     except ValidationError as error:
-        raise CheckpointError(f"{path} is not ours: {'; '.join(sentences(error))}") from None
+        raise CheckpointError(f"{path} was not written by unrolled: {'; '.join(sentences(error))}") from None
     try:
         tensors = safetensors.torch.load(files["tensors.safetensors"])
     except safetensors.SafetensorError as error:

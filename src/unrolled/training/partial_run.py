@@ -92,7 +92,7 @@ class PartialRun:
         """Return the plan and the preprocessor.
 
         Raises:
-            CheckpointError: the plan is missing, damaged, not ours, or of an older format.
+            CheckpointError: the plan is missing, damaged, not written by unrolled, or of an older format.
         """
         preprocessor = preprocessor_file(self.folder / "plan")
         files = atomic.read(self.folder / "plan", ("plan.json", preprocessor))

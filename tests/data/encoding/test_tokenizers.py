@@ -196,13 +196,19 @@ def damage(change):
         (damage(lambda s: s["model"]["merges"].pop()), "does not follow from its merges"),
         (damage(lambda s: s["model"]["merges"].append(["nothing", "here"])), "does not follow"),
         (damage(lambda s: s["model"]["merges"].append("ab cd")), "is damaged"),
-        (damage(lambda s: s["pre_tokenizer"].update(add_prefix_space=True)), '"pre_tokenizer" is not ours'),
+        (
+            damage(lambda s: s["pre_tokenizer"].update(add_prefix_space=True)),
+            '"pre_tokenizer" was not written',
+        ),
         (damage(lambda s: s["pre_tokenizer"].update(use_regex=False)), "does not follow"),
         (damage(lambda s: s["pre_tokenizer"].update(type="Else")), "'behavior'"),
-        (damage(lambda s: s.update(decoder=None)), '"decoder" is not ours'),
-        (damage(lambda s: s.update(added_tokens=[{"id": 0, "content": "<pad>"}])), '"added_tokens" is not ours'),
-        (WORD.to_json().replace("Lowercase", "Lovercase"), '"normalizer" is not ours'),
-        (WORD.to_json().replace("\\\\p{Han}", "\\\\p{Hon}"), '"pre_tokenizer" is not ours'),
+        (damage(lambda s: s.update(decoder=None)), '"decoder" was not written'),
+        (
+            damage(lambda s: s.update(added_tokens=[{"id": 0, "content": "<pad>"}])),
+            '"added_tokens" was not written',
+        ),
+        (WORD.to_json().replace("Lowercase", "Lovercase"), '"normalizer" was not written'),
+        (WORD.to_json().replace("\\\\p{Han}", "\\\\p{Hon}"), '"pre_tokenizer" was not written'),
     ],
 )
 def test_damaged_json_is_refused(text, reason):

@@ -55,7 +55,7 @@ class Pixels(BaseModel):
         if min(self.shape) < 1 or not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
             raise ValueError(f"{self.channels} channels need a mean and a std above 0 each")
         if self.permutation is not None and sorted(self.permutation) != list(range(self.height * self.width)):
-            raise ValueError(f"the permutation is none of {self.height} × {self.width} pixels")
+            raise ValueError(f"the permutation must hold each index of {self.height} × {self.width} pixels once")
         return self
 
     @classmethod

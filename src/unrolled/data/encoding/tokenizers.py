@@ -341,7 +341,9 @@ class Tokenizer:
         written = json.loads(tokenizer.to_json())
         for key in written:
             if key != "model" and not _within(stored.get(key), written[key]):
-                raise CheckpointError(f'the tokenizer is damaged, or from another version: its "{key}" is not ours')
+                raise CheckpointError(
+                    f'the tokenizer is damaged, or from another version: its "{key}" was not written by unrolled'
+                )
         return tokenizer
 
     @cached_property
