@@ -397,7 +397,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
         ("decode run x --file data.csv", "pass either texts or --file, not both"),
-        ("decode run x --text y", "applies only to --file: add --file, or remove it"),
+        ("decode run x --text y", "only --file uses --text: add --file, or remove it"),
         ("decode run --file nothing.csv", "nothing.csv: there is no such file"),
         ("decode run x --temperature 1", "this run's task is classify, which does not use temperature: leave it out"),
         ("decode run --prompt x", "this run's task is classify, which does not use prompt: leave it out"),

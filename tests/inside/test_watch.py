@@ -19,9 +19,9 @@ def test_calls_are_recorded_in_their_phases() -> None:
         layer(x)
         layer(x, None)
     (first,) = notes.calls("encoder.", layer)
-    assert first.given["x"] is x
-    assert first.given["state"] is state
-    assert first.given["lengths"] is None
+    assert first.arguments["x"] is x
+    assert first.arguments["state"] is state
+    assert first.arguments["lengths"] is None
     assert first.returned[0] is y
     assert len(notes.calls("decoder.", layer)) == 2
     assert notes.calls("", layer) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import ConfigFile, DataName, DataSettings, given, resolve
+from unrolled.cli.settings import ConfigFile, DataName, DataSettings, passed_flags, resolve
 from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
@@ -57,7 +57,7 @@ def command(
     from unrolled.cli.progress import show_log
 
     with show_log():
-        report = api.inspect(data, config=from_toml(config) if config else None, **given(settings))
+        report = api.inspect(data, config=from_toml(config) if config else None, **passed_flags(settings))
     if json:
         print_json(report.to_dict())
     else:

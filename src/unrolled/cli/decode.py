@@ -19,7 +19,7 @@ from unrolled.cli.settings import (
     DecodeOptions,
     DeviceFlag,
     TextSettings,
-    given,
+    passed_flags,
     refuse_unused,
     task_group,
 )
@@ -78,23 +78,24 @@ def command(
     if inputs and file:
         raise ConfigError("pass either texts or --file, not both")
     if settings is not None and not file:
-        raise ConfigError(f"{', '.join(given(settings))} applies only to --file: add --file, or remove it")
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in passed_flags(settings))
+        raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
     from unrolled import api, tasks
     from unrolled.cli.progress import show_log
 
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
-        schema, chosen = OPTIONS["decode"][task], given(options)
+        schema, chosen = OPTIONS["decode"][task], passed_flags(options)
         schema.parse(chosen, task=task)  # refuses before anything is read
-        named = [*given(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
+        named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
         refuse_unused(named, [*tasks.find(loaded.config).unused, "file" if task == "generate" else "prompt"], task)
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, chosen = iter([file]), given(settings)
+            chunks, chosen = iter([file]), passed_flags(settings)
         elif file:
-            chunks = _chunks(iter(loaded.read_texts(file, **given(settings), **reads)))
+            chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
             chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
         for chunk in chunks:

@@ -71,7 +71,7 @@ def command(*, json: Json = False) -> None:
         _print(console, f"\n{word}")
         for model, shown in DECODERS.items():
             _print(console, f"{shown:>14}  {spoken[model][number].text}")
-    _print(console, f"\nTry them on your own input:  {decode_command(films['gru'].path, films['gru'].ASK)}")
+    _print(console, f"\nTry them on your own input:  {decode_command(films['gru'].path, films['gru'].EXAMPLE_INPUT)}")
     _print(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
 
 

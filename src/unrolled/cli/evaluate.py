@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, given, refuse_unused
+from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
 
 __all__ = ["command"]
 
@@ -46,8 +46,8 @@ def command(
 
     with show_log():
         loaded = api.load(run, device=device)
-        refuse_unused(given(settings), tasks.find(loaded.config).unused, loaded.config.task)
-        result = loaded.evaluate(data, **given(settings), **given(options))
+        refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
+        result = loaded.evaluate(data, **passed_flags(settings), **passed_flags(options))
     if json:
         print_json(result.to_dict())
     else:

@@ -30,8 +30,8 @@ __all__ = [
     "ReadSettings",
     "Settings",
     "TextSettings",
-    "asked",
-    "given",
+    "passed_flags",
+    "passed_settings",
     "refuse_unused",
     "resolve",
     "task_group",
@@ -126,18 +126,18 @@ DeviceFlag = Annotated[Device, Parameter(name="--device")]
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 
-def given(flags: Any) -> dict[str, Any]:
+def passed_flags(flags: Any) -> dict[str, Any]:
     """Return the flags that were given, by name."""
     return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
 
 
-def asked(flags: Any, file: Path | None = None) -> dict[str, Any]:
+def passed_settings(flags: Any, file: Path | None = None) -> dict[str, Any]:
     """Return the settings that were given, in the TOML file or as flags; flags take precedence.
 
     Raises:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
     """
-    return (chosen(file) if file else {}) | given(flags)
+    return (chosen(file) if file else {}) | passed_flags(flags)
 
 
 def refuse_unused(names: Collection[str], unused: Collection[str], task: str) -> None:
@@ -160,4 +160,4 @@ def resolve(flags: Any, file: Path | None = None) -> Config:
     Raises:
         ConfigError: an unknown key or a value out of range.
     """
-    return from_flat(given(flags), base=from_toml(file) if file else None)
+    return from_flat(passed_flags(flags), base=from_toml(file) if file else None)

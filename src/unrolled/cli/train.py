@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.settings import ConfigFile, DataName, Settings, asked, given, resolve
+from unrolled.cli.settings import ConfigFile, DataName, Settings, passed_flags, passed_settings, resolve
 from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
@@ -86,11 +86,11 @@ def command(
     with show_log(quiet), Progress() as progress:
         where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
         if resume is not None:
-            run = api.resume(resume, data, finish=finish, report=progress, **asked(settings, config))
+            run = api.resume(resume, data, finish=finish, report=progress, **passed_settings(settings, config))
         elif start is not None:
-            run = api.train(data, start=start, **where, **asked(settings, config))
+            run = api.train(data, start=start, **where, **passed_settings(settings, config))
         else:
-            run = api.train(data, config=from_toml(config) if config else None, **where, **given(settings))
+            run = api.train(data, config=from_toml(config) if config else None, **where, **passed_flags(settings))
     training = run.record["training"]
     if json:
         print_json({"run": str(run.path), **run.record})
@@ -98,5 +98,5 @@ def command(
         print(run.test.text() if run.test else "No evaluation: the data have no test split.")
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
         print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
-        print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.ASK)}")
+        print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")
     return 0

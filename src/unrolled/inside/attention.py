@@ -16,14 +16,14 @@ __all__ = ["bahdanau_tensors", "cross_attention_tensors", "score_tensors", "self
 
 def score_tensors(score: Score, calls: list[Call]) -> dict[str, Tensor]:
     """Return the attention of a recurrent decoder in its T steps. calls: one for each step, or one for all steps."""
-    memory = calls[0].given["memory"]
-    query = torch.cat([call.given["query"] for call in calls], dim=1)  # (1, T, H)
+    memory = calls[0].arguments["memory"]
+    query = torch.cat([call.arguments["query"] for call in calls], dim=1)  # (1, T, H)
     scores = score.scores(query, memory)
     weights = softmax(scores, memory.real)
     tensors = {"query": query, "score": scores, "weights": weights, "context": weights @ memory.outputs}
     tensors |= {"outputs": memory.outputs, "key": memory.keys if isinstance(memory.keys, Tensor) else memory.outputs}
     if isinstance(score, Additive):
-        tensors |= {"asked": score.query(query), "v": score.v.unsqueeze(0)}
+        tensors |= {"projected_query": score.query(query), "v": score.v.unsqueeze(0)}
     return {name: value[0] for name, value in tensors.items()}
 
 
@@ -36,16 +36,16 @@ def bahdanau_tensors(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -
     attention = score_tensors(decoder.score, scores)
     lowest = decoder.layers.layers[0]
     assert isinstance(lowest, Recurrent)
-    x = torch.cat([call.given["x"], attention["context"].unsqueeze(0)], dim=2)
+    x = torch.cat([call.arguments["x"], attention["context"].unsqueeze(0)], dim=2)
     final = lowest.summary(call.returned[1].layers[0]).unsqueeze(1)
     y = torch.cat([attention["query"].unsqueeze(0)[:, 1:], final], dim=1)
-    return of_scan(lowest.cell, x, y, call.given["state"].layers[0], zoneout=lowest.scan_zoneout)
+    return of_scan(lowest.cell, x, y, call.arguments["state"].layers[0], zoneout=lowest.scan_zoneout)
 
 
 def self_attention_tensors(attention: SelfAttention, calls: list[Call]) -> dict[str, Tensor]:
     """Return the attention of each step; causal attention includes the earlier steps in the layer's state."""
     (call,) = calls
-    query, key, value = attention.heads(call.given["x"])
+    query, key, value = attention.heads(call.arguments["x"])
     if attention.causal:
         key, value = call.returned[1].key, call.returned[1].value
     T, P = query.shape[2], key.shape[2]
@@ -56,8 +56,8 @@ def self_attention_tensors(attention: SelfAttention, calls: list[Call]) -> dict[
 def cross_attention_tensors(attention: CrossAttention, calls: list[Call]) -> dict[str, Tensor]:
     """Return the attention of each step to the source."""
     (call,) = calls
-    query = split(attention.query(call.given["x"]), attention.num_heads)
-    return _head_tensors(query, call.given["key"], call.given["value"])
+    query = split(attention.query(call.arguments["x"]), attention.num_heads)
+    return _head_tensors(query, call.arguments["key"], call.arguments["value"])
 
 
 def _head_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:

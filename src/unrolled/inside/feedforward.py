@@ -14,7 +14,7 @@ __all__ = ["block_tensors", "mlp_tensors"]
 def mlp_tensors(mlp: MLP, calls: list[Call]) -> dict[str, Tensor]:
     """Return the input, of a bag (1, D) or of windows (T, D), and the activations of every layer."""
     (call,) = calls
-    x = call.given["x"].reshape(-1, call.given["x"].shape[-1])
+    x = call.arguments["x"].reshape(-1, call.arguments["x"].shape[-1])
     tensors = {"x": x}
     steps = list(mlp.steps)
     for layer in range(len(steps) // 3):  # linear, nonlinearity, dropout; dropout is off in eval mode
@@ -26,4 +26,4 @@ def block_tensors(network: Feedforward, calls: list[Call]) -> dict[str, Tensor]:
     """Return the activations (T, F) between the two linear layers in a Transformer's block."""
     (call,) = calls
     linear, nonlinearity, *_ = network
-    return {"inner": nonlinearity(linear(call.given["input"]))[0]}
+    return {"inner": nonlinearity(linear(call.arguments["input"]))[0]}

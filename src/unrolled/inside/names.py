@@ -93,7 +93,7 @@ NAMES: tuple[Name, ...] = (
          "models encoder_decoder and attention"),
     # --- attention of a recurrent decoder
     Name("attention.query", "T H", "", "query of the decoder", _ATTENTION),
-    Name("attention.asked", "T E", "", "projected query of an additive score, W_q query", _ATTENTION),
+    Name("attention.projected_query", "T E", "", "projected query of an additive score, W_q query", _ATTENTION),
     Name("attention.key", "S E", "", "key of each output of the encoder", _ATTENTION),
     Name("attention.v", "E", "", "output weights of an additive score, v", _ATTENTION),
     Name("attention.outputs", "S D", "", "the outputs of the encoder", _ATTENTION),

@@ -27,9 +27,9 @@ def kind(cell: Cell[Any, Any]) -> str:
 
 def of_layer(layer: Recurrent, calls: list[Call]) -> dict[str, Tensor]:
     """Return the tensors of a layer from its calls with one sequence, one call or consecutive ones."""
-    x = torch.cat([call.given["x"] for call in calls], dim=1)
+    x = torch.cat([call.arguments["x"] for call in calls], dim=1)
     y = torch.cat([call.returned[0] for call in calls], dim=1)
-    state, zoneout = calls[0].given["state"], layer.scan_zoneout
+    state, zoneout = calls[0].arguments["state"], layer.scan_zoneout
     return of_scan(layer.cell, x, y, state, reverse=layer.reverse, zoneout=zoneout)
 
 

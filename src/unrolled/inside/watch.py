@@ -16,9 +16,9 @@ __all__ = ["Call", "Notes", "watching"]
 
 
 class Call(NamedTuple):
-    """One call of a module. given: its arguments by their names in `forward`. returned: its result."""
+    """One call of a module. arguments: by their names in `forward`. returned: its result."""
 
-    given: dict[str, Any]
+    arguments: dict[str, Any]
     returned: Any
 
 

@@ -12,7 +12,7 @@ __all__ = ["code", "model_card"]
 
 
 def model_card(
-    config: Config, record: dict[str, Any], *, pipeline: str, answers: str, ask: str, data: str, result: str
+    config: Config, record: dict[str, Any], *, pipeline: str, answers: str, command: str, data: str, result: str
 ) -> str:
     """Return the README.md of a run's folder.
 
@@ -20,7 +20,7 @@ def model_card(
         config, record: of the run.
         pipeline: the name of the task on the Hugging Face Hub.
         answers: a sentence on the answers of the model.
-        ask: a command that gets an answer.
+        command: a command that gets an answer.
         data: the size of each split.
         result: a sentence on the result on the test split; "" if there is none.
     """
@@ -40,7 +40,7 @@ def model_card(
         answers,
         "",
         "```",
-        ask,
+        command,
         "```",
         "",
         "## Data",

@@ -58,7 +58,7 @@ class Classifier(Run):
         return {
             "pipeline": self.PIPELINE,
             "answers": f"It answers with one of {len(self.labels)} labels: {shown}",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " examples. Labels come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",
@@ -68,7 +68,7 @@ class Classifier(Run):
 class ClassificationRun(Classifier):
     """A trained classifier of texts."""
 
-    ASK = '"a text of your own"'
+    EXAMPLE_INPUT = '"a text of your own"'
     PIPELINE = "text-classification"
 
     def decode(self, texts: str | Iterable[str], **options: Any) -> list[Classification]:

@@ -34,7 +34,7 @@ class GenerationRun(Run):
 
     answer = "each"
 
-    ASK = '--prompt "a beginning"'
+    EXAMPLE_INPUT = '--prompt "a beginning"'
 
     @documented(GenerationOptions)
     def decode(
@@ -150,7 +150,7 @@ class GenerationRun(Run):
             "pipeline": "text-generation",
             "answers": f"It continues a text, {self.config.data.tokenizer} by {self.config.data.tokenizer}: "
             f"{self.tokenizer.vocabulary_size:,} tokens.",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['characters']:,}" for split, values in splits)
             + " characters. Text that it writes resembles that data and states no facts.",
             "result": _result(result) if result else "",

@@ -27,7 +27,7 @@ __all__ = ["ImageRun", "image_steps"]
 class ImageRun(Classifier):
     """A trained classifier of images."""
 
-    ASK = "IMAGE.png"
+    EXAMPLE_INPUT = "IMAGE.png"
     PIPELINE = "image-classification"
 
     @property

@@ -51,7 +51,7 @@ class Run(ABC):
 
     answer: ClassVar[Answer]
     """Whether its model answers once, after the whole sequence, or at each step."""
-    ASK: ClassVar[str]
+    EXAMPLE_INPUT: ClassVar[str]
     """An example argument of `unrolled decode RUN`."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"
     """The advice of an error where a run has no test split that can be read again."""

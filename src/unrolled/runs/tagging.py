@@ -39,7 +39,7 @@ class TaggingRun(Run):
 
     answer = "each"
 
-    ASK = '"a sentence of your own"'
+    EXAMPLE_INPUT = '"a sentence of your own"'
 
     def decode(self, sentences: str | Iterable[str | Sequence[str]], **options: Any) -> list[TaggedSentence]:
         """Return the tags of one sentence or many, in order.
@@ -142,7 +142,7 @@ class TaggingRun(Run):
         return {
             "pipeline": "token-classification",
             "answers": f"It gives each word of a sentence one of {len(self.labels)} tags: {shown}",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " sentences. Tags come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",

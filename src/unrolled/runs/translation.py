@@ -45,7 +45,7 @@ class TranslationRun(Run):
 
     answer = "each"
 
-    ASK = '"a source of your own"'
+    EXAMPLE_INPUT = '"a source of your own"'
 
     @property
     def tokenizers(self) -> PairTokenizers:
@@ -272,7 +272,7 @@ class TranslationRun(Run):
         return {
             "pipeline": "translation",
             "answers": f"It reads a source {kinds} and writes a target {config.tokenizer} by {config.tokenizer}.",
-            "ask": f"unrolled decode THIS_FOLDER {self.ASK}",
+            "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " pairs. Translations come from that data and are no better than it.",
             "result": _result(self.record["result"]) if self.record["result"] else "",

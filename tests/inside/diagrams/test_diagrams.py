@@ -53,7 +53,7 @@ def attention_trace(score, outputs):
         "outputs": outputs,
     }
     if isinstance(score, Additive):
-        own |= {"asked": score.query(query), "v": score.v[None]}
+        own |= {"projected_query": score.query(query), "v": score.v[None]}
     if not isinstance(score, Dot):
         own["key"] = memory.keys
     return {f"attention.{key}": value[0].detach() for key, value in own.items()}, "attention"
