@@ -235,7 +235,7 @@ def test_a_stream_and_an_evaluation_take_no_options_of_a_search_alone() -> None:
 
 
 def test_a_penalty_without_a_beam_is_refused_of_an_evaluation() -> None:
-    with pytest.raises(ConfigError, match="length_penalty is for a beam of 2 or more"):
+    with pytest.raises(ConfigError, match="length_penalty needs a beam of at least 2"):
         translation_run().evaluate(translations(3), length_penalty=0.6)
 
 
