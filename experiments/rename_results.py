@@ -43,6 +43,8 @@ COMMANDS = (
     (r"--rows\b", "--models"),
     (r"shakespeare\.py rows", "shakespeare.py models"),
     (r"beside_joeynmt\.py", "compare_joeynmt.py"),
+    (r"Ask them yourself:", "Try them on your own input:"),
+    (r"\n {20}(?=\S+ decode )", "\n" + 29 * " "),
 )
 FILES = {"shakespeare_models.json": "shakespeare_rows.json"}
 """New name of a file -> its name before."""

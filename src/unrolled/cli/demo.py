@@ -72,7 +72,7 @@ def command(*, json: Json = False) -> None:
         for model, shown in DECODERS.items():
             _print(console, f"{shown:>14}  {spoken[model][number].text}")
     _print(console, f"\nTry them on your own input:  {decode_command(films['gru'].path, films['gru'].EXAMPLE_INPUT)}")
-    _print(console, f"                    {decode_command(letters['attention'].path, 'perceptron')}")
+    _print(console, f"                             {decode_command(letters['attention'].path, 'perceptron')}")
 
 
 def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:
