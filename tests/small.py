@@ -181,3 +181,23 @@ def translation_run(name: str = "attention", **settings: Any) -> Run:
 def write_pairs(path: Path, made: list[tuple[str, str]] | None = None) -> Path:
     """Write pairs of a source and a target as CSV and return the path."""
     return write_csv(path, made or translations(), header="source,target")
+
+
+WHOLE = (
+    "# newdoc id = d\n# sent_id = s-1\n# text = vámonos al mar\n"
+    + bare("1-2", "vámonos")
+    + word(1, "vamos", "VERB")
+    + word(2, "nos", "PRON")
+    + bare("2.1", "elided")
+    + bare("3-4", "al")
+    + word(3, "a", "ADP")
+    + word(4, "el", "DET")
+    + word(5, "10 000", "NUM")
+    + "\n# sent_id = s-2\n"
+    + bare("0.1", "before")
+    + bare("0.2", "all")
+    + word(1, "_", "SYM")
+    + word(2, "#", "SYM")
+    + "\n"
+)
+"""Two sentences in CoNLL-U, with comments, multiword tokens and empty nodes."""

@@ -5,7 +5,7 @@ python tools/english.py --check    # fail where a figure is above its limit in t
 python tools/english.py --update   # lower the limits to the present figures
 
 what        how often the word "what" stands in 1,000 words of docstrings and comments
-first_words percent of docstrings whose first word is What, How, Where, Who, When, Which or Why
+first_words percent of docstrings whose first word is What, How, Where, Who, When, Whether, Which or Why
 
 Both measure clauses where the field has nouns ("What a training may change" for "Settings that may change"). No
 sentence should be changed only to avoid a word.
@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIMITS = Path(__file__).with_suffix(".json")
 FLOOR = 0.5  # lower limits would make people contort a sentence to avoid a word
-CLAUSES = {"what", "how", "where", "who", "when", "which", "why"}
+CLAUSES = {"what", "how", "where", "who", "when", "whether", "which", "why"}
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
 
 

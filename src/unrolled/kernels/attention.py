@@ -19,7 +19,7 @@ __all__ = ["attend", "can_attend", "refuse_second_derivative"]
 
 
 def can_attend(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
-    """Whether the kernels take these tensors: float32 on the CPU, with vector instructions."""
+    """Return True if the kernels take these tensors: float32 on the CPU, with vector instructions."""
     return (
         kernels is not None
         and isa() != "portable"

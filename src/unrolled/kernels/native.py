@@ -24,7 +24,7 @@ _forked, _warned = False, False  # whether this is a forked child, and whether i
 
 
 def compiled() -> bool:
-    """Whether the kernels were compiled when the package was installed."""
+    """Return True if the kernels were compiled when the package was installed."""
     return kernels is not None
 
 
@@ -60,7 +60,7 @@ def index(dtype: torch.dtype) -> int:
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the instruction set in use, on this processor, multiplies bfloat16."""
+    """Return True if the instruction set in use, on this processor, multiplies bfloat16."""
     return kernels is not None and bool(kernels.isas()[_isa][2])
 
 

@@ -70,7 +70,7 @@ class Bahdanau(nn.Module):
         return y, own._replace(layers=(own.layers, *above))
 
     def _is_one_node(self, x: Tensor, memory: Memory, lowest: Recurrent) -> bool:
-        """Whether all steps of the lowest layer run as one autograd node: with gradients, if our kernels support it."""
+        """Return True if all steps of the lowest layer run as one autograd node: with gradients, and kernels for it."""
         return (
             x.shape[1] > 1
             and torch.is_grad_enabled()

@@ -50,7 +50,7 @@ class Run(ABC):
     """
 
     answer: ClassVar[Answer]
-    """Whether its model answers once, after the whole sequence, or at each step."""
+    """Steps at which its model answers: once, after the whole sequence, or at each step."""
     EXAMPLE_INPUT: ClassVar[str]
     """An example argument of `unrolled decode RUN`."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"

@@ -50,7 +50,7 @@ _Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
-    """Whether the cell is exactly one of ours, with its parameters; a changed subclass must not run as its twin."""
+    """Return True if the cell is exactly one of ours, with its parameters; a changed subclass has no fast backend."""
     parameters = torch.CELLS.get(type(cell))
     return parameters is not None and cell._parameters.keys() >= parameters
 
@@ -109,7 +109,7 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
 
 
 def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
-    """Whether all conditions hold."""
+    """Return True if all conditions hold."""
     for _, on_machine in _MACHINE[backend]:
         if not on_machine():
             return False

@@ -37,7 +37,7 @@ class Task(ABC):
     """
 
     answer: ClassVar[Answer]
-    """Whether its models answer once, after the whole sequence, or at each step."""
+    """Steps at which its models answer: once, after the whole sequence, or at each step."""
     run: ClassVar[type[Run]]
     """The class of its finished runs."""
     unused: ClassVar[frozenset[str]] = frozenset()

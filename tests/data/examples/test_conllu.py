@@ -6,32 +6,13 @@ from typing import NamedTuple
 
 import pytest
 
-from small import FINE, bare, word, written
+from small import FINE, WHOLE, bare, word, written
 from unrolled.config import from_flat
 from unrolled.data.examples.sentences import load_sentences
 from unrolled.errors import DataError
 
 CONFIG = from_flat({"task": "tag"}).data
 SKIP = CONFIG.model_copy(update={"on_bad_row": "skip"})
-
-
-WHOLE = (
-    "# newdoc id = d\n# sent_id = s-1\n# text = vámonos al mar\n"
-    + bare("1-2", "vámonos")
-    + word(1, "vamos", "VERB")
-    + word(2, "nos", "PRON")
-    + bare("2.1", "elided")
-    + bare("3-4", "al")
-    + word(3, "a", "ADP")
-    + word(4, "el", "DET")
-    + word(5, "10 000", "NUM")
-    + "\n# sent_id = s-2\n"
-    + bare("0.1", "before")
-    + bare("0.2", "all")
-    + word(1, "_", "SYM")
-    + word(2, "#", "SYM")
-    + "\n"
-)
 
 
 def test_the_words_of_conllu_are_its_whole_numbers(tmp_path: Path) -> None:

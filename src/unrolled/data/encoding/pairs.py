@@ -57,7 +57,7 @@ class PairTokenizers:
 
     @property
     def shared(self) -> bool:
-        """Whether both sides share a vocabulary."""
+        """Return True if both sides share a vocabulary."""
         return self.source is self.target
 
     def to_json(self) -> str:
