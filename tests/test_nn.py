@@ -250,7 +250,7 @@ def test_gradients_flow_through_states(name: str) -> None:
 def test_states_refuse_what_they_cannot_replay() -> None:
     with pytest.raises(ConfigError, match="proj_size=3"):
         fast.LSTM(5, 7, proj_size=3).states(torch.randn(3, 2, 5))
-    with pytest.raises(ValueError, match="got 4-D"):
+    with pytest.raises(ValueError, match="got 4D"):
         fast.GRU(5, 7).states(torch.randn(3, 2, 5, 1))
     with pytest.raises(RuntimeError, match="Expected hidden size"):
         fast.GRU(5, 7).states(torch.randn(3, 2, 5), torch.zeros(1, 3, 7))

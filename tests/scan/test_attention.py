@@ -1,13 +1,13 @@
 """A step of additive attention, forward and backward: the definition's values; a sequence's bits in any batch."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from unrolled.cells import ElmanCell, GRUCell, LSTMCell
-from unrolled.errors import BackendError
 from unrolled.kernels import native
 from unrolled.kernels.attention import attend
 from unrolled.layers import Additive, Bahdanau, Memory, Recurrent, Stacked, set_backend
@@ -87,12 +87,18 @@ def test_the_layer_takes_it_for_a_step() -> None:
             torch.testing.assert_close(one, other[:, t : t + 1])
 
 
-def test_it_has_no_second_derivative_and_says_so() -> None:
+@pytest.mark.skipif(native.isa() == "portable", reason="the portable kernels do not compute attention steps of layers")
+def test_second_derivatives_are_those_of_the_definition() -> None:
     tensors, lengths = inputs(2, 3, 4, 5)
-    leaf = tensors[0].requires_grad_()
-    _, context = attend(*tensors, lengths)
-    with pytest.raises(BackendError, match="second derivatives"):
-        torch.autograd.grad(context.sum(), leaf, create_graph=True)
+
+    def second(step: Callable[..., tuple[Tensor, Tensor]], dtype: torch.dtype) -> list[Tensor]:
+        leaves = [t.to(dtype).requires_grad_() for t in tensors]
+        weights, context = step(*leaves, lengths)
+        first = torch.autograd.grad((weights.square().sum(), context.square().sum()), leaves, create_graph=True)
+        return [*first, *torch.autograd.grad(sum(d.square().sum() for d in first), leaves)]
+
+    for one, true in zip(second(attend, torch.float32), second(definition, torch.float64), strict=True):
+        torch.testing.assert_close(one.double(), true, rtol=1e-5, atol=1e-6)
 
 
 def test_wrong_calls_name_the_argument() -> None:
@@ -139,6 +145,32 @@ def test_the_scan_is_a_loop_of_attention_and_steps(cell: type, ragged: bool) -> 
     for one, near, true in zip(twin, plain, exact, strict=True):
         bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
         assert (one - true).abs().max() <= bar + 1e-7  # of a bias that cancels in the softmax nearly nothing is left
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("cell", [ElmanCell, LSTMCell, GRUCell])
+def test_second_derivatives_of_the_scan(cell: type, ragged: bool) -> None:
+    """A gradient penalty, and its gradients, equal those of the loop in float64."""
+    torch.manual_seed(0)
+    B, T, S, E, H, D = 3, 4, 5, 4, 6, 7
+    decoder = Bahdanau(Stacked([Recurrent(cell(E + D, H))]), Additive(H, D, 8))
+    lengths, source_lengths = torch.tensor([4, 2, 0]) if ragged else None, torch.tensor([5, 3, 1])
+    x, outputs = torch.randn(B, T, E), torch.randn(B, S, D)
+
+    def run(dtype: torch.dtype, backend: str) -> list[Tensor]:
+        own = copy.deepcopy(decoder).to(dtype)
+        set_backend(own, backend)
+        leaves = [x.to(dtype).requires_grad_(), outputs.to(dtype).requires_grad_()]
+        memory = Memory(leaves[1], own.score.keys(leaves[1]), source_lengths, ())
+        zeros = cell.State(*(torch.zeros(B, H, dtype=dtype) for _ in cell.State._fields))
+        y, state = own(leaves[0], memory, own.initial((zeros,), memory), lengths)
+        results = [y, *state.layers[0], state.context]
+        first = torch.autograd.grad(sum(each.square().sum() for each in results), leaves, create_graph=True)
+        penalty = sum(d.square().sum() for d in first)
+        return [*first, *torch.autograd.grad(penalty, [*leaves, *own.parameters()], materialize_grads=True)]
+
+    for one, true in zip(run(torch.float32, "auto"), run(torch.float64, "reference"), strict=True):
+        torch.testing.assert_close(one.double(), true, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_may_come_as_one_number_for_all() -> None:

@@ -14,7 +14,6 @@ import twin
 from modules import CELLS, D, H, shaken
 from unrolled import scan
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from unrolled.errors import BackendError
 from unrolled.kernels import native
 from unrolled.layers import Recurrent
 
@@ -204,16 +203,51 @@ def test_what_is_kept_for_backward(cell: Cell, units: int) -> None:
     assert sum(n for pointer, n in kept.items() if pointer not in known) - states == units * B * T * 8
 
 
-def test_second_derivatives_and_the_masks_gradient_are_refused() -> None:
-    cell = GRUCell(3, 4)
-    x = torch.randn(2, 3, 3, requires_grad=True)
-    y, _ = scan.scan(cell, x, backend="fused")
-    (dx,) = torch.autograd.grad(y.sum(), x, create_graph=True)
-    with pytest.raises(BackendError, match="no second derivatives"):
-        dx.sum().backward()
-    y, _ = scan.scan(cell, x, mask=torch.ones(2, 4, requires_grad=True), backend="fused")
-    with pytest.raises(BackendError, match="no gradient of the recurrent mask"):
-        y.sum().backward()
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("kind", CELLS)
+def test_second_derivatives_are_those_of_the_reference(kind: str, ragged: bool, reverse: bool, masked: bool) -> None:
+    torch.manual_seed(0)
+    cell = shaken(CELLS[kind](3, 4)).double()
+    lengths = torch.tensor([5, 2, 0]) if ragged else None
+    x = torch.randn(3, 5, cell.input_size, dtype=torch.float64, requires_grad=True)
+    state = cell.State(*(torch.randn_like(leaf).requires_grad_() for leaf in cell.initial(x)))
+    mask = torch.rand(3, cell.hidden_size, dtype=torch.float64, requires_grad=True) if masked else None
+    leaves = [x, *state, *cell.parameters(), *(() if mask is None else (mask,))]
+
+    def run(backend: str) -> list[Tensor]:
+        y, after = scan.scan(cell, x, state, lengths, reverse=reverse, mask=mask, backend=backend)
+        total = sum((leaf.square().sum() for leaf in after), y.square().sum())
+        first = torch.autograd.grad(total, leaves, create_graph=True)
+        return [*first, *torch.autograd.grad(sum(d.square().sum() for d in first), leaves)]
+
+    for one, other in zip(run("fused"), run("reference"), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_of_an_input_that_depends_on_another() -> None:
+    """The gradient of x does not include the path through a state that was computed from x."""
+    cell = shaken(GRUCell(3, 4)).double()
+    x = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+
+    def run(backend: str) -> Tensor:
+        state = cell.State(torch.tanh(x.sum((1, 2)).unsqueeze(1).expand(2, 4)))
+        y, _ = scan.scan(cell, x, state, backend=backend)
+        (first,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), x)[0]
+
+    torch.testing.assert_close(run("fused"), run("reference"), rtol=1e-9, atol=1e-9)
+
+
+def test_the_gradient_of_a_mask() -> None:
+    cell, x = shaken(GRUCell(3, 4)), torch.randn(2, 3, 3)
+    mask = torch.rand(2, 4, requires_grad=True)
+    found = [
+        torch.autograd.grad(scan.scan(cell, x, mask=mask, backend=backend)[0].square().sum(), mask)[0]
+        for backend in ("fused", "reference")
+    ]
+    torch.testing.assert_close(*found)
 
 
 def test_autocast_keeps_states_and_sums_in_float32() -> None:

@@ -12,20 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.errors import BackendError
-from unrolled.kernels.native import dense, index, isa, kernels, threads
+from unrolled.kernels.differentiate import gradients_of
+from unrolled.kernels.native import dense, eager, index, isa, kernels, threads
 
-__all__ = ["attend", "can_attend", "refuse_second_derivative"]
+__all__ = ["attend", "can_attend", "definition"]
 
 
 def can_attend(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
-    """Return True if the kernels take these tensors: float32 on the CPU, with vector instructions."""
+    """Return True if the kernels compute this call: eager, in float32, on the CPU, with vector instructions."""
     return (
         kernels is not None
         and isa() != "portable"
         and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and eager(query, keys, outputs)
     )
 
 
@@ -48,14 +49,12 @@ def _attend(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Te
     return weights, context
 
 
-def refuse_second_derivative() -> None:
-    """Refuse a backward pass whose gradients are to be differentiated.
-
-    Raises:
-        BackendError: with create_graph.
-    """
-    if torch.is_grad_enabled():
-        raise BackendError("attention by our kernels has no second derivatives: compute in float64 for them")
+def definition(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what `attend` returns, computed by torch's operations: for gradients of gradients, and for tests."""
+    scores = (query.unsqueeze(1) + keys).tanh() @ v
+    padded = torch.arange(scores.shape[1], device=scores.device) >= lengths.unsqueeze(1)
+    weights = scores.masked_fill(padded, -torch.inf).softmax(dim=1)
+    return weights, (weights.unsqueeze(1) @ outputs).squeeze(1)
 
 
 class _Attention(torch.autograd.Function):
@@ -70,7 +69,9 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
-        refuse_second_derivative()
+        if torch.is_grad_enabled() or not eager(dweights, dcontext):
+            inputs = ctx.saved_tensors[:5]
+            return gradients_of(definition, inputs, ctx.needs_input_grad, (dweights, dcontext))
         assert kernels is not None
         gradients = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
         kernels.attention_backward(

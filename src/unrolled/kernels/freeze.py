@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from unrolled.errors import BackendError
 from unrolled.kernels.linear import LinearWeights
-from unrolled.kernels.native import dense, index, kernels, rows, threads
+from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
 __all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear_of", "of"]
@@ -66,7 +66,7 @@ class FrozenScan(_Frozen):
     def __init__(self, weights: CellWeights, parameters: tuple[Tensor, ...]) -> None:
         super().__init__(parameters)
         assert kernels is not None
-        self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == kernels.LSTM
+        self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == Recurrence.LSTM
         dense = (w.detach().contiguous() if isinstance(w, Tensor) else w for w in weights[1:])
         self.packed = kernels.FrozenCell(weights.recurrence, index(torch.float32), *dense)
 
@@ -82,7 +82,9 @@ class FrozenScan(_Frozen):
         B, T, _ = x.shape
         if lengths is not None and lengths.dtype != torch.int64:
             lengths = lengths.long()
-        y, h = x.new_empty(B, T, self.H), x.new_empty(B, self.H)
+        time_first = x.stride(0) < x.stride(1)  # see `kernels.scan.forward`
+        y = x.new_empty(T, B, self.H).transpose(0, 1) if time_first else x.new_empty(B, T, self.H)
+        h = x.new_empty(B, self.H)
         c = x.new_empty(B, self.H) if self.lstm else None
         self.packed.forward(threads(), reverse, rows(x), dense(lengths), dense(mask), dense(h0), dense(c0), y, h, c)
         return y, h, c
@@ -126,7 +128,7 @@ def _packed_weights(module: nn.Module, name: str) -> Any:
     packed = _frozen.get((id(module), name))
     if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
         return None
-    return packed[-1]
+    return packed[-1] if eager() else None
 
 
 @contextmanager

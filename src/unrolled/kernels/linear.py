@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.kernels.native import dense, index, isa, kernels, threads
+from unrolled.kernels.native import dense, eager, index, isa, kernels, threads
 
 __all__ = ["LinearWeights", "linear", "product"]
 
@@ -23,14 +23,15 @@ class LinearWeights(NamedTuple):
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Return W x + b, x (…, D) -> (…, V), in one order of sums: an output has the same bits in any batch.
 
-    The kernels compute float32 on the CPU. Other calls use torch's product, as do calls with gradients if the kernels
-    have no vector instructions.
+    The kernels compute plain eager calls in float32 on the CPU (see `native.eager`). Other calls use torch's product,
+    as do calls with gradients if the kernels have no vector instructions.
     """
     if (
         kernels is None
         or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
         or torch.is_autocast_enabled("cpu")
         or torch.compiler.is_compiling()
+        or not eager(x, weight, bias)
     ):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
@@ -63,7 +64,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        if torch.is_grad_enabled():  # with create_graph these gradients may be differentiated
+        if torch.is_grad_enabled() or not eager(dy):  # torch's operations can be differentiated and transformed
             flat = _flat(dy)
             return (
                 dy @ weight if need_x else None,

@@ -1,4 +1,4 @@
-"""The scan for torch.compile and torch.export: operators that call the same two functions.
+"""The scan for torch.compile: operators that call the same two functions.
 
 An operator returns tensors only, so an empty tensor stands for None.
 """
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.kernels.native import kernels
-from unrolled.kernels.scan import Inputs, Kernel, ScanBackward, backward, by_input, forward
+from unrolled.errors import BackendError
+from unrolled.kernels.native import Recurrence, dense
+from unrolled.kernels.scan import Inputs, Kernel, backward, by_input, forward
 
 _INPUTS = (
     "int recurrence, int isa, int threads, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
@@ -54,7 +55,7 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
         need_x=need_x,
         need_weights=need_weights,
     )
-    return _tensors(gradients, y)
+    return _tensors(gradients._replace(x=dense(gradients.x)), y)
 
 
 @torch.library.register_fake("unrolled::scan")  # type: ignore[untyped-decorator]
@@ -63,7 +64,7 @@ def _forward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
     x, h0, c0 = inputs.x, inputs.h0, inputs.c0
     B, T, _ = x.shape
     H = h0.shape[1]
-    numbers = 5 if c0 is not None else 4 if kernels is not None and kernel.recurrence == kernels.GRU else 0
+    numbers = 5 if c0 is not None else 4 if kernel.recurrence == Recurrence.GRU else 0
     return (
         x.new_empty(B, T, H),
         x.new_empty(B, H),
@@ -94,5 +95,9 @@ def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | 
     return (None,) * 4 + by_input(gradients, needed)
 
 
+def _refuse(ctx: Any, *gradients: Any) -> None:
+    raise BackendError("a compiled scan has no second derivatives: call the layer without torch.compile for them")
+
+
 torch.library.register_autograd("unrolled::scan", _differentiate, setup_context=_save)
-torch.library.register_autograd("unrolled::scan_backward", ScanBackward.backward)
+torch.library.register_autograd("unrolled::scan_backward", _refuse)

@@ -1,7 +1,8 @@
 """The recurrences of the kernels (csrc/kernels/): forward, backward and the autograd node.
 
-A call runs the compiled function directly, or through autograd if a gradient is needed. Under torch.compile and
-torch.export it is an operator that they can trace (`torch.ops.unrolled.scan`, see operators.py).
+A call runs the compiled function directly, or through autograd if a gradient is needed. Under torch.compile it is an
+operator (`torch.ops.unrolled.scan`, see operators.py). Gradients that are to be differentiated, batched, recorded or
+transformed, and those of a mask, are computed from the definition in torch's operations.
 
 float64 is computed by the portable kernels, to check gradients. bfloat16 weights and inputs are for calls
 without gradients: sums, gates and states stay in float32, and so does the returned state.
@@ -9,22 +10,36 @@ without gradients: sums, gates and states stay in float32, and so does the retur
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.errors import BackendError
-from unrolled.kernels.native import dense, index, kernels, multiplies_bfloat16, rows, threads
+from unrolled.kernels.differentiate import gradients_of
+from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, multiplies_bfloat16, rows, threads
 
-__all__ = ["CellWeights", "Gradients", "Inputs", "Kernel", "ScanBackward", "backward", "by_input", "forward", "run"]
+__all__ = [
+    "CellWeights",
+    "Gradients",
+    "Inputs",
+    "Kernel",
+    "backward",
+    "by_input",
+    "can_run",
+    "define",
+    "forward",
+    "run",
+]
 
 
 class CellWeights(NamedTuple):
     """The weights of one recurrence with G gates in their packed order.
 
-    recurrence: `kernels.ELMAN`, `ELMAN_RELU`, `GRU` or `LSTM`. weight_x: (G·H, D). weight_h: (G·H, H). bias: (G·H,) or
+    recurrence: see `native.Recurrence`. weight_x: (G·H, D). weight_h: (G·H, H). bias: (G·H,) or
     None. bias_n: (H,), of the GRU, or None.
     """
 
@@ -70,6 +85,22 @@ class Inputs(NamedTuple):
         return Inputs(rows(self.x), *map(dense, self[1:]))  # type: ignore[arg-type]
 
 
+Result: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
+"""y (B, T, H), h (B, H), and c (B, H) of the LSTM."""
+
+_definition: Callable[[Kernel, Inputs], Result]
+
+
+def define(function: Callable[[Kernel, Inputs], Result]) -> Callable[[Kernel, Inputs], Result]:
+    """Set the definition of the recurrences in torch's operations, from which other gradients are computed.
+
+    The recurrences are defined by cells, which are above the kernels (see scan/fused.py).
+    """
+    global _definition
+    _definition = function
+    return function
+
+
 class Gradients(NamedTuple):
     """The gradients of one call; None where one is not requested or its input does not exist."""
 
@@ -82,6 +113,16 @@ class Gradients(NamedTuple):
     c0: Tensor | None
 
 
+def can_run(*tensors: Tensor | None) -> bool:
+    """Return True if `run` may compute a call on these tensors: a plain eager one, or one that torch.compile traces.
+
+    An exported program must not depend on our operators, so torch's own are exported.
+    """
+    if torch.compiler.is_compiling():
+        return not torch.compiler.is_exporting()
+    return eager(*tensors)
+
+
 def run(
     weights: CellWeights,
     reverse: bool,
@@ -90,8 +131,8 @@ def run(
     mask: Tensor | None,
     h0: Tensor,
     c0: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Run a recurrence over x.
+) -> Result:
+    """Run a recurrence over x, in a call for which `can_run` holds.
 
     Args:
         weights: of the recurrence. reverse: run from the last real step to the first.
@@ -115,7 +156,7 @@ def run(
     return y, h, c
 
 
-def _bfloat16(recurrence: int, reverse: bool, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
+def _bfloat16(recurrence: int, reverse: bool, inputs: Inputs) -> Result:
     """Run with bfloat16 x and weights, without gradients: y in bfloat16; sums, gates and states in float32."""
     x, _, weight_x, weight_h, *others = inputs
     if multiplies_bfloat16():
@@ -143,14 +184,17 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return y, h, c (LSTM) and, with `keep`, the gates that backward needs (LSTM, GRU).
 
-    clean: fill the gates of padded steps with zeros instead of leaving them unwritten.
+    clean: for an operator, whose results have fixed values and layouts: fill the gates of padded steps with zeros
+    instead of leaving them unwritten, and return y in C order whatever the layout of x.
     """
     assert kernels is not None
     (B, T, _), x, h0 = inputs.x.shape, inputs.x, inputs.h0
     H = h0.shape[1]
-    y, h = x.new_empty(B, T, H), h0.new_empty(B, H)
+    time_first = not clean and x.stride(0) < x.stride(1)  # in the layout of x, which a caller may have transposed
+    y = x.new_empty(T, B, H).transpose(0, 1) if time_first else x.new_empty(B, T, H)
+    h = h0.new_empty(B, H)
     c = None if inputs.c0 is None else h0.new_empty(B, H)
-    numbers = (4 if kernel.recurrence == kernels.GRU else 5 if c is not None else 0) if keep else 0
+    numbers = (4 if kernel.recurrence == Recurrence.GRU else 5 if c is not None else 0) if keep else 0
     saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
     kernels.forward(*kernel, *inputs.dense(), y, h, c, saved)
     return y, h, c, saved
@@ -175,13 +219,14 @@ def backward(
         need_x, need_weights: whether these gradients are requested.
     """
     assert kernels is not None
+    inputs = inputs.dense()
     x, weights, states = inputs.x, inputs[2:6], inputs[7:9]
-    dx = x.new_empty(x.shape) if need_x else None
+    dx = torch.empty_like(x) if need_x else None  # in the layout of x
     dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
     dstates = [None if state is None else x.new_empty(state.shape) for state in states]
     gradients = Gradients(dx, *dweights, *dstates)
     dy = None if dy is None else rows(dy)
-    kernels.backward(*kernel, *inputs.dense(), y, saved, dy, dense(dh), dense(dc), *gradients)
+    kernels.backward(*kernel, *inputs, y, saved, dy, dense(dh), dense(dc), *gradients)
     return gradients
 
 
@@ -201,37 +246,25 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
         *inputs, y, saved = ctx.saved_tensors
         needed = ctx.needs_input_grad[4:]
-        # With create_graph these gradients may be differentiated, which must raise and not be silently wrong.
-        node = ScanBackward.apply if torch.is_grad_enabled() else ScanBackward.compute
-        gradients = node(*inputs, ctx.kernel, y, saved, dy, dh, dc, needed[0], any(needed[2:6]))
+        if torch.is_grad_enabled() or Inputs(*needed).mask or not eager(dy, dh, dc):
+            definition = partial(_define, ctx.kernel)
+            return (None,) * 4 + gradients_of(definition, inputs, needed, (dy, dh, dc))
+        gradients = backward(
+            ctx.kernel, Inputs(*inputs), y, saved, dy, dh, dc, need_x=needed[0], need_weights=any(needed[2:6])
+        )
         return (None,) * 4 + by_input(gradients, needed)
 
 
-class ScanBackward(torch.autograd.Function):
-    """The autograd node of a scan's gradients, which have no gradients themselves."""
-
-    @staticmethod
-    def compute(*arguments: Any) -> Gradients:
-        """Return the gradients: 9 inputs, then kernel, y, saved, dy, dh, dc, need_x, need_weights."""
-        kernel, y, saved, dy, dh, dc, need_x, need_weights = arguments[9:]
-        return backward(kernel, Inputs(*arguments[:9]), y, saved, dy, dh, dc, need_x=need_x, need_weights=need_weights)
-
-    @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> Gradients:
-        """Return the gradients; see `compute`."""
-        return ScanBackward.compute(*arguments)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> None:
-        """Raise BackendError: there are no second derivatives."""
-        raise BackendError('the fused scan has no second derivatives; use backend "reference" (or "torch") for them')
+def _define(kernel: Kernel, *inputs: Tensor | None) -> Result:
+    """Return the result of a call by its definition."""
+    return _definition(kernel, Inputs(*inputs))  # type: ignore[arg-type]
 
 
 def by_input(gradients: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
     """Return gradients in the order of `Inputs`, None where they are not needed.
 
     Raises:
-        BackendError: the gradient of the mask is needed, which the kernels do not compute.
+        BackendError: the gradient of the mask is needed, which the kernels do not compute (under torch.compile).
     """
     found = Gradients(*gradients)
     every = Inputs(found.x, None, *found[1:5], None, *found[5:])  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ BackendError.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 from torch import Tensor, autocast, is_autocast_enabled, is_grad_enabled
@@ -26,6 +26,7 @@ from unrolled.cells import Cell
 from unrolled.errors import BackendError, ConfigError
 from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers the operators of torch.compile)
 from unrolled.kernels.freeze import frozen
+from unrolled.kernels.scan import can_run
 from unrolled.scan import fused, reference, torch
 from unrolled.scan.zoneout import Zoneout
 from unrolled.state import State, leaves, like
@@ -44,9 +45,14 @@ class Condition(NamedTuple):
     holds: bool
 
 
-# A choice depends on the cell, and on whether there is a recurrent mask, an edit of the gates, a zoneout, a forced
-# backend. These are plain arguments and loops for speed: a single step of a small cell takes as long as ten such lines.
+# A choice depends on the cell, on whether there is a recurrent mask, an edit of the gates, a zoneout, a forced backend,
+# and on what records or transforms the call. These are plain arguments and loops for speed: a single step of a small
+# cell takes as long as ten such lines.
 _Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
+
+
+def _untransformed(*tensors: Tensor | None) -> bool:
+    return not native.is_transformed()
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
@@ -86,10 +92,15 @@ _PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
 _UNEDITED = ("gates that are not edited", _unedited)
 _UNZONED = ("no zoneout", _unzoned)
 
-# The conditions of each backend on the machine, and on a call. In the order in which auto tries them.
+# The conditions of each backend on the machine, around a call, and on a call. In the order in which auto tries them.
 _MACHINE: dict[str, tuple[tuple[str, Callable[[], bool]], ...]] = {
     "fused": (("kernels, compiled when the package is installed with a C++20 compiler", native.compiled),),
     "torch": (),
+    "reference": (),
+}
+_AROUND: dict[str, tuple[tuple[str, Callable[..., bool]], ...]] = {
+    "fused": (("a plain eager call or torch.compile: no tracer, transform, mode or tensor subclass", can_run),),
+    "torch": (("no transform of torch.func and no forward-mode AD", _untransformed),),
     "reference": (),
 }
 _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
@@ -108,10 +119,21 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
 }
 
 
-def _can(backend: str, cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
+def _can(
+    backend: str,
+    cell: Cell[Any, Any],
+    masked: bool,
+    edited: bool,
+    zoned: bool,
+    forced: bool,
+    tensors: Sequence[Tensor | None],
+) -> bool:
     """Return True if all conditions hold."""
     for _, on_machine in _MACHINE[backend]:
         if not on_machine():
+            return False
+    for _, around in _AROUND[backend]:
+        if not around(*cell._parameters.values(), *tensors):
             return False
     for _, holds in _CALL[backend]:  # noqa: SIM110
         if not holds(cell, masked, edited, zoned, forced):
@@ -127,15 +149,17 @@ def conditions(
     edited: bool = False,
     zoned: bool = False,
     forced: bool = False,
+    tensors: Sequence[Tensor | None] = (),
 ) -> list[Condition]:
     """Return the conditions of `backend`: those on the machine and, with a cell, those on a call.
 
     Args:
         cell: the cell to run. masked, edited, zoned: whether the call has a recurrent mask, an edit, a zoneout.
-        forced: whether the backend is requested by name.
+        forced: whether the backend is requested by name. tensors: of the call.
     """
     result = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
     if cell is not None:
+        result += [Condition(needs, holds(*cell._parameters.values(), *tensors)) for needs, holds in _AROUND[backend]]
         result += [
             Condition(needs.format(type(cell).__name__), holds(cell, masked, edited, zoned, forced))
             for needs, holds in _CALL[backend]
@@ -144,12 +168,18 @@ def conditions(
 
 
 def choose(
-    backend: str, cell: Cell[Any, Any], *, masked: bool = False, edited: bool = False, zoned: bool = False
+    backend: str,
+    cell: Cell[Any, Any],
+    *,
+    masked: bool = False,
+    edited: bool = False,
+    zoned: bool = False,
+    tensors: Sequence[Tensor | None] = (),
 ) -> Literal["reference", "torch", "fused"]:
     """Return the backend of a call.
 
     Args:
-        backend: "auto", "reference", "torch" or "fused". cell, masked, edited, zoned: see `conditions`.
+        backend: "auto", "reference", "torch" or "fused". cell, masked, edited, zoned, tensors: see `conditions`.
 
     Raises:
         BackendError: `backend` is forced and some of its conditions do not hold; the message names them.
@@ -159,9 +189,9 @@ def choose(
         raise ConfigError(f'backend must be one of {", ".join(_NAMES)}: got "{backend}"')
     forced = backend != "auto"
     for name in (backend,) if forced else BACKENDS:
-        if _can(name, cell, masked, edited, zoned, forced):
+        if _can(name, cell, masked, edited, zoned, forced, tensors):
             return name  # type: ignore[return-value]
-    every = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True)
+    every = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True, tensors=tensors)
     missing = "; ".join(condition.needs for condition in every if not condition.holds)
     raise BackendError(f'backend "{backend}" cannot run here: it needs {missing}. Use backend "auto"')
 
@@ -216,7 +246,14 @@ def scan(
     if packed is not None:  # the conditions were checked when the weights were packed
         y, h, c = packed.run(reverse, x, lengths, mask, state.h, state.c if packed.lstm else None)
         return y, cell.State(h) if c is None else cell.State(h, c)
-    chosen = choose(backend, cell, masked=mask is not None, edited=edit is not None, zoned=zoneout is not None)
+    chosen = choose(
+        backend,
+        cell,
+        masked=mask is not None,
+        edited=edit is not None,
+        zoned=zoneout is not None,
+        tensors=(x, mask, *leaves(state)),
+    )
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
     if is_autocast_enabled(x.device.type):  # states and sums stay in float32, as they do in the fused scan

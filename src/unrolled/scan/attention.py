@@ -13,19 +13,22 @@ A sequence has the same bits in any batch and with any padding.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from unrolled.cells import Cell, LSTMCell
-from unrolled.kernels.attention import refuse_second_derivative
+from unrolled.kernels import attention
+from unrolled.kernels.differentiate import gradients_of
 from unrolled.kernels.linear import product
-from unrolled.kernels.native import dense, index, kernels, threads
-from unrolled.kernels.scan import Inputs, Kernel
-from unrolled.scan.fused import weights_of
+from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, threads
+from unrolled.kernels.scan import CellWeights, Inputs, Kernel
+from unrolled.scan import reference
+from unrolled.scan.fused import cell_of, weights_of
 from unrolled.shapes import real
-from unrolled.state import State
+from unrolled.state import State, hold
 
 __all__ = ["scan"]
 
@@ -52,10 +55,10 @@ def scan(
     """
     recurrence, *weights = weights_of(cell)
     kernel = Kernel(recurrence, index(x.dtype), threads(), reverse=False)
-    attention = Attention(query, keys, v, outputs, source_lengths)
+    memory = Attention(query, keys, v, outputs, source_lengths)
     states = (state.h, state.c if isinstance(cell, LSTMCell) else None)
     y, h, c, last_weights, context = _Scan.apply(  # type: ignore[no-untyped-call]
-        *kernel, *map(dense, weights), *map(dense, attention), x, lengths, *map(dense, states)
+        *kernel, *map(dense, weights), *map(dense, memory), x, lengths, *map(dense, states)
     )
     return y, cell.State(h) if c is None else cell.State(h, c), last_weights, context
 
@@ -163,12 +166,12 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        kernel, weights, attention = Kernel(*arguments[:4]), Weights(*arguments[4:8]), Attention(*arguments[8:13])
+        kernel, weights, memory = Kernel(*arguments[:4]), Weights(*arguments[4:8]), Attention(*arguments[8:13])
         x, lengths, h0, c0 = arguments[13:]
-        call = Call(kernel, weights, attention, _allocate(kernel, attention, x, h0, c0), lengths)
+        call = Call(kernel, weights, memory, _allocate(kernel, memory, x, h0, c0), lengths)
         y = _run(call)
         ctx.kernel = kernel
-        ctx.save_for_backward(*weights, *attention, *call.steps, lengths)
+        ctx.save_for_backward(*arguments[4:], *call.steps)
         ctx.set_materialize_grads(False)
         sequences, counts, steps = torch.arange(len(y)), call.counts, call.steps
         last = (counts - 1).clamp(min=0)
@@ -178,9 +181,11 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        refuse_second_derivative()
-        saved = ctx.saved_tensors
-        call = Call(ctx.kernel, Weights(*saved[:4]), Attention(*saved[4:9]), Steps(*saved[9:15]), saved[15])
+        inputs, steps = ctx.saved_tensors[:13], Steps(*ctx.saved_tensors[13:])
+        if torch.is_grad_enabled() or not eager(*gradients):
+            needed = ctx.needs_input_grad[4:]
+            return (None,) * 4 + gradients_of(partial(_definition, ctx.kernel), inputs, needed, gradients)
+        call = Call(ctx.kernel, Weights(*inputs[:4]), Attention(*inputs[4:9]), steps, inputs[10])
         arriving, final_dc = _arriving(call, *gradients), gradients[2]
         # A backward scan takes a gradient of c after step T only. With sequences that end earlier, the gradients of the
         # weights are therefore summed step by step.
@@ -196,11 +201,30 @@ class _Scan(torch.autograd.Function):
         )  # fmt: skip
 
 
+def _definition(kernel: Kernel, *inputs: Any) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+    """Return what `_Scan` returns, from its inputs after the kernel, computed by torch's operations."""
+    (query, keys, v, outputs, source_lengths), (x, lengths, h0, c0) = Attention(*inputs[4:9]), inputs[9:]
+    cell = cell_of(CellWeights(kernel.recurrence, *inputs[:4]))
+    state, last = cell.State(h0) if c0 is None else cell.State(h0, c0), None
+    ys: list[Tensor] = []
+    for t, x_t in enumerate(torch.split(x, 1, dim=1)):
+        weights, context = attention.definition(state.h @ query.T, keys, v, outputs, source_lengths)
+        x_t = torch.cat([x_t, context.unsqueeze(1)], dim=2)
+        y, after = reference.scan(cell, x_t, state, None, reverse=False, mask=None, edit=None)
+        before = (state, weights, context) if last is None else last
+        last = (after, weights, context)
+        if lengths is not None:
+            y, last = y.masked_fill((lengths <= t).view(-1, 1, 1), 0), hold(lengths > t, last, before)
+        state, ys = last[0], [*ys, y]
+    assert last is not None  # T ≥ 1
+    return torch.cat(ys, dim=1), state.h, None if c0 is None else state.c, *last[1:]
+
+
 def _allocate(kernel: Kernel, attention: Attention, x: Tensor, h0: Tensor, c0: Tensor | None) -> Steps:
     """Allocate the values of all steps, and write x and the state before the first step."""
     assert kernels is not None
     (B, T, E), (_, S, A), H, D = x.shape, attention.keys.shape, h0.shape[1], attention.outputs.shape[2]
-    numbers = (4 if kernel.recurrence == kernels.GRU else 5 if c0 is not None else 0) * H
+    numbers = (4 if kernel.recurrence == Recurrence.GRU else 5 if c0 is not None else 0) * H
     steps = Steps(
         x=x.new_empty(B, T, E + D),
         gates=x.new_empty(T, B, numbers) if numbers else None,

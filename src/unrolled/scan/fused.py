@@ -15,15 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.cells import Cell, ElmanCell, LSTMCell
+from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.kernels import freeze
 from unrolled.kernels.freeze import Packable
-from unrolled.kernels.native import kernels
-from unrolled.kernels.scan import CellWeights, run
+from unrolled.kernels.native import Recurrence
+from unrolled.kernels.scan import CellWeights, Inputs, Kernel, define, run
+from unrolled.scan import reference
 from unrolled.scan.torch import CELLS
 from unrolled.state import State
 
-__all__ = ["scan", "weights_of"]
+__all__ = ["cell_of", "scan", "weights_of"]
 
 
 def scan(
@@ -42,13 +43,45 @@ def scan(
 
 def weights_of(cell: Cell[Any, Any]) -> CellWeights:
     """Return the weights of a plain cell in the form that the kernels take."""
-    assert kernels is not None
     if isinstance(cell, ElmanCell):
-        recurrence = int(kernels.ELMAN_RELU if cell.nonlinearity == "relu" else kernels.ELMAN)
+        recurrence = Recurrence.ELMAN_RELU if cell.nonlinearity == "relu" else Recurrence.ELMAN
     else:
-        recurrence = int(kernels.LSTM if isinstance(cell, LSTMCell) else kernels.GRU)
+        recurrence = Recurrence.LSTM if isinstance(cell, LSTMCell) else Recurrence.GRU
     own: dict[str, Any] = cell._parameters
     return CellWeights(recurrence, own["weight_x"], own["weight_h"], own["bias"], own.get("bias_n"))
+
+
+def cell_of(weights: CellWeights) -> Cell[Any, Any]:
+    """Return a cell that computes with these very tensors, the inverse of `weights_of`; a bias of None is zero.
+
+    The weights are not parameters of the cell: gradients flow to the tensors.
+    """
+    recurrence, weight_x, weight_h, bias, bias_n = weights
+    D, H = weight_x.shape[1], weight_h.shape[1]
+    with torch.device("meta"):  # no weights of its own
+        cell: Cell[Any, Any]
+        if recurrence == Recurrence.LSTM:
+            cell = LSTMCell(D, H)
+        elif recurrence == Recurrence.GRU:
+            cell = GRUCell(D, H)
+        else:
+            cell = ElmanCell(D, H, nonlinearity="relu" if recurrence == Recurrence.ELMAN_RELU else "tanh")
+    values: dict[str, Tensor | None] = {"weight_x": weight_x, "weight_h": weight_h, "bias": bias, "bias_n": bias_n}
+    for name, own in cell._parameters.items():
+        assert own is not None
+        value = values[name]
+        cell._parameters[name] = weight_x.new_zeros(own.shape) if value is None else value  # type: ignore[assignment]
+    return cell
+
+
+@define
+def _definition(kernel: Kernel, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Run the cell of these weights by the reference scan, which is differentiable any number of times."""
+    x, lengths, weight_x, weight_h, bias, bias_n, mask, h0, c0 = inputs
+    cell = cell_of(CellWeights(kernel.recurrence, weight_x, weight_h, bias, bias_n))
+    state = cell.State(h0) if c0 is None else cell.State(h0, c0)
+    y, after = reference.scan(cell, x, state, lengths, reverse=kernel.reverse, mask=mask, edit=None)
+    return y, after.h, None if c0 is None else after.c
 
 
 def _float32(tensor: Tensor | None) -> Tensor | None:

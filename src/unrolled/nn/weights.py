@@ -1,0 +1,85 @@
+"""The weights of torch's recurrent modules in the form that our kernels and cells take.
+
+torch has two biases for each gate. Ours is their sum, except for the GRU's candidate, whose second bias is inside the
+reset product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.kernels import freeze
+from unrolled.kernels import scan as recurrences
+from unrolled.kernels.freeze import Packable
+from unrolled.kernels.native import Recurrence, compiled
+from unrolled.kernels.scan import CellWeights
+
+__all__ = ["can_run", "in_our_form", "packable", "scan"]
+
+
+def in_our_form(recurrence: Recurrence, weights: Sequence[Tensor]) -> CellWeights:
+    """Return torch's weight_ih, weight_hh and, if there are biases, bias_ih and bias_hh in our form."""
+    weight_ih, weight_hh, *biases = weights
+    if not biases:
+        return CellWeights(recurrence, weight_ih, weight_hh, None, None)
+    bias_ih, bias_hh = biases
+    if recurrence != Recurrence.GRU:
+        return CellWeights(recurrence, weight_ih, weight_hh, bias_ih + bias_hh, None)
+    H = bias_ih.shape[0] // 3
+    bias = torch.cat([bias_ih[: 2 * H] + bias_hh[: 2 * H], bias_ih[2 * H :]])
+    return CellWeights(recurrence, weight_ih, weight_hh, bias, bias_hh[2 * H :])
+
+
+def packable(module: nn.Module, recurrence: Recurrence | None, names: Sequence[str]) -> Iterator[Packable]:
+    """Yield a recurrence for `frozen`, if there are kernels for it and its weights are parameters.
+
+    Args:
+        module: the owner of the weights. names: of the weights, see `in_our_form`.
+    """
+    parameters = tuple(getattr(module, name) for name in names)
+    if recurrence is not None and all(isinstance(p, nn.Parameter) for p in parameters):
+        yield Packable(names[1], in_our_form(recurrence, parameters), parameters)
+
+
+def can_run(weights: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> bool:
+    """Return True if our kernels can compute a call with these weights, input and states.
+
+    They compute float32, and bfloat16 without gradients, on the CPU, in a call for which `kernels.scan.can_run` holds.
+    """
+    if not compiled() or torch.is_autocast_enabled("cpu"):
+        return False
+    dtype = tensors[0].dtype
+    if dtype is not torch.float32 and dtype is not torch.bfloat16:
+        return False
+    for t in (*weights, *tensors):
+        if t is None or not isinstance(t, Tensor) or not t.is_cpu or t.dtype is not dtype:
+            return False
+    has_gradients = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (*weights, *tensors))
+    return not (dtype is torch.bfloat16 and has_gradients) and recurrences.can_run(*weights, *tensors)
+
+
+def scan(
+    module: nn.Module,
+    name: str,
+    recurrence: Recurrence,
+    weights: Sequence[Tensor],
+    reverse: bool,
+    x: Tensor,
+    lengths: Tensor | None,
+    initial: Sequence[Tensor],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run one direction of a layer, or a cell, from its initial state -> y and the final state, (h,) or (h, c).
+
+    Args:
+        module, name: the owner of the weights and the name of its weight_hh, by which frozen weights are found.
+        recurrence, weights: see `in_our_form`. reverse, x, lengths: see `kernels.scan.run`. initial: (h,) or (h, c).
+    """
+    h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
+    if (packed := freeze.of(module, name)) is not None:
+        y, h, c = packed.run(reverse, x, lengths, None, h0, c0)
+    else:
+        y, h, c = recurrences.run(in_our_form(recurrence, weights), reverse, x, lengths, None, h0, c0)
+    return y, tuple(s.to(x.dtype) for s in ((h,) if c is None else (h, c)))  # bfloat16's state is float32
