@@ -11,6 +11,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from unrolled.eager import readable
 from unrolled.errors import ShapeError
 
 __all__ = ["check", "check_lengths", "real", "refuse"]
@@ -36,7 +37,7 @@ def refuse(name: str, tensor: Tensor, shape: Sequence[int]) -> NoReturn:
 
 
 def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:
-    """Check that `lengths` is None or (B,) integers from 0 to T; values on other devices than the CPU are not checked.
+    """Check that `lengths` is None or (B,) integers from 0 to T; values are checked where they are `readable`.
 
     Raises:
         ShapeError: a wrong shape, dtype or value.
@@ -46,7 +47,7 @@ def check_lengths(lengths: Tensor | None, B: int, T: int) -> None:
     check("lengths", lengths, "B", B=B)
     if lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ShapeError(f"lengths must be integers: got {lengths.dtype}")
-    if lengths.device.type == "cpu" and B and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
+    if B and readable(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= T:
         raise ShapeError(f"lengths must lie between 0 and T={T}: got {int(lengths.min())} to {int(lengths.max())}")
 
 

@@ -16,6 +16,7 @@ from unrolled import scan
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.kernels import native
 from unrolled.layers import Recurrent
+from unrolled.scan import fused
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
@@ -280,18 +281,17 @@ def test_every_mode_gives_the_same_bits(name: str) -> None:
 def test_the_operator_that_torch_compile_knows(name: str) -> None:
     torch.manual_seed(0)
     cell = shaken(CELLS[name](3, 5))
-    kernels = native.kernels
-    kinds = {"elman-tanh": kernels.ELMAN, "elman-relu": kernels.ELMAN_RELU, "gru": kernels.GRU, "lstm": kernels.LSTM}
+    recurrence = fused.weights_of(cell).recurrence
     c0 = torch.randn(2, 5, requires_grad=True) if name == "lstm" else None
     x, h0 = torch.randn(2, 4, 3, requires_grad=True), torch.randn(2, 5, requires_grad=True)
     bias_n = cell._parameters.get("bias_n")
     weights = (cell.weight_x, cell.weight_h, cell.bias, bias_n)
-    arguments = (kinds[name], 0, 1, False, x, torch.tensor([4, 2]), *weights, None, h0, c0)
+    arguments = (recurrence, 0, False, x, torch.tensor([4, 2]), *weights, None, h0, c0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own
         torch.library.opcheck(torch.ops.unrolled.scan, arguments)
         layer = Recurrent(cell)
-        compiled = torch.compile(layer, backend="aot_eager")
+        compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
         y, _ = compiled(x.detach())
         expected, _ = layer(x.detach())
         found = torch.autograd.grad(y.sum(), list(cell.parameters()))

@@ -18,7 +18,7 @@ def jit_trace_under_no_grad(folder: Path) -> None:
         with torch.no_grad():
             expected = layer(x)[0].clone()
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.simplefilter("ignore")  # of deprecation, and of torch's own checks of sizes
                 traced = torch.jit.trace(layer, x)
             for _ in range(3):
                 noise = torch.full((4, 6, 7), 7.0)  # so that freed memory holds something

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.eager import eager
 from unrolled.kernels.differentiate import gradients_of
-from unrolled.kernels.native import dense, eager, index, isa, kernels, threads
+from unrolled.kernels.native import dense, index, isa, kernels, threads
 
 __all__ = ["attend", "can_attend", "definition"]
 
@@ -25,7 +26,6 @@ def can_attend(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
         and isa() != "portable"
         and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
         and eager(query, keys, outputs)
     )
 

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unrolled.eager import eager
 from unrolled.errors import BackendError
 from unrolled.kernels.linear import LinearWeights
-from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, rows, threads
+from unrolled.kernels.native import Recurrence, dense, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
 __all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear_of", "of"]
@@ -126,9 +127,9 @@ def linear_of(module: nn.Module) -> FrozenLinear | None:
 
 def _packed_weights(module: nn.Module, name: str) -> Any:
     packed = _frozen.get((id(module), name))
-    if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+    if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not eager():
         return None
-    return packed[-1] if eager() else None
+    return packed[-1]
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from unrolled.kernels.native import dense, eager, index, isa, kernels, threads
+from unrolled.eager import eager
+from unrolled.kernels.native import dense, index, isa, kernels, threads
 
 __all__ = ["LinearWeights", "linear", "product"]
 
@@ -30,7 +31,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernels is None
         or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
         or torch.is_autocast_enabled("cpu")
-        or torch.compiler.is_compiling()
         or not eager(x, weight, bias)
     ):
         return F.linear(x, weight, bias)

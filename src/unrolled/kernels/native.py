@@ -1,8 +1,6 @@
-"""The compiled kernels (csrc/): their availability, instruction set and number of threads, and the calls they may take.
+"""The compiled kernels (csrc/): their availability, instruction set and number of threads.
 
-A kernel writes to memory without torch's knowledge. Whatever records or transforms the operations of a call (a tracer,
-torch.func, forward-mode AD, a mode, a tensor subclass) would therefore see how a result is allocated, and not its
-values. `eager` is the one rule: the kernels compute plain eager calls, and torch's own operations all others.
+They compute plain eager calls only, see `unrolled.eager`.
 """
 
 from __future__ import annotations
@@ -16,9 +14,7 @@ from enum import IntEnum
 from types import ModuleType
 
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.utils._device import DeviceContext
+from torch import Tensor
 
 from unrolled.errors import ConfigError
 
@@ -26,10 +22,7 @@ __all__ = [
     "Recurrence",
     "compiled",
     "dense",
-    "eager",
     "index",
-    "is_recorded",
-    "is_transformed",
     "isa",
     "isas",
     "kernels",
@@ -134,47 +127,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def is_recorded() -> bool:
-    """Return True if the operations of this thread are recorded or intercepted: by torch.jit.trace, or by a mode.
-
-    Modes are those of `__torch_dispatch__` (make_fx, FakeTensorMode, counters of operations) and `__torch_function__`,
-    except for the default device.
-    """
-    return (
-        torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or (torch._C._len_torch_function_stack() > 0 and _has_function_mode())
-    )
-
-
-def _has_function_mode() -> bool:
-    modes = (torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack()))
-    return not all(isinstance(mode, DeviceContext) for mode in modes)
-
-
-def is_transformed() -> bool:
-    """Return True inside a transform of torch.func (grad, vmap, jvp, …) or a level of forward-mode AD."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-
-
-def eager(*tensors: Tensor | None) -> bool:
-    """Return True if a call on these tensors is a plain eager call, which the kernels may compute.
-
-    The tensors are plain strided tensors in memory: no subclass, no lazy negation or zero. Their device and dtype are
-    not checked.
-    """
-    if is_recorded() or is_transformed():
-        return False
-    for t in tensors:
-        if t is None:
-            continue
-        if (type(t) is not Tensor and type(t) is not nn.Parameter) or t.layout is not torch.strided:
-            return False
-        if t.is_neg() or t._is_zerotensor():
-            return False
-    return True
 
 
 def dense(tensor: Tensor | None) -> Tensor | None:

@@ -1,6 +1,7 @@
 """The scan for torch.compile: operators that call the same two functions.
 
-An operator returns tensors only, so an empty tensor stands for None.
+An operator returns tensors only, so an empty tensor stands for None. Its number of threads is that of the time of the
+call, which torch.compile cannot trace.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import BackendError
-from unrolled.kernels.native import Recurrence, dense
+from unrolled.kernels.native import Recurrence, dense, threads
 from unrolled.kernels.scan import Inputs, Kernel, backward, by_input, forward
 
 _INPUTS = (
-    "int recurrence, int isa, int threads, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
+    "int recurrence, int isa, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
     "Tensor? bias, Tensor? bias_n, Tensor? mask, Tensor h0, Tensor? c0"
 )
 torch.library.define("unrolled::scan", f"({_INPUTS}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)")
@@ -28,7 +29,8 @@ torch.library.define(
 
 def _split(arguments: tuple[Any, ...]) -> tuple[Kernel, Inputs, tuple[Any, ...]]:
     """Split the arguments of an operator into the kernel, the inputs and the rest."""
-    return Kernel(*arguments[:4]), Inputs(*arguments[4:13]), arguments[13:]
+    recurrence, isa, reverse = arguments[:3]
+    return Kernel(recurrence, isa, threads(), reverse), Inputs(*arguments[3:12]), arguments[12:]
 
 
 def _tensors(results: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tensor, ...]:
@@ -82,17 +84,17 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.kernel = inputs[:4]
-    ctx.save_for_backward(*inputs[4:], output[0], output[3])
+    ctx.kernel = inputs[:3]
+    ctx.save_for_backward(*inputs[3:], output[0], output[3])
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     *inputs, y, saved = ctx.saved_tensors
-    needed = ctx.needs_input_grad[4:]
+    needed = ctx.needs_input_grad[3:]
     gradients = torch.ops.unrolled.scan_backward(
         *ctx.kernel, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6])
     )
-    return (None,) * 4 + by_input(gradients, needed)
+    return (None,) * 3 + by_input(gradients, needed)
 
 
 def _refuse(ctx: Any, *gradients: Any) -> None:

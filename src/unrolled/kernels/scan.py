@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from unrolled.eager import eager
 from unrolled.errors import BackendError
 from unrolled.kernels.differentiate import gradients_of
-from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, multiplies_bfloat16, rows, threads
+from unrolled.kernels.native import Recurrence, dense, index, kernels, multiplies_bfloat16, rows, threads
 
 __all__ = [
     "CellWeights",
@@ -146,10 +147,10 @@ def run(
     inputs = Inputs(x, lengths, *weights[1:], mask, h0, c0)
     if weights.weight_x.dtype is torch.bfloat16:
         return _bfloat16(weights.recurrence, reverse, inputs)
-    kernel = Kernel(weights.recurrence, index(x.dtype), threads(), reverse)
     if torch.compiler.is_compiling():
-        y, h, c, _ = torch.ops.unrolled.scan(*kernel, *inputs)
+        y, h, c, _ = torch.ops.unrolled.scan(weights.recurrence, index(x.dtype), reverse, *inputs)
         return y, h, None if c0 is None else c
+    kernel = Kernel(weights.recurrence, index(x.dtype), threads(), reverse)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
         return _Scan.apply(*kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
     y, h, c, _ = forward(kernel, inputs, keep=False)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unrolled import shapes
+from unrolled.eager import eager
 from unrolled.errors import ConfigError
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import Linear
@@ -220,11 +221,28 @@ def _initial_state(key: Tensor, value: Tensor, lengths: Tensor | None) -> Attent
     B, _, T, _ = key.shape
     if lengths is None:
         return AttentionState(key, value, torch.full((B,), T, device=key.device))
-    P = int(lengths.max()) if B else 0
+    P = T if not eager(lengths) else int(lengths.max()) if B else 0
     padding = ~shapes.real(lengths, P)[:, None, :, None]
     return AttentionState(
         key[:, :, :P].masked_fill(padding, 0), value[:, :, :P].masked_fill(padding, 0), lengths.long()
     )
+
+
+def _recorded_state(state: AttentionState, key: Tensor, value: Tensor, lengths: Tensor | None) -> AttentionState:
+    """Return the state with new keys and values appended, of P + T steps whatever the sequences' lengths.
+
+    For calls that are not `eager`: the longest sequence is not known, and no buffer is shared.
+    """
+    T = key.shape[2]
+    position = (state.length[:, None] + torch.arange(T, device=key.device))[:, None, :, None]  # (B, 1, T, 1)
+    padding = None if lengths is None else ~shapes.real(lengths, T)[:, None, :, None]
+
+    def extended(old: Tensor, new: Tensor) -> Tensor:
+        new = new if padding is None else new.masked_fill(padding, 0)
+        return F.pad(old, (0, 0, 0, T)).scatter(2, position.expand_as(new), new)
+
+    length = state.length + (T if lengths is None else lengths)
+    return AttentionState(extended(state.key, key), extended(state.value, value), length)
 
 
 def _extended_state(
@@ -237,6 +255,8 @@ def _extended_state(
     """
     B, _, T, _ = key.shape
     P = state.key.shape[2]
+    if not eager(state.length):
+        return _recorded_state(state, key, value, lengths), False
     if lengths is None and bool((state.length == P).all()):
         length = state.length + T
         if torch.is_grad_enabled() and (key.requires_grad or state.key.requires_grad):

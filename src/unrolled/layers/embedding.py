@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled import shapes
+from unrolled.eager import readable
 from unrolled.errors import ShapeError
 
 __all__ = ["PAD", "Embedding"]
@@ -38,12 +39,13 @@ class Embedding(nn.Embedding):
         """Return the vectors (B, T, D) of ids (B, T), integers from 0 to V − 1.
 
         Raises:
-            ShapeError: ids are not (B, T) integers, or one of them is out of range (checked on the CPU only).
+            ShapeError: ids are not (B, T) integers, or one of them is out of range (checked where values
+                are `readable`).
         """
         shapes.check("ids", ids, "BT")
         if ids.is_floating_point():
             raise ShapeError(f"ids must be integers: got {ids.dtype}")
-        if ids.device.type == "cpu" and ids.numel():
+        if readable(ids) and ids.numel():
             lowest, highest = (int(value) for value in ids.aminmax())
             if lowest < 0 or highest >= self.num_embeddings:
                 wrong = lowest if lowest < 0 else highest

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from unrolled.eager import eager
 from unrolled.errors import ConfigError, ShapeError
 
 __all__ = ["Position"]
@@ -62,6 +63,9 @@ class Position(nn.Module):
             ShapeError: a sequence is longer than max_length.
         """
         T = x.shape[1]
+        if not eager(x, before):
+            positions = torch.arange(T, device=x.device)
+            return x + self._recorded(positions if before is None else before[:, None] + positions, x)
         end = T + (0 if before is None or not len(before) else int(before.max()))
         if self.max_length is not None and end > self.max_length and lengths is not None:
             # `end` combines the maxima over all sequences; without padding each may be shorter.
@@ -75,6 +79,15 @@ class Position(nn.Module):
         if before is not None:
             positions = before[:, None] + positions
         return x + table[positions.clamp(max=end - 1)]
+
+    def _recorded(self, positions: Tensor, like: Tensor) -> Tensor:
+        """Return the vectors of positions (T,) or (B, T) in a call that is not `eager`.
+
+        Beyond max_length they are those of the last position, since values cannot be checked.
+        """
+        if self.kind == "learned":
+            return self.weight[positions.clamp(max=len(self.weight) - 1)]
+        return encoded(positions, self.size).to(like.dtype)
 
     def _sinusoids(self, end: int, like: Tensor) -> Tensor:
         """Return the vectors of at least the first `end` positions."""
@@ -90,6 +103,11 @@ class Position(nn.Module):
 
 def sinusoidal(count: int, size: int) -> Tensor:
     """Return the vectors of the first `count` positions, (count, size), in float64."""
-    t = torch.arange(count, dtype=torch.float64).unsqueeze(1)
-    angle = t / 10_000 ** (torch.arange(0, size, 2, dtype=torch.float64) / size)
-    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :size]
+    return encoded(torch.arange(count), size)
+
+
+def encoded(positions: Tensor, size: int) -> Tensor:
+    """Return the vectors of positions (…), integers, as (…, size) in float64."""
+    rates = 10_000 ** (torch.arange(0, size, 2, dtype=torch.float64, device=positions.device) / size)
+    angle = positions.to(torch.float64).unsqueeze(-1) / rates
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :size]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from unrolled import shapes
 from unrolled.config import ModelConfig
+from unrolled.eager import readable
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.layers import Dropout, Embedding, Head, TiedHead
 from unrolled.state import State
@@ -172,12 +173,13 @@ def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:
     """Return the lengths (B,) of sources (B, S) or (B, S, D), all at least 1; S where `lengths` is None.
 
     Raises:
-        ShapeError: a source without any token (checked on the CPU only), or lengths that do not fit the sources.
+        ShapeError: a source without any token (checked where values are `readable`), or lengths that do not fit the
+            sources.
     """
     B, S = source.shape[:2]
     shapes.check_lengths(lengths, B, S)
     if lengths is None:
         lengths = torch.full((B,), S, device=source.device)
-    if source.device.type == "cpu" and B and int(lengths.min()) < 1:
+    if B and readable(lengths) and int(lengths.min()) < 1:
         raise ShapeError(f"a source has at least one token: sequence {int(lengths.argmin())} has none")
     return lengths.long()

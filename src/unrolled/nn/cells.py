@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
 from unrolled.nn.scripting import Twin, call_module
-from unrolled.nn.weights import can_run, packable, scan
+from unrolled.nn.weights import available, packable, scan, takes
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -37,10 +37,12 @@ class _Cell(Twin, nn.RNNCellBase):
         states = () if hx is None else tuple(hx) if is_pair and isinstance(hx, tuple | list) else (hx,)
         recurrence = self.recurrence()
         # One step is compiled better from torch's own operations.
-        if recurrence is None or torch.compiler.is_compiling() or not self._fits(input, states, 2 if is_pair else 1):
+        if recurrence is None or torch.compiler.is_compiling() or not available():
+            return super().forward(input, hx)
+        if not self._fits(input, states, 2 if is_pair else 1):
             return super().forward(input, hx)
         weights = [getattr(self, name) for name in names(self)]
-        if not can_run(weights, (input, *states)):
+        if not takes(weights, (input, *states)):
             return super().forward(input, hx)
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)

@@ -14,7 +14,7 @@ from unrolled.errors import ConfigError
 from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
 from unrolled.nn.scripting import Twin, call_module
-from unrolled.nn.weights import can_run, in_our_form, packable, scan
+from unrolled.nn.weights import available, in_our_form, packable, scan, takes
 from unrolled.scan import scan as scan_cell
 from unrolled.scan.fused import cell_of
 from unrolled.scan.replay import replay
@@ -138,10 +138,10 @@ class _Layers(Twin, nn.RNNBase):
 
     def _can_run(self, input: Any, hx: Any) -> bool:
         """Return True if our kernels compute this call; every other call is torch's, and so are its errors."""
-        if self.proj_size or self.mode not in self.modes or not self._fits(input, hx):
+        if self.proj_size or self.mode not in self.modes or not available() or not self._fits(input, hx):
             return False
         x = input.data if isinstance(input, PackedSequence) else input
-        return x.numel() > 0 and can_run(self._flat_weights, (x, *self._states(hx)))
+        return x.numel() > 0 and takes(self._flat_weights, (x, *self._states(hx)))
 
     def _fits(self, input: Any, hx: Any) -> bool:
         """Return True if input and hx have the types and shapes of a call."""

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from unrolled.eager import in_memory
 from unrolled.kernels import freeze
 from unrolled.kernels import scan as recurrences
 from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence, compiled
 from unrolled.kernels.scan import CellWeights
 
-__all__ = ["can_run", "in_our_form", "packable", "scan"]
+__all__ = ["available", "in_our_form", "packable", "scan", "takes"]
 
 
 def in_our_form(recurrence: Recurrence, weights: Sequence[Tensor]) -> CellWeights:
@@ -44,21 +45,30 @@ def packable(module: nn.Module, recurrence: Recurrence | None, names: Sequence[s
         yield Packable(names[1], in_our_form(recurrence, parameters), parameters)
 
 
-def can_run(weights: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> bool:
-    """Return True if our kernels can compute a call with these weights, input and states.
+def available() -> bool:
+    """Return True if our kernels can compute a call here and now, if `takes` holds for its tensors.
 
-    They compute float32, and bfloat16 without gradients, on the CPU, in a call for which `kernels.scan.can_run` holds.
+    They are compiled, there is no autocast, and `kernels.scan.can_run` holds: nothing records or transforms the call.
+    To be called before anything is read from the tensors, since a tracer records their sizes, too.
     """
-    if not compiled() or torch.is_autocast_enabled("cpu"):
-        return False
+    return compiled() and not torch.is_autocast_enabled("cpu") and recurrences.can_run()
+
+
+def takes(weights: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> bool:
+    """Return True if our kernels take these weights, input and states.
+
+    They take float32, and bfloat16 without gradients, on the CPU.
+    """
     dtype = tensors[0].dtype
     if dtype is not torch.float32 and dtype is not torch.bfloat16:
         return False
-    for t in (*weights, *tensors):
-        if t is None or not isinstance(t, Tensor) or not t.is_cpu or t.dtype is not dtype:
+    operands = (*weights, *tensors)
+    for t in operands:
+        if not isinstance(t, Tensor) or not t.is_cpu or t.dtype is not dtype:
             return False
-    has_gradients = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (*weights, *tensors))
-    return not (dtype is torch.bfloat16 and has_gradients) and recurrences.can_run(*weights, *tensors)
+    if dtype is torch.bfloat16 and torch.is_grad_enabled() and any(t.requires_grad for t in operands):  # type: ignore[union-attr]
+        return False
+    return torch.compiler.is_compiling() or in_memory(*operands)
 
 
 def scan(

@@ -23,6 +23,7 @@ from torch import float64 as FLOAT64
 
 from unrolled import shapes
 from unrolled.cells import Cell
+from unrolled.eager import is_transformed
 from unrolled.errors import BackendError, ConfigError
 from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers the operators of torch.compile)
 from unrolled.kernels.freeze import frozen
@@ -52,7 +53,7 @@ _Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
 
 
 def _untransformed(*tensors: Tensor | None) -> bool:
-    return not native.is_transformed()
+    return not is_transformed()
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:

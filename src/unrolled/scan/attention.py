@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from unrolled.cells import Cell, LSTMCell
+from unrolled.eager import eager
 from unrolled.kernels import attention
 from unrolled.kernels.differentiate import gradients_of
 from unrolled.kernels.linear import product
-from unrolled.kernels.native import Recurrence, dense, eager, index, kernels, threads
+from unrolled.kernels.native import Recurrence, dense, index, kernels, threads
 from unrolled.kernels.scan import CellWeights, Inputs, Kernel
 from unrolled.scan import reference
 from unrolled.scan.fused import cell_of, weights_of
