@@ -30,6 +30,7 @@ LIGHT = {
     "lineage",
     "config",
     "task_defaults",
+    "strings",
     "version",
     "decoding",
     "decoding.options",

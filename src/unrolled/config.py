@@ -497,7 +497,7 @@ def _line_of(text: str, section: str | None, key: str) -> int:
     """Return the physical line on which `key` of `section` is set, or else the first that mentions the key."""
     current: str | None = None
     mentions = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
             current = header[1]
         if current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):

@@ -122,6 +122,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     folder, built = _cached(config, key, build)
     how, used, splits, counts = _open(folder)
+    how += f"; left out: {texts.left_out}" if texts.left_out else ""
     return Corpus(texts.name, texts.source, how, used, counts, splits, built)
 
 
