@@ -22,7 +22,7 @@ from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import code
 from unrolled.runs.reading import allowed_length, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
-from unrolled.strings import words_of
+from unrolled.strings import normalized, words_of
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
@@ -126,7 +126,7 @@ class TaggingRun(Run):
         data = self.record["data"]
         usual = {word: index[label] for label, words in data["words"].items() for word in words.split(BETWEEN)}
         sentence_words = sentences.words()
-        every = list(chain.from_iterable(sentence_words))
+        every = [normalized(word, self.config.data.normalize) for word in chain.from_iterable(sentence_words)]
         return evaluate_tagging(
             self.labels,
             np.array([index[label] for label in sentences.tags()], dtype=np.int64),

@@ -3,6 +3,7 @@ import gzip
 import io
 import lzma
 from collections import Counter
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given, settings
@@ -146,8 +147,10 @@ def test_after_a_bad_row_reading_goes_on():
 
 def test_reading_takes_one_row_at_a_time():
     class Endless(io.RawIOBase):
+        lines = chain([b"text,label\n"], repeat(b"fine,pos\n"))
+
         def readline(self, size=-1):
-            return b"text,label\n"
+            return next(self.lines)
 
     rows = FORMATS["csv"].read_rows(Lines(Endless(), "f"), ("text", "label"))
     assert [next(rows).line for _ in range(3)] == [2, 3, 4]

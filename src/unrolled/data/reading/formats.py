@@ -7,7 +7,8 @@ never closed, damaged compression, a row of more than 100 MB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,22 +35,32 @@ FORMATS = {
     "tsv": Format(read_tsv, columns_of_tsv),
     "jsonl": Format(read_json_lines, columns_of_json_lines),
 }
+HEADERLESS = {
+    "csv": Format(partial(read_csv, header=False), partial(columns_of_csv, header=False)),
+    "tsv": Format(partial(read_tsv, header=False), partial(columns_of_tsv, header=False)),
+}
 OTHER_TASKS = {".txt": "; plain text is for --task generate", ".conllu": "; CoNLL-U is for --task tag"}
 EXTENSIONS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 
-def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None) -> Rows:
-    """Yield the rows of a file with the values of `columns`; `file` is its name in messages, by default the path.
+def read_rows(path: Path, columns: Sequence[str], *, file: str | None = None, header: bool = True) -> Rows:
+    """Yield the rows of a file with the values of `columns`.
+
+    Args:
+        path: of the file. columns: names.
+        file: its name in messages, by default the path.
+        header: whether the first row of a CSV or TSV file names the columns; otherwise they are "1", "2", …
 
     Raises:
         DataError: the file cannot be opened, its format is not supported, or its structure is broken as a whole.
     """
     name, form = file or str(path), format_of(path)
+    formats = _formats(form, name, header)
     if form == "parquet":
         yield from parquet.read_rows(path, columns, name)
         return
     with open_lines(path, name) as lines:
-        yield from FORMATS[form].read_rows(lines, columns)
+        yield from formats[form].read_rows(lines, columns)
 
 
 def format_of(path: Path) -> str:
@@ -75,14 +86,27 @@ def format_of(path: Path) -> str:
     return form
 
 
-def columns_of(path: Path, *, file: str | None = None) -> tuple[str, ...]:
-    """Return the names of a file's columns: its header, or the keys of its first object; `file` as in `read_rows`.
+def columns_of(path: Path, *, file: str | None = None, header: bool = True) -> tuple[str, ...]:
+    """Return the names of a file's columns: its header, or the keys of its first object; arguments as in `read_rows`.
 
     Raises:
         DataError: as `read_rows`, or the first row is bad.
     """
     name, form = file or str(path), format_of(path)
+    formats = _formats(form, name, header)
     if form == "parquet":
         return parquet.columns_of(path, name)
     with open_lines(path, name) as lines:
-        return FORMATS[form].columns_of(lines)
+        return formats[form].columns_of(lines)
+
+
+def _formats(form: str, file: str, header: bool) -> Mapping[str, Format]:
+    """Return the formats with or without a header.
+
+    Raises:
+        DataError: the format has no header that could be missing.
+    """
+    if not header and form not in HEADERLESS:
+        problem = f"is read without a header, and {form} names its columns itself"
+        raise DataError(problem, file=file, fix="remove --no-header, or add --header if a run was trained without")
+    return FORMATS if header else HEADERLESS

@@ -20,11 +20,13 @@ from unrolled.data.reading.samples import PREFIX
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import Repeats, key_of, label_issues, length_issues, unknown_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report, location
+from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
-from unrolled.data.splits.sentences import split_sentences
+from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.errors import excerpt
+from unrolled.strings import normalized
 
-__all__ = ["TagReport", "TagSplitReport", "inspect_sentences"]
+__all__ = ["TagReport", "TagSplitReport", "inspect_sentences", "ruinous_issues"]
 
 SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
@@ -91,7 +93,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     reads = accounts(splits.loaded, splits.named())
     words = chain.from_iterable(map(marked, splits.train.words()))
     tokenizer = Tokenizer.learn(words, config)
-    usual = splits.train.usual_tags()
+    usual = splits.train.usual_tags(config.normalize)
     counts = Counter(splits.train.tags())
     majority = max(splits.labels, key=lambda label: counts[label])
     pairs = {pair for sentence in splits.train.items for pair in zip(sentence.words, sentence.tags or (), strict=True)}
@@ -102,7 +104,8 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     subwords = {name: Subwords(tokenizer, split.words()) for name, split in sentences.items()}
     lengths = {name: ids.lengths.numpy() for name, ids in subwords.items()}
     reports = {
-        name: _split_report(split, splits.labels, usual, majority, subwords[name]) for name, split in sentences.items()
+        name: _split_report(split, splits.labels, usual, majority, subwords[name], config.normalize)
+        for name, split in sentences.items()
     }
     return TagReport(
         data if isinstance(data, str) and data.startswith(PREFIX) else splits.train.source,
@@ -125,6 +128,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         ),
         lengths=bins(lengths),
         issues=(
+            *ruinous_issues(config, splits),
             *repeats.issues(),
             *label_issues({name: report.tags for name, report in reports.items()}),
             *length_issues(sentences, lengths, longest, _issue_example),
@@ -133,11 +137,23 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     )
 
 
+def ruinous_issues(config: DataConfig, splits: TagSplits) -> Iterator[Issue]:
+    """Yield the issues that ruin a training and are found quickly; a training logs them."""
+    yield from label_spelling_issues(splits.labels)
+    yield from text_spelling_issues(
+        splits.named(),
+        lambda split: (sentence.text for sentence in split.items),
+        _issue_example,
+        units="sentences",
+        normalize=config.normalize,
+    )
+
+
 def _split_report(
-    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords
+    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords, form: str
 ) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in split.items])
-    words = [word for sentence in split.items for word in sentence.words]
+    words = [normalized(word, form) for sentence in split.items for word in sentence.words]
     tags = split.tags()
     counts = Counter(tags)
     ids = subwords.ids[:-1]
