@@ -84,8 +84,8 @@ class DataConfig(_Section):
     lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
     normalize: Literal["none", "nfc", "nfkc"] = Field(
         "none",
-        description="normal form of Unicode to which all texts are brought: nfc composes characters, nfkc also unifies their "
-        "variants (tokenizer word composes anyway)",
+        description="normal form of Unicode to which all texts are brought: nfc composes characters, nfkc also unifies "
+        "their variants (tokenizer word composes anyway)",
     )
     max_length: int = Field(512, ge=1, description="maximum tokens of a source or target (task translate)")
     truncate: bool = Field(

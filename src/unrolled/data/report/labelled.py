@@ -32,7 +32,7 @@ from unrolled.data.report.columns import (
     text_lengths,
 )
 from unrolled.data.report.issues import Issue
-from unrolled.data.report.spelling import label_spelling_issues, similar, text_spelling_issues
+from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.errors import excerpt
@@ -146,6 +146,16 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
         DataError: as `open_source`.
     """
     yield from table_issues(data, TASK, config)
+    for examples in splits.loaded:
+        if examples.mixed:
+            yield Issue(
+                "labels of several types",
+                len(examples.mixed),
+                f"labels of {examples.source} that are text in some rows, and a number, true or false in others: "
+                + quoted(examples.mixed),
+                (),
+                "write them the same way: both are read as one label",
+            )
     yield from label_spelling_issues(splits.labels)
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
