@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import unrolled
@@ -17,6 +18,7 @@ from strangers.cases import FILES, case
 from unrolled.cli.main import run
 from unrolled.config import DataConfig
 from unrolled.data.examples.texts import find_texts
+from unrolled.errors import DataError
 
 SMALL = ("--hidden-size", "4", "--embedding-size", "4", "--updates", "2", "--min-frequency", "1", "--threads", "1")
 NO_SPACES = "\u00a0\u2007\u202f\u3000\u0085\u2028\u2029\u001c\u001f\u000b\u000c"  # that separate nothing in a file
@@ -445,3 +447,65 @@ def columns_of_splits(folder: Path) -> None:
     path = table(folder / "a.csv", rows, header="text,label,split")
     outcome = command("data", path)
     assert 'split column: column "split"' in outcome.out, outcome
+
+
+@case("A")
+def files_of_splits(folder: Path) -> None:
+    """A folder of Train.CSV and test.csv is answered with the flags; test.csv next to train.csv is said to be unused"""
+    table(folder / "Train.CSV", reviews(60))
+    table(folder / "test.csv", reviews(9))
+    for arguments in (("data", folder), ("train", folder), ("data", folder, "--task", "translate")):
+        outcome = command(*arguments)
+        assert outcome.code == 2, outcome
+        assert f"name {folder / 'Train.CSV'} as the data, with --test {folder / 'test.csv'}" in outcome.err
+    outcome = command("data", folder / "Train.CSV")
+    assert "unused files" in outcome.out, outcome
+    outcome = command("data", folder / "Train.CSV", "--test", folder / "test.csv")
+    assert outcome.code == 0, outcome
+    assert "unused files" not in outcome.out
+
+
+@case("A")
+def quotes_that_are_kept(folder: Path) -> None:
+    """Quotes that are read as characters, in TSV or after a space in CSV, are said"""
+    (folder / "a.tsv").write_text("text\tlabel\n" + "".join(f'"{text}"\t{label}\n' for text, label in reviews()))
+    assert '40 of the first 40 values in column "text"' in command("data", folder / "a.tsv").out
+    (folder / "b.csv").write_text("text,label\n" + "".join(f'{text}, "{label}"\n' for text, label in reviews()))
+    assert '40 of the first 40 values in column "label"' in command("data", folder / "b.csv").out
+    (folder / "c.tsv").write_text("text\tlabel\n" + "".join(f'"{t}" he said\t{label}\n' for t, label in reviews()))
+    assert "are in quotes" not in command("data", folder / "c.tsv").out
+
+
+@case("A")
+def tags_that_are_none(folder: Path) -> None:
+    """The tag _ of CoNLL-U, a header over two columns, and words with a space are said"""
+    path = conllu(folder / "a.conllu", ["10 000", "b", "c"])
+    path.write_text(path.read_text().replace("\tVERB\t_\t", "\tVERB\tx\t"))
+    outcome = command("data", path, "--task", "tag", "--label", "XPOS")
+    assert "missing tags: 60 words" in outcome.out, outcome
+    assert "30 words of" in outcome.out
+    lines = "".join(f"a\tDET\ncat\tNOUN\nno{i}\tNUM\n\n" for i in range(40))
+    (folder / "b.tsv").write_text(f"token\tlabel\n{lines}")
+    outcome = command("data", folder / "b.tsv", "--task", "tag", "--on-bad-row", "skip")
+    assert "seems to be a header" in outcome.out, outcome
+
+
+@case("A")
+def columns_that_are_no_lists(folder: Path) -> None:
+    """A text or a set where a list of values is expected is refused, not read by character or in any order"""
+    for values in ("abc", {"a", "b", "c"}, {"a": 1, "b": 2, "c": 3}):
+        with pytest.raises(DataError, match="give a list"):
+            unrolled.inspect({"text": values, "label": ["x", "y", "z"]})
+
+
+@case("A")
+def texts_of_decomposed_characters(folder: Path) -> None:
+    """Plain text with decomposed characters, or a byte order mark within, is said; --normalize reads them as one"""
+    path = folder / "a.txt"
+    path.write_text("a caf\u00e9 and a cafe\u0301 in the street\n" * 200 + "\ufeffjoined\n", encoding="utf-8")
+    outcome = command("data", path, "--task", "generate", "--cache", folder / "cache")
+    assert "Unicode forms: 200 lines" in outcome.out, outcome
+    assert "byte order marks: 1 lines" in outcome.out
+    outcome = command("data", path, "--task", "generate", "--cache", folder / "cache", "--normalize", "nfc")
+    assert "Unicode forms" not in outcome.out
+    assert '"\\u0301"' not in outcome.out

@@ -23,6 +23,7 @@ from unrolled.data.examples.image_folders import ClassFolders, class_folders, sp
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
 from unrolled.data.reading.counts import LISTED, Counts, Skipped, skip
+from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
 from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
@@ -192,8 +193,8 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
     if path.is_dir():
         files = list(files_below(path, labelled=labelled))
         folders = class_folders(path, files) if labelled else NO_FOLDERS
-        if not any(isinstance(file, tuple) for file in files):
-            raise DataError(
+        if all(isinstance(file, BadRow) for file in files):
+            raise of_splits(path) or DataError(
                 "has no IDX files of images and no folders with image files",
                 file=source,
                 fix="put the images of each class into a folder named after the class",

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import numbers
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -26,9 +28,10 @@ from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.errors import DataError, excerpt
 from unrolled.strings import NOT_UNICODE, comparable, has_surrogate
 
-__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault"]
+__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "meaning_of", "read_texts", "text_fault"]
 
 UNKNOWN_LABEL = "unknown label"
+NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,16 @@ def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
 def unknown_label(label: str, known: Collection[str]) -> str:
     """Return the message about a label that does not occur in training."""
     names = ", ".join(excerpt(name, 40) for name in islice(known, 20)) + (", …" if len(known) > 20 else "")
-    alike = next((name for name in known if comparable(name) == comparable(label)), None)
+    alike = next((name for name in known if meaning_of(name) == meaning_of(label)), None)
     hint = f'; it differs from "{excerpt(alike, 40)}" only in spelling' if alike is not None else ""
     return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names}){hint}'
+
+
+@lru_cache(maxsize=1 << 14)
+def meaning_of(label: str) -> str | Fraction:
+    """Return a value that is equal for labels that differ only in case, spaces, Unicode form or digits (1 and 1.0)."""
+    form = comparable(label)
+    return Fraction(form) if NUMBER.fullmatch(form) else form
 
 
 def text_fault(row: Row, which: int, name: str) -> BadRow | None:

@@ -15,12 +15,14 @@ from typing import NamedTuple
 from unrolled.data.reading import parquet
 from unrolled.data.reading.csv_tsv import columns_of_csv, columns_of_tsv, read_csv, read_tsv
 from unrolled.data.reading.files import PACKINGS, unpacked_name
+from unrolled.data.reading.folders import is_hidden
 from unrolled.data.reading.json_lines import columns_of_json_lines, read_json_lines
 from unrolled.data.reading.lines import Lines, open_lines
 from unrolled.data.reading.rows import Rows
+from unrolled.data.reading.split_names import splits_among
 from unrolled.errors import DataError
 
-__all__ = ["FORMATS", "columns_of", "format_of", "read_rows"]
+__all__ = ["FORMATS", "columns_of", "format_of", "of_splits", "read_rows", "split_files"]
 
 
 class Format(NamedTuple):
@@ -70,6 +72,8 @@ def format_of(path: Path) -> str:
         DataError: the extension is not supported.
     """
     extension = Path(unpacked_name(path.name)).suffix
+    if path.is_dir():
+        raise of_splits(path) or DataError("is a folder, not a file", file=str(path), fix="name one file in it")
     if extension not in EXTENSIONS:
         got = f'"{extension}"' if extension else "a name without an extension"
         raise DataError(
@@ -84,6 +88,33 @@ def format_of(path: Path) -> str:
             "Parquet is compressed internally, and cannot be read compressed again", file=str(path), fix="unpack it"
         )
     return form
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """Return the tables in a folder that are called after a split (train.csv, Test.TSV), by split.
+
+    Raises:
+        DataError: two files mean the same split.
+    """
+    tables = {
+        unpacked_name(path.name).rpartition(".")[0]: path
+        for path in sorted(folder.iterdir())
+        if Path(unpacked_name(path.name)).suffix in EXTENSIONS and not is_hidden(path.name)
+    }
+    return {split: tables[name] for split, name in splits_among(tables, str(folder)).items()}
+
+
+def of_splits(folder: Path) -> DataError | None:
+    """Return the error about a folder with a table for each split, which are named one by one; None for another."""
+    splits = split_files(folder)
+    if "train" not in splits:
+        return None
+    flags = [f"--{split} {path}" for split, path in splits.items() if split != "train"]
+    return DataError(
+        f"is a folder with tables of splits: {', '.join(path.name for path in splits.values())}",
+        file=str(folder),
+        fix=" ".join([f"name {splits['train']} as the data,", *(["with", *flags] if flags else [])]),
+    )
 
 
 def columns_of(path: Path, *, file: str | None = None, header: bool = True) -> tuple[str, ...]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from unrolled.config import DataConfig
 from unrolled.data.reading.counts import Counts, Skipped
+from unrolled.data.reading.files import unpacked_name
+from unrolled.data.reading.formats import split_files
 from unrolled.data.reading.header import SAMPLED, header_fault
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import DataSource, open_source
+from unrolled.data.reading.sources import DataSource, is_file, open_source
 from unrolled.data.reading.split_names import split_named
 from unrolled.data.report.issues import Issue, Report
 from unrolled.data.report.spelling import quoted
@@ -20,6 +25,8 @@ from unrolled.errors import DataError, excerpt
 
 __all__ = ["ColumnReport", "missing_columns", "open_table", "sample", "table_issues", "text_lengths"]
 
+QUOTED = re.compile(r'".*"', re.DOTALL)
+DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
 HEADED = ("csv", "tsv")  # formats whose header may be missing
 
 
@@ -70,6 +77,7 @@ def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]
     Raises:
         DataError: as `open_source`.
     """
+    yield from _unused_files(data, config)
     for table in (data, config.valid, config.test):
         if table is None:
             continue
@@ -83,7 +91,9 @@ def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]
                 "add --no-header and name the columns by number, as in --text 1 --label 2",
             )
         elif data_source.form in HEADED:
-            yield from _split_columns(data_source)
+            values = sample(data_source)
+            yield from _split_columns(data_source, values)
+            yield from _quoted_columns(data_source, values)
         if data_source.unused:
             yield Issue(
                 "unused splits",
@@ -95,9 +105,46 @@ def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]
             )
 
 
-def _split_columns(data_source: DataSource) -> Iterator[Issue]:
+def _unused_files(data: object, config: DataConfig) -> Iterator[Issue]:
+    """Yield the issue of tables of other splits next to a file of the training split."""
+    if not isinstance(data, (str, os.PathLike)) or not is_file(str(data)) or split_named(_stem(data)) != "train":
+        return
+    used = {name: file for name, file in (("valid", config.valid), ("test", config.test)) if file is not None}
+    others = {name: path for name, path in split_files(Path(data).parent).items() if name not in {"train", *used}}
+    if others:
+        yield Issue(
+            "unused files",
+            len(others),
+            f"next to {data} are files of other splits, which are not used: "
+            + ", ".join(path.name for path in others.values()),
+            (),
+            "add " + " ".join(f"--{name} {path}" for name, path in others.items()),
+        )
+
+
+def _stem(data: str | os.PathLike[str]) -> str:
+    return unpacked_name(Path(data).name).rpartition(".")[0]
+
+
+def _quoted_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]) -> Iterator[Issue]:
+    """Yield the issue of columns whose values keep quotes: in TSV they are characters, in CSV a space precedes them."""
+    for name, column in columns.items():
+        values = [value.strip() for value in column if isinstance(value, str)]
+        quotes = sum(QUOTED.fullmatch(value) is not None for value in values)
+        if quotes and (quotes == len(values) or any(DOUBLED.fullmatch(value) for value in values)):
+            yield Issue(
+                "quotes",
+                quotes,
+                f'{quotes:,} of the first {len(column):,} values in column "{excerpt(name, 40)}" of '
+                f"{data_source.source} are in quotes, which are read as part of the value",
+                (),
+                "in CSV remove the spaces before quotes; save quoted TSV as CSV",
+            )
+
+
+def _split_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]) -> Iterator[Issue]:
     """Yield the issue of columns that hold the names of splits only."""
-    for name, values in sample(data_source).items():
+    for name, values in columns.items():
         if values and all(isinstance(value, str) and split_named(value) for value in values):
             kinds = ", ".join(f'"{excerpt(kind, 20)}"' for kind in dict.fromkeys(values))
             yield Issue(

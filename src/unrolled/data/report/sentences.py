@@ -28,6 +28,9 @@ from unrolled.strings import normalized
 
 __all__ = ["TagReport", "TagSplitReport", "inspect_sentences", "ruinous_issues"]
 
+NO_TAG = "_"
+HEADER_WORDS = {"word", "words", "token", "tokens", "form", "text"}
+HEADER_TAGS = {"tag", "tags", "label", "labels", "pos", "upos", "xpos", "ner", "ner_tag", "pos_tag"}
 SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
@@ -139,6 +142,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
 
 def ruinous_issues(config: DataConfig, splits: TagSplits) -> Iterator[Issue]:
     """Yield the issues that ruin a training and are found quickly; a training logs them."""
+    yield from _tag_issues(splits)
     yield from label_spelling_issues(splits.labels)
     yield from text_spelling_issues(
         splits.named(),
@@ -147,6 +151,38 @@ def ruinous_issues(config: DataConfig, splits: TagSplits) -> Iterator[Issue]:
         units="sentences",
         normalize=config.normalize,
     )
+
+
+def _tag_issues(splits: TagSplits) -> Iterator[Issue]:
+    """Yield the issues of words without a tag, of words with a space, and of a header in a file of two columns."""
+    tags = Counter(chain.from_iterable(sentences.tags() for sentences in splits.loaded))
+    if tags[NO_TAG]:
+        yield Issue(
+            "missing tags",
+            tags[NO_TAG],
+            f'{tags[NO_TAG]:,} words have the tag "{NO_TAG}", which means none in CoNLL-U and is a class here',
+            (),
+            "give them a tag, or choose another column with --label",
+        )
+    for sentences in splits.loaded:
+        first = sentences.items[0]
+        header = (first.words[0].casefold() in HEADER_WORDS, (first.tags or ("",))[0].casefold() in HEADER_TAGS)
+        if all(header) and tags[(first.tags or ("",))[0]] <= len(splits.loaded):
+            yield Issue(
+                "header",
+                1,
+                f"the first line of {sentences.source} seems to be a header, and is read as a word with a tag",
+                (_issue_example(sentences, 0),),
+                "remove the line",
+            )
+        if spaced := sum(" " in word for words in sentences.words() for word in words):
+            yield Issue(
+                "words with spaces",
+                spaced,
+                f"{spaced:,} words of {sentences.source} hold a space, at which decode splits a text into words",
+                (),
+                "nothing, if sentences to decode are given as files or lists of words",
+            )
 
 
 def _split_report(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
+from unrolled.data.examples.labelled import meaning_of
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample
 from unrolled.errors import excerpt
-from unrolled.strings import comparable, has_visible
+from unrolled.strings import has_visible
 
 __all__ = ["label_spelling_issues", "quoted", "similar", "text_spelling_issues"]
 
-NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")
 SEPARATORS = ";|,/+&\t"
 QUOTES = " \"'[](){}<>"
 NAMED = 8  # labels in a sentence
@@ -26,7 +25,7 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of labels that differ only in case, spaces, Unicode form or the digits of a number."""
     groups: dict[str | Fraction, list[str]] = {}
     for label in labels:
-        groups.setdefault(_meaning(label), []).append(label)
+        groups.setdefault(meaning_of(label), []).append(label)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
@@ -115,12 +114,6 @@ class _Found:
         self.count += 1
         if self.count <= SHOWN:
             self.examples.append(issue_example(split, index))
-
-
-def _meaning(label: str) -> str | Fraction:
-    """Return a value that is equal for labels that mean the same."""
-    folded = comparable(label)
-    return Fraction(folded) if NUMBER.fullmatch(folded) else folded
 
 
 def _joint(labels: Sequence[str], separator: str) -> list[str]:
