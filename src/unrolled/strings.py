@@ -35,16 +35,14 @@ def normalized(text: str, form: str) -> str:
 
 def comparable(text: str) -> str:
     """Return a text for comparison: of one Unicode form, case and kind of space, and without invisible characters."""
-    if not text.isascii():
+    if not (text.isascii() and text.isprintable()):
         text = "".join(c for c in normalized(text, "nfkc") if c.isspace() or not _is_invisible(c))
     return " ".join(normalized(text.casefold(), "nfkc").split())
 
 
 def has_visible(text: str) -> bool:
     """Return whether a text has a character that can be seen: no space, control or format character, or blank."""
-    if text.isascii():
-        return not text.isspace() and text != ""
-    return not all(c.isspace() or _is_invisible(c) for c in text)
+    return any(not c.isspace() and not _is_invisible(c) for c in text)
 
 
 def truncation(total: int, max_length: int, unit: str = "tokens") -> str:

@@ -78,8 +78,6 @@ def text_spelling_issues(
     blank, decomposed = _Found(), _Found()
     for split in splits.values():
         for index, text in enumerate(texts(split)):
-            if text.isascii():
-                continue
             if not has_visible(text):
                 blank.add(split, index, issue_example)
             if normalize == "none" and not unicodedata.is_normalized("NFC", text):
