@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
@@ -126,6 +127,11 @@ def folders_that_are_splits_and_others(folder: Path) -> None:
     outcome = command("train", folder / "more", "--out", folder / "run")
     assert outcome.code == 2, outcome
     assert '"extra"' in outcome.err
+    shutil.move(folder / "more" / "extra" / "0.png", folder / "more" / "loose.png")
+    shutil.rmtree(folder / "more" / "extra")
+    outcome = command("data", folder / "more")
+    assert outcome.code == 2, outcome
+    assert '"loose.png"' in outcome.err
     for name in ("up", "down"):
         images(folder / "inside" / name, "train", "test", shade=len(name))
     outcome = command("data", folder / "inside")
@@ -492,7 +498,11 @@ def tags_that_are_none(folder: Path) -> None:
 
 @case("A")
 def columns_that_are_no_lists(folder: Path) -> None:
-    """A text or a set where a list of values is expected is refused, not read by character or in any order"""
+    """A text or a set in place of a list of values is refused; columns of a data frame may be numbers"""
+    numbered = pandas.DataFrame(reviews(), columns=[0, 1])
+    assert unrolled.inspect(numbered, text="0", label="1").splits["train"].rows > 20
+    with pytest.raises(DataError, match='the columns are "0", "1"'):
+        unrolled.inspect(numbered)
     for values in ("abc", {"a", "b", "c"}, {"a": 1, "b": 2, "c": 3}):
         with pytest.raises(DataError, match="give a list"):
             unrolled.inspect({"text": values, "label": ["x", "y", "z"]})

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from unrolled.data.reading.folders import folders_in
-from unrolled.data.reading.image_files import has_images
+from unrolled.data.reading.folders import folders_in, is_hidden
+from unrolled.data.reading.image_files import has_images, is_image_file
 from unrolled.data.reading.rows import BadRow
 from unrolled.data.reading.split_names import split_named, splits_among
 from unrolled.errors import DataError, excerpt
@@ -32,15 +32,19 @@ def split_folders(folder: Path) -> dict[str, Path]:
     A folder is that of a split if its name says so and it has folders itself: "train" may also be a class.
 
     Raises:
-        DataError: two names mean the same split, or there are folders of images next to those of the splits.
+        DataError: two names mean the same split, or there are images next to the folders of the splits.
     """
     folders = folders_in(folder)
     names = [path.name for path in folders if split_named(path.name) and folders_in(path)]
     splits = splits_among(names, str(folder))
-    if others := [path.name for path in folders if splits and path.name not in names and has_images(path)]:
+    if not splits:
+        return {}
+    others = [path.name for path in folders if path.name not in names and has_images(path)]
+    others += [path.name for path in sorted(folder.iterdir()) if is_image_file(path) and not is_hidden(path.name)]
+    if others:
         shown = ", ".join(f'"{excerpt(name, 40)}"' for name in others[:SHOWN])
         raise DataError(
-            f"has the splits {', '.join(splits.values())}, and folders of images that are no split: {shown}",
+            f"has the splits {', '.join(splits.values())}, and images that are in no split: {shown}",
             file=str(folder),
             fix="move them into the folder of a split, or out of this folder",
         )

@@ -29,9 +29,9 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
     """
     location = Location(None, tuple(columns), (None,) * len(columns), "item")
     if isinstance(data, Mapping) or hasattr(data, "columns"):
-        names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
-        pick(names, columns)
-        values = [_listed(data[name], name) for name in columns]
+        keys = list(data if isinstance(data, Mapping) else data.columns)
+        indices = pick([str(key) for key in keys], columns)
+        values = [_listed(data[keys[i]], name) for i, name in zip(indices, columns, strict=True)]
         if len({len(column) for column in values}) > 1:
             raise DataError(
                 f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
