@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas
@@ -460,12 +461,13 @@ def files_of_splits(folder: Path) -> None:
     """A folder of Train.CSV and test.csv is answered with the flags; test.csv next to train.csv is said to be unused"""
     table(folder / "Train.CSV", reviews(60))
     table(folder / "test.csv", reviews(9))
+    (folder / "testing.jsonl").touch()  # a second file of the test split
     for arguments in (("data", folder), ("train", folder), ("data", folder, "--task", "translate")):
         outcome = command(*arguments)
         assert outcome.code == 2, outcome
         assert f"name {folder / 'Train.CSV'} as the data, with --test {folder / 'test.csv'}" in outcome.err
     outcome = command("data", folder / "Train.CSV")
-    assert "unused files" in outcome.out, outcome
+    assert "which are not used: test.csv, testing.jsonl" in outcome.out, outcome
     outcome = command("data", folder / "Train.CSV", "--test", folder / "test.csv")
     assert outcome.code == 0, outcome
     assert "unused files" not in outcome.out
@@ -519,3 +521,29 @@ def texts_of_decomposed_characters(folder: Path) -> None:
     outcome = command("data", path, "--task", "generate", "--cache", folder / "cache", "--normalize", "nfc")
     assert "Unicode forms" not in outcome.out
     assert '"\\u0301"' not in outcome.out
+
+
+@case("A")
+def normal_forms_of_pairs_and_tags(folder: Path) -> None:
+    """With --normalize, references of translations and words seen in training are compared in the normal form"""
+    pairs = [(f"w{i} caf\u00e9", f"w{i} cafe\u0301") for i in range(40)]
+    settings = {
+        "hidden_size": 4,
+        "embedding_size": 4,
+        "updates": 1,
+        "min_frequency": 1,
+        "threads": 1,
+        "normalize": "nfc",
+    }
+    made = unrolled.train(pairs, task="translate", tokenizer="character", **settings)
+    changed = [tuple(text.replace("e\u0301", "\u00e9") for text in pair) for pair in pairs]
+    with patch("unrolled.runs.translation.evaluate_translation") as compared:
+        made.evaluate(pairs)
+        made.evaluate(changed)
+    first, second = (call.args[:2] for call in compared.call_args_list)
+    assert first == second
+    sentences = [(["caf\u00e9", f"no{i}"], ["NOUN", "NUM"]) for i in range(40)]
+    tagger = unrolled.train(sentences, task="tag", tokenizer="character", **settings)
+    decomposed = [(["cafe\u0301", words[1]], tags) for words, tags in sentences]
+    assert tagger.evaluate(decomposed).to_dict() == tagger.evaluate(sentences).to_dict()
+    assert tagger.evaluate([(["cafe\u0301"], ["NOUN"])]).unseen == 0

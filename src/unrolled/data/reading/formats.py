@@ -19,7 +19,7 @@ from unrolled.data.reading.folders import is_hidden
 from unrolled.data.reading.json_lines import columns_of_json_lines, read_json_lines
 from unrolled.data.reading.lines import Lines, open_lines
 from unrolled.data.reading.rows import Rows
-from unrolled.data.reading.split_names import splits_among
+from unrolled.data.reading.split_names import SPLITS, split_named
 from unrolled.errors import DataError
 
 __all__ = ["FORMATS", "columns_of", "format_of", "of_splits", "read_rows", "split_files"]
@@ -90,18 +90,21 @@ def format_of(path: Path) -> str:
     return form
 
 
-def split_files(folder: Path) -> dict[str, Path]:
+def split_files(folder: Path) -> dict[str, list[Path]]:
     """Return the tables in a folder that are called after a split (train.csv, Test.TSV), by split.
 
-    Raises:
-        DataError: two files mean the same split.
+    A folder that cannot be listed, though a file in it can be read, has none.
     """
-    tables = {
-        unpacked_name(path.name).rpartition(".")[0]: path
-        for path in sorted(folder.iterdir())
-        if Path(unpacked_name(path.name)).suffix in EXTENSIONS and not is_hidden(path.name)
-    }
-    return {split: tables[name] for split, name in splits_among(tables, str(folder)).items()}
+    try:
+        files = sorted(folder.iterdir())
+    except OSError:
+        return {}
+    found: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for path in files:
+        stem, _, extension = unpacked_name(path.name).rpartition(".")
+        if f".{extension}" in EXTENSIONS and not is_hidden(path.name) and (split := split_named(stem)):
+            found[split].append(path)
+    return {split: paths for split, paths in found.items() if paths}
 
 
 def of_splits(folder: Path) -> DataError | None:
@@ -109,11 +112,12 @@ def of_splits(folder: Path) -> DataError | None:
     splits = split_files(folder)
     if "train" not in splits:
         return None
-    flags = [f"--{split} {path}" for split, path in splits.items() if split != "train"]
+    names = ", ".join(path.name for paths in splits.values() for path in paths)
+    flags = "".join(f" --{split} {paths[0]}" for split, paths in splits.items() if split != "train")
     return DataError(
-        f"is a folder with tables of splits: {', '.join(path.name for path in splits.values())}",
+        f"is a folder with tables of splits: {names}",
         file=str(folder),
-        fix=" ".join([f"name {splits['train']} as the data,", *(["with", *flags] if flags else [])]),
+        fix=f"name {splits['train'][0]} as the data" + (f", with{flags}" if flags else ""),
     )
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from unrolled.errors import DataError
 
-__all__ = ["split_named", "split_within", "splits_among"]
+__all__ = ["SPLITS", "split_named", "split_within", "splits_among"]
 
 NAMES = {
     "train": ("train", "training"),
     "valid": ("validation", "valid", "val", "dev", "devel", "development", "eval", "evaluation", "validate"),
     "test": ("test", "testing", "t10k"),
 }
+SPLITS = tuple(NAMES)
 SPLIT_OF = {name: split for split, names in NAMES.items() for name in names}
 SUFFIX = re.compile(r"[-_. ]?(set|data|split|images)$")
 
@@ -47,4 +48,4 @@ def splits_among(names: Iterable[str], file: str) -> dict[str, str]:
             )
         if split:
             found[split] = name
-    return {split: found[split] for split in NAMES if split in found}
+    return {split: found[split] for split in SPLITS if split in found}

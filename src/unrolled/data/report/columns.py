@@ -110,15 +110,15 @@ def _unused_files(data: object, config: DataConfig) -> Iterator[Issue]:
     if not isinstance(data, (str, os.PathLike)) or not is_file(str(data)) or split_named(_stem(data)) != "train":
         return
     used = {name: file for name, file in (("valid", config.valid), ("test", config.test)) if file is not None}
-    others = {name: path for name, path in split_files(Path(data).parent).items() if name not in {"train", *used}}
-    if others:
+    others = {name: paths for name, paths in split_files(Path(data).parent).items() if name not in {"train", *used}}
+    names = [path.name for paths in others.values() for path in paths]
+    if names:
         yield Issue(
             "unused files",
-            len(others),
-            f"next to {data} are files of other splits, which are not used: "
-            + ", ".join(path.name for path in others.values()),
+            len(names),
+            f"next to {data} are files of other splits, which are not used: {', '.join(names)}",
             (),
-            "add " + " ".join(f"--{name} {path}" for name, path in others.items()),
+            "add " + " ".join(f"--{name} {paths[0]}" for name, paths in others.items()),
         )
 
 
