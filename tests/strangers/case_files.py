@@ -133,6 +133,15 @@ def folders_that_are_splits_and_others(folder: Path) -> None:
     outcome = command("data", folder / "more")
     assert outcome.code == 2, outcome
     assert '"loose.png"' in outcome.err
+    (folder / "more" / "loose.png").unlink()
+    (folder / "more" / "Test").mkdir()
+    outcome = command("data", folder / "more")
+    assert outcome.code == 2, outcome
+    assert '"Test"' in outcome.err
+    for names in (("Train", "Test"), ("train",)):
+        outcome = command("data", images(folder / "-".join(names), *names))
+        assert outcome.code == 2, outcome
+        assert "without folders of classes" in outcome.err
     for name in ("up", "down"):
         images(folder / "inside" / name, "train", "test", shade=len(name))
     outcome = command("data", folder / "inside")

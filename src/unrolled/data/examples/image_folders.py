@@ -32,21 +32,22 @@ def split_folders(folder: Path) -> dict[str, Path]:
     A folder is that of a split if its name says so and it has folders itself: "train" may also be a class.
 
     Raises:
-        DataError: two names mean the same split, or there are images next to the folders of the splits.
+        DataError: two names mean the same split, or there are images or empty splits next to those.
     """
     folders = folders_in(folder)
     names = [path.name for path in folders if split_named(path.name) and folders_in(path)]
     splits = splits_among(names, str(folder))
     if not splits:
         return {}
-    others = [path.name for path in folders if path.name not in names and has_images(path)]
+    left = [path for path in folders if path.name not in names]
+    others = [path.name for path in left if split_named(path.name) or has_images(path)]
     others += [path.name for path in sorted(folder.iterdir()) if is_image_file(path) and not is_hidden(path.name)]
     if others:
         shown = ", ".join(f'"{excerpt(name, 40)}"' for name in others[:SHOWN])
         raise DataError(
-            f"has the splits {', '.join(splits.values())}, and images that are in no split: {shown}",
+            f"has the splits {', '.join(splits.values())}, and images or folders without classes: {shown}",
             file=str(folder),
-            fix="move them into the folder of a split, or out of this folder",
+            fix="let each split be a folder with the folders of the classes, or move these out of this folder",
         )
     return {split: folder / name for split, name in splits.items()}
 
@@ -55,7 +56,7 @@ def class_folders(folder: Path, files: Iterable[tuple[Path, str] | BadRow]) -> C
     """Return what is remarkable about the folders of classes in a folder; `files` are those below it.
 
     Raises:
-        DataError: the folder of a class holds folders of splits.
+        DataError: the folder of a class holds folders of splits, or the folders of splits hold no folders of classes.
     """
     nested: Counter[str] = Counter()
     labels: set[str] = set()
@@ -63,6 +64,12 @@ def class_folders(folder: Path, files: Iterable[tuple[Path, str] | BadRow]) -> C
         labels.add(label)
         if inner := path.relative_to(folder).parts[1:-1]:
             nested[f"{label}/{inner[0]}"] += 1
+    if labels and all(map(split_named, labels)):
+        raise DataError(
+            f"holds images in folders of splits without folders of classes: {', '.join(sorted(labels))}",
+            file=str(folder),
+            fix="put a folder for each class into each of them",
+        )
     splits = {name: split for name in nested if (split := split_named(name.rpartition("/")[2]))}
     if len(set(splits.values())) > 1:
         raise DataError(
