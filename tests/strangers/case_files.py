@@ -405,7 +405,7 @@ def invisible_texts(folder: Path) -> None:
     """Texts of U+200B and the like only are named by data and by train; U+00A0 is an empty text"""
     for number, text in enumerate(("\u200b", "\u2060\ufeff", "\u00ad\u200d", "\u3164", "\u2800 \u200e")):
         path = table(folder / f"{number}.csv", [*reviews(60), (text, "good")])
-        assert "invisible texts: 1 texts" in command("data", path).out, repr(text)
+        assert "invisible texts: 1 text of" in command("data", path).out, repr(text)
     outcome = command("train", folder / "0.csv", "--out", folder / "run", *SMALL)
     assert outcome.code == 0, outcome
     assert "invisible texts" in outcome.err
@@ -526,7 +526,7 @@ def texts_of_decomposed_characters(folder: Path) -> None:
     path.write_text("a caf\u00e9 and a cafe\u0301 in the street\n" * 200 + "\ufeffjoined\n", encoding="utf-8")
     outcome = command("data", path, "--task", "generate", "--cache", folder / "cache")
     assert "Unicode forms: 200 lines" in outcome.out, outcome
-    assert "byte order marks: 1 lines" in outcome.out
+    assert "byte order marks: 1 line with" in outcome.out
     outcome = command("data", path, "--task", "generate", "--cache", folder / "cache", "--normalize", "nfc")
     assert "Unicode forms" not in outcome.out
     assert '"\\u0301"' not in outcome.out

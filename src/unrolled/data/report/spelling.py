@@ -86,7 +86,7 @@ def text_spelling_issues(
         yield Issue(
             "invisible texts",
             blank.count,
-            f"{blank.count:,} {units} of invisible characters only, as U+00A0 or U+200B",
+            f"{blank.of(units)} of invisible characters only, as U+00A0 or U+200B",
             tuple(blank.examples),
             "remove these rows: they are used as if they had content",
         )
@@ -94,7 +94,7 @@ def text_spelling_issues(
         yield Issue(
             "Unicode forms",
             decomposed.count,
-            f"{decomposed.count:,} {units} with decomposed characters: e and an accent, in place of é",
+            f"{decomposed.of(units)} with decomposed characters: e and an accent, in place of é",
             tuple(decomposed.examples),
             "add --normalize nfc, so that both spellings are read, split and compared as one",
         )
@@ -106,6 +106,10 @@ class _Found:
     def __init__(self) -> None:
         self.count = 0
         self.examples: list[IssueExample] = []
+
+    def of(self, units: str) -> str:
+        """Return the number of rows in words; units: plural noun for them."""
+        return f"{self.count:,} {units.removesuffix('s') if self.count == 1 else units}"
 
     def add(self, split: P, index: int, issue_example: Callable[[P, int], IssueExample]) -> None:
         """Count a row."""

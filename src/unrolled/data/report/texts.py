@@ -130,7 +130,7 @@ def _spelling(lines: Mapping[str, Lines], config: DataConfig) -> Iterator[Issue]
         yield Issue(
             "Unicode forms",
             decomposed,
-            f"{decomposed:,} lines with decomposed characters: e and an accent, in place of é",
+            f"{decomposed:,} line{'s'[: decomposed != 1]} with decomposed characters: e and an accent, in place of é",
             (),
             "add --normalize nfc, so that both spellings are read as one",
         )
@@ -138,7 +138,7 @@ def _spelling(lines: Mapping[str, Lines], config: DataConfig) -> Iterator[Issue]
         yield Issue(
             "byte order marks",
             marks,
-            f"{marks:,} lines with a byte order mark (U+FEFF), which is read as a character",
+            f"{marks:,} line{'s'[: marks != 1]} with a byte order mark (U+FEFF), which is read as a character",
             (),
             "remove it: files were joined with their marks",
         )
