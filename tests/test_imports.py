@@ -31,6 +31,7 @@ LIGHT = {
     "lineage",
     "config",
     "task_defaults",
+    "strings",
     "version",
     "decoding",
     "decoding.options",

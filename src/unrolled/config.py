@@ -52,6 +52,11 @@ class DataConfig(_Section):
     label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
     source: str = Field("source", description="column (or JSON key) of the source (task translate)")
     target: str = Field("target", description="column (or JSON key) of the target (task translate)")
+    header: bool = Field(
+        True,
+        description="the first row of a CSV or TSV file names the columns; --no-header: it is data, and columns are "
+        "named by number, as in --text 2 --label 1",
+    )
     valid: str | None = Field(None, description="file with the validation examples, instead of a split of the data")
     test: str | None = Field(None, description="file with the test examples, instead of a split of the data")
     valid_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the validation split")
@@ -77,6 +82,11 @@ class DataConfig(_Section):
         2, ge=1, description="minimum number of occurrences in the training split; rarer tokens become <unk>"
     )
     lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
+    normalize: Literal["none", "nfc", "nfkc"] = Field(
+        "none",
+        description="normal form of Unicode to which all texts are brought: nfc composes characters, nfkc also unifies "
+        "their variants (tokenizer word composes anyway)",
+    )
     max_length: int = Field(512, ge=1, description="maximum tokens of a source or target (task translate)")
     truncate: bool = Field(
         False,
@@ -497,7 +507,7 @@ def _line_of(text: str, section: str | None, key: str) -> int:
     """Return the physical line on which `key` of `section` is set, or else the first that mentions the key."""
     current: str | None = None
     mentions = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
             current = header[1]
         if current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):

@@ -214,6 +214,7 @@ OPTIONS = [
     Option("vocabulary_size", 20),
     Option("min_frequency", 30),
     Option("lowercase", True, {"tokenizer": "word"}),
+    Option("normalize", "nfc", {"data": "accents.txt"}),
     Option("cache", "elsewhere", changes=False),
     Option("updates", 2),
     Option("epochs", 0.02, {"updates": None, "epochs": 0.04}),
@@ -232,6 +233,7 @@ OPTIONS = [
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_text(tmp_path / "data.txt")
+    write_text(tmp_path / "accents.txt", "a caf\u00e9, a cafe\u0301\n" * 60)
     for name in ("valid", "test"):
         write_text(tmp_path / f"{name}.txt", f"the {name} sat on the mat\n" * 9)
     for i in range(5):

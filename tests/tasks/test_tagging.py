@@ -195,6 +195,7 @@ OPTIONS = [
     Option("whole_words", 0, {"tokenizer": "bpe", "vocabulary_size": 270}),
     Option("min_frequency", 3),
     Option("lowercase", True, {"tokenizer": "word", "data": "upper.conllu"}),
+    Option("normalize", "nfc", {"tokenizer": "character", "data": "accents.conllu"}),
     Option("updates", 3),
     Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
     Option("batch_tokens", 80),
@@ -211,6 +212,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_conllu(tmp_path / "data.conllu")
     (tmp_path / "bad.conllu").write_text(path.read_text() + "1\tbroken\n")
     write_conllu(tmp_path / "upper.conllu", [([words[0].upper(), *words[1:]], tags) for words, tags in sentences()])
+    accents = [(["caf\u00e9", f"cafe\u0301{words[0]}", *words[2:]], tags) for words, tags in sentences()]
+    write_conllu(tmp_path / "accents.conllu", accents)
     for number, name in enumerate(("valid", "test"), start=1):
         write_conllu(tmp_path / f"{name}.conllu", sentences(6, seed=number))
 

@@ -387,6 +387,8 @@ OPTIONS = [
     Option("vocabulary_size", 9),
     Option("min_frequency", 30),
     Option("lowercase", True, {"tokenizer": "word", "data": "phrases.csv"}),
+    Option("normalize", "nfkc", {"tokenizer": "character", "data": "accents.csv"}),
+    Option("header", False, {"source": "1", "target": "2", "data": "numbered.csv"}),
     Option("max_length", 4, {"on_bad_row": "skip"}),
     Option("truncate", True, {"max_length": 4, "on_bad_row": "skip"}),
     Option("updates", 3),
@@ -407,6 +409,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bad.csv").write_text("source,target\n" + "".join(f"{s},{t}\n" for s, t in made) + "x,\n")
     phrases = [(f"The {source}", f"the {target} The") for source, target in made]
     write_pairs(tmp_path / "phrases.csv", phrases)
+    write_pairs(tmp_path / "accents.csv", [(f"caf\u00e9 cafe\u0301 {source}", target) for source, target in made])
+    (tmp_path / "numbered.csv").write_text("1,2\n" + "".join(f"{source},{target}\n" for source, target in made))
     for number, name in enumerate(("valid", "test"), start=1):
         write_pairs(tmp_path / f"{name}.csv", translations(6, seed=number))
 

@@ -15,6 +15,7 @@ from unrolled.tasks.classification import Classify
 OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
+    Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
     Option("valid_fraction", 0.3),
@@ -25,6 +26,7 @@ OPTIONS = [
     Option("vocabulary_size", 20),
     Option("min_frequency", 2),
     Option("lowercase", False),
+    Option("normalize", "nfkc", {"tokenizer": "character", "text": "accents"}),
     Option("updates", 3),
     Option("epochs", 2.0, {"updates": None, "epochs": 3.0}),
     Option("batch_tokens", 40),
@@ -41,6 +43,7 @@ def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate(("valid.csv", "test.csv"), start=1):
         more = pairs(12, seed=number)
         write_csv(tmp_path / name, [(f"{text} {name}", label) for text, label in more], header="text,label")
+    write_csv(tmp_path / "numbered.csv", header="1,2")
 
 
 def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -51,10 +54,13 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
             "sometimes": text if number % 9 else "",
+            "accents": f"{text} caf\u00e9 cafe\u0301",
         }
         for number, (text, label) in enumerate(pairs())
     ]
-    return left_by(lambda: api.train(rows, runs="runs", **SMALL | dict(settings)))
+    settings = dict(settings)
+    data = settings.pop("data", rows)
+    return left_by(lambda: api.train(data, runs="runs", **SMALL | settings))
 
 
 def test_the_table_has_every_option() -> None:

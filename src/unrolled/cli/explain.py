@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DeviceFlag
 from unrolled.errors import ConfigError, DataError
+from unrolled.strings import words_of
 
 if TYPE_CHECKING:
     from unrolled.inside import Trace
@@ -157,7 +158,7 @@ def _example(run: Any, text: str | None, target: str | None, tokens: bool) -> An
         raise ConfigError(f"--target is for runs of task translate: this run's task is {run.config.task}")
     if tokens and run.config.data.by is not None:
         raise ConfigError("--tokens is for texts: this run reads images")
-    sides = [side.split() if tokens else side for side in (text, target) if side is not None]
+    sides = [words_of(side) if tokens else side for side in (text, target) if side is not None]
     return sides[0] if target is None else tuple(sides)
 
 

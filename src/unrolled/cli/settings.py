@@ -44,8 +44,10 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
-READ_SETTINGS = ("text", "source", "on_bad_row", "label", "target", "cache", "truncate")
-"""Settings with which the data of a finished run are read; `decode` takes the first three."""
+TEXT_SETTINGS = ("text", "source", "header", "on_bad_row")
+"""Settings with which `decode` reads texts for a finished run."""
+READ_SETTINGS = (*TEXT_SETTINGS, "label", "target", "cache", "truncate")
+"""Settings with which the data of a finished run are read."""
 CHOICES = {
     "task": tuple(task.name for task in TASKS),
     MODEL_NAME: tuple(found.name for found in LINEAGE),
@@ -110,7 +112,7 @@ def _no_flag(_: Any, name: str | None) -> None:
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
 _ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS, defaults=False)
-_TextFlags = _flags("TextFlags", lambda section, name: name in READ_SETTINGS[:3], defaults=False)
+_TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS, defaults=False)
 
 _DecodeFlags = _option_flags("DecodeFlags", "decode")
 _EvaluateFlags = _option_flags("EvaluateFlags", "evaluate")

@@ -8,7 +8,8 @@ an image) and the seed: SHA-256 maps the two to a number u in [0, 1), and the ex
     valid   if test_fraction ≤ u < test_fraction + valid_fraction
     train   otherwise
 
-- Keys that are equal except for case and spaces are always in the same split: no test example leaks into training.
+- Keys that are equal except for case and spaces (and, with --normalize, for their Unicode form) are always in the same
+  split: no test example leaks into training.
 - The order of the examples does not matter, and an example that is added later moves no other.
 - The test split does not depend on the validation fraction: a test example never becomes a training example.
 
@@ -22,8 +23,9 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Generic
 
@@ -31,6 +33,7 @@ from unrolled.config import DataConfig
 from unrolled.data.reading.counts import Table, TableT
 from unrolled.data.reading.samples import SPLITS
 from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.strings import normalized
 
 __all__ = ["HELD_OUT", "DataSplits", "assign", "fold", "fractions", "read_splits", "refuse_empty", "refuse_one_label"]
 
@@ -90,7 +93,7 @@ def read_splits(
     else:
         train = loaded["train"]
         held_out = {split: table for split, table in loaded.items() if split != "train"}
-        splits = _split(train, keys, missing, config.split_seed, by) | held_out
+        splits = _split(train, partial(_folded, keys, config.normalize), missing, config.split_seed, by) | held_out
         how = _how_split(train.source, by, missing, config.split_seed)
         how += "".join(f"; {split} is {table.source}" for split, table in held_out.items())
     for split, file in files.items():
@@ -137,9 +140,12 @@ def refuse_one_label(labels: Sequence[str], train: Table, *, label: str, units: 
         )
 
 
-def fold(text: str) -> str:
-    """Return a text with case and runs of white space folded; texts that fold to the same count as equal."""
-    return " ".join(text.casefold().split())
+def fold(text: str, form: str = "none") -> str:
+    """Return a text with case and runs of white space folded, in a Unicode normal form (see `strings.normalized`).
+
+    Texts that fold to the same count as equal.
+    """
+    return " ".join(normalized(text, form).casefold().split())
 
 
 def fractions(config: DataConfig) -> dict[str, float]:
@@ -186,18 +192,21 @@ def _hash(key: str, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8])
 
 
+def _folded(keys: Callable[[TableT], Collection[str]], form: str, table: TableT) -> Iterator[str]:
+    return (fold(key, form) for key in keys(table))
+
+
 def _split(
-    train: TableT, keys_of: Callable[[TableT], Collection[str]], missing: Mapping[str, float], seed: int, by: str
+    train: TableT, keys_of: Callable[[TableT], Iterable[str]], missing: Mapping[str, float], seed: int, by: str
 ) -> dict[str, TableT]:
     """Split by the hash of each key in one pass, without storing keys; if that leaves a split empty, use `assign`."""
     names = [*(name for name, fraction in missing.items() if fraction > 0), "train"]
     if len(names) == 1:
         return {"train": train, **{name: train.select(()) for name in missing}}
-    keys = keys_of(train)
     borders = list(accumulate(missing[name] * U for name in names[:-1]))
-    split = array("B", (bisect(borders, _hash(fold(key), seed)) for key in keys))
+    split = array("B", (bisect(borders, _hash(key, seed)) for key in keys_of(train)))
     if any(split.count(k) == 0 for k in range(len(names))):
-        different = {fold(key) for key in keys}
+        different = set(keys_of(train))
         split_of = assign(different, missing, seed)
         if split_of is None:
             raise DataError(
@@ -205,7 +214,7 @@ def _split(
                 file=train.source,
                 fix=f"give more {by}s, smaller fractions, or the other splits as files with --valid and --test",
             )
-        split = array("B", (names.index(split_of.get(fold(key), "train")) for key in keys))
+        split = array("B", (names.index(split_of.get(key, "train")) for key in keys_of(train)))
     return {name: train.select(i for i, k in enumerate(split) if names[k] == name) for name in SPLITS}
 
 

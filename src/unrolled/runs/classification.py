@@ -108,18 +108,21 @@ class ClassificationRun(Classifier):
             truncated=note,
         )
 
-    def read_texts(self, path: str | Path, *, text: str | None = None, on_bad_row: str | None = None) -> list[str]:
+    def read_texts(
+        self, path: str | Path, *, text: str | None = None, header: bool | None = None, on_bad_row: str | None = None
+    ) -> list[str]:
         """Read the texts of a file that may have no labels, to decode them.
 
         Args:
             path: a CSV, TSV or JSONL file, or a sample's name.
             text: the column; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
 
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        examples = read_texts(path, reading(self, text=text, on_bad_row=on_bad_row))
+        examples = read_texts(path, reading(self, text=text, header=header, on_bad_row=on_bad_row))
         log_read(examples)
         return list(examples.texts())
 
@@ -129,6 +132,7 @@ class ClassificationRun(Classifier):
         *,
         text: str | None = None,
         label: str | None = None,
+        header: bool | None = None,
         on_bad_row: str | None = None,
         **options: Any,
     ) -> ClassificationResult:
@@ -137,6 +141,7 @@ class ClassificationRun(Classifier):
         Args:
             data: a path, a sample's name or Python objects; None: the run's own test split.
             text, label: the columns; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             options: none; refused.
 
@@ -145,12 +150,14 @@ class ClassificationRun(Classifier):
             ConfigError: columns are named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, text=text, label=label, on_bad_row=on_bad_row)
+        settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
         if data is not None:
             examples = load_examples(data, settings, labels=self.labels)
             log_read(examples)
         elif settings != self.config.data:
-            raise ConfigError("the run's own test split is read as in training: leave text, label and on_bad_row out")
+            raise ConfigError(
+                "the run's own test split is read as in training: leave text, label, header and on_bad_row out"
+            )
         else:
             examples = own_test(self, lambda source: load_splits(source, self.config.data).test)
         return self.result(examples)

@@ -22,6 +22,7 @@ from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import code
 from unrolled.runs.reading import allowed_length, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
+from unrolled.strings import normalized, words_of
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
@@ -45,7 +46,7 @@ class TaggingRun(Run):
         """Return the tags of one sentence or many, in order.
 
         Args:
-            sentences: a sentence, or several. Each is a text with words between white space, or a list of words.
+            sentences: a sentence, or several. Each is a text with words between spaces, or a list of words.
             options: none; refused.
 
         Raises:
@@ -125,7 +126,7 @@ class TaggingRun(Run):
         data = self.record["data"]
         usual = {word: index[label] for label, words in data["words"].items() for word in words.split(BETWEEN)}
         sentence_words = sentences.words()
-        every = list(chain.from_iterable(sentence_words))
+        every = [normalized(word, self.config.data.normalize) for word in chain.from_iterable(sentence_words)]
         return evaluate_tagging(
             self.labels,
             np.array([index[label] for label in sentences.tags()], dtype=np.int64),
@@ -151,9 +152,9 @@ class TaggingRun(Run):
 
 def _words(sentence: object, number: int) -> tuple[str, ...]:
     """Return the words of a sentence to tag, or raise DataError."""
-    fix = "give text with words between white space, or a list of words"
+    fix = "give text with words between spaces, or a list of words"
     if isinstance(sentence, str):
-        sentence = sentence.split()
+        sentence = words_of(sentence)
     if not isinstance(sentence, (list, tuple)):
         raise DataError(f"sentence {number} is a {type(sentence).__name__}", fix=fix)
     if not sentence:

@@ -28,7 +28,7 @@ from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
 from unrolled.runs.reading import allowed_length, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
-from unrolled.strings import NOT_UNICODE, has_surrogate, truncation
+from unrolled.strings import NOT_UNICODE, has_surrogate, normalized, truncation
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
@@ -175,6 +175,7 @@ class TranslationRun(Run):
         path: str | Path,
         *,
         source: str | None = None,
+        header: bool | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
     ) -> list[str]:
@@ -183,6 +184,7 @@ class TranslationRun(Run):
         Args:
             path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
             source: the column; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether `decode` will truncate sources beyond the maximum length; else they are bad rows; default:
                 as in training.
@@ -190,7 +192,7 @@ class TranslationRun(Run):
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        settings = reading(self, source=source, on_bad_row=on_bad_row, truncate=truncate)
+        settings = reading(self, source=source, header=header, on_bad_row=on_bad_row, truncate=truncate)
         pairs = read_sources(path, settings)
         bad = {row: fault for row, text in enumerate(pairs.sources()) if (fault := self._source(text, settings).fault)}
         usable = leave_out(pairs, bad, settings)
@@ -204,6 +206,7 @@ class TranslationRun(Run):
         *,
         source: str | None = None,
         target: str | None = None,
+        header: bool | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
         **options: Any,
@@ -215,6 +218,7 @@ class TranslationRun(Run):
         Args:
             data: a path, a sample's name or Python objects; None: the run's own test split.
             source, target: the columns; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
             options: listed below.
@@ -225,7 +229,7 @@ class TranslationRun(Run):
             ConfigError: columns are named without data; an option is unknown, out of range or without effect.
         """
         chosen = BeamOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, source=source, target=target, on_bad_row=on_bad_row, truncate=truncate)
+        settings = reading(self, source=source, target=target, header=header, on_bad_row=on_bad_row, truncate=truncate)
         sequences: PairSequences
 
         def encoded(pairs: PairedTexts) -> PairedTexts:
@@ -239,7 +243,8 @@ class TranslationRun(Run):
             pairs = encoded(pairs)
         elif settings != self.config.data:
             raise ConfigError(
-                "the run's own test split is read as in training: leave source, target, on_bad_row and truncate out"
+                "the run's own test split is read as in training: leave source, target, header, "
+                "on_bad_row and truncate out"
             )
         else:
             pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test))
@@ -258,7 +263,7 @@ class TranslationRun(Run):
         scored = score_targets(self.model, sequences)
         return evaluate_translation(
             [answer.text for answer in answers],
-            list(references.values()),
+            [[normalized(text, self.config.data.normalize) for text in texts] for texts in references.values()],
             sources.lengths.numpy(),
             nats=np.bincount(indices, scored.nats),
             tokens=np.bincount(indices, scored.tokens).astype(np.int64),

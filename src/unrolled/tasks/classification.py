@@ -15,7 +15,7 @@ from unrolled.config import Config
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.report.labelled import DataReport, inspect
+from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.decoding.classification import Readable
 from unrolled.evaluation import ClassificationResult
@@ -23,7 +23,7 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
@@ -104,6 +104,7 @@ class Classify(Classified):
         """Read examples and split them; see `Task.read`."""
         splits = load_splits(data, config.data)
         log_splits(splits)
+        log_issues(ruinous_issues(data, config.data, splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or Tokenizer.learn(splits.train.texts(), config.data)
         return cls(data, splits, tokenizer)

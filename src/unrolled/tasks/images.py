@@ -10,7 +10,7 @@ import torch
 from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
-from unrolled.data.report.images import ImageReport, inspect_images
+from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
 from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.errors import ConfigError
 from unrolled.evaluation import ClassificationResult
@@ -19,7 +19,7 @@ from unrolled.runs.images import ImageRun, image_steps
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
-from unrolled.tasks.split_record import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages"]
@@ -40,6 +40,7 @@ class ClassifyImages(Classified):
     unused = (
         OF_PAIRS
         | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
+        | {"header", "normalize"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 
@@ -57,6 +58,7 @@ class ClassifyImages(Classified):
         """Read images, split them, measure mean and standard deviation of the training split; see `Task.read`."""
         splits = load_image_splits(data, config.data)
         log_splits(splits)
+        log_issues(ruinous_issues(splits))
         assert config.data.by is not None
         assert preprocessor is None or isinstance(preprocessor, Pixels)
         pixels = preprocessor or Pixels.learn(

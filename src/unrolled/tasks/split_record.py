@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from unrolled.data.reading.counts import Read, accounts
+from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
 from unrolled.runs.run import absolute
 
-__all__ = ["Split", "data_record", "log_splits"]
+__all__ = ["Split", "data_record", "log_issues", "log_splits"]
 
 log = logging.getLogger("unrolled")
 
@@ -50,6 +51,12 @@ def log_splits(splits: Splits) -> None:
     for name, read in accounts(splits.loaded, splits.named()).items():
         log_read(read, name)
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(split):,}" for name, split in splits.named().items()))
+
+
+def log_issues(issues: Iterable[Issue]) -> None:
+    """Log issues of the data, a line each, as warnings."""
+    for issue in issues:
+        log.warning("issue: %s", issue.line())
 
 
 def data_record(data: object, splits: Splits) -> dict[str, Any]:

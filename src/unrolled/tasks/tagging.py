@@ -15,14 +15,14 @@ from unrolled.config import Config
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
-from unrolled.data.report.sentences import TagReport, inspect_sentences
+from unrolled.data.report.sentences import TagReport, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.evaluation import TaggingResult
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
-from unrolled.tasks.split_record import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import balanced
 from unrolled.training.progress import Score
@@ -43,7 +43,7 @@ class Tag(Task):
 
     answer = "each"
     run = TaggingRun
-    unused = OF_PAIRS | {"text", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
+    unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
@@ -62,6 +62,7 @@ class Tag(Task):
         """Read sentences and split them; see `Task.read`."""
         splits = split_sentences(data, config.data)
         log_splits(splits)
+        log_issues(ruinous_issues(config.data, splits))
         for loaded in splits.loaded:
             log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
@@ -101,7 +102,8 @@ class Tag(Task):
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""
         words: dict[str, list[str]] = {label: [] for label in self.labels}
-        for word, label in self.splits.train.usual_tags().items():
+        assert isinstance(self.preprocessor, Tokenizer)
+        for word, label in self.splits.train.usual_tags(self.preprocessor.normalize).items():
             words[label].append(word)
         majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
         joined = {label: BETWEEN.join(these) for label, these in words.items() if these}

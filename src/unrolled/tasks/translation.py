@@ -13,14 +13,14 @@ from torch import Tensor
 
 from unrolled.config import Config
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, encode
-from unrolled.data.report.pairs import PairReport, inspect_pairs
+from unrolled.data.report.pairs import PairReport, inspect_pairs, ruinous_issues
 from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.evaluation import TranslationResult
 from unrolled.models import Model, Pairs
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.translation import TranslationRun, refuse_longer
-from unrolled.tasks.split_record import data_record, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
 from unrolled.training.task import Task
@@ -63,6 +63,7 @@ class Translate(Task):
         train, valid, test = (split for split, _ in encoded.values())
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
+        log_issues(ruinous_issues(data, config.data, splits))
         return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
 
     @classmethod

@@ -14,7 +14,7 @@ __all__ = ["name_of", "refuse_other_labels", "settings_of"]
 MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no weight and no answer depends on them
 MUST_STAY = (
     *("task", MODEL_NAME, "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
-    *("source_tokenizer", "shared_vocabulary"),
+    *("normalize", "source_tokenizer", "shared_vocabulary"),
     *("by", "permutation_seed"),
     *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE and name != "name"),
 )

@@ -2,6 +2,8 @@ import json
 import logging
 import subprocess
 import sys
+import unicodedata
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data.encoding import tokenizers as module
-from unrolled.data.encoding.tokenizers import SPECIAL, UNK, Tokenizer, marked
+from unrolled.data.encoding.tokenizers import SPECIAL, UNK, Kind, Tokenizer, marked
 from unrolled.data.reading.samples import read_sample
 from unrolled.errors import CheckpointError, ConfigError, DataError
 
@@ -333,3 +335,44 @@ def test_a_rare_word_is_not_kept_whole():
 def test_half_a_character_is_refused_where_the_unknown_is_looked_for(kind: str) -> None:
     with pytest.raises(DataError, match="an unpaired surrogate"):
         Tokenizer.train(["so fine"], kind=kind, min_frequency=1).unknown("so \udcff")
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("form", ["nfc", "nfkc"])
+def test_normal_forms_hold_wherever_texts_enter(kind: Kind, form: Literal["nfc", "nfkc"]) -> None:
+    composed, decomposed, wide = "a caf\u00e9 b", "a cafe\u0301 b", "\uff41 caf\u00e9 b"
+    texts = [decomposed] * 3
+    made = Tokenizer.train(texts, kind=kind, vocabulary_size=300, min_frequency=1, normalize=form)
+    same = [composed, decomposed, *([wide] if form == "nfkc" else [])]
+    for tokenizer in (made, Tokenizer.from_json(made.to_json())):
+        assert tokenizer.normalize == form
+        assert tokenizer.to_json() == made.to_json()
+        ids = tokenizer.encode(same)
+        assert all(each == ids[0] for each in ids)
+        assert tokenizer.decode(ids[0]) == composed
+        for text in same:
+            assert [int(i) for block in tokenizer.encode_blocks([text]) for i in block] == ids[0]
+            assert not tokenizer.unknown(text)
+            spans = tokenizer.spans(text)
+            assert len(spans) == len(ids[0])
+            assert max(end for _, end in spans) == len(text)
+    plain = Tokenizer.train(texts, kind=kind, vocabulary_size=300, min_frequency=1)
+    assert plain.normalize == "none"
+    assert (len({*map(tuple, plain.encode([composed, decomposed]))}) == 1) == (kind == "word")
+
+
+def test_normal_forms_do_not_depend_on_the_blocks() -> None:
+    text = "cafe\u0301 \u1112\u1161\u11ab e\u0301\u0323 o\u0302\u0301\n" * 3
+    tokenizer = Tokenizer.train([text], kind="character", min_frequency=1, normalize="nfc")
+    for size in (1, 2, 3, 7):
+        blocks = [text[i : i + size] for i in range(0, len(text), size)]
+        ids = [int(i) for block in tokenizer.encode_blocks(blocks) for i in block]
+        assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
+
+
+def test_whole_words_in_normal_form() -> None:
+    words = [" cafe\u0301"] * 3
+    tokenizer = Tokenizer.train(words, kind="bpe", vocabulary_size=270, min_frequency=1, whole_words=9, normalize="nfc")
+    first, second = tokenizer.encode_words(["caf\u00e9", "cafe\u0301"])
+    assert first == second
+    assert tokenizer.tokens(first[-1:]) == [" caf\u00e9"]

@@ -89,7 +89,7 @@ def test_bad_files_stop_or_are_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"aa.png: is empty"):
         load_images(folder, CONFIG)
     images = load_images(folder, SKIP)
-    assert str(images.counts) == ("15 images read = 12 used + 3 skipped (1 no image, 1 damaged, 1 other shape)")
+    assert str(images.counts) == ("15 images read = 12 used + 3 skipped (1 hidden, 1 damaged, 1 other shape)")
     assert sorted(row.reason for row in images.skipped) == ["damaged", "other shape"]
     (folder / "above" / "aa.png").unlink()
     with pytest.raises(DataError, match=r"zz.png: is 5 × 7 pixels grey, and .*png 5 × 6 pixels grey\n  fix:  bring"):

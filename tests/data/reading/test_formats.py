@@ -3,6 +3,7 @@ import gzip
 import io
 import lzma
 from collections import Counter
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given, settings
@@ -146,8 +147,10 @@ def test_after_a_bad_row_reading_goes_on():
 
 def test_reading_takes_one_row_at_a_time():
     class Endless(io.RawIOBase):
+        lines = chain([b"text,label\n"], repeat(b"fine,pos\n"))
+
         def readline(self, size=-1):
-            return b"text,label\n"
+            return next(self.lines)
 
     rows = FORMATS["csv"].read_rows(Lines(Endless(), "f"), ("text", "label"))
     assert [next(rows).line for _ in range(3)] == [2, 3, 4]
@@ -172,3 +175,36 @@ def test_valid_files_read_as_with_pythons_own_modules(tmp_path, form):
 def test_mutated_files_lose_no_row_and_raise_nothing_else(tmp_path):
     ends = {check_mutation(seed, tmp_path) for seed in range(400)}
     assert ends == {"refused", "skipped", "whole"}
+
+
+def test_tables_without_a_header(tmp_path):
+    (tmp_path / "a.csv").write_text('\n"a, b",pos\nc,neg\nd\ne,pos,more\n')
+    assert columns_of(tmp_path / "a.csv", header=False) == ("1", "2")
+    rows = list(read_rows(tmp_path / "a.csv", ("2", "1"), header=False))
+    good = [(row.line, row.values) for row in rows if isinstance(row, Row)]
+    assert good == [(2, ("pos", "a, b")), (3, ("neg", "c"))]
+    assert [row.reason for row in rows if isinstance(row, BadRow)] == [
+        "blank line",
+        "too few fields",
+        "too many fields",
+    ]
+    assert "2 fields are expected, as in the first row; got 1" in str(rows[3].error)
+    (tmp_path / "a.tsv").write_text("a\tpos\n")
+    assert [row.values for row in read_rows(tmp_path / "a.tsv", ("1",), header=False)] == [("a",)]
+    (tmp_path / "a.jsonl").write_text('{"1": "a"}\n')
+    with pytest.raises(DataError, match="read without a header, and jsonl names its columns itself"):
+        list(read_rows(tmp_path / "a.jsonl", ("1",), header=False))
+    with pytest.raises(DataError, match='no column "text"; the columns are "1", "2"'):
+        list(read_rows(tmp_path / "a.csv", ("text",), header=False))
+
+
+def test_a_header_that_is_repeated_is_a_bad_row(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\na,pos\ntext,label\ntext,pos\n")
+    rows = list(read_rows(tmp_path / "a.csv", ("label",)))
+    assert [row.reason if isinstance(row, BadRow) else row.values[0] for row in rows] == [
+        "pos",
+        "repeated header",
+        "pos",
+    ]
+    (tmp_path / "one.csv").write_text("word\na\nword\n")
+    assert [row.values for row in read_rows(tmp_path / "one.csv", ("word",))] == [("a",), ("word",)]

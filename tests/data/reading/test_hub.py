@@ -75,3 +75,19 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"need the library datasets, which is not installed\n.*unrolled\[hub\]"):
         load_examples("hub:small", CONFIG)
+
+
+def test_splits_by_other_names_and_those_that_are_not_used(hub_library):
+    rows = ROWS["test"]
+    hub_library({"Training": rows, "dev": rows, "unsupervised": rows, "testing": rows})
+    address = Address("small")
+    assert hub.splits_of(address) == {
+        "train": Address("small", None, "Training"),
+        "valid": Address("small", None, "dev"),
+        "test": Address("small", None, "testing"),
+    }
+    assert hub.unused_splits(address) == ("unsupervised",)
+    assert hub.unused_splits(Address("small", None, "dev")) == ()
+    hub_library({"train": rows, "dev": rows, "validation": rows})
+    with pytest.raises(DataError, match='"dev" and "validation" both mean the valid split'):
+        hub.splits_of(address)

@@ -38,7 +38,10 @@ def test_the_examples_show_what_a_model_sees():
     assert report.examples[0]["decoded"].startswith("good")
     assert len(report.examples) == 3
     assert report.similar_labels == (("Neg", "neg "),)
-    assert 'labels that differ only in case or spaces: "Neg", "neg "' in report.text()
+    assert (
+        'labels that differ only in case, spaces, Unicode form or the digits of a number: "Neg", "neg "'
+        in report.text()
+    )
     assert list(report.splits) == ["train", "valid"]
     assert report.source == "python objects"
 

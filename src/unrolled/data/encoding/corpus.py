@@ -41,7 +41,7 @@ __all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split"]
 
 VERSION = 2
 SPLIT = ("valid", "test", "valid_fraction", "test_fraction", "split_seed")
-LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase")
+LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normalize")
 MANIFEST = "manifest.json"
 AT_ONCE = 1 << 24  # ids counted together
 TYPES = (np.uint8, np.uint16, np.uint32)  # the first that holds every id is used
@@ -122,6 +122,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     folder, built = _cached(config, key, build)
     how, used, splits, counts = _open(folder)
+    how += f"; left out: {texts.left_out}" if texts.left_out else ""
     return Corpus(texts.name, texts.source, how, used, counts, splits, built)
 
 

@@ -39,13 +39,15 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from unrolled.config import DataConfig
 from unrolled.errors import CheckpointError, ConfigError, DataError
-from unrolled.strings import NOT_UNICODE, has_surrogate
+from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
 __all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["character", "byte", "word", "bpe"]
+Normalize = Literal["none", "nfc", "nfkc"]
+FORMS: dict[Normalize, Any] = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
 SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
 PAD, UNK, BOS, EOS, SEP = range(5)
 AT_ONCE = 8_192  # texts encoded together
@@ -75,21 +77,33 @@ class Tokenizer:
         tokens: the vocabulary, by id.
         merges: of bpe, in order.
         lowercase: whether upper case is folded (kind word).
+        normalize: Unicode normal form of every text before it is split: none, nfc or nfkc. Kind word composes anyway.
     """
 
     FILE: ClassVar[str] = "tokenizer.json"
 
     def __init__(
-        self, kind: Kind, tokens: Sequence[str], *, merges: Sequence[tuple[str, str]] = (), lowercase: bool = False
+        self,
+        kind: Kind,
+        tokens: Sequence[str],
+        *,
+        merges: Sequence[tuple[str, str]] = (),
+        lowercase: bool = False,
+        normalize: Normalize = "none",
     ) -> None:
         self.kind = kind
         self.lowercase = lowercase
+        self.normalize: Normalize = normalize
         self._tokens = tuple(tokens)  # by id
         self._merges = tuple(merges)  # of bpe, in order
         self._whole = {token: i for i, token in enumerate(self._tokens) if _is_whole(token)}
         self._inner = library.Tokenizer(self._model())
+        form = [] if normalize == "none" else [FORMS[normalize]()]
+        if form:
+            self._inner.normalizer = form[0]
         if kind == "word":
             steps = [
+                *form,
                 normalizers.NFC(),
                 normalizers.Replace("’", "'"),
                 *([normalizers.Lowercase()] if lowercase else []),
@@ -113,6 +127,7 @@ class Tokenizer:
         min_frequency: int = 2,
         lowercase: bool = True,
         whole_words: int = 0,
+        normalize: Normalize = "none",
     ) -> Tokenizer:
         """Learn a vocabulary; equal texts give equal vocabularies, to the byte of the JSON.
 
@@ -124,20 +139,28 @@ class Tokenizer:
             min_frequency: minimum number of occurrences of a token, or for bpe of a pair.
             lowercase: fold upper case (kind word only).
             whole_words: maximum number of added whole words, for texts that are words (see `encode_words`).
+            normalize: Unicode normal form of the texts.
 
         Raises:
             ConfigError: an unknown kind, or a vocabulary too small for its required tokens.
         """
+        if normalize != "none":
+            texts = (normalized(text, normalize) for text in texts)
         if whole_words:
             counts = Counter(texts := list(texts))
             frequent = sorted(
                 (text for text in counts if counts[text] >= min_frequency), key=lambda text: -counts[text]
             )
             subwords = cls.train(
-                texts, kind=kind, vocabulary_size=vocabulary_size, min_frequency=min_frequency, lowercase=lowercase
+                texts,
+                kind=kind,
+                vocabulary_size=vocabulary_size,
+                min_frequency=min_frequency,
+                lowercase=lowercase,
+                normalize=normalize,
             )
             tokens = (*subwords._tokens, *frequent[:whole_words])
-            return cls(kind, tokens, merges=subwords._merges, lowercase=subwords.lowercase)
+            return cls(kind, tokens, merges=subwords._merges, lowercase=subwords.lowercase, normalize=normalize)
         if kind not in get_args(Kind):
             raise ConfigError(f'tokenizer "{kind}" is unknown; tokenizers are {", ".join(get_args(Kind))}')
         smallest = len(SPECIAL) + (len(BYTES) if kind == "bpe" else 1)
@@ -146,12 +169,13 @@ class Tokenizer:
                 f"vocabulary_size must be at least {smallest} for tokenizer {kind}: got {vocabulary_size}"
             )
         if kind == "byte":
-            return cls(kind, (*SPECIAL, *BYTES))
+            return cls(kind, (*SPECIAL, *BYTES), normalize=normalize)
         if kind == "character":
-            return cls(kind, (*SPECIAL, *_characters(texts, vocabulary_size - len(SPECIAL), min_frequency)))
+            characters = _characters(texts, vocabulary_size - len(SPECIAL), min_frequency)
+            return cls(kind, (*SPECIAL, *characters), normalize=normalize)
         lowercase = lowercase and kind == "word"
         # The trainers make special tokens "added tokens"; their vocabulary moves into a tokenizer without added tokens.
-        learner = cls(kind, SPECIAL, lowercase=lowercase)._inner
+        learner = cls(kind, SPECIAL, lowercase=lowercase, normalize=normalize)._inner
         options: dict[str, Any] = {
             "vocab_size": vocabulary_size,
             "min_frequency": min_frequency,
@@ -161,10 +185,11 @@ class Tokenizer:
         if kind == "bpe":
             learner.train_from_iterator(_first(texts), trainers.BpeTrainer(initial_alphabet=BYTES, **options))
             merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
-            return cls(kind, _byte_pairs(merges), merges=merges)
+            return cls(kind, _byte_pairs(merges), merges=merges, normalize=normalize)
         learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
         vocabulary = learner.get_vocab()
-        return cls(kind, sorted(vocabulary, key=lambda token: vocabulary[token]), lowercase=lowercase)
+        words = sorted(vocabulary, key=lambda token: vocabulary[token])
+        return cls(kind, words, lowercase=lowercase, normalize=normalize)
 
     @classmethod
     def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
@@ -180,6 +205,7 @@ class Tokenizer:
             min_frequency=config.min_frequency,
             lowercase=config.lowercase,
             whole_words=config.whole_words,
+            normalize=config.normalize,
         )
         if learned.vocabulary_size == len(SPECIAL):
             raise ConfigError(
@@ -225,7 +251,8 @@ class Tokenizer:
         subwords = self.encode(texts := marked(words))
         if not self._whole:
             return subwords
-        return [[*ids, self._whole.get(text, UNK)] for ids, text in zip(subwords, texts, strict=True)]
+        whole = (self._whole.get(normalized(text, self.normalize), UNK) for text in texts)
+        return [[*ids, own] for ids, own in zip(subwords, whole, strict=True)]
 
     def encode_blocks(self, blocks: Iterable[str]) -> Iterator[NDArray[np.integer[Any]]]:
         """Yield the ids of a long text in blocks of any size; the ids are those of the whole text.
@@ -234,7 +261,7 @@ class Tokenizer:
         end at line ends which no token spans. (In a text without such a line end, a token may be split every 16 MB.)
         """
         if self.kind in ("byte", "character"):
-            for block in blocks:
+            for block in blocks if self.normalize == "none" else _normalized_blocks(blocks, self.normalize):
                 yield self._table[_codes(block, self.kind)]
             return
         for chunk in _at_line_ends(blocks):
@@ -320,10 +347,9 @@ class Tokenizer:
         except (ValueError, RecursionError) as error:
             raise CheckpointError(f"the tokenizer is not JSON: {error}") from None
         try:
-            kind, lowercase = (
-                _kind(stored),
-                {"type": "Lowercase"} in (stored["normalizer"] or {}).get("normalizers", ()),
-            )
+            kind, steps = _kind(stored), _steps(stored)
+            own = steps[: steps.index("Replace") - 1] if kind == "word" else steps
+            normalize: Normalize = next((form for form in FORMS if [form.upper()] == own), "none")
             vocabulary = dict(stored["model"]["vocab"])
             merges = [(left, right) for left, right in stored["model"].get("merges", ())]
             tokens = sorted(vocabulary, key=lambda token: int(vocabulary[token]))
@@ -337,7 +363,7 @@ class Tokenizer:
         subwords = [token for token in tokens if not _is_whole(token)]
         if kind in ("byte", "bpe") and subwords != _byte_pairs(merges if kind == "bpe" else ()):
             raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
-        tokenizer = cls(kind, tokens, merges=merges, lowercase=lowercase)
+        tokenizer = cls(kind, tokens, merges=merges, lowercase="Lowercase" in steps, normalize=normalize)
         written = json.loads(tokenizer.to_json())
         for key in written:
             if key != "model" and not _within(stored.get(key), written[key]):
@@ -412,6 +438,22 @@ def _at_line_ends(blocks: Iterable[str], most: int = 1 << 24) -> Iterator[str]:
         yield rest
 
 
+def _normalized_blocks(blocks: Iterable[str], form: str, most: int = 1 << 24) -> Iterator[str]:
+    """Yield the normal form of a text, in blocks that end before an ASCII character.
+
+    ASCII characters never combine with what is before them. A block without one ends after `most` characters.
+    """
+    rest = ""
+    for block in blocks:
+        rest += block
+        last = next((i for i in range(len(rest) - 1, 0, -1) if rest[i].isascii()), 0)
+        if last or len(rest) >= most:
+            yield normalized(rest[: last or None], form)
+            rest = rest[last:] if last else ""
+    if rest:
+        yield normalized(rest, form)
+
+
 def _refusal(texts: Sequence[object]) -> DataError:
     """Return the error about the first text that the library refuses."""
     fix = "give strings of valid Unicode"
@@ -447,6 +489,13 @@ def _kind(stored: Any) -> Kind:
     if stage["type"] == "ByteLevel":
         return "bpe" if stage["use_regex"] else "byte"
     return "word" if stage["behavior"] == "Removed" else "character"
+
+
+def _steps(stored: Any) -> list[str]:
+    """Return the types of the steps of a stored tokenizer's normalizer, in order."""
+    normalizer = stored["normalizer"]
+    steps = [] if normalizer is None else normalizer.get("normalizers", [normalizer])
+    return [step["type"] for step in steps]
 
 
 def _within(old: object, new: object) -> bool:

@@ -19,17 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.examples.image_folders import ClassFolders, class_folders, split_folders
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
 from unrolled.data.reading.counts import LISTED, Counts, Skipped, skip
+from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
+from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.samples import PREFIX, find, image_folder
+from unrolled.data.reading.samples import PREFIX, SPLITS, find, image_folder
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
+NO_FOLDERS = ClassFolders()
 UNITS = "images"
 LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 
@@ -47,6 +51,7 @@ class Images:
     numbers: NDArray[np.int64]  # (N,), index of each image in its source, from 0
     files: tuple[str, ...] = ()  # of each image, if images are files
     skipped: Sequence[Skipped] = ()  # the first 20 skipped images
+    folders: ClassFolders = NO_FOLDERS  # those that are remarkable
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -110,23 +115,19 @@ def are_images(data: object) -> bool:
 def splits_of(data: object) -> dict[str, object]:
     """Return the fixed splits of data by name (train, valid, test); empty without fixed splits.
 
-    A sample has all three. A folder has those named by its IDX files or its folders (train, t10k, …).
+    A sample has all three. A folder has those named by its IDX files or its folders (train, Validation, t10k, …).
 
     Raises:
-        DataError: two names mean the same split.
+        DataError: two names mean the same split, or there are folders of images next to those of the splits.
     """
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
     if isinstance(data, str) and data.startswith(PREFIX):
-        return {} if find(data, "classify")[1] else {split: f"{data}/{split}" for split in idx.SPLITS}
+        return {} if find(data, "classify")[1] else {split: f"{data}/{split}" for split in SPLITS}
     if folder is None or not folder.is_dir():
         return {}
     if files := idx.splits_of(folder):
         return dict(files)
-    return {
-        split: folders[0]
-        for split, names in idx.SPLITS.items()
-        if (folders := [folder / name for name in names if (folder / name).is_dir()])
-    }
+    return dict(split_folders(folder))
 
 
 def load_images(data: object, config: DataConfig, *, labels: Sequence[str] | None = None) -> Images:
@@ -191,13 +192,15 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
         path = idx.splits_of(image_folder(sample.name))[split]
     if path.is_dir():
         files = list(files_below(path, labelled=labelled))
-        if not any(isinstance(file, tuple) for file in files):
-            raise DataError(
+        folders = class_folders(path, files) if labelled else NO_FOLDERS
+        if all(isinstance(file, BadRow) for file in files):
+            raise of_splits(path) or DataError(
                 "has no IDX files of images and no folders with image files",
                 file=source,
                 fix="put the images of each class into a folder named after the class",
             )
-        return _decoded(files, path.resolve().name, source, config, labelled=labelled)
+        images = _decoded(files, path.resolve().name, source, config, labelled=labelled)
+        return replace(images, folders=folders)
     if is_image_file(path):
         if labelled:
             raise DataError("is a single image", file=source, fix="name the folder that has a folder for each class")
@@ -237,7 +240,12 @@ def _label_names(path: Path, last: int) -> list[str]:
     """Return the names of the classes from a file; empty if it does not exist."""
     if not path.is_file():
         return []
-    names = path.read_text(encoding="utf-8").split("\n")
+    names = []
+    with open_lines(path, str(path)) as lines:
+        for name in lines.rows():
+            if (fault := lines.fault_of(name)) and fault.error:
+                raise fault.error
+            names.append(name)
     while names and not names[-1].strip():
         names.pop()
     if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import numbers
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -24,16 +26,23 @@ from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.errors import DataError, excerpt
-from unrolled.strings import NOT_UNICODE, has_surrogate
+from unrolled.strings import NOT_UNICODE, comparable, has_surrogate
 
-__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault"]
+__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "meaning_of", "read_texts", "text_fault"]
 
 UNKNOWN_LABEL = "unknown label"
+NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")
 
 
 @dataclass(frozen=True)
 class Examples(ExampleTable[Items]):
-    """Texts with labels."""
+    """Texts with labels.
+
+    Args:
+        mixed: labels that are text in some rows, and a number, true or false in others.
+    """
+
+    mixed: tuple[str, ...] = ()
 
     def texts(self) -> View[str]:
         """Return the texts, in order."""
@@ -79,7 +88,7 @@ def load_examples(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
     return _collect(
-        open_source(data, "classify"),
+        open_source(data, "classify", header=config.header),
         columns,
         stop=config.on_bad_row == "stop",
         known=None if labels is None else dict.fromkeys(labels),
@@ -96,14 +105,18 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
 
 
 def _collect(data_source: DataSource, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
-    items = Items()
+    items, types = Items(), dict[bool, set[str | None]]({True: set(), False: set()})  # labels by whether they are text
 
     def parse(row: Row | BadRow) -> Example | BadRow:
-        return row if isinstance(row, BadRow) else _example(row, known)
+        example = row if isinstance(row, BadRow) else _example(row, known)
+        if isinstance(example, Example) and isinstance(row, Row):
+            types[isinstance(row.values[-1], str)].add(example.label)
+        return example
 
     rows = watched(data_source.rows(columns), data_source.source)
     counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=data_source.source)
-    return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
+    mixed = tuple(sorted(filter(None, types[True] & types[False])))
+    return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit, mixed)
 
 
 def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
@@ -127,7 +140,16 @@ def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
 def unknown_label(label: str, known: Collection[str]) -> str:
     """Return the message about a label that does not occur in training."""
     names = ", ".join(excerpt(name, 40) for name in islice(known, 20)) + (", …" if len(known) > 20 else "")
-    return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names})'
+    alike = next((name for name in known if meaning_of(name) == meaning_of(label)), None)
+    hint = f'; it differs from "{excerpt(alike, 40)}" only in spelling' if alike is not None else ""
+    return f'"{excerpt(label, 40)}" is not one of the {len(known)} labels seen in training ({names}){hint}'
+
+
+@lru_cache(maxsize=1 << 14)
+def meaning_of(label: str) -> str | Fraction:
+    """Return a value that is equal for labels that differ only in case, spaces, Unicode form or digits (1 and 1.0)."""
+    form = comparable(label)
+    return Fraction(form) if NUMBER.fullmatch(form) else form
 
 
 def text_fault(row: Row, which: int, name: str) -> BadRow | None:

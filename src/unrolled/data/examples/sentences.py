@@ -30,7 +30,7 @@ from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
-from unrolled.strings import NOT_UNICODE, has_surrogate
+from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
 __all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
 
@@ -62,11 +62,11 @@ class Sentences(ExampleTable[Sequence[Sentence]]):
             "empty nodes": sum(sentence.empty for sentence in self.items),
         }
 
-    def usual_tags(self) -> dict[str, str]:
-        """Return the most frequent tag of each word; of equally frequent ones the first."""
+    def usual_tags(self, form: str = "none") -> dict[str, str]:
+        """Return the most frequent tag of each word, in a Unicode normal form; of equally frequent ones the first."""
         tags: dict[str, Counter[str]] = {}
         for word, tag in zip(chain.from_iterable(self.words()), self.tags(), strict=True):
-            tags.setdefault(word, Counter())[tag] += 1
+            tags.setdefault(normalized(word, form), Counter())[tag] += 1
         return {word: counts.most_common(1)[0][0] for word, counts in tags.items()}
 
     @cached_property

@@ -13,7 +13,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,9 +31,11 @@ from unrolled.data.reading.files import (
     unpacked_name,
     unreadable,
 )
+from unrolled.data.reading.folders import walk
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
+from unrolled.data.reading.split_names import split_named, split_within
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
-from unrolled.data.splitting import assign, fractions
+from unrolled.data.splitting import HELD_OUT, assign, fractions
 from unrolled.errors import DataError
 
 __all__ = ["Text", "TextSplits", "Texts", "blocks", "find_texts", "split", "text_lines"]
@@ -60,6 +62,7 @@ class Texts:
     source: str  # the path, "standard input", or "sample:shakespeare"
     fixed: dict[str, tuple[Text, ...]]
     rest: tuple[Text, ...]
+    left_out: str = ""  # a note on files of a folder that are not read, "" for none
 
     def digests(self) -> dict[str, list[str]]:
         """Return the SHA-256 of every file's bytes by split; those that are not split yet have the key ""."""
@@ -95,7 +98,12 @@ def find_texts(data: object, config: DataConfig) -> Texts:
         return Texts("text", STDIN_NAME, fixed, _files(data))
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
-        return Texts(path.resolve().name.split(".")[0] or "text", str(data), fixed, _files(data))
+        name = path.resolve().name.split(".")[0] or "text"
+        if path.is_dir():
+            texts, left_out = _in_folder(path)
+            named = _named_splits(path, texts)
+            return Texts(name, str(data), {**named, **fixed}, _without(texts, named), left_out)
+        return Texts(name, str(data), fixed, _files(data))
     if isinstance(data, Iterable) and not isinstance(data, (bytes, bytearray)):
         files = list(data)
         if files and all(isinstance(file, (str, os.PathLike)) for file in files):
@@ -224,16 +232,68 @@ def _files(source: object) -> tuple[Text, ...]:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(source))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
-        if not files:
-            raise DataError("the folder has no text files", file=str(path), fix=f"text files end in {_LIST}")
-        return tuple(Text(file, str(file)) for file in files)
+        return _in_folder(path)[0]
     if not _is_text(path):
         raise DataError(
             "is not a text file by its name", file=str(path), fix=f"text files end in {_LIST}: rename it, if it is one"
         )
     with open_bytes(path, str(path)):  # a missing file is an error at once
         return (Text(path, str(path)),)
+
+
+def _in_folder(folder: Path) -> tuple[tuple[Text, ...], str]:
+    """Return the text files in a folder and below, and a note on the files that are left out.
+
+    Raises:
+        DataError: there are no text files, or a folder cannot be read.
+    """
+    hidden, others, files = 0, 0, []
+    for path, out_of_sight in walk(folder):
+        if out_of_sight:
+            hidden += 1
+        elif _is_text(path) and path.is_file():
+            files.append(Text(path, str(path)))
+        else:
+            others += 1
+    if not files:
+        raise DataError("the folder has no text files", file=str(folder), fix=f"text files end in {_LIST}")
+    counts = ((hidden, "hidden"), (others, "not text by their names"))
+    return tuple(files), ", ".join(f"{n:,} file{'s'[: n != 1]} {reason}" for n, reason in counts if n)
+
+
+def _named_splits(folder: Path, files: Sequence[Text]) -> dict[str, tuple[Text, ...]]:
+    """Return the files of the validation and test split in a folder; empty unless names tell them from training.
+
+    A name tells the split if it is that of a split (train.txt, Test/a.txt), or if each file has one in its name
+    (ptb.train.txt, ptb.test.txt).
+
+    Raises:
+        DataError: there are files of the training split, of another, and of none.
+    """
+    exact = {text: split_named(_stem(folder, text)) for text in files}
+    within = {text: split_within(_stem(folder, text)) for text in files}
+    splits = within if all(within.values()) else exact
+    if "train" not in splits.values() or len({*splits.values()} - {None}) < 2:
+        return {}
+    if others := [text for text, split in splits.items() if split is None]:
+        raise DataError(
+            f"has files of splits by their names, and {len(others):,} of none, as {others[0].path.name}",
+            file=str(folder),
+            fix="move these out of the folder, or rename the files",
+        )
+    found = {name: tuple(text for text in files if splits[text] == name) for name in HELD_OUT}
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def _stem(folder: Path, text: Text) -> str:
+    """Return the name of a file's first folder below `folder`, or of the file without its extension."""
+    first, *rest = text.path.relative_to(folder).parts
+    return first if rest else unpacked_name(first).removesuffix(EXTENSION)
+
+
+def _without(files: Iterable[Text], named: Mapping[str, Sequence[Text]]) -> tuple[Text, ...]:
+    held_out = {text for texts in named.values() for text in texts}
+    return tuple(text for text in files if text not in held_out)
 
 
 _LIST = ", ".join((EXTENSION, *(EXTENSION + packing for packing in PACKINGS)))

@@ -6,13 +6,16 @@
            any other, and a field holds neither tab nor line end.
 
 A quote that is never closed and a header without the columns make the rest of the file meaningless, and are raised.
+Without a header (`header=False`) the columns are "1", "2", …
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
+from unrolled.data.reading.header import SAMPLED, header_fault, numbered
 from unrolled.data.reading.lines import BLANK, Lines
 from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows, pick
 from unrolled.errors import DataError
@@ -20,47 +23,80 @@ from unrolled.errors import DataError
 __all__ = ["columns_of_csv", "columns_of_tsv", "read_csv", "read_tsv"]
 
 
-def read_csv(lines: Lines, columns: Sequence[str]) -> Rows:
+def read_csv(lines: Lines, columns: Sequence[str], *, header: bool = True) -> Rows:
     """Yield the rows of a CSV file with the values of `columns`."""
-    return _table(lines, _csv_fields(lines), columns)
+    return _table(lines, _csv_fields(lines), columns, header)
 
 
-def read_tsv(lines: Lines, columns: Sequence[str]) -> Rows:
+def read_tsv(lines: Lines, columns: Sequence[str], *, header: bool = True) -> Rows:
     """Yield the rows of a TSV file with the values of `columns`."""
-    return _table(lines, _tsv_fields(lines), columns)
+    return _table(lines, _tsv_fields(lines), columns, header)
 
 
-def columns_of_csv(lines: Lines) -> tuple[str, ...]:
-    """Return the names in the header of a CSV file."""
-    return tuple(_header(_csv_fields(lines), lines)[0])
+def columns_of_csv(lines: Lines, *, header: bool = True) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV file."""
+    return _names(_first(_csv_fields(lines), lines)[0], header)
 
 
-def columns_of_tsv(lines: Lines) -> tuple[str, ...]:
-    """Return the names in the header of a TSV file."""
-    return tuple(_header(_tsv_fields(lines), lines)[0])
+def columns_of_tsv(lines: Lines, *, header: bool = True) -> tuple[str, ...]:
+    """Return the names of the columns of a TSV file."""
+    return _names(_first(_tsv_fields(lines), lines)[0], header)
 
 
-def _table(lines: Lines, records: Iterator[list[str] | BadRow], columns: Sequence[str]) -> Rows:
-    """Yield the rows of a format with a header: each has as many fields as the header."""
-    header, blanks = _header(records, lines)
-    indices = pick(header, columns, file=lines.file, line=lines.start)
+def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
+    """Return the names of the columns: those in the first row, or their numbers."""
+    return tuple(first if header else numbered(len(first)))
+
+
+def _table(lines: Lines, records: Iterator[list[str] | BadRow], columns: Sequence[str], header: bool) -> Rows:
+    """Yield the rows of a table, each with as many fields as the first one."""
+    first, blanks = _first(records, lines)
+    names = _names(first, header)
+    indices = _indices(names, columns, lines, records if header else iter(()))
     location = Location(lines.file, tuple(columns), tuple(i + 1 for i in indices), fraction_read=lines.fraction_read)
     yield from [BLANK] * blanks
-    for record in records:
+    for record in records if header else chain([first], records):
         if isinstance(record, BadRow):
             yield record
-        elif len(record) == len(header):
-            yield Row(location, lines.start, tuple([record[i] for i in indices]), lines.raw)
-        else:
-            few = len(record) < len(header)
+        elif len(record) != len(names):
+            few = len(record) < len(names)
             yield lines.bad(
                 "too few fields" if few else "too many fields",
-                f"{len(header)} fields are expected, as in the header; got {len(record)}",
-                column=len(record) if few else len(header) + 1,
+                f"{len(names)} fields are expected, as in the {'header' if header else 'first row'}; got {len(record)}",
+                column=len(record) if few else len(names) + 1,
             )
+        elif header and len(record) > 1 and record == first:
+            fix = f"remove it, {SKIP}; files that are joined should have one header"
+            yield lines.bad("repeated header", "the row repeats the header", fix=fix)
+        else:
+            yield Row(location, lines.start, tuple([record[i] for i in indices]), lines.raw)
 
 
-def _header(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[str], int]:
+def _indices(
+    names: Sequence[str], columns: Sequence[str], lines: Lines, records: Iterator[list[str] | BadRow]
+) -> list[int]:
+    """Return the index of each requested column; `records` are the rows below the header, to tell it from data.
+
+    Raises:
+        DataError: as `pick`.
+    """
+    line = lines.start
+    try:
+        return pick(names, columns, file=lines.file, line=line)
+    except DataError as error:
+        rows = [row for row in islice(records, SAMPLED) if isinstance(row, list) and len(row) == len(names)]
+        reason = header_fault({name: [row[i] for row in rows] for i, name in enumerate(names)})
+        if reason is None:
+            raise
+        raise DataError(
+            f"{error.problem}. The file seems to have no header: {reason}",
+            file=lines.file,
+            line=line,
+            fix="add --no-header and name the columns by number, as in --text 1 --label 2",
+        ) from None
+
+
+def _first(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[str], int]:
     """Return the first row that is not blank, and the number of blank lines before it."""
     for blanks, record in enumerate(records):
         if not isinstance(record, BadRow):

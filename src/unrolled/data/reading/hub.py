@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face Hub by name; the library `datasets` (extra `hub`) downloads and caches them.
 
-    hub:NAME                  its splits train, validation (or valid, dev) and test
+    hub:NAME                  its splits train, validation (or valid, dev, …) and test; others are not used, and named
     hub:NAME:CONFIG           one of its configurations
     hub:NAME:CONFIG:SPLIT     one split (`hub:NAME::SPLIT`: of its only configuration)
 
@@ -16,12 +16,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from unrolled.data.reading.rows import Location, Row, Rows, pick
+from unrolled.data.reading.split_names import split_named, splits_among
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of"]
+__all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of", "unused_splits"]
 
 PREFIX = "hub:"
-NAMES = {"train": ("train",), "valid": ("validation", "valid", "dev"), "test": ("test",)}  # their names on the hub
 
 
 class Address(NamedTuple):
@@ -53,20 +53,31 @@ def splits_of(address: Address) -> dict[str, Address]:
     """Return the addresses of a data set's fixed splits by name; empty if the address is of one split.
 
     Raises:
-        DataError: the data set cannot be loaded, or has no training split.
+        DataError: the data set cannot be loaded, has no training split, or two of one kind.
     """
     if address.split:
         return {}
     splits = _splits(address.name, address.config)
-    present = {ours: next((name for name in names if name in splits), None) for ours, names in NAMES.items()}
-    if present["train"] is None:
+    present = splits_among(splits, str(address))
+    if "train" not in present:
         have = ", ".join(f'"{excerpt(name, 40)}"' for name in splits)
         raise DataError(
             f'has no split "train"; its splits are {have}',
             file=str(address),
             fix=f"name one of them, as in {address._replace(split=next(iter(splits)))}",
         )
-    return {ours: address._replace(split=name) for ours, name in present.items() if name}
+    return {ours: address._replace(split=name) for ours, name in present.items()}
+
+
+def unused_splits(address: Address) -> tuple[str, ...]:
+    """Return the names of a data set's splits that are none of train, valid and test; empty for the address of one.
+
+    Raises:
+        DataError: the data set cannot be loaded.
+    """
+    if address.split:
+        return ()
+    return tuple(name for name in _splits(address.name, address.config) if split_named(name) is None)
 
 
 def columns_of(address: Address) -> tuple[str, ...]:

@@ -21,20 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.reading.files import PACKINGS, UNREADABLE, open_bytes
+from unrolled.data.reading.folders import is_hidden
+from unrolled.data.reading.samples import SPLITS
+from unrolled.data.reading.split_names import split_named
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["MOST_PIXELS", "SPLITS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
+__all__ = ["MOST_PIXELS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
 
 PACKING = "|".join(map(re.escape, PACKINGS))
 NAME = re.compile(
     rf"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[134][-._]ubyte)(?P<packed>({PACKING})?)", re.I
 )
 EXTENSION = re.compile(rf".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)({PACKING})?", re.I)
-SPLITS = {
-    "train": ("train",),
-    "valid": ("valid", "validation", "val"),
-    "test": ("t10k", "test"),
-}  # their names in files
 MOST_PIXELS = 50_000_000  # of one image; a larger one is a mistake or an attack
 BLOCK = 1 << 20  # bytes read at a time
 PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}
@@ -93,7 +91,8 @@ def splits_of(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: two files are the same split, a file is no split, or labels have no images.
     """
-    names = {path: match for path in sorted(folder.iterdir()) if (match := NAME.fullmatch(path.name))}
+    files = (path for path in sorted(folder.iterdir()) if not is_hidden(path.name))
+    names = {path: match for path in files if (match := NAME.fullmatch(path.name))}
     images = {path: match["stem"] for path, match in names.items() if match["kind"].lower() == "images"}
     for path, match in names.items():
         if path not in images and match["stem"] not in images.values():
@@ -105,7 +104,7 @@ def splits_of(folder: Path) -> dict[str, Path]:
             )
     splits: dict[str, Path] = {}
     for path, stem in images.items():
-        split = next((name for name, called in SPLITS.items() if stem.strip("-._").lower() in called), None)
+        split = split_named(stem)
         if split is None or split in splits:
             problem = f"is the {split} split, and so is {splits[split].name}" if split else "is not a known split"
             raise DataError(problem, file=str(path), fix="name one file, or leave one of train-, valid- and t10k- each")

@@ -3,7 +3,7 @@
 Images are used without changes to their pixels. They have 8 bits a channel and one channel (grey) or three (RGB);
 palettes become RGB, and a fully opaque alpha channel is dropped. An image that is damaged, larger than `MOST_PIXELS`
 (by its header, before it is decoded), animated, transparent, CMYK, of 16 bits, or of another format than its extension
-is a bad row.
+is a bad row. Hidden files, and all files in hidden folders, are counted and left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.reading.folders import walk
 from unrolled.data.reading.idx import MOST_PIXELS
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError, excerpt
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["EXTENSIONS", "files_below", "is_image_file", "read_image"]
+__all__ = ["EXTENSIONS", "files_below", "has_images", "is_image_file", "read_image"]
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm", ".pnm"}
-NO_IMAGES = {"thumbs.db", "desktop.ini"}  # created by operating systems; hidden files are ignored, too
 CONVERT = "convert it to 8-bit grey or RGB"
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
 """Exceptions that Pillow's decoders raise for damaged files; their warnings are errors here, too."""
@@ -40,14 +40,29 @@ def is_image_file(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS
 
 
+def has_images(folder: Path) -> bool:
+    """Return whether there is an image below a folder, by its name.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    return any(is_image_file(path) and not hidden for path, hidden in walk(folder))
+
+
 def files_below(folder: Path, *, labelled: bool) -> Iterator[tuple[Path, str] | BadRow]:
-    """Yield each file below a folder and its label: the name of the folder on the first level, or ""."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            continue
+    """Yield each file below a folder and its label: the name of the folder on the first level, or "".
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    for path, hidden in walk(folder):
         first, *rest = path.relative_to(folder).parts
-        if path.name.startswith(".") or path.name.lower() in NO_IMAGES:
-            yield BadRow("no image", None)
+        if hidden:
+            yield BadRow("hidden", None)
+        elif path.is_dir():
+            yield _bad(path, "linked twice", "is a link to a folder that is read already", fix=f"remove it, {SKIP}")
+        elif not path.exists():
+            yield _bad(path, "broken link", "is a link to nothing", fix=f"remove it, {SKIP}")
         elif not is_image_file(path):
             yield _bad(path, "no image", "is not an image by its name", fix=f"remove it, {SKIP}")
         elif labelled and not rest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from unrolled.data.reading.rows import BadRow, Location, Row, Rows, pick
@@ -29,9 +29,9 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
     """
     location = Location(None, tuple(columns), (None,) * len(columns), "item")
     if isinstance(data, Mapping) or hasattr(data, "columns"):
-        names = [name for name in (data if isinstance(data, Mapping) else data.columns) if isinstance(name, str)]
-        pick(names, columns)
-        values = [list(data[name]) for name in columns]
+        keys = list(data if isinstance(data, Mapping) else data.columns)
+        indices = pick([str(key) for key in keys], columns)
+        values = [_listed(data[keys[i]], name) for i, name in zip(indices, columns, strict=True)]
         if len({len(column) for column in values}) > 1:
             raise DataError(
                 f'"{columns[0]}" has {len(values[0]):,} values and "{columns[1]}" {len(values[1]):,}',
@@ -52,6 +52,17 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
         else:
             raw = record[0] if isinstance(record[0], str) else ""
             yield Row(location, number, tuple(record), raw)
+
+
+def _listed(values: Any, name: str) -> list[Any]:
+    """Return the values of a column as a list.
+
+    Raises:
+        DataError: they have no order, or are one text, whose characters would be its values.
+    """
+    if isinstance(values, (str, bytes, bytearray, Mapping, Set)) or not isinstance(values, Iterable):
+        raise DataError(f'"{excerpt(name, 40)}" is {kind_of(values)}', file=PYTHON, fix="give a list of its values")
+    return list(values)
 
 
 def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:

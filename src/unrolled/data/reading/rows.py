@@ -76,8 +76,8 @@ def pick(names: Sequence[str], wanted: Sequence[str], *, file: str | None = None
                 f'no column "{name}"{nearest(name, names)}; the columns are {shown}',
                 file=file,
                 line=line,
-                fix="name the columns with --text and --label or with --source and --target; the first row must be a "
-                "header",
+                fix="name the columns with --text and --label or with --source and --target; if the first row is no "
+                "header, add --no-header and name them by number",
             )
         if names.count(name) > 1:
             raise DataError(

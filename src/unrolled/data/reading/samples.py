@@ -42,12 +42,12 @@ from typing import NamedTuple
 
 from unrolled.data.reading.formats import read_rows
 from unrolled.data.reading.rows import BadRow, Rows
+from unrolled.data.reading.split_names import SPLITS
 from unrolled.errors import DataError, nearest
 
 __all__ = ["PREFIX", "SAMPLES", "SPLITS", "Sample", "find", "image_folder", "named", "read_sample", "split_file"]
 
 PREFIX = "sample:"
-SPLITS = ("train", "valid", "test")
 SPLIT_COLUMN = "part"  # its name in the files
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
 ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"

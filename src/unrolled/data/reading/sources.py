@@ -38,6 +38,7 @@ class DataSource(NamedTuple):
         unit: of the lines of rows, see `Location`.
         fixed: whether the columns are fixed, whatever their names in the settings.
         splits: addresses of its fixed splits by name; empty if it has none.
+        unused: names of other splits that it has.
     """
 
     name: str
@@ -48,10 +49,15 @@ class DataSource(NamedTuple):
     unit: str = "line"
     fixed: bool = False
     splits: Mapping[str, str] = {}
+    unused: Sequence[str] = ()
 
 
-def open_source(data: object, task: str) -> DataSource:
+def open_source(data: object, task: str, *, header: bool = True) -> DataSource:
     """Return the data source of `data`; only standard input is read at once.
+
+    Args:
+        data: see `unrolled.train`. task: its name.
+        header: whether the first row of a CSV or TSV file names the columns; otherwise they are "1", "2", …
 
     Raises:
         DataError: an unknown sample or data set of the hub; standard input that is a terminal.
@@ -80,6 +86,7 @@ def open_source(data: object, task: str) -> DataSource:
             lambda: hub.columns_of(address),
             "row",
             splits={name: str(split) for name, split in hub.splits_of(address).items()},
+            unused=hub.unused_splits(address),
         )
     if isinstance(data, (str, os.PathLike)):
         path, source = (standard_input(), STDIN_NAME) if data == STDIN else (Path(data), str(data))
@@ -88,8 +95,8 @@ def open_source(data: object, task: str) -> DataSource:
             "input" if data == STDIN else path.name.split(".")[0] or "data",
             source,
             form,
-            lambda columns: read_rows(path, columns, file=source),
-            lambda: columns_of(path, file=source),
+            lambda columns: read_rows(path, columns, file=source, header=header),
+            lambda: columns_of(path, file=source, header=header),
             "row" if form == "parquet" else "line",
         )
     return DataSource("data", PYTHON, PYTHON, lambda columns: read_objects(data, columns), unit="item")

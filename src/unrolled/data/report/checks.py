@@ -1,7 +1,8 @@
 """Checks of examples that yield issues: repeats, conflicting labels, rare classes, lengths, unknown tokens.
 
-Texts count as equal if they differ only in case and spaces. They are compared by 64 bits of their SHA-256, so that no
-text is stored: among ten million different texts the probability of a collision is 3 in a million.
+Texts count as equal if they differ only in case, spaces, invisible characters and Unicode form. They are compared by 64
+bits of their SHA-256, so that no text is stored: among ten million different texts the probability of a collision is 3
+in a million.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
-from unrolled.data.splitting import fold
 from unrolled.errors import excerpt
+from unrolled.strings import comparable
 
 __all__ = [
     "FEW",
@@ -29,7 +30,6 @@ __all__ = [
     "key_of",
     "label_issues",
     "length_issues",
-    "similar",
     "unknown_issues",
 ]
 
@@ -50,8 +50,8 @@ def issue_example(split: Examples, index: int, *, label: bool = False) -> IssueE
 
 
 def key_of(text: str) -> int:
-    """Return the first 64 bits of a folded text's SHA-256, so that texts that count as equal have equal keys."""
-    return int.from_bytes(hashlib.sha256(fold(text).encode()).digest()[:8])
+    """Return the first 64 bits of a text's SHA-256, so that texts that count as equal have equal keys."""
+    return int.from_bytes(hashlib.sha256(comparable(text).encode()).digest()[:8])
 
 
 P = TypeVar("P", bound=Sized)
@@ -204,16 +204,8 @@ def _by_group(function: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64
     return function.reduceat(values, starts) if len(starts) else values[:0]
 
 
-def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of labels that differ only in case or spaces."""
-    groups: dict[str, list[str]] = {}
-    for label in labels:
-        groups.setdefault(fold(label), []).append(label)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
-
-
 def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
-    """Yield the issues of labels: rare, absent from a split, one for nearly all rows, similar.
+    """Yield the issues of labels: rare, absent from a split, one for nearly all rows.
 
     Args:
         counts: split -> label -> number of rows, train first.
@@ -248,14 +240,6 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
             (),
             "use macro-F1 instead of accuracy, and try --class-weights balanced",
-        )
-    for group in similar(train):
-        yield Issue(
-            "similar labels",
-            len(group),
-            "labels that differ only in case or spaces: " + ", ".join(f'"{excerpt(label, 30)}"' for label in group),
-            (),
-            "write them the same way, if they mean the same",
         )
 
 

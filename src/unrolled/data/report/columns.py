@@ -1,22 +1,33 @@
-"""Columns of tables in reports: those that are missing, and a guess at those with the texts."""
+"""Columns of tables in reports: those that are missing, a guess at those with the texts, and a missing header."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from unrolled.config import DataConfig
 from unrolled.data.reading.counts import Counts, Skipped
+from unrolled.data.reading.files import unpacked_name
+from unrolled.data.reading.formats import split_files
+from unrolled.data.reading.header import SAMPLED, header_fault
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import DataSource
-from unrolled.data.report.issues import Report
+from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.split_names import split_named
+from unrolled.data.report.issues import Issue, Report
+from unrolled.data.report.spelling import quoted
 from unrolled.data.report.tables import loads
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["ColumnReport", "missing_columns", "sample", "text_lengths"]
+__all__ = ["ColumnReport", "missing_columns", "open_table", "sample", "table_issues", "text_lengths"]
 
-SAMPLED = 200  # rows
+QUOTED = re.compile(r'".*"', re.DOTALL)
+DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
+HEADED = ("csv", "tsv")  # formats whose header may be missing
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class ColumnReport(Report):
     columns: tuple[str, ...]  # all columns, if they have names
     problem: str | None = None  # the reason why the rest is empty
     likely: dict[str, str] = field(default_factory=dict)  # {"text": column, "label": column}, a guess
+    headerless: str | None = None  # the reason why the file seems to have no header; then `likely` has numbers
     how: str = ""  # a sentence on the split
     loaded: dict[str, Counts] = field(default_factory=dict)  # by source
     skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source
@@ -39,9 +51,110 @@ class ColumnReport(Report):
         if self.problem:
             yield f"{self.problem} to read from"
             options = " ".join(f'--{role} "{excerpt(name, 40)}"' for role, name in self.likely.items())
+            if self.headerless:
+                yield f"the file seems to have no header: {self.headerless}"
+                options = f"--no-header {options}"
             yield f"likely: {options}" if options else f"name the columns with {flags}"
         else:
             yield from loads(self.loaded, self.skipped, self.how)
+
+
+def open_table(data: object, task: str, config: DataConfig) -> tuple[DataSource, str | None]:
+    """Return the data source of `data`, and the reason why it seems to have no header, if it does.
+
+    Raises:
+        DataError: as `open_source`.
+    """
+    data_source = open_source(data, task, header=config.header)
+    if not config.header or data_source.form not in HEADED:
+        return data_source, None
+    return data_source, header_fault(sample(data_source))
+
+
+def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]:
+    """Yield the issues of the files of data and of its splits: no header, a column that names a split.
+
+    Raises:
+        DataError: as `open_source`.
+    """
+    yield from _unused_files(data, config)
+    for table in (data, config.valid, config.test):
+        if table is None:
+            continue
+        data_source, reason = open_table(table, task, config)
+        if reason:
+            yield Issue(
+                "no header",
+                1,
+                f"{data_source.source} seems to have no header: {reason}; its first row is not used as data",
+                (),
+                "add --no-header and name the columns by number, as in --text 1 --label 2",
+            )
+        elif data_source.form in HEADED:
+            values = sample(data_source)
+            yield from _split_columns(data_source, values)
+            yield from _quoted_columns(data_source, values)
+        if data_source.unused:
+            yield Issue(
+                "unused splits",
+                len(data_source.unused),
+                f"splits of {data_source.source} that are neither train, valid nor test, and are not used: "
+                + quoted(data_source.unused),
+                (),
+                "name one as the data, or with --valid and --test",
+            )
+
+
+def _unused_files(data: object, config: DataConfig) -> Iterator[Issue]:
+    """Yield the issue of tables of other splits next to a file of the training split."""
+    if not isinstance(data, (str, os.PathLike)) or not is_file(str(data)) or split_named(_stem(data)) != "train":
+        return
+    used = {name: file for name, file in (("valid", config.valid), ("test", config.test)) if file is not None}
+    others = {name: paths for name, paths in split_files(Path(data).parent).items() if name not in {"train", *used}}
+    names = [path.name for paths in others.values() for path in paths]
+    if names:
+        yield Issue(
+            "unused files",
+            len(names),
+            f"next to {data} are files of other splits, which are not used: {', '.join(names)}",
+            (),
+            "add " + " ".join(f"--{name} {paths[0]}" for name, paths in others.items()),
+        )
+
+
+def _stem(data: str | os.PathLike[str]) -> str:
+    return unpacked_name(Path(data).name).rpartition(".")[0]
+
+
+def _quoted_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]) -> Iterator[Issue]:
+    """Yield the issue of columns whose values keep quotes: in TSV they are characters, in CSV a space precedes them."""
+    for name, column in columns.items():
+        values = [value.strip() for value in column if isinstance(value, str)]
+        quotes = sum(QUOTED.fullmatch(value) is not None for value in values)
+        if quotes and (quotes == len(values) or any(DOUBLED.fullmatch(value) for value in values)):
+            yield Issue(
+                "quotes",
+                quotes,
+                f'{quotes:,} of the first {len(column):,} values in column "{excerpt(name, 40)}" of '
+                f"{data_source.source} are in quotes, which are read as part of the value",
+                (),
+                "in CSV remove the spaces before quotes; save quoted TSV as CSV",
+            )
+
+
+def _split_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]) -> Iterator[Issue]:
+    """Yield the issue of columns that hold the names of splits only."""
+    for name, values in columns.items():
+        if values and all(isinstance(value, str) and split_named(value) for value in values):
+            kinds = ", ".join(f'"{excerpt(kind, 20)}"' for kind in dict.fromkeys(values))
+            yield Issue(
+                "split column",
+                1,
+                f'column "{excerpt(name, 40)}" of {data_source.source} names the split of each row ({kinds}), and is '
+                "not used",
+                (),
+                "write a file for each split, and add --valid FILE and --test FILE",
+            )
 
 
 def missing_columns(data_source: DataSource, requested: Sequence[str]) -> str | None:
@@ -55,8 +168,8 @@ def sample(data_source: DataSource) -> dict[str, tuple[Any, ...]]:
     """Return the values of the first rows by column, for columns with unique names; empty if the rows are damaged."""
     columns = data_source.columns()
     unique = [name for name in columns if columns.count(name) == 1]
-    rows = (row.values for row in data_source.rows(unique) if isinstance(row, Row))
     try:
+        rows = (row.values for row in data_source.rows(unique) if isinstance(row, Row))
         return dict(zip(unique, zip(*islice(rows, SAMPLED), strict=True), strict=False))
     except DataError:
         return {}

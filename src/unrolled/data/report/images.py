@@ -10,17 +10,19 @@ import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import Pixels
+from unrolled.data.examples.image_folders import ClassFolders
 from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, label_bars
 from unrolled.data.report.checks import Repeats, label_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report
+from unrolled.data.report.spelling import label_spelling_issues, quoted
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows
-from unrolled.data.splits.images import load_image_splits
+from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.errors import excerpt
 
-__all__ = ["ImageReport", "ImageSplitReport", "inspect_images"]
+__all__ = ["ImageReport", "ImageSplitReport", "inspect_images", "ruinous_issues"]
 
 SHOWN_LABELS = 20
 SHADES = " .:-=+*#%@"  # from dark to bright
@@ -119,8 +121,48 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         majority,
         repeats.counts(),
         (train.labels[train.classes[0]], _drawn(train)),
-        issues=(*repeats.issues(), *label_issues({name: report.labels for name, report in reports.items()})),
+        issues=(
+            *ruinous_issues(splits),
+            *repeats.issues(),
+            *label_issues({name: report.labels for name, report in reports.items()}),
+        ),
     )
+
+
+def ruinous_issues(splits: ImageSplits) -> Iterator[Issue]:
+    """Yield the issues that ruin a training and are found quickly; a training logs them."""
+    for images in splits.loaded:
+        yield from folder_issues(images.source, images.folders)
+    yield from label_spelling_issues(splits.labels)
+
+
+def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:
+    """Yield the issues of folders of classes: empty, with folders inside, with the name of a split."""
+    if folders.empty:
+        yield Issue(
+            "empty classes",
+            len(folders.empty),
+            f"folders of {source} without an image, which are no class: {quoted(folders.empty)}",
+            (),
+            "put images into them, or remove them",
+        )
+    if folders.nested:
+        yield Issue(
+            "nested folders",
+            sum(folders.nested.values()),
+            f"{sum(folders.nested.values()):,} images of {source} are in folders within those of the classes: "
+            + quoted(list(folders.nested)),
+            (),
+            "their class is that of the outer folder: move the inner ones up, if they are the classes",
+        )
+    if folders.like_splits:
+        yield Issue(
+            "classes named as splits",
+            len(folders.like_splits),
+            f"folders of {source} with the name of a split are classes: {quoted(folders.like_splits)}",
+            (),
+            "if they are splits, put a folder for each class into them",
+        )
 
 
 def _split_report(split: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:

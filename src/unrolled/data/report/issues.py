@@ -37,6 +37,10 @@ class Issue:
     examples: tuple[IssueExample, ...]  # the first ones
     advice: str
 
+    def line(self) -> str:
+        """Return the issue as one line."""
+        return f"{self.kind}: {self.sentence}; {self.advice}"
+
     def lines(self) -> Iterator[str]:
         """Yield the issue as lines to print."""
         yield f"  {self.kind}: {self.sentence}"

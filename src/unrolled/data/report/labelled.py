@@ -21,17 +21,25 @@ from unrolled.data.report.checks import (
     issue_example,
     label_issues,
     length_issues,
-    similar,
     unknown_issues,
 )
-from unrolled.data.report.columns import ColumnReport, missing_columns, sample, text_lengths
+from unrolled.data.report.columns import (
+    ColumnReport,
+    missing_columns,
+    open_table,
+    sample,
+    table_issues,
+    text_lengths,
+)
 from unrolled.data.report.issues import Issue
+from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
-from unrolled.data.splits.labelled import load_splits
+from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.errors import excerpt
 
-__all__ = ["DataReport", "SplitReport", "inspect"]
+__all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
 
+TASK = "classify"
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
 
@@ -86,10 +94,11 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     Raises:
         DataError: as `load_splits`, except for a missing column: then the report names the existing ones.
     """
-    data_source = open_source(data, "classify")
+    data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(data_source))
+        table = open_source(data, TASK, header=False) if headerless else data_source
+        return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
     splits = load_splits(data, config)
     reads = accounts(splits.loaded, splits.named())
     examples = {name: split for name, split in splits.named().items() if split}
@@ -121,11 +130,35 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
             for item, text in zip(first, decoded, strict=True)
         ),
         issues=(
+            *ruinous_issues(data, config, splits),
             *repeats.issues(),
             *label_issues({name: report.labels for name, report in reports.items()}),
             *length_issues(examples, lengths, longest, issue_example),
             *unknown_issues({name: report.unknown_rate for name, report in reports.items()}),
         ),
+    )
+
+
+def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator[Issue]:
+    """Yield the issues that ruin a training and are found quickly; a training logs them.
+
+    Raises:
+        DataError: as `open_source`.
+    """
+    yield from table_issues(data, TASK, config)
+    for examples in splits.loaded:
+        if examples.mixed:
+            yield Issue(
+                "labels of several types",
+                len(examples.mixed),
+                f"labels of {examples.source} that are text in some rows, and a number, true or false in others: "
+                + quoted(examples.mixed),
+                (),
+                "write them the same way: both are read as one label",
+            )
+    yield from label_spelling_issues(splits.labels)
+    yield from text_spelling_issues(
+        splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
     )
 
 

@@ -13,13 +13,21 @@ from unrolled.data.examples.pairs import SIDES, TASK, Pair, PairedTexts
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import Repeats, key_of, unknown_issues
-from unrolled.data.report.columns import ColumnReport, missing_columns, sample, text_lengths
+from unrolled.data.report.columns import (
+    ColumnReport,
+    missing_columns,
+    open_table,
+    sample,
+    table_issues,
+    text_lengths,
+)
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
+from unrolled.data.report.spelling import text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
-from unrolled.data.splits.pairs import split_pairs
+from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.errors import excerpt
 
-__all__ = ["PairReport", "PairSplitReport", "inspect_pairs"]
+__all__ = ["PairReport", "PairSplitReport", "inspect_pairs", "ruinous_issues"]
 
 SHOWN_EXAMPLES = 3
 UNLIKE = 9  # ratio of the lengths of source and target, above which they are hardly translations
@@ -86,10 +94,11 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
     Raises:
         DataError: as `split_pairs`, except for a missing column: then the report names the existing ones.
     """
-    data_source = open_source(data, TASK)
+    data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.source, config.target)):
-        return PairReport(data_source.source, data_source.form, columns, problem, _likely(data_source))
+        table = open_source(data, TASK, header=False) if headerless else data_source
+        return PairReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
     splits = split_pairs(data, config)
     tokenizers = PairTokenizers.learn(splits.train, config)
     sides = dict(zip(SIDES, (tokenizers.source, tokenizers.target), strict=True))
@@ -118,6 +127,7 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
             for pair in splits.train.items[:SHOWN_EXAMPLES]
         ),
         issues=(
+            *ruinous_issues(data, config, splits),
             *repeats.issues(),
             *_repeated_pairs(pairs),
             *_unlike_sides(pairs),
@@ -131,6 +141,23 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
             ),
         ),
     )
+
+
+def ruinous_issues(data: object, config: DataConfig, splits: PairSplits) -> Iterator[Issue]:
+    """Yield the issues that ruin a training and are found quickly; a training logs them.
+
+    Raises:
+        DataError: as `open_source`.
+    """
+    yield from table_issues(data, TASK, config)
+    for units, texts in (("sources", PairedTexts.sources), ("targets", PairedTexts.targets)):
+        yield from text_spelling_issues(
+            splits.named(),
+            texts,
+            lambda split, index: _issue_example(split, split.items[index]),
+            units=units,
+            normalize=config.normalize,
+        )
 
 
 def _split_report(split: PairedTexts, pairs: PairSequences) -> PairSplitReport:

@@ -20,12 +20,17 @@ from unrolled.data.reading.samples import PREFIX
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import Repeats, key_of, label_issues, length_issues, unknown_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report, location
+from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
-from unrolled.data.splits.sentences import split_sentences
+from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.errors import excerpt
+from unrolled.strings import normalized
 
-__all__ = ["TagReport", "TagSplitReport", "inspect_sentences"]
+__all__ = ["TagReport", "TagSplitReport", "inspect_sentences", "ruinous_issues"]
 
+NO_TAG = "_"
+HEADER_WORDS = {"word", "words", "token", "tokens", "form", "text"}
+HEADER_TAGS = {"tag", "tags", "label", "labels", "pos", "upos", "xpos", "ner", "ner_tag", "pos_tag"}
 SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
@@ -91,7 +96,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     reads = accounts(splits.loaded, splits.named())
     words = chain.from_iterable(map(marked, splits.train.words()))
     tokenizer = Tokenizer.learn(words, config)
-    usual = splits.train.usual_tags()
+    usual = splits.train.usual_tags(config.normalize)
     counts = Counter(splits.train.tags())
     majority = max(splits.labels, key=lambda label: counts[label])
     pairs = {pair for sentence in splits.train.items for pair in zip(sentence.words, sentence.tags or (), strict=True)}
@@ -102,7 +107,8 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     subwords = {name: Subwords(tokenizer, split.words()) for name, split in sentences.items()}
     lengths = {name: ids.lengths.numpy() for name, ids in subwords.items()}
     reports = {
-        name: _split_report(split, splits.labels, usual, majority, subwords[name]) for name, split in sentences.items()
+        name: _split_report(split, splits.labels, usual, majority, subwords[name], config.normalize)
+        for name, split in sentences.items()
     }
     return TagReport(
         data if isinstance(data, str) and data.startswith(PREFIX) else splits.train.source,
@@ -125,6 +131,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         ),
         lengths=bins(lengths),
         issues=(
+            *ruinous_issues(config, splits),
             *repeats.issues(),
             *label_issues({name: report.tags for name, report in reports.items()}),
             *length_issues(sentences, lengths, longest, _issue_example),
@@ -133,11 +140,56 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     )
 
 
+def ruinous_issues(config: DataConfig, splits: TagSplits) -> Iterator[Issue]:
+    """Yield the issues that ruin a training and are found quickly; a training logs them."""
+    yield from _tag_issues(splits)
+    yield from label_spelling_issues(splits.labels)
+    yield from text_spelling_issues(
+        splits.named(),
+        lambda split: (sentence.text for sentence in split.items),
+        _issue_example,
+        units="sentences",
+        normalize=config.normalize,
+    )
+
+
+def _tag_issues(splits: TagSplits) -> Iterator[Issue]:
+    """Yield the issues of words without a tag, of words with a space, and of a header in a file of two columns."""
+    tags = Counter(chain.from_iterable(sentences.tags() for sentences in splits.loaded))
+    if tags[NO_TAG]:
+        yield Issue(
+            "missing tags",
+            tags[NO_TAG],
+            f'{tags[NO_TAG]:,} words have the tag "{NO_TAG}", which means none in CoNLL-U and is a class here',
+            (),
+            "give them a tag, or choose another column with --label",
+        )
+    for sentences in splits.loaded:
+        first = sentences.items[0]
+        header = (first.words[0].casefold() in HEADER_WORDS, (first.tags or ("",))[0].casefold() in HEADER_TAGS)
+        if all(header) and tags[(first.tags or ("",))[0]] <= len(splits.loaded):
+            yield Issue(
+                "header",
+                1,
+                f"the first line of {sentences.source} seems to be a header, and is read as a word with a tag",
+                (_issue_example(sentences, 0),),
+                "remove the line",
+            )
+        if spaced := sum(" " in word for words in sentences.words() for word in words):
+            yield Issue(
+                "words with spaces",
+                spaced,
+                f"{spaced:,} words of {sentences.source} hold a space, at which decode splits a text into words",
+                (),
+                "nothing, if sentences to decode are given as files or lists of words",
+            )
+
+
 def _split_report(
-    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords
+    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords, form: str
 ) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in split.items])
-    words = [word for sentence in split.items for word in sentence.words]
+    words = [normalized(word, form) for sentence in split.items for word in sentence.words]
     tags = split.tags()
     counts = Counter(tags)
     ids = subwords.ids[:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
         },
         bins({name: split.lengths for name, split in lines.items()}),
         issues=(
+            *_spelling(lines, config),
             *_repeated(texts, lines),
             *unknown_issues({name: ids.unknown / max(1, len(ids)) for name, ids in corpus.splits.items()}),
         ),
@@ -106,15 +108,40 @@ class Lines(NamedTuple):
 
     lengths: NDArray[np.int64]
     keys: NDArray[np.uint64]
+    decomposed: int  # number of lines with decomposed characters
+    marks: int  # number of lines with a byte order mark
 
     @classmethod
     def read(cls, texts: Iterable[Text]) -> Lines:
         """Read the lines of texts, block by block."""
-        lengths, keys = array("q"), array("Q")
+        lengths, keys, decomposed, marks = array("q"), array("Q"), 0, 0
         for _, _, line in text_lines(texts):
             lengths.append(len(line))
             keys.append(int.from_bytes(hashlib.sha256(line.encode()).digest()[:8]))
-        return cls(np.asarray(lengths), np.asarray(keys))
+            decomposed += not unicodedata.is_normalized("NFC", line)
+            marks += "\ufeff" in line
+        return cls(np.asarray(lengths), np.asarray(keys), decomposed, marks)
+
+
+def _spelling(lines: Mapping[str, Lines], config: DataConfig) -> Iterator[Issue]:
+    """Yield the issues of decomposed characters, and of byte order marks within the text."""
+    decomposed, marks = (sum(getattr(split, name) for split in lines.values()) for name in ("decomposed", "marks"))
+    if decomposed and config.normalize == "none":
+        yield Issue(
+            "Unicode forms",
+            decomposed,
+            f"{decomposed:,} line{'s'[: decomposed != 1]} with decomposed characters: e and an accent, in place of é",
+            (),
+            "add --normalize nfc, so that both spellings are read as one",
+        )
+    if marks:
+        yield Issue(
+            "byte order marks",
+            marks,
+            f"{marks:,} line{'s'[: marks != 1]} with a byte order mark (U+FEFF), which is read as a character",
+            (),
+            "remove it: files were joined with their marks",
+        )
 
 
 def _repeated(texts: Mapping[str, tuple[Text, ...]], lines: Mapping[str, Lines]) -> Iterator[Issue]:
