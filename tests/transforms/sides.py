@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -21,7 +22,7 @@ from torch.utils import _pytree as pytree
 
 from unrolled import nn as fast
 
-__all__ = ["CELLS", "FEW", "KINDS", "LAYERS", "TRANSFORMS", "Comparison", "Kind", "Transform", "compare", "run_both"]
+__all__ = ["CELLS", "FEW", "KINDS", "LAYERS", "TRANSFORMS", "TWO", "Comparison", "Kind", "Transform", "compare", "run_both"]
 
 D, H, B, T = 3, 4, 2, 5
 F = TypeVar("F", bound=Callable[[Any, Tensor], Any])
@@ -80,29 +81,37 @@ KINDS = LAYERS + CELLS
 _FEW = ("RNN relu", "GRU, 2 layers, bidirectional", "LSTM, batch_first", "RNNCell tanh", "GRUCell", "LSTMCell")
 FEW = [kind for kind in KINDS if kind.name in _FEW]
 """Kinds for slow transforms: one of each class."""
+TWO = [kind for kind in FEW if kind.name in ("RNN relu", "LSTMCell")]
+"""Kinds for the slowest transforms."""
 
 
 class Transform(NamedTuple):
-    """A transform: its group and name in the table, its function, and the kinds that it applies to."""
+    """A transform: its group and name in the table, its function, the kinds that it applies to, packages it needs."""
 
     group: str
     name: str
     run: Callable[[Any, Tensor], Any]
     on: Sequence[Kind]
+    needs: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.group}: {self.name}"
+
+    @property
+    def missing(self) -> list[str]:
+        """The needed packages that are not installed."""
+        return [name for name in self.needs if find_spec(name) is None]
 
 
 TRANSFORMS: list[Transform] = []
 
 
-def transform(name: str, on: Sequence[Kind] = KINDS) -> Callable[[F], F]:
+def transform(name: str, on: Sequence[Kind] = KINDS, needs: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Register a function (module, x) as a transform. Its group is the name of its module."""
 
     def register(function: F) -> F:
         group = function.__module__.rsplit(".with_", 1)[-1].replace("_", " ")
-        TRANSFORMS.append(Transform(group, name, function, on))
+        TRANSFORMS.append(Transform(group, name, function, on, needs))
         return function
 
     return register
@@ -216,4 +225,5 @@ def _message(text: str) -> str:
     text = re.sub(r"0x[0-9a-f]+", "0x", text)
     text = re.sub(r"(torch\.nn\.modules\.rnn|unrolled\.nn)\b", "nn", text)
     text = re.sub(r"\w+\.forward\(\)", "forward()", text)
+    text = re.sub(r"\s*Explanation: .*", "", text, flags=re.DOTALL)  # Dynamo's, with lines of code
     return re.sub(r"(modified by an inplace operation|returned nan values in its).*", r"\1", text, flags=re.DOTALL)
