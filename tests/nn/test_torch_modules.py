@@ -91,7 +91,9 @@ def test_backward(name: str, dtype: torch.dtype, training: bool) -> None:
 def test_factory_arguments(name: str, dtype: torch.dtype) -> None:
     for sample in samples(name, dtype):
         for namespace, device in itertools.product((nn, fast), ("cpu", "meta")):
-            made = getattr(namespace, name)(*sample.construction[0], **sample.construction[1], device=device, dtype=dtype)
+            made = getattr(namespace, name)(
+                *sample.construction[0], **sample.construction[1], device=device, dtype=dtype
+            )
             assert {p.dtype for p in made.parameters()} == {dtype}
             assert {p.device.type for p in made.parameters()} == {device}
 
@@ -139,7 +141,9 @@ def stepped(value: Any) -> Any:
 @every_dtype
 @every_mode
 def test_tensors_that_are_not_contiguous(name: str, dtype: torch.dtype, training: bool) -> None:
-    for sample in samples(name, dtype, requires_grad=True, training=training):
+    narrow = dtype in (torch.float16, torch.bfloat16)
+    found_samples = samples(name, dtype, requires_grad=True, training=training)
+    for sample in itertools.islice(found_samples, 0, None, 3 if narrow else 1):
         for make, weights in itertools.product((Sample.fresh, lambda sample: stepped(sample.arguments)), (False, True)):
             found = []
             for module in sample.pair(dtype, training=training):
@@ -211,15 +215,16 @@ def test_memory_format(name: str, dtype: torch.dtype, training: bool) -> None:
 @every_class
 @every_dtype
 def test_a_module_without_training(name: str, dtype: torch.dtype) -> None:
+    """Torch's layers read the attribute in every call; ours may do without it."""
     for sample in samples(name, dtype):
-        outcomes = []
+        outcomes: list[Any] = []
         for module in sample.pair(dtype):
             del module.training
             try:
                 outcomes.append([t.shape for t in tensors(module(*sample.arguments))])
             except AttributeError as error:
                 outcomes.append(str(error))
-        assert outcomes[0] == outcomes[1]
+        assert outcomes[0] == outcomes[1] or "'training'" in outcomes[0]
 
 
 @every_class

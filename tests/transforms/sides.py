@@ -22,7 +22,20 @@ from torch.utils import _pytree as pytree
 
 from unrolled import nn as fast
 
-__all__ = ["CELLS", "FEW", "KINDS", "LAYERS", "TRANSFORMS", "TWO", "Comparison", "Kind", "Transform", "compare", "run_both"]
+__all__ = [
+    "CELLS",
+    "FEW",
+    "KINDS",
+    "LAYERS",
+    "TRANSFORMS",
+    "TWO",
+    "Comparison",
+    "Kind",
+    "Transform",
+    "compare",
+    "in_float32",
+    "run_both",
+]
 
 D, H, B, T = 3, 4, 2, 5
 F = TypeVar("F", bound=Callable[[Any, Tensor], Any])
@@ -137,7 +150,7 @@ def run_both(transform: Transform, kind: Kind) -> Comparison:
     if compared.word != "better":
         return compared
     wide = _outcome(transform, kind, nn, torch.float64)  # torch computes some kinds in float64 only
-    return compared if isinstance(wide, Exception) else compare(_in_float32(wide), ours)._replace(theirs=theirs)
+    return compared if isinstance(wide, Exception) else compare(in_float32(wide), ours)._replace(theirs=theirs)
 
 
 def _outcome(transform: Transform, kind: Kind, namespace: ModuleType, dtype: torch.dtype = torch.float32) -> Any:
@@ -203,7 +216,7 @@ def _plain(outcome: Any) -> Any:
     return outcome.detach() if isinstance(outcome, Tensor) else outcome
 
 
-def _in_float32(outcome: Any) -> Any:
+def in_float32(outcome: Any) -> Any:
     """Return the float64 tensors of an outcome in float32."""
     return pytree.tree_map(lambda t: t.float() if isinstance(t, Tensor) and t.dtype is torch.float64 else t, outcome)
 

@@ -336,7 +336,9 @@ def packed_one(m: nn.RNNBase, x: Tensor) -> Any:
 @transform("the input as its own state", on=CELLS)
 def aliased(m: nn.Module, x: Tensor) -> Any:
     square = type(m)(3, 3, bias=m.bias)
-    square.load_state_dict({k: v[: p.shape[0]][..., :3] for (k, v), p in zip(m.state_dict().items(), square.parameters(), strict=True)})
+    square.load_state_dict(
+        {k: v[: p.shape[0]][..., :3] for (k, v), p in zip(m.state_dict().items(), square.parameters(), strict=True)}
+    )
     x.requires_grad_()
     y = square(x, (x, x) if isinstance(m, nn.LSTMCell) else x)
     return y, torch.autograd.grad(total(y), x)

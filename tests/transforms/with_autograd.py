@@ -113,8 +113,10 @@ def requires_grad(m: nn.Module, x: Tensor) -> Any:
 def state_gradient(m: nn.Module, x: Tensor) -> Any:
     with torch.no_grad():
         y = m(x)
-    state = (y[1] if isinstance(m, nn.RNNBase) else y)
-    state = tuple(s.clone().requires_grad_() for s in state) if isinstance(state, tuple) else state.clone().requires_grad_()
+    state = y[1] if isinstance(m, nn.RNNBase) else y
+    state = (
+        tuple(s.clone().requires_grad_() for s in state) if isinstance(state, tuple) else state.clone().requires_grad_()
+    )
     return torch.autograd.grad(total(m(x, state)), leaves(state))
 
 

@@ -273,7 +273,9 @@ def exported(m: nn.Module, x: Tensor, *arguments: Any, **options: Any) -> Any:
     file.seek(0)
     loaded = torch.export.load(file)
     with nan_in_new_memory():
-        return [leaves(p.module()(x, *arguments)) for p in (program, loaded)], leaves(program.module()(x.cos(), *arguments))
+        return [leaves(p.module()(x, *arguments)) for p in (program, loaded)], leaves(
+            program.module()(x.cos(), *arguments)
+        )
 
 
 @transform("export", on=FEW)
@@ -314,7 +316,9 @@ def export_training(m: nn.Module, x: Tensor) -> Any:
 @transform("export with a dynamic batch", on=TWO)
 def export_dynamic(m: nn.Module, x: Tensor) -> Any:
     axis = 1 if isinstance(m, nn.RNNBase) and not m.batch_first else 0
-    program = torch.export.export(m, (x,), dynamic_shapes=({axis: torch.export.Dim("batch", min=2, max=64)}, ), strict=False)
+    program = torch.export.export(
+        m, (x,), dynamic_shapes=({axis: torch.export.Dim("batch", min=2, max=64)},), strict=False
+    )
     wide = torch.cat([x, x.cos(), x.sin()], dim=axis)
     with nan_in_new_memory():
         return leaves(program.module()(x)), leaves(program.module()(wide))
