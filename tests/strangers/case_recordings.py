@@ -82,7 +82,7 @@ def our_own_layers_are_recorded(folder: Path) -> None:
     made += [layers.SelfAttention(5, 1, causal=True), layers.Head(5, 3)]
     x = torch.randn(2, 4, 5)
 
-    for layer in made:
+    for layer in (own.requires_grad_(False) for own in made):
 
         def run(x: Tensor, layer: nn.Module = layer) -> list[Tensor]:
             return leaves(layer(x))
