@@ -31,7 +31,6 @@ autograd: is_grads_batched
 autograd: forward-mode AD of x
 autograd: forward-mode AD of x, no_grad
 autograd: forward-mode AD of parameters
-autograd: forward over reverse
 autograd: checkpoint, not reentrant
 autograd: saved_tensors_hooks
 func: functional_call
@@ -43,12 +42,9 @@ func: jacfwd
 func: vmap of x
 func: vmap of x, no_grad
 func: vmap of stacked parameters
-func: gradients of each sample
 func: functionalize
-modes: FakeTensorMode
 modes: FakeTensorMode, no_grad
 modes: fake tensors outside of the mode, no_grad
-modes: TorchDispatchMode that changes results
 modes: wrapper subclass
 modes: wrapper subclass as a parameter
 modes: subclass of Tensor, no_grad
@@ -57,13 +53,8 @@ modes: negative view as a parameter
 outputs: x changed before backward: loud or right
 recording: jit.trace
 recording: jit.trace, no_grad, unchecked
-recording: jit.trace, inference_mode
 recording: make_fx
 recording: make_fx, no_grad
-recording: make_fx, fake
-recording: make_fx of a gradient
-recording: export, no_grad
-recording: compile, then y += 1
 """.strip().splitlines()
 CHOSEN = [t for t in TRANSFORMS if str(t) in USED]
 

@@ -350,7 +350,7 @@ def compiled(m: nn.Module, x: Tensor, *, train: bool, allow: bool = True, **opti
     return found
 
 
-@transform("compile, fullgraph, train", on=TWO)
+@transform("compile, fullgraph, train", on=TWO[1:])
 def compile_train(m: nn.Module, x: Tensor) -> Any:
     return compiled(m, x, train=True)
 
@@ -360,7 +360,7 @@ def compile_eval(m: nn.Module, x: Tensor) -> Any:
     return compiled(m, x, train=False)
 
 
-@transform("compile, fullgraph, dynamic", on=TWO[:1])
+@transform("compile, fullgraph, dynamic", on=TWO[1:])
 def compile_dynamic(m: nn.Module, x: Tensor) -> Any:
     return compiled(m, x, train=False, dynamic=True)
 
