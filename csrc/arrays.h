@@ -116,6 +116,8 @@ inline Array array(const char* name, nb::handle object) {
     if (found.stride[i] < 0) throw nb::value_error((std::string(name) + " has a negative stride").c_str());
     dense *= std::max<int64_t>(view.shape[i], 1);
   }
+  if (view.data == nullptr && found.numel() > 0)  // a wrapper subclass, or a lazy zero
+    throw nb::type_error((std::string(name) + " must be a dense tensor with storage").c_str());
   return found;
 }
 

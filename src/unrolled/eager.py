@@ -9,11 +9,17 @@ kernels and checks of values are for plain eager calls, and torch's own operatio
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, strided
 from torch.autograd import forward_ad
+from torch.nn import Parameter
 from torch.utils._device import DeviceContext
 
 __all__ = ["eager", "in_memory", "is_recorded", "is_transformed", "readable"]
+
+_tracing_state = torch._C._get_tracing_state
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_transforms = torch._C._are_functorch_transforms_active
 
 
 def is_recorded() -> bool:
@@ -24,22 +30,20 @@ def is_recorded() -> bool:
     """
     return (
         torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-        or (torch._C._len_torch_function_stack() > 0 and _has_function_mode())
+        or _tracing_state() is not None
+        or _dispatch_modes() > 0
+        or (_function_modes() > 0 and _has_function_mode())
     )
 
 
 def _has_function_mode() -> bool:
-    modes = (torch._C._get_function_stack_at(i) for i in range(torch._C._len_torch_function_stack()))
+    modes = (torch._C._get_function_stack_at(i) for i in range(_function_modes()))
     return not all(isinstance(mode, DeviceContext) for mode in modes)
 
 
 def is_transformed() -> bool:
     """Return True inside a transform of torch.func (grad, vmap, jvp, …) or a level of forward-mode AD."""
-    if torch.compiler.is_compiling():  # traced by torch.compile itself
-        return False
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return _transforms() or forward_ad._current_level >= 0
 
 
 def eager(*tensors: Tensor | None) -> bool:
@@ -53,11 +57,10 @@ def eager(*tensors: Tensor | None) -> bool:
 def in_memory(*tensors: Tensor | None) -> bool:
     """Return True if these are plain strided tensors with their values in memory: no subclass, no lazy negation."""
     for t in tensors:
-        if t is None:
+        kind = type(t)
+        if t is None or (kind is Parameter and not t.is_neg()):  # a parameter that is sparse is refused by the kernels
             continue
-        if (type(t) is not Tensor and type(t) is not nn.Parameter) or t.layout is not torch.strided:
-            return False
-        if t.is_neg() or t._is_zerotensor():
+        if kind is not Tensor or t.is_neg() or t.layout is not strided or t._is_zerotensor():
             return False
     return True
 

@@ -19,14 +19,14 @@ from unrolled.kernels.native import dense, index, isa, kernels, threads
 __all__ = ["attend", "can_attend", "definition"]
 
 
-def can_attend(query: Tensor, keys: Tensor, outputs: Tensor) -> bool:
+def can_attend(*tensors: Tensor) -> bool:
     """Return True if the kernels compute this call: eager, in float32, on the CPU, with vector instructions."""
     return (
         kernels is not None
         and isa() != "portable"
-        and all(t.is_cpu and t.dtype is torch.float32 for t in (query, keys, outputs))
+        and all(t.is_cpu and t.dtype is torch.float32 for t in tensors)
         and not torch.is_autocast_enabled("cpu")
-        and eager(query, keys, outputs)
+        and eager(*tensors)
     )
 
 
@@ -69,12 +69,12 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dweights: Tensor | None, dcontext: Tensor | None) -> tuple[Tensor | None, ...]:
+        *inputs, weights = ctx.saved_tensors
         if torch.is_grad_enabled() or not eager(dweights, dcontext):
-            inputs = ctx.saved_tensors[:5]
             return gradients_of(definition, inputs, ctx.needs_input_grad, (dweights, dcontext))
         assert kernels is not None
-        gradients = [torch.empty_like(t) for t in ctx.saved_tensors[:4]]  # of query, keys, v and outputs
+        gradients = [torch.empty_like(t) for t in inputs[:4]]  # of query, keys, v and outputs
         kernels.attention_backward(
-            index(torch.float32), threads(), *ctx.saved_tensors, dense(dweights), dense(dcontext), *gradients
+            index(torch.float32), threads(), *inputs, weights, dense(dweights), dense(dcontext), *gradients
         )
         return (*gradients, None)

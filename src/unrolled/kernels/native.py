@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from types import ModuleType
 
 import torch
@@ -37,13 +36,10 @@ kernels: ModuleType | None = (
 )
 
 
-class Recurrence(IntEnum):
+class Recurrence:
     """The recurrences of the kernels, by their numbers in csrc/bindings.cc."""
 
-    ELMAN = 0
-    ELMAN_RELU = 1
-    GRU = 2
-    LSTM = 3
+    ELMAN, ELMAN_RELU, GRU, LSTM = range(4)
 
 
 _forked, _warned = False, False  # whether this is a forked child, and whether it has warned about its one thread

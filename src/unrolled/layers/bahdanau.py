@@ -75,7 +75,7 @@ class Bahdanau(nn.Module):
             x.shape[1] > 1
             and torch.is_grad_enabled()
             and type(self.score) is Additive
-            and can_attend(x, memory.keys, memory.outputs)
+            and can_attend(x, memory.keys, memory.outputs, *self.score.parameters())
             and lowest.backend in ("auto", "fused")
             and choose(lowest.backend, lowest.cell, zoned=bool(lowest.zoneout)) == "fused"
             and getattr(lowest.cell, "nonlinearity", "tanh") == "tanh"  # bounded, since padded steps are computed too

@@ -77,7 +77,7 @@ class Additive(Score):
 
     def forward(self, query: Tensor, memory: Memory, real: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights and context; see `Score.forward`. A single step is computed by our own kernel."""
-        if query.shape[1] != 1 or not can_attend(query, memory.keys, memory.outputs):
+        if query.shape[1] != 1 or not can_attend(query, memory.keys, self.v, memory.outputs):
             return super().forward(query, memory, real)
         projected = self.query(query).squeeze(1)
         weights, context = attend(projected, memory.keys, self.v, memory.outputs, memory.lengths)

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
 from unrolled.nn.scripting import Twin, call_module
-from unrolled.nn.weights import available, packable, scan, takes
+from unrolled.nn.weights import GATES, available, have_shapes, packable, scan, takes
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -25,7 +25,7 @@ def names(module: nn.RNNCellBase) -> tuple[str, ...]:
 class _Cell(Twin, nn.RNNCellBase):
     """Base class of RNNCell, GRUCell and LSTMCell."""
 
-    def recurrence(self) -> Recurrence | None:
+    def recurrence(self) -> int | None:
         """Return the recurrence that the cell computes; None if the kernels have none like it."""
         raise NotImplementedError(f"{type(self).__name__} must define recurrence()")
 
@@ -42,7 +42,8 @@ class _Cell(Twin, nn.RNNCellBase):
         if not self._fits(input, states, 2 if is_pair else 1):
             return super().forward(input, hx)
         weights = [getattr(self, name) for name in names(self)]
-        if not takes(weights, (input, *states)):
+        fits = have_shapes(weights, GATES[recurrence], self.input_size, self.hidden_size)
+        if not fits or not takes(weights, (input, *states)):
             return super().forward(input, hx)
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
@@ -72,7 +73,7 @@ class RNNCell(_Cell, nn.RNNCell):
 
     twin = nn.RNNCell
 
-    def recurrence(self) -> Recurrence | None:
+    def recurrence(self) -> int | None:
         """Return that of the present nonlinearity; torch raises its error for another than tanh and relu."""
         return {"tanh": Recurrence.ELMAN, "relu": Recurrence.ELMAN_RELU}.get(self.nonlinearity)
 
@@ -82,7 +83,7 @@ class GRUCell(_Cell, nn.GRUCell):
 
     twin = nn.GRUCell
 
-    def recurrence(self) -> Recurrence:
+    def recurrence(self) -> int:
         """Return the GRU's."""
         return Recurrence.GRU
 
@@ -92,6 +93,6 @@ class LSTMCell(_Cell, nn.LSTMCell):
 
     twin = nn.LSTMCell
 
-    def recurrence(self) -> Recurrence:
+    def recurrence(self) -> int:
         """Return the LSTM's."""
         return Recurrence.LSTM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
@@ -14,7 +15,7 @@ from unrolled.errors import ConfigError
 from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
 from unrolled.nn.scripting import Twin, call_module
-from unrolled.nn.weights import available, in_our_form, packable, scan, takes
+from unrolled.nn.weights import GATES, available, have_shapes, in_our_form, packable, scan, takes
 from unrolled.scan import scan as scan_cell
 from unrolled.scan.fused import cell_of
 from unrolled.scan.replay import replay
@@ -73,7 +74,7 @@ class _Layers(Twin, nn.RNNBase):
     """Base class of RNN, GRU and LSTM: layers, directions, dropout, and torch's forms of input and state."""
 
     States: ClassVar[type[Any]]
-    modes: ClassVar[dict[str, Recurrence]]  # torch's `mode`, which may be changed later, and its recurrence
+    modes: ClassVar[dict[str, int]]  # torch's `mode`, which may be changed later, and its recurrence
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Return outputs and final state, as torch's forward does.
@@ -83,7 +84,7 @@ class _Layers(Twin, nn.RNNBase):
         """
         if isinstance(input, fx.Proxy):
             return call_module(self, super().forward, input, hx)
-        self._update_flat_weights()
+        self._update_weights()
         if not self._can_run(input, hx):
             return super().forward(input, hx)
         form = self._form(input, hx)
@@ -113,7 +114,7 @@ class _Layers(Twin, nn.RNNBase):
         """
         if self.proj_size:
             raise ConfigError(f"states: a layer with proj_size={self.proj_size} cannot be replayed; build it without")
-        self._update_flat_weights()
+        self._update_weights()
         if not self._fits(input, hx):
             super().forward(input, hx)  # raises torch's error, or passes: an empty input
         form = self._form(input, hx)
@@ -138,7 +139,9 @@ class _Layers(Twin, nn.RNNBase):
 
     def _can_run(self, input: Any, hx: Any) -> bool:
         """Return True if our kernels compute this call; every other call is torch's, and so are its errors."""
-        if self.proj_size or self.mode not in self.modes or not available() or not self._fits(input, hx):
+        if self.proj_size or self.mode not in self.modes or not available():
+            return False
+        if not self._fits(input, hx) or not self._weights_fit():
             return False
         x = input.data if isinstance(input, PackedSequence) else input
         return x.numel() > 0 and takes(self._flat_weights, (x, *self._states(hx)))
@@ -158,6 +161,24 @@ class _Layers(Twin, nn.RNNBase):
             shape = (shape[0], B, shape[1])
         leaves = 2 if isinstance(self, nn.LSTM) else 1
         return len(states) == leaves and all(isinstance(s, Tensor) and s.shape == shape for s in states)
+
+    def _weights_fit(self) -> bool:
+        """Return True if the weights are those of the present attributes, which may be changed after construction."""
+        directions, H, G = 2 if self.bidirectional else 1, self.hidden_size, GATES[self._recurrence()]
+        each = 4 if self.bias else 2
+        if len(self._flat_weights) != self.num_layers * directions * each or len(self._all_weights[0]) != each:
+            return False
+        for index in range(self.num_layers * directions):
+            D = self.input_size if index < directions else directions * H
+            if not have_shapes(self._weights(index), G, D, H):
+                return False
+        return True
+
+    def _update_weights(self) -> None:
+        """Let torch update the list of weights if a parameter was replaced; it looks each one up by name."""
+        own, flat = self._parameters.values(), self._flat_weights
+        if len(own) != len(flat) or not all(map(is_, own, flat)):
+            self._update_flat_weights()
 
     def _states(self, hx: Any) -> tuple[Any, ...]:
         """Return the tensors of torch's state; none for None."""
@@ -217,7 +238,7 @@ class _Layers(Twin, nn.RNNBase):
         name, weights = self._all_weights[index][1], self._weights(index)
         return scan(self, name, self._recurrence(), weights, self._is_reverse(index), x, lengths, initial)
 
-    def _recurrence(self) -> Recurrence:
+    def _recurrence(self) -> int:
         return self.modes[self.mode]
 
     def _weights(self, index: int) -> list[Tensor]:

@@ -18,10 +18,12 @@ from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence, compiled
 from unrolled.kernels.scan import CellWeights
 
-__all__ = ["available", "in_our_form", "packable", "scan", "takes"]
+__all__ = ["GATES", "available", "have_shapes", "in_our_form", "packable", "scan", "takes"]
+
+GATES = {Recurrence.ELMAN: 1, Recurrence.ELMAN_RELU: 1, Recurrence.GRU: 3, Recurrence.LSTM: 4}
 
 
-def in_our_form(recurrence: Recurrence, weights: Sequence[Tensor]) -> CellWeights:
+def in_our_form(recurrence: int, weights: Sequence[Tensor]) -> CellWeights:
     """Return torch's weight_ih, weight_hh and, if there are biases, bias_ih and bias_hh in our form."""
     weight_ih, weight_hh, *biases = weights
     if not biases:
@@ -34,7 +36,7 @@ def in_our_form(recurrence: Recurrence, weights: Sequence[Tensor]) -> CellWeight
     return CellWeights(recurrence, weight_ih, weight_hh, bias, bias_hh[2 * H :])
 
 
-def packable(module: nn.Module, recurrence: Recurrence | None, names: Sequence[str]) -> Iterator[Packable]:
+def packable(module: nn.Module, recurrence: int | None, names: Sequence[str]) -> Iterator[Packable]:
     """Yield a recurrence for `frozen`, if there are kernels for it and its weights are parameters.
 
     Args:
@@ -64,17 +66,25 @@ def takes(weights: Sequence[Tensor | None], tensors: Sequence[Tensor]) -> bool:
         return False
     operands = (*weights, *tensors)
     for t in operands:
-        if not isinstance(t, Tensor) or not t.is_cpu or t.dtype is not dtype:
+        if not isinstance(t, Tensor) or t.dtype is not dtype or not t.is_cpu:
             return False
     if dtype is torch.bfloat16 and torch.is_grad_enabled() and any(t.requires_grad for t in operands):  # type: ignore[union-attr]
         return False
     return torch.compiler.is_compiling() or in_memory(*operands)
 
 
+def have_shapes(weights: Sequence[Tensor | None], gates: int, D: int, H: int) -> bool:
+    """Return True if these are torch's weights of G gates; a caller may have replaced them, or changed the sizes."""
+    weight_ih, weight_hh, *biases = weights
+    if weight_ih is None or weight_hh is None or weight_ih.shape != (gates * H, D) or weight_hh.shape != (gates * H, H):
+        return False
+    return all(bias is not None and bias.shape == (gates * H,) for bias in biases)
+
+
 def scan(
     module: nn.Module,
     name: str,
-    recurrence: Recurrence,
+    recurrence: int,
     weights: Sequence[Tensor],
     reverse: bool,
     x: Tensor,

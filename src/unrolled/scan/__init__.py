@@ -20,6 +20,7 @@ from torch import Tensor, autocast, is_autocast_enabled, is_grad_enabled
 from torch import bfloat16 as BFLOAT16
 from torch import float32 as FLOAT32
 from torch import float64 as FLOAT64
+from torch.compiler import is_compiling
 
 from unrolled import shapes
 from unrolled.cells import Cell
@@ -53,7 +54,7 @@ _Holds = Callable[[Cell[Any, Any], bool, bool, bool, bool], bool]
 
 
 def _untransformed(*tensors: Tensor | None) -> bool:
-    return not is_transformed()
+    return is_compiling() or not is_transformed()  # torch.compile traces transforms itself
 
 
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
@@ -253,7 +254,7 @@ def scan(
         masked=mask is not None,
         edited=edit is not None,
         zoned=zoneout is not None,
-        tensors=(x, mask, *leaves(state)),
+        tensors=(x, mask, *state),
     )
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)

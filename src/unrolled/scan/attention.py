@@ -182,7 +182,8 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        inputs, steps = ctx.saved_tensors[:13], Steps(*ctx.saved_tensors[13:])
+        saved = ctx.saved_tensors
+        inputs, steps = saved[:13], Steps(*saved[13:])
         if torch.is_grad_enabled() or not eager(*gradients):
             needed = ctx.needs_input_grad[4:]
             return (None,) * 4 + gradients_of(partial(_definition, ctx.kernel), inputs, needed, gradients)

@@ -26,6 +26,13 @@ from unrolled.state import State
 
 __all__ = ["cell_of", "scan", "weights_of"]
 
+_KINDS: dict[int, type[Cell[Any, Any]]] = {
+    Recurrence.ELMAN: ElmanCell,
+    Recurrence.ELMAN_RELU: ElmanCell,
+    Recurrence.GRU: GRUCell,
+    Recurrence.LSTM: LSTMCell,
+}
+
 
 def scan(
     cell: Cell[Any, Any], x: Tensor, state: State, lengths: Tensor | None, *, reverse: bool, mask: Tensor | None
@@ -57,20 +64,16 @@ def cell_of(weights: CellWeights) -> Cell[Any, Any]:
     The weights are not parameters of the cell: gradients flow to the tensors.
     """
     recurrence, weight_x, weight_h, bias, bias_n = weights
-    D, H = weight_x.shape[1], weight_h.shape[1]
-    with torch.device("meta"):  # no weights of its own
-        cell: Cell[Any, Any]
-        if recurrence == Recurrence.LSTM:
-            cell = LSTMCell(D, H)
-        elif recurrence == Recurrence.GRU:
-            cell = GRUCell(D, H)
-        else:
-            cell = ElmanCell(D, H, nonlinearity="relu" if recurrence == Recurrence.ELMAN_RELU else "tanh")
-    values: dict[str, Tensor | None] = {"weight_x": weight_x, "weight_h": weight_h, "bias": bias, "bias_n": bias_n}
-    for name, own in cell._parameters.items():
-        assert own is not None
-        value = values[name]
-        cell._parameters[name] = weight_x.new_zeros(own.shape) if value is None else value  # type: ignore[assignment]
+    kind = _KINDS[recurrence]
+    cell = kind.__new__(kind)  # not by its constructor, which draws random initial weights
+    Cell.__init__(cell, weight_x.shape[1], weight_h.shape[1])
+    if isinstance(cell, ElmanCell):
+        cell.nonlinearity = "relu" if recurrence == Recurrence.ELMAN_RELU else "tanh"
+    bias = weight_x.new_zeros(len(weight_x)) if bias is None else bias
+    values = {"weight_x": weight_x, "weight_h": weight_h, "bias": bias}
+    if recurrence == Recurrence.GRU:
+        values["bias_n"] = weight_x.new_zeros(len(weight_h.T)) if bias_n is None else bias_n
+    cell._parameters.update(values)  # type: ignore[arg-type]
     return cell
 
 
