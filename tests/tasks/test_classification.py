@@ -49,6 +49,17 @@ def test_its_own_test_part_gives_the_result_of_the_training(data: Path, tmp_path
     assert api.load(tmp_path / "run").evaluate() == run.test
 
 
+def test_the_majority_is_that_of_the_training_split(tmp_path: Path) -> None:
+    """The other splits have another; the baseline on the test split is that of training."""
+    files = {}
+    for name, negative, positive in (("train", 20, 5), ("valid", 2, 8), ("test", 1, 3)):
+        rows = [(f"film {name} {i}", "neg" if i < negative else "pos") for i in range(negative + positive)]
+        files[name] = write_csv(tmp_path / f"{name}.csv", rows)
+    run = api.train(files["train"], valid=str(files["valid"]), test=str(files["test"]), **SMALL)
+    assert run.record["data"]["majority"] == run.test.majority_label == "neg"
+    assert run.test.majority_accuracy == 0.25
+
+
 def test_the_files_of_its_parts_are_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate(("train", "valid", "test")):
         write_csv(tmp_path / f"{name}.csv", pairs(20, seed=number))

@@ -65,7 +65,7 @@ class _Cache(NamedTuple):
 class AttentionState(_Cache):
     """The state of causal self-attention: keys and values of all steps so far.
 
-    key, value: (B, N, P, K), 0 after the `length` (B,) steps of a sequence.
+    key, value: (B, N, P, K). Of each sequence only the first `length` (B,) steps are ever attended to.
     """
 
     buffer: _Buffer | None = None
