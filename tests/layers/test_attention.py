@@ -135,6 +135,19 @@ def test_two_continuations_of_one_state_equal_two_runs(lengths: Tensor | None, g
         assert (state_two.length == (T if lengths is None else lengths) + steps + T).all()
 
 
+def test_what_is_not_finite_in_one_continuation_stays_there() -> None:
+    torch.manual_seed(0)
+    layer, x = SelfAttention(D, N, causal=True), torch.randn(B, T, D)
+    step = torch.randn(B, 1, D)
+    with torch.no_grad():
+        _, state = layer(x, None, LENGTHS)
+        _, state = layer(step, state)
+        wanted, _ = layer(step, AttentionState(*(leaf.clone() for leaf in state)))
+        layer(torch.full_like(step, torch.nan), state)  # written where shorter sequences go on
+        found, _ = layer(step, state)
+    torch.testing.assert_close(found, wanted)
+
+
 def test_a_step_is_written_where_there_is_room() -> None:
     layer = SelfAttention(D, N, causal=True)
     with torch.inference_mode():
