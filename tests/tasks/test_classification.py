@@ -1,12 +1,16 @@
 """What a finished run answers, and what it says when it cannot."""
 
+import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from small import SMALL, pairs, trained, write_csv
 from unrolled import api
+from unrolled.config import from_flat
 from unrolled.errors import ConfigError, DataError
+from unrolled.tasks.classification import Classify
 
 
 @pytest.fixture
@@ -58,6 +62,10 @@ def test_the_majority_is_that_of_the_training_split(tmp_path: Path) -> None:
     run = api.train(files["train"], valid=str(files["valid"]), test=str(files["test"]), **SMALL)
     assert run.record["data"]["majority"] == run.test.majority_label == "neg"
     assert run.test.majority_accuracy == 0.25
+    config = from_flat({"class_weights": "balanced", "label_smoothing": 0}, base=run.config)
+    loss = Classify.read(str(files["train"]), config).loss(config, torch.device("cpu"))
+    for k, weight in enumerate((25 / (2 * 20), 25 / (2 * 5))):
+        assert float(loss(torch.zeros(1, 2), torch.tensor([k]))) == pytest.approx(weight * math.log(2))
 
 
 def test_the_files_of_its_parts_are_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
