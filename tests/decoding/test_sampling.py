@@ -55,6 +55,12 @@ def test_top_k_and_top_p_restrict_the_tokens() -> None:
     assert Sampling(temperature=1e-9).probabilities(logits)[0].tolist() == [0, 1, 0, 0]
 
 
+def test_a_probability_that_is_reached_exactly_is_enough() -> None:
+    logits = np.log(np.array([[0.5, 0.25, 0.125, 0.125]], dtype=np.float32))
+    for top_p, left in ((0.5, 1), (0.51, 2), (0.75, 2), (0.76, 3), (0.875, 3)):
+        assert np.count_nonzero(Sampling(top_p=top_p).probabilities(logits)) == left, top_p
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

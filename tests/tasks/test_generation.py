@@ -84,6 +84,13 @@ def test_the_validation_loss_is_the_mean_of_the_nats_of_its_tokens(name: str) ->
     assert accuracy == pytest.approx(float((logits.argmax(1) == ids).double().mean()))
 
 
+def test_gpt_trains_on_whole_windows_whatever_the_chunk() -> None:
+    for chunk in (4, 16, 100):
+        run = text_run("gpt", window=16, chunk=chunk)
+        task = tasks.find(run.config).read(run.record["data"]["source"], run.config)
+        assert task.loader(run.model, run.config, torch.device("cpu")).batch(0, 0).inputs.shape == (2, 16)
+
+
 def test_tokenizers_compare_by_bits_per_character(tmp_path: Path) -> None:
     for tokenizer in ("character", "byte", "bpe"):
         run = text_run("gru", tokenizer=tokenizer, vocabulary_size=280)

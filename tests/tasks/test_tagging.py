@@ -59,7 +59,9 @@ def test_what_is_counted_is_counted_in_the_training_split(tmp_path: Path) -> Non
         words = [f"{name}{i}" for i in range(nouns + verbs)]
         files[name] = str(write_conllu(tmp_path / f"{name}.conllu", [(words, ["NOUN"] * nouns + ["VERB"] * verbs)]))
     held_out = {"valid": files["valid"], "test": files["test"]}
-    config = from_flat({"task": "tag", "class_weights": "balanced", "label_smoothing": 0, "min_frequency": 1, **held_out})
+    config = from_flat(
+        {"task": "tag", "class_weights": "balanced", "label_smoothing": 0, "min_frequency": 1, **held_out}
+    )
     task = Tag.read(files["train"], config)
     assert task.labels == ("NOUN", "VERB")
     assert task.record()["majority"] == "NOUN"

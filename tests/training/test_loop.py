@@ -158,6 +158,29 @@ def test_masks_depend_on_the_seed_and_on_the_update(options: dict[str, float]) -
     assert not torch.allclose(first, second)
 
 
+def test_an_evaluation_is_in_eval_mode_and_training_goes_on_in_training_mode() -> None:
+    model, modes = model_of("gru", dropout=0.5), []
+
+    def score() -> Score:
+        modes.append(("evaluation", model.training))
+        return Score(1.0, 0.5)
+
+    trainer = trainer_of(model, [batch(3, 4)], score, updates=3, evaluate_every=1, patience=0)
+    trainer.optimizer.register_step_pre_hook(lambda *_: modes.append(("update", model.training)))
+    trainer.run()
+    assert modes == [("update", True), ("evaluation", False)] * 3
+    assert not model.training
+
+
+def test_the_first_weights_depend_on_the_seed() -> None:
+    one, again, other = (
+        api.train(pairs(), seed=seed, **SMALL | {"updates": 1, "learning_rate": 1e-30}).model.layers.layers[0].cell
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.weight_h, again.weight_h)
+    assert not torch.allclose(one.weight_h, other.weight_h)
+
+
 def test_the_gradient_of_an_update_is_clipped_at_the_limit() -> None:
     found: list[float] = []
     for clip in (1e9, 0.01):
