@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -21,17 +22,21 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from record import RESULTS, save
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "mutants"
 TREE, SITE, KERNELS = WORK / "tree", WORK / "site", WORK / "kernels"
 LONGEST = 600  # seconds of the named tests; a fault that makes them hang is red
 SUITE = 3_600  # seconds of the whole suite
+RESULTS = ROOT / "benchmarks" / "results" / "mutants.json"
+
+# Tests run in children of a process that has imported the libraries, but not the package: half the time of short tests.
+SERVER = multiprocessing.get_context("forkserver")
+LIBRARIES = ["torch", "pytest", "numpy", "pydantic", "rich", "cyclopts", "tokenizers", "sacrebleu"]
 
 # The finder of an editable installation comes before every path: a copy is imported only without it.
 SITECUSTOMIZE = """import sys
@@ -67,28 +72,41 @@ def main() -> int:
     faults = read_faults()
     if unknown := set(options.names) - {fault.name for fault in faults}:
         parser.error(f"there is no fault {', '.join(sorted(unknown))}")
-    faults = [fault for fault in faults if not options.names or fault.name in options.names]
+    by_name = {fault.name: fault for fault in faults}
+    faults = [by_name[name] for name in options.names] or faults
+    refuse_stale(faults)
     if options.list:
         print(*(f"{fault.name:<28}  {fault.file}: {fault.fault}" for fault in faults), sep="\n")
         return 0
+    os.environ["OMP_NUM_THREADS"] = "1"
+    SERVER.set_forkserver_preload(LIBRARIES)
     copy_tree()
-    if not options.names and (failed := run_tests(sorted({test for fault in faults for test in fault.tests}), SUITE)):
+    if not options.names and (failed := run_tests(named_tests(faults), SUITE)):
         raise SystemExit(f"a test fails without any fault: {failed}")
     for fault in faults:
         figures = merged(fault.name, attempt(fault, whole=not options.named_only))
-        path = save("mutants", figures)
-    print(f"{figures['red']} of {figures['tried']} red, {figures['red_at_first_try']} at the first try", path)
+        save(figures)
+    print(f"{figures['red']} of {figures['tried']} red, {figures['red_at_first_try']} at the first try", RESULTS)
     return 1 if figures["green"] else 0
 
 
 def read_faults() -> list[Fault]:
-    """Return the faults of faults.toml, each of which applies to the working tree."""
+    """Return the faults of faults.toml."""
     with (ROOT / "benchmarks" / "faults.toml").open("rb") as file:
-        faults = [Fault(**{**each, "tests": tuple(each["tests"])}) for each in tomllib.load(file)["fault"]]
-    for fault in faults:
-        if (count := (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old)) != 1:
-            raise SystemExit(f"{fault.name}: the old text occurs {count} times in {fault.file}: correct faults.toml")
-    return faults
+        return [Fault(**{**each, "tests": tuple(each["tests"])}) for each in tomllib.load(file)["fault"]]
+
+
+def refuse_stale(faults: Sequence[Fault]) -> None:
+    """Refuse faults whose old text is no longer in their file, or there more than once; all are named."""
+    counts = {fault: (ROOT / fault.file).read_text(encoding="utf-8").count(fault.old) for fault in faults}
+    stale = [f"{fault.name}: {count} times in {fault.file}" for fault, count in counts.items() if count != 1]
+    if stale:
+        raise SystemExit("the old text must occur once, correct faults.toml:\n  " + "\n  ".join(stale))
+
+
+def named_tests(faults: Sequence[Fault]) -> list[str]:
+    """Return the tests that the faults name, each once."""
+    return sorted({test for fault in faults for test in fault.tests})
 
 
 def copy_tree() -> None:
@@ -148,28 +166,43 @@ def compile_kernels() -> None:
     shutil.copy2(built, TREE / "src" / "unrolled" / built.name)
 
 
-def run_tests(tests: tuple[str, ...] | list[str], seconds: float) -> str | None:
+def run_tests(tests: Sequence[str], seconds: float) -> str | None:
     """Run tests of the copy up to the first that fails; return its name, None if all pass."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (SITE, TREE / "src"))), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-    try:
-        run = subprocess.run(command, cwd=TREE, env=environment, capture_output=True, text=True, timeout=seconds)
-    except subprocess.TimeoutExpired:
+    log = WORK / "pytest.log"
+    child = SERVER.Process(target=pytest_of_the_copy, args=(list(tests), log))
+    child.start()
+    child.join(seconds)
+    if child.is_alive():
+        child.kill()
+        child.join()
         return f"more than {seconds:.0f} s"
-    if run.returncode == 0:
+    if child.exitcode == 0:
         return None
-    failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", run.stdout, flags=re.MULTILINE)
-    if failed:
+    output = log.read_text(encoding="utf-8", errors="replace")
+    if failed := re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", output, flags=re.MULTILINE):
         return failed[1]
-    if run.returncode < 0:
-        return f"killed by signal {-run.returncode}"
-    raise SystemExit(f"pytest: exit code {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+    if child.exitcode is not None and child.exitcode < 0:
+        return f"killed by signal {-child.exitcode}"
+    raise SystemExit(f"pytest: exit code {child.exitcode}\n{output[-4000:]}")
+
+
+def pytest_of_the_copy(tests: list[str], log: Path) -> None:
+    """Run tests in this process, which has not imported the package yet."""
+    import pytest
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(TREE)
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (SITE, TREE / "src")))  # for the tests' own processes
+    sys.path[:0] = [str(TREE), str(TREE / "src")]
+    exec(SITECUSTOMIZE)
+    sys.exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
 
 
 def merged(tried: str, figures: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of all faults: of the one just tried, and those saved before for the others."""
-    path = RESULTS / "mutants.json"
-    faults = json.loads(path.read_text(encoding="utf-8"))["faults"] if path.is_file() else {}
+    faults = json.loads(RESULTS.read_text(encoding="utf-8"))["faults"] if RESULTS.is_file() else {}
     first_try = faults.get(tried, {}).get("first_try", "red" if figures["failed"] else "green")
     faults[tried] = figures | {"first_try": first_try}
     faults = {fault.name: faults[fault.name] for fault in read_faults() if fault.name in faults}
@@ -184,6 +217,13 @@ def merged(tried: str, figures: dict[str, Any]) -> dict[str, Any]:
         "green": [name for name in faults if name not in (*red, *excused)],
         "faults": faults,
     }
+
+
+def save(figures: dict[str, Any]) -> None:
+    """Write benchmarks/results/mutants.json."""
+    import record  # imports the package, which a child of the server must not do when it imports this module
+
+    record.save("mutants", figures)
 
 
 if __name__ == "__main__":

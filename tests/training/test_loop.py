@@ -172,6 +172,20 @@ def test_an_evaluation_is_in_eval_mode_and_training_goes_on_in_training_mode() -
     assert not model.training
 
 
+def test_an_update_steps_with_its_own_rate_and_averages_the_weights_after_it() -> None:
+    """AdamW's first step moves every weight with a gradient by the rate; that of update 1 of 4 in a warm-up of 4."""
+    model = model_of("elman").double()
+    before = model.head.weight.detach().clone()
+    trainer = trainer_of(
+        model, [batch(3, 4)], updates=8, warmup=0.5, learning_rate=0.4, weight_decay=0, clip=1e9, average=0.999
+    )
+    trainer.update()
+    after = model.head.weight.detach()
+    torch.testing.assert_close((after - before).abs(), torch.full_like(after, 0.1), rtol=1e-3, atol=0)
+    averaged = trainer.average.tensors()["head.weight"]
+    torch.testing.assert_close(averaged, before + (after - before) * 9 / 11)  # decay (1 + 1) / (10 + 1)
+
+
 def test_the_first_weights_depend_on_the_seed() -> None:
     one, again, other = (
         api.train(pairs(), seed=seed, **SMALL | {"updates": 1, "learning_rate": 1e-30}).model.layers.layers[0].cell
