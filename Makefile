@@ -90,7 +90,7 @@ badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid one
 strangers: $(INSTALLED) ## the cases of tests/strangers/, one line each: held or fell
 	$(BIN)/python benchmarks/stranger_cases.py
 
-mutants: $(INSTALLED) ## put 127 single faults into a copy of the source, one at a time: a test must fail for each
+mutants: $(INSTALLED) ## single faults in a copy of the source, one at a time: a test must fail for each
 	$(BIN)/python benchmarks/mutants.py
 
 trust: $(INSTALLED) ## the kernels' long tests: thousands of shapes, wrong calls, threads, forks

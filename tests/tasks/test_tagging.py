@@ -70,6 +70,18 @@ def test_what_is_counted_is_counted_in_the_training_split(tmp_path: Path) -> Non
         assert float(loss(torch.zeros(1, 1, 2), torch.tensor([[k]]))) == pytest.approx(weight * math.log(2))
 
 
+def test_the_baseline_of_an_unseen_word_is_the_most_frequent_tag() -> None:
+    """And that of a seen word its own; the most frequent tag is not the first one."""
+    made = [([f"n{i}", f"v{i}", f"w{i}"], ["NOUN", "VERB", "VERB"]) for i in range(40)]
+    run = api.train(made, **SMALL | {"valid_fraction": 0.2, "test_fraction": 0.0})
+    seen, *_ = run.record["data"]["words"]["NOUN"].split("\t")
+    result = run.evaluate([([seen, "x", "y"], ["NOUN", "VERB", "NOUN"])])
+    assert (result.words, result.unseen) == (3, 2)
+    assert result.baseline_accuracy == pytest.approx(2 / 3)
+    assert result.baseline_unseen_accuracy == 0.5
+    assert run.evaluate([(["x", "y"], ["NOUN", "NOUN"])]).baseline_accuracy == 0
+
+
 def test_reading_in_both_directions_sees_what_comes_after() -> None:
     """A word whose tag the word after it decides."""
     made = [([f"w{i}", mark], [mark.upper(), "END"]) for i in range(60) for mark in ("x", "y")]
