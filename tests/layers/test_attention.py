@@ -143,7 +143,7 @@ def test_what_is_not_finite_in_one_continuation_stays_there() -> None:
         _, state = layer(x, None, LENGTHS)
         _, state = layer(step, state)
         wanted, _ = layer(step, AttentionState(*(leaf.clone() for leaf in state)))
-        layer(torch.full_like(step, torch.nan), state)  # written where shorter sequences go on
+        continued(layer, torch.full((B, 2, D), torch.nan), state)  # written where shorter sequences go on
         found, _ = layer(step, state)
     torch.testing.assert_close(found, wanted)
 
