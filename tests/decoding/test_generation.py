@@ -237,3 +237,10 @@ def test_continuations_of_one_prompt_have_contexts_of_their_own() -> None:
         for index, (each, token) in enumerate(zip(alone, pair, strict=True)):
             each.step(torch.tensor([token]))
             torch.testing.assert_close(together.logits[index], each.logits[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_full_context_keeps_its_last_half() -> None:
+    model, ids = model_of("gpt", window=8), ids_of("abcdefg")
+    one = cursor.Cursor(model, [ids])  # with <bos> it is full
+    one.step(torch.tensor(ids_of("h")))
+    torch.testing.assert_close(one.logits[0], model(torch.tensor([ids_of("efgh")]))[0][0, -1])

@@ -175,6 +175,20 @@ def test_what_leaves_no_gradient_still_has_one_where_it_was_asked() -> None:
 
 
 @pytest.mark.parametrize("name", CELLS)
+def test_a_parameter_that_learns_alone_has_its_gradient(name: str) -> None:
+    torch.manual_seed(0)
+    cell, x = shaken(CELLS[name](3, 4)).requires_grad_(False), torch.randn(2, 3, 3)
+    for parameter in cell.parameters():
+        parameter.requires_grad_(True)
+        found, expected = (
+            torch.autograd.grad(scan.scan(cell, x, backend=backend)[0].square().sum(), parameter)[0]
+            for backend in ("fused", "reference")
+        )
+        torch.testing.assert_close(found, expected)
+        parameter.requires_grad_(False)
+
+
+@pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize(("B", "T"), [(0, 5), (3, 0), (0, 0)])
 def test_nothing_to_do_is_done(name: str, B: int, T: int) -> None:
     cell = CELLS[name](4, 6)
