@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench drawings bench-joeynmt kills badfiles strangers trust sanitize fuzz clean
+.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles strangers mutants trust
+.PHONY: sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -25,6 +26,12 @@ demo: $(INSTALLED) ## films: a GRU and its baselines; letters to phonemes: a fix
 
 test: $(INSTALLED) ## all tests
 	$(BIN)/pytest
+
+COMPUTING := tests/cells tests/kernels tests/scan tests/layers tests/laws tests/models tests/decoding tests/inside
+AVAILABLE := from unrolled.kernels import native; print(*(name for name, here in native.isas().items() if here))
+test-isas: $(INSTALLED) ## the tests of all that computes, without kernels and with each instruction set of this processor
+	for isa in none $$($(BIN)/python -c '$(AVAILABLE)'); do \
+		echo "UNROLLED_ISA=$$isa"; UNROLLED_ISA=$$isa $(BIN)/pytest $(COMPUTING) tests/test_nn.py || exit; done
 
 check: $(INSTALLED) ## format, lint, types, English
 	$(BIN)/ruff format --check .
@@ -82,6 +89,9 @@ badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid one
 
 strangers: $(INSTALLED) ## the cases of tests/strangers/, one line each: held or fell
 	$(BIN)/python benchmarks/stranger_cases.py
+
+mutants: $(INSTALLED) ## single faults in a copy of the source, one at a time: a test must fail for each
+	$(BIN)/python benchmarks/mutants.py
 
 trust: $(INSTALLED) ## the kernels' long tests: thousands of shapes, wrong calls, threads, forks
 	$(BIN)/python benchmarks/trust.py

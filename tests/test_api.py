@@ -12,6 +12,7 @@ import torch
 import unrolled
 from small import MODELS, SMALL, pairs, trained, write_csv
 from unrolled.cells import CELLS
+from unrolled.config import Config, DataConfig
 from unrolled.errors import BackendError, CheckpointError, ConfigError, DataError, UnrolledError
 from unrolled.scan import BACKENDS, conditions
 
@@ -85,6 +86,13 @@ def test_results_are_frozen_and_go_into_json() -> None:
     with pytest.raises(AttributeError):
         run.labels = ()
     assert json.loads(json.dumps(run.record, allow_nan=False)) == run.record
+
+
+def test_inspect_takes_a_config() -> None:
+    data = [(f"text {i}", "even" if i % 2 else "odd") for i in range(100)]
+    config = Config(data=DataConfig(valid_fraction=0.1, test_fraction=0.4))
+    assert "test 40 %" in unrolled.inspect(data, config=config).text()
+    assert "test 10 %" in unrolled.inspect(data).text()
 
 
 def test_backends() -> None:

@@ -16,6 +16,7 @@ from unrolled.config import (
     fields,
     from_flat,
     from_toml,
+    seconds,
     to_toml,
 )
 from unrolled.errors import ConfigError
@@ -167,3 +168,8 @@ def test_what_a_file_has_chosen_is_what_stands_in_it(tmp_path: Path) -> None:
     assert from_toml(path).model.dropout == 0.2
     assert chosen(path) == {"task": "translate", "hidden_size": 288, "learning_rate": 0.003}
     assert chosen(toml(tmp_path, "")) == {}
+
+
+@pytest.mark.parametrize(("time", "wanted"), [("90s", 90), ("0.5s", 0.5), ("10m", 600), ("1.5h", 5_400)])
+def test_a_time_is_in_seconds(time: str, wanted: float) -> None:
+    assert seconds(time) == wanted

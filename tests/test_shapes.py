@@ -17,6 +17,9 @@ def test_lengths_from_0_to_all_steps() -> None:
     check_lengths(None, 2, 3)
     check_lengths(torch.tensor([0, 3]), 2, 3)
     check_lengths(torch.zeros(0, dtype=torch.long), 0, 3)
+    for lengths, message in (([0, 4], "got 0 to 4"), ([-1, 3], "got -1 to 3"), ([4, 4], "got 4 to 4")):
+        with pytest.raises(ShapeError, match=f"lengths must lie between 0 and T=3: {message}"):
+            check_lengths(torch.tensor(lengths), 2, 3)
     with pytest.raises(ShapeError, match=r"got torch.bool"):
         check_lengths(torch.tensor([True, False]), 2, 3)
 

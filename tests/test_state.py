@@ -43,6 +43,14 @@ def test_reorder_does_not_copy_the_memory_of_an_encoder() -> None:
     assert state.reorder(None, [0]) is None
 
 
+def test_join_pads_behind_on_every_axis() -> None:
+    long, short = torch.ones(1, 3, 2), 2 * torch.ones(1, 1, 1)
+    for states in ([long, short], [short, long]):
+        joined = state.join([(each,) for each in states])[0]
+        (padded,) = (leaf for leaf, each in zip(joined, states, strict=True) if each is short)
+        assert padded.tolist() == [[2, 0], [0, 0], [0, 0]]
+
+
 def test_join_is_the_inverse_of_select() -> None:
     whole = made(4)
     back = state.join([state.select(whole, [0, 1]), state.select(whole, [2]), state.select(whole, [3])])

@@ -28,6 +28,8 @@ def test_indices_on_a_scale():
     assert Scale(3, 3).indices(np.array([3.0])).tolist() == [0]
     assert Scale(0, 1).colour(0) == "#ffffff"
     assert Scale(0, 1).ink(1) == "#ffffff"
+    red_to_green = Scale(0, 1, ("#ff0000", "#00ff00"))
+    assert (red_to_green.ink(0), red_to_green.ink(1)) == ("#ffffff", svg.INK), "green is lighter than red"
 
 
 def test_a_raster_is_the_matrix_as_pixels():

@@ -224,3 +224,23 @@ def test_a_model_with_a_maximum_length_continues_from_the_last_half() -> None:
             context.append(written[-1])
         assert text == TOKENIZER.decode(written)
         assert write(model, [prompt], Sampling(temperature=0), length=20) == [text]
+
+
+def test_continuations_of_one_prompt_have_contexts_of_their_own() -> None:
+    """They differ by their next token, and then reach the maximum length."""
+    model, prompt = model_of("gpt", window=4), [*ids_of("ab")]
+    together = cursor.Cursor(model, [prompt])
+    together.select([0, 0])
+    alone = [cursor.Cursor(model, [prompt]) for _ in range(2)]
+    for pair in zip(ids_of("cdefgh"), ids_of("habcde"), strict=True):
+        together.step(torch.tensor(pair))
+        for index, (each, token) in enumerate(zip(alone, pair, strict=True)):
+            each.step(torch.tensor([token]))
+            torch.testing.assert_close(together.logits[index], each.logits[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_full_context_keeps_its_last_half() -> None:
+    model, ids = model_of("gpt", window=8), ids_of("abcdefg")
+    one = cursor.Cursor(model, [ids])  # with <bos> it is full
+    one.step(torch.tensor(ids_of("h")))
+    torch.testing.assert_close(one.logits[0], model(torch.tensor([ids_of("efgh")]))[0][0, -1])

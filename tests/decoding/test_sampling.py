@@ -46,9 +46,19 @@ def test_top_k_and_top_p_restrict_the_tokens() -> None:
     assert left(top_p=0.5) == [1, 3]
     assert left(top_p=0.75) == [1, 2, 3]
     assert left(top_k=3, top_p=0.6) == [1, 3], "of the three that are left"
+    assert left(top_k=2, top_p=0.56) == [1], "0.4 of 0.7; of all it would be 0.4"
+    assert left(temperature=0.5, top_p=0.5) == [1], "0.16 of 0.30"
+    assert left(temperature=2, top_p=0.5) == [1, 3], "0.63 and 0.55 of 1.94"
+    assert left(temperature=2, top_p=0.62) == [1, 2, 3], "without the temperature 0.4 and 0.3 of 1"
     scaled = Sampling(temperature=0.5).probabilities(logits)[0]
     np.testing.assert_allclose(scaled / scaled.sum(), p[0] ** 2 / (p**2).sum(), rtol=1e-5)
     assert Sampling(temperature=1e-9).probabilities(logits)[0].tolist() == [0, 1, 0, 0]
+
+
+def test_a_probability_that_is_reached_exactly_is_enough() -> None:
+    logits = np.log(np.array([[0.5, 0.25, 0.125, 0.125]], dtype=np.float32))
+    for top_p, left in ((0.5, 1), (0.51, 2), (0.75, 2), (0.76, 3), (0.875, 3)):
+        assert np.count_nonzero(Sampling(top_p=top_p).probabilities(logits)) == left, top_p
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ def spans(lengths: np.ndarray) -> list[tuple[int, int, int]]:
         ([585, 20, 395], [(1, 1, 585), (2, 3, 415)]),
         ([390, 390, 15, 205], [(1, 1, 390), (2, 2, 390), (3, 4, 220)]),
         ([10, 10], [(1, 2, 20)]),
+        ([25, 25, 25, 25], [(1, 1, 25), (2, 2, 25), (3, 3, 25), (4, 4, 25)]),  # 25 are enough
+        ([25, 24, 26, 25], [(1, 2, 49), (3, 3, 26), (4, 4, 25)]),  # and 24 are not
     ],
 )
 def test_a_length_lies_where_its_middle_lies_and_a_tiny_bin_joins_the_smaller_neighbour(

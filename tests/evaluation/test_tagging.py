@@ -62,6 +62,18 @@ def test_the_interval_resamples_sentences() -> None:
     assert 2.5 < wide / narrow < 4, "√10 times as wide"
 
 
+def test_the_interval_of_unseen_words_is_theirs() -> None:
+    """400 sentences of nine seen words, all right, and an unseen one, right in every fourth sentence."""
+    truth, seen = np.zeros(4000, dtype=np.int64), np.tile([True] * 9 + [False], 400)
+    right = seen | (np.arange(4000) // 10 % 4 == 0)
+    probabilities = np.stack([right, ~right, np.zeros(4000)], axis=1).astype(float)
+    result = evaluate_tagging(LABELS, truth, probabilities, np.full(400, 10), seen=seen, baseline=truth)
+    assert result.unseen_accuracy == 0.25
+    half = 1.96 * (0.25 * 0.75 / 400) ** 0.5  # of a fraction of 400 draws
+    assert result.unseen_interval == pytest.approx((0.25 - half, 0.25 + half), abs=0.006)
+    assert result.accuracy_interval == pytest.approx((0.925 - half / 10, 0.925 + half / 10), abs=0.0006)
+
+
 def test_without_unseen_words_there_are_no_figures_of_them() -> None:
     data = made()
     result = evaluate_tagging(LABELS, **data | {"seen": np.ones(len(data["truth"]), dtype=bool)})

@@ -120,8 +120,12 @@ def test_chunks_change_nothing(name: str, max_steps: int, monkeypatch: pytest.Mo
         close(value, whole[key])
 
 
-def test_the_model_is_left_as_it_was() -> None:
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_the_model_is_left_as_it_was(is_trained: bool) -> None:
+    """Also one with a parameter that is not trained."""
     run = small.text_run("gru")
+    run = replace(run, model=copy.deepcopy(run.model))
+    run.model.head.weight.requires_grad_(is_trained)
     wanted = [parameter.requires_grad for parameter in run.model.parameters()]
     run.explain("the", gradient=True)
     assert [parameter.requires_grad for parameter in run.model.parameters()] == wanted

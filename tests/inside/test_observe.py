@@ -134,6 +134,15 @@ def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
         close(seen[0][0], block.mixer.output(context))
 
 
+def test_the_rank_of_an_answer_is_the_number_of_more_probable_ones() -> None:
+    trace = small.text_run("gru").explain("the film a cat", attribution=False)
+    logits = small.text_run("gru").model(trace["tokens"].long()[None])[0][0].detach()
+    for step, answer, rank in zip(*(trace[name].tolist() for name in ("steps", "answers", "rank")), strict=True):
+        order = logits[step].argsort(descending=True).tolist()
+        assert order.index(answer) == rank
+    assert small.trained("gru").explain("the film is warm", attribution=False)["rank"].tolist() == [0]
+
+
 def test_the_answers_of_a_text() -> None:
     run = small.text_run("gru")
     trace = run.explain("the film")

@@ -15,7 +15,7 @@ from unrolled.errors import BackendError
 from unrolled.kernels import freeze, native
 from unrolled.layers import Bidirectional, Head, Recurrent, Stacked
 from unrolled.layers.mlp import Linear
-from unrolled.scan import choose, frozen
+from unrolled.scan import choose, frozen, scan
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 
@@ -81,6 +81,22 @@ def test_gradients_are_of_the_weights_as_they_are() -> None:
     with frozen(layer):
         layer(x)[0].sum().backward()
         assert layer.cell.weight_h.grad is not None
+
+
+def test_zoneout_and_edited_gates_are_not_forgotten_in_the_block() -> None:
+    layer, x = Recurrent(modules.shaken(GRUCell(5, 7)), zoneout=0.5).eval(), torch.randn(2, 6, 5)
+
+    def edited(gates):
+        return gates._replace(z=torch.zeros_like(gates.z))
+
+    with torch.no_grad():
+        free = layer(x)[0], scan(layer.cell, x, edit=edited)[0]
+        with frozen(layer):
+            found = layer(x)[0], scan(layer.cell, x, edit=edited)[0]
+        plain = scan(layer.cell, x)[0]
+    for one, other in zip(free, found, strict=True):
+        torch.testing.assert_close(one, other)
+        assert not torch.allclose(one, plain)
 
 
 def test_what_has_no_kernels_runs_as_ever() -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from unrolled.errors import ConfigError
 from unrolled.layers import AttentionState, CrossAttention, SelfAttention
 from unrolled.layers.attention import attend, weights
+from unrolled.shapes import real
 from unrolled.state import join, select
 
 B, T, S, D, N = 3, 5, 6, 8, 2
@@ -107,25 +108,44 @@ def continued(layer: SelfAttention, x: Tensor, state: AttentionState) -> tuple[l
     return ys, state
 
 
+@pytest.mark.parametrize("steps", [0, 1, 3])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
-def test_two_continuations_of_one_state_equal_two_runs(lengths: Tensor | None, guard: type) -> None:
+def test_two_continuations_of_one_state_equal_two_runs(lengths: Tensor | None, guard: type, steps: int) -> None:
+    """Also of a state after some steps, which has a buffer with capacity for more."""
     torch.manual_seed(0)
     layer = SelfAttention(D, N, causal=True).double()
     x, one, two = (torch.randn(B, T, D, dtype=torch.float64) for _ in range(3))
+    between = torch.randn(B, steps, D, dtype=torch.float64)
     with guard():
         _, state = layer(x, None, lengths)
+        _, state = continued(layer, between, state)
         copies = [leaf.clone() for leaf in state]
         first, state_one = continued(layer, one[:, :2], state)
         second, state_two = continued(layer, two, state)  # finds the buffer written on
         rest, _ = continued(layer, one[:, 2:], state_one)
-        assert all(torch.equal(leaf, was) for leaf, was in zip(state, copies, strict=True))
+        own = real(state.length, state.key.shape[2])[:, None, :, None]  # what stands behind them is never attended to
+        assert torch.equal(state.length, copies[2])
+        assert all(torch.equal(leaf * own, was * own) for leaf, was in zip(state[:2], copies[:2], strict=True))
         for b, length in enumerate([T] * B if lengths is None else lengths.tolist()):
-            prompt = x[b : b + 1, :length]
+            prompt = torch.cat([x[b : b + 1, :length], between[b : b + 1]], dim=1)
             for branch, found in ((one, first + rest), (two, second)):
                 whole, _ = layer(torch.cat([prompt, branch[b : b + 1]], dim=1))
-                torch.testing.assert_close(torch.cat(found, 1)[b : b + 1], whole[:, length:])
-        assert (state_two.length == (T if lengths is None else lengths) + T).all()
+                torch.testing.assert_close(torch.cat(found, 1)[b : b + 1], whole[:, length + steps :])
+        assert (state_two.length == (T if lengths is None else lengths) + steps + T).all()
+
+
+def test_what_is_not_finite_in_one_continuation_stays_there() -> None:
+    torch.manual_seed(0)
+    layer, x = SelfAttention(D, N, causal=True), torch.randn(B, T, D)
+    step = torch.randn(B, 1, D)
+    with torch.no_grad():
+        _, state = layer(x, None, LENGTHS)
+        _, state = layer(step, state)
+        wanted, _ = layer(step, AttentionState(*(leaf.clone() for leaf in state)))
+        continued(layer, torch.full((B, 2, D), torch.nan), state)  # written where shorter sequences go on
+        found, _ = layer(step, state)
+    torch.testing.assert_close(found, wanted)
 
 
 def test_a_step_is_written_where_there_is_room() -> None:

@@ -66,6 +66,43 @@ def test_a_block_with_a_source_equals_torchs_decoder_layer(norm: str) -> None:
     torch.testing.assert_close(y, expected)
 
 
+class Nothing(nn.Module):
+    """In the place of a dropout: what passes through it is lost."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0 * x
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("with_source", [True, False])
+def test_every_sublayer_has_dropout_before_it_is_added(norm: str, with_source: bool) -> None:
+    cross = CrossAttention(D, D, N) if with_source else None
+    block = Block(SelfAttention(D, N, causal=True), 16, cross=cross, norm=norm)
+    block.dropout = Nothing()
+    x = torch.randn(B, T, D)
+    source = (*cross.keys(torch.randn(B, S, D)), torch.full((B,), S)) if cross else None
+    expected = x
+    for each in block.norms if norm == "post" else ():
+        expected = each(expected)
+    torch.testing.assert_close(block(x, None, None, source)[0], expected)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_only_a_pre_norm_stack_is_normalised_at_its_end(norm: str) -> None:
+    torch.manual_seed(0)
+    blocks = Blocks(D, D, (Block(SelfAttention(D, N, causal=True), 16, norm=norm) for _ in range(2)), position=None)
+    with torch.no_grad():
+        for parameter in blocks.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    x = torch.randn(B, T, D)
+    first, second = blocks.blocks
+    expected = second(first(x)[0])[0]
+    if norm == "pre":
+        expected = blocks.norm(expected)
+        assert not torch.allclose(expected, second(first(x)[0])[0])
+    torch.testing.assert_close(blocks(x)[0], expected)
+
+
 def test_blocks_continue_after_the_last_step_of_each_sequence() -> None:
     torch.manual_seed(0)
     blocks = (

@@ -52,3 +52,13 @@ def test_a_sequence_beyond_the_limit_is_refused() -> None:
     with pytest.raises(ConfigError, match='position "learned" .* set window'):
         Position(6, "learned")
     assert Position(6)(torch.zeros(1, 5_000, 6)).shape == (1, 5_000, 6)
+
+
+def test_a_table_is_made_anew_for_another_dtype() -> None:
+    position, x = Position(6), torch.randn(2, 5, 6)
+    single = position(x)
+    double = position(x.double())
+    assert torch.equal(double, Position(6)(x.double()))
+    assert not torch.equal(double, double.float().double()), "all its digits"
+    assert torch.equal(position(x), single)
+    assert position(x).dtype == torch.float32

@@ -53,6 +53,23 @@ def test_read_is_what_it_says(read: str) -> None:
         torch.testing.assert_close(logits[b], model.head(summary))
 
 
+@pytest.mark.parametrize("answer", ["once", "each"])
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm", "feedforward", "transformer"])
+def test_the_input_of_the_head_has_dropout_in_training(name: str, answer: Answer) -> None:
+    """Its zeros; a ReLU has some of its own."""
+    torch.manual_seed(0)
+    own = {"nonlinearity": "tanh"} if name in ("elman", "feedforward") else {}
+    config = ModelConfig(embedding_size=8, hidden_size=64, num_heads=4, dropout=0.25, **own)
+    model = build(name, Ids(11), 4, config, answer=answer)
+    found = []
+    model.head.register_forward_pre_hook(lambda module, inputs: found.append((inputs[0] == 0).double().mean()))
+    for is_training in (True, False):
+        model.train(is_training)
+        model(torch.randint(5, 11, (32, 6)))
+    assert float(found[0]) == pytest.approx(0.25, abs=0.05)
+    assert float(found[1]) == 0
+
+
 def test_the_bag_forgets_order_and_the_other_rows_do_not() -> None:
     torch.manual_seed(0)
     forward, backward = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[8, 7, 6, 5]])

@@ -94,6 +94,19 @@ def test_the_query_of_additive_attention_is_the_state_before_the_step() -> None:
     close(after.decoder.context, context)
 
 
+@pytest.mark.parametrize(("score", "feeding"), [("additive", False), ("dot", False), ("dot", True), ("general", True)])
+@pytest.mark.parametrize("needs_gradient", [False, True])
+def test_a_sequence_without_steps_keeps_its_state(score: str, feeding: bool, needs_gradient: bool) -> None:
+    """Weights, context and the fed output, too; in float32 additive attention is one node of the kernels."""
+    model = made(PairsCase("attention", {"score": score, "input_feeding": feeding, "num_layers": 2})).float()
+    with torch.set_grad_enabled(needs_gradient):
+        _, state = model(IDS, model.encode(SOURCE, SOURCE_LENGTHS), LENGTHS)
+        _, after = model(IDS, state, torch.tensor([3, 0, 0]))
+    for before, now in zip(leaves(state.decoder), leaves(after.decoder), strict=True):
+        assert torch.equal(before[1:], now[1:])
+        assert not torch.equal(before[0], now[0])
+
+
 @pytest.mark.parametrize("feeding", [False, True])
 @pytest.mark.parametrize("score", ["dot", "general"])
 def test_the_query_of_luongs_attention_is_the_state_after_the_step(score: str, feeding: bool) -> None:

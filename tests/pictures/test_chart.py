@@ -35,3 +35,12 @@ def test_curves_differ_without_colour_and_stay_inside():
 def test_what_lies_below_a_log_axis_stands_on_its_floor():
     axis = Axis("", 1e-3, 1, log=True)
     assert axis.fraction(np.array([0, 1e-9, 1e-3, 1])).tolist() == [0, 0, 0, 1]
+
+
+def test_an_interval_reaches_from_its_low_to_its_high_end():
+    """A point in the middle of both axes; the plot reaches from x = 56 to 388 and from y = 22 to 166."""
+    low, high = np.array([0.25]), np.array([0.875])
+    one = Series("accuracy", np.array([5.0]), np.array([0.5]), low=low, high=high)
+    body = chart([one], Axis("steps", 0, 10), Axis("", 0, 1), (400, 200)).body
+    assert "M222.0 130.0L222.0 40.0" in body
+    assert 'cx="222.0" cy="94.0"' in body

@@ -1,10 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from unrolled.inside import Trace
 from unrolled.inside.trace import Header
-from unrolled.pictures.matrix import View, fingerprint, label_interval, number
+from unrolled.pictures.matrix import View, fingerprint, label_interval, legend, number
+from unrolled.svg import Scale
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,13 @@ def test_names_are_left_out_evenly():
     assert [label_interval(200, 3.8, needs) for needs in (3, 14, 36)] == [1, 5, 10]
     assert label_interval(1, 0.1, 36) >= 1
     assert np.isfinite(label_interval(10**5, 0.01, 36))
+
+
+@pytest.mark.parametrize(
+    ("scale", "marks"),
+    [(Scale(1e-4, 1, log=True), ["1e−4", "0.010", "1"]), (Scale(-2, 4), ["−2", "1", "4"])],
+)
+def test_the_middle_of_a_legend_has_the_middle_colour(scale, marks):
+    assert re.findall(">([^<>]+)</text>", legend(scale, "nats").body) == [*marks, "nats"]
+    colours = scale.indices(np.array([scale.low, float(marks[1]), scale.high])).tolist()
+    assert colours == [0, pytest.approx(127.5, abs=1), 255]

@@ -95,6 +95,14 @@ def test_only_what_is_wanted_is_computed() -> None:
         learns.requires_grad_(False)
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_gradient_of_a_bias_is_a_sum(create_graph: bool) -> None:
+    bias = torch.zeros(4, requires_grad=True)
+    y = linear(torch.randn(3, 2, 3), torch.randn(4, 3), bias)
+    (found,) = torch.autograd.grad((y * torch.arange(4.0)).sum(), bias, create_graph=create_graph)
+    assert found.tolist() == [0, 6, 12, 18]
+
+
 def test_a_bias_that_learns_alone_has_its_gradient() -> None:
     bias = torch.zeros(4, requires_grad=True)
     linear(torch.randn(2, 3), torch.randn(4, 3), bias).sum().backward()

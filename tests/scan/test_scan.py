@@ -28,6 +28,22 @@ def test_auto_takes_the_first_that_can_for_the_plain_cells(cell: Cell) -> None:
     assert choose("auto", copy.deepcopy(cell).double()) == "torch"
 
 
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("name", CELLS)
+def test_autocast_computes_states_in_float32(name: str, backend: str) -> None:
+    torch.manual_seed(0)
+    cell, x = shaken(CELLS[name](D, H)), torch.randn(2, 5, D).bfloat16()
+    expected, after = scan(cell, x.float(), backend=backend)
+    first = cell.State(*(leaf.bfloat16() for leaf in after))
+    going_on, _ = scan(cell, x.float(), cell.State(*(leaf.float() for leaf in first)), backend=backend)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state = scan(cell, x, backend=backend)
+        rest, _ = scan(cell, x, first, backend=backend)
+    assert all(leaf.dtype == torch.float32 for leaf in state)
+    assert torch.equal(y, expected)
+    assert torch.equal(rest, going_on)
+
+
 def test_auto_does_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "kernels", None)
     assert choose("auto", GRUCell(D, H)) == "torch"

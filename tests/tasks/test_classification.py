@@ -1,12 +1,16 @@
 """What a finished run answers, and what it says when it cannot."""
 
+import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from small import SMALL, pairs, trained, write_csv
 from unrolled import api
+from unrolled.config import from_flat
 from unrolled.errors import ConfigError, DataError
+from unrolled.tasks.classification import Classify
 
 
 @pytest.fixture
@@ -47,6 +51,21 @@ def test_its_own_test_part_gives_the_result_of_the_training(data: Path, tmp_path
     assert run.test is not None
     assert run.evaluate() == run.test
     assert api.load(tmp_path / "run").evaluate() == run.test
+
+
+def test_the_majority_is_that_of_the_training_split(tmp_path: Path) -> None:
+    """The other splits have another; the baseline on the test split is that of training."""
+    files = {}
+    for name, negative, positive in (("train", 20, 5), ("valid", 2, 8), ("test", 1, 3)):
+        rows = [(f"film {name} {i}", "neg" if i < negative else "pos") for i in range(negative + positive)]
+        files[name] = write_csv(tmp_path / f"{name}.csv", rows)
+    run = api.train(files["train"], valid=str(files["valid"]), test=str(files["test"]), **SMALL)
+    assert run.record["data"]["majority"] == run.test.majority_label == "neg"
+    assert run.test.majority_accuracy == 0.25
+    config = from_flat({"class_weights": "balanced", "label_smoothing": 0}, base=run.config)
+    loss = Classify.read(str(files["train"]), config).loss(config, torch.device("cpu"))
+    for k, weight in enumerate((25 / (2 * 20), 25 / (2 * 5))):
+        assert float(loss(torch.zeros(1, 2), torch.tensor([k]))) == pytest.approx(weight * math.log(2))
 
 
 def test_the_files_of_its_parts_are_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,27 @@ def test_its_figures_are_those_of_the_whole_test_split() -> None:
     assert run.test.tokens == len(ids) == run.record["data"]["splits"]["test"]["tokens"]
 
 
+@pytest.mark.parametrize("name", ["lstm", "gpt"])
+def test_the_validation_loss_is_the_mean_of_the_nats_of_its_tokens(name: str) -> None:
+    run = text_run(name, dropout=0.0, valid_fraction=0.03, **({"window": 64} if name == "gpt" else {}))
+    corpus = tasks.find(run.config).read(run.record["data"]["source"], run.config).corpus
+    ids = torch.tensor(corpus.splits["valid"].ids.astype(np.int64))
+    assert 20 < len(ids) <= 64, "the window holds them all"
+    logits = run.model(torch.cat([torch.tensor([BOS]), ids[:-1]])[None])[0][0].detach().double()
+    nats = -logits.log_softmax(1).gather(1, ids[:, None])[:, 0]
+    best = min(event["valid_loss_nats"] for event in run.metrics if "valid_loss_nats" in event)
+    assert best == pytest.approx(float(nats.sum()) / len(ids), rel=1e-6)
+    (accuracy,) = {event["valid_accuracy"] for event in run.metrics if event.get("valid_loss_nats") == best}
+    assert accuracy == pytest.approx(float((logits.argmax(1) == ids).double().mean()))
+
+
+def test_gpt_trains_on_whole_windows_whatever_the_chunk() -> None:
+    for chunk in (4, 16, 100):
+        run = text_run("gpt", window=16, chunk=chunk)
+        task = tasks.find(run.config).read(run.record["data"]["source"], run.config)
+        assert task.loader(run.model, run.config, torch.device("cpu")).batch(0, 0).inputs.shape == (2, 16)
+
+
 def test_tokenizers_compare_by_bits_per_character(tmp_path: Path) -> None:
     for tokenizer in ("character", "byte", "bpe"):
         run = text_run("gru", tokenizer=tokenizer, vocabulary_size=280)

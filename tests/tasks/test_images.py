@@ -248,3 +248,10 @@ def test_the_table_has_every_option() -> None:
 @pytest.mark.parametrize("option", OPTIONS, ids=identity)
 def test_every_option_matters(option: Option) -> None:
     assert laws.options_matter(build, [option]).compared == 1
+
+
+@pytest.mark.parametrize("by", ["row", "pixel"])
+def test_a_batch_is_a_number_of_images(by: str) -> None:
+    run = image_run("gru", by=by)
+    task = tasks.find(run.config).read(pictures(), run.config)
+    assert len(task.loader(run.model, run.config, torch.device("cpu")).batch(0, 0).inputs) == 16

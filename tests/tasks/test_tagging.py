@@ -1,6 +1,7 @@
 """A trained tagger: what it answers, how it is measured, what it says when it cannot."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from options import OF_TRAINING, identity, left_by, missing_or_unknown
 from small import sentences, tag_run, write_conllu
 from unrolled import api, laws, lineage
+from unrolled.config import from_flat
 from unrolled.errors import ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks.tagging import Tag, TaggingRun
@@ -48,6 +50,36 @@ def test_a_sentence_with_more_pieces_than_places_is_refused_before_training() ->
     settings = SMALL | {"model": "transformer", "position": "learned", "window": 9, "num_heads": 1}
     with pytest.raises(DataError, match=r"the longest sequence has \d\d tokens, and model transformer reads at most 9"):
         api.train(sentences(), **settings)
+
+
+def test_what_is_counted_is_counted_in_the_training_split(tmp_path: Path) -> None:
+    """The most frequent tag, and the weights of the tags; the other splits have other counts."""
+    files = {}
+    for name, nouns, verbs in (("train", 6, 2), ("valid", 2, 6), ("test", 1, 3)):
+        words = [f"{name}{i}" for i in range(nouns + verbs)]
+        files[name] = str(write_conllu(tmp_path / f"{name}.conllu", [(words, ["NOUN"] * nouns + ["VERB"] * verbs)]))
+    held_out = {"valid": files["valid"], "test": files["test"]}
+    config = from_flat(
+        {"task": "tag", "class_weights": "balanced", "label_smoothing": 0, "min_frequency": 1, **held_out}
+    )
+    task = Tag.read(files["train"], config)
+    assert task.labels == ("NOUN", "VERB")
+    assert task.record()["majority"] == "NOUN"
+    loss = task.loss(config, torch.device("cpu"))
+    for k, weight in enumerate((8 / (2 * 6), 8 / (2 * 2))):
+        assert float(loss(torch.zeros(1, 1, 2), torch.tensor([[k]]))) == pytest.approx(weight * math.log(2))
+
+
+def test_the_baseline_of_an_unseen_word_is_the_most_frequent_tag() -> None:
+    """And that of a seen word its own; the most frequent tag is not the first one."""
+    made = [([f"n{i}", f"v{i}", f"w{i}"], ["NOUN", "VERB", "VERB"]) for i in range(40)]
+    run = api.train(made, **SMALL | {"valid_fraction": 0.2, "test_fraction": 0.0})
+    seen, *_ = run.record["data"]["words"]["NOUN"].split("\t")
+    result = run.evaluate([([seen, "x", "y"], ["NOUN", "VERB", "NOUN"])])
+    assert (result.words, result.unseen) == (3, 2)
+    assert result.baseline_accuracy == pytest.approx(2 / 3)
+    assert result.baseline_unseen_accuracy == 0.5
+    assert run.evaluate([(["x", "y"], ["NOUN", "NOUN"])]).baseline_accuracy == 0
 
 
 def test_reading_in_both_directions_sees_what_comes_after() -> None:

@@ -87,6 +87,13 @@ def test_a_training_is_resumed_to_the_same_bits(name: str, tmp_path: Path) -> No
         assert torch.equal(value, resumed.model.state_dict()[name])
 
 
+def test_the_default_length_is_that_of_the_longest_target_and_its_end() -> None:
+    """Sources are longer than targets."""
+    run = api.train([(f"ababababab{i:03d}", "x" * (1 + i % 4)) for i in range(80)], **SMALL)
+    assert run.record["data"]["longest_target"] == 4
+    assert run._default_length() == 5, "with <eos>"
+
+
 def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:
     made = translations(30, seed=2)
     made += [(made[0][0], "ZZ"), (made[1][0], "Y")]  # of two sources a second reference

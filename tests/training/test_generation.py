@@ -46,6 +46,14 @@ def test_a_batch_is_a_pure_function_of_its_place() -> None:
     assert not torch.equal(windows.batch(0, 0).inputs, other.batch(0, 0).inputs)
 
 
+def test_windows_begin_anywhere_from_the_first_token_to_the_last_whole_window() -> None:
+    source = Windows(IDS, receptive_field=1, streams=20, chunk=8, seed=0, device=CPU)
+    starts = {int(start) - 5 for number in range(200) for start in source.batch(number, 0).targets[:, 0]}
+    assert starts == set(range(100 - 8 + 1))
+    whole = Windows(IDS, receptive_field=1, streams=2, chunk=500, seed=0, device=CPU).batch(0, 0)
+    assert whole.targets.tolist() == [IDS.tolist()] * 2
+
+
 @pytest.mark.parametrize("receptive_field", [1, 4, 200])
 def test_every_target_of_a_window_has_all_that_it_may_see(receptive_field: int) -> None:
     source = Windows(IDS, receptive_field=receptive_field, streams=5, chunk=8, seed=0, device=CPU)

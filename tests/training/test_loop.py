@@ -55,7 +55,7 @@ def batch(B: int, T: int, *, classes: int = 2, seed: int = 0) -> Batch:
 
 def model_of(model_name: str, *, classes: int = 2, hidden: int = 5, **options: object) -> Model:
     torch.manual_seed(3)
-    config = ModelConfig(embedding_size=6, hidden_size=hidden, dropout=0, **OWN.get(model_name, {}) | options)
+    config = ModelConfig(embedding_size=6, hidden_size=hidden, **{"dropout": 0.0} | OWN.get(model_name, {}) | options)
     return api.build(model_name, Ids(V), classes, config)
 
 
@@ -137,6 +137,77 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
     other = bits(2)
     assert other[0] != first[0]
     assert other[1] != first[1]
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.5}, {"recurrent_dropout": 0.5}, {"zoneout": 0.5}])
+def test_masks_depend_on_the_seed_and_on_the_update(options: dict[str, float]) -> None:
+    """With the same first weights and the same batches."""
+
+    def gradients(seed: int, updates: int = 1) -> list[Tensor]:
+        model, found = model_of("gru", **options), []
+        trainer = trainer_of(model, [batch(3, 4)], updates=updates, seed=seed, learning_rate=1e-30, weight_decay=0)
+        trainer.optimizer.register_step_pre_hook(lambda *_: found.append(model.head.weight.grad.clone()))
+        trainer.run()
+        return found
+
+    (one,), (again,), (other,) = gradients(1), gradients(1), gradients(2)
+    assert torch.equal(one, again)
+    assert not torch.allclose(one, other)
+    first, second = gradients(1, updates=2)
+    assert torch.equal(first, one)
+    assert not torch.allclose(first, second)
+
+
+def test_an_evaluation_is_in_eval_mode_and_training_goes_on_in_training_mode() -> None:
+    model, modes = model_of("gru", dropout=0.5), []
+
+    def score() -> Score:
+        modes.append(("evaluation", model.training))
+        return Score(1.0, 0.5)
+
+    trainer = trainer_of(model, [batch(3, 4)], score, updates=3, evaluate_every=1, patience=0)
+    trainer.optimizer.register_step_pre_hook(lambda *_: modes.append(("update", model.training)))
+    trainer.run()
+    assert modes == [("update", True), ("evaluation", False)] * 3
+    assert not model.training
+
+
+def test_an_update_steps_with_its_own_rate_and_averages_the_weights_after_it() -> None:
+    """AdamW's first step moves every weight with a gradient by the rate; that of update 1 of 4 in a warm-up of 4."""
+    model = model_of("elman").double()
+    before = model.head.weight.detach().clone()
+    trainer = trainer_of(
+        model, [batch(3, 4)], updates=8, warmup=0.5, learning_rate=0.4, weight_decay=0, clip=1e9, average=0.999
+    )
+    trainer.update()
+    after = model.head.weight.detach()
+    torch.testing.assert_close((after - before).abs(), torch.full_like(after, 0.1), rtol=1e-3, atol=0)
+    averaged = trainer.average.tensors()["head.weight"]
+    torch.testing.assert_close(averaged, before + (after - before) * 9 / 11)  # decay (1 + 1) / (10 + 1)
+
+
+def test_the_first_weights_depend_on_the_seed() -> None:
+    one, again, other = (
+        api.train(pairs(), seed=seed, **SMALL | {"updates": 1, "learning_rate": 1e-30}).model.layers.layers[0].cell
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one.weight_h, again.weight_h)
+    assert not torch.allclose(one.weight_h, other.weight_h)
+
+
+def test_the_gradient_of_an_update_is_clipped_at_the_limit() -> None:
+    found: list[float] = []
+    for clip in (1e9, 0.01):
+        model = model_of("gru")
+        trainer = trainer_of(model, [batch(3, 4)], updates=1, clip=clip)
+        parameters = list(model.parameters())
+        trainer.optimizer.register_step_pre_hook(
+            lambda *_, own=parameters: found.append(float(torch.cat([p.grad.flatten() for p in own]).norm()))
+        )
+        trainer.run()
+        assert trainer.progress.gradient_norm == pytest.approx(found[0], rel=1e-5), "the norm before clipping"
+    assert found[0] > 0.02
+    assert found[1] == pytest.approx(0.01, rel=1e-4)
 
 
 def test_an_update_draws_the_same_numbers_whatever_was_drawn_before() -> None:

@@ -29,6 +29,16 @@ def test_it_clips_as_torch_does(most: float) -> None:
     assert after == pytest.approx(min(norm, most), rel=1e-5)
 
 
+@pytest.mark.parametrize("fraction", [0.5, 0.75, 0.999, 1.0, 1.001])
+def test_a_norm_just_above_the_limit_is_clipped(fraction: float) -> None:
+    model = model_with_gradients(1)
+    before = [p.grad.clone() for p in model.parameters()]
+    norm = float(torch.cat([gradient.flatten() for gradient in before]).norm())
+    clip_(model, fraction * norm, update=0, loss_nats=1.0)
+    for p, gradient in zip(model.parameters(), before, strict=True):
+        torch.testing.assert_close(p.grad, gradient * min(1, fraction), rtol=1e-4, atol=0)
+
+
 def test_every_nan_and_infinity_is_caught_and_nothing_is_changed() -> None:
     draw = random.Random(0)
     for trial in range(100):

@@ -68,6 +68,8 @@ def test_what_a_resume_could_not_do_again_is_in_its_first_checkpoint(
         with pytest.raises(Interrupted):
             api.train(pairs(), out=tmp_path / "run", start=first, **settings)
     (tmp_path / "first").rename(tmp_path / "gone")
+    measured = "unrolled.training.prepare.updates_within"
+    monkeypatch.setattr(measured, lambda *_: pytest.fail("a time limit is measured once, at the beginning"))
     run = api.resume(tmp_path / "run", pairs())
     assert run.record["start"] == str((tmp_path / "first").resolve())
     assert run.record["training"]["planned"] == planned[0]

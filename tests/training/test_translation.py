@@ -105,6 +105,16 @@ def test_the_score_is_that_of_the_tokens_one_by_one() -> None:
     assert score(net, PAIRS) == Score(float(scored.nats.sum() / total), float(scored.right.sum() / total))
 
 
+def test_padding_is_never_right() -> None:
+    """Not even for a model that always answers with the padding."""
+    net = model()
+    with torch.no_grad():
+        net.head.bias[PAD] = 1000
+    scored = score_targets(net, PAIRS)
+    assert scored.right.sum() == 0
+    assert score(net, PAIRS).accuracy == 0
+
+
 def test_an_update_reads_the_source_first() -> None:
     """k small batches equal one large one: the gradient is that of all target tokens."""
     grown = []

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Rule by which the next token is chosen.
+    """Rule by which the next token is chosen: first the temperature is applied, then top_k, then top_p to those left.
 
     Args:
         temperature: divisor of the logits; 0 takes the most probable token (greedy).

@@ -31,8 +31,11 @@ __all__ = [
     "use_isa",
 ]
 
+_forced = os.environ.get("UNROLLED_ISA", "")  # "none": as if the kernels were not compiled
 kernels: ModuleType | None = (
-    importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
+    importlib.import_module("unrolled._kernels")
+    if _forced != "none" and importlib.util.find_spec("unrolled._kernels")
+    else None
 )
 
 
@@ -66,9 +69,8 @@ def _index_of(name: str) -> int:
 
 
 def _best() -> int:
-    forced = os.environ.get("UNROLLED_ISA")
-    if forced:
-        return _index_of(forced)
+    if _forced not in ("", "none"):
+        return _index_of(_forced)
     return list(isas().values()).index(True) if compiled() else -1
 
 

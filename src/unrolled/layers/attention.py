@@ -66,7 +66,7 @@ class _Cache(NamedTuple):
 class AttentionState(_Cache):
     """The state of causal self-attention: keys and values of all steps so far.
 
-    key, value: (B, N, P, K), 0 after the `length` (B,) steps of a sequence.
+    key, value: (B, N, P, K). Of each sequence only the first `length` (B,) steps are ever attended to.
     """
 
     buffer: _Buffer | None = None
@@ -78,9 +78,10 @@ class _Buffer:
 
     def __init__(self, state: AttentionState, capacity: int) -> None:
         B, N, P, K = state.key.shape
-        own = shapes.real(state.length, P)[:, None, :, None]  # excludes steps that another continuation wrote
+        others = ~shapes.real(state.length, P)[:, None, :, None]  # steps that another continuation may have written
         self.key, self.value = (leaf.new_zeros(B, N, capacity, K) for leaf in (state.key, state.value))
-        self.key[:, :, :P], self.value[:, :, :P] = state.key * own, state.value * own
+        self.key[:, :, :P] = state.key.masked_fill(others, 0)
+        self.value[:, :, :P] = state.value.masked_fill(others, 0)
         self.newest = state.length
 
     @staticmethod

@@ -51,6 +51,12 @@ def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch)
     check_plan(by_length(lengths, budget), lengths, budget)
 
 
+def test_a_batch_is_full_at_exactly_its_budget():
+    assert [len(rows) for rows in by_length(torch.full((6,), 5), 10)] == [2, 2, 2]
+    assert [len(rows) for rows in by_length(torch.full((6,), 5), 9)] == [1] * 6
+    assert [len(rows) for rows in by_length(torch.tensor([[2, 3]] * 6), 15)] == [3, 3]
+
+
 @given(LENGTHS, st.integers(1, 300), st.integers(0, 5))
 @settings(max_examples=100, deadline=None)
 def test_rows_of_two_sequences_have_both_in_the_budget(lengths, budget, seed):

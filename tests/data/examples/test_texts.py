@@ -103,6 +103,19 @@ def test_one_text_is_cut_into_contiguous_splits_at_line_ends(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize("block", [7, 1 << 20])
+@pytest.mark.parametrize(("line", "lengths"), [(5, [80, 10, 10]), (4, [80, 12, 8]), (6, [84, 6, 10])])
+def test_a_border_at_a_line_end_stays_and_another_moves_to_the_next(
+    line: int, lengths: list[int], block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100 characters, the borders are at 80 and 90."""
+    monkeypatch.setattr(module, "BLOCK", block)
+    text = (("x" * (line - 1) + "\n") * 25)[:100]
+    found = split_texts(write(tmp_path / "a.txt", text), valid_fraction=0.1, test_fraction=0.1)
+    assert [len(part) for part in found.values()] == lengths
+    assert "".join(found.values()) == text
+
+
 def test_several_files_are_split_by_file(tmp_path: Path) -> None:
     for i in range(30):
         write(tmp_path / "texts" / f"{i:02}" / "a.txt", f"text {i}\n")

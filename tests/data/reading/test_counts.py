@@ -2,7 +2,9 @@
 
 import pytest
 
-from unrolled.data.reading.counts import Counts, sift
+from unrolled.config import DataConfig
+from unrolled.data.examples.labelled import load_examples
+from unrolled.data.reading.counts import Counts, Skipped, sift, skip
 from unrolled.data.reading.lines import BLANK
 from unrolled.data.reading.rows import BadRow
 from unrolled.errors import DataError
@@ -46,3 +48,11 @@ def test_what_was_used_may_be_skipped_after_all() -> None:
     assert Counts(5, 4, {"x": 1}).without({"x": 1, "y": 2}) == Counts(5, 1, {"x": 2, "y": 2})
     with pytest.raises(AssertionError, match="rows were lost"):
         Counts(3, 1, {"x": 1})
+
+
+def test_rows_that_are_skipped_later_are_listed_after_those_before() -> None:
+    read = load_examples([("a", "x"), ("", "x"), ("b", "y"), ("c", "z")], DataConfig(on_bad_row="skip"))
+    left = skip(read, {2: "unknown label"}, lambda row, reason: Skipped(row, reason, "c"))
+    assert [(each.line, each.reason) for each in left.skipped] == [(1, "empty text"), (2, "unknown label")]
+    assert left.counts == Counts(4, 2, {"empty text": 1, "unknown label": 1})
+    assert list(left.texts()) == ["a", "b"]

@@ -63,3 +63,11 @@ def test_bins_have_round_widths_and_count_all():
     assert {name: sum(counts) for name, counts in found.counts.items()} == {"train": 335, "valid": 1}
     assert found.open
     assert not bins({"train": np.arange(1000)}).open
+
+
+@pytest.mark.parametrize(("longest", "is_open"), [(79, False), (80, True), (81, True)])
+def test_the_last_bar_says_where_it_counts_more_than_its_width(longest, is_open):
+    """Bars of 2 up to 79: the last one is 78 and 79, and what is longer."""
+    found = bins({"train": np.array([*[39] * 99, longest])})
+    assert (found.width, len(found.counts["train"]), found.open) == (2, 40, is_open)
+    assert found.counts["train"][-1] == 1
