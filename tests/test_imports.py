@@ -21,6 +21,7 @@ LEAVES = {
     "state",
     "machine",
     "atomic",
+    "saved",
     "strings",
     "svg",
     "version",

@@ -13,23 +13,24 @@ from torch import Tensor
 
 from unrolled import atomic
 from unrolled.config import Config, DataConfig
-from unrolled.data.encoding.tokenizers import SPECIAL, Tokenizer
+from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.reading.sources import NOT_REREADABLE, is_file
 from unrolled.errors import ConfigError, DataError
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
-from unrolled.runs.folder import Manifest, pack, read_snapshots, saved_inputs
+from unrolled.runs.folder import pack
 from unrolled.runs.preprocessor import Preprocessor, inputs_of
+from unrolled.runs.schema import SPECIAL_IDS, Manifest, saved_inputs
+from unrolled.runs.weights import read_snapshots
 
 if TYPE_CHECKING:
     from unrolled.inside import Example, Header, Trace
 
-__all__ = ["MAX_LENGTH", "SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
+__all__ = ["MAX_LENGTH", "Run", "absolute", "refuse_gone"]
 
 MAX_LENGTH = 512
 """Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
-SPECIAL_IDS = {name.strip("<>"): i for i, name in enumerate(SPECIAL)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ class Run(ABC):
         Raises:
             ConfigError: there are no snapshots. CheckpointError: a file of them is damaged.
         """
-        weights = {} if self.path is None else read_snapshots(self.path)
+        weights = {} if self.path is None else read_snapshots(self.path, self.model.state_dict())
         if not weights:
             raise ConfigError(f"{self.path or 'the run'} has no snapshots: train with --keep snapshots and --out")
         return [replace(self, model=_with(self.model, weights[update]), update=update, test=None) for update in weights]

@@ -30,9 +30,11 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
+from unrolled.runs.agreement import refuse_other_preprocessor
 from unrolled.runs.claim import locked, refuse_existing, refuse_resumable
-from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json, valid
+from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json
 from unrolled.runs.preprocessor import FILES, Preprocessor
+from unrolled.saved import decoded, valid
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
 from unrolled.training.loop import Trainer
@@ -104,7 +106,10 @@ class PartialRun:
                 "version, or train a new run"
             )
         plan = valid(Plan, path, files["plan.json"])
-        return plan, FILES[preprocessor].from_json(files[preprocessor].decode())
+        file = path.with_name(preprocessor)
+        made = FILES[preprocessor].from_json(decoded(file, files[preprocessor]), file)
+        refuse_other_preprocessor(path.parent, plan.config, made)
+        return plan, made
 
     def add(self, event: Event) -> None:
         """Append an event to metrics.jsonl."""
