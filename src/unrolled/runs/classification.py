@@ -130,6 +130,7 @@ class ClassificationRun(Classifier):
         text: str | None = None,
         label: str | None = None,
         on_bad_row: str | None = None,
+        test_split: bool = False,
         **options: Any,
     ) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, by default of the run's own test split.
@@ -138,6 +139,7 @@ class ClassificationRun(Classifier):
             data: a path, a sample's name or Python objects; None: the run's own test split.
             text, label: the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -146,13 +148,13 @@ class ClassificationRun(Classifier):
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, on_bad_row=on_bad_row)
-        if data is not None:
+        if data is not None and not test_split:
             examples = load_examples(data, settings, labels=self.labels)
             log_read(examples)
         elif settings != self.config.data:
             raise ConfigError("the run's own test split is read as in training: leave text, label and on_bad_row out")
         else:
-            examples = own_test(self, lambda source: load_splits(source, self.config.data).test)
+            examples = own_test(self, lambda source: load_splits(source, self.config.data).test, data)
         return self.result(examples)
 
     def result(self, examples: Examples) -> ClassificationResult:

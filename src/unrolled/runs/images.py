@@ -74,13 +74,16 @@ class ImageRun(Classifier):
             also={"image": torch.from_numpy(images.pixels[0]).float()},
         )
 
-    def evaluate(self, data: object = None, *, on_bad_row: str | None = None, **options: Any) -> ClassificationResult:
+    def evaluate(
+        self, data: object = None, *, on_bad_row: str | None = None, test_split: bool = False, **options: Any
+    ) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, by default of the run's own test split.
 
         Args:
             data: an IDX file, a folder of images by class, a split of a sample, or a pair of arrays (images, labels);
                 None: the run's own test split.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -88,10 +91,10 @@ class ImageRun(Classifier):
             ConfigError: on_bad_row without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        if data is None:
+        if data is None or test_split:
             if on_bad_row is not None:
                 raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
-            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test))
+            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test, data))
         images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=self.labels)
         log_read(images)
         return self.result(images)

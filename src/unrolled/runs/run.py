@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.config import Config, DataConfig
+from unrolled.config import Config
 from unrolled.data.encoding.tokenizers import Tokenizer
-from unrolled.data.reading.sources import NOT_REREADABLE, is_file
-from unrolled.errors import ConfigError, DataError
+from unrolled.errors import ConfigError
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
@@ -27,7 +26,7 @@ from unrolled.runs.weights import read_snapshots
 if TYPE_CHECKING:
     from unrolled.inside import Example, Header, Trace
 
-__all__ = ["MAX_LENGTH", "Run", "absolute", "refuse_gone"]
+__all__ = ["MAX_LENGTH", "Run"]
 
 MAX_LENGTH = 512
 """Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
@@ -183,25 +182,3 @@ def _with(model: Model, weights: Mapping[str, Tensor]) -> Model:
     changed = copy.deepcopy(model)
     changed.load_state_dict(weights)
     return changed
-
-
-def absolute(source: str | Path) -> str:
-    """Return the absolute path of a file, which is valid in any working directory; the name of any other source."""
-    return str(Path(source).resolve()) if is_file(str(source)) else str(source)
-
-
-def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> None:
-    """Refuse training data that cannot be read again.
-
-    Args:
-        source: the file or files of the training, as recorded. config: may name files of other splits.
-        fix: the advice of the error.
-
-    Raises:
-        DataError: the source was Python objects or standard input, or a file no longer exists.
-    """
-    for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
-        if file in NOT_REREADABLE:
-            raise DataError(f"this run was trained on {NOT_REREADABLE[file]}", fix=fix)
-        if file is not None and is_file(file) and not Path(file).exists():
-            raise DataError("the data of the training no longer exist", file=file, fix=fix)

@@ -94,7 +94,13 @@ class TaggingRun(Run):
         return sentences.words()
 
     def evaluate(
-        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None, **options: Any
+        self,
+        data: object = None,
+        *,
+        label: str | None = None,
+        on_bad_row: str | None = None,
+        test_split: bool = False,
+        **options: Any,
     ) -> TaggingResult:
         """Compare the model's tags with those of `data`, by default of the run's own test split.
 
@@ -102,6 +108,7 @@ class TaggingRun(Run):
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
             label: the column of CoNLL-U that holds the tags; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -110,13 +117,13 @@ class TaggingRun(Run):
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, label=label, on_bad_row=on_bad_row)
-        if data is not None:
+        if data is not None and not test_split:
             sentences = load_sentences(data, settings, labels=self.labels)
             _log_read(sentences)
         elif settings != self.config.data:
             raise ConfigError("the run's own test split is read as in training: leave label and on_bad_row out")
         else:
-            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test)
+            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test, data)
         return self.result(sentences)
 
     def result(self, sentences: Sentences) -> TaggingResult:

@@ -206,6 +206,7 @@ class TranslationRun(Run):
         target: str | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
+        test_split: bool = False,
         **options: Any,
     ) -> TranslationResult:
         """Compare the model's answers with the targets of `data`, by default of the run's own test split.
@@ -217,6 +218,7 @@ class TranslationRun(Run):
             source, target: the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: listed below.
 
         Raises:
@@ -233,7 +235,7 @@ class TranslationRun(Run):
             pairs, sequences = self._encode(pairs, settings)
             return pairs
 
-        if data is not None:
+        if data is not None and not test_split:
             pairs = load_pairs(data, settings)
             log_read(pairs)
             pairs = encoded(pairs)
@@ -242,7 +244,7 @@ class TranslationRun(Run):
                 "the run's own test split is read as in training: leave source, target, on_bad_row and truncate out"
             )
         else:
-            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test))
+            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test), data)
         return self.result(pairs, sequences, strategy_of(chosen))
 
     def result(

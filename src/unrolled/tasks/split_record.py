@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from unrolled.data.reading.counts import Read, accounts
 from unrolled.runs.reading import log_read
-from unrolled.runs.run import absolute
+from unrolled.runs.recorded import absolute
 
 __all__ = ["Split", "data_record", "log_splits"]
 

@@ -85,7 +85,7 @@ class PartialRun:
         self.config, self.build = prepared.config.training, prepared.build
         if prepared.start or self.config.time_limit:  # a resumed training could not repeat these
             self.save(prepared.trainer)
-        plan = Plan.make(prepared.config, prepared.task.record(), prepared.start)
+        plan = Plan.make(prepared.config, prepared.data_record(), prepared.start)
         preprocessor = prepared.task.preprocessor
         files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
         atomic.write(self.folder / "plan", files)

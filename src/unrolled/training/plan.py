@@ -10,7 +10,7 @@ from pydantic import Field
 from unrolled.config import Config, from_flat
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.folder import to_json
-from unrolled.runs.run import absolute
+from unrolled.runs.recorded import absolute
 from unrolled.runs.schema import Path, RecordedConfig, SourceSum
 from unrolled.saved import Open, Strict
 

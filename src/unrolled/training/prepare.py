@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -62,6 +64,7 @@ class Prepared:
     Args:
         config: the resolved settings. task: with its data. model, trainer: made for them.
         start: the run whose weights the training begins with; None: the weights are random.
+        sums: of the files of the data, see `recorded.sums_of`.
     """
 
     config: Config
@@ -69,6 +72,11 @@ class Prepared:
     model: Model
     trainer: Trainer
     start: str | None = None
+    sums: Sequence[dict[str, Any]] = ()
+
+    def data_record(self) -> dict[str, Any]:
+        """Return the record of the data: source, sums of its files, splits."""
+        return {**self.task.record(), "sums": list(self.sums)}
 
     @property
     def num_parameters(self) -> int:

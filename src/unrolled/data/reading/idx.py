@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from unrolled.data.reading.files import PACKINGS, UNREADABLE, open_bytes
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["MOST_PIXELS", "SPLITS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
+__all__ = ["LABEL_NAMES", "MOST_PIXELS", "SPLITS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
 
 PACKING = "|".join(map(re.escape, PACKINGS))
 NAME = re.compile(
@@ -35,6 +35,7 @@ SPLITS = {
     "valid": ("valid", "validation", "val"),
     "test": ("t10k", "test"),
 }  # their names in files
+LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 MOST_PIXELS = 50_000_000  # of one image; a larger one is a mistake or an attack
 BLOCK = 1 << 20  # bytes read at a time
 PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}
