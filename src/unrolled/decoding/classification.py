@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
-from unrolled.errors import printable
 from unrolled.models import Model
+from unrolled.strings import one_line
 
 __all__ = ["Classification", "ImageClassification", "Readable", "classify", "probabilities"]
 
@@ -36,7 +36,7 @@ class Classification:
 
     def shown(self) -> str:
         """Return one line: label, probability and input, separated by tabs."""
-        return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.text)}"
+        return f"{one_line(self.label)}\t{self.probability:.3f}\t{one_line(self.text)}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ImageClassification:
 
     def shown(self) -> str:
         """Return one line: label, probability and input, separated by tabs."""
-        return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.image)}"
+        return f"{one_line(self.label)}\t{self.probability:.3f}\t{one_line(self.image)}"
 
 
 class Readable(Protocol):

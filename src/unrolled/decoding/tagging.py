@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS
-from unrolled.errors import printable
 from unrolled.models import Model
+from unrolled.strings import one_line
 
 __all__ = ["TaggedSentence", "TaggedWord", "tag", "word_probabilities"]
 
@@ -40,7 +40,7 @@ class TaggedSentence:
 
     def shown(self) -> str:
         """Return a line for each word (word, tag and probability, separated by tabs), and an empty line."""
-        lines = (f"{printable(word.word)}\t{printable(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
+        lines = (f"{one_line(word.word)}\t{one_line(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
         return "".join(lines)
 
 
