@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -100,7 +101,11 @@ def classify(
         labels: of the K classes.
         probability: (N, K).
         answer: makes an answer from an input, its label, the label's probability, and every label's.
+
+    Raises:
+        CheckpointError: a probability is not finite.
     """
+    refuse_infinite(probability)
     return [
         answer(name, labels[best], values[best], dict(zip(labels, values, strict=True)))
         for name, values, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -67,7 +68,12 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
 def tag(
     sentences: Sequence[Sequence[str]], labels: Sequence[str], probability: NDArray[np.float64]
 ) -> list[TaggedSentence]:
-    """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words."""
+    """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
+
+    Raises:
+        CheckpointError: a probability is not finite.
+    """
+    refuse_infinite(probability)
     best = probability.argmax(axis=1)
     answers: Iterator[tuple[int, float]] = zip(best.tolist(), probability.max(axis=1).tolist(), strict=True)
     tagged = []

@@ -19,7 +19,7 @@ from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.runs.card import code
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -159,9 +159,7 @@ class ClassificationRun(Classifier):
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        classes = np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples))
-        return self.figures(self._sequences(examples.texts()), classes)
+        return self.figures(self._sequences(examples.texts()), class_indices(self, examples.labels()))
 
     def _sequences(self, texts: Iterable[str]) -> Sequences:
         return Sequences(self.tokenizer.encode_each(texts))

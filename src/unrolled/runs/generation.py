@@ -11,6 +11,7 @@ import torch
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
 from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, Options, documented
 from unrolled.decoding.sampling import Sampling
@@ -128,6 +129,7 @@ class GenerationRun(Run):
     def result(self, text: TextSplit) -> GenerationResult:
         """Evaluate on a text that is already read."""
         scored = score_tokens(self.model, text.ids)
+        refuse_infinite(scored.nats)
         return evaluate_generation(
             *scored,
             characters=text.characters,

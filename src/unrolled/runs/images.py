@@ -15,7 +15,7 @@ from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
-from unrolled.runs.reading import log_read, own_test, reading
+from unrolled.runs.reading import class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class ImageRun(Classifier):
 
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are already read."""
-        return self.figures(self._steps(images), images.among(self.labels))
+        return self.figures(self._steps(images), class_indices(self, images.labels)[images.classes])
 
     def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
         H, W, C = self.pixels.shape

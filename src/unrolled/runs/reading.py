@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.config import DataConfig, from_flat
+from unrolled.data.examples.labelled import unknown_label
 from unrolled.data.reading.counts import Read
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import refuse_unverified
 from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "log_read", "own_test", "reading"]
+__all__ = ["allowed_length", "class_indices", "log_read", "own_test", "reading"]
 
 
 class Split(Protocol):
@@ -77,6 +81,19 @@ def _refuse_unverified(run: Run, named: Collection[str]) -> None:
         command=lambda role, source: "unrolled evaluate " + commands[role].format(shlex.quote(source)),
         give=run.GIVE_DATA,
     )
+
+
+def class_indices(run: Run, labels: Iterable[str]) -> NDArray[np.int64]:
+    """Return the index of each label among those of the run.
+
+    Raises:
+        DataError: the run does not have the label.
+    """
+    index = {label: k for k, label in enumerate(run.labels)}
+    labels = list(labels)
+    if unknown := next((label for label in labels if label not in index), None):
+        raise DataError(unknown_label(unknown, run.labels), fix=run.GIVE_DATA)
+    return np.fromiter((index[label] for label in labels), np.int64, len(labels))
 
 
 def allowed_length(max_length: int, model_length: int | None) -> int:

@@ -20,7 +20,7 @@ from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import code
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class TaggingRun(Run):
         every = list(chain.from_iterable(sentence_words))
         return evaluate_tagging(
             self.labels,
-            np.array([index[label] for label in sentences.tags()], dtype=np.int64),
+            class_indices(self, sentences.tags()),
             word_probabilities(self.model, Subwords(self.tokenizer, sentence_words)),
             np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),

@@ -18,6 +18,7 @@ from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, e
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
 from unrolled.decoding.sampling import GREEDY, Sampling
 from unrolled.decoding.search import Beam, search, strategy_of
@@ -258,6 +259,7 @@ class TranslationRun(Run):
         longest = self._default_length()
         answers = translate(self.model, self.tokenizers.target, list(references), sources, strategy, max_length=longest)
         scored = score_targets(self.model, sequences)
+        refuse_infinite(scored.nats)
         return evaluate_translation(
             [answer.text for answer in answers],
             list(references.values()),

@@ -15,7 +15,7 @@ from unrolled import atomic
 from unrolled.errors import CheckpointError, excerpt
 from unrolled.runs import older
 
-__all__ = ["load_tensors", "read_snapshots", "read_weights", "refuse_infinite"]
+__all__ = ["load_tensors", "read_snapshots", "read_weights", "refuse_infinite", "refuse_other_model"]
 
 SNAPSHOTS = ("snapshots/update-*.safetensors", "probes/update-*.safetensors")  # the second: format version 2
 UPDATE = re.compile(r"update-(\d{1,15})\.safetensors")
@@ -35,10 +35,21 @@ def read_weights(
         CheckpointError: the tensors are not those of the model, or have a number that is not finite.
     """
     weights = older.current_weights(load_tensors(path, data))
-    if difference := next(_differences(weights, expected, dtype), None):
-        raise CheckpointError(f"{path} does not hold the weights of this model: {difference}")
+    refuse_other_model(path, weights, expected, dtype=dtype)
     refuse_infinite(path, weights)
     return weights
+
+
+def refuse_other_model(
+    path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, dtype: torch.dtype | None = None
+) -> None:
+    """Refuse tensors whose names, shapes or types are not those of a model; see `read_weights`.
+
+    Raises:
+        CheckpointError: names the first difference.
+    """
+    if difference := next(_differences(weights, expected, dtype), None):
+        raise CheckpointError(f"{path} does not hold the weights of this model: {difference}")
 
 
 def load_tensors(path: Path, data: bytes) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
 from unrolled.training.plan import Plan
-from unrolled.training.prepare import Prepared, prepare, refuse_unfit
+from unrolled.training.prepare import Prepared, empty_model, prepare, refuse_unfit
 from unrolled.training.progress import Event
 
 __all__ = ["resume", "train"]
@@ -81,6 +81,7 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
             sums = sums_of(data, config.data)
             task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
+            partial.refuse_other_model(empty_model(task, config))
             prepared = replace(prepare(task, config, device, resumed=True), start=plan.start, sums=sums)
             with interruptible() as interrupted:
                 partial.restore(prepared)

@@ -25,7 +25,7 @@ from unrolled.training.pretrained import name_of
 from unrolled.training.seeds import seed_of
 from unrolled.training.task import Task
 
-__all__ = ["Prepared", "prepare", "refuse_unfit"]
+__all__ = ["Prepared", "empty_model", "prepare", "refuse_unfit"]
 
 log = logging.getLogger("unrolled")
 
@@ -130,6 +130,14 @@ def prepare(
             trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return prepared
+
+
+def empty_model(task: Task, config: Config) -> Model:
+    """Return the model of a training without memory for its weights, on the device meta."""
+    with torch.device("meta"):
+        return build(
+            config.model.name, inputs_of(task.preprocessor), task.num_outputs, config.model, answer=task.answer
+        )
 
 
 def _recurrent(model: Model) -> list[Recurrent]:

@@ -26,7 +26,7 @@ from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.errors import DataError, excerpt
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
-__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault"]
+__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "read_texts", "text_fault", "unknown_label"]
 
 UNKNOWN_LABEL = "unknown label"
 
