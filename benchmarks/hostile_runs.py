@@ -1,6 +1,6 @@
 """Changed run folders by the thousand through every command that reads one; the tests run some of them.
 
-    python benchmarks/hostile_runs.py [--cases 4000] [--first 0]      make hostile-runs
+    python benchmarks/hostile_runs.py [--cases 3000] [--first 0]      make hostile-runs
 
 Small runs of every task, in formats 1 to 3, trainings that can be resumed, and a trace: in each case one entry of one
 of their files becomes a hostile value, the sums are made right, and `decode`, `evaluate`, `explain` or
@@ -44,7 +44,7 @@ def hang(*_: object) -> None:
 def main() -> int:
     """Run the requested cases, print each that fell, and save the figures; return 1 if any fell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=4_000)
+    parser.add_argument("--cases", type=int, default=3_000)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
     began = time.perf_counter()

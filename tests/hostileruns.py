@@ -21,8 +21,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import unrolled
-from small import SMALL, pairs, sentences, translations, write_conllu, write_csv, write_images, write_pairs, write_text
+from small import (
+    SMALL,
+    pairs,
+    sentences,
+    translations,
+    write_conllu,
+    write_csv,
+    write_idx,
+    write_images,
+    write_pairs,
+    write_text,
+)
 from unrolled.cli.main import run
 from unrolled.errors import UnrolledError
 from unrolled.inside import Trace
@@ -86,6 +99,9 @@ class Surroundings:
             (root / name).mkdir(parents=True)
         (root / "outside" / "secret.csv").write_text("text,label\nsecret,pos\nhidden,neg\n")
         self._train()
+        pixels = json.loads((FORMATS / "images-elman" / "pixels.json").read_text())
+        shape = 3, pixels["height"], pixels["width"]
+        write_idx(root / "data" / "old" / "test-images-idx3-ubyte", np.full(shape, 9, np.uint8))
         for folder in sorted(FORMATS.iterdir()):
             if folder.is_dir():
                 shutil.copytree(folder, self.bases / f"2-{folder.name}")
@@ -113,9 +129,9 @@ class Surroundings:
         write_text(data / "a.txt")
         text = {"embedding_size": 6, "hidden_size": 8, "updates": 4, "streams": 2, "chunk": 16, "checkpoint_every": 1}
         unrolled.train(data / "a.txt", out=self.bases / "generate", task="generate", model="gru", **text)
-        with _stopped_at(3), contextlib.suppress(_StopError):
+        with stopped_at(3), contextlib.suppress(StopError):
             unrolled.train(data / "a.txt", out=self.bases / RESUMED, task="generate", model="gru", **text)
-        with _stopped_at(3), contextlib.suppress(_StopError):
+        with stopped_at(3), contextlib.suppress(StopError):
             unrolled.train(
                 data / "a.csv", out=self.bases / f"{RESUMED}-texts", **small | {"updates": 9, "checkpoint_every": 1}
             )
@@ -130,7 +146,7 @@ class Surroundings:
         file, change = change_one(copy, draw)
         before = listing(self.root)
         case, faults, codes = Case(number, base, file, change), [], []
-        for arguments in self._commands(copy):
+        for arguments in self.commands(copy):
             try:
                 code, out, err = ask(arguments)
             except Exception as error:  # noqa: BLE001  (any exception is a traceback at the user's)
@@ -148,7 +164,7 @@ class Surroundings:
             shutil.rmtree(path)
         return case, faults, codes
 
-    def _commands(self, folder: Path) -> Iterator[list[str]]:
+    def commands(self, folder: Path) -> Iterator[list[str]]:
         """Yield the commands that read a folder."""
         if folder.name.startswith(RESUMED):
             yield ["train", "--resume", str(folder), "--finish"]
@@ -156,8 +172,11 @@ class Surroundings:
             yield ["trace", str(folder / "trace")]
         else:
             images = "images" in folder.name
-            text = str(self.root / "data" / "set") if images else "a film the"
-            prompt = ["--prompt", "the"] if "generate" in folder.name else [text]
+            old = "-" in folder.name
+            prompt = ["--prompt", "the"] if "generate" in folder.name else ["a film the"]
+            if images:
+                prompt = ["--file", str(self.root / "data" / ("old/test" if old else "set/train"))]
+                prompt[1] += "-images-idx3-ubyte"
             yield ["decode", str(folder), *prompt]
             yield ["evaluate", str(folder), "--json"]
             if not images:
@@ -166,18 +185,18 @@ class Surroundings:
                 yield ["explain", str(folder), "the film", "--snapshots", "--fast", "--json"]
 
 
-class _StopError(Exception):
+class StopError(Exception):
     """A training that ends as if it were killed."""
 
 
 @contextlib.contextmanager
-def _stopped_at(update: int) -> Iterator[None]:
+def stopped_at(update: int) -> Iterator[None]:
     """Kill trainings in the block after so many updates."""
     original = Trainer.update
 
     def stopping(trainer: Trainer) -> None:
         if trainer.progress.update == update:
-            raise _StopError
+            raise StopError
         original(trainer)
 
     Trainer.update = stopping  # type: ignore[method-assign]

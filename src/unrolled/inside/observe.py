@@ -93,7 +93,7 @@ def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the logits are not finite.
     """
-    refuse_infinite(logits.cpu())
+    refuse_infinite(logits.detach().cpu().numpy())
     every = logits.double().log_softmax(dim=1)
     of_answer = every.gather(1, example.answers.unsqueeze(1))
     largest = logits.topk(min(GUESSES, logits.shape[1]), dim=1)
