@@ -171,18 +171,23 @@ class Surroundings:
         elif folder.name == "trace":
             yield ["trace", str(folder / "trace")]
         else:
-            images = "images" in folder.name
-            old = "-" in folder.name
-            prompt = ["--prompt", "the"] if "generate" in folder.name else ["a film the"]
-            if images:
-                prompt = ["--file", str(self.root / "data" / ("old/test" if old else "set/train"))]
-                prompt[1] += "-images-idx3-ubyte"
-            yield ["decode", str(folder), *prompt]
+            task, text = folder.name.split("-")[-2:][0], _text(folder.name)
+            images = self.root / "data" / ("old/test" if "-" in folder.name else "set/train")
+            inputs = {"generate": ["--prompt", text], "images": ["--file", f"{images}-images-idx3-ubyte"]}
+            yield ["decode", str(folder), *inputs.get(task, [text])]
             yield ["evaluate", str(folder), "--json"]
-            if not images:
-                yield ["explain", str(folder), "ab" if "translate" in folder.name else "the film", "--fast"]
+            if task != "images":
+                yield ["explain", str(folder), text, "--fast"]
             if folder.name == "classify":
                 yield ["explain", str(folder), "the film", "--snapshots", "--fast", "--json"]
+
+
+def _text(base: str) -> str:
+    """Return a text that the run of a base knows."""
+    if "-" not in base:
+        return "abc" if base == "translate" else "the film"
+    asked = json.loads((FORMATS / "expected.json").read_text())[base[2:]]["asked"]
+    return str(asked[0])
 
 
 class StopError(Exception):
