@@ -65,6 +65,13 @@ def test_the_sum_of_a_folder_is_that_of_a_list_of_its_data(tmp_path: Path) -> No
     assert (found["files"], found["bytes"]) == (2, 2)
 
 
+def test_each_of_several_files_has_a_sum(tmp_path: Path) -> None:
+    texts = tuple(write_text(tmp_path / f"{name}.txt", f"{name} line\n" * 60) for name in "abcdef")
+    run = api.train(texts, task="generate", **TEXT)
+    assert [each["source"] for each in run.record["data"]["sums"]] == [str(path) for path in texts]
+    assert run.evaluate() == run.test
+
+
 def test_the_sum_of_idx_images_includes_their_labels(tmp_path: Path) -> None:
     images = write_images(tmp_path / "set")
     (before,) = sums_of(images, DataConfig())

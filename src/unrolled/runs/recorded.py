@@ -45,7 +45,7 @@ def sums_of(data: object, config: DataConfig) -> list[dict[str, Any]]:
     Args:
         data: the argument of the user. config: may name files of other splits.
     """
-    named = [data] if isinstance(data, str | Path) else data if isinstance(data, list) else []
+    named = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
     sources = [str(each) for each in named if isinstance(each, str | Path)]
     sources += [each for each in (config.valid, config.test) if each is not None]
     sums = {absolute(source): _sum(Path(absolute(source))) for source in sources if is_file(source)}

@@ -148,7 +148,7 @@ class _Splits(Strict, Generic[S]):
 
 
 class _Data(Open):
-    name: Label
+    name: str
     source: Path
     how: str
     sums: list[SourceSum] | None = None
