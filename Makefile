@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles strangers mutants trust
-.PHONY: sanitize fuzz clean
+.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs strangers
+.PHONY: mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -86,6 +86,9 @@ kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes,
 
 badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid ones through the readers
 	$(BIN)/python benchmarks/bad_files.py
+
+hostile-runs: $(INSTALLED) ## 3,000 changed run folders through every command that reads one
+	$(BIN)/python benchmarks/hostile_runs.py
 
 strangers: $(INSTALLED) ## the cases of tests/strangers/, one line each: held or fell
 	$(BIN)/python benchmarks/stranger_cases.py

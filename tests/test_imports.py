@@ -22,6 +22,7 @@ LEAVES = {
     "machine",
     "atomic",
     "eager",
+    "saved",
     "strings",
     "svg",
     "version",

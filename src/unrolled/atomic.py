@@ -16,7 +16,20 @@ from pathlib import Path
 
 from unrolled.errors import CheckpointError
 
-__all__ = ["SUMS", "append", "lock", "read", "read_errors", "replace", "sync", "write", "write_errors", "write_files"]
+__all__ = [
+    "SUMS",
+    "append",
+    "check",
+    "lock",
+    "read",
+    "read_errors",
+    "replace",
+    "sums_file",
+    "sync",
+    "write",
+    "write_errors",
+    "write_files",
+]
 
 SUMS = "SHA256SUMS"
 
@@ -66,19 +79,45 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
     missing = [name for name in (*names, SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is not complete: {', '.join(missing)} is missing")
-    files = {name: _read(folder / name) for name in (*names, SUMS)}
-    try:
-        lines = files.pop(SUMS).decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{folder / SUMS} is damaged: byte {error.start} is not UTF-8; copy it again") from None
-    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    sums = _sums(folder)
+    files = {name: _read(folder / name) for name in names}
     for name, data in files.items():
         if sums.get(name) != _sha256(data):
-            raise CheckpointError(
-                f"{folder / name} ({len(data):,} bytes) is not the file that was saved: its SHA-256 is not the "
-                f"one in {SUMS}. One of them is damaged, truncated or from another folder"
-            )
+            raise _other(folder / name, len(data))
     return files
+
+
+def check(folder: Path, names: Iterable[str]) -> None:
+    """Check the sums of files, which are read block by block.
+
+    Args:
+        folder: with SHA256SUMS. names: of the files.
+
+    Raises:
+        CheckpointError: one of them cannot be read, or is not the file that was written; names it.
+    """
+    sums = _sums(folder)
+    for name in names:
+        with read_errors(folder / name), (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if sums.get(name) != digest:
+                raise _other(folder / name, os.fstat(file.fileno()).st_size)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """Return the sum of each file that SHA256SUMS lists."""
+    try:
+        lines = _read(folder / SUMS).decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{folder / SUMS} is damaged: byte {error.start} is not UTF-8; copy it again") from None
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _other(path: Path, size: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path} ({size:,} bytes) is not the file that was saved: its SHA-256 is not the one in {SUMS}. One of them is "
+        "damaged, truncated or from another folder"
+    )
 
 
 def replace(partial: Path, final: Path) -> None:
@@ -178,8 +217,13 @@ def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -
     sums |= {name: _sha256(data) for name, data in files.items()}
     for name, data in files.items():
         _write(folder / name, data)
-    _write(folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
+    _write(folder / SUMS, sums_file(sums))
     sync(folder)
+
+
+def sums_file(sums: Mapping[str, str]) -> bytes:
+    """Return the content of SHA256SUMS. sums: the SHA-256 of each file by name."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from unrolled import lineage
@@ -39,6 +39,17 @@ __all__ = [
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
+_Reason = dict[str, JsonValue]
+LARGEST_SEED = 2**63 - 1
+MOST_UPDATES = 10**12
+LONGEST_TIME = 10 * 366 * 24 * 3600  # seconds
+FEW_BITS: _Reason = {"reason": "a seed has 63 bits"}
+NO_END: _Reason = {"reason": "no training takes more updates"}
+NO_DATA: _Reason = {"reason": "no data have more"}
+NO_MEMORY: _Reason = {"reason": "more fits into no memory"}
+FLOAT32: _Reason = {"reason": "beyond, float32 overflows"}
+"""Reasons for the bounds of settings, for messages."""
+
 
 class _Section(BaseModel):
     # defer_build: `--help` shows the fields and validates none, so validators are built on first use
@@ -61,7 +72,13 @@ class DataConfig(_Section):
     test: str | None = Field(None, description="file with the test examples, instead of a split of the data")
     valid_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the validation split")
     test_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the test split")
-    split_seed: int = Field(0, ge=0, description="seed of the splits (equal texts are always in the same split)")
+    split_seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of the splits (equal texts are always in the same split)",
+    )
     on_bad_row: Literal["stop", "skip"] = Field(
         "stop", description="stop at a bad row, or skip it (skipped rows are counted and listed)"
     )
@@ -71,15 +88,25 @@ class DataConfig(_Section):
     )
     shared_vocabulary: bool = Field(False, description="one vocabulary for sources and targets (task translate)")
     vocabulary_size: int = Field(
-        20_000, ge=6, description="maximum number of tokens in the vocabulary, including 5 special ones"
+        20_000,
+        ge=6,
+        le=10**7,
+        json_schema_extra=NO_MEMORY,
+        description="maximum number of tokens in the vocabulary, including 5 special ones",
     )
     whole_words: int = Field(
         0,
         ge=0,
+        le=10**7,
+        json_schema_extra=NO_MEMORY,
         description="maximum number of whole words added to the vocabulary, each read after its subwords (task tag)",
     )
     min_frequency: int = Field(
-        2, ge=1, description="minimum number of occurrences in the training split; rarer tokens become <unk>"
+        2,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_DATA,
+        description="minimum number of occurrences in the training split; rarer tokens become <unk>",
     )
     lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
     normalize: Literal["none", "nfc", "nfkc"] = Field(
@@ -87,7 +114,13 @@ class DataConfig(_Section):
         description="normal form of Unicode to which all texts are brought: nfc composes characters, nfkc also unifies "
         "their variants (tokenizer word composes anyway)",
     )
-    max_length: int = Field(512, ge=1, description="maximum tokens of a source or target (task translate)")
+    max_length: int = Field(
+        512,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_DATA,
+        description="maximum tokens of a source or target (task translate)",
+    )
     truncate: bool = Field(
         False,
         description="truncate sources and targets beyond the maximum length instead of refusing them (task translate)",
@@ -98,11 +131,22 @@ class DataConfig(_Section):
         "image data: image with model feedforward, else row",
     )
     permutation_seed: int | None = Field(
-        None, ge=0, description="seed of a random permutation of the pixels, the same for all images (permuted MNIST)"
+        None,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of a random permutation of the pixels, the same for all images (permuted MNIST)",
     )
     cache: str | None = Field(
         None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
     )
+
+    @field_validator("valid", "test", "cache")
+    @classmethod
+    def _path_is_one(cls, path: str | None) -> str | None:
+        if path is not None and ("\0" in path or not path):
+            raise ValueError(f"{excerpt(repr(path))} is no name of a file or folder: it is empty or holds a NUL")
+        return path
 
     @model_validator(mode="after")
     def _one_vocabulary_has_one_tokenizer(self) -> Self:
@@ -118,14 +162,20 @@ class ModelConfig(_Section):
     """The model's name, sizes and options. A model refuses options that it does not use."""
 
     name: str = Field(MODEL, description="model architecture")
-    embedding_size: int = Field(128, ge=1, le=65_536, description="size D of token embeddings")
+    embedding_size: int = Field(
+        128, ge=1, le=65_536, json_schema_extra=NO_MEMORY, description="size D of token embeddings"
+    )
     embedding_std: float = Field(
         0.1,
         gt=0,
+        le=1_000,
+        json_schema_extra={"reason": "the outputs of larger embeddings have no gradient"},
         description="standard deviation of initial embeddings: small if most tokens are rare, 1 if all are frequent",
     )
-    hidden_size: int = Field(128, ge=1, le=65_536, description="size H of a hidden layer or state")
-    num_layers: int = Field(1, ge=1, le=1_000, description="number of stacked layers")
+    hidden_size: int = Field(
+        128, ge=1, le=65_536, json_schema_extra=NO_MEMORY, description="size H of a hidden layer or state"
+    )
+    num_layers: int = Field(1, ge=1, le=1_000, json_schema_extra=NO_MEMORY, description="number of stacked layers")
     bidirectional: bool = Field(
         False, description="read the sequence in both directions; model feedforward: a window centred on each step"
     )
@@ -136,12 +186,23 @@ class ModelConfig(_Section):
         None,
         ge=1,
         le=65_536,
+        json_schema_extra=NO_MEMORY,
         description="context window in tokens: model feedforward with an answer at each step (default: 16), model gpt "
         "(64); model transformer: maximum length of a sequence (default: unlimited, or 1024 with learned positions)",
     )
-    num_heads: int = Field(4, ge=1, le=1_000, description="number N of attention heads (models transformer, gpt)")
+    num_heads: int = Field(
+        4,
+        ge=1,
+        le=1_000,
+        json_schema_extra=NO_MEMORY,
+        description="number N of attention heads (models transformer, gpt)",
+    )
     feedforward_size: int | None = Field(
-        None, ge=1, le=1_000_000, description="inner size of a block's feedforward network; default: 4 hidden_size"
+        None,
+        ge=1,
+        le=1_000_000,
+        json_schema_extra=NO_MEMORY,
+        description="inner size of a block's feedforward network; default: 4 hidden_size",
     )
     norm: Literal["pre", "post"] = Field("pre", description="layer normalisation before or after the layers of a block")
     position: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="position encoding of attention")
@@ -160,7 +221,13 @@ class ModelConfig(_Section):
         description="activation function of models elman (default tanh; no gelu), feedforward and transformer (relu), "
         "gpt (gelu)",
     )
-    forget_bias: float | None = Field(None, description="initial bias of the LSTM's forget gate; default: 1")
+    forget_bias: float | None = Field(
+        None,
+        ge=-1_000,
+        le=1_000,
+        json_schema_extra={"reason": "the gate is saturated long before"},
+        description="initial bias of the LSTM's forget gate; default: 1",
+    )
     cell: str | None = Field(
         None,
         description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of "
@@ -196,31 +263,57 @@ class TrainingConfig(_Section):
     """Settings of the optimiser, its schedule, and the device."""
 
     updates: int | None = Field(
-        None, ge=1, le=10**12, description="number of optimiser updates; takes precedence over --epochs"
+        None,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="number of optimiser updates; takes precedence over --epochs",
     )
-    epochs: float = Field(10, gt=0, le=10**6, description="number of passes over the training split")
+    epochs: float = Field(
+        10, gt=0, le=10**6, json_schema_extra=NO_END, description="number of passes over the training split"
+    )
     time_limit: str | None = Field(
         None,
         description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
         "--epochs",
     )
-    batch_tokens: int = Field(2048, ge=1, description="maximum tokens in a batch, including padding")
-    batch_images: int = Field(128, ge=1, description="images in a batch")
+    batch_tokens: int = Field(
+        2048, ge=1, le=10**9, json_schema_extra=NO_MEMORY, description="maximum tokens in a batch, including padding"
+    )
+    batch_images: int = Field(128, ge=1, le=10**6, json_schema_extra=NO_MEMORY, description="images in a batch")
     checkpoint_every: int | None = Field(
         None,
         ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
         description="updates between checkpoints; default: every 10 seconds, or less often so that they take 2 % of "
         "the time",
     )
-    streams: int = Field(16, ge=1, description="number of parallel streams of the text in a batch (task generate)")
+    streams: int = Field(
+        16,
+        ge=1,
+        le=65_536,
+        json_schema_extra=NO_MEMORY,
+        description="number of parallel streams of the text in a batch (task generate)",
+    )
     chunk: int = Field(
         64,
         ge=1,
+        le=10**6,
+        json_schema_extra=NO_MEMORY,
         description="tokens of each stream in a batch, and steps of truncated backpropagation (task generate; model "
         "gpt reads whole windows)",
     )
-    accumulate: int = Field(1, ge=1, description="batches whose gradients are summed into one update")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        json_schema_extra={"reason": "all its batches are held in memory"},
+        description="batches whose gradients are summed into one update",
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1_000, json_schema_extra=FLOAT32, description="peak learning rate of AdamW"
+    )
     warmup: float = Field(0.05, ge=0, le=1, description="fraction of the updates in which the learning rate rises")
     schedule: Literal["cosine", "inverse_sqrt", "plateau", "constant"] = Field(
         "cosine",
@@ -228,12 +321,18 @@ class TrainingConfig(_Section):
         "when the validation loss stops improving, or constant",
     )
     plateau_patience: int = Field(
-        2, ge=1, description="evaluations without improvement before schedule plateau reduces the learning rate"
+        2,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="evaluations without improvement before schedule plateau reduces the learning rate",
     )
     plateau_factor: float = Field(
         0.5, gt=0, lt=1, description="factor by which schedule plateau reduces the learning rate"
     )
-    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of weight matrices")
+    weight_decay: float = Field(
+        0.01, ge=0, le=1_000, json_schema_extra=FLOAT32, description="decoupled weight decay of weight matrices"
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="fraction of each target that is spread over all outputs"
     )
@@ -252,20 +351,44 @@ class TrainingConfig(_Section):
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="precision of matrix products in training; with bf16, states and sums stay in float32"
     )
-    clip: float = Field(1.0, gt=0, description="maximum norm of the gradient of an update")
-    evaluate_every: int | None = Field(
-        None, ge=1, description="updates between evaluations; default: once an epoch, at most 20 times in total"
+    clip: float = Field(
+        1.0, gt=0, le=1e30, json_schema_extra=FLOAT32, description="maximum norm of the gradient of an update"
     )
-    patience: int = Field(4, ge=0, description="evaluations without improvement before training stops; 0: never")
+    evaluate_every: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="updates between evaluations; default: once an epoch, at most 20 times in total",
+    )
+    patience: int = Field(
+        4,
+        ge=0,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="evaluations without improvement before training stops; 0: never",
+    )
     keep: Literal["snapshots"] | None = Field(
         None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"
     )
     tensorboard: bool = Field(
         False, description="also write events for TensorBoard (needs the extra unrolled[tensorboard])"
     )
-    seed: int = Field(0, ge=0, description="seed of the initial weights, the order of examples and dropout")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of the initial weights, the order of examples and dropout",
+    )
     device: Device = Field("auto", description="device of the computation")
-    threads: int | None = Field(None, ge=1, description="CPU threads; default: chosen by PyTorch")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1_024,
+        json_schema_extra={"reason": "no processor has more cores"},
+        description="CPU threads; default: chosen by PyTorch",
+    )
     backend: Literal["auto", "reference", "torch", "fused"] = Field(
         "auto", description="implementation of the recurrent layers"
     )
@@ -285,9 +408,12 @@ def seconds(time: str) -> float:
         ValueError: the text is not a time above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
-    if match is None or not float(match[1]):
-        raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    limit = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
+    if not 0 < limit <= LONGEST_TIME:
+        raise ValueError(
+            f"time_limit should be a time above 0, as 90s, 10m or 1.5h, and at most 10 years: got {excerpt(repr(time))}"
+        )
+    return limit
 
 
 class Config(_Section):
@@ -500,7 +626,14 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
             yield f'{where}{key} is a section: write [{key}], and below it {name} = "{excerpt(problem["input"], 40)}"'
         else:
             message = problem["msg"].removeprefix("Input ")
-            yield f"{where}{key} {message}: got {excerpt(repr(problem['input']))}"
+            yield f"{where}{key} {message}{_reason(path, key, problem['type'])}: got {excerpt(repr(problem['input']))}"
+
+
+def _reason(path: Sequence[str], key: str, problem: str) -> str:
+    """Return the reason for the bound of a setting, in parentheses; "" where it needs none."""
+    schema = SECTIONS.get(path[-1]) if path else None
+    extra = schema.model_fields[key].json_schema_extra if schema and key in schema.model_fields else None
+    return f" ({extra['reason']})" if problem == "less_than_equal" and isinstance(extra, dict) else ""
 
 
 def _line_of(text: str, section: str | None, key: str) -> int:

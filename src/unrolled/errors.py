@@ -15,6 +15,8 @@ UnrolledError
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +33,9 @@ __all__ = [
     "UnrolledError",
     "excerpt",
     "nearest",
+    "of_system",
     "printable",
+    "reason",
 ]
 
 
@@ -139,3 +143,53 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return " (did you mean "…"?)" for the known word nearest to `word`, or "" if none is near."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
+
+
+REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or choose another folder"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR), "check the path"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n)"),
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "the link leads to itself; choose another path",
+    errno.EIO: "check the disk",
+    errno.ENOMEM: "free some memory",
+}
+MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "failed to map segment")
+"""Parts of the messages of torch and of the loader of libraries when memory is short."""
+
+
+def reason(error: OSError) -> str:
+    """Return the system's reason for an error and, where there is one, the remedy."""
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{error.strerror or error}{f': {remedy}' if remedy else ''}"
+
+
+def of_system(error: Exception) -> str | None:
+    """Return a sentence for an error that the system has caused: a disk, rights, limits, memory; None for others."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(part in text for part in MEMORY):
+        return (
+            "there is not enough memory: free some, or use smaller sizes (--batch-tokens, --hidden-size, "
+            f"--embedding-size, --vocabulary-size){f' ({excerpt(text, 200)})' if text else ''}"
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.filename is None:
+            gone = error.errno == errno.ENOENT  # of os.getcwd()
+            return (
+                "the working folder was removed: change to another" if gone else f"the system failed: {reason(error)}"
+            )
+        return f"{_path(error.filename)}: {reason(error)}"
+    if isinstance(error, RuntimeError) and text.startswith(("Symlink loop", "can't start new thread")):
+        return f"the system failed: {printable(text)}"
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _NOT_UTF8:
+        return f'a name is not UTF-8: rename "{excerpt(error.object)}"'
+    return None
+
+
+_NOT_UTF8 = {chr(code) for code in range(0xDC80, 0xDD00)}  # bytes of a file's name that are not UTF-8, in Python
+
+
+def _path(name: object) -> str:
+    return printable(os.fsdecode(name) if isinstance(name, bytes | os.PathLike) else str(name))

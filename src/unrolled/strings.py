@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["NOT_UNICODE", "comparable", "has_surrogate", "has_visible", "normalized", "truncation", "words_of"]
+__all__ = [
+    "NOT_UNICODE",
+    "comparable",
+    "has_surrogate",
+    "has_visible",
+    "normalized",
+    "one_line",
+    "truncation",
+    "words_of",
+]
 
 NOT_UNICODE = "holds an unpaired surrogate, which is not Unicode"
 BETWEEN_WORDS = re.compile(r"[ \t\r\n]+")
@@ -43,6 +52,14 @@ def comparable(text: str) -> str:
 def has_visible(text: str) -> bool:
     """Return whether a text has a character that can be seen: no space, control or format character, or blank."""
     return any(not c.isspace() and not _is_invisible(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return the text with its tabs and line ends escaped, to be one column of a line; the rest is unchanged."""
+    return text.translate(_ENDS)
+
+
+_ENDS = {ord(character): escape for character, escape in (("\t", r"\t"), ("\n", r"\n"), ("\r", r"\r"))}
 
 
 def truncation(total: int, max_length: int, unit: str = "tokens") -> str:

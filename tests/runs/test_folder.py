@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from small import MODELS, pairs, trained
+from small import MODELS, image_run, pairs, tag_run, text_run, trained, translation_run
 from unrolled import api
 from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding.classification import probabilities
@@ -193,19 +193,25 @@ def test_a_newer_format_is_refused_before_anything_else(folder: Path) -> None:
     [
         (lambda c: c["model"].update(name="../../../etc/passwd"), r'model "\.\./\.\./\.\./etc/passwd" is unknown'),
         (lambda c: c["model"].update(name="os:system"), 'model "os:system" is unknown'),
-        (lambda c: c["model"].update(name="gpt"), "predicts the next token at each step"),
-        (lambda c: c["model"].update(name="lstm"), "does not hold a run that this unrolled can rebuild"),
-        (
-            lambda c: c.update(weights="../../secret"),
-            'not written by unrolled: unknown setting "weights"',
-        ),
+        (lambda c: c["model"].update(name="gpt"), 'model "gpt" does not serve task "classify"'),
+        (lambda c: c["model"].update(name="lstm"), r"config\.json disagrees .* about the model's name: lstm, not gru"),
+        (lambda c: c.update(task="tag"), r"run\.json was not written by unrolled: data\.words is missing"),
+        (lambda c: c.update(task="generate"), "labels should be those of task generate: got 2 labels"),
+        (lambda c: c.update(weights="../../secret"), 'not written by unrolled: unknown entry "weights"'),
         (lambda c: c.update(labels="ab"), "config.json was not written by unrolled: labels should be a valid array"),
-        (lambda c: c.update(labels=["neg", "pos", "c"]), "size mismatch"),
-        (lambda c: c.update(inputs={"vocabulary_size": 10**15}), "size mismatch"),
-        (lambda c: c["model"].update(hidden_size=65_536), "size mismatch"),
-        (lambda c: c["model"].update(hidden_size=-1), "config.json was not written by unrolled: hidden_size should be"),
-        (lambda c: c.update(special_ids={"pad": 7}), "tokenizer.json .* belongs to another run"),
+        (lambda c: c.update(labels=["neg", "pos", "c"]), r"head\..* has the shape"),
+        (lambda c: c.update(labels=["pos", "pos"]), 'labels should be distinct: "pos" occurs twice'),
+        (lambda c: c.update(labels=["neg", ""]), r"labels\.1 should have at least 1 character"),
+        (lambda c: c.update(labels=["neg", "positive"]), "about the most frequent label"),
+        (lambda c: c.update(inputs={"vocabulary_size": 10**15}), r"inputs\.ids\.vocabulary_size should be less than"),
+        (lambda c: c.update(inputs={"vocabulary_size": 10**9}), r"tokenizer\.json makes .* belongs to another run"),
+        (lambda c: c["model"].update(hidden_size=65_536), "about the model's hidden_size: 65536, not 5"),
+        (lambda c: c["model"].update(hidden_size=-1), r"config\.json was not .*: model\.hidden_size should be greater"),
+        (lambda c: c["model"].update(hidden_size=True), r"model\.hidden_size should be a valid integer: got True"),
+        (lambda c: c["model"].update(dropout=float("nan")), r"config\.json is damaged: not JSON"),
+        (lambda c: c.update(special_ids={"pad": 7}), r"config\.json .*: special_ids should be"),
         (lambda c: c.pop("format_version"), "config.json has no format_version"),
+        (lambda c: c.update(format_version=True), "config.json has no format_version"),
         (lambda c: c.update(library="torch"), "config.json was not written by unrolled: library"),
     ],
 )
@@ -220,10 +226,30 @@ def test_a_hostile_config_is_refused_without_memory_or_files(
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda r: r.pop("config"), "config"),
+        (lambda r: r.pop("config"), r"run\.json was not written by unrolled: config is missing"),
         (lambda r: r["config"]["model"].update(name="nope"), "nope"),
-        (lambda r: r.pop("data"), r"run\.json"),
-        (lambda r: r["data"].update(majority="nobody"), r"run\.json"),
+        (
+            lambda r: r["config"].update(task="tag"),
+            r"config\.json disagrees .* about the task: classify, not tag",
+        ),
+        (lambda r: r["config"]["model"].update(hidden_size=6), "about the model's hidden_size: 5, not 6"),
+        (
+            lambda r: r["config"]["data"].update(tokenizer="bpe"),
+            r"tokenizer\.json disagrees .* tokenizer: word, not bpe",
+        ),
+        (lambda r: r["config"]["data"].update(by="row"), r"has tokenizer\.json, and its settings need pixels\.json"),
+        (lambda r: r.pop("data"), r"run\.json was not written by unrolled: data is missing"),
+        (
+            lambda r: r["data"].update(majority="nobody"),
+            "about the most frequent label: one of 2 labels, not nobody",
+        ),
+        (lambda r: r["data"].update(source="a\0b"), r"data\.source should match pattern"),
+        (lambda r: r["data"]["splits"].pop("test"), r"data\.splits\.test is missing"),
+        (lambda r: r["data"]["splits"]["test"].update(rows=10**30), r"data\.splits\.test\.rows should be less than"),
+        (lambda r: r["result"].update(accuracy=1e308), r"result\.accuracy should be less than"),
+        (lambda r: r["result"].update(accuracy_interval=[0]), r"result\.accuracy_interval\.1 is missing"),
+        (lambda r: r.update(more={"deep": float("inf")}), r"run\.json is damaged: not JSON"),
+        (lambda r: r.update(parameters=-1), "parameters should be greater than or equal to 0"),
     ],
 )
 def test_a_hostile_record_is_refused(edit: Callable[[dict], None], message: str, folder: Path) -> None:
@@ -245,16 +271,38 @@ def test_the_tokenizer_of_another_run_is_refused(folder: Path, tmp_path: Path) -
         api.load(folder)
     (folder / "tokenizer.json").write_text("{}")
     sign(folder)
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json: the tokenizer is damaged"):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json was not written by unrolled: model is missing"):
         api.load(folder)
 
 
-def test_weights_of_another_kind_are_refused(folder: Path) -> None:
-    weights = {name: value.half() for name, value in trained().model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / "model.safetensors")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda weights: {name: value.half() for name, value in weights.items()},
+            r"is torch\.float16, not",
+        ),
+        (lambda weights: weights | {"more": torch.zeros(1)}, "more is not a tensor of it"),
+        (lambda weights: dict(list(weights.items())[1:]), "is missing"),
+        (lambda weights: weights | {"head.bias": torch.zeros(3)}, r"head\.bias has the shape \(3,\), not \(2,\)"),
+        (lambda weights: weights | {"head.bias": torch.tensor([0, torch.nan])}, r"head\.bias has a number that is not"),
+        (lambda weights: weights | {"head.bias": torch.tensor([torch.inf, 0])}, r"head\.bias has a number that is not"),
+    ],
+)
+def test_weights_of_another_kind_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], message: str, folder: Path
+) -> None:
+    safetensors.torch.save_file(change(trained().model.state_dict()), folder / "model.safetensors")
     sign(folder)
-    with pytest.raises(CheckpointError, match=r"is torch\.float16, not torch\.float32"):
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors .*{message}"):
         api.load(folder)
+
+
+@pytest.mark.parametrize("task", ["classify", "images", "tag", "translate", "generate"])
+def test_every_task_s_run_fits_its_schema(task: str, tmp_path: Path) -> None:
+    run = {"classify": trained, "images": image_run, "tag": tag_run, "translate": translation_run, "generate": text_run}
+    saved = run[task]().save(tmp_path / "run")
+    assert api.load(tmp_path / "run").record == saved.record
 
 
 @pytest.mark.parametrize(

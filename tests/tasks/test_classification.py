@@ -87,7 +87,10 @@ def test_data_that_have_changed_are_refused(data: Path, tmp_path: Path) -> None:
     run = api.train(data, out=tmp_path / "run", **SMALL)
     changed = {"pos": "neg", "neg": "pos"}
     write_csv(data, [(text, changed[label]) for text, label in pairs()])
-    with pytest.raises(DataError, match=r"(?s)data\.csv: .*have changed since.*unrolled evaluate RUN FILE"):
+    with pytest.raises(
+        DataError,
+        match=r"(?s)data\.csv: these are not the data.*unrolled evaluate .*run .*data\.csv --test-split`",
+    ):
         run.evaluate()
     assert run.evaluate(data).n == 60
     data.unlink()

@@ -115,7 +115,7 @@ def test_its_own_test_part(tmp_path: Path) -> None:
     assert loaded.evaluate() == run.test
     assert loaded.evaluate(path) == run.test
     write_images(tmp_path / "set", "t10k", 20, seed=2)
-    with pytest.raises(DataError, match="the data have changed since"):
+    with pytest.raises(DataError, match="these are not the data of the training"):
         loaded.evaluate()
     with pytest.raises(ConfigError, match="leave on_bad_row out"):
         loaded.evaluate(on_bad_row="skip")

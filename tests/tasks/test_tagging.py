@@ -162,7 +162,7 @@ def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r'"(open|closed)" is not one of the 4 labels seen in training'):
         run.evaluate(path, label="XPOS")
     write_conllu(path, sentences(40, seed=5))
-    with pytest.raises(DataError, match=r"(?s)a\.conllu: .*have changed since"):
+    with pytest.raises(DataError, match=r"a\.conllu: these are not the data of the training"):
         run.evaluate()
     assert run.read_texts(path)[0] == tuple(sentences(40, seed=5)[0][0])
     alone = api.train(sentences(), **SMALL | {"test_fraction": 0.0})

@@ -24,7 +24,7 @@ from unrolled.cli.settings import (
     task_group,
 )
 from unrolled.decoding.options import OPTIONS, GenerationOptions
-from unrolled.errors import ConfigError, DataError, printable
+from unrolled.errors import ConfigError, DataError
 
 __all__ = ["command"]
 
@@ -113,18 +113,12 @@ def command(
 def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
     """Print each prompt and its continuation, piece by piece."""
     length = GenerationOptions.parse(options, task="generate").length  # a stream's own default is endless
-    shown = _harmless if sys.stdout.isatty() else str
     for prompt in prompts:
         pieces = run.stream(prompt, **options | {"length": length})  # refuses before anything is written
-        print(shown(prompt), end="", flush=True)
+        print(prompt, end="", flush=True)
         for piece in pieces:
-            print(shown(piece), end="", flush=True)
+            print(piece, end="", flush=True)
         print()
-
-
-def _harmless(text: str) -> str:
-    """Return the text with control characters escaped, except line ends and tabs."""
-    return "".join(c if c in "\n\t" else printable(c) for c in text)
 
 
 def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:

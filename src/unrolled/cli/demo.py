@@ -10,10 +10,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unrolled.cli.console import Console
 from unrolled.cli.output import Json, decode_command, print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from unrolled.training import Run
@@ -55,7 +55,7 @@ def command(*, json: Json = False) -> None:
     films = {name: _trained(FILMS, name, RECIPES[name], NAMES[name], quiet=json) for name in NAMES}
     answers = films["gru"].decode(list(SENTENCES))
     if not json:
-        console = _console()
+        console = Console()
         console.print(_films(films))
         for answer in answers:
             _print(console, f"{answer.label:>9} {answer.probability:.0%}  {answer.text}")
@@ -87,14 +87,8 @@ def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet:
         )
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
 def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
 
 
 def _films(runs: dict[str, Run]) -> Table:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unrolled.cli.console import Console
+from unrolled.cli.streams import escaped
 from unrolled.errors import printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ BITS = 1 / math.log(2)  # bits in a nat
 
 def show(traces: Sequence[Trace]) -> None:
     """Print the traces, one after the other."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     for number, trace in enumerate(traces):
         if number:
             console.print()
@@ -118,7 +119,7 @@ def _coloured(text: str, spans: Sequence[Sequence[int]], values: Sequence[float]
 
     surprise: whether the values are surprise, none below 0, instead of occlusion.
     """
-    shown = Text(text if text.isprintable() else "".join(c if c in "\n\t" else printable(c) for c in text))
+    shown = Text(escaped(text))
     largest = max((abs(value) for value in values), default=0) or 1
     if len(shown) == len(text):  # escaped characters would shift the spans
         for (start, end), value in zip(spans, values, strict=True):

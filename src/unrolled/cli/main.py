@@ -7,12 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, train
-from unrolled.errors import Interrupted, UnrolledError
+from unrolled.cli.console import Console
+from unrolled.cli.streams import guarded
+from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
+from unrolled.strings import has_surrogate
 from unrolled.version import __version__
 
 __all__ = ["VERBS", "app", "main", "run"]
@@ -46,33 +50,70 @@ app.register_install_completion_command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
+    _occupy_closed_descriptors()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a character shows its escape
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an error is one message on standard error."""
-    try:
-        code = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-    except CycloptsError as error:
-        return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
-    except Interrupted as interrupted:
-        print(interrupted, file=sys.stderr)
-        return 128 + interrupted.signal
-    except UnrolledError as error:
-        return _refuse(str(error))
-    except KeyboardInterrupt as interrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-    except (BrokenPipeError, SystemExit):  # the reader of our pipe has closed it; rich raises the second
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with guarded():
+        try:
+            return _run(list(arguments))
+        except CycloptsError as error:
+            return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
+        except Interrupted as interrupted:
+            print(interrupted, file=sys.stderr)
+            return 128 + interrupted.signal
+        except UnrolledError as error:
+            return _refuse(str(error))
+        except KeyboardInterrupt as interrupt:
+            print("interrupted", file=sys.stderr)
+            return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
+        except BrokenPipeError:  # the reader of our pipe has closed it
+            return 0
+        except Exception as error:
+            message = of_system(error)
+            if message is None:  # a bug of ours
+                raise
+            return _refuse(message)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command and return its exit code.
+
+    Raises:
+        ConfigError: standard output is closed, or an argument is not text. All that the command raises.
+    """
+    if sys.stdout is None:
+        raise ConfigError("standard output is closed: redirect it, for example with > /dev/null")
+    for argument in arguments:
+        if has_surrogate(argument):
+            raise ConfigError(f'the argument "{excerpt(argument)}" is not UTF-8: rename the file, or convert the text')
+    code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
+    sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
 
 def _refuse(message: str) -> int:
     print(f"unrolled: {message}", file=sys.stderr)
     return 2
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM and SIGHUP as Ctrl-C is handled: temporary files are removed on the way out."""
+    raise KeyboardInterrupt(number)
+
+
+def _occupy_closed_descriptors() -> None:
+    """Open /dev/null in place of closed standard streams (`<&-`, `>&-`): a file must not become one of them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from unrolled.cli.console import Console
 
 if TYPE_CHECKING:
     from unrolled.training import Event
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "show_log"]
 
 log = logging.getLogger(__name__)
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True)
 
 
 @contextmanager
@@ -55,6 +56,8 @@ class Progress:
             TimeRemainingColumn(),
             console=console,
             transient=True,
+            redirect_stdout=False,  # rich would take escape sequences of other output for styles
+            redirect_stderr=False,
         )
         self.task = self.bar.add_task(title, total=None, speed="")
 

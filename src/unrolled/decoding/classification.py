@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
-from unrolled.errors import printable
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.models import Model
+from unrolled.strings import one_line
 
 __all__ = ["Classification", "ImageClassification", "Readable", "classify", "probabilities"]
 
@@ -36,7 +37,7 @@ class Classification:
 
     def shown(self) -> str:
         """Return one line: label, probability and input, separated by tabs."""
-        return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.text)}"
+        return f"{one_line(self.label)}\t{self.probability:.3f}\t{one_line(self.text)}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ImageClassification:
 
     def shown(self) -> str:
         """Return one line: label, probability and input, separated by tabs."""
-        return f"{printable(self.label)}\t{self.probability:.3f}\t{printable(self.image)}"
+        return f"{one_line(self.label)}\t{self.probability:.3f}\t{one_line(self.image)}"
 
 
 class Readable(Protocol):
@@ -100,7 +101,11 @@ def classify(
         labels: of the K classes.
         probability: (N, K).
         answer: makes an answer from an input, its label, the label's probability, and every label's.
+
+    Raises:
+        CheckpointError: a probability is not finite.
     """
+    refuse_infinite(probability)
     return [
         answer(name, labels[best], values[best], dict(zip(labels, values, strict=True)))
         for name, values, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)

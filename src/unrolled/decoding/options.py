@@ -120,7 +120,7 @@ class SamplingOptions(Options):
     """Options that choose one token after another: the arguments of `Sampling`."""
 
     temperature: Temperature = 1.0
-    top_k: int | None = Field(None, ge=1, description="choose among the k most probable tokens only")
+    top_k: int | None = Field(None, ge=1, le=LONGEST, description="choose among the k most probable tokens only")
     top_p: float = Field(
         1.0,
         gt=0,
@@ -128,7 +128,10 @@ class SamplingOptions(Options):
         description="choose among the most probable tokens that together have this probability (Holtzman et al. 2020)",
     )
     seed: int = Field(
-        0, ge=0, description="seed of the choices; each input has a generator of its own that starts from it"
+        0,
+        ge=0,
+        le=2**63 - 1,
+        description="seed of the choices; each input has a generator of its own that starts from it",
     )
 
     @model_validator(mode="after")
@@ -199,7 +202,7 @@ class TranslationStreamOptions(SamplingOptions):
         description="maximum number of tokens to write, <eos> included",
         json_schema_extra={"default_text": "as the longest target of training"},
     )
-    min_length: int = Field(0, ge=0, description="minimum number of tokens to write")
+    min_length: int = Field(0, ge=0, le=LONGEST, description="minimum number of tokens to write")
     prefix: Annotated[str, InstanceOf()] = Field("", description="text that each answer begins with")
     truncate: bool | None = Field(
         None,
@@ -222,7 +225,10 @@ class TranslationOptions(BeamOptions, TranslationStreamOptions):
     """Options of `decode` for task translate."""
 
     n_best: int = Field(
-        1, ge=1, description="with a beam: number of answers for each source, the best first; at most the beam's size"
+        1,
+        ge=1,
+        le=WIDEST,
+        description="with a beam: number of answers for each source, the best first; at most the beam's size",
     )
 
     @model_validator(mode="after")

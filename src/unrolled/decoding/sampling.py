@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import SamplingOptions, check
 from unrolled.models import Model
 from unrolled.state import State
@@ -88,10 +89,16 @@ class Generation:
         self.chosen: Integers | None = None  # tokens that the model has not read yet
 
     def step(self, *, end: bool = False) -> Integers:
-        """Return the next token of every sequence, (B,). end: whether it may be <eos>."""
+        """Return the next token of every sequence, (B,). end: whether it may be <eos>.
+
+        Raises:
+            CheckpointError: the model's logits are not finite.
+        """
         if self.chosen is not None:
             self.cursor.step(torch.from_numpy(self.chosen))
-        self.chosen = self._choose(self.cursor.logits.cpu().numpy(), end)
+        logits = self.cursor.logits.cpu().numpy()
+        refuse_infinite(logits)
+        self.chosen = self._choose(logits, end)
         return self.chosen
 
     def log_probabilities(self) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import (
     LENGTH_PENALTY,
     LONGEST,
@@ -124,7 +125,8 @@ def search(
             with a maximum length writes no more than its remaining length after the prompt.
 
     Raises:
-        ConfigError: a length out of range. DataError: a prompt that leaves no remaining length.
+        ConfigError: a length out of range. DataError: a prompt that leaves no remaining length. CheckpointError: the
+            model's logits are not finite.
     """
     lengths = max_length if isinstance(max_length, Sequence) else [max_length] * len(prompts)
     for length in set(lengths):
@@ -134,7 +136,9 @@ def search(
     longest = np.minimum(np.asarray(lengths, dtype=np.int64), _remaining(model, prompts))
     with frozen(model):
         if isinstance(strategy, Beam):
-            return _BeamSearch(Cursor(model, prompts, state), strategy, torch.from_numpy(longest)).run(min_length)
+            found = _BeamSearch(Cursor(model, prompts, state), strategy, torch.from_numpy(longest)).run(min_length)
+            refuse_infinite([hypothesis.score for each in found for hypothesis in each])
+            return found
         return _sample(Generation(model, prompts, strategy, state), min_length, longest)
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS
-from unrolled.errors import printable
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.models import Model
+from unrolled.strings import one_line
 
 __all__ = ["TaggedSentence", "TaggedWord", "tag", "word_probabilities"]
 
@@ -40,7 +41,7 @@ class TaggedSentence:
 
     def shown(self) -> str:
         """Return a line for each word (word, tag and probability, separated by tabs), and an empty line."""
-        lines = (f"{printable(word.word)}\t{printable(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
+        lines = (f"{one_line(word.word)}\t{one_line(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
         return "".join(lines)
 
 
@@ -67,7 +68,12 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
 def tag(
     sentences: Sequence[Sequence[str]], labels: Sequence[str], probability: NDArray[np.float64]
 ) -> list[TaggedSentence]:
-    """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words."""
+    """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
+
+    Raises:
+        CheckpointError: a probability is not finite.
+    """
+    refuse_infinite(probability)
     best = probability.argmax(axis=1)
     answers: Iterator[tuple[int, float]] = zip(best.tolist(), probability.max(axis=1).tolist(), strict=True)
     tagged = []

@@ -14,9 +14,10 @@ from unrolled.data.encoding.batches import Sequences, by_length
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tokens
-from unrolled.errors import DataError, printable
+from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.state import State
+from unrolled.strings import one_line
 
 __all__ = ["Target", "Translation", "max_lengths", "stream", "translate"]
 
@@ -58,8 +59,8 @@ class Translation:
 
     def shown(self) -> str:
         """Return a line for each target: text, score, source and notes on truncation, separated by tabs."""
-        source, truncated = printable(self.source), f"\t{self.truncated}" if self.truncated else ""
-        return "\n".join(f"{printable(t.text)}\t{t.score:.3f}\t{source}{t.truncated}{truncated}" for t in self.targets)
+        source, truncated = one_line(self.source), f"\t{self.truncated}" if self.truncated else ""
+        return "\n".join(f"{one_line(t.text)}\t{t.score:.3f}\t{source}{t.truncated}{truncated}" for t in self.targets)
 
 
 def translate(

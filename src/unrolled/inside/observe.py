@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.inside.attribution import attribution as attribution_of
 from unrolled.inside.example import Example, answer_logits, encode_source
 from unrolled.inside.gradient import gradient as gradient_of
@@ -87,7 +88,12 @@ def _input_tensors(example: Example) -> dict[str, Tensor]:
 
 
 def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
-    """Return the tensors of the answers, from logits (A, V)."""
+    """Return the tensors of the answers, from logits (A, V).
+
+    Raises:
+        CheckpointError: the logits are not finite.
+    """
+    refuse_infinite(logits.detach().cpu().numpy())
     every = logits.double().log_softmax(dim=1)
     of_answer = every.gather(1, example.answers.unsqueeze(1))
     largest = logits.topk(min(GUESSES, logits.shape[1]), dim=1)

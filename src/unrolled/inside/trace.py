@@ -11,19 +11,20 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import safetensors
 import safetensors.torch
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, RootModel
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.errors import CheckpointError, TraceError, nearest
+from unrolled.errors import CheckpointError, TraceError, excerpt, nearest
 from unrolled.inside import names
+from unrolled.saved import Count, Open, Strict, parse, valid
 from unrolled.version import __version__
 
 __all__ = ["FORMAT_VERSION", "Header", "Trace", "as_saved"]
@@ -151,23 +152,80 @@ class Trace(Mapping[str, Tensor]):
             data = path.read_bytes()
         try:
             tensors = safetensors.torch.load(data)
-            metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            about, order = json.loads(metadata["trace"]), json.loads(metadata["names"])
-        except (safetensors.SafetensorError, KeyError, ValueError) as error:
-            raise CheckpointError(f"{path} is not a trace, or is damaged: {error}") from None
+        except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{path} is not a trace, or is damaged: {excerpt(str(error), 200)}") from None
+        stored = valid(
+            _Stored, f"{path} is not a trace: its header", data[8 : 8 + int.from_bytes(data[:8], "little")]
+        ).metadata
+        about = parse(f"{path} is not a trace: its entry trace", stored.trace.encode())
         version = about.get("format_version") if isinstance(about, dict) else None
         if version != FORMAT_VERSION:
             raise CheckpointError(
-                f"{path} is a trace of format_version {version}; this version of unrolled reads {FORMAT_VERSION}: "
-                "trace the run again"
+                f"{path} is a trace of format_version {excerpt(str(version), 20)}; this version of unrolled reads "
+                f"{FORMAT_VERSION}: trace the run again"
             )
-        if set(about) != {each.name for each in fields(Header)} or set(order) != set(tensors):
-            raise CheckpointError(f"{path} is not a trace of unrolled: its header has other fields or tensors")
-        try:
-            header = TypeAdapter(Header).validate_python(about)
-        except ValidationError as error:
-            raise CheckpointError(f"{path} is not a trace of unrolled: {error.errors()[0]['msg']}") from None
+        header = valid(_About, f"{path} is not a trace: its entry trace", stored.trace.encode()).header()
+        order = valid(_Order, f"{path} is not a trace: its entry names", stored.names.encode()).root
+        if sorted(order) != sorted(tensors):
+            raise CheckpointError(f"{path} is not a trace of unrolled: its names are not those of its tensors")
+        _refuse_other_tensors(path, tensors)
         return cls(header, {name: tensors[name] for name in order})
+
+
+class _Metadata(Strict):
+    trace: str
+    names: str
+
+
+class _Stored(Open):
+    """The header of the safetensors file."""
+
+    metadata: _Metadata = Field(alias="__metadata__")
+
+
+class _Order(RootModel[list[str]]):
+    """The names of the tensors, in order."""
+
+
+class _About(Strict):
+    """The header of a trace: every field of `Header`."""
+
+    run: str
+    model_name: str
+    cell: str
+    task: str
+    score: str
+    update: Count | None
+    text: str
+    tokens: tuple[str, ...]
+    source_text: str
+    source: tuple[str, ...]
+    answers: tuple[str, ...]
+    guesses: tuple[tuple[str, ...], ...]
+    truncated: str
+    unrolled: str
+    format_version: int
+
+    def header(self) -> Header:
+        """Return the header."""
+        return Header(**dict(self))
+
+
+def _refuse_other_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors whose names, numbers of axes or types are not those of a trace.
+
+    Raises:
+        CheckpointError: names the first of them.
+    """
+    for name, value in tensors.items():
+        spec = names.find(name)
+        if spec is None:
+            raise CheckpointError(f"{path} is not a trace of unrolled: {excerpt(name)} is not a tensor of a trace")
+        if value.dtype not in (torch.float32, torch.int64) or value.dim() != len(spec.axes.split()):
+            raise CheckpointError(
+                f"{path} is not a trace of unrolled: {excerpt(name)} is {value.dtype} with {value.dim()} axes, not "
+                f"float32 or int64 with the axes {spec.axes}"
+            )
 
 
 def as_saved(value: Tensor) -> Tensor:

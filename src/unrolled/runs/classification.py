@@ -19,7 +19,7 @@ from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.runs.card import code
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -134,6 +134,7 @@ class ClassificationRun(Classifier):
         label: str | None = None,
         header: bool | None = None,
         on_bad_row: str | None = None,
+        test_split: bool = False,
         **options: Any,
     ) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, by default of the run's own test split.
@@ -143,6 +144,7 @@ class ClassificationRun(Classifier):
             text, label: the columns; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -151,7 +153,7 @@ class ClassificationRun(Classifier):
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
-        if data is not None:
+        if data is not None and not test_split:
             examples = load_examples(data, settings, labels=self.labels)
             log_read(examples)
         elif settings != self.config.data:
@@ -159,14 +161,12 @@ class ClassificationRun(Classifier):
                 "the run's own test split is read as in training: leave text, label, header and on_bad_row out"
             )
         else:
-            examples = own_test(self, lambda source: load_splits(source, self.config.data).test)
+            examples = own_test(self, lambda source: load_splits(source, self.config.data).test, data)
         return self.result(examples)
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        classes = np.fromiter((index[label] for label in examples.labels()), np.int64, len(examples))
-        return self.figures(self._sequences(examples.texts()), classes)
+        return self.figures(self._sequences(examples.texts()), class_indices(self, examples.labels()))
 
     def _sequences(self, texts: Iterable[str]) -> Sequences:
         return Sequences(self.tokenizer.encode_each(texts))

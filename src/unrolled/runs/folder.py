@@ -16,134 +16,36 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple
 
-import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.config import Config, ModelConfig, sentences
+from unrolled.config import Config
 from unrolled.errors import CheckpointError
-from unrolled.models import Features, Ids, Inputs, Pairs
 from unrolled.runs import older
 from unrolled.runs.preprocessor import FILES, Preprocessor
+from unrolled.runs.schema import FORMAT_VERSION, Manifest, record_schema
+from unrolled.saved import decoded, parse, valid
 
-__all__ = [
-    "FORMAT_VERSION",
-    "Files",
-    "Manifest",
-    "SavedFeatures",
-    "SavedIds",
-    "SavedPairs",
-    "is_run",
-    "of_training",
-    "pack",
-    "preprocessor_file",
-    "read",
-    "read_snapshots",
-    "refuse_newer",
-    "saved_inputs",
-    "to_json",
-    "valid",
-]
+__all__ = ["WEIGHTS", "Files", "is_run", "of_training", "pack", "preprocessor_file", "read", "refuse_newer", "to_json"]
 
-FORMAT_VERSION = 3
-SNAPSHOTS = ("snapshots/update-*.safetensors", "probes/update-*.safetensors")  # the second: format version 2
-NEEDED = ("config.json", "model.safetensors", "run.json")  # next to the preprocessor's file
-M = TypeVar("M", bound=BaseModel)
-
-
-class SavedIds(BaseModel):
-    """Inputs in config.json, of a model that reads ids."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    vocabulary_size: int
-
-    def inputs(self) -> Inputs:
-        """Return the argument of the model."""
-        return Ids(self.vocabulary_size)
-
-
-class SavedFeatures(BaseModel):
-    """Inputs in config.json, of a model that reads vectors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    size: int
-
-    def inputs(self) -> Inputs:
-        """Return the argument of the model."""
-        return Features(self.size)
-
-
-class SavedPairs(BaseModel):
-    """Inputs in config.json, of a model that reads a source and a target."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    source_size: int
-    vocabulary_size: int
-    shared: bool
-
-    def inputs(self) -> Inputs:
-        """Return the argument of the model."""
-        return Pairs(**self.model_dump())
-
-
-SavedInputs: TypeAlias = SavedIds | SavedFeatures | SavedPairs
-
-
-def saved_inputs(inputs: Inputs) -> SavedInputs:
-    """Return a model's inputs in the schema of config.json."""
-    kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
-    return kinds[type(inputs)](**inputs._asdict())
-
-
-class Manifest(BaseModel):
-    """The content of config.json: all that rebuilds the model, except for its weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    library: Literal["unrolled"] = "unrolled"
-    format_version: int = FORMAT_VERSION
-    task: str
-    inputs: SavedInputs
-    labels: list[str]
-    special_ids: dict[str, int]
-    model: ModelConfig
-
-
-class _Split(BaseModel):
-    fingerprint: str
-
-
-class _Data(BaseModel):
-    source: str | list[str]
-    majority: str | None = None
-    splits: dict[str, _Split]
-
-
-class _Record(BaseModel):
-    """The required entries of run.json, which has others too."""
-
-    config: Config
-    data: _Data
+WEIGHTS = "model.safetensors"
+NEEDED = ("config.json", WEIGHTS, "run.json")  # next to the preprocessor's file
 
 
 class Files(NamedTuple):
-    """The content of a run folder, read and verified.
+    """The content of a run folder, whose sums and schemas hold.
 
     Args:
-        manifest: of config.json. weights: by name.
+        manifest: of config.json. weights: of model.safetensors.
         preprocessor: the name of the preprocessor's file. text: its content.
         config, record: the settings and the whole of run.json.
     """
 
     manifest: Manifest
-    weights: dict[str, Tensor]
+    weights: bytes
     preprocessor: str
     text: str
     config: Config
@@ -195,29 +97,9 @@ def read(folder: Path) -> Files:
         refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
     files = _current(folder, atomic.read(folder, (*NEEDED, preprocessor)))
     manifest = valid(Manifest, folder / "config.json", files["config.json"])
-    record = valid(_Record, folder / "run.json", files["run.json"])
-    if manifest.labels and record.data.majority not in manifest.labels:
-        raise CheckpointError(
-            f"{folder / 'run.json'} was not written by unrolled: its majority class is not among the labels"
-        )
-    try:
-        weights = older.current_weights(safetensors.torch.load(files["model.safetensors"]))
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{folder / 'model.safetensors'} is not a safetensors file: {error}") from None
-    text = files[preprocessor].decode()
-    return Files(manifest, weights, preprocessor, text, record.config, json.loads(files["run.json"]))
-
-
-def read_snapshots(folder: Path) -> dict[int, dict[str, Tensor]]:
-    """Return the weights that were saved during the training of a run, in float16, by update in ascending order.
-
-    Raises:
-        CheckpointError: a file of them is damaged.
-    """
-    paths = [path for pattern in SNAPSHOTS for path in folder.glob(pattern)]
-    names = {int(path.stem.removeprefix("update-")): path.relative_to(folder).as_posix() for path in paths}
-    files = atomic.read(folder, names.values())
-    return {update: older.current_weights(safetensors.torch.load(files[names[update]])) for update in sorted(names)}
+    record = valid(record_schema(manifest), folder / "run.json", files["run.json"])
+    text = decoded(folder / preprocessor, files[preprocessor])
+    return Files(manifest, files[WEIGHTS], preprocessor, text, record.config, json.loads(files["run.json"]))
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
@@ -244,38 +126,20 @@ def refuse_newer(path: Path, data: bytes, newest: int) -> int:
         CheckpointError: the version is above `newest`, or there is none.
     """
     version = _object(path, data).get("format_version")
-    if not isinstance(version, int):
+    if type(version) is not int or version < 1:
         raise CheckpointError(f"{path} has no format_version: it is not a run of unrolled")
     if version > newest:
         raise CheckpointError(
-            f"{path} has format_version {version}, and this unrolled reads up to {newest}: install a newer unrolled"
+            f"{path} has format_version {version:,}, and this unrolled reads up to {newest}: install a newer unrolled"
         )
     return version
 
 
 def _object(path: Path, data: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged: not JSON ({error}); copy it again, or train again") from None
+    value = parse(path, data)
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} was not written by unrolled: it holds a {type(value).__name__}, not an object")
     return value
-
-
-def valid(schema: type[M], path: Path, data: bytes) -> M:
-    """Return JSON as an instance of a schema.
-
-    Args:
-        schema: the pydantic class. path: for the message. data: the bytes of the file.
-
-    Raises:
-        CheckpointError: the file does not fit the schema; names the file and the entries.
-    """
-    try:
-        return schema.model_validate_json(data)
-    except ValidationError as error:
-        raise CheckpointError(f"{path} was not written by unrolled: {'; '.join(sentences(error))}") from None
 
 
 def is_run(folder: Path) -> bool:

@@ -11,13 +11,14 @@ import torch
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
 from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, Options, documented
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
-from unrolled.runs.reading import allowed_length
-from unrolled.runs.run import MAX_LENGTH, Run, refuse_gone
+from unrolled.runs.reading import allowed_length, own_test
+from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
 if TYPE_CHECKING:
@@ -100,14 +101,17 @@ class GenerationRun(Run):
             truncated=note,
         )
 
-    def evaluate(self, data: object = None, *, cache: str | None = None, **options: Any) -> GenerationResult:
+    def evaluate(
+        self, data: object = None, *, cache: str | None = None, test_split: bool = False, **options: Any
+    ) -> GenerationResult:
         """Measure how well the model predicts `data`, by default the run's own test split.
 
         Each token is scored once, given all tokens before it, in one stream from the first to the last.
 
         Args:
             data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
-            cache: folder for the ids; default: as in training.
+            cache: folder for the ids; default: the user's cache folder.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -116,24 +120,16 @@ class GenerationRun(Run):
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         config = self.config.data if cache is None else from_flat({"cache": cache}, base=self.config).data
-        if data is not None:
+        if data is not None and not test_split:
             return self.result(load_split(data, config, self.tokenizer))
-        source, recorded = self.record["data"]["source"], self.record["data"]["splits"]["test"]
-        if not recorded["characters"]:
-            raise DataError("this run was trained without a test split", fix=self.GIVE_DATA)
-        refuse_gone(source, config, fix=self.GIVE_DATA)
-        test = load_corpus(source, config, self.tokenizer).splits["test"]
-        if test.fingerprint != recorded["fingerprint"]:
-            raise DataError(
-                "the test split differs from that of the training: the data have changed since",
-                file=str(source),
-                fix=self.GIVE_DATA,
-            )
-        return self.result(test)
+        return self.result(
+            own_test(self, lambda source: load_corpus(source, config, self.tokenizer).splits["test"], data)
+        )
 
     def result(self, text: TextSplit) -> GenerationResult:
         """Evaluate on a text that is already read."""
         scored = score_tokens(self.model, text.ids)
+        refuse_infinite(scored.nats)
         return evaluate_generation(
             *scored,
             characters=text.characters,

@@ -15,7 +15,7 @@ from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
-from unrolled.runs.reading import log_read, own_test, reading
+from unrolled.runs.reading import class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -74,13 +74,16 @@ class ImageRun(Classifier):
             also={"image": torch.from_numpy(images.pixels[0]).float()},
         )
 
-    def evaluate(self, data: object = None, *, on_bad_row: str | None = None, **options: Any) -> ClassificationResult:
+    def evaluate(
+        self, data: object = None, *, on_bad_row: str | None = None, test_split: bool = False, **options: Any
+    ) -> ClassificationResult:
         """Compare the model's answers with the labels of `data`, by default of the run's own test split.
 
         Args:
             data: an IDX file, a folder of images by class, a split of a sample, or a pair of arrays (images, labels);
                 None: the run's own test split.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -88,17 +91,17 @@ class ImageRun(Classifier):
             ConfigError: on_bad_row without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        if data is None:
+        if data is None or test_split:
             if on_bad_row is not None:
                 raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
-            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test))
+            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test, data))
         images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=self.labels)
         log_read(images)
         return self.result(images)
 
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are already read."""
-        return self.figures(self._steps(images), images.among(self.labels))
+        return self.figures(self._steps(images), class_indices(self, images.labels)[images.classes])
 
     def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
         H, W, C = self.pixels.shape

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from unrolled import lineage, machine
-from unrolled.errors import CheckpointError
-from unrolled.models import Features
+from unrolled.errors import CheckpointError, ConfigError
+from unrolled.models import Features, Model
+from unrolled.runs.agreement import refuse_disagreement
 from unrolled.runs.build import build
-from unrolled.runs.folder import read
-from unrolled.runs.preprocessor import FILES, inputs_of, num_outputs_of
-from unrolled.runs.run import SPECIAL_IDS, Run
+from unrolled.runs.folder import WEIGHTS, read
+from unrolled.runs.preprocessor import FILES, num_outputs_of
+from unrolled.runs.run import Run
+from unrolled.runs.schema import Manifest
+from unrolled.runs.weights import read_weights
 
 __all__ = ["load"]
 
@@ -28,41 +30,37 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         path: the folder. device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format.
+        CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format; or its files
+            disagree.
         ConfigError: the device is not available.
     """
     folder = Path(path)
-    manifest, weights, file, text, config, record = read(folder)
-    try:
-        with torch.device("meta"):  # no memory: the tensors of the file are assigned
-            inputs = manifest.inputs.inputs()
-            kind = _kind(manifest.task, images=isinstance(inputs, Features))
-            outputs = num_outputs_of(inputs, manifest.labels)
-            model = build(manifest.model.name, inputs, outputs, manifest.model, answer=kind.answer)
-        for name, value in model.state_dict().items():
-            if name in weights and weights[name].dtype != value.dtype:
-                raise ValueError(f"{name} is {weights[name].dtype}, not {value.dtype}")
-        model.load_state_dict(weights, assign=True)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder} does not hold a run that this unrolled can rebuild: {error}") from error
-    try:
-        preprocessor = FILES[file].from_json(text)
-    except CheckpointError as error:
-        raise CheckpointError(f"{folder / file}: {error}") from None
-    if inputs_of(preprocessor) != inputs or manifest.special_ids != SPECIAL_IDS:
-        raise CheckpointError(
-            f"{folder / file} makes {inputs_of(preprocessor)}, and the model reads {inputs}: it belongs to another run"
-        )
-    run: Run = kind(
-        config, model.to(machine.device(device)).eval(), preprocessor, tuple(manifest.labels), record, folder
-    )
+    manifest, data, file, text, config, record = read(folder)
+    preprocessor = FILES[file].from_json(text, folder / file)
+    refuse_disagreement(folder, manifest, config, record["data"], preprocessor)
+    kind = _kind(manifest)
+    model = _empty(folder, manifest, kind)
+    model.load_state_dict(read_weights(folder / WEIGHTS, data, model.state_dict()), assign=True)
+    model = model.to(machine.device(device)).eval()
+    run: Run = kind(config, model, preprocessor, tuple(manifest.labels), record, folder)
     return run
 
 
-def _kind(name: str, *, images: bool) -> type[Any]:
+def _empty(folder: Path, manifest: Manifest, kind: type[Run]) -> Model:
+    """Return the model of a run without memory for its weights."""
+    inputs = manifest.inputs.inputs()
+    outputs = num_outputs_of(inputs, manifest.labels)
+    try:
+        with torch.device("meta"):
+            return build(manifest.model.name, inputs, outputs, manifest.model, answer=kind.answer)
+    except (ConfigError, ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} describes a model that cannot be built: {error}") from None
+
+
+def _kind(manifest: Manifest) -> type[Run]:
     """Return the class of a task's runs, which is another one for images."""
-    task = lineage.task(name)
-    path = task.images[1] if images and task.images else task.run
-    module, _, kind = path.partition(":")
-    run: type[Any] = getattr(importlib.import_module(module), kind)
+    task = lineage.task(manifest.task)
+    images = isinstance(manifest.inputs.inputs(), Features)
+    module, _, kind = (task.images[1] if images and task.images else task.run).partition(":")
+    run: type[Run] = getattr(importlib.import_module(module), kind)
     return run

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.config import DataConfig, from_flat
+from unrolled.data.examples.labelled import unknown_label
 from unrolled.data.reading.counts import Read
 from unrolled.errors import ConfigError, DataError
-from unrolled.runs.run import Run, refuse_gone
+from unrolled.runs.recorded import refuse_unverified
+from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "log_read", "own_test", "reading"]
+__all__ = ["allowed_length", "class_indices", "log_read", "own_test", "reading"]
 
 
-class Split(Read, Protocol):
+class Split(Protocol):
     """A split of a data set."""
 
     @property
     def fingerprint(self) -> str:
         """A hash of all examples."""
-
-    def __len__(self) -> int: ...
 
 
 S = TypeVar("S", bound=Split)
@@ -40,27 +45,55 @@ def reading(run: Run, **settings: Any) -> DataConfig:
     return from_flat({name: value for name, value in settings.items() if value is not None}, base=run.config).data
 
 
-def own_test(run: Run, test: Callable[[str], S]) -> S:
+def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
     """Return the test split of a run's training data, after checking that it is unchanged.
 
     Args:
         run: with the record of its training data. test: reads the test split of a data source.
+        data: the training data, if the user has named them; None: those of the record, if they can be verified.
 
     Raises:
-        DataError: there was no test split, or the data are missing or have changed.
+        DataError: there was no test split, or the data are missing, have changed or cannot be verified.
     """
-    source, recorded = run.record["data"]["source"], run.record["data"]["splits"]["test"]
-    if not recorded["rows"]:
+    recorded = run.record["data"]["splits"]["test"]
+    if not recorded.get("rows", recorded.get("characters")):
         raise DataError("this run was trained without a test split", fix=run.GIVE_DATA)
-    refuse_gone(source, run.config.data, fix=run.GIVE_DATA)
+    _refuse_unverified(run, named=() if data is None else ("data",))
+    source = run.record["data"]["source"] if data is None else data
     split = test(source)
     if split.fingerprint != recorded["fingerprint"]:
         raise DataError(
             "the test split differs from that of the training: the data have changed since",
-            file=source,
+            file=str(source) if isinstance(source, str | Path) else None,
             fix=run.GIVE_DATA,
         )
     return split
+
+
+def _refuse_unverified(run: Run, named: Collection[str]) -> None:
+    """Refuse the recorded data of a run, unless they are those of the record; see `recorded`."""
+    folder = "RUN" if run.path is None else shlex.quote(str(run.path))
+    commands = {"data": f"{folder} {{}} --test-split", "valid": f"{folder} FILE", "test": f"{folder} {{}}"}
+    refuse_unverified(
+        run.record["data"],
+        run.config.data,
+        named=named,
+        command=lambda role, source: "unrolled evaluate " + commands[role].format(shlex.quote(source)),
+        give=run.GIVE_DATA,
+    )
+
+
+def class_indices(run: Run, labels: Iterable[str]) -> NDArray[np.int64]:
+    """Return the index of each label among those of the run.
+
+    Raises:
+        DataError: the run does not have the label.
+    """
+    index = {label: k for k, label in enumerate(run.labels)}
+    labels = list(labels)
+    if unknown := next((label for label in labels if label not in index), None):
+        raise DataError(unknown_label(unknown, run.labels), fix=run.GIVE_DATA)
+    return np.fromiter((index[label] for label in labels), np.int64, len(labels))
 
 
 def allowed_length(max_length: int, model_length: int | None) -> int:

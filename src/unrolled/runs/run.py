@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.config import Config, DataConfig
-from unrolled.data.encoding.tokenizers import SPECIAL, Tokenizer
-from unrolled.data.reading.sources import NOT_REREADABLE, is_file
-from unrolled.errors import ConfigError, DataError
+from unrolled.config import Config
+from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.errors import ConfigError
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
-from unrolled.runs.folder import Manifest, pack, read_snapshots, saved_inputs
+from unrolled.runs.folder import pack
 from unrolled.runs.preprocessor import Preprocessor, inputs_of
+from unrolled.runs.schema import SPECIAL_IDS, Manifest, saved_inputs
+from unrolled.runs.weights import read_snapshots
 
 if TYPE_CHECKING:
     from unrolled.inside import Example, Header, Trace
 
-__all__ = ["MAX_LENGTH", "SPECIAL_IDS", "Run", "absolute", "refuse_gone"]
+__all__ = ["MAX_LENGTH", "Run"]
 
 MAX_LENGTH = 512
 """Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
-SPECIAL_IDS = {name.strip("<>"): i for i, name in enumerate(SPECIAL)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class Run(ABC):
         Raises:
             ConfigError: there are no snapshots. CheckpointError: a file of them is damaged.
         """
-        weights = {} if self.path is None else read_snapshots(self.path)
+        weights = {} if self.path is None else read_snapshots(self.path, self.model.state_dict())
         if not weights:
             raise ConfigError(f"{self.path or 'the run'} has no snapshots: train with --keep snapshots and --out")
         return [replace(self, model=_with(self.model, weights[update]), update=update, test=None) for update in weights]
@@ -182,25 +182,3 @@ def _with(model: Model, weights: Mapping[str, Tensor]) -> Model:
     changed = copy.deepcopy(model)
     changed.load_state_dict(weights)
     return changed
-
-
-def absolute(source: str | Path) -> str:
-    """Return the absolute path of a file, which is valid in any working directory; the name of any other source."""
-    return str(Path(source).resolve()) if is_file(str(source)) else str(source)
-
-
-def refuse_gone(source: str | list[str], config: DataConfig, *, fix: str) -> None:
-    """Refuse training data that cannot be read again.
-
-    Args:
-        source: the file or files of the training, as recorded. config: may name files of other splits.
-        fix: the advice of the error.
-
-    Raises:
-        DataError: the source was Python objects or standard input, or a file no longer exists.
-    """
-    for file in (*([source] if isinstance(source, str) else source), config.valid, config.test):
-        if file in NOT_REREADABLE:
-            raise DataError(f"this run was trained on {NOT_REREADABLE[file]}", fix=fix)
-        if file is not None and is_file(file) and not Path(file).exists():
-            raise DataError("the data of the training no longer exist", file=file, fix=fix)

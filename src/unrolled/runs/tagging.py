@@ -20,7 +20,7 @@ from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import code
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import normalized, words_of
 
@@ -95,7 +95,13 @@ class TaggingRun(Run):
         return sentences.words()
 
     def evaluate(
-        self, data: object = None, *, label: str | None = None, on_bad_row: str | None = None, **options: Any
+        self,
+        data: object = None,
+        *,
+        label: str | None = None,
+        on_bad_row: str | None = None,
+        test_split: bool = False,
+        **options: Any,
     ) -> TaggingResult:
         """Compare the model's tags with those of `data`, by default of the run's own test split.
 
@@ -103,6 +109,7 @@ class TaggingRun(Run):
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
             label: the column of CoNLL-U that holds the tags; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
 
         Raises:
@@ -111,13 +118,13 @@ class TaggingRun(Run):
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, label=label, on_bad_row=on_bad_row)
-        if data is not None:
+        if data is not None and not test_split:
             sentences = load_sentences(data, settings, labels=self.labels)
             _log_read(sentences)
         elif settings != self.config.data:
             raise ConfigError("the run's own test split is read as in training: leave label and on_bad_row out")
         else:
-            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test)
+            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test, data)
         return self.result(sentences)
 
     def result(self, sentences: Sentences) -> TaggingResult:
@@ -129,7 +136,7 @@ class TaggingRun(Run):
         every = [normalized(word, self.config.data.normalize) for word in chain.from_iterable(sentence_words)]
         return evaluate_tagging(
             self.labels,
-            np.array([index[label] for label in sentences.tags()], dtype=np.int64),
+            class_indices(self, sentences.tags()),
             word_probabilities(self.model, Subwords(self.tokenizer, sentence_words)),
             np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),

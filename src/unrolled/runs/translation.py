@@ -18,6 +18,7 @@ from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, e
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
+from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
 from unrolled.decoding.sampling import GREEDY, Sampling
 from unrolled.decoding.search import Beam, search, strategy_of
@@ -209,6 +210,7 @@ class TranslationRun(Run):
         header: bool | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
+        test_split: bool = False,
         **options: Any,
     ) -> TranslationResult:
         """Compare the model's answers with the targets of `data`, by default of the run's own test split.
@@ -221,6 +223,7 @@ class TranslationRun(Run):
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
             options: listed below.
 
         Raises:
@@ -237,7 +240,7 @@ class TranslationRun(Run):
             pairs, sequences = self._encode(pairs, settings)
             return pairs
 
-        if data is not None:
+        if data is not None and not test_split:
             pairs = load_pairs(data, settings)
             log_read(pairs)
             pairs = encoded(pairs)
@@ -247,7 +250,7 @@ class TranslationRun(Run):
                 "on_bad_row and truncate out"
             )
         else:
-            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test))
+            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test), data)
         return self.result(pairs, sequences, strategy_of(chosen))
 
     def result(
@@ -261,6 +264,7 @@ class TranslationRun(Run):
         longest = self._default_length()
         answers = translate(self.model, self.tokenizers.target, list(references), sources, strategy, max_length=longest)
         scored = score_targets(self.model, sequences)
+        refuse_infinite(scored.nats)
         return evaluate_translation(
             [answer.text for answer in answers],
             [[normalized(text, self.config.data.normalize) for text in texts] for texts in references.values()],

@@ -21,7 +21,8 @@ from unrolled.evaluation import GenerationResult
 from unrolled.models import Model
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.preprocessor import Preprocessor
-from unrolled.runs.run import Run, absolute
+from unrolled.runs.recorded import absolute
+from unrolled.runs.run import Run
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score

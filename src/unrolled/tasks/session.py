@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,20 @@ from typing import Any
 from unrolled import machine, tasks
 from unrolled.config import Config, from_flat
 from unrolled.runs.claim import next_run, refuse_existing
-from unrolled.runs.run import Run, refuse_gone
+from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
+from unrolled.runs.run import Run
 from unrolled.training import pretrained
 from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
-from unrolled.training.prepare import Prepared, prepare, refuse_unfit
+from unrolled.training.plan import Plan
+from unrolled.training.prepare import Prepared, empty_model, prepare, refuse_unfit
 from unrolled.training.progress import Event
 
 __all__ = ["resume", "train"]
 
 Report = Callable[[Event], None]
+HELD_OUT = {"valid", "test"}  # settings that name files
 
 
 def train(
@@ -46,10 +50,11 @@ def train(
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with machine.isolated(device, threads=config.training.threads):
+        sums = sums_of(data, config.data)  # before the data are read, so that a change in the meantime is noticed later
         task = kind.read(data, config, start.preprocessor if start else None)
         if start is not None:
             pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
-        prepared = prepare(task, config, device, start)
+        prepared = replace(prepare(task, config, device, start), sums=sums)
         if out is None and runs is not None:
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved
@@ -65,19 +70,35 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
     began = time.perf_counter()
     with resume_partial(folder) as partial:
         plan, preprocessor = partial.read_plan()
-        config = plan.settings(settings)
+        config = plan.settings(
+            {name: absolute(value) if name in HELD_OUT and value else value for name, value in settings.items()}
+        )
         device, kind = machine.device(config.training.device), tasks.find(config)
         refuse_unfit(kind, config, device, saved=True)
-        if data is None:
-            data = plan.data.source
-            refuse_gone(data, config.data, fix="give them again: `unrolled.resume(folder, data)`")
+        _refuse_unverified(plan, partial, named={*HELD_OUT & settings.keys(), *(["data"] if data is not None else [])})
+        data = plan.data.source if data is None else data
         with machine.isolated(device, threads=config.training.threads):
+            sums = sums_of(data, config.data)
             task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
-            prepared = replace(prepare(task, config, device, resumed=True), start=plan.start)
+            partial.refuse_other_model(empty_model(task, config))
+            prepared = replace(prepare(task, config, device, resumed=True), start=plan.start, sums=sums)
             with interruptible() as interrupted:
                 partial.restore(prepared)
                 return _finished(prepared, began, report, interrupted, partial, finish=finish)
+
+
+def _refuse_unverified(plan: Plan, partial: PartialRun, named: Collection[str]) -> None:
+    """Refuse the data of a plan, unless the user has named them or they are those of its record."""
+    flags = {"data": "{0} --resume {1}", "valid": "--resume {1} --valid {0}", "test": "--resume {1} --test {0}"}
+    run = shlex.quote(str(partial.run))
+    refuse_unverified(
+        plan.data.model_dump(),
+        plan.config.data,
+        named=named,
+        command=lambda role, source: "unrolled train " + flags[role].format(shlex.quote(source), run),
+        give="give them again: `unrolled.resume(folder, data)`",
+    )
 
 
 def _finished(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from unrolled.data.reading.counts import Read, accounts
 from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
-from unrolled.runs.run import absolute
+from unrolled.runs.recorded import absolute
 
 __all__ = ["Split", "data_record", "log_issues", "log_splits"]
 

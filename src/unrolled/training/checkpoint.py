@@ -11,18 +11,18 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
-import safetensors
 import safetensors.torch
-from pydantic import BaseModel, ValidationError
+from pydantic import model_validator
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.config import sentences
 from unrolled.errors import CheckpointError
 from unrolled.runs.folder import refuse_newer
-from unrolled.training.progress import STRICT, Progress
+from unrolled.runs.weights import load_tensors, refuse_infinite
+from unrolled.saved import Count, Open, Strict, valid
+from unrolled.training.progress import CLOCKS, Progress
 
 __all__ = ["FORMAT_VERSION", "Checkpoint", "latest", "read", "updates", "write"]
 
@@ -44,17 +44,33 @@ class Checkpoint(NamedTuple):
     progress: Progress
     tensors: dict[str, Tensor]
     metrics: bytes
-    build: dict[str, Any]
+    build: dict[str, str]
 
 
-class _Manifest(BaseModel):
+class _Manifest(Strict):
     """The content of progress.json."""
-
-    model_config = STRICT
 
     format_version: int
     progress: Progress
-    build: dict[str, Any]
+    build: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        progress = self.progress
+        if set(progress.seconds) != set(CLOCKS):
+            raise ValueError(f"progress.seconds should be those of the clocks {', '.join(CLOCKS)}")
+        if not progress.best_update <= progress.update <= progress.updates:
+            raise ValueError(
+                f"progress.update should be from best_update to updates: got {progress.best_update:,}, "
+                f"{progress.update:,}, {progress.updates:,}"
+            )
+        return self
+
+
+class _Metrics(Open):
+    """A line of metrics.jsonl."""
+
+    update: Count
 
 
 def write(parent: Path, checkpoint: Checkpoint) -> Path:
@@ -90,14 +106,11 @@ def read(folder: Path) -> Checkpoint:
     files = atomic.read(folder, FILES)
     path = folder / "progress.json"
     refuse_newer(path, files["progress.json"], FORMAT_VERSION)
-    try:
-        manifest = _Manifest.model_validate_json(files["progress.json"])
-    except ValidationError as error:
-        raise CheckpointError(f"{path} was not written by unrolled: {'; '.join(sentences(error))}") from None
-    try:
-        tensors = safetensors.torch.load(files["tensors.safetensors"])
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{folder / 'tensors.safetensors'} is not a safetensors file: {error}") from None
+    manifest = valid(_Manifest, path, files["progress.json"])
+    tensors = load_tensors(folder / "tensors.safetensors", files["tensors.safetensors"])
+    refuse_infinite(folder / "tensors.safetensors", tensors)
+    for number, line in enumerate(files["metrics.jsonl"].splitlines(), start=1):
+        valid(_Metrics, f"{folder / 'metrics.jsonl'}, line {number},", line)
     return Checkpoint(manifest.progress, tensors, files["metrics.jsonl"], manifest.build)
 
 

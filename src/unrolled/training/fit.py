@@ -74,7 +74,7 @@ def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     """Return the content of run.json, without the result on the test split and the seconds of the whole training."""
     return {
         "config": with_absolute_files(prepared.config).model_dump(),
-        "data": prepared.task.record(),
+        "data": prepared.data_record(),
         "start": prepared.start,
         "parameters": prepared.num_parameters,
         "training": outcome.to_dict(),

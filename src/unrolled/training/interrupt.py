@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C and SIGTERM: the first one stops a training between two updates, a second one at once."""
+"""Handling of Ctrl-C, SIGTERM and SIGHUP: the first one stops a training between two updates, a second one at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 __all__ = ["interruptible"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager

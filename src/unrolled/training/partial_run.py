@@ -30,9 +30,13 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
+from unrolled.models import Model
+from unrolled.runs.agreement import refuse_other_preprocessor
 from unrolled.runs.claim import locked, refuse_existing, refuse_resumable
-from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json, valid
+from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json
 from unrolled.runs.preprocessor import FILES, Preprocessor
+from unrolled.runs.weights import refuse_other_model
+from unrolled.saved import decoded, valid
 from unrolled.training import checkpoint
 from unrolled.training.checkpoint import Checkpoint
 from unrolled.training.loop import Trainer
@@ -65,6 +69,7 @@ class PartialRun:
         self.build: dict[str, str] = {}
         self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
+        self._latest: Checkpoint | None = None
         self._saved = time.perf_counter()
         self._size: int | None = None  # bytes of the next checkpoint; None: not yet counted
         self._rate = BYTES_A_SECOND
@@ -83,7 +88,7 @@ class PartialRun:
         self.config, self.build = prepared.config.training, prepared.build
         if prepared.start or self.config.time_limit:  # a resumed training could not repeat these
             self.save(prepared.trainer)
-        plan = Plan.make(prepared.config, prepared.task.record(), prepared.start)
+        plan = Plan.make(prepared.config, prepared.data_record(), prepared.start)
         preprocessor = prepared.task.preprocessor
         files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
         atomic.write(self.folder / "plan", files)
@@ -104,22 +109,40 @@ class PartialRun:
                 "version, or train a new run"
             )
         plan = valid(Plan, path, files["plan.json"])
-        return plan, FILES[preprocessor].from_json(files[preprocessor].decode())
+        file = path.with_name(preprocessor)
+        made = FILES[preprocessor].from_json(decoded(file, files[preprocessor]), file)
+        refuse_other_preprocessor(path.parent, plan.config, made)
+        return plan, made
 
     def add(self, event: Event) -> None:
         """Append an event to metrics.jsonl."""
         self.metrics.append(event.to_dict())
         atomic.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
 
-    def restore(self, prepared: Prepared) -> None:
-        """Set a fresh training to the newest complete checkpoint; leave it at its beginning if there is none yet.
+    def refuse_other_model(self, model: Model) -> None:
+        """Read the newest complete checkpoint, and refuse one of another model, before this one is built.
+
+        Args:
+            model: without memory, on the device meta.
 
         Raises:
-            CheckpointError: no checkpoint is complete, or they are of another model.
+            CheckpointError: no checkpoint is complete, or it is of another model.
+        """
+        self._latest = checkpoint.latest(self.checkpoints)
+        if self._latest is not None:
+            tensors = self._latest.tensors.items()
+            weights = {name.removeprefix("model/"): value for name, value in tensors if name.startswith("model/")}
+            refuse_other_model(self.checkpoints, weights, model.state_dict())
+
+    def restore(self, prepared: Prepared) -> None:
+        """Set a fresh training to the checkpoint that was read; leave it at its beginning if there is none yet.
+
+        Raises:
+            CheckpointError: the checkpoint is of another model or other data.
         """
         self.config, self.build = prepared.config.training, prepared.build
         trainer = prepared.trainer
-        latest = checkpoint.latest(self.checkpoints)
+        latest = self._latest
         lines = latest.metrics if latest else b""
         with atomic.write_errors(self.folder):
             (self.folder / "metrics.jsonl").write_bytes(lines)

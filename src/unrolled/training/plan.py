@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from unrolled.config import Config, from_flat
 from unrolled.errors import ConfigError, DataError
-from unrolled.runs.run import absolute
+from unrolled.runs.folder import to_json
+from unrolled.runs.recorded import absolute
+from unrolled.runs.schema import Path, RecordedConfig, SourceSum
+from unrolled.saved import Open, Strict
 
 __all__ = ["FORMAT_VERSION", "Plan", "with_absolute_files"]
 
@@ -18,23 +21,21 @@ MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "ten
 """Settings that change at most the last bits of a result."""
 
 
-class _Data(BaseModel):
-    """The data of a plan: their source, and the size and fingerprint of each split."""
+class _Data(Open):
+    """The data of a plan: their source, its sums, and the size and fingerprint of each split."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    source: str | list[str]
+    name: str
+    source: Path | Annotated[list[Path], Field(min_length=1)]
+    sums: list[SourceSum] | None = None
     splits: dict[str, dict[str, Any]]
 
 
-class Plan(BaseModel):
+class Plan(Strict):
     """The content of plan.json: settings and data of a training, and the run whose weights it begins with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     library: Literal["unrolled"] = "unrolled"
     format_version: int = FORMAT_VERSION
-    config: Config
+    config: RecordedConfig
     data: _Data
     start: str | None
 
@@ -46,7 +47,7 @@ class Plan(BaseModel):
             config: the resolved settings. record: of the data, see `Task.record`.
             start: the run whose weights it begins with, if any.
         """
-        return cls(config=with_absolute_files(config), data=_Data(**record), start=start)
+        return cls(config=with_absolute_files(config), data=_Data.model_validate_json(to_json(record)), start=start)
 
     def settings(self, requested: Mapping[str, Any]) -> Config:
         """Return the settings to resume with: those of the plan, except for what may change.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ from unrolled.training.pretrained import name_of
 from unrolled.training.seeds import seed_of
 from unrolled.training.task import Task
 
-__all__ = ["Prepared", "prepare", "refuse_unfit"]
+__all__ = ["Prepared", "empty_model", "prepare", "refuse_unfit"]
 
 log = logging.getLogger("unrolled")
 
@@ -62,6 +64,7 @@ class Prepared:
     Args:
         config: the resolved settings. task: with its data. model, trainer: made for them.
         start: the run whose weights the training begins with; None: the weights are random.
+        sums: of the files of the data, see `recorded.sums_of`.
     """
 
     config: Config
@@ -69,6 +72,11 @@ class Prepared:
     model: Model
     trainer: Trainer
     start: str | None = None
+    sums: Sequence[dict[str, Any]] = ()
+
+    def data_record(self) -> dict[str, Any]:
+        """Return the record of the data: source, sums of its files, splits."""
+        return {**self.task.record(), "sums": list(self.sums)}
 
     @property
     def num_parameters(self) -> int:
@@ -122,6 +130,14 @@ def prepare(
             trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return prepared
+
+
+def empty_model(task: Task, config: Config) -> Model:
+    """Return the model of a training without memory for its weights, on the device meta."""
+    with torch.device("meta"):
+        return build(
+            config.model.name, inputs_of(task.preprocessor), task.num_outputs, config.model, answer=task.answer
+        )
 
 
 def _recurrent(model: Model) -> list[Recurrent]:

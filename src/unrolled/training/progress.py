@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-__all__ = ["Event", "Outcome", "Progress", "Score", "Since"]
+from unrolled.saved import Count
+
+__all__ = ["CLOCKS", "Event", "Outcome", "Progress", "Score", "Since"]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # of files that are read back
 CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint")
@@ -56,8 +58,8 @@ class Since:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     nats: float = 0.0
-    targets: int = 0
-    tokens: int = 0
+    targets: Count = 0
+    tokens: Count = 0
     began: float = 0.0
 
     def add(self, nats: float, targets: int, tokens: int) -> None:
@@ -89,18 +91,18 @@ class Progress:
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
-    updates: int
-    update: int = 0
-    epoch: int = 0
-    index: int = 0
+    updates: Count
+    update: Count = 0
+    epoch: Count = 0
+    index: Count = 0
     best_loss_nats: float | None = None
-    best_update: int = 0
-    worse: int = 0
-    flat: int = 0
-    reductions: int = 0
+    best_update: Count = 0
+    worse: Count = 0
+    flat: Count = 0
+    reductions: Count = 0
     learning_rate: float = 0.0
     gradient_norm: float = 0.0
-    tokens: int = 0
+    tokens: Count = 0
     total_seconds: float = 0.0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CLOCKS, 0.0))
     since: Since = field(default_factory=Since)

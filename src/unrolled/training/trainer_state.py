@@ -50,6 +50,10 @@ def restore(trainer: Trainer, progress: Progress, tensors: Mapping[str, Tensor])
         groups.setdefault(group, {})[rest] = value.to(trainer.device)
     carried = groups.pop("carried")
     _refuse_other_tensors(groups, trainer, progress)
+    if progress.index >= (batches := trainer.loader.count(progress.epoch)):
+        raise CheckpointError(
+            f"the checkpoint is not one of these data: batch {progress.index:,} of an epoch of {batches:,}"
+        )
     trainer.progress = progress
     trainer.model.load_state_dict(groups["model"])
     trainer.best_weights = groups.get("best") or copy.deepcopy(trainer.model.state_dict())
@@ -88,6 +92,18 @@ def _carried_state(trainer: Trainer, tensors: list[Tensor]) -> State:
     with torch.no_grad():
         _, state = trainer.model(trainer.next_batch().inputs[:, :1])
     try:
-        return like(state, tensors)
+        carried = like(state, tensors)
     except ValueError as error:
         raise CheckpointError(f"the checkpoint is not one of this model with these settings: {error}") from None
+    for number, (ours, theirs) in enumerate(zip(leaves(state), tensors, strict=True)):
+        if _form(ours) != _form(theirs):
+            raise CheckpointError(
+                f"the checkpoint is not one of this model with these settings: carried/{number} is {_form(theirs)}, "
+                f"not {_form(ours)}"
+            )
+    return carried
+
+
+def _form(leaf: Tensor) -> tuple[tuple[int, ...], torch.dtype]:
+    """Return the shape and dtype of a leaf of a state."""
+    return tuple(leaf.shape), leaf.dtype

@@ -1,7 +1,6 @@
 """Cached ids: built once, found again, built again after a change of anything they depend on."""
 
 import errno
-import json
 import multiprocessing
 from pathlib import Path
 
@@ -116,27 +115,39 @@ def test_what_was_left_half_is_made_anew(text: Path, tmp_path: Path, monkeypatch
         load(text, cache=str(text))
 
 
-def test_damage_is_named(text: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["train.ids", "valid.ids", "tokenizer.json", "manifest.json", "SHA256SUMS"])
+@pytest.mark.parametrize("how", ["bit", "truncated", "missing"])
+def test_damaged_ids_are_reported_and_built_again(
+    name: str, how: str, text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = {"cache": str(tmp_path / "c")}
-    load(text, **settings)
-    (folder,) = (path for path in (tmp_path / "c" / "texts").iterdir() if path.is_dir())
-    ids = (folder / "valid.ids").read_bytes()
-    (folder / "valid.ids").write_bytes(ids[:-1])
-    with pytest.raises(DataError, match=r"damaged: valid\.ids has .* bytes, not .*\n.*remove this folder"):
-        load(text, **settings)
-    (folder / "valid.ids").write_bytes(ids)
+    first = {name: split.ids.copy() for name, split in load(text, **settings).splits.items()}
     assert not load(text, **settings).built
-    manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["counts"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataError, match="damaged: 'counts'"):
-        load(text, **settings)
-    manifest = json.loads((folder / "manifest.json").read_text()) | {"counts": []}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    other = Tokenizer.train([TEXT.upper()], kind="character", min_frequency=1)
-    (folder / "tokenizer.json").write_text(other.to_json())
-    with pytest.raises(DataError, match=r"damaged: tokenizer\.json is not the one that made the ids"):
-        load(text, **settings)
+    (folder,) = (path for path in (tmp_path / "c" / "texts").iterdir() if path.is_dir())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    data = bytearray(before[name])
+    data[len(data) // 2] ^= 1
+    if how == "missing":
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(data if how == "bit" else data[:-1])
+    again = load(text, **settings)
+    assert again.built
+    reported = (name, how) != ("SHA256SUMS", "missing")  # a folder without it was never complete
+    assert caplog.text.count("the cached ids are damaged, and are built again") == reported
+    assert (name in caplog.text) == reported
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert all(np.array_equal(split.ids, first[name]) for name, split in again.splits.items())
+    assert not load(text, **settings).built
+
+
+def test_the_sums_of_a_large_text_are_checked_once(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = load(text, cache=str(tmp_path / "c"))
+    checked: list[list[str]] = []
+    monkeypatch.setattr(module.atomic, "check", lambda folder, names: checked.append(list(names)))
+    config = DataConfig(tokenizer="character", min_frequency=1, lowercase=False, cache=str(tmp_path / "c"))
+    load_corpus(text, config, made.tokenizer)
+    assert checked == [["train.ids", "valid.ids", "test.ids"]]
 
 
 def built(data: str, cache: str, answers: "multiprocessing.Queue[bool]") -> None:

@@ -66,7 +66,7 @@ def test_it_comes_back_from_json() -> None:
 )
 def test_what_is_damaged_is_refused(change: dict[str, object]) -> None:
     good = Pixels.learn(IMAGES, by="row").model_dump()
-    with pytest.raises(CheckpointError, match="the settings of pixels are damaged"):
+    with pytest.raises(CheckpointError, match="pixels.json was not written by unrolled"):
         Pixels.from_json(json.dumps(good | change))
     with pytest.raises(CheckpointError):
         Pixels.from_json("{")

@@ -4,11 +4,13 @@
     <cache>/texts/<key>/tokenizer.json                    the tokenizer
     <cache>/texts/<key>/manifest.json                     version, integer type, key, SHA-256 of the tokenizer, sources,
                                                           and the sizes and fingerprint of each split
+    <cache>/texts/<key>/SHA256SUMS                        their hashes, checked whenever the folder is opened
 
 The key is a hash of everything that decides the ids: the bytes of the files, the split, the tokenizer (or its settings)
 and the version of this format. A folder is written under another name and renamed when it is complete, under a lock; of
 two runs that start together, one builds and the other waits. Text is read and ids are written block by block, so a text
-may be larger than memory. The cache may be deleted at any time.
+may be larger than memory. A folder of which a bit has changed is reported and built again. The cache may be deleted at
+any time.
 """
 
 from __future__ import annotations
@@ -22,15 +24,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from unrolled import atomic
 from unrolled.config import DataConfig
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.texts import Text, blocks, find_texts, split
-from unrolled.errors import DataError
+from unrolled.errors import CheckpointError, DataError
+from unrolled.saved import Count, Digest, Strict, decoded, valid
 
 try:
     import fcntl
@@ -39,10 +44,10 @@ except ImportError:  # Windows has no flock: two runs that start together both b
 
 __all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split"]
 
-VERSION = 2
+VERSION = 3
 SPLIT = ("valid", "test", "valid_fraction", "test_fraction", "split_seed")
 LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normalize")
-MANIFEST = "manifest.json"
+MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 AT_ONCE = 1 << 24  # ids counted together
 TYPES = (np.uint8, np.uint16, np.uint32)  # the first that holds every id is used
 
@@ -120,10 +125,9 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
         learned = tokenizer or Tokenizer.learn(chain.from_iterable(map(blocks, splits["train"])), config)
         _write(folder, key, splits, how, learned)
 
-    folder, built = _cached(config, key, build)
-    how, used, splits, counts = _open(folder)
-    how += f"; left out: {texts.left_out}" if texts.left_out else ""
-    return Corpus(texts.name, texts.source, how, used, counts, splits, built)
+    saved, built = _cached(config, key, build)
+    how = saved.how + (f"; left out: {texts.left_out}" if texts.left_out else "")
+    return Corpus(texts.name, texts.source, how, saved.tokenizer, saved.counts, saved.splits, built)
 
 
 def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSplit:
@@ -139,8 +143,8 @@ def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSp
     def build(folder: Path) -> None:
         _write(folder, key, {"all": files}, f"all of {texts.source}", tokenizer)
 
-    folder, _ = _cached(config, key, build)
-    return _open(folder)[2]["all"]
+    saved, _ = _cached(config, key, build)
+    return saved.splits["all"]
 
 
 def cache_folder(config: DataConfig) -> Path:
@@ -156,33 +160,69 @@ def _folder(config: DataConfig, key: Mapping[str, Any]) -> Path:
     return cache_folder(config) / "texts" / digest[:32]
 
 
+class _Record(Strict):
+    """A split in manifest.json."""
+
+    tokens: Count
+    characters: Count
+    unknown: Count
+    fingerprint: Digest
+    files: Count
+
+
+class _Manifest(Strict):
+    """The content of manifest.json."""
+
+    version: Literal[3]
+    type: Annotated[str, Field(pattern="^[|<>]u[124]$")]
+    key: dict[str, Any]
+    tokenizer: Digest
+    how: str
+    sources: dict[str, Any]
+    splits: dict[str, _Record]
+    counts: list[Count]
+
+
+class _Saved(NamedTuple):
+    """The content of a folder: a sentence on the split, the tokenizer, the splits and the counts."""
+
+    how: str
+    tokenizer: Tokenizer
+    splits: dict[str, TextSplit]
+    counts: NDArray[np.int64]
+
+
 def _was_made_by(tokenizer: Tokenizer, folder: Path) -> bool:
     """Return whether the folder has ids of this tokenizer."""
-    return (folder / MANIFEST).is_file() and _digest(_open(folder)[1]) == _digest(tokenizer)
+    try:
+        manifest = valid(_Manifest, folder / MANIFEST, atomic.read(folder, (MANIFEST,))[MANIFEST])
+    except CheckpointError:  # damaged or missing: it is built anyway
+        return False
+    return manifest.tokenizer == _digest(tokenizer)
 
 
-def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], None]) -> tuple[Path, bool]:
-    """Return the folder for a key, and whether `build` was called to write it, under a lock."""
+def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], None]) -> tuple[_Saved, bool]:
+    """Return the content of the folder for a key, and whether `build` was called to write it, under a lock."""
     folder = _folder(config, key)
     parent, partial = folder.parent, folder.with_name(f"{folder.name}.partial")
-    if (folder / MANIFEST).is_file():
-        return folder, False
+    if (found := _found(folder)) is not None:
+        return found, False
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with (parent / f"{folder.name}.lock").open("w") as lock:
             if fcntl is not None:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if (folder / MANIFEST).is_file():  # built by another run in the meantime
-                return folder, False
+            if (found := _found(folder, warn=True)) is not None:  # built by another run in the meantime
+                return found, False
             shutil.rmtree(partial, ignore_errors=True)  # left by a killed run: the lock excludes other writers
             partial.mkdir()
             try:
                 build(partial)
-                shutil.rmtree(folder, ignore_errors=True)  # without a manifest it is incomplete
+                shutil.rmtree(folder, ignore_errors=True)  # incomplete or damaged
                 partial.rename(folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-            return folder, True
+            return _open(folder), True
     except OSError as error:
         raise DataError(
             f"the ids cannot be saved here: {error.strerror or error}",
@@ -191,12 +231,25 @@ def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], 
         ) from None
 
 
+def _found(folder: Path, *, warn: bool = False) -> _Saved | None:
+    """Return the content of a folder; None if there is none, or if it is damaged. warn: report the damage."""
+    if not (folder / atomic.SUMS).is_file():
+        return None
+    try:
+        return _open(folder)
+    except CheckpointError as error:
+        if warn:
+            log.warning("the cached ids are damaged, and are built again: %s", error)
+        return None
+
+
 def _write(
     folder: Path, key: Mapping[str, Any], splits: Mapping[str, tuple[Text, ...]], how: str, tokenizer: Tokenizer
 ) -> None:
     V = tokenizer.vocabulary_size
     kind = np.dtype(next(kind for kind in TYPES if np.iinfo(kind).max >= V - 1))
     records: dict[str, Any] = {}
+    sums: dict[str, str] = {}
     counts = np.zeros(V, dtype=np.int64)
     for name, texts in splits.items():
         digest, characters, tokens, unknown = hashlib.sha256(), 0, 0, 0
@@ -208,10 +261,13 @@ def _write(
                 digest.update(block.encode())  # noqa: B023 (called within the same iteration)
                 yield block
 
+        written = hashlib.sha256()
         with (folder / f"{name}.ids").open("wb") as file:
             for text in texts:
                 for ids in tokenizer.encode_blocks(counted(text)):
-                    file.write(ids.astype(kind).tobytes())
+                    data = ids.astype(kind).tobytes()
+                    file.write(data)
+                    written.update(data)
                     tokens += len(ids)
                     occurrences = np.bincount(ids, minlength=V)
                     unknown += int(occurrences[UNK])
@@ -219,6 +275,7 @@ def _write(
                         counts += occurrences
             file.flush()
             os.fsync(file.fileno())
+        sums[f"{name}.ids"] = written.hexdigest()
         records[name] = {
             "tokens": tokens,
             "characters": characters,
@@ -226,7 +283,6 @@ def _write(
             "fingerprint": digest.hexdigest(),
             "files": len(texts),
         }
-    (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
     manifest = {
         "version": VERSION,
         "type": kind.str,
@@ -239,39 +295,44 @@ def _write(
         "splits": records,
         "counts": counts.tolist(),
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False) + "\n", encoding="utf-8")
+    files = {TOKENIZER: tokenizer.to_json(), MANIFEST: json.dumps(manifest) + "\n"}
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode())
+        sums[name] = hashlib.sha256(content.encode()).hexdigest()
+    (folder / atomic.SUMS).write_bytes(atomic.sums_file(sums))
 
 
-def _open(folder: Path) -> tuple[str, Tokenizer, dict[str, TextSplit], NDArray[np.int64]]:
-    """Return the sentence on the split, the tokenizer, the splits and the counts of a complete folder."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        if _digest(tokenizer) != manifest["tokenizer"]:
-            raise ValueError("tokenizer.json is not the one that made the ids")
-        splits = {
-            name: TextSplit(
-                _map(folder / f"{name}.ids", np.dtype(manifest["type"]), record["tokens"]),
-                record["characters"],
-                record["unknown"],
-                record["fingerprint"],
-                record["files"],
-            )
-            for name, record in manifest["splits"].items()
-        }
-        return manifest["how"], tokenizer, splits, np.array(manifest["counts"], dtype=np.int64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"the cached ids are damaged: {error}", file=str(folder), fix="remove this folder; it will be built again"
-        ) from None
+def _open(folder: Path) -> _Saved:
+    """Return the content of a folder, after a check of all its sums.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    files = atomic.read(folder, (MANIFEST, TOKENIZER))
+    manifest = valid(_Manifest, folder / MANIFEST, files[MANIFEST])
+    tokenizer = Tokenizer.from_json(decoded(folder / TOKENIZER, files[TOKENIZER]), folder / TOKENIZER)
+    atomic.check(folder, [f"{name}.ids" for name in manifest.splits])
+    splits = {
+        name: TextSplit(
+            _map(folder / f"{name}.ids", np.dtype(manifest.type), record.tokens),
+            record.characters,
+            record.unknown,
+            record.fingerprint,
+            record.files,
+        )
+        for name, record in manifest.splits.items()
+    }
+    return _Saved(manifest.how, tokenizer, splits, np.array(manifest.counts, dtype=np.int64))
 
 
 def _map(path: Path, kind: np.dtype[Any], tokens: int) -> NDArray[np.integer[Any]]:
-    if path.stat().st_size != tokens * kind.itemsize:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, not {tokens * kind.itemsize:,}")
-    if tokens == 0:  # an empty file cannot be mapped
-        return np.empty(0, dtype=kind)
-    return np.memmap(path, dtype=kind, mode="r", shape=(tokens,))
+    with atomic.read_errors(path):
+        size = path.stat().st_size
+        if size != tokens * kind.itemsize:
+            raise CheckpointError(f"{path} has {size:,} bytes, not {tokens * kind.itemsize:,}")
+        if tokens == 0:  # an empty file cannot be mapped
+            return np.empty(0, dtype=kind)
+        return np.memmap(path, dtype=kind, mode="r", shape=(tokens,))
 
 
 def _digest(tokenizer: Tokenizer) -> str:

@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
 import torch
@@ -24,6 +25,7 @@ from unrolled.data.encoding.tokenizers import BOS, EOS, UNK, Tokenizer
 from unrolled.data.examples.pairs import SIDES, Pair, PairedTexts
 from unrolled.data.reading.rows import SKIP
 from unrolled.errors import CheckpointError, DataError
+from unrolled.saved import parse
 
 __all__ = ["Fault", "PairBatch", "PairSequences", "PairTokenizers", "encode", "fault", "leave_out"]
 
@@ -67,19 +69,21 @@ class PairTokenizers:
         return json.dumps(stored, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str, name: Path | str = FILE) -> Self:
         """Return the tokenizers of the JSON from `to_json`.
+
+        Args:
+            text: the JSON. name: of its file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged; the message names the fault.
         """
-        try:
-            stored = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"the tokenizers are not JSON: {error}") from None
+        stored = parse(name, text.encode("utf-8", "surrogatepass"))
         if not isinstance(stored, dict) or set(stored) not in ({"both"}, set(SIDES)):
-            raise CheckpointError("the tokenizers are damaged: they are neither for both sides nor one for each")
-        sides = {side: Tokenizer.from_json(json.dumps(tokenizer)) for side, tokenizer in stored.items()}
+            raise CheckpointError(f"{name} is damaged: it has tokenizers neither for both sides nor one for each")
+        sides = {
+            side: Tokenizer.from_json(json.dumps(tokenizer), f"{name}, {side},") for side, tokenizer in stored.items()
+        }
         return cls(sides["both"], sides["both"]) if "both" in sides else cls(sides["source"], sides["target"])
 
 

@@ -12,22 +12,24 @@ sequence model then cannot rely on neighbouring pixels (Le, Jaitly & Hinton 2015
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from unrolled.errors import CheckpointError
+from unrolled.saved import Size, Strict, valid
 
 __all__ = ["By", "ImageSteps", "Pixels"]
 
 By = Literal["image", "row", "column", "pixel"]
+MOST_VALUES = 2**31 - 1  # of an image: an axis of a tensor has no more
 
 
-class Pixels(BaseModel):
+class Pixels(Strict):
     """Shape and normalisation of images, and their division into steps; saved with a run.
 
     Args:
@@ -38,12 +40,11 @@ class Pixels(BaseModel):
         permutation: of the H·W pixels, or None.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     FILE: ClassVar[str] = "pixels.json"
 
-    height: int
-    width: int
-    channels: int
+    height: Size
+    width: Size
+    channels: Annotated[int, Field(ge=1, le=4)]
     dtype: Literal["uint8", "float32"]
     by: By
     mean: tuple[float, ...]
@@ -52,9 +53,12 @@ class Pixels(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if min(self.shape) < 1 or not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
+        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
             raise ValueError(f"{self.channels} channels need a mean and a std above 0 each")
-        if self.permutation is not None and sorted(self.permutation) != list(range(self.height * self.width)):
+        if self.height * self.width * self.channels > MOST_VALUES:
+            raise ValueError(f"an image has at most {MOST_VALUES:,} values: got {self.shape}")
+        order, pixels = self.permutation, self.height * self.width
+        if order is not None and (len(order) != pixels or sorted(order) != list(range(pixels))):
             raise ValueError(f"the permutation must hold each index of {self.height} × {self.width} pixels once")
         return self
 
@@ -113,16 +117,16 @@ class Pixels(BaseModel):
         return self.model_dump_json(indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str, name: Path | str = FILE) -> Self:
         """Return the settings of the JSON from `to_json`.
+
+        Args:
+            text: the JSON. name: of its file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise CheckpointError(f"the settings of pixels are damaged: {error.errors()[0]['msg']}") from None
+        return valid(cls, name, text.encode("utf-8", "surrogatepass"))
 
 
 class ImageSteps:

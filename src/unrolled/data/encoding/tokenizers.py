@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 # Otherwise the library starts a thread pool that is dead in a forked worker, and warns about it on stderr.
@@ -35,10 +36,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import tokenizers as library
 from numpy.typing import NDArray
+from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from unrolled.config import DataConfig
 from unrolled.errors import CheckpointError, ConfigError, DataError
+from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
 __all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
@@ -219,6 +222,11 @@ class Tokenizer:
         """The number V of ids."""
         return len(self._tokens)
 
+    @property
+    def num_whole_words(self) -> int:
+        """The number of whole words in the vocabulary, see `encode_words`."""
+        return len(self._whole)
+
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, at least one: a text without tokens is [UNK].
 
@@ -336,39 +344,35 @@ class Tokenizer:
         return self._inner.to_str(pretty=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Tokenizer:
+    def from_json(cls, text: str, name: Path | str = FILE) -> Tokenizer:
         """Return the tokenizer of the JSON from `to_json`.
+
+        Args:
+            text: the JSON. name: of its file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged or not from `to_json`; the message names the fault.
         """
-        try:
-            stored = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"the tokenizer is not JSON: {error}") from None
-        try:
-            kind, steps = _kind(stored), _steps(stored)
-            own = steps[: steps.index("Replace") - 1] if kind == "word" else steps
-            normalize: Normalize = next((form for form in FORMS if [form.upper()] == own), "none")
-            vocabulary = dict(stored["model"]["vocab"])
-            merges = [(left, right) for left, right in stored["model"].get("merges", ())]
-            tokens = sorted(vocabulary, key=lambda token: int(vocabulary[token]))
-            "".join(tokens).encode()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"the tokenizer is damaged: {type(error).__name__}: {error}") from None
+        stored = valid(_Stored, name, text.encode("utf-8", "surrogatepass"))
+        kind, vocabulary, merges = stored.kind, stored.model.vocab, stored.model.merges
+        tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
         if [vocabulary[token] for token in tokens] != list(range(len(tokens))):
-            raise CheckpointError("the tokenizer is damaged: its ids are not 0, 1, 2, … without gaps")
+            raise CheckpointError(f"{name} is damaged: its ids are not 0, 1, 2, … without gaps")
         if tuple(tokens[: len(SPECIAL)]) != SPECIAL:
-            raise CheckpointError(f"the tokenizer is damaged: its first ids are not {' '.join(SPECIAL)}")
+            raise CheckpointError(f"{name} is damaged: its first ids are not {' '.join(SPECIAL)}")
         subwords = [token for token in tokens if not _is_whole(token)]
+        if kind == "character" and any(len(token) != 1 for token in subwords[len(SPECIAL) :]):
+            raise CheckpointError(f"{name} is damaged: a token is not one character")
         if kind in ("byte", "bpe") and subwords != _byte_pairs(merges if kind == "bpe" else ()):
-            raise CheckpointError("the tokenizer is damaged: its vocabulary does not follow from its merges")
-        tokenizer = cls(kind, tokens, merges=merges, lowercase="Lowercase" in steps, normalize=normalize)
-        written = json.loads(tokenizer.to_json())
+            raise CheckpointError(f"{name} is damaged: its vocabulary does not follow from its merges")
+        if any(not {left, right} <= vocabulary.keys() for left, right in merges):
+            raise CheckpointError(f"{name} is damaged: it merges subwords that are not in its vocabulary")
+        tokenizer = cls(kind, tokens, merges=merges, lowercase=stored.lowercase, normalize=stored.normalize)
+        read, written = json.loads(text), json.loads(tokenizer.to_json())
         for key in written:
-            if key != "model" and not _within(stored.get(key), written[key]):
+            if key != "model" and not _within(read.get(key), written[key]):
                 raise CheckpointError(
-                    f'the tokenizer is damaged, or from another version: its "{key}" was not written by unrolled'
+                    f'{name} is damaged, or from another version: its "{key}" was not written by unrolled'
                 )
         return tokenizer
 
@@ -483,19 +487,44 @@ def _extended(text: str, end: int, limit: int) -> int:
     return end
 
 
-def _kind(stored: Any) -> Kind:
-    """Return the kind of a stored tokenizer, which follows from its pre-tokenizer."""
-    stage = stored["pre_tokenizer"]
-    if stage["type"] == "ByteLevel":
-        return "bpe" if stage["use_regex"] else "byte"
-    return "word" if stage["behavior"] == "Removed" else "character"
+class _StoredModel(Open):
+    """The entry `model` of a stored tokenizer."""
+
+    vocab: dict[Label, Count]
+    merges: list[tuple[Label, Label]] = Field(default_factory=list)
 
 
-def _steps(stored: Any) -> list[str]:
-    """Return the types of the steps of a stored tokenizer's normalizer, in order."""
-    normalizer = stored["normalizer"]
-    steps = [] if normalizer is None else normalizer.get("normalizers", [normalizer])
-    return [step["type"] for step in steps]
+class _Stored(Open):
+    """A stored tokenizer, in the format of the `tokenizers` library."""
+
+    model: _StoredModel
+    pre_tokenizer: dict[str, Any]
+    normalizer: dict[str, Any] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind, which follows from the pre-tokenizer."""
+        if self.pre_tokenizer.get("type") == "ByteLevel":
+            return "bpe" if self.pre_tokenizer.get("use_regex") is True else "byte"
+        return "word" if self.pre_tokenizer.get("behavior") == "Removed" else "character"
+
+    @property
+    def steps(self) -> list[object]:
+        """The types of the normalizer's steps, in order."""
+        steps = (self.normalizer or {}).get("normalizers", [self.normalizer] if self.normalizer else [])
+        return [step.get("type") for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+
+    @property
+    def lowercase(self) -> bool:
+        """Whether the normalizer folds upper case."""
+        return "Lowercase" in self.steps
+
+    @property
+    def normalize(self) -> Normalize:
+        """The normal form of Unicode; that of words is followed by steps of their own."""
+        steps = self.steps
+        own = steps[: max(steps.index("Replace") - 1, 0)] if self.kind == "word" and "Replace" in steps else steps
+        return next((form for form in FORMS if [form.upper()] == own), "none")
 
 
 def _within(old: object, new: object) -> bool:

@@ -35,7 +35,6 @@ __all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
 NO_FOLDERS = ClassFolders()
 UNITS = "images"
-LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def _from_idx(path: Path, source: str, *, labelled: bool) -> Images:
             fix="fetch both files again",
         )
     used, classes = np.unique(values, return_inverse=True)
-    names = _label_names(path.with_name(LABEL_NAMES), int(used[-1]))
+    names = _label_names(path.with_name(idx.LABEL_NAMES), int(used[-1]))
     labels = [names[k] if names else str(k) for k in used.tolist()]
     order = np.argsort(labels)
     rank = np.argsort(order)

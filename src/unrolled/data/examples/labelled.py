@@ -28,7 +28,17 @@ from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.errors import DataError, excerpt
 from unrolled.strings import NOT_UNICODE, comparable, has_surrogate
 
-__all__ = ["Counts", "Example", "Examples", "Skipped", "load_examples", "meaning_of", "read_texts", "text_fault"]
+__all__ = [
+    "Counts",
+    "Example",
+    "Examples",
+    "Skipped",
+    "load_examples",
+    "meaning_of",
+    "read_texts",
+    "text_fault",
+    "unknown_label",
+]
 
 UNKNOWN_LABEL = "unknown label"
 NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")

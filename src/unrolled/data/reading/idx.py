@@ -26,13 +26,14 @@ from unrolled.data.reading.samples import SPLITS
 from unrolled.data.reading.split_names import split_named
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["MOST_PIXELS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
+__all__ = ["LABEL_NAMES", "MOST_PIXELS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
 
 PACKING = "|".join(map(re.escape, PACKINGS))
 NAME = re.compile(
     rf"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[134][-._]ubyte)(?P<packed>({PACKING})?)", re.I
 )
 EXTENSION = re.compile(rf".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)({PACKING})?", re.I)
+LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 MOST_PIXELS = 50_000_000  # of one image; a larger one is a mistake or an attack
 BLOCK = 1 << 20  # bytes read at a time
 PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}

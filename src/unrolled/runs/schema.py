@@ -1,0 +1,267 @@
+"""The schemas of config.json and run.json, the files that describe a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from unrolled import lineage
+from unrolled.config import Config, ModelConfig
+from unrolled.data.encoding.tokenizers import SPECIAL
+from unrolled.models import Features, Ids, Inputs, Pairs
+from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
+
+__all__ = [
+    "FORMAT_VERSION",
+    "SPECIAL_IDS",
+    "Manifest",
+    "Path",
+    "Record",
+    "RecordedConfig",
+    "SourceSum",
+    "record_schema",
+    "saved_inputs",
+]
+
+FORMAT_VERSION = 3
+SPECIAL_IDS = {name.strip("<>"): i for i, name in enumerate(SPECIAL)}
+LONGEST_TARGET = 10**6  # tokens; a translation has this length at most, and nobody waits for a longer one
+
+D = TypeVar("D", bound="_Data")
+R = TypeVar("R", bound=Open)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(ge=0)]
+Interval: TypeAlias = tuple[float, float]
+Vocabulary = Annotated[int, Field(gt=len(SPECIAL), le=2**31 - 1)]
+Path = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+"""A path or another data source; no system has a longer path."""
+
+
+class SavedIds(Strict):
+    """Inputs in config.json, of a model that reads ids."""
+
+    vocabulary_size: Vocabulary
+
+    def inputs(self) -> Inputs:
+        """Return the argument of the model."""
+        return Ids(self.vocabulary_size)
+
+
+class SavedFeatures(Strict):
+    """Inputs in config.json, of a model that reads vectors."""
+
+    size: Size
+
+    def inputs(self) -> Inputs:
+        """Return the argument of the model."""
+        return Features(self.size)
+
+
+class SavedPairs(Strict):
+    """Inputs in config.json, of a model that reads a source and a target."""
+
+    source_size: Vocabulary
+    vocabulary_size: Vocabulary
+    shared: bool
+
+    def inputs(self) -> Inputs:
+        """Return the argument of the model."""
+        return Pairs(**self.model_dump())
+
+
+SavedInputs: TypeAlias = SavedIds | SavedFeatures | SavedPairs
+
+
+def _kind(value: Any) -> str:
+    """Return the kind of inputs, which follows from their entries."""
+    entries = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, Strict) else {}
+    return "pairs" if "source_size" in entries else "features" if "size" in entries else "ids"
+
+
+_AnyInputs = Annotated[
+    Annotated[SavedIds, Tag("ids")] | Annotated[SavedFeatures, Tag("features")] | Annotated[SavedPairs, Tag("pairs")],
+    Discriminator(_kind),
+]
+
+
+def saved_inputs(inputs: Inputs) -> SavedInputs:
+    """Return a model's inputs in the schema of config.json."""
+    kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
+    return kinds[type(inputs)](**inputs._asdict())
+
+
+class Manifest(Strict):
+    """The content of config.json: all that rebuilds the model, except for its weights."""
+
+    library: Literal["unrolled"] = "unrolled"
+    format_version: int = FORMAT_VERSION
+    task: str
+    inputs: _AnyInputs
+    labels: Distinct
+    special_ids: dict[str, int]
+    model: ModelConfig
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        lineage.check(self.task, self.model.name)
+        kind, images = _kind(self.inputs), self.task == "classify" and isinstance(self.inputs, SavedFeatures)
+        if kind != ("pairs" if self.task == "translate" else "ids") and not images:
+            raise ValueError(f"inputs should be those of task {self.task}: got {kind}")
+        if (self.task in ("classify", "tag")) != bool(self.labels):
+            raise ValueError(f"labels should be those of task {self.task}: got {len(self.labels):,} labels")
+        if self.special_ids != SPECIAL_IDS:
+            raise ValueError(f"special_ids should be {SPECIAL_IDS}")
+        return self
+
+
+class SourceSum(Strict):
+    """Size and SHA-256 of a file of the data, or of a folder: see `runs/recorded.py`."""
+
+    source: Path
+    files: Annotated[int, Field(ge=1, le=10**7)]
+    bytes: Count
+    sha256: Digest
+
+
+class _Split(Open):
+    fingerprint: Label
+
+
+class _Rows(_Split):
+    rows: Count
+
+
+class _Text(_Split):
+    characters: Count
+    tokens: Count
+
+
+S = TypeVar("S", bound=_Split)
+
+
+class _Splits(Strict, Generic[S]):
+    train: S
+    valid: S
+    test: S
+
+
+class _Data(Open):
+    name: str
+    source: Path
+    how: str
+    sums: list[SourceSum] | None = None
+    """Of the files of the data; None: a run of an earlier version."""
+
+
+class _Labelled(_Data):
+    splits: _Splits[_Rows]
+    majority: Label
+
+
+class _Tagged(_Labelled):
+    words: dict[Label, str]
+
+
+class _Pairs(_Data):
+    splits: _Splits[_Rows]
+    longest_target: Annotated[int, Field(ge=1, le=LONGEST_TARGET)]
+
+
+class _Texts(_Data):
+    source: Path | Annotated[list[Path], Field(min_length=1)]  # type: ignore[assignment]
+    splits: _Splits[_Text]
+    counts: list[Count]
+
+
+class _Classification(Open):
+    n: Count
+    accuracy: Fraction
+    accuracy_interval: Interval
+    macro_f1: Fraction
+    majority_label: Label
+    majority_accuracy: Fraction
+
+
+class _Tagging(Open):
+    words: Count
+    sentences: Count
+    accuracy: Fraction
+    accuracy_interval: Interval
+    unseen: Count
+    unseen_accuracy: Fraction | None
+    baseline_accuracy: Fraction
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.unseen and self.unseen_accuracy is None:
+            raise ValueError("unseen_accuracy should be a number, since there are unseen words")
+        return self
+
+
+class _Translation(Open):
+    n: Count
+    exact_match: Fraction
+    exact_match_interval: Interval
+    word_edit_rate: Positive
+    bleu: Positive
+    chrf: Positive
+    loss_nats: Positive
+
+
+class _Generation(Open):
+    characters: Count
+    bits_per_character: Positive
+    bits_per_character_interval: Interval
+    loss_nats: Positive
+    perplexity: Positive
+    frequency_bits_per_character: Positive
+
+
+class _Training(Open):
+    updates: Count
+    best_update: Count
+    stopped: str
+    tokens_per_second: Positive
+
+
+class _Machine(Open):
+    processor: str
+    threads: Count
+
+
+def _without_cache(config: Any) -> Any:
+    """Return settings without the cache folder of the machine that trained: nothing is written there."""
+    if isinstance(config, dict) and isinstance(config.get("data"), dict):
+        return config | {"data": config["data"] | {"cache": None}}
+    return config
+
+
+RecordedConfig = Annotated[Config, BeforeValidator(_without_cache)]
+"""Settings as they are read from a run: see `_without_cache`."""
+
+
+class Record(Open, Generic[D, R]):
+    """The content of run.json. What it says about other machines is recorded, not used."""
+
+    config: RecordedConfig
+    data: D
+    start: str | None = None
+    parameters: Count
+    training: _Training
+    result: R | None
+    backend: str
+    machine: _Machine
+    date: str
+
+
+def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
+    """Return the schema of run.json for the task of config.json."""
+    schemas: dict[str, type[Record[Any, Any]]] = {
+        "classify": Record[_Labelled, _Classification],
+        "tag": Record[_Tagged, _Tagging],
+        "translate": Record[_Pairs, _Translation],
+        "generate": Record[_Texts, _Generation],
+    }
+    return schemas[manifest.task]
