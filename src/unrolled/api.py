@@ -129,10 +129,11 @@ def explain(run: Run | str | Path, input: Any, **options: Any) -> Trace:
     return _run(run).explain(input, **options)
 
 
-def trace(module: nn.RNNBase, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
-    """Return every gate and state of one sequence of `module(x, hx)`, a torch.nn.RNN, LSTM or GRU.
+def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
+    """Return every gate and state of one sequence of `module(x, hx)`.
 
-    See `unrolled.inside.torch_modules`.
+    The module is a torch.nn.RNN, LSTM or GRU, or a model that contains some, which are found by name. See
+    `unrolled.inside.torch_modules`.
     """
     from unrolled import inside, pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
 

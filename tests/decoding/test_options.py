@@ -80,14 +80,14 @@ def test_the_way_of_decoding_is_made_from_options() -> None:
         (TranslationOptions, "translate", {"beam": "many"}, "beam should be a valid integer"),
         (TranslationOptions, "translate", {"beam": 2.5}, "beam should be a valid integer"),
         (TranslationOptions, "translate", {"prefix": 3}, "prefix should be an instance of str: got 3"),
-        (TranslationOptions, "translate", {"beam": 3, "n_best": 0}, "n_best must be at least 1: got 0"),
+        (TranslationOptions, "translate", {"beam": 3, "n_best": 0}, "n_best must be from 1 to 1,024: got 0"),
         (GenerationOptions, "generate", {"temperature": 0, "top_k": 3}, "at temperature 0 nothing is drawn, so it doe"),
         (GenerationOptions, "generate", {"temperature": 0, "top_p": 2.0}, "top_p must be above 0 and at most 1: got 2"),
         (
             GenerationOptions,
             "generate",
             {"length": -1, "top_k": 0},
-            "top_k must be at least 1: got 0\nlength must be from 0 to 1,000,000,000: got -1",
+            "top_k must be from 1 to 1,000,000,000: got 0\nlength must be from 0 to 1,000,000,000: got -1",
         ),
     ],
 )

@@ -68,11 +68,11 @@ def test_a_probability_that_is_reached_exactly_is_enough() -> None:
         ({"temperature": float("nan")}, "temperature must be"),
         ({"temperature": float("inf")}, "temperature must be"),
         ({"temperature": 1e-50}, "temperature must be"),
-        ({"top_k": 0}, "top_k must be at least 1: got 0"),
+        ({"top_k": 0}, "top_k must be from 1 to 1,000,000,000: got 0"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1: got 0.0"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1: got 1.1"),
         ({"top_p": float("nan")}, "top_p must be"),
-        ({"seed": -1}, "seed must be at least 0: got -1"),
+        ({"seed": -1}, "seed must be from 0 to 9,223,372,036,854,775,807: got -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(options: dict[str, object], message: str) -> None:

@@ -329,7 +329,7 @@ def test_the_initial_state_is_not_changed() -> None:
         (lambda: Beam(2, -0.5), "length_penalty must be at least 0 and below 100: got -0.5"),
         (lambda: Beam(2, float("nan")), "length_penalty must be at least 0 and below 100: got nan"),
         (lambda: Beam(2, n_best=3), "n_best must be from 1 to the beam's size, 2: got 3"),
-        (lambda: Beam(2, n_best=0), "n_best must be at least 1: got 0"),
+        (lambda: Beam(2, n_best=0), "n_best must be from 1 to 1,024: got 0"),
         (
             lambda: search(Translator(), [[]], GREEDY, max_length=0),
             "max_length must be from 1 to 1,000,000,000, and at",

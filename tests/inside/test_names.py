@@ -16,6 +16,6 @@ def test_a_pattern_is_found_under_every_name_it_stands_for(name: Name) -> None:
     assert len({other.pattern for other in NAMES}) == len(NAMES)
 
 
-@pytest.mark.parametrize("name", ["lstm.l.f", "lstm.l0.ff", "lstm.l0", "mine.l0.h", "encoder.encoder.lstm.l0.f", ""])
+@pytest.mark.parametrize("name", ["lstm.l.f", "lstm.l0.ff", "lstm.l0", "mine.l0.h", ""])
 def test_what_is_not_in_it(name: str) -> None:
     assert find(name) is None

@@ -1,13 +1,16 @@
 """Torch's own modules, traced: their outputs are the states, and the gates obey torch's equations."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import unrolled
 import unrolled.nn
+from unrolled import nn as fast
 from unrolled.errors import ConfigError, ShapeError
 
 T, B, D, H = 7, 3, 4, 5
@@ -66,3 +69,42 @@ def test_wrong_arguments_are_refused() -> None:
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:
     torch.testing.assert_close(a, b.detach(), rtol=0, atol=1e-6)
+
+
+class Tagger(nn.Module):
+    """A model with two layers in a dictionary, one of which is called twice, packed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleDict({"rnn": nn.LSTM(5, 7, batch_first=True), "top": nn.GRU(7, 7)})
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        y, (h, _) = self.encoder["rnn"](packed)
+        y, _ = self.encoder["top"](y, h)
+        y, _ = self.encoder["top"](hx=h, input=y)
+        return y.data
+
+
+@pytest.mark.parametrize("convert", [lambda model: model, fast.convert], ids=["torch", "ours"])
+def test_layers_of_a_model_are_found_by_name(convert: Callable[[nn.Module], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = convert(Tagger())
+    model.encoder["top"].eval()
+    x, lengths = torch.randn(3, 4, 5), torch.tensor([2, 4, 1])
+    trace = unrolled.trace(model, x, lengths, sequence=1)
+    rnn, top = model.encoder["rnn"], model.encoder["top"]
+    assert (rnn.training, top.training) == (True, False)
+    y, (h, _) = rnn(x[1:2])
+    first, _ = top(y.transpose(0, 1), h)
+    second, _ = top(first, h)
+    torch.testing.assert_close(trace["encoder.rnn.lstm.l0.h"], y[0])
+    torch.testing.assert_close(trace["encoder.top.gru.l0.h"], first[:, 0])
+    torch.testing.assert_close(trace["encoder.top.call2.gru.l0.h"], second[:, 0])
+    short = unrolled.trace(model, x, lengths, sequence=0)
+    assert short["encoder.rnn.lstm.l0.f"].shape == (2, 7)
+
+
+def test_a_model_without_recurrent_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"calls no torch\.nn\.RNN, LSTM or GRU"):
+        unrolled.trace(nn.Sequential(nn.Linear(3, 4)), torch.ones(2, 3))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,11 @@ def weights_changed_after_tracing(folder: Path) -> None:
     on_every_kind(run)
 
 
+def calling(layer: nn.Module) -> Callable[[Tensor], list[Tensor]]:
+    """Return a function of x alone, as torch.jit.trace needs it."""
+    return lambda x: leaves(layer(x))
+
+
 @case("A")
 def our_own_layers_are_recorded(folder: Path) -> None:
     """torch.jit.trace and make_fx of Recurrent, linear heads and attention never record unwritten memory."""
@@ -83,12 +90,10 @@ def our_own_layers_are_recorded(folder: Path) -> None:
     x = torch.randn(2, 4, 5)
 
     for layer in (own.requires_grad_(False) for own in made):
-
-        def run(x: Tensor, layer: nn.Module = layer) -> list[Tensor]:
-            return leaves(layer(x))
+        run = calling(layer)
 
         with torch.no_grad(), quiet():
-            for record in (lambda: torch.jit.trace(run, x), lambda: make_fx(run)(x)):
+            for record in (partial(torch.jit.trace, run, x), partial(make_fx(run), x)):
                 recorded = outcome(record)
                 if isinstance(recorded, str):
                     assert recorded.startswith("BackendError"), recorded

@@ -215,7 +215,7 @@ def test_sources_of_a_file_that_a_model_cannot_take_stop_or_are_counted(
         ({"lenght": 2}, 'unknown option "lenght" .did you mean "length"'),
         ({"stop": "x"}, "this run's task is translate, which does not use stop: leave it out"),
         ({"min_length": 9, "length": 3}, "min_length must be from 0 to length, 3: got 9"),
-        ({"min_length": -1}, "min_length must be at least 0: got -1"),
+        ({"min_length": -1}, "min_length must be from 0 to 1,000,000,000: got -1"),
         (
             {"min_length": 100},
             "min_length must be from 0 to length, 7: got 100; give a smaller one, or a larger length",

@@ -131,8 +131,10 @@ NAMES: tuple[Name, ...] = (
 
 @cache
 def find(name: str) -> Name | None:
-    """Return the entry of the tensor called `name`, or None."""
-    return next((known for known in NAMES if _regex(known.pattern).fullmatch(name)), None)
+    """Return the entry of the tensor called `name`, or None. A path of a layer in a model may stand before the name."""
+    parts = name.split(".")
+    ends = (".".join(parts[first:]) for first in range(len(parts)))
+    return next((known for end in ends for known in NAMES if _regex(known.pattern).fullmatch(end)), None)
 
 
 @cache
