@@ -9,7 +9,7 @@ kernels and checks of values are for plain eager calls, and torch's own operatio
 from __future__ import annotations
 
 import torch
-from torch import Tensor, strided
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 from torch.utils._device import DeviceContext
@@ -19,6 +19,7 @@ __all__ = ["eager", "in_memory", "is_recorded", "is_transformed", "readable"]
 _tracing_state = torch._C._get_tracing_state
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
+_has_storage = torch._C._has_storage  # not of sparse tensors, nor of batches of gradients
 _transforms = torch._C._are_functorch_transforms_active
 
 
@@ -60,7 +61,7 @@ def in_memory(*tensors: Tensor | None) -> bool:
         kind = type(t)
         if t is None or (kind is Parameter and not t.is_neg()):  # a parameter that is sparse is refused by the kernels
             continue
-        if kind is not Tensor or t.is_neg() or t.layout is not strided or t._is_zerotensor():
+        if kind is not Tensor or not _has_storage(t) or t.is_neg() or t._is_zerotensor():
             return False
     return True
 

@@ -61,7 +61,8 @@ class Window(Layer):
             x = x.masked_fill(~shapes.real(lengths, T).unsqueeze(2), 0)
         back = x.new_zeros(B, n - 1 - a, D) if state is None else state.inputs
         inputs = torch.cat([back, x, x.new_zeros(B, a, D)], dim=1)  # (B, n − 1 + T, D)
-        y = inputs.flatten(1).unfold(1, n * D, D) if T else x.new_empty(B, 0, n * D)
+        # Windows overlap: a copy may be changed in place.
+        y = inputs.flatten(1).unfold(1, n * D, D).contiguous() if T else x.new_empty(B, 0, n * D)
         if lengths is None:
             return y, WindowState(inputs[:, T : T + n - 1 - a])
         last = lengths.unsqueeze(1) + torch.arange(n - 1 - a, device=x.device)  # (B, n − 1 − a)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from unrolled.cells import Cell, ElmanCell, ElmanState, GRUCell, GRUState, LSTMCell, LSTMState
+from unrolled.eager import is_recorded
 from unrolled.errors import ConfigError
 from unrolled.shapes import real
 from unrolled.state import State
@@ -52,7 +53,9 @@ def scan(
         x, weights[0] = _mark_padding(x, weights[0], is_real)
 
     h = state.h.unsqueeze(0)
-    run = (weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)  # biases, layers, dropout, train, bi, B first
+    # Whether values are saved for a backward pass; a record of the call may be differentiated later.
+    trains = (torch.is_grad_enabled() or is_recorded()) and any(t.requires_grad for t in (x, state.h, *weights))
+    run = (weights, True, 1, 0.0, trains, False, True)  # biases, layers, dropout, train, bi, B first
     if isinstance(cell, LSTMCell):
         y, h, c = torch.lstm(x, (h, state.c.unsqueeze(0)), *run)
     elif isinstance(cell, GRUCell):
