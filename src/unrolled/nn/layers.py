@@ -152,6 +152,8 @@ class _Layers(Twin, nn.RNNBase):
         x = input.data if packed else input
         if not isinstance(x, Tensor) or x.dim() not in ((2,) if packed else (2, 3)) or x.shape[-1] != self.input_size:
             return False
+        if packed and int(input.batch_sizes.sum()) != len(x):
+            return False
         if hx is None:
             return True
         states = self._states(hx)
