@@ -14,9 +14,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from unrolled.errors import CheckpointError
+from unrolled.errors import CheckpointError, reason
 
-__all__ = ["SUMS", "append", "lock", "read", "read_errors", "replace", "sync", "write", "write_errors", "write_files"]
+__all__ = [
+    "SUMS",
+    "append",
+    "lock",
+    "read",
+    "read_errors",
+    "remove",
+    "replace",
+    "sync",
+    "write",
+    "write_errors",
+    "write_file",
+    "write_files",
+]
 
 SUMS = "SHA256SUMS"
 
@@ -102,6 +115,40 @@ def replace(partial: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it.
+
+    Raises:
+        CheckpointError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or path} cannot be removed: {reason(error)}") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name that is then changed; a link, a pipe or a device is written as it is.
+
+    Raises:
+        CheckpointError: it cannot be written; an earlier file is unchanged.
+    """
+    with write_errors(path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+            return
+        if path.exists():
+            path.open("ab").close()  # refuses a file that may not be written, which could be replaced all the same
+        partial = path.with_name(f".unrolled-{os.getpid()}")  # as short as it can be: names have a limit
+        try:
+            _write(partial, data)
+            if path.exists():
+                shutil.copymode(path, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
 def append(path: Path, data: bytes) -> None:
     """Append to a file.
 
@@ -157,7 +204,7 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror}; earlier files are unchanged") from None
+        raise CheckpointError(f"{path} cannot be written: {reason(error, 'earlier files are unchanged')}") from None
 
 
 @contextmanager
@@ -170,7 +217,7 @@ def read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+        raise CheckpointError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -> None:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled import atomic
-from unrolled.errors import CheckpointError, ConfigError
+from unrolled.errors import CheckpointError, ConfigError, reason
 from unrolled.runs.folder import is_run, of_training
 
 __all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
+LONGEST_NAME = 100  # characters of the data's name in that of a run
 
 
 def next_run(parent: Path, data: str, model: str) -> Path:
@@ -26,7 +27,7 @@ def next_run(parent: Path, data: str, model: str) -> Path:
     Raises:
         CheckpointError: nothing can be written there.
     """
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{model}"
+    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{model}"
     with atomic.write_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(1):
@@ -38,7 +39,7 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         except FileExistsError:  # of another process
             continue
         except OSError as error:
-            raise CheckpointError(f"{run} cannot be written: {error.strerror}; choose another folder") from None
+            raise CheckpointError(f"{run} cannot be written: {reason(error)}; choose another folder") from None
         return run
     raise AssertionError("unreachable: itertools.count does not end")
 
@@ -53,7 +54,10 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     """
     if of_training(run) == run:
         raise ConfigError(f"{run} has the ending of partial runs: choose another --out")
-    if run.exists():
+    with atomic.write_errors(run):
+        _refuse_place(run)
+        exists = run.exists()
+    if exists:
         if not run.is_dir():
             raise ConfigError(f"{run} is a file: choose another --out")
         if not overwrite:
@@ -64,6 +68,20 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     if folder.exists():
         with locked(folder, run):
             refuse_resumable(folder, run, overwrite=overwrite)
+
+
+def _refuse_place(run: Path) -> None:
+    """Refuse a folder that could not be renamed at the end of the training.
+
+    Raises:
+        ConfigError: it is a link that leads nowhere, holds the working folder, or is the root of a file system.
+    """
+    if run.is_symlink() and not run.exists():
+        raise ConfigError(f"{run} is a link to itself, or to nothing: choose another --out")
+    if Path.cwd().is_relative_to(run.resolve()):
+        raise ConfigError(f"{run} is the working folder, or holds it: choose another --out")
+    if run.is_mount():
+        raise ConfigError(f"{run} is the root of a file system: choose a folder in it as --out")
 
 
 @contextmanager

@@ -258,7 +258,7 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
     with locked(folder, run):
         refuse_resumable(folder, run, overwrite=overwrite)
         for path in folder.iterdir():
-            path.unlink() if path.is_file() else shutil.rmtree(path)
+            atomic.remove(path)
         try:
             yield partial
         except BaseException:
