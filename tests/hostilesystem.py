@@ -1,8 +1,8 @@
 """Hostile streams, limits, names and rights: commands that must end with a sentence, run in this process.
 
-`CASES` is the list, `World` the folder in which they run. A command may succeed (exit code 0) or be refused (2) with one
-sentence on standard error; it raises nothing, writes no control character to a terminal that came from outside, leaves
-the files that were there as they were, and writes nothing outside its folder.
+`CASES` is the list, `World` the folder in which they run. A command may succeed (exit code 0) or be refused (2) with
+one sentence on standard error. It raises nothing, lets no control sequence from outside reach a terminal, leaves the
+files that were there as they were, and writes nothing outside its folder.
 """
 
 from __future__ import annotations
@@ -353,16 +353,16 @@ def _stream(name: str, kind: str, said: dict[str, str]) -> Iterator[None]:
     if kind in ("terminal", "file"):
         thread = threading.Thread(target=_read, args=(reader, name, said))
         thread.start()
-        stream = open(writer, "w", **text)  # noqa: SIM115
+        stream = os.fdopen(writer, "w", **text)
     elif kind == "broken":
         os.close(reader)
-        stream = open(writer, "w", **text)  # noqa: SIM115
+        stream = os.fdopen(writer, "w", **text)
     elif kind == "full":
         stream = Path("/dev/full").open("w", buffering=1, **text)  # noqa: SIM115
     elif kind == "null":
         stream = Path(os.devnull).open(**text)  # noqa: SIM115
     elif kind == "unreadable":
-        stream = open(os.open(os.devnull, os.O_WRONLY), **text)  # noqa: SIM115
+        stream = os.fdopen(os.open(os.devnull, os.O_WRONLY), **text)
     setattr(sys, name, stream)
     try:
         yield
