@@ -10,6 +10,7 @@ from pathlib import Path
 
 from unrolled import atomic
 from unrolled.errors import CheckpointError, ConfigError, reason
+from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
 __all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
@@ -56,6 +57,7 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"{run} has the ending of partial runs: choose another --out")
     with atomic.write_errors(run):
         _refuse_place(run)
+        leftovers.recover(run)
         exists = run.exists()
     if exists:
         if not run.is_dir():

@@ -11,6 +11,7 @@ import torch
 from unrolled import lineage, machine
 from unrolled.errors import CheckpointError
 from unrolled.models import Features
+from unrolled.runs import leftovers
 from unrolled.runs.build import build
 from unrolled.runs.folder import read
 from unrolled.runs.preprocessor import FILES, inputs_of, num_outputs_of
@@ -32,6 +33,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         ConfigError: the device is not available.
     """
     folder = Path(path)
+    leftovers.recover(folder)
     manifest, weights, file, text, config, record = read(folder)
     try:
         with torch.device("meta"):  # no memory: the tensors of the file are assigned
@@ -53,6 +55,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         raise CheckpointError(
             f"{folder / file} makes {inputs_of(preprocessor)}, and the model reads {inputs}: it belongs to another run"
         )
+    leftovers.clean(folder)
     run: Run = kind(
         config, model.to(machine.device(device)).eval(), preprocessor, tuple(manifest.labels), record, folder
     )
