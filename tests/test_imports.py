@@ -31,6 +31,7 @@ LIGHT = {
     "config",
     "task_defaults",
     "version",
+    "strings",
     "decoding",
     "decoding.options",
 }  # import nothing heavy

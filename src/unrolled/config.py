@@ -399,10 +399,10 @@ def seconds(time: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
     limit = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
-    if not 0 < limit <= LONGEST_TIME:
-        raise ValueError(
-            f"time_limit should be a time above 0, as 90s, 10m or 1.5h, and at most 10 years: got {excerpt(repr(time))}"
-        )
+    if not limit:
+        raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
+    if limit > LONGEST_TIME:
+        raise ValueError(f"time_limit should be at most 10 years (no training takes longer): got {excerpt(repr(time))}")
     return limit
 
 

@@ -399,7 +399,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("decode writer x --temperature -1", "temperature must be 0 (greedy), or from 1e-9 to 1e9: got -1.0"),
         ("decode writer x --top-p 0", "top_p must be above 0 and at most 1: got 0.0"),
         ("decode writer x --top-p 1.5", "top_p must be above 0 and at most 1: got 1.5"),
-        ("decode writer x --top-k 0 --json", "top_k must be at least 1: got 0"),
+        ("decode writer x --top-k 0 --json", "top_k must be from 1 to 1,000,000,000: got 0"),
         ("decode writer x --length -1", "length must be from 0 to 1,000,000,000: got -1"),
         (f"decode writer x --length 1{'0' * 20}", "length must be from 0 to 1,000,000,000: got 1000000"),
         (

@@ -20,7 +20,8 @@ from unrolled import api
 from unrolled.cli.console import Console
 from unrolled.cli.main import run
 from unrolled.cli.streams import Stream, escaped, guarded
-from unrolled.errors import of_system
+from unrolled.errors import ConfigError, of_system
+from unrolled.kernels import native
 
 MAIN = "from unrolled.cli.main import main; main()"
 SLICE = 60
@@ -121,6 +122,20 @@ def raising(error: Exception) -> Callable[..., None]:
         raise error
 
     return load
+
+
+def test_an_install_without_kernels_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(native, "kernels", None)
+    monkeypatch.setattr(api, "train", raising(ConfigError("enough")))
+    assert run(["train", "data.csv"]) == 2
+    assert capsys.readouterr().err == f"{native.NOT_COMPILED}\nunrolled: enough\n"
+    assert run(["train", "data.csv", "--quiet"]) == 2
+    assert native.NOT_COMPILED not in capsys.readouterr().err
+    assert run(["backends"]) == 0
+    assert native.NOT_COMPILED[1:] in capsys.readouterr().out
 
 
 def test_closed_streams_of_a_process(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_the_way_of_decoding_is_made_from_options() -> None:
             GenerationOptions,
             "generate",
             {"length": -1, "top_k": 0},
-            "top_k must be at least 1: got 0\nlength must be from 0 to 1,000,000,000: got -1",
+            "top_k must be from 1 to 1,000,000,000: got 0\nlength must be from 0 to 1,000,000,000: got -1",
         ),
     ],
 )

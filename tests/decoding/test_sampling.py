@@ -58,7 +58,7 @@ def test_top_k_and_top_p_restrict_the_tokens() -> None:
         ({"temperature": float("nan")}, "temperature must be"),
         ({"temperature": float("inf")}, "temperature must be"),
         ({"temperature": 1e-50}, "temperature must be"),
-        ({"top_k": 0}, "top_k must be at least 1: got 0"),
+        ({"top_k": 0}, "top_k must be from 1 to 1,000,000,000: got 0"),
         ({"top_p": 0.0}, "top_p must be above 0 and at most 1: got 0.0"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1: got 1.1"),
         ({"top_p": float("nan")}, "top_p must be"),

@@ -114,6 +114,13 @@ def test_a_folder_of_somebody_else_is_left(name: str, kind: str, tmp_path: Path)
     assert kind == "link" or theirs.is_file() or (theirs / "notes.txt").read_text() == "mine"
 
 
+def test_a_folder_of_somebody_else_is_found_before_the_training(tmp_path: Path) -> None:
+    run = trained().save(tmp_path / "run").path
+    (tmp_path / ".run.old").mkdir()
+    with pytest.raises(ConfigError, match=r"\.run\.old is in the way of --overwrite: move it"):
+        api.train(iter([]), out=run, overwrite=True, **SMALL)
+
+
 def test_half_written_checkpoints_are_removed_at_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
     training = lambda: api.train(pairs(), out=run, **SMALL)  # noqa: E731

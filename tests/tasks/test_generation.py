@@ -104,7 +104,7 @@ def test_it_answers_for_many_and_for_none() -> None:
         ("\udcff", {}, "prompt 0 holds an unpaired surrogate"),
         ("a", {"temperature": -1}, "temperature must be 0 (greedy), or from"),
         ("a", {"top_p": 0}, "top_p must be above 0"),
-        ("a", {"top_k": 0}, "top_k must be at least 1"),
+        ("a", {"top_k": 0}, "top_k must be from 1 to 1,000,000,000"),
         ("a", {"temperature": 0, "top_k": 3}, "at temperature 0 nothing is drawn, so it does not use top_k"),
         ("a", {"temperature": 0, "top_p": 1.0, "seed": 0}, "so it does not use top_p, seed: leave it out"),
         ("a", {"length": -1}, "length must be from 0 to 1,000,000,000: got -1"),

@@ -14,10 +14,27 @@ from torch import Tensor
 
 from unrolled.errors import ConfigError
 
-__all__ = ["compiled", "dense", "index", "isa", "isas", "kernels", "multiplies_bfloat16", "rows", "threads", "use_isa"]
+__all__ = [
+    "NOT_COMPILED",
+    "compiled",
+    "dense",
+    "index",
+    "isa",
+    "isas",
+    "kernels",
+    "multiplies_bfloat16",
+    "rows",
+    "threads",
+    "use_isa",
+]
 
 kernels: ModuleType | None = (
     importlib.import_module("unrolled._kernels") if importlib.util.find_spec("unrolled._kernels") else None
+)
+
+NOT_COMPILED = (
+    "unrolled was installed without its compiled kernels, so it computes with torch, more slowly: install a C++20 "
+    "compiler with OpenMP, then unrolled again (`pip install -v` shows the reason)"
 )
 
 _forked, _warned = False, False  # whether this is a forked child, and whether it has warned about its one thread

@@ -58,12 +58,16 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     with atomic.write_errors(run):
         _refuse_place(run)
         leftovers.recover(run)
+        if (run / atomic.SUMS).is_file():
+            leftovers.clean(run)
         exists = run.exists()
     if exists:
         if not run.is_dir():
             raise ConfigError(f"{run} is a file: choose another --out")
         if not overwrite:
             raise ConfigError(f"{run} exists already: choose another --out, or --overwrite it")
+        if (old := atomic.old_of(run)).exists():
+            raise ConfigError(f"{old} is in the way of --overwrite: move it, or choose another --out")
         if any(run.iterdir()) and not is_run(run):
             raise ConfigError(f"{run} is not a run of unrolled, so it is not overwritten: choose another --out")
     folder = of_training(run)

@@ -25,10 +25,11 @@ FOLDERS = ("plan", "checkpoints", "snapshots", "probes", "tensorboard")
 
 def recover(run: Path) -> None:
     """Put the earlier run back under its name, if a process was killed after it had moved it and before the new one."""
+    training = of_training(run)  # refuses the root of the file system, which has no name
     old = atomic.old_of(run)
     if run.exists() or not atomic.is_atomic(old, FOLDERS):
         return
-    for writing in (of_training(run), atomic.partial_of(run)):
+    for writing in (training, atomic.partial_of(run)):
         if writing.is_dir() and not _is_free(writing):
             return
     old.rename(run)

@@ -237,7 +237,10 @@ def _label_names(path: Path, last: int) -> list[str]:
     """Return the names of the classes from a file; empty if it does not exist."""
     if not path.is_file():
         return []
-    names = path.read_text(encoding="utf-8").split("\n")
+    try:
+        names = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"byte {error.start} is not UTF-8", file=str(path), fix="convert it") from None
     while names and not names[-1].strip():
         names.pop()
     if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):

@@ -24,6 +24,7 @@ from unrolled.data.reading.files import (
     UNREADABLE,
     UTF8,
     Encoding,
+    below,
     encoding_of,
     open_bytes,
     transcoded,
@@ -224,7 +225,7 @@ def _files(source: object) -> tuple[Text, ...]:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(source))
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_text(file) and file.is_file())
+        files = [file for file in below(path) if _is_text(file) and file.is_file()]
         if not files:
             raise DataError("the folder has no text files", file=str(path), fix=f"text files end in {_LIST}")
         return tuple(Text(file, str(file)) for file in files)

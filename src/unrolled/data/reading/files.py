@@ -12,6 +12,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,13 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from unrolled.errors import DataError, nearest
+from unrolled.errors import DataError, excerpt, nearest
+from unrolled.strings import has_surrogate
 
 __all__ = [
     "PACKINGS",
     "UNREADABLE",
     "UTF8",
     "Encoding",
+    "below",
     "encoding_of",
     "open_bytes",
     "transcoded",
@@ -76,6 +79,25 @@ def unpacked_name(name: str) -> str:
     """Return a file's name in lower case, without the extension of its compression."""
     name = name.lower()
     return next((name.removesuffix(packing) for packing in PACKINGS if name.endswith(packing)), name)
+
+
+def below(folder: Path) -> list[Path]:
+    """Return all files and folders below a folder, sorted.
+
+    Raises:
+        DataError: a folder cannot be read, or a name is not UTF-8.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"cannot be read: {error.strerror}", file=error.filename, fix="check its permissions")
+
+    found = [
+        Path(root) / name for root, folders, files in os.walk(folder, onerror=refuse) for name in (*folders, *files)
+    ]
+    for path in found:
+        if has_surrogate(str(path)):
+            raise DataError("its name is not UTF-8", file=excerpt(str(path)), fix="rename it")
+    return sorted(found)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.reading.files import below
 from unrolled.data.reading.idx import MOST_PIXELS
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError, excerpt
@@ -42,7 +43,7 @@ def is_image_file(path: Path) -> bool:
 
 def files_below(folder: Path, *, labelled: bool) -> Iterator[tuple[Path, str] | BadRow]:
     """Yield each file below a folder and its label: the name of the folder on the first level, or ""."""
-    for path in sorted(folder.rglob("*")):
+    for path in below(folder):
         if path.is_dir():
             continue
         first, *rest = path.relative_to(folder).parts
@@ -72,6 +73,8 @@ def read_image(path: Path) -> NDArray[np.uint8] | BadRow:
             file=str(path),
             fix="pip install 'unrolled[images]' (IDX files and arrays need nothing)",
         ) from None
+    if path.exists() and not path.is_file():
+        return _bad(path, "no file", "is a folder, a pipe or a device, not a file", fix=f"remove it, {SKIP}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
