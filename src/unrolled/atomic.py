@@ -11,23 +11,29 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from unrolled.errors import CheckpointError
+from unrolled.errors import CheckpointError, reason
 
 __all__ = [
     "SUMS",
     "append",
     "check",
+    "discard",
+    "is_atomic",
     "lock",
+    "old_of",
+    "partial_of",
     "read",
     "read_errors",
+    "remove",
     "replace",
     "sums_file",
     "sync",
     "write",
     "write_errors",
+    "write_file",
     "write_files",
 ]
 
@@ -43,14 +49,14 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         CheckpointError: it cannot be written; the earlier folder, if any, is unchanged.
     """
-    final = folder.resolve()
-    partial = final.with_name(f".{final.name}.partial")
+    final, partial = folder.resolve(), partial_of(folder)
     shutil.rmtree(partial, ignore_errors=True)  # of a writer that was killed
     try:
         with write_errors(folder):
             partial.mkdir(parents=True)
-            _fill(partial, files)
-            replace(partial, final)
+            with lock(partial):  # so that no other process takes it for a leftover
+                _fill(partial, files)
+                replace(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -126,19 +132,90 @@ def replace(partial: Path, final: Path) -> None:
     Raises:
         OSError: it cannot be renamed; the earlier folder has its name back.
     """
-    final = final.resolve()
-    old = final.with_name(f".{final.name}.old")
-    if final.exists():
-        shutil.rmtree(old, ignore_errors=True)
+    final, old = final.resolve(), old_of(final)
+    exists = final.exists()
+    if exists:
+        if is_atomic(old):  # else it is not ours, and the next line fails
+            discard(old)
         final.rename(old)
     try:
         partial.rename(final)
     except OSError:
-        if old.exists():
+        if exists:
             old.rename(final)
         raise
     sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    if exists or is_atomic(old):
+        discard(old)
+
+
+def old_of(final: Path) -> Path:
+    """Return the name of an earlier folder while a new one takes its place."""
+    final = final.resolve()
+    return final.with_name(f".{final.name}.old")
+
+
+def partial_of(final: Path) -> Path:
+    """Return the name under which `write` writes a folder."""
+    final = final.resolve()
+    return final.with_name(f".{final.name}.partial")
+
+
+def is_atomic(folder: Path, more: Iterable[str] = ()) -> bool:
+    """Return whether a folder has a SHA256SUMS and holds nothing that it does not name, except `more`."""
+    if folder.is_symlink() or not (folder / SUMS).is_file():
+        return False
+    names = {line.partition("  ")[2] for line in (folder / SUMS).read_text("utf-8", "replace").splitlines()}
+    return {path.name for path in folder.iterdir()} <= {name.partition("/")[0] for name in names} | {SUMS, *more}
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder that is no longer needed, SHA256SUMS last: until then it is known as ours.
+
+    One that cannot be removed is left: the next command that meets it tries again.
+    """
+    if folder.is_dir() and not folder.is_symlink():
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != SUMS:
+                with suppress(OSError):
+                    path.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it.
+
+    Raises:
+        CheckpointError: it cannot be removed.
+    """
+    try:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        raise CheckpointError(f"{error.filename or path} cannot be removed: {reason(error)}") from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name that is then changed; a link, a pipe or a device is written as it is.
+
+    Raises:
+        CheckpointError: it cannot be written; an earlier file is unchanged.
+    """
+    with write_errors(path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_bytes(data)
+            return
+        if path.exists():
+            path.open("ab").close()  # refuses a file that may not be written, which could be replaced all the same
+        partial = path.with_name(f".unrolled-{os.getpid()}")  # as short as it can be: names have a limit
+        try:
+            _write(partial, data)
+            if path.exists():
+                shutil.copymode(path, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def append(path: Path, data: bytes) -> None:
@@ -196,7 +273,7 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror}; earlier files are unchanged") from None
+        raise CheckpointError(f"{path} cannot be written: {reason(error, 'earlier files are unchanged')}") from None
 
 
 @contextmanager
@@ -209,7 +286,7 @@ def read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
+        raise CheckpointError(f"{path} cannot be read: {reason(error)}") from None
 
 
 def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -> None:

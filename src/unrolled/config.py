@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 from pydantic.fields import FieldInfo
 
 from unrolled import lineage
-from unrolled.errors import ConfigError, excerpt, nearest
+from unrolled.errors import ConfigError, excerpt, nearest, reason
 from unrolled.task_defaults import MODEL, TASK, TASK_DEFAULTS
 
 __all__ = [
@@ -409,10 +409,10 @@ def seconds(time: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
     limit = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
-    if not 0 < limit <= LONGEST_TIME:
-        raise ValueError(
-            f"time_limit should be a time above 0, as 90s, 10m or 1.5h, and at most 10 years: got {excerpt(repr(time))}"
-        )
+    if not limit:
+        raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
+    if limit > LONGEST_TIME:
+        raise ValueError(f"time_limit should be at most 10 years (no training takes longer): got {excerpt(repr(time))}")
     return limit
 
 
@@ -550,9 +550,11 @@ def from_toml(path: Path) -> Config:
         ConfigError: the file is missing or not TOML, or a key is unknown or out of range; the message names the line.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigError(f"{path} is a pipe or a device: settings are read more than once, so name a file")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read as a configuration: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read as a configuration: {reason(error)}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}): convert it") from None
     try:

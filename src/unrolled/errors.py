@@ -160,10 +160,10 @@ MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory", "f
 """Parts of the messages of torch and of the loader of libraries when memory is short."""
 
 
-def reason(error: OSError) -> str:
-    """Return the system's reason for an error and, where there is one, the remedy."""
+def reason(error: OSError, *notes: str) -> str:
+    """Return the system's reason for an error, the notes and, where there is one, the remedy."""
     remedy = REMEDIES.get(error.errno or 0)
-    return f"{error.strerror or error}{f': {remedy}' if remedy else ''}"
+    return "; ".join([error.strerror or str(error), *notes, *([remedy] if remedy else [])])
 
 
 def of_system(error: Exception) -> str | None:

@@ -31,7 +31,7 @@ def test_an_install_with_a_path_that_has_no_compiler(tmp_path: Path) -> None:
         timeout=120,
     )
     assert build.returncode == 0, build.stdout + build.stderr
-    assert "retrying due to override" in build.stdout + build.stderr
+    assert "installed WITHOUT its compiled kernels" in build.stdout + build.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "unrolled/scan/fused.py" in names

@@ -360,7 +360,7 @@ def test_a_disk_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyP
 def test_the_current_folder_may_be_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert api.load(".").labels == ("neg", "pos")
-    with pytest.raises(ConfigError, match=r"\. exists already"):
+    with pytest.raises(ConfigError, match=r"\. is the working folder"):
         trained().save(".")
 
 

@@ -16,6 +16,7 @@ def command(*, json: Json = False) -> None:
         Print JSON.
     """
     from unrolled import api
+    from unrolled.kernels import native
 
     report = api.backends()
     if json:
@@ -27,4 +28,6 @@ def command(*, json: Json = False) -> None:
         print(f"{name:<10} runs {', '.join(backend['cells']) or 'nothing here'}")
         for condition in backend["needs"]:
             print(f"           {'has' if condition['holds'] else 'lacks'} {condition['needs']}")
+    if not native.compiled():
+        print(f"\n{native.NOT_COMPILED[:1].upper()}{native.NOT_COMPILED[1:]}.")
     print("\nauto uses " + ", ".join(f"{backend} for {cell}" for cell, backend in report["auto"].items()))

@@ -53,7 +53,7 @@ def command(
     resolve(settings, config)  # reports wrong settings before torch is loaded
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
-    from unrolled import api
+    from unrolled import api, atomic
     from unrolled.cli.progress import show_log
 
     with show_log():
@@ -63,8 +63,5 @@ def command(
     else:
         print(report.text())
     if picture is not None and not report.problem:
-        try:
-            picture.write_text(report.picture(), encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{picture} cannot be written: {error.strerror}") from None
+        atomic.write_file(picture, report.picture().encode())
     return 2 if report.problem else 0

@@ -113,7 +113,7 @@ def command(
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
-    from unrolled import api, pictures
+    from unrolled import api, atomic, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log
 
@@ -133,11 +133,11 @@ def command(
     if save:
         traces[0].save(save)
     if export:
-        _write(export, pictures.page(traces))
+        atomic.write_file(export, pictures.page(traces).encode())
     if picture:
         drawing = pictures.draw(picture, traces, **request)
         if out:
-            _write(out, drawing)
+            atomic.write_file(out, drawing.encode())
         else:
             print(drawing)
     elif json:
@@ -172,13 +172,6 @@ def _standard_input() -> str:
         problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
         raise DataError(problem, file="standard input", fix="convert the input to UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _as_json(trace: Trace) -> dict[str, Any]:

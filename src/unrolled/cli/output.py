@@ -17,7 +17,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON; characters beyond ASCII are escaped where standard output is not UTF-8."""
-    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8")))
+    print(json.dumps(value, ensure_ascii=(sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")))
 
 
 def decode_command(run: Path | None, arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
+
+log = logging.getLogger("unrolled.cli")
 
 
 def command(
@@ -82,8 +85,11 @@ def command(
     resolve(settings, config)  # wrong settings are refused before torch is loaded
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
+    from unrolled.kernels import native
 
     with show_log(quiet), Progress() as progress:
+        if not native.compiled():
+            log.info(native.NOT_COMPILED)
         where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
         if resume is not None:
             run = api.resume(resume, data, finish=finish, report=progress, **passed_settings(settings, config))

@@ -137,8 +137,7 @@ class Trace(Mapping[str, Tensor]):
         """
         tensors = {name: value.contiguous() for name, value in self._tensors.items()}
         metadata = {"trace": json.dumps(asdict(self.about), ensure_ascii=False), "names": json.dumps(list(tensors))}
-        with atomic.write_errors(Path(path)):
-            Path(path).write_bytes(safetensors.torch.save(tensors, metadata))
+        atomic.write_file(Path(path), safetensors.torch.save(tensors, metadata))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:

@@ -18,6 +18,7 @@ from torch import Tensor
 from unrolled.errors import ConfigError
 
 __all__ = [
+    "NOT_COMPILED",
     "Recurrence",
     "compiled",
     "dense",
@@ -36,6 +37,11 @@ kernels: ModuleType | None = (
     importlib.import_module("unrolled._kernels")
     if _forced != "none" and importlib.util.find_spec("unrolled._kernels")
     else None
+)
+
+NOT_COMPILED = (
+    "unrolled was installed without its compiled kernels, so it computes with torch, more slowly: install a C++20 "
+    "compiler with OpenMP, then unrolled again (`pip install -v` shows the reason)"
 )
 
 

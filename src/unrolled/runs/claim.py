@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unrolled import atomic
-from unrolled.errors import CheckpointError, ConfigError
+from unrolled.errors import CheckpointError, ConfigError, reason
+from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
 __all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
+LONGEST_NAME = 100  # characters of the data's name in that of a run
 
 
 def next_run(parent: Path, data: str, model: str) -> Path:
@@ -26,7 +28,7 @@ def next_run(parent: Path, data: str, model: str) -> Path:
     Raises:
         CheckpointError: nothing can be written there.
     """
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data).strip('-.') or 'data'}-{model}"
+    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{model}"
     with atomic.write_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(1):
@@ -38,7 +40,7 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         except FileExistsError:  # of another process
             continue
         except OSError as error:
-            raise CheckpointError(f"{run} cannot be written: {error.strerror}; choose another folder") from None
+            raise CheckpointError(f"{run} cannot be written: {reason(error)}; choose another folder") from None
         return run
     raise AssertionError("unreachable: itertools.count does not end")
 
@@ -53,17 +55,39 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     """
     if of_training(run) == run:
         raise ConfigError(f"{run} has the ending of partial runs: choose another --out")
-    if run.exists():
+    with atomic.write_errors(run):
+        _refuse_place(run)
+        leftovers.recover(run)
+        if (run / atomic.SUMS).is_file():
+            leftovers.clean(run)
+        exists = run.exists()
+    if exists:
         if not run.is_dir():
             raise ConfigError(f"{run} is a file: choose another --out")
         if not overwrite:
             raise ConfigError(f"{run} exists already: choose another --out, or --overwrite it")
+        if (old := atomic.old_of(run)).exists():
+            raise ConfigError(f"{old} is in the way of --overwrite: move it, or choose another --out")
         if any(run.iterdir()) and not is_run(run):
             raise ConfigError(f"{run} is not a run of unrolled, so it is not overwritten: choose another --out")
     folder = of_training(run)
     if folder.exists():
         with locked(folder, run):
             refuse_resumable(folder, run, overwrite=overwrite)
+
+
+def _refuse_place(run: Path) -> None:
+    """Refuse a folder that could not be renamed at the end of the training.
+
+    Raises:
+        ConfigError: it is a link that leads nowhere, holds the working folder, or is the root of a file system.
+    """
+    if run.is_symlink() and not run.exists():
+        raise ConfigError(f"{run} is a link to itself, or to nothing: choose another --out")
+    if Path.cwd().is_relative_to(run.resolve()):
+        raise ConfigError(f"{run} is the working folder, or holds it: choose another --out")
+    if run.is_mount():
+        raise ConfigError(f"{run} is the root of a file system: choose a folder in it as --out")
 
 
 @contextmanager

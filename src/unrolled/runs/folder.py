@@ -23,7 +23,7 @@ from torch import Tensor
 
 from unrolled import atomic
 from unrolled.config import Config
-from unrolled.errors import CheckpointError
+from unrolled.errors import CheckpointError, ConfigError
 from unrolled.runs import older
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.runs.schema import FORMAT_VERSION, Manifest, record_schema
@@ -151,8 +151,15 @@ def is_run(folder: Path) -> bool:
 
 
 def of_training(folder: Path) -> Path:
-    """Return the folder of a run's training, `<run>.partial`; a folder of that name is returned as it is."""
-    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    """Return the folder of a run's training, `<run>.partial`; a folder of that name is returned as it is.
+
+    Raises:
+        ConfigError: the folder is the root of the file system.
+    """
+    if folder.name in ("", "..") or (folder.is_symlink() and folder.exists()):  # renamed within one file system
+        folder = folder.resolve()
+    if not folder.name:
+        raise ConfigError(f"{folder} is the root of the file system, not a run: name a folder")
     return folder.with_name(f"{folder.name.removesuffix('.partial')}.partial")
 
 

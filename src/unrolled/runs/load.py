@@ -10,6 +10,7 @@ import torch
 from unrolled import lineage, machine
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.models import Features, Model
+from unrolled.runs import leftovers
 from unrolled.runs.agreement import refuse_disagreement
 from unrolled.runs.build import build
 from unrolled.runs.folder import WEIGHTS, read
@@ -35,12 +36,14 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         ConfigError: the device is not available.
     """
     folder = Path(path)
+    leftovers.recover(folder)
     manifest, data, file, text, config, record = read(folder)
     preprocessor = FILES[file].from_json(text, folder / file)
     refuse_disagreement(folder, manifest, config, record["data"], preprocessor)
     kind = _kind(manifest)
     model = _empty(folder, manifest, kind)
     model.load_state_dict(read_weights(folder / WEIGHTS, data, model.state_dict()), assign=True)
+    leftovers.clean(folder)
     model = model.to(machine.device(device)).eval()
     run: Run = kind(config, model, preprocessor, tuple(manifest.labels), record, folder)
     return run

@@ -92,7 +92,7 @@ def write(parent: Path, checkpoint: Checkpoint) -> Path:
     )
     atomic.read(folder, FILES)
     for update in updates(parent)[KEEP:]:
-        shutil.rmtree(_folder(parent, update))
+        atomic.remove(_folder(parent, update))
     return folder
 
 

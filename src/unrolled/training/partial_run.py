@@ -232,7 +232,7 @@ class PartialRun:
         with atomic.write_errors(self.run):
             atomic.replace(self.folder, self.run)
         for name in ("plan", "checkpoints"):  # not earlier: a training that is killed before needs them
-            shutil.rmtree(self.run / name, ignore_errors=True)
+            atomic.discard(self.run / name)
 
     def _is_due(self, trainer: Trainer) -> bool:
         """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
@@ -281,7 +281,7 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
     with locked(folder, run):
         refuse_resumable(folder, run, overwrite=overwrite)
         for path in folder.iterdir():
-            path.unlink() if path.is_file() else shutil.rmtree(path)
+            atomic.remove(path)
         try:
             yield partial
         except BaseException:
@@ -309,8 +309,20 @@ def resume_partial(run: Path) -> Iterator[PartialRun]:
             )
         raise ConfigError(f"there is no training to resume: {folder} does not exist")
     with locked(folder, run):
+        _recover(folder)
         if not (folder / "plan").is_dir():
             raise ConfigError(
                 f"{folder} was interrupted before its training began: there is nothing to resume; train again"
             )
         yield PartialRun(run)
+
+
+def _recover(folder: Path) -> None:
+    """End the writing of a plan or checkpoint in which a process was killed; the folder is locked by this one."""
+    for parent in (folder, folder / "checkpoints"):
+        for path in [*parent.glob(".plan.*"), *parent.glob(".update-*")]:
+            final = parent / path.stem.removeprefix(".")
+            if path.suffix == ".old" and not final.exists():
+                path.rename(final)
+            elif path.suffix in (".old", ".partial"):
+                atomic.discard(path)

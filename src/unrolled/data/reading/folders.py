@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, excerpt
+from unrolled.strings import has_surrogate
 
 __all__ = ["folders_in", "is_hidden", "walk"]
 
@@ -48,7 +49,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, bool]]:
     yielded, as a file.
 
     Raises:
-        DataError: a folder cannot be read.
+        DataError: a folder cannot be read, or a name is not UTF-8.
     """
     yield from sorted(_walk(folder, {os.path.realpath(folder)}, hidden=False))
 
@@ -59,6 +60,8 @@ def _walk(folder: Path, visited: set[str], *, hidden: bool) -> Iterator[tuple[Pa
     except OSError as error:
         raise _unreadable(error) from None
     for entry in entries:  # links last, so that a folder is met by its own name first
+        if has_surrogate(entry.name):
+            raise DataError("its name is not UTF-8", file=excerpt(entry.path), fix="rename it")
         path, out_of_sight = Path(entry.path), hidden or is_hidden(entry.name)
         real = os.path.realpath(path)
         if not Path(real).is_dir() or (entry.is_symlink() and real in visited):

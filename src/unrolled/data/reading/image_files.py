@@ -87,6 +87,8 @@ def read_image(path: Path) -> NDArray[np.uint8] | BadRow:
             file=str(path),
             fix="pip install 'unrolled[images]' (IDX files and arrays need nothing)",
         ) from None
+    if path.exists() and not path.is_file():
+        return _bad(path, "no file", "is a folder, a pipe or a device, not a file", fix=f"remove it, {SKIP}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
