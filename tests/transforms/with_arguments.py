@@ -230,7 +230,7 @@ def attributes(m: nn.Module, x: Tensor) -> Any:
         ("batch_first", not m.batch_first), ("bidirectional", not m.bidirectional), ("hidden_size", m.hidden_size + 1),
         ("input_size", m.input_size + 1), ("num_layers", m.num_layers + 1), ("bias", not m.bias), ("dropout", 0.0),
     ]:  # fmt: skip
-        if name in ("hidden_size", "bias") and isinstance(m, nn.LSTM):
+        if name in ("hidden_size", "bias", "bidirectional") and isinstance(m, nn.LSTM):
             continue  # torch computes an answer from memory that is not the weights'
         before = getattr(m, name)
         setattr(m, name, value)
