@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs strangers
-.PHONY: mutants trust sanitize fuzz clean
+.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
+.PHONY: hostile-system strangers mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -89,6 +89,9 @@ badfiles: $(INSTALLED) ## 120 bad files, 20,000 changed ones and 5,000 valid one
 
 hostile-runs: $(INSTALLED) ## 3,000 changed run folders through every command that reads one
 	$(BIN)/python benchmarks/hostile_runs.py
+
+hostile-system: $(INSTALLED) ## 1,200 hostile streams, limits, names and rights, in this process
+	$(BIN)/python benchmarks/hostile_system.py
 
 strangers: $(INSTALLED) ## the cases of tests/strangers/, one line each: held or fell
 	$(BIN)/python benchmarks/stranger_cases.py
