@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
@@ -16,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(CSRC)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "unrolled needs Python 3.11 or newer: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev]'
 	@touch $@
 
 install: $(INSTALLED) ## create .venv with the package, its pinned dependencies and the development tools
@@ -46,7 +47,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 	$(BIN)/clang-format -i $(CSRC)
 
 bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev,bench]'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/films.py --search
@@ -107,7 +108,7 @@ define sanitized
 	$(BIN)/pip install --quiet -C cmake.define.UNROLLED_SANITIZE=ON -C build-dir=build/sanitize --no-deps -e .
 	LD_PRELOAD=$$(g++ -print-file-name=libasan.so):$$(g++ -print-file-name=libubsan.so) \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 $(1); \
-		status=$$?; $(BIN)/pip install --quiet --no-deps -e .; exit $$status
+		status=$$?; $(BIN)/pip install --quiet --no-deps $(EDITABLE) .; exit $$status
 endef
 
 sanitize: $(INSTALLED) ## the kernel tests under the address and undefined-behaviour sanitizers

@@ -1,15 +1,26 @@
-"""Without a compiler the package still installs, without kernels."""
+"""Installing: without a compiler without kernels, its metadata without a build, two at once without each other."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_build_meets_no_other_and_its_metadata_need_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two builds in one folder one ends without kernels; without this hook, pip compiles to learn the metadata."""
+    build = pytest.importorskip("scikit_build_core.build")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
+    assert "build-dir" not in str(settings)
+    monkeypatch.chdir(ROOT)
+    folder = build.prepare_metadata_for_build_wheel(str(tmp_path))
+    assert "Name: unrolled" in (tmp_path / folder / "METADATA").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="without cmake pip fetches it, which a test must not")

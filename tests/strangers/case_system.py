@@ -16,6 +16,7 @@ from strangers.cases import case
 from unrolled import api
 from unrolled.cli.console import Console
 from unrolled.cli.main import run
+from unrolled.data.reading.stdin import standard_input
 
 INVISIBLE = "a\xa0b\u202fc\u200cd\u200de\u3000f"
 TINY = ("--updates", "3", "--hidden-size", "4", "--embedding-size", "4", "--quiet")
@@ -136,6 +137,7 @@ def a_full_standard_output(folder: Path) -> None:
 def closed_streams(folder: Path) -> None:
     """Closed streams (>&-, <&-, 2>&-) are sentences, and no message goes to standard output."""
     trained().save(folder / "run")
+    standard_input.cache_clear()  # an earlier command of this process may have read it
     refused(folder, "config", words="standard output is closed", stdout=None)
     refused(folder, "decode", "run", words="standard input: it is closed", stdin=None)
     refused(folder, "data", "-", words="standard input: it is closed", stdin=None)

@@ -29,5 +29,5 @@ def command(*, json: Json = False) -> None:
         for condition in backend["needs"]:
             print(f"           {'has' if condition['holds'] else 'lacks'} {condition['needs']}")
     if not native.compiled():
-        print(f"\n{native.NOT_COMPILED[:1].upper()}{native.NOT_COMPILED[1:]}.")
+        print(f"\n{native.NO_KERNELS}")
     print("\nauto uses " + ", ".join(f"{backend} for {cell}" for cell, backend in report["auto"].items()))

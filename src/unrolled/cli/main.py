@@ -1,4 +1,4 @@
-"""The entry point of `unrolled`. Exit codes: 0; 1 a bug of ours; 2 bad input or settings; 130 and 143 interrupted."""
+"""The entry point of `unrolled`. Exit codes: 0; 1 a bug of ours; 2 bad input or settings; 129, 130, 143 interrupted."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def command(
 
     with show_log(quiet), Progress() as progress:
         if not native.compiled():
-            log.info(native.NOT_COMPILED)
+            log.info(native.NO_KERNELS)
         where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
         if resume is not None:
             run = api.resume(resume, data, finish=finish, report=progress, **passed_settings(settings, config))

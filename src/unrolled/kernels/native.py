@@ -18,7 +18,7 @@ from torch import Tensor
 from unrolled.errors import ConfigError
 
 __all__ = [
-    "NOT_COMPILED",
+    "NO_KERNELS",
     "Recurrence",
     "compiled",
     "dense",
@@ -39,10 +39,13 @@ kernels: ModuleType | None = (
     else None
 )
 
-NOT_COMPILED = (
-    "unrolled was installed without its compiled kernels, so it computes with torch, more slowly: install a C++20 "
+NO_KERNELS = (
+    "UNROLLED_ISA is none, so the compiled kernels are not used"
+    if _forced == "none"
+    else "unrolled was installed without its compiled kernels, so it computes with torch, more slowly: install a C++20 "
     "compiler with OpenMP, then unrolled again (`pip install -v` shows the reason)"
 )
+"""Message where nothing is computed by the kernels."""
 
 
 class Recurrence:
