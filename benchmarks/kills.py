@@ -37,7 +37,9 @@ CASES = {
     "gpt generate, bf16 and averaged": [
         "sample:shakespeare", "--model", "gpt", *GENERATE, "--precision", "bf16", "--average", "0.9",
     ],
-    "lstm tag, accumulated": ["sample:tags", "--task", "tag", "--model", "lstm", "--updates", "120", "--accumulate", "2"],
+    "lstm tag, accumulated": [
+        "sample:tags", "--task", "tag", "--model", "lstm", "--updates", "120", "--accumulate", "2",
+    ],
     "attention translate, accumulated, bf16 and averaged": [
         "sample:letters", "--task", "translate", "--model", "attention", "--updates", "60", "--hidden-size", "32",
         "--accumulate", "3", "--precision", "bf16", "--average", "0.9",
