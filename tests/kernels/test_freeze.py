@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import prune
 
 import modules
@@ -241,3 +242,22 @@ def test_a_wrong_call_of_a_frozen_linear_layer_names_the_argument() -> None:
         for x in (torch.zeros(20, 6), torch.zeros(2, 6), torch.zeros(20, 5).double(), torch.zeros(20, 5).bfloat16()):
             with pytest.raises((ValueError, TypeError), match="x must"):
                 layer(x)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [fast.GRU(3, 4), fast.LSTMCell(3, 4), Recurrent(GRUCell(3, 4)), Linear(3, 4)],
+    ids=lambda m: type(m).__name__,
+)
+@torch.no_grad()
+def test_recorded_calls_use_the_weights_themselves(module: nn.Module) -> None:
+    """A record of a call with packed weights would hold memory that the kernel has yet to write."""
+    x = torch.randn(2, 3) if isinstance(module, fast.LSTMCell) else torch.randn(2, 5, 3)
+
+    def run(x: Tensor) -> Tensor:
+        result = module(x)
+        return result[0] if isinstance(result, tuple) else result
+
+    with frozen(module):
+        recorded = make_fx(run)(x)
+        torch.testing.assert_close(recorded(x.cos()), run(x.cos()))

@@ -254,3 +254,22 @@ def test_states_refuse_what_they_cannot_replay() -> None:
         fast.GRU(5, 7).states(torch.randn(3, 2, 5, 1))
     with pytest.raises(RuntimeError, match="Expected hidden size"):
         fast.GRU(5, 7).states(torch.randn(3, 2, 5), torch.zeros(1, 3, 7))
+
+
+@pytest.mark.parametrize("size", [1, 6, 29])
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell"])
+def test_biases_of_another_shape_are_torchs(name: str, size: int) -> None:
+    """They are broadcast or refused, as torch does."""
+    ours, theirs = pair(name)
+    outcomes = []
+    for module in (ours, theirs):
+        for bias in [key for key, _ in module.named_parameters() if key.startswith("bias_hh")]:
+            setattr(module, bias, nn.Parameter(torch.ones(size)))
+        try:
+            outcomes.append(module(torch.ones(2, 5)))
+        except RuntimeError as error:
+            outcomes.append(str(error))
+    if isinstance(outcomes[1], str):
+        assert outcomes[0] == outcomes[1]
+    else:
+        same(*outcomes)
