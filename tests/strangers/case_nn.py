@@ -164,7 +164,8 @@ def in_place_changes_of_the_output(folder: Path) -> None:
 def changes_between_forward_and_backward(folder: Path) -> None:
     """A weight or an input that is changed before backward is refused by autograd, never used."""
     for kind in KINDS:
-        for index in range(3):
+        # A step from zeros has no use for the values of weight_hh in its backward pass, so torch lets them change.
+        for index in (0, 2) if kind.endswith("Cell") else (0, 1, 2):
             _, ours, x = pair(kind)
             x = (x.requires_grad_() * 1) if index == 2 else x.requires_grad_()
             y = leaves(ours(x))[0]
