@@ -169,6 +169,6 @@ def test_a_command_that_is_told_to_end_removes_its_temporary_files(tmp_path: Pat
         process.stdin.flush()
         while not [*tmp_path.iterdir()]:
             time.sleep(0.05)
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(timeout=60) == 128 + signal.SIGHUP
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert [*tmp_path.iterdir()] == []
