@@ -91,3 +91,13 @@ def test_splits_by_other_names_and_those_that_are_not_used(hub_library):
     hub_library({"train": rows, "dev": rows, "validation": rows})
     with pytest.raises(DataError, match='"dev" and "validation" both mean the valid split'):
         hub.splits_of(address)
+
+
+def test_the_split_that_is_read_is_told_where_none_was_named(hub_library, caplog):
+    caplog.set_level("INFO", "unrolled")
+    hub_library(ROWS)
+    load_examples("hub:small", DataConfig(on_bad_row="skip"))
+    assert 'hub:small: its split "train" is read; name another as in hub:small::test' in caplog.messages
+    caplog.clear()
+    load_examples("hub:small::train", DataConfig(on_bad_row="skip"))
+    assert not any("is read" in message for message in caplog.messages)

@@ -11,6 +11,7 @@ index without a name (−1, for labels that are withheld) is no label.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from unrolled.errors import DataError, excerpt, nearest
 __all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of", "unused_splits"]
 
 PREFIX = "hub:"
+log = logging.getLogger("unrolled")
 
 
 class Address(NamedTuple):
@@ -95,6 +97,7 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
     Raises:
         DataError: as `splits_of`, or a column is missing.
     """
+    _tell_choice(address)
     data, file = _split(address), str(address)
     pick(data.column_names, columns, file=file)
     number = 0
@@ -105,6 +108,14 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
             _class(record[name], names) if names else record[name] for name, names in zip(columns, classes, strict=True)
         )
         yield Row(location, number, values, next((value for value in values if isinstance(value, str)), ""))
+
+
+def _tell_choice(address: Address) -> None:
+    """Log which split is read if none was named and there are several."""
+    others = [] if address.split else [*_splits(address.name, address.config)]
+    if len(others) > 1 and (read := splits_of(address)["train"].split):
+        another = address._replace(split=next(name for name in others if name != read))
+        log.info('%s: its split "%s" is read; name another as in %s', address, read, another)
 
 
 def _class(value: Any, names: Sequence[str]) -> Any:
