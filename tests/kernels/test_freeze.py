@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.utils import prune
 
@@ -213,9 +214,9 @@ def test_a_frozen_linear_layer_gives_the_bits_of_a_free_one(sizes: tuple[int, in
     with torch.no_grad():
         free = [layer(x) for x in calls]
         with frozen(layer):
-            assert freeze.linear_of(layer) is not None
+            assert freeze.linear_of(layer, torch.zeros(1, layer.in_features)) is not None
             assert all(torch.equal(layer(x), y) for x, y in zip(calls, free, strict=True))
-    assert freeze.linear_of(layer) is None
+    assert freeze.linear_of(layer, torch.zeros(1, layer.in_features)) is None
 
 
 def test_linear_layers_notice_changed_weights_and_learn_from_those_as_they_are() -> None:
@@ -232,7 +233,7 @@ def test_linear_layers_notice_changed_weights_and_learn_from_those_as_they_are()
     with torch.no_grad():
         free = layer(x)
         with frozen(layer):
-            assert freeze.linear_of(layer[0]) is None
+            assert freeze.linear_of(layer[0], torch.zeros(1, layer[0].in_features)) is None
             assert torch.equal(layer(x), free)
 
 
@@ -261,3 +262,27 @@ def test_recorded_calls_use_the_weights_themselves(module: nn.Module) -> None:
     with frozen(module):
         recorded = make_fx(run)(x)
         torch.testing.assert_close(recorded(x.cos()), run(x.cos()))
+
+
+MODULES = [fast.GRU(3, 4, batch_first=True), Recurrent(GRUCell(3, 4)), Linear(3, 4)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: type(m).__name__)
+@torch.no_grad()
+def test_inputs_with_a_lazy_sign_keep_it(module: nn.Module) -> None:
+    x = torch.randn(2, 5, 3)
+    expected = module(-x)
+    with frozen(module):
+        found = module(torch._neg_view(x.clone()))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: type(m).__name__)
+@torch.no_grad()
+def test_a_call_with_other_parameters_uses_those(module: nn.Module) -> None:
+    torch.manual_seed(0)
+    x, others = torch.randn(2, 5, 3), {name: 2 * p for name, p in module.named_parameters()}
+    expected, own = functional_call(module, others, (x,)), module(x)
+    with frozen(module):
+        torch.testing.assert_close(functional_call(module, others, (x,)), expected)
+        torch.testing.assert_close(module(x), own, rtol=0, atol=0)

@@ -91,6 +91,7 @@ def test_the_layer_takes_it_for_a_step(isa: str) -> None:
 
 @pytest.mark.skipif(native.isa() == "portable", reason="the portable kernels do not compute attention steps of layers")
 def test_second_derivatives_are_those_of_the_definition() -> None:
+    torch.manual_seed(0)
     tensors, lengths = inputs(2, 3, 4, 5)
 
     def second(step: Callable[..., tuple[Tensor, Tensor]], dtype: torch.dtype) -> list[Tensor]:
@@ -99,8 +100,10 @@ def test_second_derivatives_are_those_of_the_definition() -> None:
         first = torch.autograd.grad((weights.square().sum(), context.square().sum()), leaves, create_graph=True)
         return [*first, *torch.autograd.grad(sum(d.square().sum() for d in first), leaves)]
 
-    for one, true in zip(second(attend, torch.float32), second(definition, torch.float64), strict=True):
-        torch.testing.assert_close(one.double(), true, rtol=1e-5, atol=1e-6)
+    exact, plain = second(definition, torch.float64), second(definition, torch.float32)
+    for one, near, true in zip(second(attend, torch.float32), plain, exact, strict=True):
+        bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
+        assert (one - true).abs().max() <= bar
 
 
 def test_wrong_calls_name_the_argument() -> None:

@@ -11,7 +11,7 @@ calls without gradients use weights that were packed at the start of the block. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple
@@ -29,11 +29,14 @@ __all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear
 
 
 class Packable(NamedTuple):
-    """Weights of a module that can be packed: the name by which calls find them, and the parameters they consist of."""
+    """Weights of a module that can be packed: the name by which calls find them, and the parameters they consist of.
+
+    The parameters are those of the module, by name.
+    """
 
     name: str
     weights: CellWeights | LinearWeights
-    parameters: tuple[Tensor, ...]
+    parameters: dict[str, Tensor]
 
 
 OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Packable]]] = {}
@@ -44,12 +47,20 @@ _lock = Lock()
 
 
 class _Frozen:
-    """Packed weights, with the versions of the parameters at the time of packing."""
+    """Packed weights, with the parameters and their versions at the time of packing."""
 
-    def __init__(self, parameters: tuple[Tensor, ...]) -> None:
+    def __init__(self, parameters: dict[str, Tensor]) -> None:
+        self.by_name = tuple(parameters.items())
         # The number of writes to each; torch does not count those to a tensor made under inference_mode.
-        self.parameters = [p for p in parameters if not p.is_inference()]
+        self.parameters = [p for p in parameters.values() if not p.is_inference()]
         self.versions = [p._version for p in self.parameters]
+
+    def belongs_to(self, module: nn.Module) -> bool:
+        """Return True if these are the module's parameters now; torch.func.functional_call replaces them for a call."""
+        for name, parameter in self.by_name:  # noqa: SIM110  (a generator takes twice as long)
+            if module._parameters.get(name) is not parameter:
+                return False
+        return True
 
     def refuse_changed(self) -> None:
         """Refuse a call with weights that have changed since they were packed.
@@ -64,7 +75,7 @@ class _Frozen:
 class FrozenScan(_Frozen):
     """The packed weights of one recurrence."""
 
-    def __init__(self, weights: CellWeights, parameters: tuple[Tensor, ...]) -> None:
+    def __init__(self, weights: CellWeights, parameters: dict[str, Tensor]) -> None:
         super().__init__(parameters)
         assert kernels is not None
         self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == Recurrence.LSTM
@@ -94,7 +105,7 @@ class FrozenScan(_Frozen):
 class FrozenLinear(_Frozen):
     """The packed weights of a linear layer, packed by the first call: decoding does not call every layer of a model."""
 
-    def __init__(self, weights: LinearWeights, parameters: tuple[Tensor, ...]) -> None:
+    def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor]) -> None:
         super().__init__(parameters)
         assert kernels is not None
         self.D, self.V = weights.weight.shape[1], weights.weight.shape[0]
@@ -113,23 +124,27 @@ class FrozenLinear(_Frozen):
         return y
 
 
-def of(module: nn.Module, name: str = "weight_h") -> FrozenScan | None:
-    """Return the packed weights of this recurrence of the module; None if there are none that this call may use."""
-    packed: FrozenScan | None = _packed_weights(module, name)
+def of(module: nn.Module, name: str = "weight_h", tensors: Sequence[Tensor | None] = ()) -> FrozenScan | None:
+    """Return the packed weights of a recurrence, or None if there are none that a call may use.
+
+    Args:
+        module: their owner. name: of the recurrence, see Packable. tensors: the other operands of the call.
+    """
+    packed: FrozenScan | None = _packed_weights(module, name, tensors)
     return packed
 
 
-def linear_of(module: nn.Module) -> FrozenLinear | None:
-    """Return the packed weights of this linear layer; None if there are none that this call may use."""
-    packed: FrozenLinear | None = _packed_weights(module, "weight")
+def linear_of(module: nn.Module, x: Tensor) -> FrozenLinear | None:
+    """Return the packed weights of a linear layer for a call on x, or None if there are none that it may use."""
+    packed: FrozenLinear | None = _packed_weights(module, "weight", (x,))
     return packed
 
 
-def _packed_weights(module: nn.Module, name: str) -> Any:
+def _packed_weights(module: nn.Module, name: str, tensors: Sequence[Tensor | None]) -> Any:
     packed = _frozen.get((id(module), name))
-    if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not eager():
+    if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not eager(*tensors):
         return None
-    return packed[-1]
+    return packed[-1] if packed[-1].belongs_to(module) else None
 
 
 @contextmanager
@@ -141,14 +156,14 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
     Raises:
         BackendError: in a call, if an optimiser or a load has changed the weights inside the block. (Writing through
-            `weight.data`, or replacing a parameter by another, cannot be detected.)
+            `weight.data` cannot be detected. A call with other parameters than the packed ones uses those.)
     """
     all_packed = {
         (id(owner), packable.name): _pack(packable)
         for owner in (module.modules() if kernels is not None else ())
         if type(owner) in OWNERS
         for packable in OWNERS[type(owner)](owner)
-        if packable.parameters[0].is_cpu and packable.parameters[0].dtype is torch.float32
+        if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values())
     }
     with _lock:
         for key, packed in all_packed.items():

@@ -24,7 +24,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, D) -> (…, H)."""
-        packed = freeze.linear_of(self)
+        packed = freeze.linear_of(self, x)
         return linear(x, self.weight, self.bias) if packed is None else packed.run(x)
 
 
@@ -98,7 +98,7 @@ class TiedHead(nn.Module):
 def _weights(layer: Linear) -> Iterator[Packable]:
     """Yield the weights that `scan.frozen` packs."""
     if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else pruned or parametrized: computed in every call
-        yield Packable("weight", LinearWeights(layer.weight, layer.bias), tuple(layer.parameters(recurse=False)))
+        yield Packable("weight", LinearWeights(layer.weight, layer.bias), dict(layer.named_parameters(recurse=False)))
 
 
 freeze.OWNERS.update(dict.fromkeys((Linear, Head), _weights))

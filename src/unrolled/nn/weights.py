@@ -42,9 +42,9 @@ def packable(module: nn.Module, recurrence: int | None, names: Sequence[str]) ->
     Args:
         module: the owner of the weights. names: of the weights, see `in_our_form`.
     """
-    parameters = tuple(getattr(module, name) for name in names)
-    if recurrence is not None and all(isinstance(p, nn.Parameter) for p in parameters):
-        yield Packable(names[1], in_our_form(recurrence, parameters), parameters)
+    parameters = {name: getattr(module, name) for name in names}
+    if recurrence is not None and all(isinstance(p, nn.Parameter) for p in parameters.values()):
+        yield Packable(names[1], in_our_form(recurrence, [*parameters.values()]), parameters)
 
 
 def available() -> bool:
@@ -98,7 +98,7 @@ def scan(
         recurrence, weights: see `in_our_form`. reverse, x, lengths: see `kernels.scan.run`. initial: (h,) or (h, c).
     """
     h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
-    if (packed := freeze.of(module, name)) is not None:
+    if (packed := freeze.of(module, name, (x, *initial))) is not None:
         y, h, c = packed.run(reverse, x, lengths, None, h0, c0)
     else:
         y, h, c = recurrences.run(in_our_form(recurrence, weights), reverse, x, lengths, None, h0, c0)

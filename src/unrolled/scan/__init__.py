@@ -244,8 +244,9 @@ def scan(
         state = cell.initial(x)
     else:
         cell.check(state, B)
-    packed = freeze.of(cell) if edit is None and zoneout is None and backend in ("auto", "fused") else None
-    if packed is not None:  # the conditions were checked when the weights were packed
+    may_be_packed = edit is None and zoneout is None and backend in ("auto", "fused")
+    packed = freeze.of(cell, tensors=(x, mask, *state)) if may_be_packed else None
+    if packed is not None:  # the other conditions were checked when the weights were packed
         y, h, c = packed.run(reverse, x, lengths, mask, state.h, state.c if packed.lstm else None)
         return y, cell.State(h) if c is None else cell.State(h, c)
     chosen = choose(

@@ -94,8 +94,7 @@ def _float32(tensor: Tensor | None) -> Tensor | None:
 
 def _packable(cell: Cell[Any, Any]) -> Iterator[Packable]:
     if cell._parameters.keys() >= CELLS[type(cell)]:
-        weights = weights_of(cell)
-        yield Packable("weight_h", weights, tuple(p for p in weights[1:] if isinstance(p, Tensor)))
+        yield Packable("weight_h", weights_of(cell), dict(cell.named_parameters(recurse=False)))
 
 
 freeze.OWNERS.update(dict.fromkeys(CELLS, _packable))

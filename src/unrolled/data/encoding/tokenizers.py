@@ -516,7 +516,7 @@ class _Stored(Open):
 
     @property
     def lowercase(self) -> bool:
-        """Whether the normalizer folds upper case."""
+        """Folding of upper case by the normalizer."""
         return "Lowercase" in self.steps
 
     @property
