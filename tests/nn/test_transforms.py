@@ -51,8 +51,8 @@ def test_a_difference_is_seen() -> None:
 
 
 def test_fillings_reveal_unwritten_memory() -> None:
-    from transforms.with_recording import nan_in_new_memory
+    from unwritten import new_memory_is_nan
 
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         assert torch.empty(3).isnan().all()
     assert isinstance(KINDS[0].make(nn), nn.RNN)

@@ -44,18 +44,6 @@ def outcome(function: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def new_memory_is_nan() -> Iterator[None]:
-    """Fill new tensors with NaN and ignore torch's warnings."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@contextmanager
 def quiet() -> Iterator[None]:
     """Ignore torch's warnings about deprecated functions."""
     with warnings.catch_warnings():

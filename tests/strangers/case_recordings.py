@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, func, nn
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils import _pytree as pytree
 
-from strangers.both import KINDS, equal, leaves, new_memory_is_nan, on_every_kind, outcome, pair, quiet
+from strangers.both import KINDS, equal, leaves, on_every_kind, outcome, pair, quiet
 from strangers.cases import case
 from unrolled import cells, layers
 from unrolled import nn as fast
+from unwritten import Doubled, new_memory_is_nan
 
 
 @case("A")
@@ -148,30 +148,13 @@ def lazy_negation(folder: Path) -> None:
                 equal(ours(torch._neg_view(x.clone())), theirs(-x.clone()))
 
 
-class Wrapper(Tensor):
-    """A tensor without memory of its own."""
-
-    inner: Tensor
-
-    @staticmethod
-    def __new__(cls, inner: Tensor) -> Wrapper:
-        made = Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype, strides=inner.stride())
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        plain = pytree.tree_map(lambda t: t.inner * 2 if isinstance(t, cls) else t, (args, kwargs or {}))
-        return function(*plain[0], **plain[1])
-
-
 @case("A")
 def subclass_without_memory(folder: Path) -> None:
     """A wrapper subclass of Tensor is computed by torch; the process lives."""
     for kind in KINDS:
         theirs, ours, x = pair(kind, **({} if "Cell" in kind else {"batch_first": True}))
         with torch.no_grad():
-            equal(ours(Wrapper(x)), theirs(Wrapper(x)))
+            equal(ours(Doubled(x)), theirs(Doubled(x)))
 
 
 @case("A")

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transforms.sides import FEW, KINDS, transform
 from transforms.with_arguments import zeros
 from transforms.with_autograd import first, leaves, total
+from unwritten import Doubled
 
 
 def described(value: Any) -> Any:
@@ -197,35 +198,16 @@ def subclass_no_grad(m: nn.Module, x: Tensor) -> Any:
     return [leaf.as_subclass(Tensor) for leaf in leaves(y)], [type(leaf).__name__ for leaf in leaves(y)]
 
 
-class _Scaled(Tensor):
-    """A wrapper without memory: a tensor times a scale."""
-
-    inner: Tensor
-
-    @staticmethod
-    def __new__(cls, inner: Tensor) -> _Scaled:
-        made = Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype, strides=inner.stride())
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        def unwrapped(t: Any) -> Any:
-            return t.inner * 2 if isinstance(t, cls) else t
-
-        return func(*pytree.tree_map(unwrapped, args), **pytree.tree_map(unwrapped, kwargs or {}))
-
-
 @transform("wrapper subclass")
 def wrapper(m: nn.Module, x: Tensor) -> Any:
     with torch.no_grad():
-        return m(_Scaled(x))
+        return m(Doubled(x))
 
 
 @transform("wrapper subclass as a parameter")
 def wrapper_parameter(m: nn.Module, x: Tensor) -> Any:
     name = next(name for name, _ in m.named_parameters())
-    values = {name: _Scaled(getattr(m, name).detach())}
+    values = {name: Doubled(getattr(m, name).detach())}
     with torch.no_grad():
         return torch.func.functional_call(m, values, (x,))
 

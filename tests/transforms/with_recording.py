@@ -7,9 +7,7 @@ never right by chance.
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,23 +19,20 @@ from transforms.sides import CELLS, FEW, LAYERS, TWO, transform
 from transforms.with_arguments import packed, zeros
 from transforms.with_autograd import first, leaves, total
 from transforms.with_func import weights
+from unwritten import new_memory_is_nan
 
 
-@contextmanager
-def nan_in_new_memory() -> Iterator[None]:
-    """Fill new tensors with NaN."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.use_deterministic_algorithms(False)
+def backward_thrice(m: nn.Module, recorded: nn.Module, x: Tensor) -> list[Tensor | None]:
+    """Return the gradients of the parameters after the third call, which torch may have optimised."""
+    for _ in range(3):
+        m.zero_grad()
+        total(recorded(x)).backward()
+    return [p.grad for p in m.parameters()]
 
 
 def replayed(m: nn.Module, x: Tensor, recording: Callable[..., Any]) -> Any:
     """Return the results of a recording on x, on another input, and with other weights."""
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         found = [recording(x), recording(x.cos())]
         with torch.no_grad():
             for p in m.parameters():
@@ -91,10 +86,7 @@ def jit_trace_length(m: nn.RNNBase, x: Tensor) -> Any:
 @transform("jit.trace, then backward", on=FEW)
 def jit_trace_backward(m: nn.Module, x: Tensor) -> Any:
     traced = torch.jit.trace(m, x)
-    for _ in range(3):
-        m.zero_grad()
-        total(traced(x)).backward()
-    return [p.grad for p in m.parameters()]
+    return backward_thrice(m, traced, x)
 
 
 class _Model(nn.Module):
@@ -139,10 +131,7 @@ def jit_script(m: nn.Module, x: Tensor) -> Any:
 @transform("jit.script, then backward", on=FEW)
 def jit_script_backward(m: nn.Module, x: Tensor) -> Any:
     scripted = torch.jit.script(m)
-    for _ in range(3):
-        m.zero_grad()
-        total(scripted(x)).backward()
-    return [p.grad for p in m.parameters()]
+    return backward_thrice(m, scripted, x)
 
 
 class _Scriptable(nn.Module):
@@ -196,7 +185,7 @@ def recorded(m: nn.Module, x: Tensor, **options: Any) -> Any:
 
     graph = make_fx(function, **options)(values, x)
     own = {name: p * 0.5 for name, p in values.items()}
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return [graph(values, x), graph(values, x.cos()), graph(own, x)], [str(n.target) for n in graph.graph.nodes]
 
 
@@ -234,21 +223,21 @@ def fx_gradient(m: nn.Module, x: Tensor) -> Any:
         return torch.autograd.grad(total(m(x)), x)
 
     graph = make_fx(function)(x)
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return graph(x), graph(x.cos())
 
 
 @transform("make_fx of func.grad", on=TWO)
 def fx_func_gradient(m: nn.Module, x: Tensor) -> Any:
     graph = make_fx(torch.func.grad(lambda x: total(m(x))))(x)
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return graph(x), graph(x.cos())
 
 
 @transform("make_fx of vmap", on=CELLS)
 def fx_vmap(m: nn.Module, x: Tensor) -> Any:
     graph = make_fx(torch.func.vmap(lambda x: first(m, x)))(torch.stack([x, x]))
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return graph(torch.stack([x, x.cos()]))
 
 
@@ -272,7 +261,7 @@ def exported(m: nn.Module, x: Tensor, *arguments: Any, **options: Any) -> Any:
     torch.export.save(program, file)
     file.seek(0)
     loaded = torch.export.load(file)
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return [leaves(p.module()(x, *arguments)) for p in (program, loaded)], leaves(
             program.module()(x.cos(), *arguments)
         )
@@ -302,7 +291,7 @@ def export_state(m: nn.Module, x: Tensor) -> Any:
 @transform("export and its decompositions", on=TWO)
 def export_decomposed(m: nn.Module, x: Tensor) -> Any:
     program = torch.export.export(m.eval(), (x,), strict=False).run_decompositions()
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return leaves(program.module()(x)), leaves(program.module()(x.cos()))
 
 
@@ -320,7 +309,7 @@ def export_dynamic(m: nn.Module, x: Tensor) -> Any:
         m, (x,), dynamic_shapes=({axis: torch.export.Dim("batch", min=2, max=64)},), strict=False
     )
     wide = torch.cat([x, x.cos(), x.sin()], dim=axis)
-    with nan_in_new_memory():
+    with new_memory_is_nan():
         return leaves(program.module()(x)), leaves(program.module()(wide))
 
 
