@@ -16,7 +16,6 @@ LEAVES = {
     "errors",
     "lineage",
     "config",
-    "task_defaults",
     "shapes",
     "state",
     "machine",
@@ -31,12 +30,12 @@ LIGHT = {
     "errors",
     "lineage",
     "config",
-    "task_defaults",
     "strings",
     "version",
     "decoding",
     "decoding.options",
-}  # import nothing heavy
+} | {f"config.{path.stem}" for path in (ROOT / "config").glob("*.py") if path.stem != "__init__"}
+"""Parts that import nothing heavy."""
 LADDER = [
     "kernels",
     "cells",

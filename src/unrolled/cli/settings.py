@@ -13,11 +13,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import MODEL_NAME, TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
-from unrolled.task_defaults import TASK_DEFAULTS
 
 __all__ = [
     "READ_SETTINGS",

@@ -1,4 +1,4 @@
-"""Defaults of a task, or of a model for a task, that differ from those in the schema (config.py).
+"""Defaults of a task, or of a model for a task, that differ from those in the schema (data.py, model.py, training.py).
 
 Chosen on the validation splits of the samples, with trainings of a few minutes on two cores.
 """

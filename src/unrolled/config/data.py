@@ -1,0 +1,114 @@
+"""Settings of the data."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section
+from unrolled.errors import excerpt
+
+__all__ = ["DataConfig"]
+
+
+class DataConfig(Section):
+    """Settings of the data: columns, splits, tokenizer, images."""
+
+    text: str = Field("text", description="column (or JSON key) of the text")
+    label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    source: str = Field("source", description="column (or JSON key) of the source (task translate)")
+    target: str = Field("target", description="column (or JSON key) of the target (task translate)")
+    header: bool = Field(
+        True,
+        description="the first row of a CSV or TSV file names the columns; --no-header: it is data, and columns are "
+        "named by number, as in --text 2 --label 1",
+    )
+    valid: str | None = Field(None, description="file with the validation examples, instead of a split of the data")
+    test: str | None = Field(None, description="file with the test examples, instead of a split of the data")
+    valid_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the validation split")
+    test_fraction: float = Field(0.1, ge=0, lt=1, description="fraction of the data for the test split")
+    split_seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of the splits (equal texts are always in the same split)",
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="stop at a bad row, or skip it (skipped rows are counted and listed)"
+    )
+    tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="unit of a token")
+    source_tokenizer: Literal["character", "byte", "word", "bpe"] | None = Field(
+        None, description="unit of a source token (task translate); default: the same as --tokenizer"
+    )
+    shared_vocabulary: bool = Field(False, description="one vocabulary for sources and targets (task translate)")
+    vocabulary_size: int = Field(
+        20_000,
+        ge=6,
+        le=10**7,
+        json_schema_extra=NO_MEMORY,
+        description="maximum number of tokens in the vocabulary, including 5 special ones",
+    )
+    whole_words: int = Field(
+        0,
+        ge=0,
+        le=10**7,
+        json_schema_extra=NO_MEMORY,
+        description="maximum number of whole words added to the vocabulary, each read after its subwords (task tag)",
+    )
+    min_frequency: int = Field(
+        2,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_DATA,
+        description="minimum number of occurrences in the training split; rarer tokens become <unk>",
+    )
+    lowercase: bool = Field(True, description="convert text to lower case (tokenizer word only)")
+    normalize: Literal["none", "nfc", "nfkc"] = Field(
+        "none",
+        description="normal form of Unicode to which all texts are brought: nfc composes characters, nfkc also unifies "
+        "their variants (tokenizer word composes anyway)",
+    )
+    max_length: int = Field(
+        512,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_DATA,
+        description="maximum tokens of a source or target (task translate)",
+    )
+    truncate: bool = Field(
+        False,
+        description="truncate sources and targets beyond the maximum length instead of refusing them (task translate)",
+    )
+    by: Literal["image", "row", "column", "pixel"] | None = Field(
+        None,
+        description="time steps of an image: the whole image at once, or one row, column or pixel a step; default for "
+        "image data: image with model feedforward, else row",
+    )
+    permutation_seed: int | None = Field(
+        None,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of a random permutation of the pixels, the same for all images (permuted MNIST)",
+    )
+    cache: str | None = Field(
+        None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
+    )
+
+    @field_validator("valid", "test", "cache")
+    @classmethod
+    def _path_is_one(cls, path: str | None) -> str | None:
+        if path is not None and ("\0" in path or not path):
+            raise ValueError(f"{excerpt(repr(path))} is no name of a file or folder: it is empty or holds a NUL")
+        return path
+
+    @model_validator(mode="after")
+    def _one_vocabulary_has_one_tokenizer(self) -> Self:
+        if self.shared_vocabulary and self.source_tokenizer not in (None, self.tokenizer):
+            raise ValueError(
+                f"shared_vocabulary needs one tokenizer for both sides: got {self.source_tokenizer} for sources and "
+                f"{self.tokenizer} for targets"
+            )
+        return self

@@ -1,0 +1,115 @@
+"""Settings of the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from unrolled import lineage
+from unrolled.config.defaults import MODEL
+from unrolled.config.section import NO_MEMORY, Section
+from unrolled.errors import nearest
+
+__all__ = ["ModelConfig"]
+
+
+class ModelConfig(Section):
+    """The model's name, sizes and options. A model refuses options that it does not use."""
+
+    name: str = Field(MODEL, description="model architecture")
+    embedding_size: int = Field(
+        128, ge=1, le=65_536, json_schema_extra=NO_MEMORY, description="size D of token embeddings"
+    )
+    embedding_std: float = Field(
+        0.1,
+        gt=0,
+        le=1_000,
+        json_schema_extra={"reason": "the outputs of larger embeddings have no gradient"},
+        description="standard deviation of initial embeddings: small if most tokens are rare, 1 if all are frequent",
+    )
+    hidden_size: int = Field(
+        128, ge=1, le=65_536, json_schema_extra=NO_MEMORY, description="size H of a hidden layer or state"
+    )
+    num_layers: int = Field(1, ge=1, le=1_000, json_schema_extra=NO_MEMORY, description="number of stacked layers")
+    bidirectional: bool = Field(
+        False, description="read the sequence in both directions; model feedforward: a window centred on each step"
+    )
+    read: Literal["last", "mean", "max"] | None = Field(
+        None, description="pooling of the outputs into one answer; default: last, or mean with model feedforward"
+    )
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        json_schema_extra=NO_MEMORY,
+        description="context window in tokens: model feedforward with an answer at each step (default: 16), model gpt "
+        "(64); model transformer: maximum length of a sequence (default: unlimited, or 1024 with learned positions)",
+    )
+    num_heads: int = Field(
+        4,
+        ge=1,
+        le=1_000,
+        json_schema_extra=NO_MEMORY,
+        description="number N of attention heads (models transformer, gpt)",
+    )
+    feedforward_size: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        json_schema_extra=NO_MEMORY,
+        description="inner size of a block's feedforward network; default: 4 hidden_size",
+    )
+    norm: Literal["pre", "post"] = Field("pre", description="layer normalisation before or after the layers of a block")
+    position: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="position encoding of attention")
+    dropout: float = Field(0.4, ge=0, lt=1, description="dropout rate of embeddings and layer outputs")
+    variational: bool = Field(
+        False, description="use one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)"
+    )
+    recurrent_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout rate of the recurrent input h, with one mask for all steps"
+    )
+    zoneout: float = Field(
+        0.0, ge=0, lt=1, description="probability that a unit of a recurrent state keeps its previous value at a step"
+    )
+    nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
+        None,
+        description="activation function of models elman (default tanh; no gelu), feedforward and transformer (relu), "
+        "gpt (gelu)",
+    )
+    forget_bias: float | None = Field(
+        None,
+        ge=-1_000,
+        le=1_000,
+        json_schema_extra={"reason": "the gate is saturated long before"},
+        description="initial bias of the LSTM's forget gate; default: 1",
+    )
+    cell: str | None = Field(
+        None,
+        description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of "
+        "models lstm and gru also layernorm_lstm and layernorm_gru",
+    )
+    reverse_source: bool = Field(
+        False,
+        description="read the source in reverse order, so that its first tokens are the most recent (task translate)",
+    )
+    score: Literal["additive", "dot", "general"] = Field(
+        "additive", description="attention score of model attention, between decoder state and source"
+    )
+    input_feeding: bool = Field(
+        False, description="feed the attention output of a step into the next step (score dot or general)"
+    )
+    tied: bool = Field(
+        False,
+        description="share the weights of the head and the target embedding; with a shared vocabulary of the source "
+        "embedding, too",
+    )
+
+    @field_validator("cell")
+    @classmethod
+    def _cell_is_known(cls, cell: str | None) -> str | None:
+        if cell is not None and cell not in lineage.CELLS:
+            raise ValueError(
+                f'cell "{cell}" is unknown{nearest(cell, lineage.CELLS)}; cells are {", ".join(lineage.CELLS)}'
+            )
+        return cell

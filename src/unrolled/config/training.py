@@ -1,0 +1,181 @@
+"""Settings of the training."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from unrolled.config.section import (
+    FEW_BITS,
+    FLOAT32,
+    LARGEST_SEED,
+    LONGEST_TIME,
+    MOST_UPDATES,
+    NO_END,
+    NO_MEMORY,
+    Section,
+)
+from unrolled.errors import excerpt
+
+__all__ = ["Device", "TrainingConfig", "seconds"]
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class TrainingConfig(Section):
+    """Settings of the optimiser, its schedule, and the device."""
+
+    updates: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="number of optimiser updates; takes precedence over --epochs",
+    )
+    epochs: float = Field(
+        10, gt=0, le=10**6, json_schema_extra=NO_END, description="number of passes over the training split"
+    )
+    time_limit: str | None = Field(
+        None,
+        description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
+        "--epochs",
+    )
+    batch_tokens: int = Field(
+        2048, ge=1, le=10**9, json_schema_extra=NO_MEMORY, description="maximum tokens in a batch, including padding"
+    )
+    batch_images: int = Field(128, ge=1, le=10**6, json_schema_extra=NO_MEMORY, description="images in a batch")
+    checkpoint_every: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="updates between checkpoints; default: every 10 seconds, or less often so that they take 2 % of "
+        "the time",
+    )
+    streams: int = Field(
+        16,
+        ge=1,
+        le=65_536,
+        json_schema_extra=NO_MEMORY,
+        description="number of parallel streams of the text in a batch (task generate)",
+    )
+    chunk: int = Field(
+        64,
+        ge=1,
+        le=10**6,
+        json_schema_extra=NO_MEMORY,
+        description="tokens of each stream in a batch, and steps of truncated backpropagation (task generate; model "
+        "gpt reads whole windows)",
+    )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        json_schema_extra={"reason": "all its batches are held in memory"},
+        description="batches whose gradients are summed into one update",
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1_000, json_schema_extra=FLOAT32, description="peak learning rate of AdamW"
+    )
+    warmup: float = Field(0.05, ge=0, le=1, description="fraction of the updates in which the learning rate rises")
+    schedule: Literal["cosine", "inverse_sqrt", "plateau", "constant"] = Field(
+        "cosine",
+        description="learning rate after the warm-up: falling to 0 as a cosine, falling as 1 / √updates, reduced "
+        "when the validation loss stops improving, or constant",
+    )
+    plateau_patience: int = Field(
+        2,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="evaluations without improvement before schedule plateau reduces the learning rate",
+    )
+    plateau_factor: float = Field(
+        0.5, gt=0, lt=1, description="factor by which schedule plateau reduces the learning rate"
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, le=1_000, json_schema_extra=FLOAT32, description="decoupled weight decay of weight matrices"
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="fraction of each target that is spread over all outputs"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="weights of classes in the loss; balanced: inversely proportional to their frequency (classify, "
+        "tag)",
+    )
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, e.g. 0.999; the averaged weights are evaluated and "
+        "saved; 0: none",
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="precision of matrix products in training; with bf16, states and sums stay in float32"
+    )
+    clip: float = Field(
+        1.0, gt=0, le=1e30, json_schema_extra=FLOAT32, description="maximum norm of the gradient of an update"
+    )
+    evaluate_every: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="updates between evaluations; default: once an epoch, at most 20 times in total",
+    )
+    patience: int = Field(
+        4,
+        ge=0,
+        le=MOST_UPDATES,
+        json_schema_extra=NO_END,
+        description="evaluations without improvement before training stops; 0: never",
+    )
+    keep: Literal["snapshots"] | None = Field(
+        None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"
+    )
+    tensorboard: bool = Field(
+        False, description="also write events for TensorBoard (needs the extra unrolled[tensorboard])"
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        le=LARGEST_SEED,
+        json_schema_extra=FEW_BITS,
+        description="seed of the initial weights, the order of examples and dropout",
+    )
+    device: Device = Field("auto", description="device of the computation")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1_024,
+        json_schema_extra={"reason": "no processor has more cores"},
+        description="CPU threads; default: chosen by PyTorch",
+    )
+    backend: Literal["auto", "reference", "torch", "fused"] = Field(
+        "auto", description="implementation of the recurrent layers"
+    )
+
+    @field_validator("time_limit")
+    @classmethod
+    def _time_limit_is_a_time(cls, text: str | None) -> str | None:
+        if text is not None:
+            seconds(text)
+        return text
+
+
+def seconds(time: str) -> float:
+    """Return the seconds of a time as 90s, 10m or 1.5h.
+
+    Raises:
+        ValueError: the text is not a time above 0.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", time)
+    limit = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0
+    if not limit:
+        raise ValueError(f"time_limit should be a time above 0, as 90s, 10m or 1.5h: got {excerpt(repr(time))}")
+    if limit > LONGEST_TIME:
+        raise ValueError(f"time_limit should be at most 10 years (no training takes longer): got {excerpt(repr(time))}")
+    return limit
