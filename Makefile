@@ -25,8 +25,8 @@ install: $(INSTALLED) ## create .venv with the package, its pinned dependencies 
 demo: $(INSTALLED) ## films: a GRU and its baselines; letters to phonemes: a fixed vector and attention
 	$(BIN)/unrolled demo
 
-test: $(INSTALLED) ## all tests
-	$(BIN)/pytest
+test: $(INSTALLED) ## all tests, in a process for each core
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical
 
 COMPUTING := tests/cells tests/kernels tests/scan tests/layers tests/laws tests/models tests/decoding tests/inside
 AVAILABLE := from unrolled.kernels import native; print(*(name for name, here in native.isas().items() if here))
