@@ -86,6 +86,7 @@ def command(
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
+    from unrolled.training.advice import advice, baseline_of
 
     with show_log(quiet), Progress() as progress:
         if not native.compiled():
@@ -102,7 +103,11 @@ def command(
         print_json({"run": str(run.path), **run.record})
     else:
         print(run.test.text() if run.test else "No evaluation: the data have no test split.")
+        if baseline := baseline_of(run):
+            print(f"\n{baseline.text()}")
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
         print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
+        for sentence in advice(run):
+            print(sentence)
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")
     return 0

@@ -11,13 +11,14 @@ from unrolled.config.flat import from_flat, refuse_unused
 from unrolled.config.messages import sentences
 from unrolled.config.model import ModelConfig
 from unrolled.config.toml import chosen, from_toml, to_toml
-from unrolled.config.training import Device, TrainingConfig, seconds
+from unrolled.config.training import BestBy, Device, TrainingConfig, seconds
 
 __all__ = [
     "MODEL",
     "MODEL_NAME",
     "TASK",
     "TASK_DEFAULTS",
+    "BestBy",
     "Config",
     "DataConfig",
     "Device",

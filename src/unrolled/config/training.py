@@ -19,8 +19,9 @@ from unrolled.config.section import (
 )
 from unrolled.errors import excerpt
 
-__all__ = ["Device", "TrainingConfig", "seconds"]
+__all__ = ["BestBy", "Device", "TrainingConfig", "seconds"]
 
+BestBy = Literal["loss", "accuracy", "macro_f1", "bleu"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -40,7 +41,7 @@ class TrainingConfig(Section):
     time_limit: str | None = Field(
         None,
         description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
-        "--epochs",
+        "--epochs; past one and a half times the limit the best model so far is saved, and the training can be resumed",
     )
     batch_tokens: int = Field(
         2048, ge=1, le=10**9, json_schema_extra=NO_MEMORY, description="maximum tokens in a batch, including padding"
@@ -101,10 +102,10 @@ class TrainingConfig(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="fraction of each target that is spread over all outputs"
     )
-    class_weights: Literal["none", "balanced"] = Field(
+    class_weights: Literal["none", "balanced", "sqrt"] = Field(
         "none",
-        description="weights of classes in the loss; balanced: inversely proportional to their frequency (classify, "
-        "tag)",
+        description="weights of classes in the loss: inversely proportional to their frequency (balanced), or to its "
+        "square root (sqrt), which costs less accuracy (classify, tag)",
     )
     average: float = Field(
         0.0,
@@ -131,7 +132,18 @@ class TrainingConfig(Section):
         ge=0,
         le=MOST_UPDATES,
         json_schema_extra=NO_END,
-        description="evaluations without improvement before training stops; 0: never",
+        description="evaluations without improvement, in the loss and in --best-by, before training stops; 0: never",
+    )
+    best_by: BestBy = Field(
+        "loss",
+        description="figure on the validation split by which the kept model is chosen: the least loss, or the greatest "
+        "accuracy, mean F1 of the classes (classify, tag) or BLEU (translate; each evaluation then translates the "
+        "split); ties are broken by the loss",
+    )
+    baseline: bool = Field(
+        True,
+        description="also learn a baseline that costs seconds, and compare it on the test split: a linear classifier "
+        "(task classify), or the most frequent tag of each word (task tag)",
     )
     keep: Literal["snapshots"] | None = Field(
         None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"

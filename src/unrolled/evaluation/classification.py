@@ -36,6 +36,7 @@ __all__ = [
     "classification_text",
     "evaluate_classification",
     "macro_f1",
+    "mean_f1",
 ]
 
 MAX_CLASSES = 40
@@ -161,6 +162,12 @@ def loss_of(probabilities: Floats, truth: Integers) -> float:
     right = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)
     logs = np.log(np.maximum(right, np.finfo(right.dtype).tiny), dtype=np.float64)  # (N,)
     return max(0.0, -float(logs.mean()))  # a probability may exceed 1 by rounding, and 0 has no sign
+
+
+def mean_f1(truth: Integers, answers: Integers) -> float:
+    """Return the macro-F1 of answers (N,) with the right classes (N,), N > 0."""
+    cells, counts = np.unique(np.stack([truth, answers]), axis=1, return_counts=True)  # (2, M), (M,)
+    return float(macro_f1(counts[np.newaxis], *cells)[0])
 
 
 def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:

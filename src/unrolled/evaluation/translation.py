@@ -35,7 +35,7 @@ from unrolled.evaluation.intervals import Interval, resample, spread, wilson
 from unrolled.evaluation.lengths import by_length
 from unrolled.evaluation.tables import table
 
-__all__ = ["TranslationBin", "TranslationResult", "TranslationScores", "evaluate_translation", "nearest_edits"]
+__all__ = ["TranslationBin", "TranslationResult", "TranslationScores", "bleu", "evaluate_translation", "nearest_edits"]
 
 Floats = NDArray[np.float64]
 FIGURES = ("exact_match", "word_edit_rate", "character_edit_rate", "bleu", "chrf")
@@ -142,6 +142,12 @@ def evaluate_translation(
             for indices in by_length(lengths)
         ),
     )
+
+
+def bleu(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Return sacrebleu's BLEU of N answers, from 0 to 100; arguments as in `evaluate_translation`."""
+    metric = _Metric(BLEU(force=True), answers, references)
+    return metric.score(metric.statistics.sum(axis=0))
 
 
 def nearest_edits(answer: str, references: Sequence[str], units: Callable[[str], Sequence[str]]) -> tuple[int, int]:

@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.decoding.classification import Readable
+from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
+from unrolled.evaluation.baselines import Baseline, compare, linear_texts
 from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
@@ -39,6 +40,7 @@ class Classified(Task):
     """
 
     answer = "once"
+    best_by = ("loss", "accuracy", "macro_f1")
 
     def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
         self._train, self._valid = train, valid
@@ -62,13 +64,13 @@ class Classified(Task):
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the nats of the right class, smoothed and weighted as configured."""
-        weights = None
-        if config.training.class_weights == "balanced":
-            weights = classification.balanced(self._train[1], len(self.labels)).to(device)
+        kind, weights = config.training.class_weights, None
+        if kind != "none":
+            weights = classification.class_weights(self._train[1], len(self.labels), kind).to(device)
         smoothing = config.training.label_smoothing
         return partial(classification.loss_nats, label_smoothing=smoothing, class_weights=weights)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the validation split."""
         return classification.score(model, *self._valid)
 
@@ -91,13 +93,7 @@ class Classify(Classified):
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
-
-        def sequences(split: Examples) -> tuple[Sequences, Tensor]:
-            index = {label: k for k, label in enumerate(splits.labels)}
-            classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
-            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(classes)
-
-        super().__init__(sequences(splits.train), sequences(splits.valid))
+        super().__init__(self._sequences(splits.train), self._sequences(splits.valid))
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -126,3 +122,20 @@ class Classify(Classified):
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a linear classifier of n-grams next to the run; see `unrolled.evaluation.baselines`."""
+        train, valid, test = ([*split.texts()] for split in self.splits.named().values())
+        if not test:
+            return None
+        sequences, truth = self._sequences(self.splits.test)
+        name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
+        right = probabilities(run.model, sequences).argmax(axis=1) == truth.numpy()
+        return compare(name, right, answers == truth.numpy(), seconds)
+
+    def _sequences(self, split: Examples) -> tuple[Sequences, Tensor]:
+        """Return a split as sequences of tokens and their classes."""
+        assert isinstance(self.preprocessor, Tokenizer)
+        index = {label: k for k, label in enumerate(self.labels)}
+        classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
+        return Sequences(self.preprocessor.encode_each(split.texts())), torch.from_numpy(classes)

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config
 from unrolled.data.encoding.corpus import Corpus, load_corpus
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.report.texts import TextReport, inspect_text
@@ -51,7 +51,7 @@ class Generate(Task):
     unused = (
         OF_PAIRS
         | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
+        | {"batch_tokens", "batch_images", "class_weights", "baseline", "bidirectional"}
     )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
@@ -111,7 +111,7 @@ class Generate(Task):
         """Return the nats of the right tokens, smoothed as configured."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the validation split: the fraction of tokens that were the most probable.
 
         At most MAX_SCORED tokens are scored, in up to SCORED_STREAMS streams, of which all but the first begin with the

@@ -12,8 +12,10 @@ from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
 from unrolled.data.splits.images import ImageSplits, load_image_splits
+from unrolled.decoding.classification import probabilities
 from unrolled.errors import ConfigError
 from unrolled.evaluation import ClassificationResult
+from unrolled.evaluation.baselines import Baseline, compare, linear_pixels
 from unrolled.models import Features
 from unrolled.runs.images import ImageRun, image_steps
 from unrolled.runs.preprocessor import Preprocessor
@@ -101,3 +103,13 @@ class ClassifyImages(Classified):
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ImageRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a linear classifier of pixels next to the run; see `unrolled.evaluation.baselines`."""
+        train, test = self.splits.train, self.splits.test
+        if not len(test):
+            return None
+        truth = test.among(self.labels)
+        name, answers, seconds = linear_pixels((train.pixels, self._train[1].numpy()), test.pixels)
+        right = probabilities(run.model, image_steps(test, self.pixels)).argmax(axis=1) == truth
+        return compare(name, right, answers == truth, seconds)

@@ -110,7 +110,10 @@ def _finished(
     *,
     finish: bool = False,
 ) -> Run:
-    """Train to the end, rename the folder to that of the run, and return the run."""
+    """Train to the end, publish the run, and return it."""
     run = fit(prepared, began, report, interrupted, partial, finish=finish)
-    partial.publish(run.files())
+    if run.record["training"]["late"]:
+        partial.publish_copy(run.files())
+    else:
+        partial.publish(run.files())
     return replace(run, path=partial.run)

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.report.sentences import TagReport, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
+from unrolled.evaluation.baselines import Baseline, compare
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
+from unrolled.strings import normalized
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import tagging
-from unrolled.training.classification import balanced
+from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
 
@@ -42,20 +47,14 @@ class Tag(Task):
     """
 
     answer = "each"
+    best_by = ("loss", "accuracy", "macro_f1")
     run = TaggingRun
     unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
-
-        def subwords(split: Sentences) -> tuple[Subwords, Tensor]:
-            index = {label: k for k, label in enumerate(splits.labels)}
-            classes = [index[label] for label in split.tags()]
-            words = Subwords(tokenizer, split.words())
-            return words, torch.tensor(classes, dtype=torch.long)
-
-        self._train, self._valid = subwords(splits.train), subwords(splits.valid)
+        self._train, self._valid = self._subwords(splits.train), self._subwords(splits.valid)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -90,12 +89,12 @@ class Tag(Task):
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the nats of the right tags, smoothed and weighted as configured."""
-        weights = None
-        if config.training.class_weights == "balanced":
-            weights = balanced(self._train[1], len(self.labels)).to(device)
+        kind, weights = config.training.class_weights, None
+        if kind != "none":
+            weights = class_weights(self._train[1], len(self.labels), kind).to(device)
         return partial(tagging.loss_nats, label_smoothing=config.training.label_smoothing, class_weights=weights)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
 
@@ -113,3 +112,29 @@ class Tag(Task):
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, TaggingRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return the most frequent tag of each word next to the run; of an unseen word, the most frequent of all."""
+        began, test = time.perf_counter(), self.splits.test
+        if not len(test):
+            return None
+        subwords, truth = self._subwords(test)
+        assert isinstance(self.preprocessor, Tokenizer)
+        form = self.preprocessor.normalize
+        usual = self.splits.train.usual_tags(form)
+        majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
+        words = (normalized(word, form) for word in chain.from_iterable(test.words()))
+        answers = np.array([usual.get(word, majority) for word in words])
+        seconds = time.perf_counter() - began
+        right = word_probabilities(run.model, subwords).argmax(axis=1) == truth.numpy()
+        lengths = np.array([len(sentence) for sentence in test.words()])
+        return compare(
+            "most frequent tag of each word", right, answers == np.array([*test.tags()]), seconds, lengths=lengths
+        )
+
+    def _subwords(self, split: Sentences) -> tuple[Subwords, Tensor]:
+        """Return the sentences of a split as subwords, and the classes of their words."""
+        assert isinstance(self.preprocessor, Tokenizer)
+        index = {label: k for k, label in enumerate(self.labels)}
+        classes = torch.tensor([index[label] for label in split.tags()], dtype=torch.long)
+        return Subwords(self.preprocessor, split.words()), classes

@@ -66,6 +66,9 @@ def fit(
     if result is not None:
         record["result"] = result.to_dict()
         run = replace(run, test=result)
+        if config.training.baseline:
+            baseline = task.baseline(run)
+            record["baseline"] = baseline and baseline.to_dict()
     record["seconds"] = time.perf_counter() - began
     return run
 

@@ -234,6 +234,15 @@ class PartialRun:
         for name in ("plan", "checkpoints"):  # not earlier: a training that is killed before needs them
             atomic.discard(self.run / name)
 
+    def publish_copy(self, files: dict[str, bytes]) -> None:
+        """Write a run, without snapshots, next to the folder: its training can be resumed, and then replaces the run.
+
+        Raises:
+            CheckpointError: it cannot be written; the training can still be resumed.
+        """
+        atomic.write(self.run, files)
+        log.warning("%s has the best model so far; to train on: %s", self.run, self.command)
+
     def _is_due(self, trainer: Trainer) -> bool:
         """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
         progress = trainer.progress

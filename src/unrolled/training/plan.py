@@ -16,7 +16,7 @@ from unrolled.saved import Open, Strict
 
 __all__ = ["FORMAT_VERSION", "Plan", "with_absolute_files"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard", "cache"})
 """Settings that change at most the last bits of a result."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer
 from unrolled.training.pretrained import name_of
 from unrolled.training.seeds import seed_of
+from unrolled.training.step import LossNats
 from unrolled.training.task import Task
 
 __all__ = ["Prepared", "empty_model", "prepare", "refuse_unfit"]
@@ -37,9 +39,12 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
         task, config, device: of the training. saved: whether it is saved to a folder.
 
     Raises:
-        ConfigError: a setting without a use. BackendError: the requested backend cannot run.
+        ConfigError: a setting without a use, or a figure that the task does not have.
+        BackendError: the requested backend cannot run.
     """
     task.refuse_unused(config)
+    if (by := config.training.best_by) not in task.best_by:
+        raise ConfigError(f"task {config.task} has no {by}: best_by is {' or '.join(task.best_by)}")
     if not saved and (config.training.keep or config.training.tensorboard):
         raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
     if config.training.tensorboard:
@@ -122,7 +127,9 @@ def prepare(
     if start is not None:
         model.load_state_dict(start.model.state_dict())
     loader = task.loader(model, config, device)
-    trainer = Trainer(model, loader, task.loss(config, device), lambda: task.score(model), config.training)
+    score = partial(task.score, model, by=config.training.best_by)
+    loss, plain = task.loss(config, device), _plain_loss(task, config, device)
+    trainer = Trainer(model, loader, loss, score, config.training, plain_nats=plain)
     prepared = Prepared(config, task, model, trainer, name_of(start) if start else None)
     log.info("model %s: %s parameters, %s", config.model.name, f"{prepared.num_parameters:,}", inputs)
     if config.training.time_limit and not resumed:
@@ -130,6 +137,13 @@ def prepare(
             trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return prepared
+
+
+def _plain_loss(task: Task, config: Config, device: torch.device) -> LossNats | None:
+    """Return the loss without smoothing and weights, so that it compares with that of the validation split."""
+    plain = {"label_smoothing": 0.0, "class_weights": "none"}
+    training = config.training.model_copy(update=plain)
+    return None if training == config.training else task.loss(config.model_copy(update={"training": training}), device)
 
 
 def empty_model(task: Task, config: Config) -> Model:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from unrolled.config import BestBy
 from unrolled.saved import Count
 
 __all__ = ["CLOCKS", "Event", "Outcome", "Progress", "Score", "Since"]
@@ -17,10 +18,28 @@ CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss in nats and accuracy on the validation split. A smaller loss is better."""
+    """Figures of a model on the validation split; None where the task has no such figure, or it was not asked for.
+
+    Args:
+        loss_nats: mean loss in nats; less is better, of all others more.
+        accuracy: fraction of targets that are the most probable output.
+        macro_f1: mean F1 of the classes.
+        bleu: BLEU of greedy translations, from 0 to 100.
+    """
 
     loss_nats: float
-    accuracy: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    bleu: float | None = None
+
+    def merit(self, by: BestBy) -> tuple[float, float]:
+        """Return the figure by which models are compared, then the negative loss: the greater pair is better."""
+        figure = -self.loss_nats if by == "loss" else getattr(self, by)
+        return figure, -self.loss_nats
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the figures by name, without those that are None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -44,11 +63,11 @@ class Event:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, without those of an evaluation if there was none."""
         values = asdict(self)
-        score = values.pop("valid")
-        if score is None:
+        del values["valid"]
+        if self.valid is None:
             del values["best"]
             return values
-        return values | {f"valid_{name}": value for name, value in score.items()}
+        return values | {f"valid_{name}": value for name, value in self.valid.to_dict().items()}
 
 
 @dataclass
@@ -77,9 +96,10 @@ class Progress:
         updates: number of updates of the whole training.
         update: number of updates done.
         epoch, index: of the next batch.
-        best_loss_nats, best_update: of the best evaluation so far.
-        worse: number of evaluations since the best one.
-        flat: number of evaluations since the best one or the last reduction of the learning rate.
+        best, best_update: merit (see `Score.merit`) and update of the best evaluation so far.
+        least_loss_nats: of all evaluations.
+        worse: number of evaluations since the last one with a better merit or a smaller loss than all before.
+        flat: number of evaluations since the one of least loss or the last reduction of the learning rate.
         reductions: number of reductions of the learning rate.
         learning_rate, gradient_norm: of the last update.
         tokens: real tokens trained on.
@@ -95,8 +115,9 @@ class Progress:
     update: Count = 0
     epoch: Count = 0
     index: Count = 0
-    best_loss_nats: float | None = None
+    best: tuple[float, float] | None = None
     best_update: Count = 0
+    least_loss_nats: float | None = None
     worse: Count = 0
     flat: Count = 0
     reductions: Count = 0
@@ -108,32 +129,40 @@ class Progress:
     since: Since = field(default_factory=Since)
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
-    def add_evaluation(self, loss_nats: float, plateau_patience: int | None) -> bool:
+    def add_evaluation(self, score: Score, by: BestBy, plateau_patience: int | None) -> bool:
         """Count an evaluation and return whether it is the best so far.
 
         Args:
-            loss_nats: on the validation split.
-            plateau_patience: evaluations without improvement after which the learning rate is reduced; None: never.
+            score: on the validation split. by: the figure that decides which evaluation is the best.
+            plateau_patience: evaluations without a smaller loss after which the learning rate is reduced; None: never.
         """
-        if self.best_loss_nats is None or loss_nats < self.best_loss_nats:
-            self.best_loss_nats, self.best_update = loss_nats, self.update
-            self.worse = self.flat = 0
-            return True
-        self.worse, self.flat = self.worse + 1, self.flat + 1
+        merit = score.merit(by)
+        best = self.best is None or merit > self.best
+        least = self.least_loss_nats is None or score.loss_nats < self.least_loss_nats
+        if best:
+            self.best, self.best_update = merit, self.update
+        if least:
+            self.least_loss_nats = score.loss_nats
+        self.worse = 0 if best or least else self.worse + 1
+        self.flat = 0 if least else self.flat + 1
         if plateau_patience is not None and self.flat >= plateau_patience:
             self.reductions, self.flat = self.reductions + 1, 0
-        return False
+        return best
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock."""
+    """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock.
+
+    late: it took too much longer than its time limit, and can be resumed where it was saved.
+    """
 
     updates: int
     planned: int
     best_update: int
     stopped: str
     signal: int | None
+    late: bool
     tokens: int
     total_seconds: float
     seconds: dict[str, float]

@@ -6,20 +6,20 @@ A task is one file in `unrolled.tasks`, which the lineage names by dotted path. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
 
-from unrolled.config import Config, refuse_unused
+from unrolled.config import BestBy, Config, refuse_unused
 from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
+from unrolled.evaluation.baselines import Baseline
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
+from unrolled.training.step import LossNats
 
 __all__ = ["OF_PAIRS", "Task"]
 
@@ -42,6 +42,8 @@ class Task(ABC):
     """The class of its finished runs."""
     unused: ClassVar[frozenset[str]] = frozenset()
     """The settings that it does not use, which must have their defaults."""
+    best_by: ClassVar[tuple[BestBy, ...]] = ("loss", "accuracy")
+    """The figures on the validation split by which a model can be chosen."""
     smallest: ClassVar[Inputs] = Ids(1)
     """The smallest inputs of its kind, to check whether a model can be built."""
 
@@ -107,12 +109,12 @@ class Task(ABC):
         """Return the training split, in batches for this model."""
 
     @abstractmethod
-    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    def loss(self, config: Config, device: torch.device) -> LossNats:
         """Return the loss: (a model's logits, a batch's targets) -> the summed nats of all real targets."""
 
     @abstractmethod
-    def score(self, model: Model) -> Score:
-        """Return the score of the model on the validation split."""
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
+        """Return the score of the model on the validation split. by: a figure that it must have."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
@@ -121,3 +123,7 @@ class Task(ABC):
     @abstractmethod
     def test(self, run: Run) -> Any | None:
         """Return the run's result on the test split; None if there is no test split."""
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a baseline next to the run, on the test split; None if the task has none, or no test split."""
+        return None
