@@ -32,7 +32,6 @@ OF_TRAINING = [
     Option("clip", 1e-3),
     Option("evaluate_every", 1),
     Option("patience", 1, WILD),
-    Option("best_by", "accuracy", WILD),
     Option("keep", "snapshots"),
     Option("tensorboard", True),
     Option("seed", 1),

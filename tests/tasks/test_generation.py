@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import text_run, write_text
 from unrolled import api, laws, lineage, tasks
 from unrolled.config import from_flat
@@ -246,6 +246,7 @@ OPTIONS = [
     Option("accumulate", 2),
     Option("learning_rate", 1e-3),
     Option("seed", 1, {"model": "feedforward"}),
+    Option("best_by", "accuracy", WILD),
     *OF_TRAINING,
 ]
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 import unrolled
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import image_run, pictures, trained, write_images
 from unrolled import api, laws, tasks
 from unrolled.config import from_flat
@@ -222,6 +222,8 @@ OPTIONS = [
     Option("accumulate", 2),
     Option("learning_rate", 2e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
     *OF_TRAINING,
 ]
 

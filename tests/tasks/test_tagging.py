@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import sentences, tag_run, write_conllu
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
@@ -234,6 +234,8 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 200}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
     *OF_TRAINING,
 ]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import OWN, translation_run, translations, write_pairs
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
@@ -403,6 +403,7 @@ OPTIONS = [
     Option("batch_tokens", 80),
     Option("accumulate", 2, {"batch_tokens": 200}),
     Option("learning_rate", 1e-3),
+    Option("best_by", "accuracy", WILD),
     *OF_TRAINING,
 ]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import SMALL, pairs, write_csv
 from unrolled import api, laws
 from unrolled.laws import Option
@@ -33,6 +33,8 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 40}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
     *OF_TRAINING,
 ]
 

@@ -4,7 +4,7 @@ Three sections (data, model, training); every field name is unique across them, 
 (`--hidden-size 256`). `unrolled config` prints all settings with their defaults.
 """
 
-from unrolled.config.config import MODEL_NAME, Config, fields
+from unrolled.config.config import MODEL_NAME, Config, by_data, fields, most_batch_tokens
 from unrolled.config.data import DataConfig
 from unrolled.config.defaults import MODEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat, refuse_unused
@@ -24,10 +24,12 @@ __all__ = [
     "Device",
     "ModelConfig",
     "TrainingConfig",
+    "by_data",
     "chosen",
     "fields",
     "from_flat",
     "from_toml",
+    "most_batch_tokens",
     "refuse_unused",
     "seconds",
     "sentences",

@@ -10,12 +10,12 @@ from pydantic.fields import FieldInfo
 
 from unrolled import lineage
 from unrolled.config.data import DataConfig
-from unrolled.config.defaults import MODEL, TASK, TASK_DEFAULTS
+from unrolled.config.defaults import BY_DATA, MODEL, TASK, TASK_DEFAULTS, ByData
 from unrolled.config.model import ModelConfig
 from unrolled.config.section import Section
 from unrolled.config.training import TrainingConfig
 
-__all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_section", "fields", "own_defaults"]
+__all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_data", "by_section", "fields", "most_batch_tokens", "own_defaults"]
 
 
 class Config(Section):
@@ -65,6 +65,19 @@ SECTIONS: dict[str, type[Section]] = {"data": DataConfig, "model": ModelConfig, 
 
 MODEL_NAME = "model"
 """Flat name of the setting `name` in the section [model], as in `--model gru`."""
+
+
+def by_data(config: Config) -> ByData:
+    """Return the settings of a task and model that follow from the data where they are not given."""
+    task = "images" if config.data.by is not None else config.task
+    return BY_DATA.get(f"{task} {config.model.name}") or BY_DATA[task]
+
+
+def most_batch_tokens(config: Config) -> int:
+    """Return the maximum tokens of a batch, as set, or else for many data."""
+    usual = by_data(config).batch
+    assert usual is not None, "a task whose batches count tokens"
+    return config.training.batch_tokens or usual[1]
 
 
 def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,11 @@ class DataConfig(Section):
     on_bad_row: Literal["stop", "skip"] = Field(
         "stop", description="stop at a bad row, or skip it (skipped rows are counted and listed)"
     )
-    tokenizer: Literal["character", "byte", "word", "bpe"] = Field("word", description="unit of a token")
+    tokenizer: Literal["auto", "character", "byte", "word", "bpe"] = Field(
+        "auto",
+        description="unit of a token; auto: by the data, words or byte pairs as the task usually has them, characters "
+        "for short texts of mostly new words, as names are",
+    )
     source_tokenizer: Literal["character", "byte", "word", "bpe"] | None = Field(
         None, description="unit of a source token (task translate); default: the same as --tokenizer"
     )

@@ -35,18 +35,32 @@ class TrainingConfig(Section):
         json_schema_extra=NO_END,
         description="number of optimiser updates; takes precedence over --epochs",
     )
-    epochs: float = Field(
-        10, gt=0, le=10**6, json_schema_extra=NO_END, description="number of passes over the training split"
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        le=10**6,
+        json_schema_extra=NO_END,
+        description="number of passes over the training split; default: by the data, more where they are few",
     )
     time_limit: str | None = Field(
         None,
         description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
         "--epochs; past one and a half times the limit the best model so far is saved, and the training can be resumed",
     )
-    batch_tokens: int = Field(
-        2048, ge=1, le=10**9, json_schema_extra=NO_MEMORY, description="maximum tokens in a batch, including padding"
+    batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_MEMORY,
+        description="maximum tokens in a batch, including padding; default: by the data, fewer where they are few",
     )
-    batch_images: int = Field(128, ge=1, le=10**6, json_schema_extra=NO_MEMORY, description="images in a batch")
+    batch_images: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        json_schema_extra=NO_MEMORY,
+        description="images in a batch; default: by the data, fewer where they are few",
+    )
     checkpoint_every: int | None = Field(
         None,
         ge=1,

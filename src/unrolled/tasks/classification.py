@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import BestBy, Config
+from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
@@ -48,6 +49,11 @@ class Classified(Task):
     @abstractmethod
     def batch_tokens(self, config: Config) -> int:
         """Return the maximum number of tokens of a batch."""
+
+    @property
+    def size(self) -> int:
+        """The number of tokens of the training split."""
+        return int(self._train[0].lengths.sum())
 
     @property
     def longest(self) -> int:
@@ -102,16 +108,17 @@ class Classify(Classified):
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.learn(splits.train.texts(), config.data)
+        tokenizer = preprocessor or learn(splits.train.texts(), config.data)
         return cls(data, splits, tokenizer)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> DataReport:
         """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
-        return inspect(data, config.data, longest=config.training.batch_tokens)
+        return inspect(data, config.data, longest=most_batch_tokens(config))
 
     def batch_tokens(self, config: Config) -> int:
         """Return `batch_tokens` of the settings."""
+        assert config.training.batch_tokens is not None, "decided by the data"
         return config.training.batch_tokens
 
     def record(self) -> dict[str, Any]:

@@ -89,6 +89,11 @@ class Generate(Task):
         """Return characters, tokens and vocabulary of every split; see `unrolled.data.report.texts`."""
         return inspect_text(data, config.data)
 
+    @property
+    def size(self) -> int:
+        """The number of tokens of the training split."""
+        return len(self.corpus.splits["train"])
+
     def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
         """Return streams for a model that carries a state, windows for one with a limited context.
 

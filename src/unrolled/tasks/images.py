@@ -91,8 +91,14 @@ class ClassifyImages(Classified):
                 f"a model that reads an image at once does not use read: remove it (got {config.model.read!r})"
             )
 
+    @property
+    def size(self) -> int:
+        """The number of images of the training split."""
+        return len(self.splits.train)
+
     def batch_tokens(self, config: Config) -> int:
         """Return the number of steps of `batch_images` images."""
+        assert config.training.batch_images is not None, "decided by the data"
         return config.training.batch_images * self.pixels.num_steps
 
     def record(self) -> dict[str, Any]:

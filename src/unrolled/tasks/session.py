@@ -14,7 +14,7 @@ from unrolled.config import Config, from_flat
 from unrolled.runs.claim import next_run, refuse_existing
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
-from unrolled.training import pretrained
+from unrolled.training import by_data, pretrained
 from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
@@ -54,7 +54,9 @@ def train(
         task = kind.read(data, config, start.preprocessor if start else None)
         if start is not None:
             pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
-        prepared = replace(prepare(task, config, device, start), sums=sums)
+        decided = by_data.decide(task, config)
+        config = from_flat(decided, base=config)
+        prepared = replace(prepare(task, config, device, start), sums=sums, decided=decided)
         if out is None and runs is not None:
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved

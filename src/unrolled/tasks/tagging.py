@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import BestBy, Config
+from unrolled.config import BestBy, Config, most_batch_tokens
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
@@ -65,13 +66,20 @@ class Tag(Task):
         for loaded in splits.loaded:
             log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.learn(chain.from_iterable(map(marked, splits.train.words())), config.data)
+        tokenizer = preprocessor or learn(
+            chain.from_iterable(map(marked, splits.train.words())), config.data, usual="bpe"
+        )
         return cls(data, splits, tokenizer)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TagReport:
         """Return sentences, words, subwords and tags of every split; see `unrolled.data.report.sentences`."""
-        return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
+        return inspect_sentences(data, config.data, longest=most_batch_tokens(config))
+
+    @property
+    def size(self) -> int:
+        """The number of subwords of the training split."""
+        return int(self._train[0].lengths.sum())
 
     @property
     def longest(self) -> int:
@@ -83,6 +91,7 @@ class Tag(Task):
     def loader(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingLoader:
         """Return batches of sentences of similar lengths."""
         training = config.training
+        assert training.batch_tokens is not None, "decided by the data"
         return tagging.TaggingLoader(
             *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )

@@ -76,9 +76,15 @@ class Translate(Task):
         """Return pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
 
+    @property
+    def size(self) -> int:
+        """The number of tokens of both sides of the training split."""
+        return int(self.pairs["train"].lengths.sum())
+
     def loader(self, model: Model, config: Config, device: torch.device) -> translation.TranslationLoader:
         """Return batches of pairs of similar lengths."""
         training = config.training
+        assert training.batch_tokens is not None, "decided by the data"
         return translation.TranslationLoader(
             self.pairs["train"], batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )

@@ -78,6 +78,7 @@ def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     return {
         "config": with_absolute_files(prepared.config).model_dump(),
         "data": prepared.data_record(),
+        "decided": dict(prepared.decided),
         "start": prepared.start,
         "parameters": prepared.num_parameters,
         "training": outcome.to_dict(),

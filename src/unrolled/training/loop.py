@@ -75,7 +75,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.optimizer = adamw(model, rate=config.learning_rate, weight_decay=config.weight_decay)
         self.per_epoch = loader.count(0) / config.accumulate
-        self.progress = Progress(config.updates or max(1, round(config.epochs * self.per_epoch)))
+        self.progress = Progress(config.updates or max(1, round((config.epochs or 1) * self.per_epoch)))
         self.average = Average(model, config.average) if config.average else None
         self.best_weights = copy.deepcopy(model.state_dict())
         self.state: State = None  # left by the last batch, for one that continues it

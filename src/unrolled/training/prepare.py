@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -70,6 +70,7 @@ class Prepared:
         config: the resolved settings. task: with its data. model, trainer: made for them.
         start: the run whose weights the training begins with; None: the weights are random.
         sums: of the files of the data, see `recorded.sums_of`.
+        decided: the settings that follow from the data, see `by_data`.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class Prepared:
     trainer: Trainer
     start: str | None = None
     sums: Sequence[dict[str, Any]] = ()
+    decided: Mapping[str, Any] = field(default_factory=dict)
 
     def data_record(self) -> dict[str, Any]:
         """Return the record of the data: source, sums of its files, splits."""

@@ -30,7 +30,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     """Return the settings of a training that begins with a run's weights.
 
     Args:
-        run: gives the settings that are not requested, all but the files of the validation and test splits.
+        run: gives the settings that are not requested, all but the files of the validation and test splits and those
+            that followed from its data.
         requested: flat settings, which take precedence.
         config: settings to use instead of the run's.
 
@@ -38,7 +39,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
         ConfigError: a setting would need other weights or another tokeniser.
     """
     files = {"valid": None, "test": None}
-    base = config or run.config.model_copy(update={"data": run.config.data.model_copy(update=files)})
+    again = {name: None for name in run.record.get("decided", {}) if name not in MUST_STAY}  # by the new data
+    base = config or from_flat(files | again, base=run.config)
     resolved = from_flat(requested, base=base)
     before, now = run.config.flat(), resolved.flat()
     for name in MUST_STAY:

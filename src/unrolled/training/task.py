@@ -84,6 +84,11 @@ class Task(ABC):
         return num_outputs_of(inputs_of(self.preprocessor), self.labels)
 
     @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of tokens of the training split, or of images."""
+
+    @property
     def longest(self) -> int:
         """The length of the longest sequence that a model has to read as a whole; 0 if there is none."""
         return 0

@@ -32,6 +32,7 @@ from pydantic import Field
 
 from unrolled import atomic
 from unrolled.config import DataConfig
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.texts import Text, blocks, find_texts, split
 from unrolled.errors import CheckpointError, DataError
@@ -122,7 +123,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     def build(folder: Path) -> None:
         splits, how = split(texts, config)
-        learned = tokenizer or Tokenizer.learn(chain.from_iterable(map(blocks, splits["train"])), config)
+        learned = tokenizer or learn(chain.from_iterable(map(blocks, splits["train"])), config, usual="character")
         _write(folder, key, splits, how, learned)
 
     saved, built = _cached(config, key, build)

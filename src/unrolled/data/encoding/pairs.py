@@ -21,6 +21,7 @@ from torch import Tensor
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import BOS, EOS, UNK, Tokenizer
 from unrolled.data.examples.pairs import SIDES, Pair, PairedTexts
 from unrolled.data.reading.rows import SKIP
@@ -49,13 +50,16 @@ class PairTokenizers:
         """Learn a vocabulary from each side of the training split, or one from both sides.
 
         Raises:
-            ConfigError: as `Tokenizer.train`.
+            ConfigError: as `learn`.
         """
         if config.shared_vocabulary:
-            both = Tokenizer.learn(chain(pairs.sources(), pairs.targets()), config)
+            both = learn(chain(pairs.sources(), pairs.targets()), config, usual="bpe")
             return cls(both, both)
         of_sources = config.model_copy(update={"tokenizer": config.source_tokenizer or config.tokenizer})
-        return cls(Tokenizer.learn(pairs.sources(), of_sources), Tokenizer.learn(pairs.targets(), config))
+        return cls(
+            learn(pairs.sources(), of_sources, usual="bpe", side="source"),
+            learn(pairs.targets(), config, usual="bpe", side="target"),
+        )
 
     @property
     def shared(self) -> bool:

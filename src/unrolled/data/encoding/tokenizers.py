@@ -39,7 +39,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from unrolled.config import DataConfig
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
@@ -193,29 +192,6 @@ class Tokenizer:
         vocabulary = learner.get_vocab()
         words = sorted(vocabulary, key=lambda token: vocabulary[token])
         return cls(kind, words, lowercase=lowercase, normalize=normalize)
-
-    @classmethod
-    def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
-        """Learn a vocabulary with the settings of `config`; see `train`.
-
-        Raises:
-            ConfigError: as `train`, or no token occurs often enough.
-        """
-        learned = cls.train(
-            texts,
-            kind=config.tokenizer,
-            vocabulary_size=config.vocabulary_size,
-            min_frequency=config.min_frequency,
-            lowercase=config.lowercase,
-            whole_words=config.whole_words,
-            normalize=config.normalize,
-        )
-        if learned.vocabulary_size == len(SPECIAL):
-            raise ConfigError(
-                f"no {config.tokenizer} occurs {config.min_frequency} times in the training split, so the vocabulary "
-                "is empty: give more data, --min-frequency 1, or another --tokenizer"
-            )
-        return learned
 
     @property
     def vocabulary_size(self) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unrolled.config import DataConfig
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import accounts
@@ -103,7 +104,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     reads = accounts(splits.loaded, splits.named())
     examples = {name: split for name, split in splits.named().items() if split}
     repeats = TextRepeats(examples, splits.labels)
-    tokenizer = Tokenizer.learn(splits.train.texts(), config)
+    tokenizer = learn(splits.train.texts(), config)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
@@ -119,7 +120,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         loaded={name: read.counts for name, read in reads.items()},
         skipped=skipped_rows(reads),
         splits=reports,
-        tokenizer=config.tokenizer,
+        tokenizer=tokenizer.kind,
         vocabulary_size=tokenizer.vocabulary_size,
         majority=majority,
         lengths=bins(lengths),

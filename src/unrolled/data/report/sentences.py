@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.tokenizers import UNK, Tokenizer, marked
+from unrolled.data.encoding.choose import learn
+from unrolled.data.encoding.tokenizers import UNK, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.conllu import Sentence
 from unrolled.data.examples.sentences import Sentences
@@ -95,7 +96,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     splits = split_sentences(data, config)
     reads = accounts(splits.loaded, splits.named())
     words = chain.from_iterable(map(marked, splits.train.words()))
-    tokenizer = Tokenizer.learn(words, config)
+    tokenizer = learn(words, config, usual="bpe")
     usual = splits.train.usual_tags(config.normalize)
     counts = Counter(splits.train.tags())
     majority = max(splits.labels, key=lambda label: counts[label])
@@ -116,7 +117,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),
         reports,
-        config.tokenizer,
+        tokenizer.kind,
         tokenizer.vocabulary_size,
         ambiguous_words=sum(count > 1 for count in Counter(word for word, _ in pairs).values()),
         different_words=len(usual),
