@@ -70,7 +70,13 @@ def stack(input_size: int, num_blocks: int, **options: object) -> Blocks:
 LAYERS |= {
     "attention-causal": lambda: SelfAttention(4, 2, causal=True),
     "attention-all": lambda: SelfAttention(4, 2, causal=False),
+    "attention-rotary": lambda: SelfAttention(4, 2, causal=True, rotary=True, max_length=9),
+    "attention-rotary-all": lambda: SelfAttention(4, 2, causal=False, rotary=True),
+    "attention-grouped": lambda: SelfAttention(8, 4, causal=True, kv_heads=2),
+    "attention-grouped-all": lambda: SelfAttention(8, 4, causal=False, kv_heads=1, rotary=True),
     "block-pre": lambda: Block(SelfAttention(4, 2, causal=True), 8),
+    "block-rms": lambda: Block(SelfAttention(4, 2, causal=True), 8, normalization="rms"),
+    "block-gated": lambda: Block(SelfAttention(4, 2, causal=True), 8, gated=True, nonlinearity="silu"),
     "block-post": lambda: Block(SelfAttention(4, 2, causal=True), 8, norm="post", nonlinearity="gelu"),
     "block-gru": lambda: Block(Recurrent(GRUCell(4, 4)), 8),
     "block-both": lambda: Block(both(LSTMCell, 4, 2), 8),
@@ -81,6 +87,25 @@ LAYERS |= {
     "blocks": lambda: stack(D, 2, max_length=9),
     "blocks-learned": lambda: stack(4, 1, max_length=9, position="learned"),
 }
+
+MODERN = {
+    "position": "rotary",
+    "normalization": "rms",
+    "gated": True,
+    "nonlinearity": "silu",
+    "kv_heads": 2,
+    "residual_init": "scaled",
+    "num_layers": 2,
+}
+"""All later options of blocks together, as in LLaMA."""
+ALONE = (
+    {"position": "rotary"},
+    {"normalization": "rms"},
+    {"gated": True},
+    {"kv_heads": 1},
+    {"residual_init": "scaled"},
+)
+"""Each of them alone."""
 
 INPUTS = {"ids": Ids(11), "features": Features(3)}
 OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
@@ -98,9 +123,17 @@ OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
         {"bidirectional": True, "read": "mean", "num_layers": 2},
     ],
     ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}, {"zoneout": 0.2}],
-    ("transformer", "once"): [{}, {"read": "max", "num_layers": 2}, {"norm": "post", "position": "learned"}],
-    ("transformer", "each"): [{}, {"num_layers": 2, "norm": "post", "nonlinearity": "gelu"}],
-    ("gpt", "each"): [{}, {"num_layers": 2}, {"norm": "post", "position": "learned"}, {"num_heads": 1}],
+    ("transformer", "once"): [{}, {"read": "max", "num_layers": 2}, {"norm": "post", "position": "learned"}, MODERN],
+    ("transformer", "each"): [{}, {"num_layers": 2, "norm": "post", "nonlinearity": "gelu"}, *ALONE, MODERN],
+    ("gpt", "each"): [
+        {},
+        {"num_layers": 2},
+        {"norm": "post", "position": "learned"},
+        {"num_heads": 1},
+        *ALONE,
+        MODERN,
+        {**MODERN, "norm": "post"},
+    ],
 }
 
 
@@ -176,6 +209,8 @@ ATTENTIVE_PAIRS_MODELS = [
     PairsCase("transformer", {"position": "learned"}),
     PairsCase("gpt", {}),
     PairsCase("gpt", {"num_layers": 2, "position": "learned", "tied": True}),
+    *(PairsCase("transformer", options) for options in ALONE),
+    *(PairsCase(name, MODERN) for name in ATTENTIVE),
 ]
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from modules import MODERN
 from unrolled import lineage
 from unrolled.api import build
 from unrolled.config import ModelConfig
@@ -208,9 +209,10 @@ def test_a_model_with_a_maximum_length_scores_each_token_given_half_of_it_or_mor
     assert scored.nats.sum() == pytest.approx(sum(wanted), rel=1e-5)
 
 
-def test_a_model_with_a_maximum_length_continues_from_the_last_half() -> None:
+@pytest.mark.parametrize("options", [{}, MODERN], ids=["plain", "modern"])
+def test_a_model_with_a_maximum_length_continues_from_the_last_half(options: dict[str, object]) -> None:
     """The prompts reach the maximum length at different steps; each continues as it would alone, and as by hand."""
-    model = model_of("gpt", window=8)
+    model = model_of("gpt", window=8, **options)
     prompts = ["abc", "", "abcdefghabcdefgh", "gg"]
     together = write(model, prompts, Sampling(temperature=0), length=20)
     for prompt, text in zip(prompts, together, strict=True):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import small
+from modules import MODERN
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.inside import Trace, find
 from unrolled.lineage import architectures_for
@@ -37,6 +38,10 @@ for _name, _own in {
 BACKWARDS = {"reverse_source": True, "bidirectional": False, "cell": "lstm"}
 RUNS["translate-reversed"] = (lambda: small.translation_run("encoder_decoder", **BACKWARDS), ("abc", "AB"))
 RUNS["classify-both"] = (lambda: small.trained("lstm", num_layers=2, bidirectional=True), "the film is no5 warm")
+LATER = {**MODERN, "hidden_size": 8, "num_heads": 4}
+RUNS["classify-transformer-modern"] = (lambda: small.trained("transformer", **LATER), "the film is no5 warm")
+RUNS["generate-gpt-modern"] = (lambda: small.text_run("gpt", **LATER), "the film")
+RUNS["translate-transformer-modern"] = (lambda: small.translation_run("transformer", **LATER), ("abcd", "DCBA"))
 EVERY = pytest.mark.parametrize("name", RUNS)
 
 
@@ -119,10 +124,14 @@ def test_weights_are_the_softmax_of_scores_and_make_the_context(name: str) -> No
         close(trace["attention.context"], trace["attention.weights"] @ outputs)
 
 
-def test_the_context_of_blocks_is_that_of_the_fast_path() -> None:
+@pytest.mark.parametrize("modern", [False, True])
+def test_the_context_of_blocks_is_that_of_the_fast_path(modern: bool) -> None:
     """What the block's attention puts out, from its own output layer over the traced contexts."""
-    run = small.translation_run("transformer")
+    run = small.translation_run("transformer", **(LATER if modern else {}))
     trace = run.explain(("abcd", "DCBA"))
+    if modern:
+        assert trace["decoder.transformer.l1.cross.key"].shape == (4, 4, 2)
+        assert trace["decoder.transformer.l0.inner"].shape == (5, 24)
     block = run.model.decoder.blocks[0]
     seen = []
     with torch.no_grad():

@@ -120,3 +120,5 @@ def test_blocks_continue_after_the_last_step_of_each_sequence() -> None:
 def test_an_unknown_norm_is_refused() -> None:
     with pytest.raises(ConfigError, match='norm must be "pre" or "post": got \'rms\''):
         Block(SelfAttention(D, N, causal=True), 16, norm="rms")
+    with pytest.raises(ConfigError, match='normalization must be "layer" or "rms": got \'batch\''):
+        Block(SelfAttention(D, N, causal=True), 16, normalization="batch")

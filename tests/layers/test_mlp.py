@@ -7,7 +7,7 @@ from unrolled.layers import MLP, Head
 
 def test_it_is_its_equation() -> None:
     torch.manual_seed(0)
-    for name, phi in (("relu", torch.relu), ("tanh", torch.tanh)):
+    for name, phi in (("relu", torch.relu), ("tanh", torch.tanh), ("silu", lambda a: a / (1 + (-a).exp()))):
         mlp = MLP([3, 5, 4], nonlinearity=name)
         x = torch.randn(2, 3)
         first, second = mlp.steps[0], mlp.steps[3]
@@ -25,7 +25,7 @@ def test_dropout_follows_every_layer_in_training() -> None:
 
 
 def test_an_unknown_nonlinearity_is_refused() -> None:
-    with pytest.raises(ConfigError, match="one of tanh, relu, gelu: got 'gulp'"):
+    with pytest.raises(ConfigError, match="one of tanh, relu, gelu, silu: got 'gulp'"):
         MLP([3, 5], nonlinearity="gulp")
 
 

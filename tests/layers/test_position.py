@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from unrolled.errors import ConfigError, ShapeError
-from unrolled.layers import Position
+from unrolled.layers import Position, Rotary
 
 
 @pytest.mark.parametrize("size", [8, 7])
@@ -62,3 +63,58 @@ def test_a_table_is_made_anew_for_another_dtype() -> None:
     assert not torch.equal(double, double.float().double()), "all its digits"
     assert torch.equal(position(x), single)
     assert position(x).dtype == torch.float32
+
+
+def turned(x: Tensor, t: int) -> Tensor:
+    """x (K,) at step t by complex numbers: units i and i + K/2 are one, and it is multiplied by e^(i angle)."""
+    K = len(x)
+    angles = torch.tensor([t / 10_000 ** (2 * i / K) for i in range(K // 2)], dtype=torch.float64)
+    pairs = torch.complex(x[: K // 2], x[K // 2 :]) * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat([pairs.real, pairs.imag])
+
+
+def test_rotary_positions_turn_pairs_by_the_angle_of_their_step() -> None:
+    torch.manual_seed(0)
+    rotary, x = Rotary(6), torch.randn(2, 3, 40, 6, dtype=torch.float64)
+    y = rotary(x)
+    for t in (0, 1, 39):
+        torch.testing.assert_close(y[1, 2, t], turned(x[1, 2, t], t))
+    one = rotary(x[:1, :, :2], torch.tensor([2_000]))  # one sequence, and several, continue where they are
+    both = rotary(x[:, :, :2], torch.tensor([2_000, 7]))
+    for found, sequence, t in ((one[0, 0, 1], 0, 2_001), (both[0, 0, 1], 0, 2_001), (both[1, 0, 1], 1, 8)):
+        torch.testing.assert_close(found, turned(x[sequence, 0, 1], t))
+    assert rotary(x.to(torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_a_product_of_rotated_vectors_depends_on_their_distance_alone() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
+    rotary = Rotary(8)
+
+    def product(t: int, s: int) -> Tensor:
+        return (rotary(query, torch.tensor([t])) * rotary(key, torch.tensor([s]))).sum()
+
+    torch.testing.assert_close(product(5, 2), product(905, 902))
+    torch.testing.assert_close(product(0, 0), (query * key).sum())
+    assert (product(5, 2) - product(5, 3)).abs() > 1e-3
+
+
+def test_rotary_positions_have_a_limit_only_if_it_is_set() -> None:
+    x = torch.randn(2, 1, 8, 6)
+    assert Rotary(6)(torch.zeros(1, 1, 5_000, 6)).shape == (1, 1, 5_000, 6)
+    limited = Rotary(6, max_length=9)
+    torch.testing.assert_close(  # padding needs no position
+        limited(x, torch.tensor([7, 1]), torch.tensor([2, 8]))[0, :, :2], Rotary(6)(x, torch.tensor([7, 1]))[0, :, :2]
+    )
+    with pytest.raises(ShapeError, match=r"at most 9 steps here \(window\): got 10"):
+        limited(x, torch.tensor([2, 1]))
+    with pytest.raises(ConfigError, match=r'position "rotary" .* must be even: got 5'):
+        Rotary(5)
+
+
+def test_a_table_made_in_inference_mode_serves_a_training() -> None:
+    rotary, x = Rotary(6), torch.randn(1, 1, 4, 6)
+    with torch.inference_mode():
+        rotary(x)
+    rotary(x.requires_grad_()).sum().backward()
+    assert x.grad is not None

@@ -32,8 +32,13 @@ def proxies(function: Callable[..., tuple[Tensor, ...]], *arguments: Tensor) -> 
 @pytest.mark.parametrize("record", [trace, proxies])
 @pytest.mark.parametrize(
     "layer",
-    [lambda: SelfAttention(D, 2, causal=True), lambda: Position(D), lambda: Position(D, "learned", max_length=12)],
-    ids=["attention", "sinusoidal", "learned"],
+    [
+        lambda: SelfAttention(D, 2, causal=True),
+        lambda: SelfAttention(D, 2, causal=True, kv_heads=1, rotary=True),
+        lambda: Position(D),
+        lambda: Position(D, "learned", max_length=12),
+    ],
+    ids=["attention", "rotary", "sinusoidal", "learned"],
 )
 @torch.no_grad()
 def test_lengths_are_no_constants(record: Callable[..., Callable[..., tuple[Tensor, ...]]], layer: object) -> None:

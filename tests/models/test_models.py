@@ -123,6 +123,21 @@ OPTIONS = [
     laws.Option("position", "learned", GPT),
     laws.Option("nonlinearity", "gelu", {"model": "transformer"}),
     laws.Option("nonlinearity", "gelu", GPT, changes=False),  # its default
+    *(
+        option
+        for context in ({"model": "transformer"}, GPT, {"model": "transformer", "pairs": True})
+        for option in (
+            laws.Option("kv_heads", 2, context),
+            laws.Option("kv_heads", 4, context, changes=False),  # its default
+            laws.Option("normalization", "rms", context),
+            laws.Option("gated", True, context),
+            laws.Option("feedforward_size", 24, {**context, "gated": True}, changes=False),  # its default
+            laws.Option("position", "rotary", context),
+            laws.Option("residual_init", "scaled", context),
+            laws.Option("nonlinearity", "silu", {**context, "gated": True}),
+        )
+    ),
+    laws.Option("nonlinearity", "silu", {"model": "feedforward"}),
     laws.Option("dropout", 0.5, {"model": "transformer"}),
     laws.Option("dropout", 0.5, GPT),
     laws.Option("read", "max", {"model": "transformer"}),
@@ -204,6 +219,10 @@ def test_every_option_matters() -> None:
         ("transformer", {"read": "last"}, "no last state to read"),
         ("transformer", {"recurrent_dropout": 0.2}, "model transformer does not use recurrent_dropout"),
         ("transformer", {"hidden_size": 130}, "must be divisible by num_heads: got 130 and 4; try 128 or 132"),
+        ("transformer", {"kv_heads": 3}, "kv_heads must divide num_heads, 4: got 3; try one of 1, 2, 4"),
+        ("transformer", {"hidden_size": 12, "position": "rotary"}, "hidden_size / num_heads, must be even: got 3"),
+        ("gru", {"kv_heads": 1}, "model gru does not use kv_heads"),
+        ("elman", {"nonlinearity": "silu"}, 'nonlinearity must be "tanh" or "relu": got \'silu\''),
         ("gpt", {}, "predicts the next token at each step"),
         ("gpt", {"answer": "each", "read": "max"}, "model gpt does not use read"),
         ("attention", {}, 'inputs must be Pairs and answer "each"'),

@@ -53,15 +53,43 @@ class ModelConfig(Section):
         json_schema_extra=NO_MEMORY,
         description="number N of attention heads (models transformer, gpt)",
     )
+    kv_heads: int | None = Field(
+        None,
+        ge=1,
+        le=1_000,
+        json_schema_extra=NO_MEMORY,
+        description="number of heads of keys and values, a divisor of num_heads: fewer make the state smaller "
+        "(Ainslie et al. 2023); default: num_heads",
+    )
     feedforward_size: int | None = Field(
         None,
         ge=1,
         le=1_000_000,
         json_schema_extra=NO_MEMORY,
-        description="inner size of a block's feedforward network; default: 4 hidden_size",
+        description="inner size of a block's feedforward network; default: 4 hidden_size, or, if gated, 8/3 "
+        "hidden_size (up to a multiple of 8), which has as many weights",
     )
-    norm: Literal["pre", "post"] = Field("pre", description="layer normalisation before or after the layers of a block")
-    position: Literal["sinusoidal", "learned"] = Field("sinusoidal", description="position encoding of attention")
+    gated: bool = Field(
+        False,
+        description="gate the feedforward network of a block: SwiGLU with nonlinearity silu, GEGLU with gelu, ReGLU "
+        "with relu (Shazeer 2020)",
+    )
+    norm: Literal["pre", "post"] = Field("pre", description="normalisation before or after the layers of a block")
+    normalization: Literal["layer", "rms"] = Field(
+        "layer",
+        description="normalisation of a block: by mean and variance, or by the root mean square (Zhang & Sennrich "
+        "2019)",
+    )
+    position: Literal["sinusoidal", "learned", "rotary"] = Field(
+        "sinusoidal",
+        description="position encoding of attention: vectors added to the inputs, or rotations of queries and keys "
+        "(rotary: Su et al. 2021)",
+    )
+    residual_init: Literal["plain", "scaled"] = Field(
+        "plain",
+        description="initial weights of the layers that a block adds to its input: plain, or scaled by 1/√(their "
+        "number in the stack), as in GPT-2",
+    )
     dropout: float = Field(0.4, ge=0, lt=1, description="dropout rate of embeddings and layer outputs")
     variational: bool = Field(
         False, description="use one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)"
@@ -72,9 +100,9 @@ class ModelConfig(Section):
     zoneout: float = Field(
         0.0, ge=0, lt=1, description="probability that a unit of a recurrent state keeps its previous value at a step"
     )
-    nonlinearity: Literal["tanh", "relu", "gelu"] | None = Field(
+    nonlinearity: Literal["tanh", "relu", "gelu", "silu"] | None = Field(
         None,
-        description="activation function of models elman (default tanh; no gelu), feedforward and transformer (relu), "
+        description="activation function of models elman (default tanh; or relu), feedforward and transformer (relu), "
         "gpt (gelu)",
     )
     forget_bias: float | None = Field(

@@ -8,7 +8,7 @@ from torch import Tensor
 from unrolled.inside.recurrent import of_scan
 from unrolled.inside.watch import Call
 from unrolled.layers import Additive, Bahdanau, CrossAttention, Recurrent, Score, SelfAttention
-from unrolled.layers.attention import split
+from unrolled.layers.attention import repeated, split
 from unrolled.layers.scores import softmax
 
 __all__ = ["bahdanau_tensors", "cross_attention_tensors", "score_tensors", "self_attention_tensors"]
@@ -45,7 +45,7 @@ def bahdanau_tensors(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -
 def self_attention_tensors(attention: SelfAttention, calls: list[Call]) -> dict[str, Tensor]:
     """Return the attention of each step; causal attention includes the earlier steps in the layer's state."""
     (call,) = calls
-    query, key, value = attention.heads(call.arguments["x"])
+    query, key, value = attention.heads(*(call.arguments[name] for name in ("x", "state", "lengths")))
     if attention.causal:
         key, value = call.returned[1].key, call.returned[1].value
     T, P = query.shape[2], key.shape[2]
@@ -64,8 +64,10 @@ def _head_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
     """Return the tensors of N heads, without the batch axis.
 
     Args:
-        query: (1, N, T, K). key, value: (1, N, P, K). mask: (T, P) bool, True where a step may attend; None: all.
+        query: (1, N, T, K). key, value: (1, M, P, K); each head has those of its group.
+        mask: (T, P) bool, True where a step may attend; None: all.
     """
+    key, value = (repeated(each, query.shape[1]) for each in (key, value))
     score = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
     score = score if mask is None else score.masked_fill(~mask, -torch.inf)
     weights = score.softmax(dim=3)

@@ -101,8 +101,9 @@ NAMES: tuple[Name, ...] = (
     Name("attention.weights", "T S", "fraction", "softmax of the scores, sums to 1 over the source", _ATTENTION),
     Name("attention.context", "T D", "", "weighted sum of the encoder's outputs", _ATTENTION),
     # --- blocks of a Transformer
-    Name("transformer.l{i}.query", "N T K", "", "query of each step", _BLOCKS),
-    Name("transformer.l{i}.key", "N P K", "", "key of each step", _BLOCKS),
+    Name("transformer.l{i}.query", "N T K", "", "query of each step, turned by a rotary position", _BLOCKS),
+    Name("transformer.l{i}.key", "N P K", "",
+         "key of each step, turned as the query; heads of a group share it", _BLOCKS),
     Name("transformer.l{i}.value", "N P K", "", "value of each step", _BLOCKS),
     Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step does not attend", _BLOCKS),
     Name("transformer.l{i}.weights", "N T P", "fraction", "softmax of the scores, over the attended steps", _BLOCKS),

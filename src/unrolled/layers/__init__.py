@@ -10,7 +10,7 @@ from unrolled.layers.layer import Layer
 from unrolled.layers.luong import Luong
 from unrolled.layers.memory import AttentionDecoderState, Memory
 from unrolled.layers.mlp import MLP, Head, TiedHead
-from unrolled.layers.position import Position
+from unrolled.layers.position import Position, Rotary
 from unrolled.layers.recurrent import Bidirectional, BothStates, Recurrent, Stacked, set_backend
 from unrolled.layers.scores import Additive, Dot, General, Score
 from unrolled.layers.torch import from_torch, to_torch
@@ -40,6 +40,7 @@ __all__ = [
     "Memory",
     "Position",
     "Recurrent",
+    "Rotary",
     "Score",
     "SelfAttention",
     "Stacked",

@@ -9,7 +9,11 @@ Self-attention attends to its own input, m = x: to all steps or, if causal, to s
 self-attention holds the keys and values of all steps so far (the key-value cache). Cross-attention attends to the
 outputs of an encoder.
 
+Grouped heads: N heads of queries share M ≤ N heads of keys and values, N / M each, in order; the state is then M / N as
+large. Rotary positions (layers/position.py) turn queries and keys before their product; the state holds turned keys.
+
 Vaswani et al., "Attention is all you need", 2017, equation 1 and section 3.2. There is no dropout of the weights.
+Grouped heads: Ainslie et al., "GQA: training generalized multi-query Transformer models", 2023.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from unrolled.eager import eager
 from unrolled.errors import ConfigError
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import Linear
+from unrolled.layers.position import Rotary
 from unrolled.state import State
 
 __all__ = ["AttentionState", "CrossAttention", "SelfAttention", "attend", "weights"]
@@ -39,22 +44,41 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     It is computed by torch's fused attention; for short sequences on a CPU by the definition.
 
     Args:
-        query: (B, N, T, K). key, value: (B, N, S, K).
+        query: (B, N, T, K). key, value: (B, M, S, K), where N is a multiple of M.
         mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query attends to a key, at least once for each query.
             None: every query attends to every key.
         causal: instead of a mask, each of T = S queries attends to its own step and those before it.
     """
     if query.is_cpu and key.shape[2] <= SHORT:
-        return weights(query, key, mask, causal=causal) @ value
-    return F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal)
+        return per_group(weights(query, key, mask, causal=causal), value)
+    if query.shape[2] == 1 and query.shape[1] != key.shape[1]:  # the queries of a group as steps: the keys, the cache,
+        grouped = query.reshape(key.shape[0], key.shape[1], -1, query.shape[3])  # are not copied
+        return F.scaled_dot_product_attention(grouped, key, value, mask).reshape(query.shape)
+    N = query.shape[1]
+    return F.scaled_dot_product_attention(query, repeated(key, N), repeated(value, N), mask, is_causal=causal)
 
 
 def weights(query: Tensor, key: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
     """Return the weights of the values in `attend`, (B, N, T, S), computed by the definition."""
-    scores: Tensor = (query * query.shape[3] ** -0.5) @ key.transpose(2, 3)
+    scores = per_group(query * query.shape[3] ** -0.5, key.transpose(2, 3))
     if causal:
         mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=scores.device).tril()
     return (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(dim=3)
+
+
+def per_group(rows: Tensor, matrix: Tensor) -> Tensor:
+    """Return the products of rows (B, N, T, A) of each head with the matrix (B, M, A, C) of its group: (B, N, T, C)."""
+    B, N, T, A = rows.shape
+    M, C = matrix.shape[1], matrix.shape[3]
+    if M == N or not eager(rows, matrix):  # a recorded call with any T has simpler shapes with a matrix for each head
+        return rows @ repeated(matrix, N)
+    return (rows.reshape(B, M, N // M * T, A) @ matrix).view(B, N, T, C)
+
+
+def repeated(key: Tensor, num_heads: int) -> Tensor:
+    """Return the keys or values of N heads, from those of M groups: (B, M, S, K) -> (B, N, S, K)."""
+    M = key.shape[1]
+    return key if num_heads == M else key.repeat_interleave(num_heads // M, dim=1)
 
 
 class _Cache(NamedTuple):
@@ -66,7 +90,7 @@ class _Cache(NamedTuple):
 class AttentionState(_Cache):
     """The state of causal self-attention: keys and values of all steps so far.
 
-    key, value: (B, N, P, K). Of each sequence only the first `length` (B,) steps are ever attended to.
+    key, value: (B, M, P, K). Of each sequence only the first `length` (B,) steps are ever attended to.
     """
 
     buffer: _Buffer | None = None
@@ -74,7 +98,7 @@ class AttentionState(_Cache):
 
 
 class _Buffer:
-    """Buffers (B, N, C, K) that grow by doubling. Only the newest of their states may be extended in place."""
+    """Buffers (B, M, C, K) that grow by doubling. Only the newest of their states may be extended in place."""
 
     def __init__(self, state: AttentionState, capacity: int) -> None:
         B, N, P, K = state.key.shape
@@ -101,20 +125,41 @@ class SelfAttention(Layer):
     Args:
         size: D of x and y. num_heads: N.
         causal: whether a step attends only to itself and the steps before it.
+        kv_heads: M, the number of heads of keys and values; default: N.
+        rotary: whether rotary positions turn queries and keys. max_length: of a sequence with them; None: unlimited.
 
     State: AttentionState; () if not causal, because then a call is a whole sequence.
+
+    Raises:
+        ConfigError: num_heads does not divide the size, kv_heads not num_heads, or a head of odd size is to be turned.
     """
 
-    def __init__(self, size: int, num_heads: int, *, causal: bool) -> None:
+    def __init__(
+        self,
+        size: int,
+        num_heads: int,
+        *,
+        causal: bool,
+        kv_heads: int | None = None,
+        rotary: bool = False,
+        max_length: int | None = None,
+    ) -> None:
         super().__init__(size, size, causal=causal)
-        self.num_heads = num_heads
-        refuse_uneven(size, num_heads)
-        self.project = Linear(size, 3 * size)  # W_q, W_k and W_v, one above the other
+        self.num_heads, self.kv_heads = num_heads, kv_heads or num_heads
+        refuse_uneven(size, num_heads, self.kv_heads)
+        self.rotary = Rotary(size // num_heads, max_length=max_length) if rotary else None
+        self.project = Linear(size, size + 2 * self.kv_heads * (size // num_heads))  # W_q above W_k above W_v
         self.output = Linear(size, size)
 
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values of x (B, T, D), (B, N, T, K) each."""
-        query, key, value = split(self.project(x), 3 * self.num_heads).chunk(3, dim=1)
+    def heads(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries (B, N, T, K), keys and values (B, M, T, K) of x (B, T, D), turned by rotary positions."""
+        N, M = self.num_heads, self.kv_heads
+        heads = split(self.project(x), N + 2 * M)
+        if self.rotary is None:
+            query, key, value = heads[:, :N], heads[:, N : N + M], heads[:, N + M :]
+        else:
+            turned = self.rotary(heads[:, : N + M], state.length if state else None, lengths)
+            query, key, value = turned[:, :N], turned[:, N:], heads[:, N + M :]
         return query, key, value
 
     def forward(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
@@ -122,7 +167,7 @@ class SelfAttention(Layer):
         shapes.check("x", x, "BTD", D=self.input_size)
         B, T, _ = x.shape
         shapes.check_lengths(lengths, B, T)
-        query, key, value = self.heads(x)
+        query, key, value = self.heads(x, state, lengths)
         after, key, value, mask, causal = self._attended(key, value, state, lengths)
         context = attend(query, key, value, mask, causal=causal) if key.shape[2] else torch.zeros_like(query)
         y: Tensor = self.output(joined(context))
@@ -130,14 +175,14 @@ class SelfAttention(Layer):
 
     def weights(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> Tensor:
         """Return the weights of `forward`, (B, N, T, P), over all P steps; those of padded steps are undefined."""
-        query, key, value = self.heads(x)
+        query, key, value = self.heads(x, state, lengths)
         _, key, _, mask, causal = self._attended(key, value, state, lengths)
         return weights(query, key, mask, causal=causal)
 
     def _attended(
         self, key: Tensor, value: Tensor, state: State, lengths: Tensor | None
     ) -> tuple[State, Tensor, Tensor, Tensor | None, bool]:
-        """Return the state after new keys and values (B, N, T, K), all keys and values, `mask` and `causal`."""
+        """Return the state after new keys and values (B, M, T, K), all keys and values, `mask` and `causal`."""
         T = key.shape[2]
         if not self.causal:
             return (), key, value, None if lengths is None else length_mask(lengths, T), False
@@ -152,7 +197,8 @@ class SelfAttention(Layer):
 
     def extra_repr(self) -> str:
         """Size, heads and direction, for repr()."""
-        return f"{self.input_size}, num_heads={self.num_heads}, causal={self.causal}"
+        groups = "" if self.kv_heads == self.num_heads else f", kv_heads={self.kv_heads}"
+        return f"{self.input_size}, num_heads={self.num_heads}{groups}, causal={self.causal}"
 
 
 class CrossAttention(nn.Module):
@@ -160,23 +206,27 @@ class CrossAttention(nn.Module):
 
     Args:
         size: D of x and y. source_size: D of the encoder's outputs. num_heads: N.
+        kv_heads: M, the number of heads of keys and values; default: N.
+
+    Raises:
+        ConfigError: num_heads does not divide the size, or kv_heads not num_heads.
     """
 
-    def __init__(self, size: int, source_size: int, num_heads: int) -> None:
+    def __init__(self, size: int, source_size: int, num_heads: int, *, kv_heads: int | None = None) -> None:
         super().__init__()
-        self.num_heads = num_heads
-        refuse_uneven(size, num_heads)
+        self.num_heads, self.kv_heads = num_heads, kv_heads or num_heads
+        refuse_uneven(size, num_heads, self.kv_heads)
         self.query = Linear(size, size)
-        self.project = Linear(source_size, 2 * size)  # W_k above W_v
+        self.project = Linear(source_size, 2 * self.kv_heads * (size // num_heads))  # W_k above W_v
         self.output = Linear(size, size)
 
     def keys(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values of an encoder's outputs (B, S, D), (B, N, S, K) each; needed once for a source."""
-        key, value = split(self.project(outputs), 2 * self.num_heads).chunk(2, dim=1)
+        """Return keys and values of an encoder's outputs (B, S, D), (B, M, S, K) each; needed once for a source."""
+        key, value = split(self.project(outputs), 2 * self.kv_heads).chunk(2, dim=1)
         return key, value
 
     def forward(self, x: Tensor, key: Tensor, value: Tensor, lengths: Tensor) -> Tensor:
-        """x (B, T, D), keys and values (B, N, S, K) of sources of lengths (B,) -> (B, T, D)."""
+        """x (B, T, D), keys and values (B, M, S, K) of sources of lengths (B,) -> (B, T, D)."""
         query = split(self.query(x), self.num_heads)
         y: Tensor = self.output(joined(attend(query, key, value, length_mask(lengths, key.shape[2]))))
         return y
@@ -186,12 +236,16 @@ class CrossAttention(nn.Module):
         return weights(split(self.query(x), self.num_heads), key, length_mask(lengths, key.shape[2]))
 
 
-def refuse_uneven(size: int, num_heads: int) -> None:
-    """Refuse heads of different sizes.
+def refuse_uneven(size: int, num_heads: int, kv_heads: int) -> None:
+    """Refuse heads and groups of different sizes.
 
     Raises:
-        ConfigError: `size` is not divisible by `num_heads`; the message names the nearest sizes that are.
+        ConfigError: `size` is not divisible by `num_heads`, or `num_heads` not by `kv_heads`; the message names
+            the nearest sizes that are, or all numbers of groups.
     """
+    if num_heads % kv_heads:
+        divisors = ", ".join(str(divisor) for divisor in range(1, num_heads + 1) if not num_heads % divisor)
+        raise ConfigError(f"kv_heads must divide num_heads, {num_heads}: got {kv_heads}; try one of {divisors}")
     if size % num_heads:
         below = size // num_heads * num_heads
         nearest = " or ".join(str(divisible) for divisible in (below, below + num_heads) if divisible)
@@ -249,7 +303,7 @@ def _recorded_state(state: AttentionState, key: Tensor, value: Tensor, lengths: 
 def _extended_state(
     state: AttentionState, key: Tensor, value: Tensor, lengths: Tensor | None
 ) -> tuple[AttentionState, bool]:
-    """Append new keys and values (B, N, T, K) to those of each sequence.
+    """Append new keys and values (B, M, T, K) to those of each sequence.
 
     Returns:
         The new state, and whether all sequences have the same length.

@@ -4,10 +4,17 @@
     post:  x ← norm(x + f(x))
 
     feedforward(x) = W_2 φ(W_1 x + b_1) + b_2
+    gated:           W_2 (φ(W_1 x + b_1) ⊙ (W_3 x + b_3)) + b_2
+
+    layer norm:  (x − mean(x)) / √(var(x) + ε) ⊙ g + b,   mean and variance over the D numbers of a step
+    rms norm:    x / √(mean(x²) + ε) ⊙ g
 
 The mixer is any layer (B, T, D) -> (B, T, D): self-attention in a Transformer, a recurrent layer in a residual
 recurrent network. Each f is followed by dropout. Post: Vaswani et al., "Attention is all you need", 2017; pre, which
-learns without a warm-up: Xiong et al., "On layer normalization in the Transformer architecture", 2020.
+learns without a warm-up: Xiong et al., "On layer normalization in the Transformer architecture", 2020. Gated (GEGLU,
+SwiGLU, … by their φ): Shazeer, "GLU variants improve Transformer", 2020. RMS norm: Zhang & Sennrich, "Root mean square
+layer normalization", 2019. Scaled initial weights: Radford et al., "Language models are unsupervised multitask
+learners", 2019, section 2.3.
 """
 
 from __future__ import annotations
@@ -20,27 +27,51 @@ from torch import Tensor, nn
 
 from unrolled import shapes
 from unrolled.errors import ConfigError
-from unrolled.layers.attention import CrossAttention
+from unrolled.layers.attention import CrossAttention, SelfAttention
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import PHI, Linear
 from unrolled.layers.position import Position
 from unrolled.state import State
 
-__all__ = ["Block", "Blocks", "BlocksState", "Feedforward", "Norm"]
+__all__ = ["Block", "Blocks", "BlocksState", "Feedforward", "Gated", "Norm"]
 
 Norm = Literal["pre", "post"]
+NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "layer": nn.LayerNorm,
+    "rms": lambda size: nn.RMSNorm(size, eps=1e-5),
+}
+
+
+class Gated(nn.Module):
+    """φ(a) ⊙ b of vectors x = [a, b], (…, 2 F) -> (…, F)."""
+
+    def __init__(self, nonlinearity: str) -> None:
+        super().__init__()
+        self.phi = PHI[nonlinearity]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, 2 F) -> (…, F)."""
+        a, b = x.chunk(2, dim=-1)
+        y: Tensor = self.phi(a) * b
+        return y
 
 
 class Feedforward(nn.Sequential):
-    """W_2 φ(W_1 x + b_1) + b_2, step by step.
+    """W_2 φ(W_1 x + b_1) + b_2, step by step; gated: W_2 (φ(W_1 x + b_1) ⊙ (W_3 x + b_3)) + b_2, W_1 above W_3.
 
     Args:
-        size: D of x and y. inner_size: of the hidden layer. nonlinearity: φ. dropout: of the hidden layer.
+        size: D of x and y. inner_size: F, of the hidden layer. nonlinearity: φ. dropout: of the hidden layer.
+        gated: whether the second half of a hidden layer of 2 F multiplies φ of its first half.
     """
 
-    def __init__(self, size: int, inner_size: int, *, nonlinearity: str, dropout: float) -> None:
-        super().__init__(Linear(size, inner_size), PHI[nonlinearity](), Dropout(dropout), Linear(inner_size, size))
+    def __init__(self, size: int, inner_size: int, *, nonlinearity: str, dropout: float, gated: bool = False) -> None:
+        super().__init__(
+            Linear(size, 2 * inner_size if gated else inner_size),
+            Gated(nonlinearity) if gated else PHI[nonlinearity](),
+            Dropout(dropout),
+            Linear(inner_size, size),
+        )
 
 
 class Block(Layer):
@@ -50,12 +81,13 @@ class Block(Layer):
         mixer: a layer from D to D, such as `SelfAttention(D, num_heads, causal=True)` or `Recurrent(GRUCell(D, D))`.
         inner_size: of the feedforward network.
         cross: attention to a source; None: no source.
-        norm: "pre" or "post". nonlinearity: φ. dropout: after each sublayer.
+        norm: "pre" or "post". normalization: "layer" or "rms". nonlinearity: φ. gated: see Feedforward.
+        dropout: after each sublayer.
 
     State: the mixer's.
 
     Raises:
-        ConfigError: a mixer that changes the size, or another norm.
+        ConfigError: a mixer that changes the size, or another norm or normalization.
     """
 
     def __init__(
@@ -65,7 +97,9 @@ class Block(Layer):
         *,
         cross: CrossAttention | None = None,
         norm: Norm = "pre",
+        normalization: str = "layer",
         nonlinearity: str = "relu",
+        gated: bool = False,
         dropout: float = 0.0,
     ) -> None:
         size = mixer.input_size
@@ -74,10 +108,12 @@ class Block(Layer):
             raise ConfigError(f"the mixer of a block must not change the size of x: got {size} to {mixer.output_size}")
         if norm not in ("pre", "post"):
             raise ConfigError(f'norm must be "pre" or "post": got {norm!r}')
-        self.norm = norm
+        if normalization not in NORMALIZATIONS:
+            raise ConfigError(f'normalization must be "layer" or "rms": got {normalization!r}')
+        self.norm, self.normalization = norm, normalization
         self.mixer, self.cross = mixer, cross
-        self.feedforward = Feedforward(size, inner_size, nonlinearity=nonlinearity, dropout=dropout)
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2 if self.cross is None else 3))
+        self.feedforward = Feedforward(size, inner_size, nonlinearity=nonlinearity, dropout=dropout, gated=gated)
+        self.norms = nn.ModuleList(NORMALIZATIONS[normalization](size) for _ in range(2 if self.cross is None else 3))
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -106,6 +142,13 @@ class Block(Layer):
             x = x + self.dropout(f(norm(x))) if self.norm == "pre" else norm(x + self.dropout(f(x)))
         return _masked(x, lengths), after
 
+    def scale_residuals(self, factor: float) -> None:
+        """Multiply the weights of the linear layers whose outputs are added to x; a recurrent mixer has none."""
+        attentions = [layer for layer in (self.mixer, self.cross) if isinstance(layer, (SelfAttention, CrossAttention))]
+        with torch.no_grad():
+            for linear in (*(attention.output for attention in attentions), self.feedforward[-1]):
+                linear.get_parameter("weight").mul_(factor)
+
     def summary(self, state: State) -> Tensor:
         """Refuse: the block adds to its mixer's output, which its state does not hold."""
         raise NotImplementedError("a block has no summary: use the mean or the maximum of its outputs")
@@ -125,6 +168,8 @@ class Blocks(Layer):
         input_size: of x; if it is D there is no linear layer. size: D.
         blocks: from the lowest to the highest, all of size D; an iterator is read after the layers below are built.
         position, max_length: see Position; None: no positions, as mixers that know the order need none.
+        scaled: whether the initial weights of the layers that are added to x are divided by the root of their number,
+            2 or 3 in a block, so that the spread of x does not grow with the number of blocks.
 
     State: BlocksState; () if a block is not causal, because then a call is a whole sequence.
     """
@@ -137,6 +182,7 @@ class Blocks(Layer):
         *,
         position: Literal["sinusoidal", "learned"] | None = "sinusoidal",
         max_length: int | None = None,
+        scaled: bool = False,
     ) -> None:
         super().__init__(input_size, size, causal=True)
         self.enter = Linear(input_size, size) if input_size != size else nn.Identity()
@@ -145,7 +191,12 @@ class Blocks(Layer):
         stack = list(blocks)
         self.blocks = nn.ModuleList(stack)
         self.causal = all(block.causal for block in stack)
-        self.norm = nn.LayerNorm(size) if stack[-1].norm == "pre" else nn.Identity()
+        last = stack[-1]
+        self.norm = NORMALIZATIONS[last.normalization](size) if last.norm == "pre" else nn.Identity()
+        if scaled:
+            sublayers = sum(len(block.norms) for block in stack)
+            for block in stack:
+                block.scale_residuals(sublayers**-0.5)
 
     def keys(self, outputs: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return keys and values of an encoder's outputs (B, S, source_size) for every block."""

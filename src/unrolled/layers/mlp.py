@@ -16,7 +16,7 @@ from unrolled.layers.dropout import Dropout
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
-PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
+PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class Linear(nn.Linear):

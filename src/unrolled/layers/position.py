@@ -1,9 +1,14 @@
-"""Position vectors: attention does not depend on the order of its inputs, so positions are added to them.
+"""Positions: attention does not depend on the order of its inputs, so positions are added to them or turn them.
 
-    sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t
-    learned:     p_t = P[t]                                                               for t < max_length
+    sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t; added to x_t
+    learned:     p_t = P[t]                                                               for t < max_length; added
+    rotary:      (x_i, x_{i+K/2}) ← x_i (cos a, sin a) + x_{i+K/2} (−sin a, cos a),  a = t / 10000^(2i/K)
 
-Vaswani et al., "Attention is all you need", 2017, section 3.5.
+Rotary positions turn each query and each key of size K, in pairs of units i and i + K/2, by angles in proportion to
+their step t. The product of a query and a key then depends on the distance of their steps alone.
+
+Vaswani et al., "Attention is all you need", 2017, section 3.5. Rotary: Su et al., "RoFormer: enhanced Transformer with
+rotary position embedding", 2021, equation 34, where the pairs are units 2i and 2i + 1: another order of the same units.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from torch import Tensor, nn
 from unrolled.eager import eager
 from unrolled.errors import ConfigError, ShapeError
 
-__all__ = ["Position"]
+__all__ = ["Position", "Rotary"]
 
 
 class Position(nn.Module):
@@ -62,23 +67,31 @@ class Position(nn.Module):
         Raises:
             ShapeError: a sequence is longer than max_length.
         """
-        T = x.shape[1]
-        if not eager(x, before):
-            positions = torch.arange(T, device=x.device)
-            return x + self._recorded(positions if before is None else before[:, None] + positions, x)
-        end = T + (0 if before is None or not len(before) else int(before.max()))
+        return x + self.vectors(x.shape[1], before, lengths, like=x)
+
+    def vectors(self, T: int, before: Tensor | None, lengths: Tensor | None, *, like: Tensor) -> Tensor:
+        """Return the vectors of T steps, (B, T, D), or (T, D) if they are those of all sequences; see `forward`."""
+        if not eager(like, before):
+            positions = torch.arange(T, device=like.device)
+            return self._recorded(positions if before is None else before[:, None] + positions, like)
+        start = 0 if before is None or not len(before) else int(before.max())
+        end = start + T
         if self.max_length is not None and end > self.max_length and lengths is not None:
             # `end` combines the maxima over all sequences; without padding each may be shorter.
             end = max(1, int((lengths if before is None else before + lengths).max()))
         if self.max_length is not None and end > self.max_length:
             raise ShapeError(f"a sequence may have at most {self.max_length:,} steps here (window): got {end:,}")
-        table = self.weight if self.kind == "learned" else self._sinusoids(end, x)
-        if before is None and end == T:
-            return x + table[:T]
-        positions = torch.arange(T, device=x.device)
+        table = self.weight if self.kind == "learned" else self._computed(end, like)
+        if (before is None or len(before) == 1) and end == start + T:
+            return table[start:end]
+        positions = torch.arange(T, device=like.device)
         if before is not None:
             positions = before[:, None] + positions
-        return x + table[positions.clamp(max=end - 1)]
+        return table[positions.clamp(max=end - 1)]
+
+    def encode(self, positions: Tensor) -> Tensor:
+        """Return the computed vectors of positions (…), integers, as (…, D) in float64."""
+        return encoded(positions, self.size)
 
     def _recorded(self, positions: Tensor, like: Tensor) -> Tensor:
         """Return the vectors of positions (T,) or (B, T) in a call that is not `eager`.
@@ -87,13 +100,14 @@ class Position(nn.Module):
         """
         if self.kind == "learned":
             return self.weight[positions.clamp(max=len(self.weight) - 1)]
-        return encoded(positions, self.size).to(like.dtype)
+        return self.encode(positions).to(like.dtype)
 
-    def _sinusoids(self, end: int, like: Tensor) -> Tensor:
+    def _computed(self, end: int, like: Tensor) -> Tensor:
         """Return the vectors of at least the first `end` positions."""
         table = self.table
         if table is None or len(table) < end or (table.dtype, table.device) != (like.dtype, like.device):
-            table = self.table = sinusoidal(2 * end, self.size).to(like)
+            with torch.inference_mode(False):  # a later training needs it, too
+                table = self.table = self.encode(torch.arange(2 * end)).to(like.device, like.dtype)
         return table
 
     def extra_repr(self) -> str:
@@ -101,9 +115,42 @@ class Position(nn.Module):
         return f"{self.size}, {self.kind!r}, max_length={self.max_length}"
 
 
-def sinusoidal(count: int, size: int) -> Tensor:
-    """Return the vectors of the first `count` positions, (count, size), in float64."""
-    return encoded(torch.arange(count), size)
+class Rotary(Position):
+    """Rotation of queries and keys by their positions.
+
+    Args:
+        size: K, of a query; even.
+        max_length: the maximum length of a sequence; None: unlimited.
+
+    Raises:
+        ConfigError: an odd size.
+    """
+
+    def __init__(self, size: int, *, max_length: int | None = None) -> None:
+        super().__init__(size, max_length=max_length)
+        if size % 2:
+            raise ConfigError(
+                f'position "rotary" turns pairs of units: the size of a head, hidden_size / num_heads, must be even: '
+                f"got {size}"
+            )
+
+    def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Turn queries or keys x (B, N, T, K); see `Position.forward`. Half precision is turned in float32."""
+        y = x.to(torch.promote_types(x.dtype, torch.float32))
+        cos, sin = self.vectors(x.shape[2], before, lengths, like=y).chunk(2, dim=-1)
+        if cos.dim() == 3:
+            cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)  # (B, 1, T, K)
+        return (y * cos + y.roll(self.size // 2, dims=3) * sin).to(x.dtype)
+
+    def encode(self, positions: Tensor) -> Tensor:
+        """Return the factors of (x_1, x_2) and of (x_2, x_1), the halves of a query: (…, 2 K) in float64."""
+        vectors = encoded(positions, self.size)
+        sin, cos = vectors[..., 0::2], vectors[..., 1::2]
+        return torch.cat([cos, cos, -sin, sin], dim=-1)
+
+    def extra_repr(self) -> str:
+        """Size and max_length, for repr()."""
+        return f"{self.size}, max_length={self.max_length}"
 
 
 def encoded(positions: Tensor, size: int) -> Tensor:

@@ -14,6 +14,7 @@ Vaswani et al., "Attention is all you need", 2017; the encoder alone: Devlin et 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,8 +29,8 @@ from unrolled.state import EncoderDecoderState, State
 __all__ = ["TransformerModel", "blocks", "head"]
 
 USES = frozenset(
-    {"hidden_size", "num_layers", "dropout", "num_heads", "feedforward_size", "norm", "position", "window"}
-    | {"nonlinearity"}
+    {"hidden_size", "num_layers", "dropout", "num_heads", "kv_heads", "feedforward_size", "norm", "normalization"}
+    | {"position", "window", "nonlinearity", "gated", "residual_init"}
 )
 """The options that every stack of blocks uses."""
 DEFAULT_POSITIONS = 1_024
@@ -43,10 +44,11 @@ class TransformerModel(Model):
 
     Args:
         inputs, num_outputs, config, answer: see Model; with Pairs it is an encoder and a decoder. Of the config it uses
-            the embeddings' options, hidden_size (D of the blocks), num_layers, num_heads, feedforward_size, norm,
-            position, window (the maximum length: by default 1,024 with learned positions, else unlimited), nonlinearity
-            (ReLU by default), dropout; to answer once, read ("mean", the default, or "max"); with Pairs, tied. The
-            encoder is always bidirectional, whatever the option bidirectional.
+            the embeddings' options, hidden_size (D of the blocks), num_layers, num_heads, kv_heads, feedforward_size,
+            norm, normalization, position, window (the maximum length: by default 1,024 with learned positions, else
+            unlimited), nonlinearity (ReLU by default), gated, residual_init, dropout; to answer once, read ("mean", the
+            default, or "max"); with Pairs, tied. The encoder is always bidirectional, whatever the option
+            bidirectional.
 
     Raises:
         ConfigError: Pairs with answer "once", read "last", or an option that the model does not use.
@@ -146,21 +148,44 @@ def blocks(
         window, nonlinearity: defaults of options that the config does not set.
         source_size: D of the encoder whose outputs each block attends to; None: no source.
     """
-    size = config.hidden_size
+    size, max_length, rotary = config.hidden_size, config.window or window, config.position == "rotary"
+
+    def block() -> Block:
+        mixer = SelfAttention(
+            size,
+            config.num_heads,
+            causal=causal,
+            kv_heads=config.kv_heads,
+            rotary=rotary,
+            max_length=max_length,
+        )
+        cross = None
+        if source_size is not None:
+            cross = CrossAttention(size, source_size, config.num_heads, kv_heads=config.kv_heads)
+        return Block(
+            mixer,
+            config.feedforward_size or inner_size(size, gated=config.gated),
+            cross=cross,
+            norm=config.norm,
+            normalization=config.normalization,
+            nonlinearity=config.nonlinearity or nonlinearity,
+            gated=config.gated,
+            dropout=config.dropout,
+        )
+
     return Blocks(
         input_size,
         size,
-        (
-            Block(
-                SelfAttention(size, config.num_heads, causal=causal),
-                config.feedforward_size or 4 * size,
-                cross=None if source_size is None else CrossAttention(size, source_size, config.num_heads),
-                norm=config.norm,
-                nonlinearity=config.nonlinearity or nonlinearity,
-                dropout=config.dropout,
-            )
-            for _ in range(config.num_layers)
-        ),
-        position=config.position,
-        max_length=config.window or window,
+        (block() for _ in range(config.num_layers)),
+        position=None if config.position == "rotary" else config.position,
+        max_length=max_length,
+        scaled=config.residual_init == "scaled",
     )
+
+
+def inner_size(size: int, *, gated: bool) -> int:
+    """Return the default inner size of a feedforward network: 4 D; gated 8 D / 3, up to the next multiple of 8.
+
+    Its three matrices then have as many weights as two with 4 D, whatever the network (Shazeer 2020, section 3.1).
+    """
+    return 8 * math.ceil(size / 3) if gated else 4 * size
