@@ -55,7 +55,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
-    "classify transformer": {"learning_rate": 1e-3},
+    "classify transformer": {"learning_rate": 1e-3, "position": "rotary"},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
     "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3},
@@ -83,10 +83,10 @@ class ByData(NamedTuple):
 
 
 BY_DATA = {
-    "classify": ByData((256, 2_048), 10, 600),
-    "images": ByData((16, 128), 10, 600),
-    "generate": ByData(None, 4, 600),
-    "tag": ByData((256, 2_048), 16, 600),
+    "classify": ByData((256, 2_048), 10, 400),
+    "images": ByData((16, 128), 10, 400),
+    "generate": ByData(None, 4, 400),
+    "tag": ByData((256, 2_048), 16, 400),
     "translate": ByData((512, 4_096), 10, 600),
     "translate transformer": ByData((512, 1_024), 10, 600),
     "translate gpt": ByData((512, 1_024), 10, 600),
