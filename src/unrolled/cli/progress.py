@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -25,6 +26,10 @@ __all__ = ["Progress", "show_log"]
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
+
+LOG_SECONDS = 60  # between lines of a log, where no evaluation is due
+SHOWN: dict[str, Callable[[float], str]] = {"accuracy": "{:.1%}".format, "bleu": "{:.1f}".format}
+"""Figures on the validation split that a line shows."""
 
 
 @contextmanager
@@ -59,6 +64,7 @@ class Progress:
             redirect_stdout=False,  # rich would take escape sequences of other output for styles
             redirect_stderr=False,
         )
+        self.logged = time.monotonic()
         self.task = self.bar.add_task(title, total=None, speed="")
 
     def __enter__(self) -> Self:
@@ -78,9 +84,18 @@ class Progress:
             self.bar.start()
             speed = f"{event.tokens_per_second:,.0f} tokens/s"
             self.bar.update(self.task, total=event.updates, completed=event.update, speed=speed)
-        if event.valid is not None:
-            log.info(
-                f"update {event.update}/{event.updates}  epoch {event.epoch:.1f}  loss {event.loss_nats:.3f}  "
-                f"valid loss {event.valid.loss_nats:.3f}  accuracy {event.valid.accuracy:.1%}"
-                f"{'  best' if event.best else ''}  {event.tokens_per_second:,.0f} tokens/s"
-            )
+        now = time.monotonic()
+        if event.valid is not None or (not console.is_interactive and now >= self.logged + LOG_SECONDS):
+            self.logged = now
+            log.info(_line(event))
+
+
+def _line(event: Event) -> str:
+    """Return an event as a line of the log."""
+    parts = [f"update {event.update}/{event.updates}", f"epoch {event.epoch:.1f}", f"loss {event.loss_nats:.3f}"]
+    if event.valid is not None:
+        figures = event.valid.to_dict()
+        parts.append(f"valid loss {figures.pop('loss_nats'):.3f}")
+        parts += [f"{name} {SHOWN[name](value)}" for name, value in figures.items() if name in SHOWN]
+        parts += ["best"] * event.best
+    return "  ".join([*parts, f"{event.tokens_per_second:,.0f} tokens/s"])
