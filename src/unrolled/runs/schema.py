@@ -247,6 +247,8 @@ class Record(Open, Generic[D, R]):
 
     config: RecordedConfig
     data: D
+    decided: dict[str, Any] = {}
+    """Settings that followed from the data."""
     start: str | None = None
     parameters: Count
     training: _Training
