@@ -184,6 +184,14 @@ class _Classification(Open):
     majority_accuracy: Fraction
 
 
+class _Spans(Open):
+    spans: Count
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
+    f1_interval: Interval
+
+
 class _Tagging(Open):
     words: Count
     sentences: Count
@@ -192,6 +200,8 @@ class _Tagging(Open):
     unseen: Count
     unseen_accuracy: Fraction | None
     baseline_accuracy: Fraction
+    spans: _Spans | None = None
+    """None: the tags are no spans, or the run is of an earlier version."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

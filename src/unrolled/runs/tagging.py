@@ -188,8 +188,15 @@ def _result(result: dict[str, Any]) -> str:
     unseen = ""
     if result["unseen"]:
         unseen = f", {result['unseen_accuracy']:.1%} on the {result['unseen']:,} that training never saw"
+    spans = ""
+    if found := result.get("spans"):
+        low_f1, high_f1 = found["f1_interval"]
+        spans = (
+            f" The {found['spans']:,} spans: precision {found['precision']:.1%}, recall {found['recall']:.1%}, F1 "
+            f"{found['f1']:.1%} (95 % interval {low_f1:.1%} to {high_f1:.1%})."
+        )
     return (
         f"On {result['words']:,} held-out words in {result['sentences']:,} sentences: accuracy "
         f"{result['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}){unseen}; the most frequent tag of each word "
-        f"gets {result['baseline_accuracy']:.1%}."
+        f"gets {result['baseline_accuracy']:.1%}.{spans}"
     )
