@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.examples.spans import Scheme, Span, scheme_of, spans
-from unrolled.evaluation.classification import ClassScores, class_table
+from unrolled.evaluation.classes import ClassScores, class_table
 from unrolled.evaluation.intervals import Interval, bootstrap
 from unrolled.evaluation.tables import count
 

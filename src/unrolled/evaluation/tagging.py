@@ -3,7 +3,8 @@
 They are functions of class indices and probabilities of words, not of a model. Accuracy is the fraction of words with
 the right tag, over all words and over those not in the training split; precision, recall and F1 of a tag, and
 macro-F1, are those of the task classify. Where the tags are a scheme such as BIO, the spans have metrics of their own
-(see `spans.py`). The intervals resample sentences, since errors within a sentence are not independent.
+(see `spans.py`). The calibration of the probabilities is defined in `calibration.py`. The intervals resample sentences,
+since errors within a sentence are not independent.
 
 The baseline uses no context: it gives each word its most frequent tag in training, and an unseen word the most frequent
 tag of all.
@@ -18,17 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled.decoding.temperature import scaled
 from unrolled.errors import DataError, ShapeError
-from unrolled.evaluation.classification import (
-    ClassScores,
-    check_answers,
-    class_scores,
-    class_table,
-    loss_of,
-    mean_f1,
-    plain,
-)
+from unrolled.evaluation.calibration import Calibration, calibrate, calibration_lines
+from unrolled.evaluation.classes import ClassScores, class_scores, class_table, mean_f1
+from unrolled.evaluation.classification import check_answers, loss_of, plain
 from unrolled.evaluation.intervals import Interval, bootstrap
+from unrolled.evaluation.reliability import reliability
 from unrolled.evaluation.spans import SpanScores, score_spans, span_lines
 
 __all__ = ["TaggingResult", "evaluate_tagging"]
@@ -54,6 +51,7 @@ class TaggingResult:
     unseen_interval: Interval | None
     whole_sentences: float
     loss_nats: float
+    calibration: Calibration
     baseline_accuracy: float
     baseline_unseen_accuracy: float | None
     tags: tuple[ClassScores, ...]
@@ -63,6 +61,10 @@ class TaggingResult:
         """Return every figure under its field's name, ready for JSON; an interval is a list of low and high."""
         figures: dict[str, Any] = plain(asdict(self))
         return figures
+
+    def picture(self, title: str = "Reliability of the answers") -> str:
+        """Return the reliability diagram of the answers as SVG; see `reliability.py`."""
+        return reliability(self.calibration, title=title, unit="words")
 
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
@@ -78,6 +80,7 @@ def evaluate_tagging(
     *,
     seen: ArrayLike,
     baseline: ArrayLike,
+    temperature: float = 1.0,
 ) -> TaggingResult:
     """Return the metrics of a tagger's answers.
 
@@ -88,6 +91,7 @@ def evaluate_tagging(
         lengths: (N,) integers above 0, the words of each sentence, W in all.
         seen: (W,) bool, whether the training split has the word.
         baseline: (W,) integers, the baseline's answers.
+        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -124,7 +128,8 @@ def evaluate_tagging(
         unseen_accuracy=float(right[~seen].mean()) if any_unseen else None,
         unseen_interval=_interval(unseen_right, unseen) if any_unseen else None,
         whole_sentences=float((in_sentence == lengths).mean()),
-        loss_nats=loss_of(probabilities, truth),
+        loss_nats=loss_of(scaled(probabilities, temperature), truth),
+        calibration=calibrate(truth, probabilities, temperature),
         baseline_accuracy=float((baseline == truth).mean()),
         baseline_unseen_accuracy=float((baseline == truth)[~seen].mean()) if any_unseen else None,
         tags=class_scores(labels, truth, answers),
@@ -169,4 +174,5 @@ def _summary(result: TaggingResult) -> Iterator[str]:
     if result.baseline_unseen_accuracy is not None:
         yield f"  unseen words    {result.baseline_unseen_accuracy:>6.1%}  the most frequent tag of all"
     yield f"loss              {result.loss_nats:>6.3f}  nats a word"
+    yield from calibration_lines(result.calibration)
     yield "In brackets: 95 % intervals, bootstrap over the sentences"
