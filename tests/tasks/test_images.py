@@ -222,6 +222,7 @@ OPTIONS = [
     Option("accumulate", 2),
     Option("learning_rate", 2e-3),
     Option("class_weights", "balanced"),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 

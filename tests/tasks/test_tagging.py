@@ -234,6 +234,7 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 200}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 

@@ -33,6 +33,7 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 40}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 

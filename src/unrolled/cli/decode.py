@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ from unrolled.decoding.options import OPTIONS, GenerationOptions
 from unrolled.errors import ConfigError, DataError
 
 __all__ = ["command"]
+
+log = logging.getLogger("unrolled.cli")
 
 CHUNK = 512  # texts answered together
 READ_BYTES = 1 << 16  # of standard input, at once
@@ -86,6 +89,8 @@ def command(
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
+        if loaded.temperature != 1:
+            log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)
         schema, chosen = OPTIONS["decode"][task], passed_flags(options)
         schema.parse(chosen, task=task)  # refuses before anything is read
         named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]

@@ -10,7 +10,7 @@ T is fitted by minimising the mean of −log p(truth) on the validation split, w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,16 @@ HOTTEST = 20.0
 STEPS = 60  # of bisection: the interval becomes smaller than any difference of two floats
 
 Floats = NDArray[np.floating[Any]]
+F = TypeVar("F", bound=Floats)
 
 
-def scaled(probabilities: Floats, temperature: float) -> Floats:
+def scaled(probabilities: F, temperature: float) -> F:
     """Return probabilities (…, K) at a temperature; at 1 they are returned as they are."""
     if temperature == 1:
         return probabilities
     logits = _logits(probabilities) / temperature
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    result: F = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 

@@ -16,9 +16,10 @@ from unrolled.data.examples.labelled import Examples, load_examples, read_texts
 from unrolled.data.splits.labelled import load_splits
 from unrolled.decoding.classification import Classification, Readable, classify, probabilities
 from unrolled.decoding.options import Options
+from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
-from unrolled.runs.card import code
+from unrolled.runs.card import calibration, code
 from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
@@ -45,7 +46,12 @@ class Classifier(Run):
             probabilities(self.model, sequences),
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
+            temperature=self.temperature,
         )
+
+    def probabilities(self, sequences: Readable) -> NDArray[np.float64]:
+        """Return the probability of each of K classes for each of N sequences, (N, K), at the run's temperature."""
+        return scaled(probabilities(self.model, sequences), self.temperature)
 
     def meanings(self, classes: Iterable[int]) -> list[str]:
         """Return the labels of classes."""
@@ -61,7 +67,7 @@ class Classifier(Run):
             "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " examples. Labels come from that data and are no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
+            "result": _result(self.record["result"]) + calibration(self.record) if self.record["result"] else "",
         }
 
 
@@ -87,7 +93,7 @@ class ClassificationRun(Classifier):
         for number, text in enumerate(texts):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
+        return classify(texts, self.labels, self.probabilities(self._sequences(texts)), Classification)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
@@ -106,6 +112,7 @@ class ClassificationRun(Classifier):
             answers=torch.tensor([-1]),
             meanings=self.meanings,
             truncated=note,
+            temperature=self.temperature,
         )
 
     def read_texts(

@@ -10,7 +10,7 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import ImageSteps, Pixels
 from unrolled.data.examples.images import Images, load_images, read_images
 from unrolled.data.splits.images import load_image_splits
-from unrolled.decoding.classification import ImageClassification, classify, probabilities
+from unrolled.decoding.classification import ImageClassification, classify
 from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
@@ -52,7 +52,7 @@ class ImageRun(Classifier):
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        return classify(names, self.labels, probabilities(self.model, self._steps(read)), ImageClassification)
+        return classify(names, self.labels, self.probabilities(self._steps(read)), ImageClassification)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
@@ -71,6 +71,7 @@ class ImageRun(Classifier):
             steps=torch.tensor([T - 1]),
             answers=torch.tensor([-1]),
             meanings=self.meanings,
+            temperature=self.temperature,
             also={"image": torch.from_numpy(images.pixels[0]).float()},
         )
 

@@ -175,6 +175,11 @@ class _Texts(_Data):
     counts: list[Count]
 
 
+class _Calibration(Open):
+    error: Fraction
+    unscaled_error: Fraction
+
+
 class _Classification(Open):
     n: Count
     accuracy: Fraction
@@ -182,6 +187,8 @@ class _Classification(Open):
     macro_f1: Fraction
     majority_label: Label
     majority_accuracy: Fraction
+    calibration: _Calibration | None = None
+    """None: the run is of an earlier version."""
 
 
 class _Spans(Open):
@@ -200,6 +207,7 @@ class _Tagging(Open):
     unseen: Count
     unseen_accuracy: Fraction | None
     baseline_accuracy: Fraction
+    calibration: _Calibration | None = None
     spans: _Spans | None = None
     """None: the tags are no spans, or the run is of an earlier version."""
 
@@ -260,6 +268,8 @@ class Record(Open, Generic[D, R]):
     start: str | None = None
     parameters: Count
     training: _Training
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
+    """Divisor of the logits, of a training with temperature_scale."""
     result: R | None
     backend: str
     machine: _Machine

@@ -17,9 +17,10 @@ from unrolled.data.examples.sentences import Sentences, load_sentences, read_sen
 from unrolled.data.splits.sentences import split_sentences
 from unrolled.decoding.options import Options
 from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
+from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
-from unrolled.runs.card import code
+from unrolled.runs.card import calibration, code
 from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import normalized, words_of
@@ -56,7 +57,8 @@ class TaggingRun(Run):
         Options.parse(options, task=self.config.task)
         several = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
-        return tag(words, self.labels, word_probabilities(self.model, Subwords(self.tokenizer, words)))
+        probabilities = word_probabilities(self.model, Subwords(self.tokenizer, words))
+        return tag(words, self.labels, scaled(probabilities, self.temperature))
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
@@ -78,6 +80,7 @@ class TaggingRun(Run):
             answers=torch.full((len(steps),), -1),
             meanings=lambda tags: [self.labels[k] for k in tags],
             truncated=note,
+            temperature=self.temperature,
         )
 
     def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
@@ -141,6 +144,7 @@ class TaggingRun(Run):
             np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),
             baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
+            temperature=self.temperature,
         )
 
     def card(self) -> dict[str, str]:
@@ -153,7 +157,7 @@ class TaggingRun(Run):
             "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " sentences. Tags come from that data and are no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
+            "result": _result(self.record["result"]) + calibration(self.record) if self.record["result"] else "",
         }
 
 

@@ -17,7 +17,7 @@ from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.decoding.classification import Readable
+from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
@@ -26,7 +26,7 @@ from unrolled.runs.run import Run
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, Answers, Task
 
 __all__ = ["Classified", "Classify"]
 
@@ -71,6 +71,11 @@ class Classified(Task):
     def score(self, model: Model) -> Score:
         """Return mean loss and accuracy on the validation split."""
         return classification.score(model, *self._valid)
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right classes of the validation split."""
+        sequences, classes = self._valid
+        return probabilities(model, sequences), classes.numpy()
 
     @property
     def majority(self) -> str:

@@ -51,7 +51,7 @@ class Generate(Task):
     unused = (
         OF_PAIRS
         | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
+        | {"batch_tokens", "batch_images", "class_weights", "temperature_scale", "bidirectional"}
     )
 
     def __init__(self, data: object, corpus: Corpus) -> None:

@@ -17,6 +17,7 @@ from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.report.sentences import TagReport, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
@@ -26,7 +27,7 @@ from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import balanced
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, Answers, Task
 
 __all__ = ["Tag"]
 
@@ -98,6 +99,11 @@ class Tag(Task):
     def score(self, model: Model) -> Score:
         """Return mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right tags of the words of the validation split."""
+        subwords, classes = self._valid
+        return word_probabilities(model, subwords), classes.numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""

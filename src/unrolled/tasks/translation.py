@@ -44,7 +44,7 @@ class Translate(Task):
     smallest = Pairs(1, 1)
     unused = frozenset(
         {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights"}
+        | {"cache", "streams", "chunk", "class_weights", "temperature_scale"}
     )
 
     def __init__(
