@@ -52,7 +52,7 @@ def command(
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
-    unrolled decode runs/digits-lstm-1 three.png four.png
+    unrolled decode runs/digits-lstm-1 three.png four.png --top 3
 
     unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3
 
@@ -98,7 +98,7 @@ def command(
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, chosen = iter([file]), passed_flags(settings)
+            chunks, chosen = iter([file]), passed_flags(settings) | chosen
         elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
@@ -110,8 +110,9 @@ def command(
             elif task == "generate":
                 _write(loaded, chunk, chosen)
             else:
+                shown = {"top": chosen["top"]} if "top" in chosen else {}
                 for answer in loaded.decode(chunk, **chosen):
-                    print(answer.shown())
+                    print(answer.shown(**shown))
             sys.stdout.flush()
 
 

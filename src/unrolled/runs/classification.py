@@ -15,7 +15,7 @@ from unrolled.data.encoding.batches import Sequences
 from unrolled.data.examples.labelled import Examples, load_examples, read_texts
 from unrolled.data.splits.labelled import load_splits
 from unrolled.decoding.classification import Classification, Readable, classify, probabilities
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
@@ -77,23 +77,23 @@ class ClassificationRun(Classifier):
     EXAMPLE_INPUT = '"a text of your own"'
     PIPELINE = "text-classification"
 
+    @documented(ClassOptions)
     def decode(self, texts: str | Iterable[str], **options: Any) -> list[Classification]:
         """Return the answer for one text or many, in order.
 
         Args:
             texts: a text, or several.
-            options: none; refused.
 
         Raises:
             DataError: a text is not a string, or is empty.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task)
+        chosen = ClassOptions.parse(options, task=self.config.task)
         texts = [texts] if isinstance(texts, str) else list(texts)
         for number, text in enumerate(texts):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, self.probabilities(self._sequences(texts)), Classification)
+        return classify(texts, self.labels, self.probabilities(self._sequences(texts)), Classification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its label is explained."""

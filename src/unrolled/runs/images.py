@@ -11,7 +11,7 @@ from unrolled.data.encoding.pixels import ImageSteps, Pixels
 from unrolled.data.examples.images import Images, load_images, read_images
 from unrolled.data.splits.images import load_image_splits
 from unrolled.decoding.classification import ImageClassification, classify
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
@@ -36,6 +36,7 @@ class ImageRun(Classifier):
         assert isinstance(self.preprocessor, Pixels)
         return self.preprocessor
 
+    @documented(ClassOptions)
     def decode(self, images: Any, *, on_bad_row: str | None = None, **options: Any) -> list[ImageClassification]:
         """Return the answer for one image or many, in order.
 
@@ -43,16 +44,15 @@ class ImageRun(Classifier):
             images: an image file or a list of them, a folder, an IDX file, a split of a sample; or an array of the
                 shape and type of training, (N, H, W, C), where N, and C if it is 1, may be missing.
             on_bad_row: "stop" or "skip"; default: as in training.
-            options: none; refused.
 
         Raises:
             DataError: an image cannot be read, or is not of the shape or type of those in training.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
+        chosen = ClassOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        return classify(names, self.labels, self.probabilities(self._steps(read)), ImageClassification)
+        return classify(names, self.labels, self.probabilities(self._steps(read)), ImageClassification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""

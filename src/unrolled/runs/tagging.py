@@ -15,7 +15,7 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
 from unrolled.data.splits.sentences import split_sentences
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
 from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
@@ -43,22 +43,22 @@ class TaggingRun(Run):
 
     EXAMPLE_INPUT = '"a sentence of your own"'
 
+    @documented(ClassOptions)
     def decode(self, sentences: str | Iterable[str | Sequence[str]], **options: Any) -> list[TaggedSentence]:
         """Return the tags of one sentence or many, in order.
 
         Args:
             sentences: a sentence, or several. Each is a text with words between spaces, or a list of words.
-            options: none; refused.
 
         Raises:
             DataError: a sentence has no words, or a word is not a string, is empty, or contains a tab or line end.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task)
+        chosen = ClassOptions.parse(options, task=self.config.task)
         several = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
         probabilities = word_probabilities(self.model, Subwords(self.tokenizer, words))
-        return tag(words, self.labels, scaled(probabilities, self.temperature))
+        return tag(words, self.labels, scaled(probabilities, self.temperature), chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
