@@ -20,7 +20,7 @@ from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.runs.card import calibration, code
-from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, known_labels, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -161,7 +161,7 @@ class ClassificationRun(Classifier):
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
         if data is not None and not test_split:
-            examples = load_examples(data, settings, labels=self.labels)
+            examples = load_examples(data, settings, labels=known_labels(self))
             log_read(examples)
         elif settings != self.config.data:
             raise ConfigError(

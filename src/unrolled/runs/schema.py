@@ -158,6 +158,8 @@ class _Data(Open):
 class _Labelled(_Data):
     splits: _Splits[_Rows]
     majority: Label
+    labels: Distinct | None = None
+    """Labels of the data, whose names are the labels of the run; None: they are the same."""
 
 
 class _Tagged(_Labelled):

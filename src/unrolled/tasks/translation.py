@@ -43,7 +43,7 @@ class Translate(Task):
     labels = ()
     smallest = Pairs(1, 1)
     unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
+        {"text", "label", "class_names", "by", "permutation_seed", "batch_images", "whole_words"}
         | {"cache", "streams", "chunk", "class_weights", "temperature_scale"}
     )
 
