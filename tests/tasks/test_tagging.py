@@ -236,6 +236,7 @@ OPTIONS = [
     Option("class_weights", "balanced"),
     Option("best_by", "loss", WILD),
     Option("baseline", False, changes=False),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 
@@ -266,3 +267,17 @@ def test_the_table_has_every_option() -> None:
 @pytest.mark.parametrize("option", OPTIONS, ids=identity)
 def test_every_option_matters(option: Option) -> None:
     assert laws.options_matter(build, [option]).compared == 1
+
+
+def test_the_card_of_a_tagger_of_spans_has_their_f1(tmp_path: Path) -> None:
+    made = [([f"n{i}", "of", f"p{i % 3}", "went"], ["B-PER", "I-PER", "I-PER", "O"]) for i in range(60)]
+    run = api.train(made, out=tmp_path / "run", **SMALL)
+    spans = run.record["result"]["spans"]
+    low, high = spans["f1_interval"]
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"The {spans['spans']:,} spans: precision {spans['precision']:.1%}, recall {spans['recall']:.1%}, "
+        f"F1 {spans['f1']:.1%} (95 % interval {low:.1%} to {high:.1%})." in card
+    )
+    assert "spans" not in tag_run().card()["result"]
+    assert api.load(tmp_path / "run").evaluate(made).spans.scheme == "IOB2"

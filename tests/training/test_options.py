@@ -35,6 +35,7 @@ OPTIONS = [
     Option("class_weights", "balanced"),
     Option("best_by", "loss", WILD),
     Option("baseline", False, changes=False),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 

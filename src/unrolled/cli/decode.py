@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ from unrolled.errors import ConfigError, DataError
 
 __all__ = ["command"]
 
+log = logging.getLogger("unrolled.cli")
+
 CHUNK = 512  # texts answered together
 READ_BYTES = 1 << 16  # of standard input, at once
 
@@ -49,7 +52,7 @@ def command(
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
-    unrolled decode runs/digits-lstm-1 three.png four.png
+    unrolled decode runs/digits-lstm-1 three.png four.png --top 3
 
     unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3
 
@@ -86,6 +89,8 @@ def command(
     with show_log():
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
+        if loaded.temperature != 1:
+            log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)
         schema, chosen = OPTIONS["decode"][task], passed_flags(options)
         schema.parse(chosen, task=task)  # refuses before anything is read
         named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
@@ -93,7 +98,7 @@ def command(
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, chosen = iter([file]), passed_flags(settings)
+            chunks, chosen = iter([file]), passed_flags(settings) | chosen
         elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
@@ -105,8 +110,9 @@ def command(
             elif task == "generate":
                 _write(loaded, chunk, chosen)
             else:
+                shown = {"top": chosen["top"]} if "top" in chosen else {}
                 for answer in loaded.decode(chunk, **chosen):
-                    print(answer.shown())
+                    print(answer.shown(**shown))
             sys.stdout.flush()
 
 

@@ -21,6 +21,7 @@ def command(
     *,
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
+    picture: Path | None = None,
     device: DeviceFlag = "auto",
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
@@ -30,6 +31,8 @@ def command(
     unrolled evaluate runs/films-gru-1
 
     unrolled evaluate runs/films-gru-1 more.csv
+
+    unrolled evaluate runs/films-gru-1 --picture reliability.svg
 
     unrolled evaluate runs/letters-attention-1 --beam 5
 
@@ -46,15 +49,21 @@ def command(
         are unchanged, and where they would be fetched.
     json
         Print JSON.
+    picture
+        SVG file for a reliability diagram: accuracy against the probability of the answers (tasks classify and tag).
     device
         Device to compute on.
     """
-    from unrolled import api, tasks
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    from unrolled import api, atomic, tasks
     from unrolled.cli.progress import show_log
 
     with show_log():
         loaded = api.load(run, device=device)
         refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
+        if picture is not None and not loaded.labels:
+            raise ConfigError(f"this run's task is {loaded.config.task}, which has no picture: remove --picture")
         if test_split and data is None:
             raise ConfigError("--test-split needs the data of the training: name them")
         requested = passed_flags(options) | ({"test_split": True} if test_split else {})
@@ -63,3 +72,5 @@ def command(
         print_json(result.to_dict())
     else:
         print(result.text())
+    if picture is not None:
+        atomic.write_file(picture, result.picture().encode())

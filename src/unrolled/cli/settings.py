@@ -53,6 +53,9 @@ CHOICES = {
     "cell": CELLS,
 }
 
+FILES = ("class_names",)
+"""Settings that a flag gives as a file, and TOML and Python also as a list."""
+
 
 def task_group(*tasks: str) -> Group:
     """Return the group, in the help, of flags that runs of these tasks use."""
@@ -69,6 +72,7 @@ def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bo
             continue
         group = GROUPS[None if field_name == MODEL_NAME else section]
         kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
+        kind = str if field_name in FILES else kind
         default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
         shown = f" [default: {default}]" if field.default is not None else ""
         flag = Parameter(group=group, help=f"{field.description}{shown}", show_default=False)

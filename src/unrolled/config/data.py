@@ -97,6 +97,11 @@ class DataConfig(Section):
         json_schema_extra=FEW_BITS,
         description="seed of a random permutation of the pixels, the same for all images (permuted MNIST)",
     )
+    class_names: str | list[str] | None = Field(
+        None,
+        description="file with the names of numeric labels, a line each, in their order; answers and tables show them "
+        "(task classify); in TOML and Python also a list",
+    )
     cache: str | None = Field(
         None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
     )

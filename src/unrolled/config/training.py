@@ -121,6 +121,11 @@ class TrainingConfig(Section):
         description="weights of classes in the loss: inversely proportional to their frequency (balanced), or to its "
         "square root (sqrt), which costs less accuracy (classify, tag)",
     )
+    temperature_scale: bool = Field(
+        False,
+        description="at the end, fit on the validation split a temperature that calibrates the probabilities and "
+        "changes no answer (Guo et al. 2017; classify, tag)",
+    )
     average: float = Field(
         0.0,
         ge=0,

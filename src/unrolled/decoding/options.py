@@ -32,6 +32,7 @@ __all__ = [
     "OPTIONS",
     "WIDEST",
     "BeamOptions",
+    "ClassOptions",
     "GenerationOptions",
     "GenerationStreamOptions",
     "Options",
@@ -246,10 +247,23 @@ class TranslationOptions(BeamOptions, TranslationStreamOptions):
             )
 
 
+class ClassOptions(Options):
+    """Options of `decode` for the tasks whose answers are classes."""
+
+    top: int | None = Field(
+        None,
+        ge=1,
+        le=LONGEST,
+        description="number of classes to print for each text, image or word, the most probable first, with their "
+        "probabilities; all classes with a large number",
+        json_schema_extra={"default_text": "1, and all in JSON"},
+    )
+
+
 OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     "decode": {
-        "classify": Options,
-        "tag": Options,
+        "classify": ClassOptions,
+        "tag": ClassOptions,
         "generate": GenerationOptions,
         "translate": TranslationOptions,
     },

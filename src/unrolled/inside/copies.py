@@ -114,6 +114,7 @@ def log_prob(
     """
     with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors, start), state)
+    logits = logits / example.temperature
     within = (example.steps >= start) & (example.steps < start + vectors.shape[1])
     answers = example.answers[within]
     logits = logits.unsqueeze(1) if model.answer == "once" else logits[:, example.steps[within] - start]
@@ -139,6 +140,7 @@ def log_prob_of_own(
     """Return ln p of the answers [first, last), each from its own copy, (C,) with C = last − first; see `log_prob`."""
     with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors), state)
+    logits = logits / example.temperature
     if model.answer == "each":
         logits = logits[torch.arange(last - first), example.steps[first:last]]
     return -F.cross_entropy(logits, example.answers[first:last], reduction="none")

@@ -42,6 +42,7 @@ class Example:
         meanings: maps output indices to labels, tags or tokens.
         source: read before the input, by a model with an encoder or a GPT that translates.
         truncated: a sentence on the tokens that were left out; "" for none.
+        temperature: divisor of the logits.
         also: further tensors for the trace, such as an image's pixels.
     """
 
@@ -54,6 +55,7 @@ class Example:
     meanings: Callable[[Iterable[int]], Sequence[str]]
     source: Source | None = None
     truncated: str = ""
+    temperature: float = 1.0
     also: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Example:
@@ -76,4 +78,4 @@ def answer_logits(model: Model, example: Example, state: State) -> Tensor:
     """Return the logits of each answer, (A, V), from the state before the input."""
     logits, _ = model(example.inputs, state)
     of_answers: Tensor = logits if model.answer == "once" else logits[0, example.steps]
-    return of_answers
+    return of_answers / example.temperature

@@ -97,6 +97,7 @@ def _data(manifest: Manifest, data: Mapping[str, Any]) -> Iterator[tuple[str, st
         majority = data["majority"]
         one = majority if majority in manifest.labels else f"one of {len(manifest.labels):,} labels"
         yield "config.json", "the most frequent label", one, majority
+        yield "config.json", "the number of labels", len(manifest.labels), len(data.get("labels") or manifest.labels)
     if manifest.task == "tag":
         yield "config.json", "the labels", sorted(manifest.labels), sorted(data["words"])
     if manifest.task == "generate":

@@ -15,11 +15,12 @@ from unrolled.data.encoding.batches import Sequences
 from unrolled.data.examples.labelled import Examples, load_examples, read_texts
 from unrolled.data.splits.labelled import load_splits
 from unrolled.decoding.classification import Classification, Readable, classify, probabilities
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
+from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
-from unrolled.runs.card import code
-from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
+from unrolled.runs.card import calibration, code
+from unrolled.runs.reading import allowed_length, class_indices, known_labels, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -45,7 +46,12 @@ class Classifier(Run):
             probabilities(self.model, sequences),
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
+            temperature=self.temperature,
         )
+
+    def probabilities(self, sequences: Readable) -> NDArray[np.float64]:
+        """Return the probability of each of K classes for each of N sequences, (N, K), at the run's temperature."""
+        return scaled(probabilities(self.model, sequences), self.temperature)
 
     def meanings(self, classes: Iterable[int]) -> list[str]:
         """Return the labels of classes."""
@@ -61,7 +67,7 @@ class Classifier(Run):
             "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " examples. Labels come from that data and are no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
+            "result": _result(self.record["result"]) + calibration(self.record) if self.record["result"] else "",
         }
 
 
@@ -71,23 +77,23 @@ class ClassificationRun(Classifier):
     EXAMPLE_INPUT = '"a text of your own"'
     PIPELINE = "text-classification"
 
+    @documented(ClassOptions)
     def decode(self, texts: str | Iterable[str], **options: Any) -> list[Classification]:
         """Return the answer for one text or many, in order.
 
         Args:
             texts: a text, or several.
-            options: none; refused.
 
         Raises:
             DataError: a text is not a string, or is empty.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task)
+        chosen = ClassOptions.parse(options, task=self.config.task)
         texts = [texts] if isinstance(texts, str) else list(texts)
         for number, text in enumerate(texts):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
+        return classify(texts, self.labels, self.probabilities(self._sequences(texts)), Classification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
@@ -106,6 +112,7 @@ class ClassificationRun(Classifier):
             answers=torch.tensor([-1]),
             meanings=self.meanings,
             truncated=note,
+            temperature=self.temperature,
         )
 
     def read_texts(
@@ -154,7 +161,7 @@ class ClassificationRun(Classifier):
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
         if data is not None and not test_split:
-            examples = load_examples(data, settings, labels=self.labels)
+            examples = load_examples(data, settings, labels=known_labels(self))
             log_read(examples)
         elif settings != self.config.data:
             raise ConfigError(

@@ -18,7 +18,7 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import refuse_unverified
 from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "class_indices", "log_read", "own_test", "reading"]
+__all__ = ["allowed_length", "class_indices", "known_labels", "log_read", "own_test", "reading"]
 
 
 class Split(Protocol):
@@ -83,13 +83,18 @@ def _refuse_unverified(run: Run, named: Collection[str]) -> None:
     )
 
 
+def known_labels(run: Run) -> tuple[str, ...]:
+    """Return the labels that data may have: those of the run and, where these are names, then the numbers they name."""
+    return (*run.labels, *run.record["data"].get("labels", ()))
+
+
 def class_indices(run: Run, labels: Iterable[str]) -> NDArray[np.int64]:
     """Return the index of each label among those of the run.
 
     Raises:
         DataError: the run does not have the label.
     """
-    index = {label: k for k, label in enumerate(run.labels)}
+    index = {label: k % len(run.labels) for k, label in enumerate(known_labels(run))}
     labels = list(labels)
     if unknown := next((label for label in labels if label not in index), None):
         raise DataError(unknown_label(unknown, run.labels), fix=run.GIVE_DATA)

@@ -80,6 +80,11 @@ class Run(ABC):
             )
         return self.preprocessor
 
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits, fitted on the validation split; 1 without `temperature_scale`, and of snapshots."""
+        return 1.0 if self.update is not None else float(self.record.get("temperature", 1.0))
+
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
         """Return the answers for one text or image or several, in order."""

@@ -158,6 +158,8 @@ class _Data(Open):
 class _Labelled(_Data):
     splits: _Splits[_Rows]
     majority: Label
+    labels: Distinct | None = None
+    """Labels of the data, whose names are the labels of the run; None: they are the same."""
 
 
 class _Tagged(_Labelled):
@@ -175,6 +177,11 @@ class _Texts(_Data):
     counts: list[Count]
 
 
+class _Calibration(Open):
+    error: Fraction
+    unscaled_error: Fraction
+
+
 class _Classification(Open):
     n: Count
     accuracy: Fraction
@@ -182,6 +189,16 @@ class _Classification(Open):
     macro_f1: Fraction
     majority_label: Label
     majority_accuracy: Fraction
+    calibration: _Calibration | None = None
+    """None: the run is of an earlier version."""
+
+
+class _Spans(Open):
+    spans: Count
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
+    f1_interval: Interval
 
 
 class _Tagging(Open):
@@ -192,6 +209,9 @@ class _Tagging(Open):
     unseen: Count
     unseen_accuracy: Fraction | None
     baseline_accuracy: Fraction
+    calibration: _Calibration | None = None
+    spans: _Spans | None = None
+    """None: the tags are no spans, or the run is of an earlier version."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -247,11 +267,13 @@ class Record(Open, Generic[D, R]):
 
     config: RecordedConfig
     data: D
-    decided: dict[str, Any] = {}
+    decided: dict[str, Any] = Field(default_factory=dict)
     """Settings that followed from the data."""
     start: str | None = None
     parameters: Count
     training: _Training
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
+    """Divisor of the logits, of a training with temperature_scale."""
     result: R | None
     backend: str
     machine: _Machine

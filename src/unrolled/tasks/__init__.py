@@ -2,15 +2,17 @@
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from unrolled import lineage
 from unrolled.config import MODEL_NAME, Config, from_flat
+from unrolled.data.examples.class_names import check_class_names, read_class_names
 from unrolled.data.examples.images import are_images
 from unrolled.data.reading.samples import PREFIX, named
 from unrolled.training.task import Task
 
-__all__ = ["find", "infer_settings"]
+__all__ = ["find", "infer_settings", "with_class_names"]
 
 
 def find(config: Config) -> type[Task]:
@@ -33,11 +35,28 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
         ConfigError: no such model or task. DataError: no such sample.
     """
     base = config or Config()
+    settings = with_class_names({"class_names": base.data.class_names, **settings})
     by = settings.get("by", base.data.by)
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
         by = "image" if whole else "row"
     return {**_of_sample(data, settings, base), **settings, "by": by}
+
+
+def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat settings in which the names of classes are read from their file.
+
+    They are read from a file that the user has named, never from one that a run or a partial training records.
+
+    Raises:
+        DataError: the file cannot be read, or a name is empty or not unique.
+    """
+    names = settings.get("class_names")
+    if names is None:
+        return dict(settings)
+    if isinstance(names, str | Path):
+        return {**settings, "class_names": check_class_names(read_class_names(names), str(names))}
+    return {**settings, "class_names": check_class_names(names)}
 
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
@@ -28,7 +29,7 @@ from unrolled.runs.run import Run
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, Answers, Task
 
 __all__ = ["Classified", "Classify"]
 
@@ -38,13 +39,17 @@ class Classified(Task):
 
     Args:
         train, valid: the sequences of two splits, and their classes (N,).
+        names: of the labels in the data, in the order of the classes; see `class_names`.
     """
 
     answer = "once"
     best_by = ("loss", "accuracy", "macro_f1")
 
-    def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
+    def __init__(
+        self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor], names: Mapping[str, str]
+    ) -> None:
         self._train, self._valid = train, valid
+        self.labels, self._names = tuple(names.values()), names
 
     @abstractmethod
     def batch_tokens(self, config: Config) -> int:
@@ -80,6 +85,16 @@ class Classified(Task):
         """Return mean loss and accuracy on the validation split."""
         return classification.score(model, *self._valid)
 
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right classes of the validation split."""
+        sequences, classes = self._valid
+        return probabilities(model, sequences), classes.numpy()
+
+    def labels_record(self) -> dict[str, Any]:
+        """Return the entries of run.json for the labels: the most frequent one, and those of the data if named."""
+        named = any(label != name for label, name in self._names.items())
+        return {"majority": self.majority} | ({"labels": [*self._names]} if named else {})
+
     @property
     def majority(self) -> str:
         """The most frequent label of the training split; the first of several."""
@@ -91,25 +106,27 @@ class Classify(Classified):
 
     Args:
         data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
+        names: of the labels in the data.
     """
 
     run = ClassificationRun
     unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
 
-    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
-        self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
+    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+        self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-        super().__init__(self._sequences(splits.train), self._sequences(splits.valid))
+        super().__init__(self._sequences(splits.train), self._sequences(splits.valid), names)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read examples and split them; see `Task.read`."""
         splits = load_splits(data, config.data)
+        names = class_names(splits.labels, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or learn(splits.train.texts(), config.data)
-        return cls(data, splits, tokenizer)
+        return cls(data, splits, tokenizer, names)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> DataReport:
@@ -123,7 +140,7 @@ class Classify(Classified):
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""
-        return {**data_record(self.data, self.splits), "majority": self.majority}
+        return {**data_record(self.data, self.splits), **self.labels_record()}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Return accuracy and the other measures on the test split."""
@@ -143,6 +160,6 @@ class Classify(Classified):
     def _sequences(self, split: Examples) -> tuple[Sequences, Tensor]:
         """Return a split as sequences of tokens and their classes."""
         assert isinstance(self.preprocessor, Tokenizer)
-        index = {label: k for k, label in enumerate(self.labels)}
+        index = {label: k for k, label in enumerate(self.splits.labels)}
         classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
         return Sequences(self.preprocessor.encode_each(split.texts())), torch.from_numpy(classes)

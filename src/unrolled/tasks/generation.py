@@ -50,8 +50,8 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "baseline", "bidirectional"}
+        | {"text", "label", "class_names", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
+        | {"batch_tokens", "batch_images", "class_weights", "baseline", "temperature_scale", "bidirectional"}
     )
 
     def __init__(self, data: object, corpus: Corpus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
 from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.decoding.classification import probabilities
@@ -35,6 +37,7 @@ class ClassifyImages(Classified):
     Args:
         data: the argument of the user. splits: read from it.
         pixels: the order of the pixels, and mean and standard deviation of the training split.
+        names: of the labels in the data.
     """
 
     run = ImageRun
@@ -46,19 +49,21 @@ class ClassifyImages(Classified):
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 
-    def __init__(self, data: object, splits: ImageSplits, pixels: Pixels) -> None:
-        self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, pixels
+    def __init__(self, data: object, splits: ImageSplits, pixels: Pixels, names: Mapping[str, str]) -> None:
+        self.name, self.preprocessor = splits.train.name, pixels
         self.data, self.splits, self.pixels = data, splits, pixels
         train, valid = splits.train, splits.valid
         super().__init__(
-            (image_steps(train, pixels), torch.from_numpy(train.among(self.labels))),
-            (image_steps(valid, pixels), torch.from_numpy(valid.among(self.labels))),
+            (image_steps(train, pixels), torch.from_numpy(train.among(splits.labels))),
+            (image_steps(valid, pixels), torch.from_numpy(valid.among(splits.labels))),
+            names,
         )
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read images, split them, measure mean and standard deviation of the training split; see `Task.read`."""
         splits = load_image_splits(data, config.data)
+        names = class_names(splits.labels, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(splits))
         assert config.data.by is not None
@@ -67,7 +72,7 @@ class ClassifyImages(Classified):
             splits.train.pixels, by=config.data.by, permutation_seed=config.data.permutation_seed
         )
         log.info("images of %s, read by %s", pixels, pixels.by)
-        return cls(data, splits, pixels)
+        return cls(data, splits, pixels, names)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> ImageReport:
@@ -103,7 +108,7 @@ class ClassifyImages(Classified):
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""
-        return {**data_record(self.data, self.splits), "majority": self.majority}
+        return {**data_record(self.data, self.splits), **self.labels_record()}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Return accuracy and the other measures on the test split."""

@@ -42,7 +42,7 @@ def train(
     """Train a model on `data`; see `unrolled.train` for the arguments and errors."""
     began = time.perf_counter()
     if start is not None:
-        config = pretrained.settings_of(start, settings, config)
+        config = pretrained.settings_of(start, tasks.with_class_names(settings), config)
     else:
         config = from_flat(tasks.infer_settings(data, settings, config), base=config)
     device, kind = machine.device(config.training.device), tasks.find(config)
@@ -73,7 +73,10 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
     with resume_partial(folder) as partial:
         plan, preprocessor = partial.read_plan()
         config = plan.settings(
-            {name: absolute(value) if name in HELD_OUT and value else value for name, value in settings.items()}
+            {
+                name: absolute(value) if name in HELD_OUT and value else value
+                for name, value in tasks.with_class_names(settings).items()
+            }
         )
         device, kind = machine.device(config.training.device), tasks.find(config)
         refuse_unfit(kind, config, device, saved=True)

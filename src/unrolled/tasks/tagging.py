@@ -32,7 +32,7 @@ from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, Answers, Task
 
 __all__ = ["Tag"]
 
@@ -50,7 +50,17 @@ class Tag(Task):
     answer = "each"
     best_by = ("loss", "accuracy", "macro_f1")
     run = TaggingRun
-    unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
+    unused = OF_PAIRS | {
+        "text",
+        "header",
+        "class_names",
+        "cache",
+        "by",
+        "permutation_seed",
+        "batch_images",
+        "streams",
+        "chunk",
+    }
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
@@ -106,6 +116,11 @@ class Tag(Task):
     def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right tags of the words of the validation split."""
+        subwords, classes = self._valid
+        return word_probabilities(model, subwords), classes.numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""

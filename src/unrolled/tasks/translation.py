@@ -48,8 +48,8 @@ class Translate(Task):
     labels = ()
     smallest = Pairs(1, 1)
     unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights", "baseline"}
+        {"text", "label", "class_names", "by", "permutation_seed", "batch_images", "whole_words"}
+        | {"cache", "streams", "chunk", "class_weights", "baseline", "temperature_scale"}
     )
 
     def __init__(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from unrolled.data.encoding.batches import Batches
 from unrolled.decoding.classification import Readable, probabilities
-from unrolled.evaluation.classification import mean_f1
+from unrolled.evaluation.classes import f1_of
 from unrolled.models import Model
 from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
@@ -87,5 +87,5 @@ def score_of(probabilities: NDArray[np.float64], targets: Tensor) -> Score:
     return Score(
         loss_nats=float(nats.mean()),
         accuracy=float((answers == targets).double().mean()),
-        macro_f1=mean_f1(targets.numpy(), answers.numpy()),
+        macro_f1=f1_of(targets.numpy(), answers.numpy()),
     )

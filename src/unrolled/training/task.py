@@ -6,9 +6,11 @@ A task is one file in `unrolled.tasks`, which the lineage names by dotted path. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled.config import BestBy, Config, refuse_unused
 from unrolled.data.report.issues import Report
@@ -21,7 +23,9 @@ from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 from unrolled.training.step import LossNats
 
-__all__ = ["OF_PAIRS", "Task"]
+__all__ = ["OF_PAIRS", "Answers", "Task"]
+
+Answers: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
 """Settings of data with a source and a target only."""
@@ -120,6 +124,14 @@ class Task(ABC):
     @abstractmethod
     def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return the score of the model on the validation split. by: a figure that it must have."""
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities of the classes (N, K) and the right classes (N,) on the validation split.
+
+        Raises:
+            NotImplementedError: the answers of the task are not classes.
+        """
+        raise NotImplementedError(f"the answers of {type(self).__name__} are not classes")
 
     @abstractmethod
     def record(self) -> dict[str, Any]:

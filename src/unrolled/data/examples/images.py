@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.examples.class_names import read_class_names
 from unrolled.data.examples.image_folders import ClassFolders, class_folders, split_folders
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
 from unrolled.data.reading.counts import LISTED, Counts, Skipped, skip
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
-from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, image_folder
@@ -239,14 +239,7 @@ def _label_names(path: Path, last: int) -> list[str]:
     """Return the names of the classes from a file; empty if it does not exist."""
     if not path.is_file():
         return []
-    names = []
-    with open_lines(path, str(path)) as lines:
-        for name in lines.rows():
-            if (fault := lines.fault_of(name)) and fault.error:
-                raise fault.error
-            names.append(name)
-    while names and not names[-1].strip():
-        names.pop()
+    names = read_class_names(path)
     if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):
         raise DataError(
             f"should hold {last + 1} different names of classes, one a line",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import Pixels
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.image_folders import ClassFolders
 from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
@@ -96,6 +97,7 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         DataError: as `load_image_splits`.
     """
     splits = load_image_splits(data, config)
+    names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
     assert config.by is not None
     pixels = Pixels.learn(splits.train.pixels, by=config.by, permutation_seed=config.permutation_seed)
@@ -103,7 +105,7 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
     counts = np.bincount(train.classes, minlength=len(splits.labels))
     majority = splits.labels[int(counts.argmax())]
     images = {name: split for name, split in splits.named().items() if len(split)}
-    reports = {name: _split_report(split, splits.labels, majority) for name, split in images.items()}
+    reports = {name: _split_report(split, names, majority) for name, split in images.items()}
     repeats = ImageRepeats(images, splits.labels)
     return ImageReport(
         str(data) if isinstance(data, (str, os.PathLike)) else PYTHON,
@@ -118,9 +120,9 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),
         reports,
-        majority,
+        names[majority],
         repeats.counts(),
-        (train.labels[train.classes[0]], _drawn(train)),
+        (names[train.labels[train.classes[0]]], _drawn(train)),
         issues=(
             *ruinous_issues(splits),
             *repeats.issues(),
@@ -165,10 +167,11 @@ def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:
         )
 
 
-def _split_report(split: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:
-    numbers = np.bincount(split.among(labels), minlength=len(labels)).tolist()
-    counts = dict(zip(labels, numbers, strict=True))
-    return ImageSplitReport(len(split), counts, counts[majority] / len(split))
+def _split_report(split: Images, names: Mapping[str, str], majority: str) -> ImageSplitReport:
+    """Return the statistics of a split. names: of the labels."""
+    numbers = np.bincount(split.among([*names]), minlength=len(names)).tolist()
+    counts = dict(zip(names.values(), numbers, strict=True))
+    return ImageSplitReport(len(split), counts, counts[names[majority]] / len(split))
 
 
 def _drawn(images: Images) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from unrolled.config import DataConfig
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.sources import DataSource, open_source
@@ -101,6 +102,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         table = open_source(data, TASK, header=False) if headerless else data_source
         return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
     splits = load_splits(data, config)
+    names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
     examples = {name: split for name, split in splits.named().items() if split}
     repeats = TextRepeats(examples, splits.labels)
@@ -111,7 +113,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
     tokens = {name: _tokens(split, tokenizer) for name, split in examples.items()}
     lengths = {name: lengths for name, (lengths, _) in tokens.items()}
-    reports = {name: _split_report(split, splits.labels, majority, *tokens[name]) for name, split in examples.items()}
+    reports = {name: _split_report(split, names, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
         data_source.source,
         data_source.form,
@@ -122,12 +124,12 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         splits=reports,
         tokenizer=tokenizer.kind,
         vocabulary_size=tokenizer.vocabulary_size,
-        majority=majority,
+        majority=names[majority],
         lengths=bins(lengths),
         similar_labels=similar(splits.labels),
         duplicates=repeats.counts(),
         examples=tuple(
-            {"text": item.text, "label": str(item.label), "decoded": text}
+            {"text": item.text, "label": names[str(item.label)], "decoded": text}
             for item, text in zip(first, decoded, strict=True)
         ),
         issues=(
@@ -190,11 +192,14 @@ def _likely(data_source: DataSource) -> dict[str, str]:
     return likely
 
 
-def _split_report(split: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> SplitReport:
+def _split_report(
+    split: Examples, names: Mapping[str, str], majority: str, lengths: Lengths, unknown: int
+) -> SplitReport:
+    """Return the statistics of a split. names: of the labels."""
     counts = Counter(split.labels())
     return SplitReport(
         rows=len(split),
-        labels={label: counts[label] for label in labels},
+        labels={name: counts[label] for label, name in names.items()},
         tokens=spread(lengths),
         unknown_rate=unknown / int(lengths.sum()),
         majority_rate=counts[majority] / len(split),
