@@ -26,7 +26,7 @@ from unrolled.runs.run import Run
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, OF_TAGS, Task
 
 __all__ = ["Generate"]
 
@@ -50,7 +50,8 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
+        | OF_TAGS
+        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )
 

@@ -20,7 +20,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS
+from unrolled.training.task import OF_PAIRS, OF_TAGS
 
 __all__ = ["ClassifyImages"]
 
@@ -39,7 +39,8 @@ class ClassifyImages(Classified):
     smallest = Features(1)
     unused = (
         OF_PAIRS
-        | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
+        | OF_TAGS
+        | {"text", "label", "tokenizer", "vocabulary_size", "min_frequency", "lowercase"}
         | {"header", "normalize"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )

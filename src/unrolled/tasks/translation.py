@@ -23,7 +23,7 @@ from unrolled.runs.translation import TranslationRun, refuse_longer
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
-from unrolled.training.task import Task
+from unrolled.training.task import OF_TAGS, Task
 
 __all__ = ["Translate"]
 
@@ -42,10 +42,9 @@ class Translate(Task):
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights"}
-    )
+    unused = OF_TAGS | {
+        *("text", "label", "by", "permutation_seed", "batch_images", "cache", "streams", "chunk", "class_weights")
+    }
 
     def __init__(
         self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]

@@ -1,9 +1,9 @@
-"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from two columns, or from Python objects.
+"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from columns, or from Python objects.
 
-- `.conllu`        ten columns, a line a word, an empty line after each sentence, comments before it; see `conllu.py`
-- `.tsv` `.txt`    two columns, a word and its tag, and an empty line after each sentence; no header, no comments
+- `.conllu`                 ten columns, a line a word, an empty line after each sentence; see `conllu.py`
+- `.conll` `.bio` `.tsv` …  columns with spaces or tabs between them, a word and its tag, no header; see `conll.py`
 
-Both may be compressed (.gz, .xz, .bz2). A faulty line makes its whole sentence a bad row, which is an error or is
+All may be compressed (.gz, .xz, .bz2). A faulty line makes its whole sentence a bad row, which is an error or is
 skipped and counted.
 """
 
@@ -18,21 +18,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from unrolled.config import DataConfig
-from unrolled.data.examples.conllu import COLUMNS, Block, Sentence, sentence_of, tag_column
+from unrolled.config import TASK_DEFAULTS, DataConfig
+from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout
+from unrolled.data.examples.conll import columns_sentence, tag_index
+from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import sift
-from unrolled.data.reading.files import unpacked_name
-from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
-from unrolled.errors import DataError
+from unrolled.errors import ConfigError, DataError
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
-__all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
+__all__ = ["Sentences", "load_sentences", "read_sentences", "refuse_other_column", "string_fault"]
 
 TASK = "tag"
 
@@ -86,15 +86,14 @@ def load_sentences(
 
     Args:
         data: a path; "sample:tags" or "sample:tags/test"; an iterable of (words, tags) pairs, two lists of strings.
-        config: the CoNLL-U column of the tags (`label`), and whether a bad sentence is an error.
+        config: the column of the tags (`label` of CoNLL-U, else `column`), and whether a bad sentence is an error.
         labels: the allowed tags; a sentence with another tag is bad. None: all.
-        need_labels: whether tags are read. If not, a file of two columns may lack the second.
+        need_labels: whether tags are read. If not, a file may have a single column, of words.
 
     Raises:
         DataError: a bad sentence (unless bad rows are skipped), a file that cannot be read, or no usable sentence.
     """
     known = None if labels is None else dict.fromkeys(labels)
-    column = tag_column(config.label) if need_labels else None
     stop = config.on_bad_row == "stop"
     name, source, files = _files(data)
     items: list[Sentence] = []
@@ -102,9 +101,10 @@ def load_sentences(
         parse_pair = partial(_pair, known=known)
         counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=Sentences.UNITS)
         return Sentences(name, source, items, counts, skipped, "item")
-    blocks = (block for file, path in files.items() for block in _blocks(path, file))
-    parse_block = partial(sentence_of, column=column, known=known)
-    counts, skipped = sift(blocks, parse_block, items.append, stop=stop, source=source, units=Sentences.UNITS)
+    sentences = (
+        sentence for file, path in files.items() for sentence in _sentences(path, file, config, known, need_labels)
+    )
+    counts, skipped = sift(sentences, _parsed, items.append, stop=stop, source=source, units=Sentences.UNITS)
     return Sentences(name, source, items, counts, skipped)
 
 
@@ -115,6 +115,23 @@ def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
         DataError: as `load_sentences`.
     """
     return load_sentences(path, config, need_labels=False)
+
+
+def refuse_other_column(data: object, config: DataConfig) -> None:
+    """Refuse the name of a column for files without names, and a number for CoNLL-U.
+
+    Raises:
+        ConfigError: says which of the two settings to use.
+    """
+    for file, path in (_files(data)[2] or {}).items():
+        conllu = file_layout(path, file) is None
+        if conllu and config.column != DataConfig().column:
+            raise ConfigError(f"{file} is CoNLL-U, whose columns have names: use --label XPOS or another, not --column")
+        if not conllu and config.label != TASK_DEFAULTS[TASK]["label"]:
+            raise ConfigError(
+                f"{file} has columns without names: give the number of the tag's with --column, not --label "
+                f"{config.label}"
+            )
 
 
 def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
@@ -131,46 +148,45 @@ def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
     return "data", PYTHON, None
 
 
-def _blocks(path: Path, file: str) -> Iterator[Block]:
-    """Yield the blocks of lines between empty lines."""
-    conllu = _looks_like_conllu(path) if file == STDIN_NAME else _is_conllu(path, file)
-    with open_lines(path, file) as lines:
-        block: list[tuple[int, str]] = []
-        lines.begin()
-        for text in lines:
-            text = text.rstrip("\r\n")
-            if text.strip(" "):
-                block.append((lines.number, text))
-                continue
-            if block:
-                yield Block(file, conllu, block, lines.fault)
-                block = []
-            lines.begin()
-        if block:
-            yield Block(file, conllu, block, lines.fault)
-        if not lines.number:
-            raise DataError("the file is empty", file=file, line=1, fix="check that the right file was named")
+def _sentences(
+    path: Path, file: str, config: DataConfig, known: Collection[str] | None, need_labels: bool
+) -> Iterator[Sentence | BadRow]:
+    """Yield the sentences of a file, and its bad rows; arguments as in `load_sentences`."""
+    layout, column = file_layout(path, file), None
+    if need_labels:
+        column = tag_column(config.label) if layout is None else tag_index(config.column, layout, file)
+    for block in blocks(path, file, layout):
+        yield block if isinstance(block, BadRow) else _sentence(block, column, known)
 
 
-def _is_conllu(path: Path, file: str) -> bool:
-    """Return whether a file is CoNLL-U by its extension; otherwise it has two columns."""
-    extension = Path(unpacked_name(path.name)).suffix
-    if extension not in (".conllu", ".tsv", ".txt"):
-        got = f'"{extension}"' if extension else "a name without an extension"
-        raise DataError(
-            f"cannot tell the format from {got}",
-            file=file,
-            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each "
-            "line; each also with .gz, .xz or .bz2",
-        )
-    return extension == ".conllu"
+def _parsed(sentence: Sentence | BadRow) -> Sentence | BadRow:
+    return sentence
 
 
-def _looks_like_conllu(path: Path) -> bool:
-    """Return whether the first line of standard input after comments has as many columns as CoNLL-U."""
-    with open_lines(path, STDIN_NAME) as lines:
-        first = next((line for line in lines if line.strip() and not line.startswith("# ")), "")
-    return len(first.split("\t")) == len(COLUMNS)
+def _sentence(block: Block, column: int | None, known: Collection[str] | None) -> Sentence | BadRow:
+    """Return the sentence of a block, or a bad row with the first problem.
+
+    Args:
+        block: its lines. column: index of the column with the tags; None: tags are not read.
+        known: the allowed tags; None: all.
+    """
+    if block.fault:
+        return block.fault
+    for number, text in block.lines:
+        if "\r" in text:
+            fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
+            problem = "the line holds a carriage return without a line feed"
+            return block.bad("bare carriage return", problem, number, text, fix=fix)
+    layout = block.layout
+    sentence = conllu_sentence(block, column) if layout is None else columns_sentence(block, layout, column)
+    if isinstance(sentence, BadRow):
+        return sentence
+    for line, tag in zip(sentence.lines, sentence.tags or (), strict=False):
+        if known is not None and tag not in known:
+            text = next(text for number, text in block.lines if number == line)
+            problem = unknown_label(tag, known)
+            return block.bad(UNKNOWN_LABEL, problem, line, text, column=column, fix="correct the tag")
+    return sentence
 
 
 class Pair(NamedTuple):

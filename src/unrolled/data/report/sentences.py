@@ -13,7 +13,7 @@ import numpy as np
 from unrolled.config import DataConfig
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
-from unrolled.data.examples.conllu import Sentence
+from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.samples import PREFIX

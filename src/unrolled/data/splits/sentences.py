@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
+from unrolled.data.examples.sentences import TASK, Sentences, load_sentences, refuse_other_column
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.samples import PREFIX, SPLITS, find
@@ -38,7 +38,9 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
     Raises:
         DataError: as `load_sentences`; or the validation split is empty, the training split has one tag only, or a tag
             of another split does not occur in it.
+        ConfigError: as `refuse_other_column`.
     """
+    refuse_other_column(data, config)
     sources: dict[str, object] = {"train": data}
     if isinstance(data, str) and data.startswith(PREFIX) and find(data, TASK)[1] is None:
         sources = {name: f"{data}/{name}" for name in SPLITS}
@@ -51,7 +53,7 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
         by="sentence",
     )
     labels = tuple(sorted(set(splits.train.tags())))
-    fix = "check the column of the tags (--label, for CoNLL-U), and that the file holds all tags"
+    fix = "check the column of the tags (--column, or --label for CoNLL-U), and that the file holds all tags"
     refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix)
     held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
     refuse_empty(held_out["valid"], "sentences", train=splits.train)
