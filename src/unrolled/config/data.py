@@ -17,6 +17,10 @@ class DataConfig(Section):
 
     text: str = Field("text", description="column (or JSON key) of the text")
     label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    strip_labels: bool = Field(False, description="remove blanks around labels (tasks classify and tag)")
+    fold_labels: bool = Field(
+        False, description="fold the case of labels to small letters, of tags to capitals (tasks classify and tag)"
+    )
     column: int = Field(
         -1,
         ge=-1,

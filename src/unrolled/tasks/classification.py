@@ -15,7 +15,9 @@ from unrolled.config import Config
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
+from unrolled.data.report.checks import TextRepeats, leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.decoding.classification import Readable
 from unrolled.evaluation import ClassificationResult
@@ -23,7 +25,7 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, OF_TAGS, Task
@@ -92,12 +94,13 @@ class Classify(Classified):
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
 
-        def sequences(split: Examples) -> tuple[Sequences, Tensor]:
+        def classes(split: Examples) -> Tensor:
             index = {label: k for k, label in enumerate(splits.labels)}
-            classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
-            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(classes)
+            return torch.from_numpy(np.fromiter((index[label] for label in split.labels()), np.int64, len(split)))
 
-        super().__init__(sequences(splits.train), sequences(splits.valid))
+        read = {"train": splits.train, "valid": splits.valid}
+        self.sequences = {name: Sequences(tokenizer.encode_each(split.texts())) for name, split in read.items()}
+        super().__init__(*((self.sequences[name], classes(split)) for name, split in read.items()))
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -105,12 +108,15 @@ class Classify(Classified):
         splits = load_splits(data, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or Tokenizer.learn(splits.train.texts(), config.data)
-        return cls(data, splits, tokenizer)
+        task = cls(data, splits, tokenizer)
+        log_unknown(**task.sequences)
+        return task
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> DataReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
         return inspect(data, config.data, longest=config.training.batch_tokens)
 

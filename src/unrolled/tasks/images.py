@@ -10,7 +10,8 @@ import torch
 from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
-from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
+from unrolled.data.report.images import inspect_images, ruinous_issues
+from unrolled.data.report.issues import Report
 from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.errors import ConfigError
 from unrolled.evaluation import ClassificationResult
@@ -41,7 +42,7 @@ class ClassifyImages(Classified):
         OF_PAIRS
         | OF_TAGS
         | {"text", "label", "tokenizer", "vocabulary_size", "min_frequency", "lowercase"}
-        | {"header", "normalize"}
+        | {"header", "normalize", "strip_labels", "fold_labels"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 
@@ -69,7 +70,7 @@ class ClassifyImages(Classified):
         return cls(data, splits, pixels)
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> ImageReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
 

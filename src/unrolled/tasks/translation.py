@@ -13,7 +13,9 @@ from torch import Tensor
 
 from unrolled.config import Config
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, encode
-from unrolled.data.report.pairs import PairReport, inspect_pairs, ruinous_issues
+from unrolled.data.report.checks import leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.pairs import SourceRepeats, inspect_pairs, ruinous_issues
 from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.evaluation import TranslationResult
 from unrolled.models import Model, Pairs
@@ -42,9 +44,11 @@ class Translate(Task):
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = OF_TAGS | {
-        *("text", "label", "by", "permutation_seed", "batch_images", "cache", "streams", "chunk", "class_weights")
-    }
+    unused = (
+        OF_TAGS
+        | {"text", "label", "strip_labels", "fold_labels", "class_weights"}
+        | {"by", "permutation_seed", "batch_images", "cache", "streams", "chunk"}
+    )
 
     def __init__(
         self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]
@@ -63,10 +67,11 @@ class Translate(Task):
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: SourceRepeats(filled, ("",)), splits))
         return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> PairReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
 

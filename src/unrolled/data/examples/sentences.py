@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
@@ -23,9 +23,11 @@ from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout
 from unrolled.data.examples.conll import columns_sentence, tag_index
 from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
+from unrolled.data.examples.labels import label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import sift
-from unrolled.data.reading.objects import PYTHON
+from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.objects import PYTHON, kind_of
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
@@ -80,7 +82,12 @@ class Sentences(ExampleTable[Sequence[Sentence]]):
 
 
 def load_sentences(
-    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+    data: object,
+    config: DataConfig,
+    *,
+    labels: Sequence[str] | None = None,
+    need_labels: bool = True,
+    faults: Faults = RAISED,
 ) -> Sentences:
     """Read all sentences of `data`.
 
@@ -89,23 +96,23 @@ def load_sentences(
         config: the column of the tags (`label` of CoNLL-U, else `column`), and whether a bad sentence is an error.
         labels: the allowed tags; a sentence with another tag is bad. None: all.
         need_labels: whether tags are read. If not, a file may have a single column, of words.
+        faults: raises or collects faults.
 
     Raises:
         DataError: a bad sentence (unless bad rows are skipped), a file that cannot be read, or no usable sentence.
     """
     known = None if labels is None else dict.fromkeys(labels)
-    stop = config.on_bad_row == "stop"
+    stop, units = config.on_bad_row == "stop", Sentences.UNITS
     name, source, files = _files(data)
     items: list[Sentence] = []
+    sentences: Iterable[Parsed]
     if files is None:
-        parse_pair = partial(_pair, known=known)
-        counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=Sentences.UNITS)
-        return Sentences(name, source, items, counts, skipped, "item")
-    sentences = (
-        sentence for file, path in files.items() for sentence in _sentences(path, file, config, known, need_labels)
-    )
-    counts, skipped = sift(sentences, _parsed, items.append, stop=stop, source=source, units=Sentences.UNITS)
-    return Sentences(name, source, items, counts, skipped)
+        sentences = map(_pair, _python(data))
+    else:
+        sentences = chain.from_iterable(_sentences(path, file, config, need_labels) for file, path in files.items())
+    parse = partial(_with_known_tags, form=label_form(config, str.upper), known=known)
+    counts, skipped = sift(sentences, parse, items.append, stop=stop, source=source, units=units, faults=faults)
+    return Sentences(name, source, items, counts, skipped, "item" if files is None else "line")
 
 
 def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
@@ -148,45 +155,62 @@ def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
     return "data", PYTHON, None
 
 
-def _sentences(
-    path: Path, file: str, config: DataConfig, known: Collection[str] | None, need_labels: bool
-) -> Iterator[Sentence | BadRow]:
+def _sentences(path: Path, file: str, config: DataConfig, need_labels: bool) -> Iterator[Parsed]:
     """Yield the sentences of a file, and its bad rows; arguments as in `load_sentences`."""
     layout, column = file_layout(path, file), None
     if need_labels:
         column = tag_column(config.label) if layout is None else tag_index(config.column, layout, file)
     for block in blocks(path, file, layout):
-        yield block if isinstance(block, BadRow) else _sentence(block, column, known)
+        yield Parsed(block, None, None) if isinstance(block, BadRow) else _sentence(block, column)
 
 
-def _parsed(sentence: Sentence | BadRow) -> Sentence | BadRow:
-    return sentence
-
-
-def _sentence(block: Block, column: int | None, known: Collection[str] | None) -> Sentence | BadRow:
-    """Return the sentence of a block, or a bad row with the first problem.
+class Parsed(NamedTuple):
+    """A sentence, or a bad row.
 
     Args:
-        block: its lines. column: index of the column with the tags; None: tags are not read.
-        known: the allowed tags; None: all.
+        sentence: one of both.
+        block: its lines; None for Python objects.
+        column: index of the column with the tags.
     """
+
+    sentence: Sentence | BadRow
+    block: Block | None
+    column: int | None
+
+    def unknown(self, index: int, tag: str, known: Collection[str]) -> BadRow:
+        """Return the sentence as a bad row, because of the tag of a word, which does not occur in training."""
+        assert isinstance(self.sentence, Sentence)
+        line, problem = self.sentence.lines[index], unknown_label(tag, known)
+        if self.block is None:
+            return _bad(line, UNKNOWN_LABEL, problem)
+        text = next(text for number, text in self.block.lines if number == line)
+        return self.block.bad(UNKNOWN_LABEL, problem, line, text, column=self.column, fix="correct the tag")
+
+
+def _sentence(block: Block, column: int | None) -> Parsed:
+    """Return the sentence of a block, or a bad row with the first problem; `column` is the index of its tags."""
     if block.fault:
-        return block.fault
+        return Parsed(block.fault, block, column)
     for number, text in block.lines:
         if "\r" in text:
             fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
             problem = "the line holds a carriage return without a line feed"
-            return block.bad("bare carriage return", problem, number, text, fix=fix)
+            return Parsed(block.bad("bare carriage return", problem, number, text, fix=fix), block, column)
     layout = block.layout
     sentence = conllu_sentence(block, column) if layout is None else columns_sentence(block, layout, column)
-    if isinstance(sentence, BadRow):
+    return Parsed(sentence, block, column)
+
+
+def _with_known_tags(parsed: Parsed, *, form: Callable[[str], str], known: Collection[str] | None) -> Sentence | BadRow:
+    """Return a sentence with its tags in one form, or a bad row if one of them is not known."""
+    sentence = parsed.sentence
+    if isinstance(sentence, BadRow) or sentence.tags is None:
         return sentence
-    for line, tag in zip(sentence.lines, sentence.tags or (), strict=False):
+    tags = tuple(map(form, sentence.tags))
+    for index, tag in enumerate(tags):
         if known is not None and tag not in known:
-            text = next(text for number, text in block.lines if number == line)
-            problem = unknown_label(tag, known)
-            return block.bad(UNKNOWN_LABEL, problem, line, text, column=column, fix="correct the tag")
-    return sentence
+            return parsed.unknown(index, tag, known)
+    return sentence._replace(tags=tags)
 
 
 class Pair(NamedTuple):
@@ -205,37 +229,40 @@ def _python(data: object) -> Iterator[Pair]:
     return (Pair(number, item) for number, item in enumerate(data))
 
 
-def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
+def _bad(number: int, reason: str, problem: str) -> BadRow:
+    return BadRow(reason, DataError(problem, line=number, unit="item", fix=f"correct the item, {SKIP}"))
+
+
+def _pair(pair: Pair) -> Parsed:
     """Return the sentence of a pair (words, tags), or a bad row."""
+    return Parsed(_checked(pair), None, None)
+
+
+def _checked(pair: Pair) -> Sentence | BadRow:
     number, item = pair
-
-    def bad(reason: str, problem: str) -> BadRow:
-        return BadRow(reason, DataError(problem, line=number, unit="item", fix=f"correct the item, {SKIP}"))
-
     if (
         not isinstance(item, (tuple, list))
         or len(item) != 2
         or not all(isinstance(side, (tuple, list)) for side in item)
     ):
-        return bad("not a sentence", "a pair (words, tags) of two lists of strings is expected")
+        return _bad(number, "not a sentence", "a pair (words, tags) of two lists of strings is expected")
     words, tags = map(tuple, item)
     if len(words) != len(tags):
-        return bad("another length", f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word")
+        problem = f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word"
+        return _bad(number, "another length", problem)
     if not words:
-        return bad("no words", "the sentence has no words")
+        return _bad(number, "no words", "the sentence has no words")
     for name, values in (("word", words), ("tag", tags)):
         for i, value in enumerate(values):
             if fault := string_fault(value):
-                return bad(f"bad {name}", f"{name} {i} {fault}")
-            if name == "tag" and known is not None and value not in known:
-                return bad(UNKNOWN_LABEL, unknown_label(value, known))
+                return _bad(number, f"bad {name}", f"{name} {i} {fault}")
     return Sentence(words, tags, (number,) * len(words))
 
 
 def string_fault(value: object) -> str | None:
     """Return the reason why a value cannot be a word or a tag, if there is one."""
     if not isinstance(value, str):
-        return f"is a {type(value).__name__}, not a string"
+        return f"is {kind_of(value)}, not a string"
     if not value.strip():
         return "is empty"
     if any(end in value for end in "\t\r\n"):
