@@ -17,7 +17,7 @@ from unrolled.data.reading.stdin import STDIN_NAME
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 
-__all__ = ["COLUMNS", "DOCUMENT", "Block", "Layout", "Sentence", "blocks", "file_layout", "numbers"]
+__all__ = ["COLUMNS", "DOCUMENT", "Block", "Layout", "Sentence", "blocks", "file_layout", "numbers", "tag_columns"]
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 CONLLU = ".conllu"
@@ -126,16 +126,27 @@ def file_layout(path: Path, file: str) -> Layout | None:
     """
     if file != STDIN_NAME and _extension(path, file) == CONLLU:
         return None
-    with open_lines(path, file) as lines:
-        texts = (text.rstrip("\r\n") for text in lines)
-        sample = list(islice((text for text in texts if text.strip(" \t") and not text.startswith(DOCUMENT)), SAMPLED))
-    sample = [text for text in sample if not text.startswith("#")] or sample
+    sample = _first_lines(path, file)
     layout = Layout(tabs=2 * sum("\t" in text for text in sample) >= len(sample))
     rows = list(map(layout.fields, sample))
     if 2 * sum(len(row) == len(COLUMNS) and ID.fullmatch(row[0]) is not None for row in rows) > len(rows):
         return None
     widths = Counter(map(len, rows)).most_common(1)
     return layout._replace(width=widths[0][0] if widths else 1)
+
+
+def tag_columns(path: Path, file: str, layout: Layout) -> list[int]:
+    """Return the numbers of the columns that have several values in the first lines, from 2; see `file_layout`."""
+    rows = [row for row in map(layout.fields, _first_lines(path, file)) if len(row) == layout.width]
+    return [number for number, column in enumerate(zip(*rows, strict=True), start=1) if number > 1 < len(set(column))]
+
+
+def _first_lines(path: Path, file: str) -> list[str]:
+    """Return the first lines of a file with words, or with comments, if there are only these."""
+    with open_lines(path, file) as lines:
+        texts = (text.rstrip("\r\n") for text in lines)
+        sample = list(islice((text for text in texts if text.strip(" \t") and not text.startswith(DOCUMENT)), SAMPLED))
+    return [text for text in sample if not text.startswith("#")] or sample
 
 
 def _extension(path: Path, file: str) -> str:

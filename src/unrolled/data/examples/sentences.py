@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from unrolled.config import TASK_DEFAULTS, DataConfig
-from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout
+from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout, tag_columns
 from unrolled.data.examples.conll import columns_sentence, tag_index
 from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
@@ -34,7 +34,7 @@ from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import ConfigError, DataError
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
-__all__ = ["Sentences", "load_sentences", "read_sentences", "refuse_other_column", "string_fault"]
+__all__ = ["Sentences", "load_sentences", "other_columns", "read_sentences", "refuse_other_column", "string_fault"]
 
 TASK = "tag"
 
@@ -122,6 +122,14 @@ def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
         DataError: as `load_sentences`.
     """
     return load_sentences(path, config, need_labels=False)
+
+
+def other_columns(data: object) -> str:
+    """Return the flags that name columns with several tags, "" for CoNLL-U and Python objects."""
+    for file, path in (_files(data)[2] or {}).items():
+        if (layout := file_layout(path, file)) and (numbers := tag_columns(path, file, layout)):
+            return " or ".join(f"--column {number}" for number in numbers)
+    return ""
 
 
 def refuse_other_column(data: object, config: DataConfig) -> None:

@@ -13,6 +13,7 @@ from unrolled.errors import excerpt
 
 __all__ = ["scheme_issues"]
 
+SCHEMES: tuple[Scheme, ...] = ("IOB2", "IOBES", "BILOU", "BMES", "IOE")  # from which the nearest is taken
 MOSTLY = 0.5  # fraction of the words with a tag other than O, above which a data set has tags of spans
 RULES: dict[Scheme, str] = {
     "IOB1": "B- only after a word of the same type",
@@ -58,7 +59,7 @@ def _mixed(splits: Mapping[str, Sentences]) -> Iterator[Issue]:
             letters[match[1]] += count
     if letters.total() <= MOSTLY * tags.total() or not letters:
         return
-    nearest = max(ROLES, key=lambda scheme: sum(letters[letter] for letter in ROLES[scheme]))
+    nearest = max(SCHEMES, key=lambda scheme: sum(letters[letter] for letter in ROLES[scheme]))
     odd = [tag for tag in tags if not ((match := TAG.fullmatch(tag)) and match[2] and match[1] in ROLES[nearest])]
     words = [
         (split, row, index)
@@ -70,7 +71,7 @@ def _mixed(splits: Mapping[str, Sentences]) -> Iterator[Issue]:
     yield Issue(
         "mixed tags",
         len(words),
-        f"most tags are those of spans in {nearest}, but {len(odd):,} of them are not: {quoted(odd)}",
+        f"most tags are those of spans in {nearest}, and others are not: {quoted(odd)}",
         tuple(_example(*word) for word in words[:SHOWN]),
         f"write all tags in one scheme, with O and the letters {', '.join(ROLES[nearest])}",
     )

@@ -17,7 +17,7 @@ from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.sources import open_source
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
-from unrolled.errors import excerpt
+from unrolled.errors import DataError, excerpt
 
 __all__ = ["Splits", "load_splits"]
 
@@ -54,7 +54,10 @@ def load_splits(data: object, config: DataConfig, faults: Faults = RAISED) -> Sp
     fix = f'check that "{config.label}" is the column with the label, and that the file holds all classes'
     refuse_one_label(labels, splits.train, label="class", units="rows", fix=fix, faults=faults)
     held_out = {name: _without_unknown(splits.named()[name], name, splits.train, config, faults) for name in HELD_OUT}
-    if splits.train:
+    if not held_out["valid"] and are_numbers(counts := Counter(splits.train.labels())):
+        fix = f"predict numbers with {REGRESSION}"
+        faults.add(DataError(not_classes(counts), file=splits.train.source, fix=fix))
+    elif splits.train:
         refuse_empty(held_out["valid"], "rows", train=splits.train, faults=faults)
     return Splits(**vars(splits) | held_out, labels=labels)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.examples.sentences import TASK, Sentences, load_sentences, refuse_other_column
+from unrolled.data.examples.sentences import TASK, Sentences, load_sentences, other_columns, refuse_other_column
 from unrolled.data.examples.spans import Scheme, scheme_of
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.faults import RAISED, Faults
@@ -65,6 +65,8 @@ def split_sentences(data: object, config: DataConfig, faults: Faults = RAISED) -
     )
     labels = tuple(sorted(set(splits.train.tags())))
     fix = "check the column of the tags (--column, or --label for CoNLL-U), and that the file holds all tags"
+    if len(labels) == 1 and (flags := other_columns(data)):
+        fix = f"choose a column with several tags: {flags}"
     refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix, faults=faults)
     held_out = {name: _without_unknown(splits.named()[name], name, labels, config, faults) for name in HELD_OUT}
     if splits.train:
