@@ -259,7 +259,7 @@ ROWS: Cases = {
     ],
     "fraction as label": [
         ("a.jsonl", jsonl(FINE, {"text": "a", "label": 0.5}), 2, "got the number 0.5"),
-        ("a.jsonl", jsonl(FINE, {"text": "a", "label": 1.0}), 2, "got the number 1.0"),
+        ("a.jsonl", jsonl(FINE, {"text": "a", "label": -1.25e-3}), 2, "got the number -0.00125"),
         ("a.jsonl", jsonl(FINE, b'{"text": "a", "label": 1e400}\n'), 2, "got the number inf"),
     ],
     "deep nesting": [

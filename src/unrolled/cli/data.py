@@ -64,4 +64,4 @@ def command(
         print(report.text())
     if picture is not None and not report.problem:
         atomic.write_file(picture, report.picture().encode())
-    return 2 if report.problem else 0
+    return 2 if report.problem or report.refusals else 0

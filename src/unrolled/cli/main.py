@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import locale
 import os
 import signal
 import sys
@@ -73,7 +74,8 @@ def run(arguments: Sequence[str]) -> int:
         except UnrolledError as error:
             return _refuse(str(error))
         except KeyboardInterrupt as interrupt:
-            print("interrupted", file=sys.stderr)
+            kept = "; ".join(getattr(interrupt, "__notes__", ["nothing was kept"]))
+            print(f"interrupted: {kept}", file=sys.stderr)
             return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         except BrokenPipeError:  # the reader of our pipe has closed it
             return 0
@@ -94,10 +96,23 @@ def _run(arguments: list[str]) -> int:
         raise ConfigError("standard output is closed: redirect it, for example with > /dev/null")
     for argument in arguments:
         if has_surrogate(argument):
-            raise ConfigError(f'the argument "{excerpt(argument)}" is not UTF-8: rename the file, or convert the text')
+            raise ConfigError(_not_text(argument))
     code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _not_text(argument: str) -> str:
+    """Return the reason why an argument of bytes that Python could not decode is refused."""
+    try:
+        text = os.fsencode(argument).decode()
+    except UnicodeError:
+        return f'the argument "{excerpt(argument)}" is not UTF-8: rename the file, or convert the text'
+    name, encoding = locale.setlocale(locale.LC_CTYPE), sys.getfilesystemencoding()
+    return (
+        f'the argument "{excerpt(text)}" cannot be read: it is UTF-8, and the locale {name} has {encoding}; '
+        "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+    )
 
 
 def _refuse(message: str) -> int:

@@ -17,6 +17,18 @@ class DataConfig(Section):
 
     text: str = Field("text", description="column (or JSON key) of the text")
     label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    strip_labels: bool = Field(False, description="remove blanks around labels (tasks classify and tag)")
+    fold_labels: bool = Field(
+        False, description="fold the case of labels to small letters, of tags to capitals (tasks classify and tag)"
+    )
+    column: int = Field(
+        -1,
+        ge=-1,
+        le=10**6,
+        json_schema_extra=NO_DATA,
+        description="number of the column with the tag, from 2, or -1 for the last, in files of tagged words other "
+        "than CoNLL-U (task tag)",
+    )
     source: str = Field("source", description="column (or JSON key) of the source (task translate)")
     target: str = Field("target", description="column (or JSON key) of the target (task translate)")
     header: bool = Field(
@@ -105,6 +117,13 @@ class DataConfig(Section):
     cache: str | None = Field(
         None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
     )
+
+    @field_validator("column")
+    @classmethod
+    def _column_is_not_the_word(cls, column: int) -> int:
+        if column in (0, 1):
+            raise ValueError(f"column should be the number of a column, from 2 (the first is the word): got {column}")
+        return column
 
     @field_validator("valid", "test", "cache")
     @classmethod

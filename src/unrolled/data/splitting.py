@@ -31,6 +31,7 @@ from typing import Generic
 
 from unrolled.config import DataConfig
 from unrolled.data.reading.counts import Table, TableT
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.samples import SPLITS
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.strings import normalized
@@ -70,8 +71,11 @@ def read_splits(
     keys: Callable[[TableT], Collection[str]],
     *,
     by: str,
+    faults: Faults = RAISED,
 ) -> DataSplits[TableT]:
     """Read the splits that have a source, and split the training data to make the missing ones.
+
+    While faults are collected, a split that cannot be made or read is empty.
 
     Args:
         config: fractions, seed, and the files of splits (`valid`, `test`), which take precedence over `sources`.
@@ -80,6 +84,7 @@ def read_splits(
         load: (source, training split if it is known) -> examples.
         keys: examples -> the key of each, which decides its split.
         by: singular noun for a key.
+        faults: raises or collects faults.
 
     Raises:
         DataError: as `load`; or there are too few examples for the splits.
@@ -93,7 +98,9 @@ def read_splits(
     else:
         train = loaded["train"]
         held_out = {split: table for split, table in loaded.items() if split != "train"}
-        splits = _split(train, partial(_folded, keys, config.normalize), missing, config.split_seed, by) | held_out
+        splits = (
+            _split(train, partial(_folded, keys, config.normalize), missing, config.split_seed, by, faults) | held_out
+        )
         how = _how_split(train.source, by, missing, config.split_seed)
         how += "".join(f"; {split} is {table.source}" for split, table in held_out.items())
     for split, file in files.items():
@@ -103,41 +110,38 @@ def read_splits(
     return DataSplits(splits["train"], splits["valid"], splits["test"], how, tuple(loaded.values()))
 
 
-def refuse_empty(valid: Table, units: str, *, train: Table) -> None:
+def refuse_empty(valid: Table, units: str, *, train: Table, faults: Faults = RAISED) -> None:
     """Refuse data without a validation split.
 
     Args:
         valid: the validation split. units: plural noun for the examples. train: the training split, for the message.
+        faults: raises or collects the fault.
 
     Raises:
         DataError: the validation split is empty.
     """
     if not len(valid):
-        raise DataError(
-            f"the validation split has no {units}",
-            file=train.source,
-            fix="give a file with --valid, or a --valid-fraction above 0",
-        )
+        fix = "give a file with --valid, or a --valid-fraction above 0"
+        faults.add(DataError(f"the validation split has no {units}", file=train.source, fix=fix))
 
 
-def refuse_one_label(labels: Sequence[str], train: Table, *, label: str, units: str, fix: str) -> None:
+def refuse_one_label(
+    labels: Sequence[str], train: Table, *, label: str, units: str, fix: str, faults: Faults = RAISED
+) -> None:
     """Refuse a training split with a single label.
 
     Args:
         labels: the different labels of the training split. train: the split.
         label, units: nouns for a label, and for the examples (plural).
         fix: the remedy.
+        faults: raises or collects the fault.
 
     Raises:
         DataError: there is only one label.
     """
-    if len(labels) < 2:
-        raise DataError(
-            f'the training split has one {label} only: "{excerpt(labels[0], 40)}" ({len(train):,} {units}); training '
-            "needs two",
-            file=train.source,
-            fix=fix,
-        )
+    if len(labels) == 1:
+        problem = f'the training split has one {label} only: "{excerpt(labels[0], 40)}" ({len(train):,} {units})'
+        faults.add(DataError(f"{problem}; training needs two", file=train.source, fix=fix))
 
 
 def fold(text: str, form: str = "none") -> str:
@@ -197,11 +201,16 @@ def _folded(keys: Callable[[TableT], Collection[str]], form: str, table: TableT)
 
 
 def _split(
-    train: TableT, keys_of: Callable[[TableT], Iterable[str]], missing: Mapping[str, float], seed: int, by: str
+    train: TableT,
+    keys_of: Callable[[TableT], Iterable[str]],
+    missing: Mapping[str, float],
+    seed: int,
+    by: str,
+    faults: Faults,
 ) -> dict[str, TableT]:
     """Split by the hash of each key in one pass, without storing keys; if that leaves a split empty, use `assign`."""
     names = [*(name for name, fraction in missing.items() if fraction > 0), "train"]
-    if len(names) == 1:
+    if len(names) == 1 or not len(train):
         return {"train": train, **{name: train.select(()) for name in missing}}
     borders = list(accumulate(missing[name] * U for name in names[:-1]))
     split = array("B", (bisect(borders, _hash(key, seed)) for key in keys_of(train)))
@@ -209,11 +218,10 @@ def _split(
         different = set(keys_of(train))
         split_of = assign(different, missing, seed)
         if split_of is None:
-            raise DataError(
-                f"{len(different):,} different {by}s are too few for {len(names)} splits",
-                file=train.source,
-                fix=f"give more {by}s, smaller fractions, or the other splits as files with --valid and --test",
-            )
+            problem = f"{len(different):,} different {by}s are too few for {len(names)} splits"
+            fix = f"give more {by}s, or the other splits as files with --valid and --test"
+            faults.add(DataError(problem, file=train.source, fix=fix))
+            split_of = {}
         split = array("B", (names.index(split_of.get(key, "train")) for key in keys_of(train)))
     return {name: train.select(i for i, k in enumerate(split) if names[k] == name) for name in SPLITS}
 

@@ -29,8 +29,10 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         CheckpointError: nothing can be written there.
     """
     stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{model}"
-    with atomic.write_errors(parent):
+    try:
         parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(parent, error) from None
     for n in itertools.count(1):
         run = parent / f"{stem}-{n}"
         if run.exists():
@@ -40,9 +42,13 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         except FileExistsError:  # of another process
             continue
         except OSError as error:
-            raise CheckpointError(f"{run} cannot be written: {reason(error)}; choose another folder") from None
+            raise _unwritable(run, error) from None
         return run
     raise AssertionError("unreachable: itertools.count does not end")
+
+
+def _unwritable(folder: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{folder.absolute()} cannot be written: {reason(error)}; name another folder with --out")
 
 
 def refuse_existing(run: Path, *, overwrite: bool) -> None:

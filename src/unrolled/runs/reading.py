@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.examples.labelled import unknown_label
-from unrolled.data.reading.counts import Read
+from unrolled.data.reading.counts import LISTED, Read
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import refuse_unverified
 from unrolled.runs.run import Run
@@ -34,10 +34,13 @@ log = logging.getLogger("unrolled")
 
 
 def log_read(read: Read, name: str | None = None) -> None:
-    """Log the numbers of rows read and used, and list those skipped. name: of the data, by default their source."""
+    """Log the numbers of rows read and used, and the first skipped ones. name: of the data, by default their source."""
     log.info("%s: %s", name or read.source, read.counts)
-    for row in read.skipped:
+    for row in read.skipped[:LISTED]:
         log.info("  skipped: %s", row)
+    bad = sum(read.counts.skipped[reason] for reason in {row.reason for row in read.skipped})
+    if bad > LISTED:
+        log.info("  skipped: and %s more, which `unrolled data` lists by reason", f"{bad - LISTED:,}")
 
 
 def reading(run: Run, **settings: Any) -> DataConfig:

@@ -102,6 +102,7 @@ class TaggingRun(Run):
         data: object = None,
         *,
         label: str | None = None,
+        column: int | None = None,
         on_bad_row: str | None = None,
         test_split: bool = False,
         **options: Any,
@@ -111,6 +112,7 @@ class TaggingRun(Run):
         Args:
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
             label: the column of CoNLL-U that holds the tags; default: as in training.
+            column: the number of that column in other files; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
@@ -120,12 +122,12 @@ class TaggingRun(Run):
             ConfigError: a column is named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, label=label, on_bad_row=on_bad_row)
+        settings = reading(self, label=label, column=column, on_bad_row=on_bad_row)
         if data is not None and not test_split:
             sentences = load_sentences(data, settings, labels=self.labels)
             _log_read(sentences)
         elif settings != self.config.data:
-            raise ConfigError("the run's own test split is read as in training: leave label and on_bad_row out")
+            raise ConfigError("the run's own test split is read as in training: leave label, column and on_bad_row out")
         else:
             sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test, data)
         return self.result(sentences)

@@ -17,7 +17,9 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
+from unrolled.data.report.checks import TextRepeats, leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
@@ -26,10 +28,10 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Answers, Task
+from unrolled.training.task import OF_PAIRS, OF_TAGS, Answers, Task
 
 __all__ = ["Classified", "Classify"]
 
@@ -110,12 +112,14 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
+    unused = OF_PAIRS | OF_TAGS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images"}
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-        super().__init__(self._sequences(splits.train), self._sequences(splits.valid), names)
+        train, valid = self._encoded(splits.train), self._encoded(splits.valid)
+        self.sequences = {"train": train[0], "valid": valid[0]}
+        super().__init__(train, valid, names)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -124,12 +128,15 @@ class Classify(Classified):
         names = class_names(splits.labels, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or learn(splits.train.texts(), config.data)
-        return cls(data, splits, tokenizer, names)
+        task = cls(data, splits, tokenizer, names)
+        log_unknown(**task.sequences)
+        return task
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> DataReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
         return inspect(data, config.data, longest=most_batch_tokens(config))
 
@@ -152,12 +159,12 @@ class Classify(Classified):
         train, valid, test = ([*split.texts()] for split in self.splits.named().values())
         if not test:
             return None
-        sequences, truth = self._sequences(self.splits.test)
+        sequences, truth = self._encoded(self.splits.test)
         name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
         right = probabilities(run.model, sequences).argmax(axis=1) == truth.numpy()
         return compare(name, right, answers == truth.numpy(), seconds)
 
-    def _sequences(self, split: Examples) -> tuple[Sequences, Tensor]:
+    def _encoded(self, split: Examples) -> tuple[Sequences, Tensor]:
         """Return a split as sequences of tokens and their classes."""
         assert isinstance(self.preprocessor, Tokenizer)
         index = {label: k for k, label in enumerate(self.splits.labels)}

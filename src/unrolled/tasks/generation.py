@@ -12,21 +12,22 @@ import torch
 from torch import Tensor
 
 from unrolled.config import BestBy, Config
-from unrolled.data.encoding.corpus import Corpus, load_corpus
+from unrolled.data.encoding.corpus import Corpus, load_corpus, refuse_short
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.texts import TextReport, inspect_text
 from unrolled.decoding.generation import score_tokens
-from unrolled.errors import DataError
 from unrolled.evaluation import GenerationResult
 from unrolled.models import Model
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.recorded import absolute
 from unrolled.runs.run import Run
+from unrolled.tasks.split_record import log_issues
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_PAIRS, OF_TAGS, Task
 
 __all__ = ["Generate"]
 
@@ -50,8 +51,17 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
-        | {"text", "label", "class_names", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "baseline", "temperature_scale", "bidirectional"}
+        | OF_TAGS
+        | {"text", "label", "header", "on_bad_row", "strip_labels", "fold_labels", "by", "permutation_seed"}
+        | {
+            "batch_tokens",
+            "batch_images",
+            "class_weights",
+            "class_names",
+            "baseline",
+            "temperature_scale",
+            "bidirectional",
+        }
     )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
@@ -69,25 +79,15 @@ class Generate(Task):
         corpus = load_corpus(data, config.data, preprocessor)
         sizes = ", ".join(f"{name} {split.characters:,}" for name, split in corpus.splits.items())
         log.info("%s: %s characters; %s", corpus.how, sizes, "ids made" if corpus.built else "ids read from the cache")
-        train, valid = corpus.splits["train"], corpus.splits["valid"]
-        if len(train) < config.training.chunk:
-            raise DataError(
-                f"the training split has {len(train):,} tokens, and one chunk {config.training.chunk:,}",
-                file=corpus.source,
-                fix="give a longer text, or a smaller --chunk",
-            )
-        if not len(valid):
-            raise DataError(
-                "the validation split is empty",
-                file=corpus.source,
-                fix="give a longer text, a file with --valid, or a larger --valid-fraction",
-            )
+        refuse_short(corpus, config.training.chunk)
+        rates = {name: split.unknown / max(1, len(split)) for name, split in corpus.splits.items()}
+        log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
         return cls(data, corpus)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TextReport:
         """Return characters, tokens and vocabulary of every split; see `unrolled.data.report.texts`."""
-        return inspect_text(data, config.data)
+        return inspect_text(data, config.data, chunk=config.training.chunk)
 
     @property
     def size(self) -> int:

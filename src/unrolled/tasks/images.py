@@ -12,7 +12,8 @@ from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.examples.class_names import class_names
-from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
+from unrolled.data.report.images import inspect_images, ruinous_issues
+from unrolled.data.report.issues import Report
 from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.decoding.classification import probabilities
 from unrolled.errors import ConfigError
@@ -24,7 +25,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS
+from unrolled.training.task import OF_PAIRS, OF_TAGS
 
 __all__ = ["ClassifyImages"]
 
@@ -44,8 +45,9 @@ class ClassifyImages(Classified):
     smallest = Features(1)
     unused = (
         OF_PAIRS
-        | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
-        | {"header", "normalize"}
+        | OF_TAGS
+        | {"text", "label", "tokenizer", "vocabulary_size", "min_frequency", "lowercase"}
+        | {"header", "normalize", "strip_labels", "fold_labels"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 
@@ -75,7 +77,7 @@ class ClassifyImages(Classified):
         return cls(data, splits, pixels, names)
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> ImageReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
 

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.reading.counts import Read, accounts
+from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
 from unrolled.runs.recorded import absolute
 
-__all__ = ["Split", "data_record", "log_issues", "log_splits"]
+__all__ = ["Split", "data_record", "log_issues", "log_splits", "log_unknown"]
 
 log = logging.getLogger("unrolled")
 
@@ -51,6 +54,12 @@ def log_splits(splits: Splits) -> None:
     for name, read in accounts(splits.loaded, splits.named()).items():
         log_read(read, name)
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(split):,}" for name, split in splits.named().items()))
+
+
+def log_unknown(**splits: Sequences) -> None:
+    """Log the splits whose tokens are mostly unknown, a line each, as warnings."""
+    rates = {name: float((split.ids == UNK).double().mean()) for name, split in splits.items()}
+    log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
 
 
 def log_issues(issues: Iterable[Issue]) -> None:

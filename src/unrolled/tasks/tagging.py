@@ -18,7 +18,9 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
-from unrolled.data.report.sentences import TagReport, inspect_sentences, ruinous_issues
+from unrolled.data.report.checks import leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.sentences import SentenceRepeats, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
@@ -28,7 +30,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
 from unrolled.strings import normalized
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import tagging
 from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
@@ -72,17 +74,22 @@ class Tag(Task):
         """Read sentences and split them; see `Task.read`."""
         splits = split_sentences(data, config.data)
         log_splits(splits)
+        if splits.scheme:
+            log.info("tags of spans: %s", splits.scheme)
         log_issues(ruinous_issues(config.data, splits))
+        log_issues(leakage_issues(SentenceRepeats.of, splits))
         for loaded in splits.loaded:
             log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or learn(
             chain.from_iterable(map(marked, splits.train.words())), config.data, usual="bpe"
         )
-        return cls(data, splits, tokenizer)
+        task = cls(data, splits, tokenizer)
+        log_unknown(train=task._train[0], valid=task._valid[0])
+        return task
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> TagReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return sentences, words, subwords and tags of every split; see `unrolled.data.report.sentences`."""
         return inspect_sentences(data, config.data, longest=most_batch_tokens(config))
 

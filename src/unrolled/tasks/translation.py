@@ -13,7 +13,9 @@ from torch import Tensor
 
 from unrolled.config import BestBy, Config
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, encode
-from unrolled.data.report.pairs import PairReport, inspect_pairs, ruinous_issues
+from unrolled.data.report.checks import leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.pairs import SourceRepeats, inspect_pairs, ruinous_issues
 from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.decoding.sampling import GREEDY
 from unrolled.decoding.translation import translate
@@ -27,7 +29,7 @@ from unrolled.strings import normalized
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
-from unrolled.training.task import Task
+from unrolled.training.task import OF_TAGS, Task
 
 __all__ = ["Translate"]
 
@@ -47,9 +49,19 @@ class Translate(Task):
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = frozenset(
-        {"text", "label", "class_names", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights", "baseline", "temperature_scale"}
+    unused = (
+        OF_TAGS
+        | {
+            "text",
+            "label",
+            "strip_labels",
+            "fold_labels",
+            "class_weights",
+            "class_names",
+            "baseline",
+            "temperature_scale",
+        }
+        | {"by", "permutation_seed", "batch_images", "cache", "streams", "chunk"}
     )
 
     def __init__(
@@ -69,10 +81,11 @@ class Translate(Task):
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: SourceRepeats(filled, ("",)), splits))
         return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> PairReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
 

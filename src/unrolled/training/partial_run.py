@@ -293,9 +293,11 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
             atomic.remove(path)
         try:
             yield partial
-        except BaseException:
+        except BaseException as error:
             if not checkpoint.updates(partial.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
+            elif isinstance(error, KeyboardInterrupt):  # a second signal
+                error.add_note(partial.advice())
             raise
 
 

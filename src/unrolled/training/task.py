@@ -23,12 +23,14 @@ from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 from unrolled.training.step import LossNats
 
-__all__ = ["OF_PAIRS", "Answers", "Task"]
+__all__ = ["OF_PAIRS", "OF_TAGS", "Answers", "Task"]
 
 Answers: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
 """Settings of data with a source and a target only."""
+OF_TAGS = frozenset({"column", "whole_words"})
+"""Settings of sentences with tags only."""
 
 
 class Task(ABC):

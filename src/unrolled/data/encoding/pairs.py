@@ -28,7 +28,17 @@ from unrolled.data.reading.rows import SKIP
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import parse
 
-__all__ = ["Fault", "PairBatch", "PairSequences", "PairTokenizers", "encode", "fault", "leave_out"]
+__all__ = [
+    "Fault",
+    "PairBatch",
+    "PairSequences",
+    "PairTokenizers",
+    "bad_rows",
+    "encode",
+    "fault",
+    "first_fault",
+    "leave_out",
+]
 
 log = logging.getLogger("unrolled")
 
@@ -195,11 +205,30 @@ def encode(pairs: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) -
         sides = " and ".join(f"{n:,} {side}{'s'[: n != 1]}" for side, n in zip(SIDES, long, strict=True))
         log.info("%s: truncated to %s tokens: %s", pairs.source, f"{most:,}", sides)
         encoded = PairSequences(tokenizers, pairs, most)
-    rows = (encoded.longer(most).any(dim=1) | encoded.unknown()).nonzero().flatten().tolist()
-    if not rows:
+    if not (rows := bad_rows(encoded, most)):
         return pairs, encoded
     left = leave_out(pairs, {row: _fault(pairs.items[row], tokenizers, config) for row in rows}, config)
     return left, PairSequences(tokenizers, left, most if config.truncate else None)
+
+
+def bad_rows(encoded: PairSequences, max_length: int) -> list[int]:
+    """Return the indices of the pairs that a model refuses."""
+    rows: list[int] = (encoded.longer(max_length).any(dim=1) | encoded.unknown()).nonzero().flatten().tolist()
+    return rows
+
+
+def first_fault(
+    pairs: PairedTexts, tokenizers: PairTokenizers, rows: Sequence[int], config: DataConfig
+) -> DataError | None:
+    """Return the error with which a training refuses pairs, None if it does not.
+
+    Args:
+        pairs: the texts. tokenizers: of both sides. rows: of the bad pairs. config: whether bad rows are skipped.
+    """
+    if not rows or config.on_bad_row == "skip":
+        return None
+    found = _fault(pairs.items[rows[0]], tokenizers, config)
+    return pairs.error(rows[0], found.side, found.problem, f"{found.fix}, {SKIP}")
 
 
 def leave_out(pairs: PairedTexts, bad: Mapping[int, Fault], config: DataConfig) -> PairedTexts:

@@ -8,9 +8,10 @@ unknown; integers and booleans of JSON and Python are labels, too, as their JSON
 from __future__ import annotations
 
 import json
+import math
 import numbers
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -19,8 +20,10 @@ from pathlib import Path
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Example, Items, View
+from unrolled.data.examples.labels import REGRESSION, label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Counts, Skipped, sift
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
@@ -77,7 +80,12 @@ class Examples(ExampleTable[Items]):
 
 
 def load_examples(
-    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+    data: object,
+    config: DataConfig,
+    *,
+    labels: Sequence[str] | None = None,
+    need_labels: bool = True,
+    faults: Faults = RAISED,
 ) -> Examples:
     """Read all examples of `data`.
 
@@ -88,6 +96,7 @@ def load_examples(
         config: the columns of text and label (samples have their own), and whether a bad row is an error.
         labels: the allowed labels; a row with another label is bad. None: all.
         need_labels: whether labels are read; if not, every label is None.
+        faults: raises or collects faults.
 
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
@@ -102,6 +111,8 @@ def load_examples(
         columns,
         stop=config.on_bad_row == "stop",
         known=None if labels is None else dict.fromkeys(labels),
+        form=label_form(config),
+        faults=faults,
     )
 
 
@@ -114,37 +125,51 @@ def read_texts(path: str | Path, config: DataConfig) -> Examples:
     return load_examples(path, config, need_labels=False)
 
 
-def _collect(data_source: DataSource, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
+def _collect(
+    data_source: DataSource,
+    columns: Sequence[str],
+    *,
+    stop: bool,
+    known: Collection[str] | None,
+    form: Callable[[str], str],
+    faults: Faults,
+) -> Examples:
     items, types = Items(), dict[bool, set[str | None]]({True: set(), False: set()})  # labels by whether they are text
 
     def parse(row: Row | BadRow) -> Example | BadRow:
-        example = row if isinstance(row, BadRow) else _example(row, known)
+        example = row if isinstance(row, BadRow) else _example(row, known, form)
         if isinstance(example, Example) and isinstance(row, Row):
             types[isinstance(row.values[-1], str)].add(example.label)
         return example
 
     rows = watched(data_source.rows(columns), data_source.source)
-    counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=data_source.source)
+    source = data_source.source
+    counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=source, faults=faults)
     mixed = tuple(sorted(filter(None, types[True] & types[False])))
-    return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit, mixed)
+    return Examples(data_source.name, source, items, counts, skipped, data_source.unit, mixed)
 
 
-def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
+def _example(row: Row, known: Collection[str] | None, form: Callable[[str], str]) -> Example | BadRow:
     text, *rest = row.values
     if fault := text_fault(row, 0, "text"):
         return fault
     if not rest:
         return Example(text, None, row.line)
     label = rest[0]
+    if isinstance(label, float) and label.is_integer():  # pandas has 1.0 for 1 where another label is missing
+        label = int(label)
     if isinstance(label, (bool, numbers.Integral)):
         label = json.dumps(label if isinstance(label, bool) else int(label))
     if not isinstance(label, str):
-        return row.bad("label is not text", f"a label is text, a whole number, true or false; got {kind_of(label)}", 1)
+        problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
+        number = isinstance(label, numbers.Real) and math.isfinite(label)
+        return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, 1)
     if fault := _string_fault(row, label, 1, "label"):
         return fault
+    label = form(str(label))
     if known is not None and label not in known:
         return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
-    return Example(str(text), str(label), row.line)
+    return Example(str(text), label, row.line)
 
 
 def unknown_label(label: str, known: Collection[str]) -> str:

@@ -7,7 +7,7 @@ never closed, damaged compression, a row of more than 100 MB.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -90,8 +90,8 @@ def format_of(path: Path) -> str:
     return form
 
 
-def split_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the tables in a folder that are called after a split (train.csv, Test.TSV), by split.
+def split_files(folder: Path, extensions: Collection[str] = EXTENSIONS) -> dict[str, list[Path]]:
+    """Return the files in a folder that are called after a split (train.csv, Test.TSV), by split.
 
     A folder that cannot be listed, though a file in it can be read, has none.
     """
@@ -102,20 +102,20 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {split: [] for split in SPLITS}
     for path in files:
         stem, _, extension = unpacked_name(path.name).rpartition(".")
-        if f".{extension}" in EXTENSIONS and not is_hidden(path.name) and (split := split_named(stem)):
+        if f".{extension}" in extensions and not is_hidden(path.name) and (split := split_named(stem)):
             found[split].append(path)
     return {split: paths for split, paths in found.items() if paths}
 
 
-def of_splits(folder: Path) -> DataError | None:
-    """Return the error about a folder with a table for each split, which are named one by one; None for another."""
-    splits = split_files(folder)
+def of_splits(folder: Path, extensions: Collection[str] = EXTENSIONS) -> DataError | None:
+    """Return the error about a folder with a file for each split, which are named one by one; None for another."""
+    splits = split_files(folder, extensions)
     if "train" not in splits:
         return None
     names = ", ".join(path.name for paths in splits.values() for path in paths)
     flags = "".join(f" --{split} {paths[0]}" for split, paths in splits.items() if split != "train")
     return DataError(
-        f"is a folder with tables of splits: {names}",
+        f"is a folder with files of splits: {names}",
         file=str(folder),
         fix=f"name {splits['train'][0]} as the data" + (f", with{flags}" if flags else ""),
     )

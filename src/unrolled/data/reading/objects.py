@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -11,10 +12,14 @@ from unrolled.errors import DataError, excerpt
 __all__ = ["PYTHON", "kind_of", "read_objects"]
 
 PYTHON = "python objects"
+MISSING = {"NAType": "NA", "NaTType": "NaT"}
+"""Types of pandas for missing values."""
 
 
 def kind_of(value: object) -> str:
     """Return the type of a JSON or Python value in words, without the value, which may be huge."""
+    if missing := "NaN" if isinstance(value, numbers.Real) and value != value else MISSING.get(type(value).__name__):
+        return f"{missing}, a missing value"
     names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
     if isinstance(value, float):
         return f"the number {value}"
@@ -46,12 +51,19 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
             f"examples cannot be read from a Python {type(data).__name__}",
             fix="give a path, a sample, pairs of two texts, dictionaries, two lists or a data frame",
         )
+    names = _names_of_rows(data)
     for number, record in enumerate(records):
         if isinstance(record, BadRow):
             yield record
         else:
             raw = record[0] if isinstance(record[0], str) else ""
-            yield Row(location, number, tuple(record), raw)
+            yield Row(location, number, tuple(record), f"index {names[number]}: {raw}" if names else raw)
+
+
+def _names_of_rows(data: Any) -> list[Any]:
+    """Return the index of a pandas data frame, unless it numbers the rows; empty for other data."""
+    names = list(data.index) if hasattr(data, "columns") and hasattr(data, "index") else []
+    return [] if names == list(range(len(names))) else names
 
 
 def _listed(values: Any, name: str) -> list[Any]:

@@ -42,7 +42,8 @@ class ColumnReport(Report):
     headerless: str | None = None  # the reason why the file seems to have no header; then `likely` has numbers
     how: str = ""  # a sentence on the split
     loaded: dict[str, Counts] = field(default_factory=dict)  # by source
-    skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source
+    skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source and reason
+    refusals: tuple[str, ...] = ()
 
     def header(self, flags: str) -> Iterator[str]:
         """Yield the lines on source, columns, counts and split; `flags` name the columns."""

@@ -14,10 +14,12 @@ from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.image_folders import ClassFolders
 from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
+from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, label_bars
 from unrolled.data.report.checks import Repeats, label_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report
+from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows
 from unrolled.data.splits.images import ImageSplits, load_image_splits
@@ -53,13 +55,14 @@ class ImageReport(Report):
     std: tuple[float, ...]
     how: str  # a sentence on the split
     loaded: dict[str, Counts]  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...]  # (source, image), the first of each source
+    skipped: tuple[tuple[str, Skipped], ...]  # (source, image), the first of each source and reason
     splits: dict[str, ImageSplitReport]
     majority: str  # the most frequent label in training
     duplicates: dict[str, int]
     first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its rows drawn with characters
     problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield shape, counts, labels, the first image; see `Report`."""
@@ -90,15 +93,18 @@ class ImageRepeats(Repeats[Images]):
         return IssueExample(split.at(index), f'"{excerpt(split.labels[split.classes[index]], 30)}"')
 
 
-def inspect_images(data: object, config: DataConfig) -> ImageReport:
+def inspect_images(data: object, config: DataConfig) -> Report:
     """Read and split images as a training does, and return the report.
 
     Raises:
-        DataError: as `load_image_splits`.
+        DataError: no image can be read.
     """
-    splits = load_image_splits(data, config)
+    faults = Faults(collect=True)
+    splits = load_image_splits(data, config, faults)
     names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
+    if not len(splits.train):
+        return EmptyReport.of(reads, faults)
     assert config.by is not None
     pixels = Pixels.learn(splits.train.pixels, by=config.by, permutation_seed=config.permutation_seed)
     train = splits.train
@@ -123,6 +129,7 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         names[majority],
         repeats.counts(),
         (names[train.labels[train.classes[0]]], _drawn(train)),
+        refusals=refusals(faults),
         issues=(
             *ruinous_issues(splits),
             *repeats.issues(),
@@ -135,7 +142,7 @@ def ruinous_issues(splits: ImageSplits) -> Iterator[Issue]:
     """Yield the issues that ruin a training and are found quickly; a training logs them."""
     for images in splits.loaded:
         yield from folder_issues(images.source, images.folders)
-    yield from label_spelling_issues(splits.labels)
+    yield from label_spelling_issues(splits.labels, flags=False)
 
 
 def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:

@@ -49,10 +49,17 @@ class Issue:
 
 
 class Report(ABC):
-    """Data report: a dataclass of JSON values. If `problem` is not None, it is the reason why the rest is empty."""
+    """Data report: a dataclass of JSON values.
+
+    Attributes:
+        problem: the reason why the rest is empty, or None.
+        issues: properties that harm a training.
+        refusals: the messages with which a training would refuse the data.
+    """
 
     problem: str | None
     issues: tuple[Issue, ...]
+    refusals: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -61,7 +68,7 @@ class Report(ABC):
 
     def text(self) -> str:
         """Return the report as text to print."""
-        return "\n".join([*self.lines(), *(() if self.problem else self._issues())])
+        return "\n".join([*self.lines(), *(() if self.problem else self._issues()), *self._refusals()])
 
     def picture(self) -> str:
         """Return a chart of the data as SVG; equal reports give equal bytes."""
@@ -80,6 +87,13 @@ class Report(ABC):
         yield "issues:" if self.issues else "issues: none"
         for issue in self.issues:
             yield from issue.lines()
+
+    def _refusals(self) -> Iterator[str]:
+        if self.refusals:
+            yield ""
+            yield "a training refuses these data:"
+        for refusal in self.refusals:
+            yield from (f"  {line}" for line in refusal.split("\n"))
 
 
 def location(source: str, unit: str, line: int) -> str:

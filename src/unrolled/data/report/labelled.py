@@ -14,10 +14,13 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
+from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
 from unrolled.data.reading.counts import accounts
+from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
+    MOSTLY,
     Lengths,
     TextRepeats,
     issue_example,
@@ -33,17 +36,19 @@ from unrolled.data.report.columns import (
     table_issues,
     text_lengths,
 )
-from unrolled.data.report.issues import Issue
+from unrolled.data.report.issues import SHOWN, Issue, Report
+from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.errors import excerpt
+from unrolled.errors import ConfigError, excerpt
 
 __all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
 
 TASK = "classify"
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
+MANY_LABELS, MIN_ROWS = 20, 3  # more labels are too many, with fewer rows each on average
 
 
 @dataclass(frozen=True)
@@ -86,27 +91,35 @@ class DataReport(ColumnReport):
         ]
 
 
-def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataReport:
+def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report:
     """Read, split and tokenize `data` as a training does, and return the report.
+
+    Bad rows and other faults for which a training would refuse the data are listed; the rest is made without them.
 
     Args:
         data: see `load_examples`. config: how it is read.
         longest: maximum number of tokens in a row without an issue.
 
     Raises:
-        DataError: as `load_splits`, except for a missing column: then the report names the existing ones.
+        DataError: no row can be read.
     """
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
         table = open_source(data, TASK, header=False) if headerless else data_source
         return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
-    splits = load_splits(data, config)
+    faults = Faults(collect=True)
+    splits = load_splits(data, config, faults)
     names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
+    if not splits.train:
+        return EmptyReport.of(reads, faults)
     examples = {name: split for name, split in splits.named().items() if split}
     repeats = TextRepeats(examples, splits.labels)
-    tokenizer = learn(splits.train.texts(), config)
+    try:
+        tokenizer = learn(splits.train.texts(), config)
+    except ConfigError as error:
+        return EmptyReport.of(reads, faults, error)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
@@ -121,6 +134,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
         skipped=skipped_rows(reads),
+        refusals=refusals(faults),
         splits=reports,
         tokenizer=tokenizer.kind,
         vocabulary_size=tokenizer.vocabulary_size,
@@ -160,9 +174,34 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
                 "write them the same way: both are read as one label",
             )
     yield from label_spelling_issues(splits.labels)
+    yield from _number_issues(splits)
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
     )
+
+
+def _number_issues(splits: Splits) -> Iterator[Issue]:
+    """Yield the issues of labels that are numbers, of nearly as many labels as rows, and of texts that are numbers."""
+    counts, rows = Counter(splits.train.labels()), len(splits.train)
+    if are_numbers(counts):
+        yield Issue("numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {REGRESSION}")
+    elif len(counts) > MANY_LABELS and rows < MIN_ROWS * len(counts):
+        yield Issue(
+            "many classes",
+            len(counts),
+            f"{len(counts):,} classes for {rows:,} rows of train, which are too few to learn from",
+            (),
+            "check that --label names the column with the label, or merge classes",
+        )
+    numbers = [index for index, text in enumerate(splits.train.texts()) if is_number(text)]
+    if len(numbers) > MOSTLY * rows:
+        yield Issue(
+            "numbers as texts",
+            len(numbers),
+            f"{len(numbers):,} of the {rows:,} texts of train are numbers",
+            tuple(issue_example(splits.train, index) for index in numbers[:SHOWN]),
+            "check that --text names the column with the text: numbers are read as words, without their values",
+        )
 
 
 def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.corpus import load_corpus
+from unrolled.data.encoding.corpus import load_corpus, refuse_short
 from unrolled.data.examples.texts import Text, find_texts, split, text_lines
+from unrolled.data.reading.faults import Faults
 from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import unknown_issues
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, location
+from unrolled.data.report.refused import refusals
 from unrolled.data.report.tables import SplitTable
 from unrolled.errors import excerpt
 
@@ -53,6 +55,7 @@ class TextReport(Report):
     lengths: Bins  # of lines, in characters
     problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the splits, the most frequent tokens, the beginning of each split; see `Report`."""
@@ -67,13 +70,17 @@ class TextReport(Report):
         ]
 
 
-def inspect_text(data: object, config: DataConfig) -> TextReport:
+def inspect_text(data: object, config: DataConfig, *, chunk: int = 1) -> TextReport:
     """Read, split and tokenize a text as a training does, and return the report.
+
+    Args:
+        data: see `find_texts`. config: how it is read. chunk: tokens of a chunk, the minimum of a training.
 
     Raises:
         DataError: as `load_corpus`.
     """
-    corpus = load_corpus(data, config)
+    corpus, faults = load_corpus(data, config), Faults(collect=True)
+    refuse_short(corpus, chunk, faults)
     texts = {name: texts for name, texts in split(find_texts(data, config), config).splits.items() if texts}
     lines = {name: Lines.read(files) for name, files in texts.items()}
     total = max(1, int(corpus.counts.sum()))
@@ -95,6 +102,7 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
             for name, split in corpus.splits.items()
         },
         bins({name: split.lengths for name, split in lines.items()}),
+        refusals=refusals(faults),
         issues=(
             *_spelling(lines, config),
             *_repeated(texts, lines),
