@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["MODEL", "TASK", "TASK_DEFAULTS"]
+__all__ = ["IMAGES", "MODEL", "TASK", "TASK_DEFAULTS"]
 
 TASK = "classify"
 MODEL = "gru"
+IMAGES = "images"
+"""Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "images": {  # task classify with image data, for which `by` is set
+    IMAGES: {
         "hidden_size": 256,
         "dropout": 0.2,
         "learning_rate": 1e-3,

@@ -26,7 +26,7 @@ from unrolled.runs.run import Run
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import Task
 
 __all__ = ["Classified", "Classify"]
 
@@ -86,7 +86,6 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

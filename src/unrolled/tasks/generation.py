@@ -26,7 +26,7 @@ from unrolled.runs.run import Run
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import Task
 
 __all__ = ["Generate"]
 
@@ -48,11 +48,6 @@ class Generate(Task):
 
     answer = "each"
     run = GenerationRun
-    unused = (
-        OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
-    )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
         self.name, self.preprocessor, self.labels = corpus.name, corpus.tokenizer, ()

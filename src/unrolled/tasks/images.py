@@ -7,12 +7,10 @@ from typing import Any, Self
 
 import torch
 
-from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
 from unrolled.data.splits.images import ImageSplits, load_image_splits
-from unrolled.errors import ConfigError
 from unrolled.evaluation import ClassificationResult
 from unrolled.models import Features
 from unrolled.runs.images import ImageRun, image_steps
@@ -20,7 +18,6 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages"]
 
@@ -37,12 +34,6 @@ class ClassifyImages(Classified):
 
     run = ImageRun
     smallest = Features(1)
-    unused = (
-        OF_PAIRS
-        | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
-        | {"header", "normalize"}
-        | {"cache", "batch_tokens", "streams", "chunk"}
-    )
 
     def __init__(self, data: object, splits: ImageSplits, pixels: Pixels) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, pixels
@@ -71,23 +62,6 @@ class ClassifyImages(Classified):
     def inspect(cls, data: object, config: Config) -> ImageReport:
         """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
-
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that images do not use, and a way of reading images that the model does not support.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        super().refuse_unused(config)
-        whole, by = lineage.architecture(config.model.name).whole, config.data.by
-        if whole != (by == "image"):
-            ways = "at once: by image" if whole else "step by step: by row, column or pixel"
-            raise ConfigError(f"model {config.model.name} reads an image {ways}; got by {by}")
-        if whole and config.model.read is not None:
-            raise ConfigError(
-                f"a model that reads an image at once does not use read: remove it (got {config.model.read!r})"
-            )
 
     def batch_tokens(self, config: Config) -> int:
         """Return the number of steps of `batch_images` images."""

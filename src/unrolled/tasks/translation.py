@@ -42,10 +42,6 @@ class Translate(Task):
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights"}
-    )
 
     def __init__(
         self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]

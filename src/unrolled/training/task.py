@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from unrolled.config import Config, refuse_unused
+from unrolled.config import Config
 from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
 from unrolled.models import Answer, Ids, Inputs, Model
@@ -21,10 +21,7 @@ from unrolled.runs.run import Run
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 
-__all__ = ["OF_PAIRS", "Task"]
-
-OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
-"""Settings of data with a source and a target only."""
+__all__ = ["Task"]
 
 
 class Task(ABC):
@@ -40,8 +37,6 @@ class Task(ABC):
     """Steps at which its models answer: once, after the whole sequence, or at each step."""
     run: ClassVar[type[Run]]
     """The class of its finished runs."""
-    unused: ClassVar[frozenset[str]] = frozenset()
-    """The settings that it does not use, which must have their defaults."""
     smallest: ClassVar[Inputs] = Ids(1)
     """The smallest inputs of its kind, to check whether a model can be built."""
 
@@ -66,15 +61,6 @@ class Task(ABC):
     @abstractmethod
     def inspect(cls, data: object, config: Config) -> Report:
         """Return the data report: statistics and issues of `data`, made before training."""
-
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that the task does not use and that differ from their default.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        refuse_unused(config, f"task {config.task}{' of images' if config.data.by else ''}", cls.unused)
 
     @property
     def num_outputs(self) -> int:
