@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["CELLS", "LINEAGE", "TASKS", "Architecture", "Task", "architecture", "architectures_for", "check", "task"]
+__all__ = [
+    "CELLS",
+    "LINEAGE",
+    "TASKS",
+    "Architecture",
+    "Task",
+    "architecture",
+    "architectures_for",
+    "cells_of",
+    "check",
+    "task",
+]
 
 
 class Architecture(NamedTuple):
@@ -26,6 +37,7 @@ class Architecture(NamedTuple):
         tasks: the tasks that it serves.
         path: of its class, "module:class".
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
+        any_cell: whether its recurrent layers run any cell.
         whole: whether it reads an image as one input instead of step by step.
     """
 
@@ -37,6 +49,7 @@ class Architecture(NamedTuple):
     tasks: tuple[str, ...]
     path: str
     cells: tuple[str, ...] = ()
+    any_cell: bool = False
     whole: bool = False
 
 
@@ -125,6 +138,7 @@ LINEAGE = (
         "Cho et al. 2014; Sutskever et al. 2014",
         ("translate",),
         "unrolled.models.seq2seq:EncoderDecoderModel",
+        any_cell=True,
     ),
     Architecture(
         "attention",
@@ -134,6 +148,7 @@ LINEAGE = (
         "Bahdanau et al. 2015; Luong et al. 2015",
         ("translate",),
         "unrolled.models.seq2seq:AttentionModel",
+        any_cell=True,
     ),
     Architecture(
         "transformer",
@@ -158,6 +173,8 @@ LINEAGE = (
 
 CELLS = tuple(cell for found in LINEAGE for cell in found.cells)
 """Every cell by its name, for the choices of `--cell`; the classes are in `unrolled.cells.CELLS`."""
+CELL = "gru"
+"""The default cell of architectures that run any."""
 
 
 def architecture(name: str) -> Architecture:
@@ -189,6 +206,12 @@ def task(name: str) -> Task:
 def architectures_for(task_name: str) -> tuple[Architecture, ...]:
     """Return the architectures that serve a task, in lineage order."""
     return tuple(known for known in LINEAGE if task_name in known.tasks)
+
+
+def cells_of(name: str) -> tuple[str, ...]:
+    """Return the cells that an architecture runs, the default first; () if it has no recurrent layers."""
+    known = architecture(name)
+    return (CELL, *(cell for cell in CELLS if cell != CELL)) if known.any_cell else known.cells
 
 
 def check(task_name: str, model_name: str) -> None:

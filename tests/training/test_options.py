@@ -10,7 +10,6 @@ from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import SMALL, pairs, write_csv
 from unrolled import api, laws
 from unrolled.laws import Option
-from unrolled.tasks.classification import Classify
 
 OPTIONS = [
     Option("text", "other_text"),
@@ -67,7 +66,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, Classify)
+    assert not missing_or_unknown(OPTIONS, "classify")
 
 
 @pytest.mark.usefixtures("folder")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unrolled.cli.checks import check_data, check_settings, check_suffix
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import ConfigFile, DataName, DataSettings, passed_flags, resolve
 from unrolled.config import from_toml
-from unrolled.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -50,9 +50,10 @@ def command(
     picture
         SVG file for a chart of lengths and labels.
     """
-    resolve(settings, config)  # reports wrong settings before torch is loaded
-    if picture is not None and picture.suffix.lower() != ".svg":
-        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    resolved = resolve(settings, config)
+    check_suffix(picture, ".svg", "--picture")
+    check_data(data, resolved)
+    check_settings(data, passed_flags(settings), resolved)
     from unrolled import api, atomic
     from unrolled.cli.progress import show_log
 

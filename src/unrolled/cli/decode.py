@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unrolled.cli.checks import check_file, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     READ_SETTINGS,
@@ -83,18 +84,20 @@ def command(
     if settings is not None and not file:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in passed_flags(settings))
         raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
-    from unrolled import api, tasks
+    if file:
+        check_file(file)
+    config, chosen = check_run(run), passed_flags(options)
+    task = config.task
+    OPTIONS["decode"][task].parse(chosen, task=task)
+    named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
+    refuse_unused(named, [*unused_by(config), "file" if task == "generate" else "prompt"], task)
+    from unrolled import api
     from unrolled.cli.progress import show_log
 
     with show_log():
         loaded: Any = api.load(run, device=device)
-        task = loaded.config.task
         if loaded.temperature != 1:
             log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)
-        schema, chosen = OPTIONS["decode"][task], passed_flags(options)
-        schema.parse(chosen, task=task)  # refuses before anything is read
-        named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
-        refuse_unused(named, [*tasks.find(loaded.config).unused, "file" if task == "generate" else "prompt"], task)
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself

@@ -7,8 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from unrolled.cli.checks import check_file, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
+from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -56,17 +58,21 @@ def command(
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
-    from unrolled import api, atomic, tasks
+    if test_split and data is None:
+        raise ConfigError("--test-split needs the data of the training: name them")
+    if data is not None:
+        check_file(data)
+    config, chosen = check_run(run), passed_flags(options)
+    OPTIONS["evaluate"][config.task].parse(chosen, task=config.task)
+    refuse_unused(passed_flags(settings), unused_by(config), config.task)
+    if picture is not None and config.task not in ("classify", "tag"):
+        raise ConfigError(f"this run's task is {config.task}, which has no picture: remove --picture")
+    from unrolled import api, atomic
     from unrolled.cli.progress import show_log
 
     with show_log():
         loaded = api.load(run, device=device)
-        refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
-        if picture is not None and not loaded.labels:
-            raise ConfigError(f"this run's task is {loaded.config.task}, which has no picture: remove --picture")
-        if test_split and data is None:
-            raise ConfigError("--test-split needs the data of the training: name them")
-        requested = passed_flags(options) | ({"test_split": True} if test_split else {})
+        requested = chosen | ({"test_split": True} if test_split else {})
         result = loaded.evaluate(data, **passed_flags(settings), **requested)
     if json:
         print_json(result.to_dict())

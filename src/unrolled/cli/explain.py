@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from unrolled.cli.checks import check_run
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DeviceFlag
 from unrolled.errors import ConfigError, DataError
@@ -113,6 +114,9 @@ def command(
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
+    if picture != "list":
+        for folder in (run, *(compare_with or ())):
+            check_run(folder)
     from unrolled import api, atomic, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log

@@ -13,9 +13,10 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, train
+from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, runs, train
 from unrolled.cli.console import Console
 from unrolled.cli.streams import guarded
+from unrolled.config import spelled_as_flags
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
 from unrolled.version import __version__
@@ -28,6 +29,7 @@ VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
     "evaluate": evaluate.command,
     "explain": explain.command,
     "data": data.command,
+    "runs": runs.command,
     "config": config.command,
     "backends": backends.command,
     "demo": demo.command,
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an error is one message on standard error."""
-    with guarded():
+    with guarded(), spelled_as_flags():
         try:
             return _run(list(arguments))
         except CycloptsError as error:

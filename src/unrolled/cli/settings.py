@@ -6,14 +6,13 @@ are validated there too, so that a flag, a TOML key and a keyword argument are r
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import MODEL_NAME, TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import MODEL_NAME, TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml, spelled
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
@@ -65,8 +64,8 @@ def task_group(*tasks: str) -> Group:
 
 
 def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
-    """Make a flat dataclass of the wanted settings. A flag that was not given is None; the help shows its default."""
-    flags: list[tuple[str, Any, Any]] = []
+    """Make a flat mapping of the wanted settings, without those that are not given."""
+    flags: dict[str, Any] = {}
     for section, _, field_name, field in fields():
         if not wanted(section, field_name):
             continue
@@ -76,13 +75,13 @@ def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bo
         default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
         shown = f" [default: {default}]" if field.default is not None else ""
         flag = Parameter(group=group, help=f"{field.description}{shown}", show_default=False)
-        flags.append((field_name, Annotated[kind | None, flag], None))
-    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
+        flags[field_name] = Annotated[kind | None, flag]
+    return _typed_dict(name, flags)
 
 
 def _option_flags(name: str, verb: options.Verb) -> type:
-    """Make a flat dataclass of the decoding options of a verb, grouped by the tasks that take them."""
-    flags: list[tuple[str, Any, Any]] = []
+    """Make a flat mapping of the decoding options of a verb, grouped by the tasks that take them."""
+    flags: dict[str, Any] = {}
     for option, by_task in options.fields(verb).items():
         field = next(iter(by_task.values()))
         defaults = {task: text for task, each in by_task.items() if (text := options.default_text(each))}
@@ -97,8 +96,13 @@ def _option_flags(name: str, verb: options.Verb) -> type:
             negative=None if field.annotation == bool | None else "",
         )
         kind: Any = field.annotation
-        flags.append((option, Annotated[kind | None, flag], None))
-    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
+        flags[option] = Annotated[kind | None, flag]
+    return _typed_dict(name, flags)
+
+
+def _typed_dict(name: str, flags: dict[str, Any]) -> type:
+    """Make the type of a mapping; unlike defaults, missing keys need no validator, of which each takes milliseconds."""
+    return TypedDict(name, flags, total=False)  # type: ignore[operator, no-any-return]
 
 
 def _defaults(name: str, default: Any) -> Iterator[str]:
@@ -133,7 +137,7 @@ DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_fla
 
 def passed_flags(flags: Any) -> dict[str, Any]:
     """Return the flags that were given, by name."""
-    return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
+    return {name: value for name, value in (flags or {}).items() if value is not None}
 
 
 def passed_settings(flags: Any, file: Path | None = None) -> dict[str, Any]:
@@ -156,7 +160,8 @@ def refuse_unused(names: Collection[str], unused: Collection[str], task: str) ->
     """
     foreign = [name for name in names if name in unused]
     if foreign:
-        raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
+        flags = ", ".join(map(spelled, foreign))
+        raise ConfigError(f"this run's task is {task}, which does not use {flags}: leave it out")
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unrolled.cli.checks import check_data, check_run, check_settings
 from unrolled.cli.output import Json, decode_command, print_json
 from unrolled.cli.settings import ConfigFile, DataName, Settings, passed_flags, passed_settings, resolve
-from unrolled.config import from_toml
+from unrolled.config import Config, from_toml
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -82,7 +84,7 @@ def command(
         raise ConfigError(
             "--resume continues in its own folder, with its own weights: remove --out, --overwrite and --from"
         )
-    resolve(settings, config)  # wrong settings are refused before torch is loaded
+    _check(data, out, overwrite, start, resume, resolve(settings, config), passed_flags(settings))
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
@@ -111,3 +113,35 @@ def command(
             print(sentence)
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")
     return 0
+
+
+def _check(
+    data: str | None,
+    out: Path | None,
+    overwrite: bool,
+    start: Path | None,
+    resume: Path | None,
+    settings: Config,
+    flags: Mapping[str, Any],
+) -> None:
+    """Refuse wrong settings and paths, before torch is imported.
+
+    Args:
+        data, out, overwrite, start, resume: see `command`. settings: all of them. flags: those that were given.
+
+    Raises:
+        ConfigError: a setting without a use, or a folder in the way. DataError: no such file or sample.
+        CheckpointError: no such run.
+    """
+    from unrolled.runs.claim import refuse_existing, refuse_nothing
+
+    if data is not None:
+        check_data(data, settings)
+    if resume is not None:
+        refuse_nothing(resume)
+    elif start is not None:
+        check_run(start)
+    else:
+        check_settings(data, flags, settings)
+    if out is not None:
+        refuse_existing(out, overwrite=overwrite)

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from unrolled import lineage
 from unrolled.config.data import DataConfig
-from unrolled.config.defaults import BY_DATA, MODEL, TASK, TASK_DEFAULTS, ByData
+from unrolled.config.defaults import BY_DATA, IMAGES, MODEL, TASK, TASK_DEFAULTS, ByData
 from unrolled.config.model import ModelConfig
 from unrolled.config.section import Section
 from unrolled.config.training import TrainingConfig
@@ -69,7 +69,7 @@ MODEL_NAME = "model"
 
 def by_data(config: Config) -> ByData:
     """Return the settings of a task and model that follow from the data where they are not given."""
-    task = "images" if config.data.by is not None else config.task
+    task = IMAGES if config.data.by is not None else config.task
     return BY_DATA.get(f"{task} {config.model.name}") or BY_DATA[task]
 
 
@@ -84,7 +84,7 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults, by flat name, for the task and model of nested settings (valid or not)."""
     task = str(values.get("task", TASK))
     images = task == TASK and _get(values.get("data"), "by") is not None
-    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get("images" if images else task, {})}
+    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get(IMAGES if images else task, {})}
     model = _get(values.get("model"), "name") or own[MODEL_NAME]
     return own | TASK_DEFAULTS.get(f"{task} {model}", {})
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["BY_DATA", "MODEL", "TASK", "TASK_DEFAULTS", "ByData"]
+__all__ = ["BY_DATA", "IMAGES", "MODEL", "TASK", "TASK_DEFAULTS", "ByData"]
 
 TASK = "classify"
 MODEL = "gru"
+IMAGES = "images"
+"""Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "classify": {"best_by": "accuracy"},
-    "images": {  # task classify with image data, for which `by` is set
+    IMAGES: {
         "hidden_size": 256,
         "dropout": 0.2,
         "learning_rate": 1e-3,
@@ -84,7 +86,7 @@ class ByData(NamedTuple):
 
 BY_DATA = {
     "classify": ByData((256, 2_048), 10, 400),
-    "images": ByData((16, 128), 10, 400),
+    IMAGES: ByData((16, 128), 10, 400),
     "generate": ByData(None, 4, 400),
     "tag": ByData((256, 2_048), 16, 400),
     "translate": ByData((512, 4_096), 10, 600),

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from unrolled.config import spelled
 from unrolled.errors import ConfigError, excerpt, nearest
 
 __all__ = [
@@ -144,8 +145,8 @@ class SamplingOptions(Options):
         unused = [name for name in _DRAWING if name in self.model_fields_set]
         if self.temperature == 0 and unused:
             raise ValueError(
-                f"at temperature 0 nothing is drawn, so it does not use {', '.join(unused)}: leave it out, or give a "
-                "temperature above 0"
+                f"at temperature 0 nothing is drawn, so it does not use {', '.join(map(spelled, unused))}: leave it "
+                "out, or give a temperature above 0"
             )
 
 
@@ -342,9 +343,9 @@ def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str
     """Return the message for an option that a schema does not have."""
     if name in OPTIONS["decode"][task].model_fields:
         verb = next(verb for verb, schemas in OPTIONS.items() if schemas.get(task) is schema)
-        return f"{name} is an option of decode, and {verb} does not use it: leave it out"
+        return f"{spelled(name)} is an option of decode, and {verb} does not use it: leave it out"
     if any(name in other.model_fields for other in OPTIONS["decode"].values()):
-        return f"this run's task is {task}, which does not use {name}: leave it out"
+        return f"this run's task is {task}, which does not use {spelled(name)}: leave it out"
     return (
         f'unknown option "{name}"{nearest(name, [*schema.model_fields, *settings])}; `unrolled decode --help` lists all'
     )

@@ -13,7 +13,7 @@ from unrolled.errors import CheckpointError, ConfigError, reason
 from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
+__all__ = ["locked", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
 LONGEST_NAME = 100  # characters of the data's name in that of a run
@@ -80,6 +80,26 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     if folder.exists():
         with locked(folder, run):
             refuse_resumable(folder, run, overwrite=overwrite)
+
+
+def refuse_nothing(run: Path) -> Path:
+    """Return the folder of a training that is to be resumed, after refusing one that does not exist.
+
+    Args:
+        run: the folder of the finished run, or that of its training.
+
+    Raises:
+        ConfigError: there is no such training.
+    """
+    folder = of_training(run)
+    if not folder.is_dir():
+        finished = folder.with_name(folder.name.removesuffix(".partial"))
+        if is_run(finished):
+            raise ConfigError(
+                f"{finished} is finished: there is nothing to resume. To continue from its weights: --from {finished}"
+            )
+        raise ConfigError(f"there is no training to resume: {folder} does not exist")
+    return folder
 
 
 def _refuse_place(run: Path) -> None:

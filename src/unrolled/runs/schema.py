@@ -1,16 +1,18 @@
-"""The schemas of config.json and run.json, the files that describe a run."""
+"""The schemas of config.json and run.json, the files that describe a run; torch is imported only to build a model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from unrolled import lineage
 from unrolled.config import Config, ModelConfig
-from unrolled.data.encoding.tokenizers import SPECIAL
-from unrolled.models import Features, Ids, Inputs, Pairs
+from unrolled.data.encoding.special import SPECIAL
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
+
+if TYPE_CHECKING:
+    from unrolled.models import Inputs
 
 __all__ = [
     "FORMAT_VERSION",
@@ -19,6 +21,8 @@ __all__ = [
     "Path",
     "Record",
     "RecordedConfig",
+    "RecordedPlan",
+    "RecordedProgress",
     "SourceSum",
     "record_schema",
     "saved_inputs",
@@ -46,6 +50,8 @@ class SavedIds(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+        from unrolled.models import Ids
+
         return Ids(self.vocabulary_size)
 
 
@@ -56,6 +62,8 @@ class SavedFeatures(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+        from unrolled.models import Features
+
         return Features(self.size)
 
 
@@ -68,6 +76,8 @@ class SavedPairs(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+        from unrolled.models import Pairs
+
         return Pairs(**self.model_dump())
 
 
@@ -88,8 +98,9 @@ _AnyInputs = Annotated[
 
 def saved_inputs(inputs: Inputs) -> SavedInputs:
     """Return a model's inputs in the schema of config.json."""
-    kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
-    return kinds[type(inputs)](**inputs._asdict())
+    entries = inputs._asdict()
+    kinds: dict[str, type[SavedInputs]] = {"ids": SavedIds, "features": SavedFeatures, "pairs": SavedPairs}
+    return kinds[_kind(entries)](**entries)
 
 
 class Manifest(Strict):
@@ -289,3 +300,26 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
         "generate": Record[_Texts, _Generation],
     }
     return schemas[manifest.task]
+
+
+class _Named(Open):
+    name: str
+    source: Path | list[Path]
+
+
+class RecordedPlan(Open):
+    """The entries of plan.json that a list of trainings shows."""
+
+    config: RecordedConfig
+    data: _Named
+
+
+class _Counted(Open):
+    update: Count
+    updates: Count
+
+
+class RecordedProgress(Open):
+    """The entries of a checkpoint's progress.json that a list of trainings shows."""
+
+    progress: _Counted

@@ -31,7 +31,7 @@ from unrolled.runs.run import Run
 from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, OF_TAGS, Answers, Task
+from unrolled.training.task import Answers, Task
 
 __all__ = ["Classified", "Classify"]
 
@@ -112,7 +112,6 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = OF_PAIRS | OF_TAGS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images"}
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer

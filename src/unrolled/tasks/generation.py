@@ -27,7 +27,7 @@ from unrolled.tasks.split_record import log_issues
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, OF_TAGS, Task
+from unrolled.training.task import Task
 
 __all__ = ["Generate"]
 
@@ -49,20 +49,6 @@ class Generate(Task):
 
     answer = "each"
     run = GenerationRun
-    unused = (
-        OF_PAIRS
-        | OF_TAGS
-        | {"text", "label", "header", "on_bad_row", "strip_labels", "fold_labels", "by", "permutation_seed"}
-        | {
-            "batch_tokens",
-            "batch_images",
-            "class_weights",
-            "class_names",
-            "baseline",
-            "temperature_scale",
-            "bidirectional",
-        }
-    )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
         self.name, self.preprocessor, self.labels = corpus.name, corpus.tokenizer, ()

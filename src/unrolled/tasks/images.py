@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import torch
 
-from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.examples.class_names import class_names
@@ -16,7 +15,6 @@ from unrolled.data.report.images import inspect_images, ruinous_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.splits.images import ImageSplits, load_image_splits
 from unrolled.decoding.classification import probabilities
-from unrolled.errors import ConfigError
 from unrolled.evaluation import ClassificationResult
 from unrolled.evaluation.baselines import Baseline, compare, linear_pixels
 from unrolled.models import Features
@@ -25,7 +23,6 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS, OF_TAGS
 
 __all__ = ["ClassifyImages"]
 
@@ -43,13 +40,6 @@ class ClassifyImages(Classified):
 
     run = ImageRun
     smallest = Features(1)
-    unused = (
-        OF_PAIRS
-        | OF_TAGS
-        | {"text", "label", "tokenizer", "vocabulary_size", "min_frequency", "lowercase"}
-        | {"header", "normalize", "strip_labels", "fold_labels"}
-        | {"cache", "batch_tokens", "streams", "chunk"}
-    )
 
     def __init__(self, data: object, splits: ImageSplits, pixels: Pixels, names: Mapping[str, str]) -> None:
         self.name, self.preprocessor = splits.train.name, pixels
@@ -80,23 +70,6 @@ class ClassifyImages(Classified):
     def inspect(cls, data: object, config: Config) -> Report:
         """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
-
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that images do not use, and a way of reading images that the model does not support.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        super().refuse_unused(config)
-        whole, by = lineage.architecture(config.model.name).whole, config.data.by
-        if whole != (by == "image"):
-            ways = "at once: by image" if whole else "step by step: by row, column or pixel"
-            raise ConfigError(f"model {config.model.name} reads an image {ways}; got by {by}")
-        if whole and config.model.read is not None:
-            raise ConfigError(
-                f"a model that reads an image at once does not use read: remove it (got {config.model.read!r})"
-            )
 
     @property
     def size(self) -> int:

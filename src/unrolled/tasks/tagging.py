@@ -34,7 +34,7 @@ from unrolled.tasks.split_record import data_record, log_issues, log_splits, log
 from unrolled.training import tagging
 from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Answers, Task
+from unrolled.training.task import Answers, Task
 
 __all__ = ["Tag"]
 
@@ -52,17 +52,6 @@ class Tag(Task):
     answer = "each"
     best_by = ("loss", "accuracy", "macro_f1")
     run = TaggingRun
-    unused = OF_PAIRS | {
-        "text",
-        "header",
-        "class_names",
-        "cache",
-        "by",
-        "permutation_seed",
-        "batch_images",
-        "streams",
-        "chunk",
-    }
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

@@ -29,7 +29,7 @@ from unrolled.strings import normalized
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_TAGS, Task
+from unrolled.training.task import Task
 
 __all__ = ["Translate"]
 
@@ -49,20 +49,6 @@ class Translate(Task):
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = (
-        OF_TAGS
-        | {
-            "text",
-            "label",
-            "strip_labels",
-            "fold_labels",
-            "class_weights",
-            "class_names",
-            "baseline",
-            "temperature_scale",
-        }
-        | {"by", "permutation_seed", "batch_images", "cache", "streams", "chunk"}
-    )
 
     def __init__(
         self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]

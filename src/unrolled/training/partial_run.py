@@ -32,8 +32,8 @@ from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
 from unrolled.models import Model
 from unrolled.runs.agreement import refuse_other_preprocessor
-from unrolled.runs.claim import locked, refuse_existing, refuse_resumable
-from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json
+from unrolled.runs.claim import locked, refuse_existing, refuse_nothing, refuse_resumable
+from unrolled.runs.folder import of_training, preprocessor_file, refuse_newer, to_json
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.runs.weights import refuse_other_model
 from unrolled.saved import decoded, valid
@@ -311,14 +311,8 @@ def resume_partial(run: Path) -> Iterator[PartialRun]:
     Raises:
         ConfigError: there is no such training, or another process is writing it.
     """
-    folder = of_training(run)
+    folder = refuse_nothing(run)
     run = folder.with_name(folder.name.removesuffix(".partial"))
-    if not folder.is_dir():
-        if is_run(run):
-            raise ConfigError(
-                f"{run} is finished: there is nothing to resume. To continue from its weights: --from {run}"
-            )
-        raise ConfigError(f"there is no training to resume: {folder} does not exist")
     with locked(folder, run):
         _recover(folder)
         if not (folder / "plan").is_dir():

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from unrolled import machine, scan
-from unrolled.config import Config, seconds
+from unrolled.config import Config, refuse_misread_images, refuse_unused, seconds
 from unrolled.errors import ConfigError
 from unrolled.kernels import native
 from unrolled.layers import Recurrent, set_backend
@@ -42,7 +42,8 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
         ConfigError: a setting without a use, or a figure that the task does not have.
         BackendError: the requested backend cannot run.
     """
-    task.refuse_unused(config)
+    refuse_misread_images(config)
+    refuse_unused(config)
     if (by := config.training.best_by) not in task.best_by:
         raise ConfigError(f"task {config.task} has no {by}: best_by is {' or '.join(task.best_by)}")
     if not saved and (config.training.keep or config.training.tensorboard):
@@ -56,8 +57,6 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
             layers = _recurrent(
                 build(config.model.name, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
             )
-    if not layers and config.training.backend != "auto":
-        raise ConfigError(f'model "{config.model.name}" has no recurrent layer, so it does not use backend: remove it')
     for layer in layers:
         scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0, zoned=layer.zoneout > 0)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unrolled.config import BestBy, Config, refuse_unused
+from unrolled.config import BestBy, Config
 from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
 from unrolled.evaluation.baselines import Baseline
@@ -23,14 +23,9 @@ from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 from unrolled.training.step import LossNats
 
-__all__ = ["OF_PAIRS", "OF_TAGS", "Answers", "Task"]
+__all__ = ["Answers", "Task"]
 
 Answers: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
-
-OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
-"""Settings of data with a source and a target only."""
-OF_TAGS = frozenset({"column", "whole_words"})
-"""Settings of sentences with tags only."""
 
 
 class Task(ABC):
@@ -46,8 +41,6 @@ class Task(ABC):
     """Steps at which its models answer: once, after the whole sequence, or at each step."""
     run: ClassVar[type[Run]]
     """The class of its finished runs."""
-    unused: ClassVar[frozenset[str]] = frozenset()
-    """The settings that it does not use, which must have their defaults."""
     best_by: ClassVar[tuple[BestBy, ...]] = ("loss", "accuracy")
     """The figures on the validation split by which a model can be chosen."""
     smallest: ClassVar[Inputs] = Ids(1)
@@ -74,15 +67,6 @@ class Task(ABC):
     @abstractmethod
     def inspect(cls, data: object, config: Config) -> Report:
         """Return the data report: statistics and issues of `data`, made before training."""
-
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that the task does not use and that differ from their default.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        refuse_unused(config, f"task {config.task}{' of images' if config.data.by else ''}", cls.unused)
 
     @property
     def num_outputs(self) -> int:

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from unrolled.data.encoding.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
@@ -50,8 +51,6 @@ logger = logging.getLogger(__name__)
 Kind = Literal["character", "byte", "word", "bpe"]
 Normalize = Literal["none", "nfc", "nfkc"]
 FORMS: dict[Normalize, Any] = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
-SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
-PAD, UNK, BOS, EOS, SEP = range(5)
 AT_ONCE = 8_192  # texts encoded together
 MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more text hardly changes it
 

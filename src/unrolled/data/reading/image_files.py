@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.reading.folders import walk
 from unrolled.data.reading.idx import MOST_PIXELS
+from unrolled.data.reading.image_names import EXTENSIONS, is_image_file
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError, excerpt
 
@@ -29,15 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTENSIONS", "files_below", "has_images", "is_image_file", "read_image"]
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm", ".pnm"}
 CONVERT = "convert it to 8-bit grey or RGB"
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
 """Exceptions that Pillow's decoders raise for damaged files; their warnings are errors here, too."""
-
-
-def is_image_file(path: Path) -> bool:
-    """Return whether a file is an image by its extension."""
-    return path.suffix.lower() in EXTENSIONS
 
 
 def has_images(folder: Path) -> bool:

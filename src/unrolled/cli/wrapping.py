@@ -1,0 +1,34 @@
+"""Lines for narrow terminals: broken between words, never within a path, a quotation or a command."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["wrapped"]
+
+WORD = re.compile(r"(?:`[^`\n]*`|\"[^\"\n]*\"|\S)+")
+"""A command in backquotes and a text in quotes are one word."""
+
+
+def wrapped(text: str, width: int | None, *, indent: str = "") -> str:
+    """Return a text in lines of at most `width` characters; a longer word has a line of its own.
+
+    Lines that begin with a space (rows, remedies, commands) are broken in the same way, with their own indentation.
+
+    Args:
+        text: in lines. width: None: the lines are not broken. indent: of each line.
+    """
+    return "\n".join(_wrapped(line, width, indent) for line in text.split("\n"))
+
+
+def _wrapped(line: str, width: int | None, indent: str) -> str:
+    if width is None or len(indent) + len(line) <= width:
+        return indent + line
+    own = indent + line[: len(line) - len(line.lstrip())]
+    lines: list[str] = []
+    for word in WORD.findall(line):
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(own + word)
+    return "\n".join(lines)
