@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
 from unrolled.runs.build import build
 from unrolled.runs.load import load
 from unrolled.runs.run import Run
@@ -40,7 +41,7 @@ def train(
     start: Run | str | Path | None = None,
     config: Config | None = None,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Train a model on `data`, evaluate it on the test split, and save it.
 
@@ -90,7 +91,7 @@ def resume(
     *,
     finish: bool = False,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Resume a training that was interrupted: the run ends with the same bits as an uninterrupted one.
 
@@ -114,12 +115,12 @@ def resume(
     return session.resume(Path(folder), data, settings, finish=finish, report=report)
 
 
-def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
+def decode(run: Run | str | Path, inputs: Any, **options: Unpack[DecodeKeywords]) -> list[Any]:
     """Return the answers for one text or image or several, in order; see the `decode` of the run's task."""
     return _run(run).decode(inputs, **options)
 
 
-def evaluate(run: Run | str | Path, data: object = None, **options: Any) -> Any:
+def evaluate(run: Run | str | Path, data: object = None, **options: Unpack[EvaluateKeywords]) -> Any:
     """Evaluate a run on `data`, or on its own test split; see the `evaluate` of the run's task."""
     return _run(run).evaluate(data, **options)
 
@@ -140,7 +141,7 @@ def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) ->
     return inside.of_module(module, x, hx, sequence=sequence)
 
 
-def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:
+def inspect(data: object, *, config: Config | None = None, **settings: Unpack[Settings]) -> Report:
     """Return the data report: how `data` are read, and the issues that a training would suffer from.
 
     Returns:
