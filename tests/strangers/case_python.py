@@ -7,6 +7,7 @@ import typing
 from pathlib import Path
 
 import unrolled
+from strangers.case_files import command
 from strangers.cases import case
 from unrolled import api, keywords
 from unrolled.config import fields
@@ -29,3 +30,12 @@ def a_star_import_brings_the_verbs(folder: Path) -> None:
     assert {"train", "decode", "evaluate", "nn"} <= set(here)
     assert not {"importlib", "Any", "annotations"} & set(here)
     assert not {"importlib", "Any", "annotations"} & set(dir(unrolled))
+
+
+@case("E")
+def threads_are_a_flag_of_every_verb(folder: Path) -> None:
+    """`--threads` of evaluate, decode and explain is refused beyond the bounds of train, before a run is read"""
+    for verb in ("evaluate", "decode", "explain"):
+        outcome = command(verb, folder / "missing", "a text", "--threads", 100_000)
+        assert outcome.code == 2
+        assert "no processor has more cores" in outcome.err

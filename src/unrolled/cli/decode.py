@@ -19,6 +19,8 @@ from unrolled.cli.settings import (
     DecodeOptions,
     DeviceFlag,
     TextSettings,
+    ThreadsFlag,
+    checked_threads,
     passed_flags,
     refuse_unused,
     task_group,
@@ -39,6 +41,7 @@ def command(
     file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
@@ -71,6 +74,8 @@ def command(
         Print one JSON object a line, with every field of the answer.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     prompt
         Text to continue; may be repeated; "" starts a new text.
     """
@@ -80,10 +85,11 @@ def command(
     if settings is not None and not file:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in passed_flags(settings))
         raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
-    from unrolled import api, tasks
+    threads = checked_threads(threads)
+    from unrolled import api, machine, tasks
     from unrolled.cli.progress import show_log
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded: Any = api.load(run, device=device)
         task = loaded.config.task
         schema, chosen = OPTIONS["decode"][task], passed_flags(options)

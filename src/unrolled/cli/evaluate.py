@@ -8,7 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
+from unrolled.cli.settings import (
+    DataName,
+    DeviceFlag,
+    EvaluateOptions,
+    ReadSettings,
+    ThreadsFlag,
+    checked_threads,
+    passed_flags,
+    refuse_unused,
+)
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -22,6 +31,7 @@ def command(
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -48,11 +58,14 @@ def command(
         Print JSON.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     """
-    from unrolled import api, tasks
+    threads = checked_threads(threads)
+    from unrolled import api, machine, tasks
     from unrolled.cli.progress import show_log
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded = api.load(run, device=device)
         refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
         if test_split and data is None:
