@@ -25,6 +25,7 @@ LEAVES = {
     "strings",
     "svg",
     "keywords",
+    "display",
     "version",
 }
 LIGHT = {

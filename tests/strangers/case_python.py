@@ -39,3 +39,18 @@ def threads_are_a_flag_of_every_verb(folder: Path) -> None:
         outcome = command(verb, folder / "missing", "a text", "--threads", 100_000)
         assert outcome.code == 2
         assert "no processor has more cores" in outcome.err
+
+
+@case("E")
+def a_notebook_shows_tables(folder: Path) -> None:
+    """A data report, a run, its result and its answers are tables in a notebook and a line at the prompt"""
+    data = [(f"<b>text {i}</b> & more", "<i>one" if i % 2 else "two") for i in range(40)]
+    run = unrolled.train(data, updates=2, hidden_size=4, embedding_size=4, min_frequency=1, threads=1)
+    for shown in (unrolled.inspect(data), run, run.test, run.decode(["<b>text 1</b>"])):
+        html = shown._repr_html_()
+        assert "<table>" in html
+        assert "<script" not in html
+        assert "<b>" not in html
+        assert "<i>" not in html
+        assert "\n" not in repr(shown)
+        assert len(repr(shown)) < 200

@@ -52,6 +52,12 @@ class Config(Section):
         lineage.check(self.task, self.model.name)
         return self
 
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the settings that differ from the defaults of the task and the model, by flat name."""
+        chosen = {"task": self.task, "data": {"by": self.data.by}, "model": {"name": self.model.name}}
+        default = Config.model_validate(chosen).flat() | {"task": TASK, MODEL_NAME: MODEL, "by": None}
+        yield from ((name, value) for name, value in self.flat().items() if value != default[name])
+
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""
         return {

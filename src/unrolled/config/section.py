@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 __all__ = [
@@ -31,6 +34,12 @@ FLOAT32: Reason = {"reason": "beyond, float32 overflows"}
 
 class Section(BaseModel):
     """Base class of the sections of settings."""
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the settings that differ from their defaults."""
+        for name, field in type(self).model_fields.items():
+            if (value := getattr(self, name)) != field.default:
+                yield name, value
 
     # defer_build: `--help` shows the fields and validates none, so validators are built on first use
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
 from unrolled.decoding.finite import refuse_infinite
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -22,8 +23,8 @@ A = TypeVar("A")
 BATCH_TOKENS = 16_384  # padding included; larger than in training, because no gradients are stored
 
 
-@dataclass(frozen=True)
-class Classification:
+@dataclass(frozen=True, repr=False)
+class Classification(Displayed):
     """The answer for one text: its most probable label, that label's probability, and every label's."""
 
     text: str
@@ -40,8 +41,8 @@ class Classification:
         return f"{one_line(self.label)}\t{self.probability:.3f}\t{one_line(self.text)}"
 
 
-@dataclass(frozen=True)
-class ImageClassification:
+@dataclass(frozen=True, repr=False)
+class ImageClassification(Displayed):
     """The answer for one image: as `Classification`. image: the file, and the position in it, that it was read from."""
 
     image: str
@@ -93,7 +94,7 @@ def classify(
     labels: tuple[str, ...],
     probability: NDArray[np.float64],
     answer: Callable[[str, str, float, dict[str, float]], A],
-) -> list[A]:
+) -> Answers[A]:
     """Return an answer for each of N inputs, in order.
 
     Args:
@@ -106,7 +107,7 @@ def classify(
         CheckpointError: a probability is not finite.
     """
     refuse_infinite(probability)
-    return [
+    return Answers(
         answer(name, labels[best], values[best], dict(zip(labels, values, strict=True)))
         for name, values, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)
-    ]
+    )

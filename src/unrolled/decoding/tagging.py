@@ -14,6 +14,7 @@ from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS
 from unrolled.decoding.finite import refuse_infinite
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -29,8 +30,8 @@ class TaggedWord:
     probability: float
 
 
-@dataclass(frozen=True)
-class TaggedSentence:
+@dataclass(frozen=True, repr=False)
+class TaggedSentence(Displayed):
     """The answer for one sentence."""
 
     words: tuple[TaggedWord, ...]
@@ -38,6 +39,12 @@ class TaggedSentence:
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary of JSON values."""
         return asdict(self)
+
+    def _display(self) -> dict[str, object]:
+        return {
+            "sentence": " ".join(word.word for word in self.words),
+            "tags": " ".join(word.tag for word in self.words),
+        }
 
     def shown(self) -> str:
         """Return a line for each word (word, tag and probability, separated by tabs), and an empty line."""
@@ -67,7 +74,7 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
 
 def tag(
     sentences: Sequence[Sequence[str]], labels: Sequence[str], probability: NDArray[np.float64]
-) -> list[TaggedSentence]:
+) -> Answers[TaggedSentence]:
     """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
 
     Raises:
@@ -76,7 +83,7 @@ def tag(
     refuse_infinite(probability)
     best = probability.argmax(axis=1)
     answers: Iterator[tuple[int, float]] = zip(best.tolist(), probability.max(axis=1).tolist(), strict=True)
-    tagged = []
+    tagged: Answers[TaggedSentence] = Answers()
     for sentence in sentences:
         words = ((word, *next(answers)) for word in sentence)
         tagged.append(TaggedSentence(tuple(TaggedWord(word, labels[k], p) for word, k, p in words)))

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 from unrolled.evaluation.lengths import by_length
@@ -42,6 +43,8 @@ MAX_CLASSES = 40
 """Maximum number of rows in the table of classes."""
 MAX_CONFUSIONS = 12
 """Maximum number of rows in the list that replaces a confusion matrix too wide for the terminal."""
+MAX_SHOWN = 10
+"""Maximum number of classes in a confusion matrix of a notebook."""
 MIN_LABEL = 20
 """Columns reserved for a label; a matrix that leaves fewer is too wide."""
 
@@ -71,8 +74,8 @@ class LengthBin:
     accuracy_interval: Interval
 
 
-@dataclass(frozen=True)
-class ClassificationResult:
+@dataclass(frozen=True, repr=False)
+class ClassificationResult(Displayed):
     """Metrics of a classifier on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
     `majority_accuracy` is the accuracy of the baseline that always answers the most frequent class of the training
@@ -99,6 +102,17 @@ class ClassificationResult:
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
         return classification_text(self)
+
+    def _display(self) -> dict[str, object]:
+        """Return the figures, with the confusion matrix by labels where it is small."""
+        labels = [scores.label for scores in self.classes]
+        if len(labels) > MAX_SHOWN:
+            return super()._display()
+        matrix = [
+            {"truth ↓, answer →": truth} | dict(zip(labels, row, strict=True))
+            for truth, row in zip(labels, self.confusion, strict=True)
+        ]
+        return super()._display() | {"confusion": matrix}
 
 
 def evaluate_classification(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.classification import ClassScores, check_answers, class_scores, class_table, loss_of, plain
 from unrolled.evaluation.intervals import Interval, bootstrap
@@ -24,8 +25,8 @@ from unrolled.evaluation.intervals import Interval, bootstrap
 __all__ = ["TaggingResult", "evaluate_tagging"]
 
 
-@dataclass(frozen=True)
-class TaggingResult:
+@dataclass(frozen=True, repr=False)
+class TaggingResult(Displayed):
     """Metrics of a tagger on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
     `unseen` counts the words that are not in the training split; without any, their metrics are None.
@@ -49,6 +50,10 @@ class TaggingResult:
         """Return every figure under its field's name, ready for JSON; an interval is a list of low and high."""
         figures: dict[str, Any] = plain(asdict(self))
         return figures
+
+    def _display(self) -> dict[str, object]:
+        figures = super()._display()
+        return figures | {"unseen_accuracy_interval": figures.pop("unseen_interval")}
 
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""

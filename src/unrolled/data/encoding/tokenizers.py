@@ -120,6 +120,9 @@ class Tokenizer:
             self._inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "bpe")
             self._inner.decoder = decoders.ByteLevel()
 
+    def __repr__(self) -> str:
+        return f"<Tokenizer: {len(self._tokens):,} tokens, kind {self.kind}>"
+
     @classmethod
     def train(
         cls,

@@ -35,6 +35,7 @@ from unrolled.data.report.issues import Issue
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import Splits, load_splits
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 
 __all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
@@ -44,8 +45,8 @@ SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class SplitReport:
+@dataclass(frozen=True, repr=False)
+class SplitReport(Displayed):
     """Statistics of a split."""
 
     rows: int
@@ -55,7 +56,7 @@ class SplitReport:
     majority_rate: float  # accuracy of the most frequent label of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataReport(ColumnReport):
     """Report on labelled texts."""
 

@@ -23,6 +23,7 @@ from unrolled.data.report.issues import Issue, IssueExample, Report, location
 from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 from unrolled.strings import normalized
 
@@ -35,8 +36,8 @@ SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class TagSplitReport:
+@dataclass(frozen=True, repr=False)
+class TagSplitReport(Displayed):
     """Statistics of a split."""
 
     sentences: int
@@ -50,7 +51,7 @@ class TagSplitReport:
     baseline_rate: float  # accuracy of the most frequent tag of each word in training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TagReport(Report):
     """Report on tagged sentences."""
 
