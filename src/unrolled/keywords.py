@@ -122,6 +122,11 @@ class Settings(TypedDict, total=False):
     tied: bool
     """share the weights of the head and the target embedding; with a shared vocabulary of the source embedding,
     too."""
+    vectors: str | None
+    """file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the
+    embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it."""
+    freeze_vectors: bool
+    """do not train the embeddings, which --vectors or --from has set."""
     updates: int | None
     """number of optimiser updates; takes precedence over --epochs."""
     epochs: float

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from unrolled.errors import excerpt
+
 __all__ = [
     "FEW_BITS",
     "FLOAT32",
@@ -18,6 +20,7 @@ __all__ = [
     "NO_MEMORY",
     "Reason",
     "Section",
+    "one_path",
 ]
 
 Reason = dict[str, JsonValue]
@@ -30,6 +33,17 @@ NO_DATA: Reason = {"reason": "no data have more"}
 NO_MEMORY: Reason = {"reason": "more fits into no memory"}
 FLOAT32: Reason = {"reason": "beyond, float32 overflows"}
 """Reasons for the bounds of settings, for messages."""
+
+
+def one_path(path: str | None) -> str | None:
+    """Return the name of a file or folder, as a validator of a setting.
+
+    Raises:
+        ValueError: it is empty or holds a NUL.
+    """
+    if path is not None and ("\0" in path or not path):
+        raise ValueError(f"{excerpt(repr(path))} is no name of a file or folder: it is empty or holds a NUL")
+    return path
 
 
 class Section(BaseModel):

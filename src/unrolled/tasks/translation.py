@@ -43,7 +43,7 @@ class Translate(Task):
     labels = ()
     smallest = Pairs(1, 1)
     unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
+        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words", "vectors", "freeze_vectors"}
         | {"cache", "streams", "chunk", "class_weights"}
     )
 

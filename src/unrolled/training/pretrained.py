@@ -38,8 +38,12 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
         ConfigError: a setting would need other weights or another tokeniser.
     """
     files = {"valid": None, "test": None}
-    base = config or run.config.model_copy(update={"data": run.config.data.model_copy(update=files)})
+    data = run.config.data.model_copy(update=files)
+    training = run.config.training.model_copy(update={"vectors": None})
+    base = config or run.config.model_copy(update={"data": data, "training": training})
     resolved = from_flat(requested, base=base)
+    if resolved.training.vectors is not None:
+        raise ConfigError(f"--vectors and --from both set the embeddings, here to those of {name_of(run)}: remove one")
     before, now = run.config.flat(), resolved.flat()
     for name in MUST_STAY:
         if now[name] != before[name]:
