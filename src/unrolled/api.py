@@ -12,14 +12,16 @@ with it import neither the trainer nor pictures.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
 from unrolled.runs.build import build
 from unrolled.runs.load import load
-from unrolled.runs.run import Run
+from unrolled.runs.run import MAX_LENGTH, Run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +42,7 @@ def train(
     start: Run | str | Path | None = None,
     config: Config | None = None,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Train a model on `data`, evaluate it on the test split, and save it.
 
@@ -90,7 +92,7 @@ def resume(
     *,
     finish: bool = False,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Resume a training that was interrupted: the run ends with the same bits as an uninterrupted one.
 
@@ -114,19 +116,49 @@ def resume(
     return session.resume(Path(folder), data, settings, finish=finish, report=report)
 
 
-def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
-    """Return the answers for one text or image or several, in order; see the `decode` of the run's task."""
-    return _run(run).decode(inputs, **options)
+def decode(
+    run: Run | str | Path, inputs: Any, *, threads: int | None = None, **options: Unpack[DecodeKeywords]
+) -> list[Any]:
+    """Return the answers for one text or image or several, in order.
+
+    Args:
+        run: a run, or its folder. inputs, options: see the `decode` of the run's task.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).decode(inputs, **options)
 
 
-def evaluate(run: Run | str | Path, data: object = None, **options: Any) -> Any:
-    """Evaluate a run on `data`, or on its own test split; see the `evaluate` of the run's task."""
-    return _run(run).evaluate(data, **options)
+def evaluate(
+    run: Run | str | Path, data: object = None, *, threads: int | None = None, **options: Unpack[EvaluateKeywords]
+) -> Any:
+    """Evaluate a run on `data`, or on its own test split.
+
+    Args:
+        run: a run, or its folder. data, options: see the `evaluate` of the run's task.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).evaluate(data, **options)
 
 
-def explain(run: Run | str | Path, input: Any, **options: Any) -> Trace:
-    """Return a trace of a run on an input, as named tensors; see `Run.explain`."""
-    return _run(run).explain(input, **options)
+def explain(
+    run: Run | str | Path,
+    input: Any,
+    *,
+    attribution: bool = True,
+    gradient: bool = False,
+    max_length: int = MAX_LENGTH,
+    threads: int | None = None,
+) -> Trace:
+    """Return a trace of a run on an input, as named tensors.
+
+    Args:
+        run: a run, or its folder. input, attribution, gradient, max_length: see `Run.explain`.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).explain(input, attribution=attribution, gradient=gradient, max_length=max_length)
 
 
 def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
@@ -140,7 +172,7 @@ def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) ->
     return inside.of_module(module, x, hx, sequence=sequence)
 
 
-def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:
+def inspect(data: object, *, config: Config | None = None, **settings: Unpack[Settings]) -> Report:
     """Return the data report: how `data` are read, and the issues that a training would suffer from.
 
     Returns:
@@ -173,6 +205,11 @@ def backends() -> dict[str, Any]:
         "device": str(machine.device("auto")),
         "machine": machine.describe(),
     }
+
+
+def _use_threads(threads: int | None) -> AbstractContextManager[None]:
+    """Return a block that computes with these threads, in the range of the setting of that name."""
+    return machine.use_threads(from_flat({"threads": threads}).training.threads)
 
 
 def _run(run: Run | str | Path) -> Run:

@@ -21,6 +21,8 @@ from unrolled.cli.settings import (
     DecodeOptions,
     DeviceFlag,
     TextSettings,
+    ThreadsFlag,
+    checked_threads,
     passed_flags,
     refuse_unused,
     task_group,
@@ -43,6 +45,7 @@ def command(
     file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
@@ -75,6 +78,8 @@ def command(
         Print one JSON object a line, with every field of the answer.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     prompt
         Text to continue; may be repeated; "" starts a new text.
     """
@@ -91,10 +96,11 @@ def command(
     OPTIONS["decode"][task].parse(chosen, task=task)
     named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
     refuse_unused(named, [*unused_by(config), "file" if task == "generate" else "prompt"], task)
-    from unrolled import api
+    threads = checked_threads(threads)
+    from unrolled import api, machine
     from unrolled.cli.progress import show_log
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded: Any = api.load(run, device=device)
         if loaded.temperature != 1:
             log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)

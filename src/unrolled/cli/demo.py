@@ -83,7 +83,7 @@ def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet:
     with show_log(quiet=quiet, name="unrolled.cli"), Progress(model) as progress:
         log.info("training %s", name)
         return api.train(
-            data, model=model, out=Path("runs") / f"demo-{model}", overwrite=True, report=progress, **recipe
+            data, out=Path("runs") / f"demo-{model}", overwrite=True, report=progress, **recipe | {"model": model}
         )
 
 

@@ -9,7 +9,16 @@ from cyclopts import Parameter
 
 from unrolled.cli.checks import check_file, check_run, unused_by
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
+from unrolled.cli.settings import (
+    DataName,
+    DeviceFlag,
+    EvaluateOptions,
+    ReadSettings,
+    ThreadsFlag,
+    checked_threads,
+    passed_flags,
+    refuse_unused,
+)
 from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
@@ -25,6 +34,7 @@ def command(
     json: Json = False,
     picture: Path | None = None,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -55,6 +65,8 @@ def command(
         SVG file for a reliability diagram: accuracy against the probability of the answers (tasks classify and tag).
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
@@ -67,10 +79,11 @@ def command(
     refuse_unused(passed_flags(settings), unused_by(config), config.task)
     if picture is not None and config.task not in ("classify", "tag"):
         raise ConfigError(f"this run's task is {config.task}, which has no picture: remove --picture")
-    from unrolled import api, atomic
+    threads = checked_threads(threads)
+    from unrolled import api, atomic, machine
     from unrolled.cli.progress import show_log
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded = api.load(run, device=device)
         requested = chosen | ({"test_split": True} if test_split else {})
         result = loaded.evaluate(data, **passed_flags(settings), **requested)

@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from unrolled.cli.checks import check_run
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag
+from unrolled.cli.settings import DeviceFlag, ThreadsFlag, checked_threads
 from unrolled.errors import ConfigError, DataError
 from unrolled.strings import words_of
 
@@ -39,6 +39,7 @@ def command(
     save: Path | None = None,
     export: Path | None = None,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     picture: Annotated[str | None, Parameter(group=PICTURE)] = None,
     out: Annotated[Path | None, Parameter(group=PICTURE)] = None,
     layer: Annotated[str | None, Parameter(group=PICTURE)] = None,
@@ -92,6 +93,8 @@ def command(
         File for all pictures: one HTML page that works offline.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     picture
         Name of one picture to draw as SVG, or "list" for all names.
     out
@@ -117,7 +120,8 @@ def command(
     if picture != "list":
         for folder in (run, *(compare_with or ())):
             check_run(folder)
-    from unrolled import api, atomic, pictures
+    threads = checked_threads(threads)
+    from unrolled import api, atomic, machine, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log
 
@@ -126,7 +130,7 @@ def command(
         return
     settings: dict[str, Any] = {"attribution": not fast, "gradient": gradient}
     settings |= {} if max_length is None else {"max_length": max_length}
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         runs = [api.load(folder, device=device) for folder in (run, *(compare_with or ()))]
         example = _example(runs[0], text, target, tokens)
         traces = [

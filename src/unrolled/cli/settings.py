@@ -28,6 +28,8 @@ __all__ = [
     "ReadSettings",
     "Settings",
     "TextSettings",
+    "ThreadsFlag",
+    "checked_threads",
     "passed_flags",
     "passed_settings",
     "refuse_unused",
@@ -132,6 +134,7 @@ DecodeOptions = Annotated[_DecodeFlags | None, Parameter(name="*")]  # type: ign
 EvaluateOptions = Annotated[_EvaluateFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
+ThreadsFlag = Annotated[int | None, Parameter(name="--threads", show_default=False)]
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 
@@ -147,6 +150,15 @@ def passed_settings(flags: Any, file: Path | None = None) -> dict[str, Any]:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
     """
     return (chosen(file) if file else {}) | passed_flags(flags)
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """Return the number of threads that was given, in the range of the setting of that name.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    return from_flat({"threads": threads}).training.threads
 
 
 def refuse_unused(names: Collection[str], unused: Collection[str], task: str) -> None:

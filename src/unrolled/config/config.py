@@ -52,6 +52,21 @@ class Config(Section):
         lineage.check(self.task, self.model.name)
         return self
 
+    @model_validator(mode="after")
+    def _vectors_are_of_words(self) -> Self:
+        if self.training.vectors is not None and self.data.tokenizer != "word" and not self.data.whole_words:
+            raise ValueError(
+                f"vectors are of words, and the tokens are units of tokenizer {self.data.tokenizer}: add --tokenizer "
+                "word, or remove --vectors"
+            )
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the settings that differ from the defaults of the task and the model, by flat name."""
+        chosen = {"task": self.task, "data": {"by": self.data.by}, "model": {"name": self.model.name}}
+        default = Config.model_validate(chosen).flat() | {"task": TASK, MODEL_NAME: MODEL, "by": None}
+        yield from ((name, value) for name, value in self.flat().items() if value != default[name])
+
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""
         return {

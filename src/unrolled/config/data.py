@@ -6,8 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section
-from unrolled.errors import excerpt
+from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section, one_path
 
 __all__ = ["DataConfig"]
 
@@ -128,9 +127,7 @@ class DataConfig(Section):
     @field_validator("valid", "test", "cache")
     @classmethod
     def _path_is_one(cls, path: str | None) -> str | None:
-        if path is not None and ("\0" in path or not path):
-            raise ValueError(f"{excerpt(repr(path))} is no name of a file or folder: it is empty or holds a NUL")
-        return path
+        return one_path(path)
 
     @model_validator(mode="after")
     def _one_vocabulary_has_one_tokenizer(self) -> Self:

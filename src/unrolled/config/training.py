@@ -16,6 +16,7 @@ from unrolled.config.section import (
     NO_END,
     NO_MEMORY,
     Section,
+    one_path,
 )
 from unrolled.errors import excerpt
 
@@ -28,6 +29,12 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 class TrainingConfig(Section):
     """Settings of the optimiser, its schedule, and the device."""
 
+    vectors: str | None = Field(
+        None,
+        description="file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the "
+        "embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it",
+    )
+    freeze_vectors: bool = Field(False, description="do not train the embeddings, which --vectors or --from has set")
     updates: int | None = Field(
         None,
         ge=1,
@@ -188,6 +195,11 @@ class TrainingConfig(Section):
     backend: Literal["auto", "reference", "torch", "fused"] = Field(
         "auto", description="implementation of the recurrent layers"
     )
+
+    @field_validator("vectors")
+    @classmethod
+    def _path_is_one(cls, path: str | None) -> str | None:
+        return one_path(path)
 
     @field_validator("time_limit")
     @classmethod

@@ -101,6 +101,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     "tied": ({"model": (*PAIRED, "gpt")}, {"model": ("transformer",), "task": ("translate",)}),
     # training
     "batch_tokens": _tasks("classify", "tag", "translate"),
+    **dict.fromkeys(("vectors", "freeze_vectors"), _tasks("classify", "tag", "generate")),
     **dict.fromkeys(("streams", "chunk"), _tasks("generate")),
     **dict.fromkeys(("class_weights", "baseline", "temperature_scale"), _tasks("classify", IMAGES, "tag")),
     "backend": _models(*ONCE, *PAIRED),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
 from unrolled.decoding.finite import refuse_infinite
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -30,8 +31,8 @@ A = TypeVar("A")
 BATCH_TOKENS = 16_384  # padding included; larger than in training, because no gradients are stored
 
 
-@dataclass(frozen=True)
-class Classification:
+@dataclass(frozen=True, repr=False)
+class Classification(Displayed):
     """The answer for one text: its most probable label, that label's probability, and those of the others.
 
     `probabilities` are in the order of the run's labels; with the option top, the largest ones in descending order.
@@ -51,8 +52,8 @@ class Classification:
         return _lines(self.probabilities, top, self.text)
 
 
-@dataclass(frozen=True)
-class ImageClassification:
+@dataclass(frozen=True, repr=False)
+class ImageClassification(Displayed):
     """The answer for one image: as `Classification`. image: the file, and the position in it, that it was read from."""
 
     image: str
@@ -105,7 +106,7 @@ def classify(
     probability: NDArray[np.float64],
     answer: Callable[[str, str, float, dict[str, float]], A],
     top: int | None = None,
-) -> list[A]:
+) -> Answers[A]:
     """Return an answer for each of N inputs, in order.
 
     Args:
@@ -119,10 +120,10 @@ def classify(
         CheckpointError: a probability is not finite.
     """
     refuse_infinite(probability)
-    return [
+    return Answers(
         answer(name, labels[best], values[best], class_probabilities(labels, values, top))
         for name, values, best in zip(inputs, probability.tolist(), probability.argmax(axis=1).tolist(), strict=True)
-    ]
+    )
 
 
 def class_probabilities(labels: Sequence[str], values: Sequence[float], top: int | None) -> dict[str, float]:

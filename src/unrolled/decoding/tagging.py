@@ -14,6 +14,7 @@ from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.decoding.classification import BATCH_TOKENS, class_probabilities, most_probable
 from unrolled.decoding.finite import refuse_infinite
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -30,8 +31,8 @@ class TaggedWord:
     probabilities: dict[str, float]
 
 
-@dataclass(frozen=True)
-class TaggedSentence:
+@dataclass(frozen=True, repr=False)
+class TaggedSentence(Displayed):
     """The answer for one sentence."""
 
     words: tuple[TaggedWord, ...]
@@ -39,6 +40,12 @@ class TaggedSentence:
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary of JSON values."""
         return asdict(self)
+
+    def _display(self) -> dict[str, object]:
+        return {
+            "sentence": " ".join(word.word for word in self.words),
+            "tags": " ".join(word.tag for word in self.words),
+        }
 
     def shown(self, top: int = 1) -> str:
         """Return a line for each word, and an empty line: word, tag and probability, separated by tabs.
@@ -77,7 +84,7 @@ def tag(
     labels: Sequence[str],
     probability: NDArray[np.float64],
     top: int | None = None,
-) -> list[TaggedSentence]:
+) -> Answers[TaggedSentence]:
     """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
 
     top: see `class_probabilities`.
@@ -92,4 +99,4 @@ def tag(
         best, values = next(answers)
         return TaggedWord(word, labels[best], values[best], class_probabilities(labels, values, top))
 
-    return [TaggedSentence(tuple(tagged(word) for word in sentence)) for sentence in sentences]
+    return Answers(TaggedSentence(tuple(tagged(word) for word in sentence)) for sentence in sentences)

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.decoding.temperature import scaled
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.calibration import Calibration, brier_score, calibrate, calibration_lines
 from unrolled.evaluation.classes import ClassScores, class_scores, class_table, macro_f1
@@ -47,6 +48,8 @@ TOP = (2, 3, 5)
 """The numbers k of top-k accuracy; k below the number of classes."""
 MAX_CONFUSIONS = 12
 """Maximum number of rows in the list that replaces a confusion matrix too wide for the terminal."""
+MAX_SHOWN = 10
+"""Maximum number of classes in a confusion matrix of a notebook."""
 MIN_LABEL = 20
 """Columns reserved for a label; a matrix that leaves fewer is too wide."""
 
@@ -74,8 +77,8 @@ class LengthBin:
     accuracy_interval: Interval
 
 
-@dataclass(frozen=True)
-class ClassificationResult:
+@dataclass(frozen=True, repr=False)
+class ClassificationResult(Displayed):
     """Metrics of a classifier on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
     `majority_accuracy` is the accuracy of the baseline that always answers the most frequent class of the training
@@ -109,6 +112,17 @@ class ClassificationResult:
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
         return classification_text(self)
+
+    def _display(self) -> dict[str, object]:
+        """Return the figures, with the confusion matrix by labels where it is small."""
+        labels = [scores.label for scores in self.classes]
+        if len(labels) > MAX_SHOWN:
+            return super()._display()
+        matrix = [
+            {"truth ↓, answer →": truth} | dict(zip(labels, row, strict=True))
+            for truth, row in zip(labels, self.confusion, strict=True)
+        ]
+        return super()._display() | {"confusion": matrix}
 
 
 def evaluate_classification(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.decoding.temperature import scaled
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.calibration import Calibration, calibrate, calibration_lines
 from unrolled.evaluation.classes import ClassScores, class_scores, class_table, mean_f1
@@ -31,8 +32,8 @@ from unrolled.evaluation.spans import SpanScores, score_spans, span_lines
 __all__ = ["TaggingResult", "evaluate_tagging"]
 
 
-@dataclass(frozen=True)
-class TaggingResult:
+@dataclass(frozen=True, repr=False)
+class TaggingResult(Displayed):
     """Metrics of a tagger on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
     `unseen` counts the words that are not in the training split; without any, their metrics are None.
@@ -65,6 +66,10 @@ class TaggingResult:
     def picture(self, title: str = "Reliability of the answers") -> str:
         """Return the reliability diagram of the answers as SVG; see `reliability.py`."""
         return reliability(self.calibration, title=title, unit="words")
+
+    def _display(self) -> dict[str, object]:
+        figures = super()._display()
+        return figures | {"unseen_accuracy_interval": figures.pop("unseen_interval")}
 
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""

@@ -29,6 +29,7 @@ from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.classification import plain
 from unrolled.evaluation.intervals import Interval, resample, spread, wilson
@@ -41,8 +42,8 @@ Floats = NDArray[np.float64]
 FIGURES = ("exact_match", "word_edit_rate", "character_edit_rate", "bleu", "chrf")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TranslationScores:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TranslationScores(Displayed):
     """Metrics of n answers: fractions from 0 to 1, BLEU and chrF from 0 to 100; intervals cover 95 %."""
 
     n: int
@@ -59,7 +60,7 @@ class TranslationScores:
     loss_nats: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TranslationBin(TranslationScores):
     """Metrics of the sources of `shortest` to `longest` tokens, both included."""
 
@@ -67,7 +68,7 @@ class TranslationBin(TranslationScores):
     longest: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TranslationResult(TranslationScores):
     """Metrics of a translator on one test split.
 

@@ -25,7 +25,7 @@ from unrolled.data.reading.samples import PREFIX
 from unrolled.data.reading.sources import NOT_REREADABLE, is_file
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["absolute", "refuse_unverified", "sums_of"]
+__all__ = ["absolute", "refuse_unverified", "sum_of", "sums_of"]
 
 Sum = Mapping[str, Any]
 Command = Callable[[str, str], str]
@@ -48,7 +48,7 @@ def sums_of(data: object, config: DataConfig) -> list[dict[str, Any]]:
     named = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
     sources = [str(each) for each in named if isinstance(each, str | Path)]
     sources += [each for each in (config.valid, config.test) if each is not None]
-    sums = {absolute(source): _sum(Path(absolute(source))) for source in sources if is_file(source)}
+    sums = {absolute(source): sum_of(Path(absolute(source))) for source in sources if is_file(source)}
     return [{"source": source, **found} for source, found in sums.items() if found is not None]
 
 
@@ -103,7 +103,7 @@ def _difference(path: Path, recorded: Sum | None, *, recorded_any: bool) -> str 
     return None
 
 
-def _sum(path: Path) -> dict[str, Any] | None:
+def sum_of(path: Path) -> dict[str, Any] | None:
     """Return number, size and SHA-256 of a file or folder; None if it cannot be read."""
     try:
         files = list(_files(path))

@@ -14,6 +14,7 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import Config
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.display import Displayed
 from unrolled.errors import ConfigError
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
@@ -32,8 +33,8 @@ MAX_LENGTH = 512
 """Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
 
 
-@dataclass(frozen=True, eq=False)
-class Run(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Displayed, ABC):
     """A trained model with all that it needs to answer.
 
     Args:
@@ -89,7 +90,7 @@ class Run(ABC):
     def decode(self, *args: Any, **options: Any) -> list[Any]:
         """Return the answers for one text or image or several, in order."""
 
-    def refuse(self, *args: Any, **options: Any) -> None:  # noqa: B027 (most tasks answer for every text)
+    def refuse(self, *args: Any, **options: Any) -> None:
         """Refuse an input that `decode` would refuse, so that those before it can be answered first.
 
         Raises:
@@ -137,6 +138,22 @@ class Run(ABC):
         return Header(
             run=name, model_name=self.config.model.name, task=self.config.task, score=score, update=self.update
         )
+
+    def _display(self) -> dict[str, object]:
+        """Return the model, the data and the result, for a notebook."""
+        training = self.record["training"]
+        result = self.card()["result"]
+        return {
+            "model": self.config.model.name,
+            "task": self.config.task,
+            "data": self.record["data"]["name"],
+            "folder": None if self.path is None else str(self.path),
+            "parameters": self.record["parameters"],
+            "updates": training["updates"],
+            "best_update": training["best_update"],
+            "date": self.record["date"],
+            "result": result or None,
+        }
 
     def snapshots(self) -> list[Self]:
         """Return the run with each of the weights that were saved during its training, in order of their updates.

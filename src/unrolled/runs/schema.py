@@ -136,6 +136,13 @@ class SourceSum(Strict):
     sha256: Digest
 
 
+class VectorSource(SourceSum):
+    """The file of the word vectors that a training began with, and the number of words in the vocabulary and in it."""
+
+    words: Count
+    words_found: Count
+
+
 class _Split(Open):
     fingerprint: Label
 
@@ -164,6 +171,7 @@ class _Data(Open):
     how: str
     sums: list[SourceSum] | None = None
     """Of the files of the data; None: a run of an earlier version."""
+    vectors: VectorSource | None = None
 
 
 class _Labelled(_Data):

@@ -24,6 +24,7 @@ from unrolled.decoding.sampling import GREEDY, Sampling
 from unrolled.decoding.search import Beam, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.decoding.translation import Translation, max_lengths, stream, translate
+from unrolled.display import Answers
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
@@ -82,7 +83,7 @@ class TranslationRun(Run):
             min_length=chosen.min_length,
             max_length=chosen.length,
         )
-        return [replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True)]
+        return Answers(replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True))
 
     @documented(TranslationStreamOptions)
     def stream(self, source: str, **options: Any) -> Iterator[str]:

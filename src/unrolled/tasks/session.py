@@ -15,6 +15,7 @@ from unrolled.runs.claim import next_run, refuse_existing
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
 from unrolled.training import by_data, pretrained
+from unrolled.training import vectors as word_vectors
 from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
@@ -44,7 +45,8 @@ def train(
     if start is not None:
         config = pretrained.settings_of(start, tasks.with_class_names(settings), config)
     else:
-        config = from_flat(tasks.infer_settings(data, settings, config), base=config)
+        resolved = from_flat(tasks.infer_settings(data, settings, config), base=config)
+        config = word_vectors.with_vector_size(resolved, settings, config)
     device, kind = machine.device(config.training.device), tasks.find(config)
     refuse_unfit(kind, config, device, saved=out is not None or runs is not None)
     if out is not None:
@@ -56,7 +58,9 @@ def train(
             pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
         decided = by_data.decide(task, config)
         config = from_flat(decided, base=config)
-        prepared = replace(prepare(task, config, device, start), sums=sums, decided=decided)
+        vectors, record = word_vectors.read(config, task.preprocessor)
+        prepared = prepare(task, config, device, start, vectors=vectors)
+        prepared = replace(prepared, sums=sums, decided=decided, vectors=record)
         if out is None and runs is not None:
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved
@@ -87,7 +91,12 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
             task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
             partial.refuse_other_model(empty_model(task, config))
-            prepared = replace(prepare(task, config, device, resumed=True), start=plan.start, sums=sums)
+            prepared = replace(
+                prepare(task, config, device, resumed=True),
+                start=plan.start,
+                sums=sums,
+                vectors=None if plan.data.vectors is None else plan.data.vectors.model_dump(),
+            )
             with interruptible() as interrupted:
                 partial.restore(prepared)
                 return _finished(prepared, began, report, interrupted, partial, finish=finish)

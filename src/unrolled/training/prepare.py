@@ -12,6 +12,7 @@ import torch
 
 from unrolled import machine, scan
 from unrolled.config import Config, refuse_misread_images, refuse_unused, seconds
+from unrolled.data.encoding.vectors import Vectors
 from unrolled.errors import ConfigError
 from unrolled.kernels import native
 from unrolled.layers import Recurrent, set_backend
@@ -70,6 +71,7 @@ class Prepared:
         start: the run whose weights the training begins with; None: the weights are random.
         sums: of the files of the data, see `recorded.sums_of`.
         decided: the settings that follow from the data, see `by_data`.
+        vectors: the record of the word vectors that the embeddings begin with, if any.
     """
 
     config: Config
@@ -79,10 +81,12 @@ class Prepared:
     start: str | None = None
     sums: Sequence[dict[str, Any]] = ()
     decided: Mapping[str, Any] = field(default_factory=dict)
+    vectors: dict[str, Any] | None = None
 
     def data_record(self) -> dict[str, Any]:
         """Return the record of the data: source, sums of its files, splits."""
-        return {**self.task.record(), "sums": list(self.sums)}
+        vectors = {} if self.vectors is None else {"vectors": self.vectors}
+        return {**self.task.record(), "sums": list(self.sums), **vectors}
 
     @property
     def num_parameters(self) -> int:
@@ -108,13 +112,20 @@ class Prepared:
 
 
 def prepare(
-    task: Task, config: Config, device: torch.device, start: Run | None = None, *, resumed: bool = False
+    task: Task,
+    config: Config,
+    device: torch.device,
+    start: Run | None = None,
+    *,
+    vectors: Vectors | None = None,
+    resumed: bool = False,
 ) -> Prepared:
     """Build the model and its trainer.
 
     Args:
         task, config, device: of the training.
         start: the run whose weights the training begins with; None: they are drawn from the seed.
+        vectors: word vectors that the embeddings begin with.
         resumed: whether the training will be restored. Its time limit is then a number of updates already.
 
     Raises:
@@ -127,6 +138,10 @@ def prepare(
     task.refuse_longer(model, config.model.name)
     if start is not None:
         model.load_state_dict(start.model.state_dict())
+    if vectors is not None and model.embedding is not None:
+        vectors.fill_(model.embedding.weight)
+    if config.training.freeze_vectors and model.embedding is not None:
+        model.embedding.requires_grad_(False)
     loader = task.loader(model, config, device)
     score = partial(task.score, model, by=config.training.best_by)
     loss, plain = task.loss(config, device), _plain_loss(task, config, device)

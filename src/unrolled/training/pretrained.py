@@ -40,8 +40,10 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     """
     files = {"valid": None, "test": None}
     again = {name: None for name in run.record.get("decided", {}) if name not in MUST_STAY}  # by the new data
-    base = config or from_flat(files | again, base=run.config)
+    base = config or from_flat(files | again | {"vectors": None}, base=run.config)
     resolved = from_flat(requested, base=base)
+    if resolved.training.vectors is not None:
+        raise ConfigError(f"--vectors and --from both set the embeddings, here to those of {name_of(run)}: remove one")
     before, now = run.config.flat(), resolved.flat()
     for name in MUST_STAY:
         if now[name] != before[name]:

@@ -55,6 +55,9 @@ class PairTokenizers:
     def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
         self.source, self.target = source, target
 
+    def __repr__(self) -> str:
+        return f"<PairTokenizers: {self.source!r} of sources, {self.target!r} of targets>"
+
     @classmethod
     def learn(cls, pairs: PairedTexts, config: DataConfig) -> Self:
         """Learn a vocabulary from each side of the training split, or one from both sides.

@@ -118,6 +118,9 @@ class Tokenizer:
             self._inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "bpe")
             self._inner.decoder = decoders.ByteLevel()
 
+    def __repr__(self) -> str:
+        return f"<Tokenizer: {len(self._tokens):,} tokens, kind {self.kind}>"
+
     @classmethod
     def train(
         cls,
@@ -201,6 +204,12 @@ class Tokenizer:
     def num_whole_words(self) -> int:
         """The number of whole words in the vocabulary, see `encode_words`."""
         return len(self._whole)
+
+    def words(self) -> dict[int, str]:
+        """Return the words of the vocabulary by id: all tokens of kind word, and whole words."""
+        whole = {token: text[1:] for text, token in self._whole.items()}
+        tokens = enumerate(self._tokens) if self.kind == "word" else ()
+        return {token: text for token, text in tokens if token >= len(SPECIAL)} | whole
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, at least one: a text without tokens is [UNK].

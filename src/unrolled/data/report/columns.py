@@ -30,7 +30,7 @@ DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
 HEADED = ("csv", "tsv")  # formats whose header may be missing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ColumnReport(Report):
     """Report on a table; if the requested columns are missing, it has only the columns and a guess."""
 

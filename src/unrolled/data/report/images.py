@@ -23,6 +23,7 @@ from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows
 from unrolled.data.splits.images import ImageSplits, load_image_splits
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 
 __all__ = ["ImageReport", "ImageSplitReport", "inspect_images", "ruinous_issues"]
@@ -32,8 +33,8 @@ SHADES = " .:-=+*#%@"  # from dark to bright
 DRAWN = 28  # maximum columns of the drawing
 
 
-@dataclass(frozen=True)
-class ImageSplitReport:
+@dataclass(frozen=True, repr=False)
+class ImageSplitReport(Displayed):
     """Statistics of a split."""
 
     images: int
@@ -41,7 +42,7 @@ class ImageSplitReport:
     majority_rate: float  # accuracy of the most frequent label of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageReport(Report):
     """Report on a data set of images."""
 

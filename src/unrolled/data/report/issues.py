@@ -12,6 +12,7 @@ from typing import Any
 
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, draw
+from unrolled.display import Displayed
 
 __all__ = ["SHOWN", "Issue", "IssueExample", "Report", "location"]
 
@@ -27,8 +28,8 @@ class IssueExample:
     row: str  # its text, safe for one line
 
 
-@dataclass(frozen=True)
-class Issue:
+@dataclass(frozen=True, repr=False)
+class Issue(Displayed):
     """A property of the data that harms training without an error."""
 
     kind: str  # for programs: "conflicting labels"
@@ -48,7 +49,7 @@ class Issue:
         yield f"    do: {self.advice}"
 
 
-class Report(ABC):
+class Report(Displayed, ABC):
     """Data report: a dataclass of JSON values.
 
     Attributes:
@@ -69,6 +70,10 @@ class Report(ABC):
     def text(self) -> str:
         """Return the report as text to print."""
         return "\n".join([*self.lines(), *(() if self.problem else self._issues()), *self._refusals()])
+
+    def _display(self) -> dict[str, object]:
+        """Return the figures, without the histograms that `picture` draws."""
+        return {name: value for name, value in super()._display().items() if name != "lengths"}
 
     def picture(self) -> str:
         """Return a chart of the data as SVG; equal reports give equal bytes."""

@@ -41,6 +41,7 @@ from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import Splits, load_splits
+from unrolled.display import Displayed
 from unrolled.errors import ConfigError, excerpt
 
 __all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
@@ -51,8 +52,8 @@ SHOWN_EXAMPLES = 3
 MANY_LABELS, MIN_ROWS = 20, 3  # more labels are too many, with fewer rows each on average
 
 
-@dataclass(frozen=True)
-class SplitReport:
+@dataclass(frozen=True, repr=False)
+class SplitReport(Displayed):
     """Statistics of a split."""
 
     rows: int
@@ -62,7 +63,7 @@ class SplitReport:
     majority_rate: float  # accuracy of the most frequent label of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataReport(ColumnReport):
     """Report on labelled texts."""
 

@@ -27,6 +27,7 @@ from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.pairs import PairSplits, split_pairs
+from unrolled.display import Displayed
 from unrolled.errors import ConfigError, excerpt
 
 __all__ = ["PairReport", "PairSplitReport", "inspect_pairs", "ruinous_issues"]
@@ -36,8 +37,8 @@ UNLIKE = 9  # ratio of the lengths of source and target, above which they are ha
 SHORT = 20  # characters; the ratio of shorter texts is not checked
 
 
-@dataclass(frozen=True)
-class PairSplitReport:
+@dataclass(frozen=True, repr=False)
+class PairSplitReport(Displayed):
     """Statistics of a split; values by side have the keys "source" and "target"."""
 
     pairs: int
@@ -47,7 +48,7 @@ class PairSplitReport:
     unknown_rate: dict[str, float]  # by side, fraction of the tokens that are <unk>
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairReport(ColumnReport):
     """Report on pairs of texts."""
 

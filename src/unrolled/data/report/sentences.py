@@ -28,6 +28,7 @@ from unrolled.data.report.schemes import scheme_issues
 from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.display import Displayed
 from unrolled.errors import ConfigError, excerpt
 from unrolled.strings import normalized
 
@@ -40,8 +41,8 @@ SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class TagSplitReport:
+@dataclass(frozen=True, repr=False)
+class TagSplitReport(Displayed):
     """Statistics of a split."""
 
     sentences: int
@@ -55,7 +56,7 @@ class TagSplitReport:
     baseline_rate: float  # accuracy of the most frequent tag of each word in training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TagReport(Report):
     """Report on tagged sentences."""
 

@@ -21,6 +21,7 @@ from unrolled.data.report.checks import unknown_issues
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, location
 from unrolled.data.report.refused import refusals
 from unrolled.data.report.tables import SplitTable
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 
 __all__ = ["TextReport", "TextSplitReport", "inspect_text"]
@@ -31,8 +32,8 @@ LONG = 40  # characters; a line of this length is hardly in two texts by chance
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True)
-class TextSplitReport:
+@dataclass(frozen=True, repr=False)
+class TextSplitReport(Displayed):
     """Statistics of a split."""
 
     files: int
@@ -42,7 +43,7 @@ class TextSplitReport:
     begins: str  # its first tokens, decoded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextReport(Report):
     """Report on a plain text."""
 
