@@ -32,7 +32,7 @@ def check_saved(folder: Path, said: str, capsys: pytest.CaptureFixture[str]) -> 
     assert run(["decode", "run", "so fine"]) == 2
     assert "run is not finished" in capsys.readouterr().err
     assert run(["train", "--resume", "run", "--finish"]) == 0
-    assert "Ended early, as requested. Best model: update " in capsys.readouterr().out
+    assert "Ended early, as requested. Kept: the model of update " in capsys.readouterr().out
     loaded = api.load(folder / "run")
     assert 0 < loaded.record["training"]["updates"] < 20_000
     assert loaded.evaluate().to_dict() == loaded.record["result"]

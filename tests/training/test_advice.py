@@ -7,7 +7,7 @@ from unrolled.training.advice import advice
 
 
 def said(*, best: int = 50, updates: int = 100, planned: int = 100, **result: Any) -> list[str]:
-    training = {"best_update": best, "updates": updates, "planned": planned}
+    training = {"least_loss_update": best, "updates": updates, "planned": planned}
     return [*advice(SimpleNamespace(record={"training": training, "result": result or None}))]  # type: ignore[arg-type]
 
 
@@ -17,7 +17,9 @@ def test_no_better_than_the_most_frequent_label() -> None:
     assert said(**figures | {"majority_accuracy": 0.49}) == []
 
 
-def test_the_best_model_was_the_last() -> None:
-    assert said(best=100) == ["The last evaluation was the best one, so more updates may help: --updates 200."]
+def test_the_loss_was_least_at_the_end() -> None:
+    assert said(best=100) == [
+        "The loss on the validation split was still falling, so more updates may help: --updates 200."
+    ]
     assert said(best=80, updates=80) == [], "it was interrupted, or stopped early"
     assert said() == []

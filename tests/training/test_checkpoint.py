@@ -22,13 +22,7 @@ BUILD = {"torch": "2.13.0", "threads": "2"}
 def made(update: int) -> Checkpoint:
     torch.manual_seed(update)
     progress = Progress(
-        100,
-        update,
-        3,
-        7,
-        (0.1 + 0.2, -1.5),
-        5,
-        1.5,
+        *(100, update, 3, 7, 5, 0.1 + 0.2, 1.5, 5),
         since=Since(1 / 3, 4, 5, 6.5),
         resumed=[{"update": 1, "changed": []}],
     )

@@ -270,20 +270,33 @@ def test_it_stops_early_and_keeps_the_best() -> None:
     assert any(not torch.equal(value, weights[4][name]) for name, value in model.state_dict().items())
 
 
-def test_the_figure_that_is_asked_for_chooses_and_the_loss_breaks_ties() -> None:
-    scores = [Score(0.5, 0.6), Score(0.9, 0.7), Score(0.8, 0.7), Score(0.4, 0.65)]
+@pytest.mark.parametrize(
+    ("by", "targets", "best"),
+    [
+        ("loss", 100, [1, 4]),
+        ("accuracy", 0, [1, 2, 3]),
+        ("accuracy", 10_000, [1, 2, 3]),  # a standard error is 0.0046
+        ("accuracy", 84, [1, 2, 3, 4]),  # a standard error of 0.7 is √(0.7 · 0.3 / 84) = 0.05, and 0.65 is within it
+        ("accuracy", 85, [1, 2, 3]),
+        ("macro_f1", 84, [1, 2, 4, 5]),
+    ],
+)
+def test_the_figure_that_is_asked_for_chooses(by: str, targets: int, best: list[int]) -> None:
+    """By accuracy, of models within a standard error of the highest, the latest is kept."""
+    figures = [(0.5, 0.6, 0.1), (0.9, 0.7, 0.2), (0.8, 0.7, 0.1), (0.4, 0.65, 0.3), (0.45, 0.5, 0.3)]
+    scores = [Score(loss, accuracy, f1, targets=targets) for loss, accuracy, f1 in figures]
 
     def best_updates(**settings: str) -> list[int]:
         script, events = iter(scores), []
         trainer = trainer_of(
-            model_of("elman"), [batch(4, 3)], lambda: next(script), updates=4, evaluate_every=1, **settings
+            model_of("elman"), [batch(4, 3)], lambda: next(script), updates=5, evaluate_every=1, **settings
         )
         trainer.run(events.append)
         return [event.update for event in events if event.best]
 
-    assert best_updates() == [1, 4]
-    assert best_updates(best_by="loss") == [1, 4]
-    assert best_updates(best_by="accuracy") == [1, 2, 3]
+    assert best_updates(best_by=by) == best
+    if by == "loss":
+        assert best_updates() == best, "the default of the schema"
 
 
 def test_patience_waits_while_the_loss_or_the_figure_improves() -> None:
@@ -315,7 +328,7 @@ class Saved:
         self.updates = 0
 
     def save(self, trainer: Trainer) -> None:
-        self.saves.append((trainer.progress.update, trainer.progress.best))
+        self.saves.append((trainer.progress.update, trainer.progress.highest))
 
     def after_update(self, trainer: Trainer) -> None:
         self.updates += 1

@@ -108,7 +108,7 @@ def command(
         if baseline := baseline_of(run):
             print(f"\n{baseline.text()}")
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
-        print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
+        print(f"\n{stopped}. Kept: the model of update {training['best_update']:,} of {training['updates']:,}.")
         for sentence in advice(run):
             print(sentence)
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")

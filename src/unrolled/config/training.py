@@ -162,9 +162,9 @@ class TrainingConfig(Section):
     )
     best_by: BestBy = Field(
         "loss",
-        description="figure on the validation split by which the kept model is chosen: the least loss, or the greatest "
-        "accuracy, mean F1 of the classes (classify, tag) or BLEU (translate; each evaluation then translates the "
-        "split); ties are broken by the loss",
+        description="figure on the validation split by which the kept model is chosen: the least loss; or the greatest "
+        "accuracy, and of models within a standard error of it the latest; or the greatest mean F1 of the classes "
+        "(classify, tag) or BLEU (translate; each evaluation then translates the split)",
     )
     baseline: bool = Field(
         True,

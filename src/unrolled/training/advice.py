@@ -26,9 +26,12 @@ def advice(run: Run) -> Iterator[str]:
             f"({result['majority_accuracy']:.1%})."
         )
     if _was_cut_short(training):
-        yield (f"The last evaluation was the best one, so more updates may help: --updates {2 * training['planned']}.")
+        yield (
+            "The loss on the validation split was still falling, so more updates may help: "
+            f"--updates {2 * training['planned']}."
+        )
 
 
 def _was_cut_short(training: dict[str, Any]) -> bool:
-    """Return whether all planned updates were done and the last of them was the best."""
-    return bool(training["updates"] == training["planned"] == training["best_update"])
+    """Return whether all planned updates were done, and the loss on the validation split was least at the last."""
+    return bool(training["updates"] == training["planned"] == training["least_loss_update"])

@@ -87,5 +87,6 @@ def score_of(probabilities: NDArray[np.float64], targets: Tensor) -> Score:
     return Score(
         loss_nats=float(nats.mean()),
         accuracy=float((answers == targets).double().mean()),
+        targets=len(targets),
         macro_f1=f1_of(targets.numpy(), answers.numpy()),
     )

@@ -150,6 +150,7 @@ class Trainer:
             updates=progress.update,
             planned=progress.updates,
             best_update=progress.best_update,
+            least_loss_update=progress.least_loss_update,
             stopped=stopped,
             signal=number if callback is None else None,
             late=late,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -25,21 +26,32 @@ class Score:
         accuracy: fraction of targets that are the most probable output.
         macro_f1: mean F1 of the classes.
         bleu: BLEU of greedy translations, from 0 to 100.
+        targets: number of targets that `accuracy` counts.
     """
 
     loss_nats: float
     accuracy: float | None = None
     macro_f1: float | None = None
     bleu: float | None = None
+    targets: int = 0
 
-    def merit(self, by: BestBy) -> tuple[float, float]:
-        """Return the figure by which models are compared, then the negative loss: the greater pair is better."""
-        figure = -self.loss_nats if by == "loss" else getattr(self, by)
-        return figure, -self.loss_nats
+    def figure(self, by: BestBy) -> float:
+        """Return the figure by which models are compared, the negative loss for "loss": the greater is better."""
+        value: float = -self.loss_nats if by == "loss" else getattr(self, by)
+        return value
+
+    def tolerance(self, by: BestBy, highest: float) -> float:
+        """Return by how much a figure may be below the highest one without being worse: a standard error of accuracy.
+
+        √(a (1 − a) / n) for an accuracy a of n targets; 0 for other figures.
+        """
+        return math.sqrt(highest * (1 - highest) / self.targets) if by == "accuracy" and self.targets else 0.0
 
     def to_dict(self) -> dict[str, float]:
         """Return the figures by name, without those that are None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        values = asdict(self)
+        del values["targets"]
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -96,9 +108,10 @@ class Progress:
         updates: number of updates of the whole training.
         update: number of updates done.
         epoch, index: of the next batch.
-        best, best_update: merit (see `Score.merit`) and update of the best evaluation so far.
-        least_loss_nats: of all evaluations.
-        worse: number of evaluations since the last one with a better merit or a smaller loss than all before.
+        best_update: of the evaluation whose model is kept so far, see `add_evaluation`.
+        highest: the greatest figure so far, see `Score.figure`.
+        least_loss_nats, least_loss_update: of the evaluation of least loss.
+        worse: number of evaluations since the last one with a greater figure or a smaller loss than all before.
         flat: number of evaluations since the one of least loss or the last reduction of the learning rate.
         reductions: number of reductions of the learning rate.
         learning_rate, gradient_norm: of the last update.
@@ -115,9 +128,10 @@ class Progress:
     update: Count = 0
     epoch: Count = 0
     index: Count = 0
-    best: tuple[float, float] | None = None
     best_update: Count = 0
+    highest: float | None = None
     least_loss_nats: float | None = None
+    least_loss_update: Count = 0
     worse: Count = 0
     flat: Count = 0
     reductions: Count = 0
@@ -130,20 +144,28 @@ class Progress:
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
     def add_evaluation(self, score: Score, by: BestBy, plateau_patience: int | None) -> bool:
-        """Count an evaluation and return whether it is the best so far.
+        """Count an evaluation and return whether its model is the best so far.
+
+        By loss that is the model of least loss. By another figure it is the latest one that is not worse than the
+        highest, within the figure's tolerance: of models that cannot be told apart on the validation split, the one
+        that was trained for longer is better on other data.
 
         Args:
-            score: on the validation split. by: the figure that decides which evaluation is the best.
+            score: on the validation split. by: the figure that decides.
             plateau_patience: evaluations without a smaller loss after which the learning rate is reduced; None: never.
         """
-        merit = score.merit(by)
-        best = self.best is None or merit > self.best
+        figure = score.figure(by)
+        higher = self.highest is None or figure > self.highest
+        if higher:
+            self.highest = figure
+        assert self.highest is not None
+        best = higher or (by != "loss" and figure >= self.highest - score.tolerance(by, self.highest))
         least = self.least_loss_nats is None or score.loss_nats < self.least_loss_nats
         if best:
-            self.best, self.best_update = merit, self.update
+            self.best_update = self.update
         if least:
-            self.least_loss_nats = score.loss_nats
-        self.worse = 0 if best or least else self.worse + 1
+            self.least_loss_nats, self.least_loss_update = score.loss_nats, self.update
+        self.worse = 0 if higher or least else self.worse + 1
         self.flat = 0 if least else self.flat + 1
         if plateau_patience is not None and self.flat >= plateau_patience:
             self.reductions, self.flat = self.reductions + 1, 0
@@ -160,6 +182,7 @@ class Outcome:
     updates: int
     planned: int
     best_update: int
+    least_loss_update: int
     stopped: str
     signal: int | None
     late: bool
