@@ -40,7 +40,8 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
         by = "image" if whole else "row"
-    return {**_of_sample(data, settings, base), **settings, "by": by}
+    of_words = {"tokenizer": "word"} if settings.get("vectors") and base.data.tokenizer == "auto" else {}
+    return {**of_words, **_of_sample(data, settings, base), **settings, "by": by}
 
 
 def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,11 +110,8 @@ class Generate(Task):
         """
         ids = self.corpus.splits["valid"].ids[:MAX_SCORED]
         scored = score_tokens(model, ids, streams=max(1, min(SCORED_STREAMS, len(ids) // MIN_STREAM)))
-        return Score(
-            loss_nats=float(scored.nats.sum() / len(ids)),
-            accuracy=float(scored.right.sum() / len(ids)),
-            targets=len(ids),
-        )
+        N = len(ids)
+        return Score(loss_nats=float(scored.nats.sum() / N), accuracy=float(scored.right.sum() / N), targets=N)
 
     def record(self) -> dict[str, Any]:
         """Return the splits, and the count of each token in the training split."""
