@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import ConfigFile, DataName, DataSettings, passed_flags, resolve
+from unrolled.cli.settings import (
+    ConfigFile,
+    DataName,
+    DataSettings,
+    SourceFile,
+    TargetFile,
+    data_of,
+    passed_flags,
+    resolve,
+)
 from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
@@ -13,9 +22,11 @@ __all__ = ["command"]
 
 
 def command(
-    data: DataName,
+    data: DataName | None = None,
     /,
     *,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     config: ConfigFile = None,
     json: Json = False,
     picture: Path | None = None,
@@ -32,6 +43,8 @@ def command(
 
     unrolled data pairs.csv --task translate --source english --target french
 
+    unrolled data --task translate --source-file train.de --target-file train.en
+
     unrolled data novel.txt --task generate
 
     Parameters
@@ -43,6 +56,12 @@ def command(
         .gz, .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion,
         sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face
         Hub.
+    source_file
+        File with a source a line, for task translate, in place of DATA; its lines are those of --target-file. The
+        targets of --valid and --test are found by their names, which differ as these two do: train.de and train.en,
+        valid.de and valid.en.
+    target_file
+        File with a target a line.
     config
         TOML file with settings (see "unrolled config"); flags take precedence over it.
     json
@@ -50,14 +69,16 @@ def command(
     picture
         SVG file for a chart of lengths and labels.
     """
-    resolve(settings, config)  # reports wrong settings before torch is loaded
+    named = data_of(data, source_file, target_file, resolve(settings, config).task)
+    if named is None:
+        raise ConfigError("no data: give a file, as in `unrolled data reviews.csv`")
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
     from unrolled import api, atomic
     from unrolled.cli.progress import show_log
 
     with show_log():
-        report = api.inspect(data, config=from_toml(config) if config else None, **passed_flags(settings))
+        report = api.inspect(named, config=from_toml(config) if config else None, **passed_flags(settings))
     if json:
         print_json(report.to_dict())
     else:

@@ -8,7 +8,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
+from unrolled.cli.settings import (
+    DataName,
+    DeviceFlag,
+    EvaluateOptions,
+    ReadSettings,
+    SourceFile,
+    TargetFile,
+    data_of,
+    passed_flags,
+    refuse_unused,
+)
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -19,6 +29,8 @@ def command(
     data: DataName | None = None,
     /,
     *,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
     device: DeviceFlag = "auto",
@@ -41,6 +53,10 @@ def command(
         CSV, TSV, JSON lines or Parquet (with labels, or with sources and targets for task translate), an IDX file or a
         folder of images by class, CoNLL-U or two columns for task tag, plain text for task generate, - for standard
         input, a sample's name, or hub:NAME; default: the run's own test split.
+    source_file
+        File with a source a line, for task translate, in place of DATA.
+    target_file
+        File with a target a line.
     test_split
         DATA are those of the training: evaluate on their test split. Needed where the run cannot show that its data
         are unchanged, and where they would be fetched.
@@ -55,10 +71,11 @@ def command(
     with show_log():
         loaded = api.load(run, device=device)
         refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
-        if test_split and data is None:
+        named = data_of(data, source_file, target_file, loaded.config.task)
+        if test_split and named is None:
             raise ConfigError("--test-split needs the data of the training: name them")
         requested = passed_flags(options) | ({"test_split": True} if test_split else {})
-        result = loaded.evaluate(data, **passed_flags(settings), **requested)
+        result = loaded.evaluate(named, **passed_flags(settings), **requested)
     if json:
         print_json(result.to_dict())
     else:

@@ -5,7 +5,7 @@ Three sections (data, model, training); every field name is unique across them, 
 """
 
 from unrolled.config.config import MODEL_NAME, Config, fields
-from unrolled.config.data import DataConfig
+from unrolled.config.data import SEPARATORS, DataConfig
 from unrolled.config.defaults import MODEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat, refuse_unused
 from unrolled.config.messages import sentences
@@ -16,6 +16,7 @@ from unrolled.config.training import Device, TrainingConfig, seconds
 __all__ = [
     "MODEL",
     "MODEL_NAME",
+    "SEPARATORS",
     "TASK",
     "TASK_DEFAULTS",
     "Config",

@@ -50,7 +50,7 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
+        | {"text", "label", "header", "separator", "on_bad_row", "by", "permutation_seed", "whole_words"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )
 

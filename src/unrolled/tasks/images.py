@@ -40,7 +40,7 @@ class ClassifyImages(Classified):
     unused = (
         OF_PAIRS
         | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
-        | {"header", "normalize"}
+        | {"header", "separator", "normalize"}
         | {"cache", "batch_tokens", "streams", "chunk"}
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unrolled.data.reading.counts import Read, accounts
+from unrolled.data.reading.parallel import are_sides
 from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
 from unrolled.runs.recorded import absolute
@@ -62,9 +63,10 @@ def log_issues(issues: Iterable[Issue]) -> None:
 def data_record(data: object, splits: Splits) -> dict[str, Any]:
     """Return the entry of run.json for the data: the source, and the size and fingerprint of each split."""
     train = splits.named()["train"]
+    source = [absolute(path) for path in data] if are_sides(data) else train.source
     return {
         "name": train.name,
-        "source": absolute(data) if isinstance(data, str | Path) else train.source,
+        "source": absolute(data) if isinstance(data, str | Path) else source,
         "how": splits.how,
         "splits": {
             name: {"rows": len(split), "fingerprint": split.fingerprint} for name, split in splits.named().items()

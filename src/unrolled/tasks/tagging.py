@@ -43,7 +43,17 @@ class Tag(Task):
 
     answer = "each"
     run = TaggingRun
-    unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
+    unused = OF_PAIRS | {
+        "text",
+        "header",
+        "separator",
+        "cache",
+        "by",
+        "permutation_seed",
+        "batch_images",
+        "streams",
+        "chunk",
+    }
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import accounts
-from unrolled.data.reading.sources import DataSource, open_source
+from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
     Lengths,
@@ -25,6 +27,8 @@ from unrolled.data.report.checks import (
 )
 from unrolled.data.report.columns import (
     ColumnReport,
+    form_of,
+    is_numeric,
     missing_columns,
     open_table,
     sample,
@@ -97,8 +101,16 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
+        table = open_source(data, TASK, config.model_copy(update={"header": False})) if headerless else data_source
+        return DataReport(
+            data_source.source,
+            form_of(data_source),
+            columns,
+            problem,
+            _likely(table),
+            headerless,
+            numeric=is_numeric(data_source),
+        )
     splits = load_splits(data, config)
     reads = accounts(splits.loaded, splits.named())
     examples = {name: split for name, split in splits.named().items() if split}
@@ -113,7 +125,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     reports = {name: _split_report(split, splits.labels, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
         data_source.source,
-        data_source.form,
+        form_of(data_source),
         columns,
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
@@ -147,6 +159,8 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
     """
     yield from table_issues(data, TASK, config)
     for examples in splits.loaded:
+        yield from _empty_classes(examples.source)
+    for examples in splits.loaded:
         if examples.mixed:
             yield Issue(
                 "labels of several types",
@@ -160,6 +174,19 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
     )
+
+
+def _empty_classes(source: str) -> Iterator[Issue]:
+    """Yield the issue of a folder of texts with folders or files of classes that hold no text."""
+    empty = open_folder(Path(source)).empty if is_file(source) and Path(source).is_dir() else ()
+    if empty:
+        yield Issue(
+            "empty classes",
+            len(empty),
+            f"folders or files of {source} without a text, which are no class: {quoted(empty)}",
+            (),
+            "put texts into them, or remove them",
+        )
 
 
 def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:

@@ -42,7 +42,7 @@ def load_splits(data: object, config: DataConfig) -> Splits:
     def load(source: object, train: Examples | None) -> Examples:
         return load_examples(source, config, labels=None if train is None else sorted(set(train.labels())))
 
-    data_source = open_source(data, "classify", header=config.header)
+    data_source = open_source(data, "classify", config)
     sources = {"train": data, **data_source.splits}
     splits = read_splits(config, sources, data_source.source, load, Examples.texts, by="text")
     labels = tuple(sorted(set(splits.train.labels())))
