@@ -65,7 +65,7 @@ def test_paths_that_are_no_files(tmp_path):
         load_examples(tmp_path / "revews.csv", CONFIG)
     with pytest.raises(DataError, match="there is no such file"):
         load_examples(tmp_path / "nowhere" / "reviews.csv", CONFIG)
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="holds no images and no texts"):
         load_examples(tmp_path / "folder.csv", CONFIG)
 
 

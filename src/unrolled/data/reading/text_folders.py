@@ -160,7 +160,7 @@ def no_classes(folder: Path) -> DataError:
         f"holds no images and no texts by their names ({have})",
         file=str(folder),
         fix="a folder is read as images or texts of classes: a folder for each class with image files or "
-        f"{EXTENSION} files, or a {EXTENSION} file for each class with a text a line",
+        f"{EXTENSION} files, or a {EXTENSION} file for each class with a text a line; or as IDX files",
     )
 
 

@@ -197,7 +197,7 @@ def form_of(data_source: DataSource) -> str:
 def is_numeric(data_source: DataSource) -> bool:
     """Return whether the first rows hold numbers only."""
     values = sample(data_source)
-    return bool(values) and all(map(are_numbers, values.values()))
+    return bool(values) and all(len(column) > 1 and are_numbers(column) for column in values.values())
 
 
 def missing_columns(data_source: DataSource, requested: Sequence[str]) -> str | None:
