@@ -50,8 +50,8 @@ def command(
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; images as an IDX
-        file, a folder of IDX files or a folder with a folder for each class; for task tag CoNLL-U (.conllu), or lines
+        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; a folder of texts
+        or images by class, or images as an IDX file; for task tag CoNLL-U (.conllu), or lines
         of a word, a tab and a tag (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also
         .gz, .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion,
         sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face
