@@ -49,11 +49,12 @@ def train(
     Args:
         data: for task classify a CSV, TSV, JSONL or Parquet file, "-" (standard input), a sample's name
             ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
-            mapping of two lists, a data frame; or images: an IDX file or a folder of these, a folder of image files by
-            class, "sample:fashion", a pair of arrays (images, labels). For task tag a CoNLL-U file, one of two
-            columns, "sample:tags", or (words, tags) pairs. For task translate (source, target) pairs, from the same
-            data sources as labelled texts, "sample:letters" or "sample:verses". For task generate a text file, a
-            folder of them, a list of these, "-", or "sample:shakespeare".
+            mapping of two lists, a data frame; or a folder of texts by class; or images: an IDX file or a folder of
+            these, a folder of image files by class, "sample:fashion", a pair of arrays (images, labels). For task tag a
+            CoNLL-U file, one of two columns, "sample:tags", or (words, tags) pairs. For task translate (source, target)
+            pairs, from the same data sources as labelled texts, two parallel files as a pair of paths ("train.de",
+            "train.en"), "sample:letters" or "sample:verses". For task generate a text file, a folder of them, a list of
+            these, "-", or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<model>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is complete.

@@ -251,9 +251,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch, given: bytes) -> Iterator[No
         (b"so fine\nso dull\n", 2, None),
         (b"\xef\xbb\xbfso fine\r\nso dull", 2, None),
         (b"", 0, None),
-        (b"so fine\n\nso dull\n", 1, "standard input, line 2: the text is empty"),
         (b"so fine\nso \xff\n", 1, "standard input, line 2: byte 3 (0xff) is not UTF-8"),
-        (b"\n", 0, "standard input, line 1: the text is empty"),
         (b"so fine\n" * 1200 + b"\xe9", 1200, "standard input, line 1201: byte 0 (0xe9) is not UTF-8"),
     ],
 )

@@ -16,17 +16,21 @@ STDIN = "-"
 HELD_OUT = ("valid", "test")  # settings that name files
 
 
-def check_data(data: str, config: Config) -> None:
+def check_data(data: object, config: Config) -> None:
     """Refuse data, and files of other splits, that do not exist.
+
+    Args:
+        data: the argument, or a source and a target file. config: names the other splits.
 
     Raises:
         DataError: there is no such file or sample, or the sample is for another task.
     """
     from unrolled.data.reading import samples
 
-    if data.startswith(samples.PREFIX):
-        samples.find(data, config.task)
-    check_file(data)
+    for source in data if isinstance(data, tuple) else (data,):
+        if source.startswith(samples.PREFIX):
+            samples.find(source, config.task)
+        check_file(source)
     for name in HELD_OUT:
         if (file := getattr(config.data, name)) is not None:
             check_file(file)

@@ -7,18 +7,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unrolled.cli.checks import check_file, check_run, unused_by
+from unrolled.cli.checks import check_data, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     DataName,
     DeviceFlag,
     EvaluateOptions,
     ReadSettings,
+    SourceFile,
+    TargetFile,
     ThreadsFlag,
     checked_threads,
+    data_of,
     passed_flags,
     refuse_unused,
 )
+from unrolled.config import DataConfig
 from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
@@ -30,6 +34,8 @@ def command(
     data: DataName | None = None,
     /,
     *,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
     picture: Path | None = None,
@@ -56,6 +62,10 @@ def command(
         CSV, TSV, JSON lines or Parquet (with labels, or with sources and targets for task translate), an IDX file or a
         folder of images by class, CoNLL-U or two columns for task tag, plain text for task generate, - for standard
         input, a sample's name, or hub:NAME; default: the run's own test split.
+    source_file
+        File with a source a line, for task translate, in place of DATA.
+    target_file
+        File with a target a line.
     test_split
         DATA are those of the training: evaluate on their test split. Needed where the run cannot show that its data
         are unchanged, and where they would be fetched.
@@ -70,11 +80,12 @@ def command(
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
-    if test_split and data is None:
-        raise ConfigError("--test-split needs the data of the training: name them")
-    if data is not None:
-        check_file(data)
     config, chosen = check_run(run), passed_flags(options)
+    named = data_of(data, source_file, target_file, config.task)
+    if test_split and named is None:
+        raise ConfigError("--test-split needs the data of the training: name them")
+    if named is not None:
+        check_data(named, config.model_copy(update={"data": DataConfig()}))
     OPTIONS["evaluate"][config.task].parse(chosen, task=config.task)
     refuse_unused(passed_flags(settings), unused_by(config), config.task)
     if picture is not None and config.task not in ("classify", "tag"):
@@ -86,7 +97,7 @@ def command(
     with show_log(), machine.use_threads(threads):
         loaded = api.load(run, device=device)
         requested = chosen | ({"test_split": True} if test_split else {})
-        result = loaded.evaluate(data, **passed_flags(settings), **requested)
+        result = loaded.evaluate(named, **passed_flags(settings), **requested)
     if json:
         print_json(result.to_dict())
     else:

@@ -27,9 +27,12 @@ __all__ = [
     "EvaluateOptions",
     "ReadSettings",
     "Settings",
+    "SourceFile",
+    "TargetFile",
     "TextSettings",
     "ThreadsFlag",
     "checked_threads",
+    "data_of",
     "passed_flags",
     "passed_settings",
     "refuse_unused",
@@ -44,7 +47,7 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
-TEXT_SETTINGS = ("text", "source", "header", "on_bad_row")
+TEXT_SETTINGS = ("text", "source", "header", "separator", "on_bad_row")
 """Settings with which `decode` reads texts for a finished run."""
 READ_SETTINGS = (*TEXT_SETTINGS, "label", "column", "target", "cache", "truncate")
 """Settings with which the data of a finished run are read."""
@@ -136,6 +139,31 @@ ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
 ThreadsFlag = Annotated[int | None, Parameter(name="--threads", show_default=False)]
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
+
+
+_SIDE = Parameter(group=GROUPS["data"], show_default=False)
+SourceFile = Annotated[Path | None, _SIDE]
+TargetFile = Annotated[Path | None, _SIDE]
+
+
+def data_of(data: str | None, source: Path | None, target: Path | None, task: str) -> object:
+    """Return the data that were named: DATA, or the pair of a source and a target file; None for neither.
+
+    Args:
+        data: the argument DATA. source, target: the files. task: its name.
+
+    Raises:
+        ConfigError: one file only is named, DATA as well, or the task has no sources and targets.
+    """
+    if source is None and target is None:
+        return data
+    if source is None or target is None:
+        raise ConfigError("--source-file and --target-file belong together: name both")
+    if data is not None:
+        raise ConfigError(f"--source-file and --target-file are the data: remove them, or {data}")
+    if task != "translate":
+        raise ConfigError(f"--source-file and --target-file are for task translate, not {task}: add --task translate")
+    return str(source), str(target)
 
 
 def passed_flags(flags: Any) -> dict[str, Any]:

@@ -11,7 +11,17 @@ from cyclopts import Parameter
 
 from unrolled.cli.checks import check_data, check_run, check_settings
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.settings import ConfigFile, DataName, Settings, passed_flags, passed_settings, resolve
+from unrolled.cli.settings import (
+    ConfigFile,
+    DataName,
+    Settings,
+    SourceFile,
+    TargetFile,
+    data_of,
+    passed_flags,
+    passed_settings,
+    resolve,
+)
 from unrolled.config import Config, from_toml
 from unrolled.errors import ConfigError
 
@@ -26,6 +36,8 @@ def command(
     *,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     start: Annotated[Path | None, Parameter(name="--from")] = None,
     resume: Path | None = None,
     finish: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -48,13 +60,15 @@ def command(
 
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
+    unrolled train --task translate --source-file train.de --target-file train.en --valid valid.de
+
     unrolled train --resume runs/reviews
 
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; images as an IDX
-        file, a folder of these or a folder with a folder for each class; for task tag CoNLL-U (.conllu) or a word, a
+        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; a folder of texts
+        or images by class, or images as an IDX file; for task tag CoNLL-U (.conllu) or a word, a
         tab and a tag a line (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also .gz,
         .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion, sample:tags,
         sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face Hub.
@@ -62,6 +76,12 @@ def command(
         Folder of the run; default: the first free runs/DATA-MODEL-N.
     overwrite
         Replace the run in --out, once the new one is complete.
+    source_file
+        File with a source a line, for task translate, in place of DATA; its lines are those of --target-file. The
+        targets of --valid and --test are found by their names, which differ as these two do: train.de and train.en,
+        valid.de and valid.en.
+    target_file
+        File with a target a line.
     start
         Begin with the weights, the tokeniser and the settings of this run; flags override its settings.
     resume
@@ -75,8 +95,9 @@ def command(
     quiet
         Print no progress.
     """
+    named = data_of(data, source_file, target_file, resolve(settings, config).task if resume is None else "translate")
     if resume is None:
-        if data is None:
+        if named is None:
             raise ConfigError("no data: give a file, as in `unrolled train reviews.csv`, or --resume RUN")
         if finish:
             raise ConfigError("--finish ends an interrupted training: use it with --resume RUN")
@@ -84,7 +105,7 @@ def command(
         raise ConfigError(
             "--resume continues in its own folder, with its own weights: remove --out, --overwrite and --from"
         )
-    _check(data, out, overwrite, start, resume, resolve(settings, config), passed_flags(settings))
+    _check(named, out, overwrite, start, resume, resolve(settings, config), passed_flags(settings))
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
@@ -95,11 +116,11 @@ def command(
             log.info(native.NO_KERNELS)
         where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
         if resume is not None:
-            run = api.resume(resume, data, finish=finish, report=progress, **passed_settings(settings, config))
+            run = api.resume(resume, named, finish=finish, report=progress, **passed_settings(settings, config))
         elif start is not None:
-            run = api.train(data, start=start, **where, **passed_settings(settings, config))
+            run = api.train(named, start=start, **where, **passed_settings(settings, config))
         else:
-            run = api.train(data, config=from_toml(config) if config else None, **where, **passed_flags(settings))
+            run = api.train(named, config=from_toml(config) if config else None, **where, **passed_flags(settings))
     training = run.record["training"]
     if json:
         print_json({"run": str(run.path), **run.record})
@@ -116,7 +137,7 @@ def command(
 
 
 def _check(
-    data: str | None,
+    data: object,
     out: Path | None,
     overwrite: bool,
     start: Path | None,
@@ -142,6 +163,6 @@ def _check(
     elif start is not None:
         check_run(start)
     else:
-        check_settings(data, flags, settings)
+        check_settings(data if isinstance(data, str) else None, flags, settings)
     if out is not None:
         refuse_existing(out, overwrite=overwrite)

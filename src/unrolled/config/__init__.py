@@ -5,7 +5,7 @@ Three sections (data, model, training); every field name is unique across them, 
 """
 
 from unrolled.config.config import MODEL_NAME, Config, by_data, fields, most_batch_tokens
-from unrolled.config.data import DataConfig
+from unrolled.config.data import SEPARATORS, DataConfig
 from unrolled.config.defaults import IMAGES, MODEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat
 from unrolled.config.messages import sentences
@@ -21,6 +21,7 @@ __all__ = [
     "IMAGES",
     "MODEL",
     "MODEL_NAME",
+    "SEPARATORS",
     "TASK",
     "TASK_DEFAULTS",
     "BestBy",

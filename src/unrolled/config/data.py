@@ -7,8 +7,12 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section, one_path
+from unrolled.errors import excerpt
 
-__all__ = ["DataConfig"]
+__all__ = ["SEPARATORS", "DataConfig"]
+
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+"""Separators of columns that have a name."""
 
 
 class DataConfig(Section):
@@ -34,6 +38,11 @@ class DataConfig(Section):
         True,
         description="the first row of a CSV or TSV file names the columns; --no-header: it is data, and columns are "
         "named by number, as in --text 2 --label 1",
+    )
+    separator: str = Field(
+        "auto",
+        description="character between the columns of a CSV, TSV or TXT file, or its name: comma, semicolon, tab, bar, "
+        "space; auto: recognised from the header",
     )
     valid: str | None = Field(None, description="file with the validation examples, instead of a split of the data")
     test: str | None = Field(None, description="file with the test examples, instead of a split of the data")
@@ -123,6 +132,20 @@ class DataConfig(Section):
         if column in (0, 1):
             raise ValueError(f"column should be the number of a column, from 2 (the first is the word): got {column}")
         return column
+
+    @field_validator("separator")
+    @classmethod
+    def _separator_is_one_character(cls, separator: str) -> str:
+        separator = "\t" if separator == "\\t" else separator
+        if separator == "auto" or separator in SEPARATORS:
+            return separator
+        if len(separator) != 1 or separator.isalnum() or separator in '"\r\n\0':
+            names = ", ".join(SEPARATORS)
+            raise ValueError(
+                f"separator must be one of {names} or auto, or a character that is no letter, digit, quote or line "
+                f"end: got {excerpt(repr(separator))}"
+            )
+        return next((name for name, character in SEPARATORS.items() if character == separator), separator)
 
     @field_validator("valid", "test", "cache")
     @classmethod

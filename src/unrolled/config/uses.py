@@ -66,7 +66,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     "text": _tasks("classify"),
     **dict.fromkeys(("label", "strip_labels", "fold_labels"), _tasks("classify", "tag")),
     "class_names": _tasks("classify", IMAGES),
-    "header": _tasks("classify", "translate"),
+    **dict.fromkeys(("header", "separator"), _tasks("classify", "translate")),
     "on_bad_row": _tasks("classify", IMAGES, "tag", "translate"),
     **dict.fromkeys(
         ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normalize"),

@@ -116,7 +116,13 @@ class ClassificationRun(Classifier):
         )
 
     def read_texts(
-        self, path: str | Path, *, text: str | None = None, header: bool | None = None, on_bad_row: str | None = None
+        self,
+        path: str | Path,
+        *,
+        text: str | None = None,
+        header: bool | None = None,
+        separator: str | None = None,
+        on_bad_row: str | None = None,
     ) -> list[str]:
         """Read the texts of a file that may have no labels, to decode them.
 
@@ -124,12 +130,13 @@ class ClassificationRun(Classifier):
             path: a CSV, TSV or JSONL file, or a sample's name.
             text: the column; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
 
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        examples = read_texts(path, reading(self, text=text, header=header, on_bad_row=on_bad_row))
+        examples = read_texts(path, reading(self, text=text, header=header, separator=separator, on_bad_row=on_bad_row))
         log_read(examples)
         return list(examples.texts())
 
@@ -140,6 +147,7 @@ class ClassificationRun(Classifier):
         text: str | None = None,
         label: str | None = None,
         header: bool | None = None,
+        separator: str | None = None,
         on_bad_row: str | None = None,
         test_split: bool = False,
         **options: Any,
@@ -150,6 +158,7 @@ class ClassificationRun(Classifier):
             data: a path, a sample's name or Python objects; None: the run's own test split.
             text, label: the columns; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
@@ -159,13 +168,14 @@ class ClassificationRun(Classifier):
             ConfigError: columns are named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
+        settings = reading(self, text=text, label=label, header=header, separator=separator, on_bad_row=on_bad_row)
         if data is not None and not test_split:
             examples = load_examples(data, settings, labels=known_labels(self))
             log_read(examples)
         elif settings != self.config.data:
             raise ConfigError(
-                "the run's own test split is read as in training: leave text, label, header and on_bad_row out"
+                "the run's own test split is read as in training: leave text, label, header, separator and "
+                "on_bad_row out"
             )
         else:
             examples = own_test(self, lambda source: load_splits(source, self.config.data).test, data)

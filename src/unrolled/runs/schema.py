@@ -186,6 +186,7 @@ class _Tagged(_Labelled):
 
 
 class _Pairs(_Data):
+    source: Path | Annotated[list[Path], Field(min_length=2, max_length=2)]  # type: ignore[assignment]
     splits: _Splits[_Rows]
     longest_target: Annotated[int, Field(ge=1, le=LONGEST_TARGET)]
 

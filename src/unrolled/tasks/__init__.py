@@ -9,6 +9,7 @@ from unrolled import lineage
 from unrolled.config import MODEL_NAME, Config, from_flat
 from unrolled.data.examples.class_names import check_class_names, read_class_names
 from unrolled.data.examples.images import are_images
+from unrolled.data.reading.parallel import are_sides, columns_of_sides
 from unrolled.data.reading.samples import PREFIX, named
 from unrolled.training.task import Task
 
@@ -25,7 +26,8 @@ def find(config: Config) -> type[Task]:
 
 
 def infer_settings(data: object, settings: Mapping[str, Any], config: Config | None) -> dict[str, Any]:
-    """Return the settings, completed by those that the data imply: the way images are read, the settings of a sample.
+    """Return the settings, completed by those that the data imply: images' steps, a sample's
+    settings, the columns of parallel files.
 
     Args:
         data: the argument of the user. settings: flat; they take precedence over the inferred ones.
@@ -41,7 +43,8 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
         by = "image" if whole else "row"
     of_words = {"tokenizer": "word"} if settings.get("vectors") and base.data.tokenizer == "auto" else {}
-    return {**of_words, **_of_sample(data, settings, base), **settings, "by": by}
+    implied = {**_of_sample(data, settings, base), **_of_sides(data, settings, base)}
+    return {**of_words, **implied, **settings, "by": by}
 
 
 def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,6 +61,13 @@ def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(names, str | Path):
         return {**settings, "class_names": check_class_names(read_class_names(names), str(names))}
     return {**settings, "class_names": check_class_names(names)}
+
+
+def _of_sides(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
+    """Return the names of the columns that a source and a target file hold, for task translate."""
+    if settings.get("task", base.task) != "translate" or not are_sides(data):
+        return {}
+    return dict(zip(("source", "target"), columns_of_sides(*data), strict=True))
 
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.reading.counts import Read, accounts
+from unrolled.data.reading.parallel import are_sides
 from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
@@ -71,9 +72,10 @@ def log_issues(issues: Iterable[Issue]) -> None:
 def data_record(data: object, splits: Splits) -> dict[str, Any]:
     """Return the entry of run.json for the data: the source, and the size and fingerprint of each split."""
     train = splits.named()["train"]
+    source = [absolute(path) for path in data] if are_sides(data) else train.source
     return {
         "name": train.name,
-        "source": absolute(data) if isinstance(data, str | Path) else train.source,
+        "source": absolute(data) if isinstance(data, str | Path) else source,
         "how": splits.how,
         "splits": {
             name: {"rows": len(split), "fingerprint": split.fingerprint} for name, split in splits.named().items()

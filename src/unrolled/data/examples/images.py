@@ -7,6 +7,7 @@ Every image is counted as used or as skipped for a reason.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,17 +25,21 @@ from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
 from unrolled.data.reading.counts import Counts, Skipped, SkippedRows, skip
 from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, image_folder
+from unrolled.data.reading.text_folders import holds_texts, no_classes
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
 NO_FOLDERS = ClassFolders()
 UNITS = "images"
+BRIGHTEST = 255
+log = logging.getLogger("unrolled")
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def are_images(data: object) -> bool:
         return find(data, "classify")[0].images
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
-        return path.is_dir() or idx.is_idx(path) or is_image_file(path)
+        return (path.is_dir() and not holds_texts(path)) or idx.is_idx(path) or is_image_file(path)
     return _arrays(data) is not None
 
 
@@ -199,11 +204,7 @@ def _load(data: object, config: DataConfig, *, labelled: bool, faults: Faults) -
         found = list(files_below(path, labelled=labelled))
         folders = class_folders(path, found) if labelled else NO_FOLDERS
         if all(isinstance(file, BadRow) for file in found):
-            raise of_splits(path) or DataError(
-                "has no IDX files of images and no folders with image files",
-                file=source,
-                fix="put the images of each class into a folder named after the class",
-            )
+            raise of_splits(path) or no_classes(path)
         images = _decoded(found, path.resolve().name, source, config, labelled=labelled, faults=faults)
         return replace(images, folders=folders)
     if is_image_file(path):
@@ -212,9 +213,9 @@ def _load(data: object, config: DataConfig, *, labelled: bool, faults: Faults) -
         return _decoded([(path, "")], path.stem, source, config, labelled=False, faults=faults)
     if not idx.is_idx(path):
         raise DataError(
-            "is not an image by its name",
+            "is no IDX file and no image by its name",
             file=source,
-            fix="name an IDX file or a folder of images by class, or remove --by to read text",
+            fix="name an IDX file, or a folder with a folder of images for each class, or remove --by to read text",
         )
     return _from_idx(path, source, labelled=labelled)
 
@@ -325,6 +326,12 @@ def _from_arrays(data: object, *, labelled: bool) -> Images:
             fix="give a pair (images, labels): an array (N, H, W) or (N, H, W, C) and a label for each image",
         )
     pixels = _pixels(pair[0])
+    if labelled and pixels.dtype != np.uint8 and (pixels.min() < 0 or pixels.max() > BRIGHTEST):
+        H, W, _ = pixels.shape[1:]
+        log.warning(
+            "the array holds numbers from %g to %g, and is read as images of %d rows of %d pixels; %s",
+            *(pixels.min(), pixels.max(), H, W, NO_SERIES),
+        )
     N = len(pixels)
     counts, numbers = Counts(N, N, {}, UNITS), np.arange(N)
     if not labelled:
@@ -354,9 +361,12 @@ def _pixels(images: Any) -> NDArray[Any]:
         array = array[..., np.newaxis]
     if array.ndim != 4 or not array.size or array.shape[-1] > 4:
         raise DataError(
-            f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}",
+            f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}"
+            + (f". {NO_SERIES[0].upper()}{NO_SERIES[1:]}" if array.ndim < 4 else ""),
             file=PYTHON,
-            fix="make the channels the last axis: numpy.moveaxis(images, 1, -1)",
+            fix="make the channels the last axis: numpy.moveaxis(images, 1, -1)"
+            if array.ndim == 4
+            else "give images of two axes each, in one array",
         )
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)

@@ -107,7 +107,7 @@ def load_examples(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
     return _collect(
-        open_source(data, "classify", header=config.header),
+        open_source(data, "classify", config),
         columns,
         stop=config.on_bad_row == "stop",
         known=None if labels is None else dict.fromkeys(labels),

@@ -94,7 +94,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True, f
             f'source and target are both read from "{config.source}"',
             fix="name two columns with --source and --target",
         )
-    data_source, items = open_source(data, TASK, header=config.header), PairItems()
+    data_source, items = open_source(data, TASK, config), PairItems()
     counts, skipped = sift(
         watched(data_source.rows(columns), data_source.source),
         _pair,

@@ -59,7 +59,9 @@ def files_below(folder: Path, *, labelled: bool) -> Iterator[tuple[Path, str] | 
         elif not path.exists():
             yield _bad(path, "broken link", "is a link to nothing", fix=f"remove it, {SKIP}")
         elif not is_image_file(path):
-            yield _bad(path, "no image", "is not an image by its name", fix=f"remove it, {SKIP}")
+            problem = "is not an image by its name, and there are images in this folder"
+            fix = f"a folder is read as images or texts of classes: keep one kind in it, {SKIP}"
+            yield _bad(path, "no image", problem, fix=fix)
         elif labelled and not rest:
             yield _bad(
                 path, "no class", "is not in the folder of a class", fix=f"move it into the folder of its class, {SKIP}"

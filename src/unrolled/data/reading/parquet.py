@@ -1,6 +1,6 @@
 """Rows of Parquet files, read in batches with the requested columns only; needs pyarrow (extra `parquet`).
 
-A row is located by its number in the file, from 1.
+A row is located by its number in the file, from 1. The parts of a column of objects have dotted keys, see `keys`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unrolled.data.reading.files import open_bytes
 from unrolled.data.reading.rows import Location, Row, Rows, pick
@@ -27,7 +27,7 @@ def columns_of(path: Path, file: str) -> tuple[str, ...]:
         DataError: the file cannot be opened or is not Parquet, or pyarrow is not installed.
     """
     with _opened(path, file) as table:
-        return tuple(table.schema_arrow.names)
+        return tuple(_fields(table.schema_arrow))
 
 
 def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
@@ -37,12 +37,13 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
         DataError: as `columns_of`; a column is missing or nested, or the file is damaged.
     """
     with _opened(path, file) as table:
-        schema = table.schema_arrow
-        indices = pick(schema.names, columns, file=file)
-        for i in indices:
-            if schema.field(i).type.num_fields:
+        fields, top = _fields(table.schema_arrow), list(table.schema_arrow.names)
+        pick(list(fields), columns, file=file)
+        indices = [top.index(fields[name].top) for name in columns]
+        for i, name in zip(indices, columns, strict=True):
+            if fields[name].type.num_fields:
                 raise DataError(
-                    f'column "{excerpt(schema.names[i], 40)}" is nested ({excerpt(str(schema.field(i).type))})',
+                    f'column "{excerpt(name, 40)}" is nested ({excerpt(str(fields[name].type))})',
                     file=file,
                     column=i + 1,
                     fix="name a column of text or numbers, or write the nested values to columns of their own",
@@ -52,7 +53,7 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
             file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
         )
         for batch in table.iter_batches(AT_ONCE, columns=list(columns)):
-            for values in zip(*(_values(batch.column(name)) for name in columns), strict=True):
+            for values in zip(*(_values(batch, fields[name]) for name in columns), strict=True):
                 number += 1
                 shown = next((value for value in values if isinstance(value, str)), "")
                 row = Row(location, number, values, shown)
@@ -67,8 +68,35 @@ class _NotUTF8(str):
     """Description of bytes that should be UTF-8 and are not, in place of the text."""
 
 
-def _values(column: Any) -> list[Any]:
-    """Return a column's values as Python objects."""
+class _Field(NamedTuple):
+    """A column, or a part of one that holds objects: the column's name, the names down to the part, and its type."""
+
+    top: str
+    path: tuple[str, ...]
+    type: Any
+
+
+def _fields(schema: Any) -> dict[str, _Field]:
+    """Return the columns by name; the parts of columns of objects by their dotted keys."""
+    fields: dict[str, _Field] = {}
+
+    def add(name: str, field: Any, path: tuple[str, ...], top: str) -> None:
+        if str(field.type).startswith("struct<"):
+            for inner in field.type:
+                add(f"{name}.{inner.name}", inner, (*path, inner.name), top)
+        else:
+            fields.setdefault(name, _Field(top, path, field.type))
+
+    for field in schema:
+        add(field.name, field, (), field.name)
+    return fields
+
+
+def _values(batch: Any, field: _Field) -> list[Any]:
+    """Return the values of a column, or of a part of one, as Python objects."""
+    column = batch.column(field.top)
+    for name in field.path:
+        column = column.field(name)
     try:
         return list(column.to_pylist())
     except UnicodeDecodeError:

@@ -142,6 +142,6 @@ def read_sample(address: str, columns: Sequence[str]) -> Rows:
         DataError: the sample or split is unknown.
     """
     sample, split = named(address)
-    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address):
+    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address, separator="tab"):
         if isinstance(row, BadRow) or split in (None, row.values[-1]):
             yield row

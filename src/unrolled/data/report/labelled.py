@@ -6,6 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from unrolled.data.examples.labelled import Examples
 from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
-from unrolled.data.reading.sources import DataSource, open_source
+from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
     MOSTLY,
@@ -30,6 +32,8 @@ from unrolled.data.report.checks import (
 )
 from unrolled.data.report.columns import (
     ColumnReport,
+    form_of,
+    is_numeric,
     missing_columns,
     open_table,
     sample,
@@ -107,8 +111,16 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
+        table = open_source(data, TASK, config.model_copy(update={"header": False})) if headerless else data_source
+        return DataReport(
+            data_source.source,
+            form_of(data_source),
+            columns,
+            problem,
+            _likely(table),
+            headerless,
+            numeric=is_numeric(data_source),
+        )
     faults = Faults(collect=True)
     splits = load_splits(data, config, faults)
     names = class_names(splits.labels, config)
@@ -130,7 +142,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     reports = {name: _split_report(split, names, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
         data_source.source,
-        data_source.form,
+        form_of(data_source),
         columns,
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
@@ -164,6 +176,8 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
         DataError: as `open_source`.
     """
     yield from table_issues(data, TASK, config)
+    for examples in splits.loaded:
+        yield from _empty_classes(examples.source)
     for examples in splits.loaded:
         if examples.mixed:
             yield Issue(
@@ -202,6 +216,19 @@ def _number_issues(splits: Splits) -> Iterator[Issue]:
             f"{len(numbers):,} of the {rows:,} texts of train are numbers",
             tuple(issue_example(splits.train, index) for index in numbers[:SHOWN]),
             "check that --text names the column with the text: numbers are read as words, without their values",
+        )
+
+
+def _empty_classes(source: str) -> Iterator[Issue]:
+    """Yield the issue of a folder of texts with folders or files of classes that hold no text."""
+    empty = open_folder(Path(source)).empty if is_file(source) and Path(source).is_dir() else ()
+    if empty:
+        yield Issue(
+            "empty classes",
+            len(empty),
+            f"folders or files of {source} without a text, which are no class: {quoted(empty)}",
+            (),
+            "put texts into them, or remove them",
         )
 
 

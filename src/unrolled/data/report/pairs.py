@@ -16,6 +16,8 @@ from unrolled.data.report.charts import Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import Repeats, key_of, unknown_issues
 from unrolled.data.report.columns import (
     ColumnReport,
+    form_of,
+    is_numeric,
     missing_columns,
     open_table,
     sample,
@@ -100,8 +102,16 @@ def inspect_pairs(data: object, config: DataConfig) -> Report:
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.source, config.target)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return PairReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
+        table = open_source(data, TASK, config.model_copy(update={"header": False})) if headerless else data_source
+        return PairReport(
+            data_source.source,
+            form_of(data_source),
+            columns,
+            problem,
+            _likely(table),
+            headerless,
+            numeric=is_numeric(data_source),
+        )
     faults = Faults(collect=True)
     splits = split_pairs(data, config, faults)
     loaded = {table.source: table for table in splits.loaded}
@@ -122,7 +132,7 @@ def inspect_pairs(data: object, config: DataConfig) -> Report:
             faults.add(found)
     return PairReport(
         data_source.source,
-        data_source.form,
+        form_of(data_source),
         columns,
         how=splits.how,
         loaded={name: table.counts for name, table in loaded.items()},

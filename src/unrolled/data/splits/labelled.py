@@ -47,7 +47,7 @@ def load_splits(data: object, config: DataConfig, faults: Faults = RAISED) -> Sp
     def load(source: object, train: Examples | None) -> Examples:
         return load_examples(source, config, labels=sorted(set(train.labels())) if train else None, faults=faults)
 
-    data_source = open_source(data, "classify", header=config.header)
+    data_source = open_source(data, "classify", config)
     sources = {"train": data, **data_source.splits}
     splits = read_splits(config, sources, data_source.source, load, Examples.texts, by="text", faults=faults)
     labels = tuple(sorted(set(splits.train.labels())))

@@ -30,7 +30,7 @@ def split_pairs(data: object, config: DataConfig, faults: Faults = RAISED) -> Pa
     Raises:
         DataError: as `load_pairs`; or the validation split is empty.
     """
-    data_source = open_source(data, TASK, header=config.header)
+    data_source = open_source(data, TASK, config)
     splits = read_splits(
         config,
         {"train": data, **data_source.splits},
