@@ -25,6 +25,13 @@ class Settings(TypedDict, total=False):
     """column (or JSON key) of the text."""
     label: str
     """column (or JSON key) of the label; of the tag in CoNLL-U."""
+    strip_labels: bool
+    """remove blanks around labels (tasks classify and tag)."""
+    fold_labels: bool
+    """fold the case of labels to small letters, of tags to capitals (tasks classify and tag)."""
+    column: int
+    """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
+    CoNLL-U (task tag)."""
     source: str
     """column (or JSON key) of the source (task translate)."""
     target: str
@@ -32,6 +39,9 @@ class Settings(TypedDict, total=False):
     header: bool
     """the first row of a CSV or TSV file names the columns; --no-header: it is data, and columns are named by
     number, as in --text 2 --label 1."""
+    separator: str
+    """character between the columns of a CSV, TSV or TXT file, or its name: comma, semicolon, tab, bar, space;
+    auto: recognised from the header."""
     valid: str | None
     """file with the validation examples, instead of a split of the data."""
     test: str | None
@@ -44,8 +54,9 @@ class Settings(TypedDict, total=False):
     """seed of the splits (equal texts are always in the same split)."""
     on_bad_row: Literal["stop", "skip"]
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
-    tokenizer: Literal["character", "byte", "word", "bpe"]
-    """unit of a token."""
+    tokenizer: Literal["auto", "character", "byte", "word", "bpe"]
+    """unit of a token; auto: by the data, words or byte pairs as the task usually has them, characters for
+    short texts of mostly new words, as names are."""
     source_tokenizer: Literal["character", "byte", "word", "bpe"] | None
     """unit of a source token (task translate); default: the same as --tokenizer."""
     shared_vocabulary: bool
@@ -70,6 +81,9 @@ class Settings(TypedDict, total=False):
     data: image with model feedforward, else row."""
     permutation_seed: int | None
     """seed of a random permutation of the pixels, the same for all images (permuted MNIST)."""
+    class_names: str | list[str] | None
+    """file with the names of numeric labels, a line each, in their order; answers and tables show them (task
+    classify); in TOML and Python also a list."""
     cache: str | None
     """folder where the ids of a text are cached (task generate); default: the user's cache folder."""
     model: Literal["feedforward", "elman", "lstm", "gru", "encoder_decoder", "attention", "transformer", "gpt"]
@@ -91,12 +105,25 @@ class Settings(TypedDict, total=False):
     model transformer: maximum length of a sequence (default: unlimited, or 1024 with learned positions)."""
     num_heads: int
     """number N of attention heads (models transformer, gpt)."""
+    kv_heads: int | None
+    """number of heads of keys and values, a divisor of num_heads: fewer make the state smaller (Ainslie et al.
+    2023); default: num_heads."""
     feedforward_size: int | None
-    """inner size of a block's feedforward network; default: 4 hidden_size."""
+    """inner size of a block's feedforward network; default: 4 hidden_size, or, if gated, 8/3 hidden_size (up to
+    a multiple of 8), which has as many weights."""
+    gated: bool
+    """gate the feedforward network of a block: SwiGLU with nonlinearity silu, GEGLU with gelu, ReGLU with relu
+    (Shazeer 2020)."""
     norm: Literal["pre", "post"]
-    """layer normalisation before or after the layers of a block."""
-    position: Literal["sinusoidal", "learned"]
-    """position encoding of attention."""
+    """normalisation before or after the layers of a block."""
+    normalization: Literal["layer", "rms"]
+    """normalisation of a block: by mean and variance, or by the root mean square (Zhang & Sennrich 2019)."""
+    position: Literal["sinusoidal", "learned", "rotary"]
+    """position encoding of attention: vectors added to the inputs, or rotations of queries and keys (rotary: Su
+    et al. 2021)."""
+    residual_init: Literal["plain", "scaled"]
+    """initial weights of the layers that a block adds to its input: plain, or scaled by 1/√(their number in the
+    stack), as in GPT-2."""
     dropout: float
     """dropout rate of embeddings and layer outputs."""
     variational: bool
@@ -105,8 +132,8 @@ class Settings(TypedDict, total=False):
     """dropout rate of the recurrent input h, with one mask for all steps."""
     zoneout: float
     """probability that a unit of a recurrent state keeps its previous value at a step."""
-    nonlinearity: Literal["tanh", "relu", "gelu"] | None
-    """activation function of models elman (default tanh; no gelu), feedforward and transformer (relu), gpt
+    nonlinearity: Literal["tanh", "relu", "gelu", "silu"] | None
+    """activation function of models elman (default tanh; or relu), feedforward and transformer (relu), gpt
     (gelu)."""
     forget_bias: float | None
     """initial bias of the LSTM's forget gate; default: 1."""
@@ -129,15 +156,15 @@ class Settings(TypedDict, total=False):
     """do not train the embeddings, which --vectors or --from has set."""
     updates: int | None
     """number of optimiser updates; takes precedence over --epochs."""
-    epochs: float
-    """number of passes over the training split."""
+    epochs: float | None
+    """number of passes over the training split; default: by the data, more where they are few."""
     time_limit: str | None
-    """training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and
-    --epochs."""
-    batch_tokens: int
-    """maximum tokens in a batch, including padding."""
-    batch_images: int
-    """images in a batch."""
+    """training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and --epochs;
+    past one and a half times the limit the best model so far is saved, and the training can be resumed."""
+    batch_tokens: int | None
+    """maximum tokens in a batch, including padding; default: by the data, fewer where they are few."""
+    batch_images: int | None
+    """images in a batch; default: by the data, fewer where they are few."""
     checkpoint_every: int | None
     """updates between checkpoints; default: every 10 seconds, or less often so that they take 2 % of the
     time."""
@@ -163,8 +190,12 @@ class Settings(TypedDict, total=False):
     """decoupled weight decay of weight matrices."""
     label_smoothing: float
     """fraction of each target that is spread over all outputs."""
-    class_weights: Literal["none", "balanced"]
-    """weights of classes in the loss; balanced: inversely proportional to their frequency (classify, tag)."""
+    class_weights: Literal["none", "balanced", "sqrt"]
+    """weights of classes in the loss: inversely proportional to their frequency (balanced), or to its square
+    root (sqrt), which costs less accuracy (classify, tag)."""
+    temperature_scale: bool
+    """at the end, fit on the validation split a temperature that calibrates the probabilities and changes no
+    answer (Guo et al. 2017; classify, tag)."""
     average: float
     """decay of the moving average of the weights, e.g. 0.999; the averaged weights are evaluated and saved; 0:
     none."""
@@ -175,7 +206,14 @@ class Settings(TypedDict, total=False):
     evaluate_every: int | None
     """updates between evaluations; default: once an epoch, at most 20 times in total."""
     patience: int
-    """evaluations without improvement before training stops; 0: never."""
+    """evaluations without improvement, in the loss and in --best-by, before training stops; 0: never."""
+    best_by: Literal["loss", "accuracy", "macro_f1", "bleu"]
+    """figure on the validation split by which the kept model is chosen: the least loss; or the greatest
+    accuracy, and of models within a standard error of it the latest; or the greatest mean F1 of the classes
+    (classify, tag) or BLEU (translate; each evaluation then translates the split)."""
+    baseline: bool
+    """also learn a baseline that costs seconds, and compare it on the test split: a linear classifier (task
+    classify), or the most frequent tag of each word (task tag)."""
     keep: Literal["snapshots"] | None
     """snapshots: save the weights as float16 at ten updates, at growing intervals."""
     tensorboard: bool
@@ -193,6 +231,9 @@ class Settings(TypedDict, total=False):
 class DecodeKeywords(TypedDict, total=False):
     """Options of `decode` of all tasks, each for the tasks that its description names."""
 
+    top: int | None
+    """task classify and tag: number of classes to print for each text, image or word, the most probable first,
+    with their probabilities; all classes with a large number."""
     temperature: float | None
     """task generate and translate: divisor of the logits: below 1 favours probable tokens, above 1 evens them
     out; 0 always takes the most probable token (greedy)."""
@@ -242,10 +283,16 @@ class EvaluateKeywords(TypedDict, total=False):
     header: bool | None
     """the first row of a CSV or TSV file names the columns; --no-header: it is data, and columns are named by
     number, as in --text 2 --label 1."""
+    separator: str | None
+    """character between the columns of a CSV, TSV or TXT file, or its name: comma, semicolon, tab, bar, space;
+    auto: recognised from the header."""
     on_bad_row: Literal["stop", "skip"] | None
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
     label: str | None
     """column (or JSON key) of the label; of the tag in CoNLL-U."""
+    column: int | None
+    """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
+    CoNLL-U (task tag)."""
     target: str | None
     """column (or JSON key) of the target (task translate)."""
     cache: str | None

@@ -101,12 +101,12 @@ def command(
         raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
     if file:
         check_file(file)
+    threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
     task = config.task
     OPTIONS["decode"][task].parse(chosen, task=task)
     named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
     refuse_unused(named, [*unused_by(config), "file" if task == "generate" else "prompt"], task)
-    threads = checked_threads(threads)
     from unrolled import api, machine
     from unrolled.cli.progress import show_log
     from unrolled.data.reading.sources import has_lines

@@ -80,6 +80,7 @@ def command(
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
     named = data_of(data, source_file, target_file, config.task)
     if test_split and named is None:
@@ -90,7 +91,6 @@ def command(
     refuse_unused(passed_flags(settings), unused_by(config), config.task)
     if picture is not None and config.task not in ("classify", "tag"):
         raise ConfigError(f"this run's task is {config.task}, which has no picture: remove --picture")
-    threads = checked_threads(threads)
     from unrolled import api, atomic, machine
     from unrolled.cli.progress import show_log
 

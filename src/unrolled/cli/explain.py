@@ -117,10 +117,10 @@ def command(
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
+    threads = checked_threads(threads)
     if picture != "list":
         for folder in (run, *(compare_with or ())):
             check_run(folder)
-    threads = checked_threads(threads)
     from unrolled import api, atomic, machine, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log

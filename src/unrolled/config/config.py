@@ -100,6 +100,8 @@ def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     task = str(values.get("task", TASK))
     images = task == TASK and _get(values.get("data"), "by") is not None
     own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get(IMAGES if images else task, {})}
+    if task == TASK and _get(values.get("training"), "vectors") is not None:
+        own["tokenizer"] = "word"
     model = _get(values.get("model"), "name") or own[MODEL_NAME]
     return own | TASK_DEFAULTS.get(f"{task} {model}", {})
 

@@ -32,7 +32,9 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     requested = dict(nested) | ({"task": settings["task"]} if "task" in settings else {})
     if MODEL_NAME in settings:
         requested["model"] = {"name": settings[MODEL_NAME]}
-    after = own_defaults({**requested, "data": {"by": settings.get("by", base.data.by)}})
+    by, vectors = settings.get("by", base.data.by), settings.get("vectors", base.training.vectors)
+    requested |= {"data": {"by": by}, "training": {"vectors": vectors}}
+    after = own_defaults(requested)
     if after != before:
         for section, schema in SECTIONS.items():
             default = schema(**by_section(before)[section]).model_dump()

@@ -42,9 +42,8 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
         by = "image" if whole else "row"
-    of_words = {"tokenizer": "word"} if settings.get("vectors") and base.data.tokenizer == "auto" else {}
     implied = {**_of_sample(data, settings, base), **_of_sides(data, settings, base)}
-    return {**of_words, **implied, **settings, "by": by}
+    return {**implied, **settings, "by": by}
 
 
 def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:
