@@ -545,17 +545,24 @@ def test_help(verb: str, say: Callable[..., Said]) -> None:
     said = say(*verb.split(), "--help")
     assert said.code == 0
     assert said.out.startswith(f"Usage: unrolled {verb}".rstrip())
-    words = " ".join(re.sub(r"│ +--no-\S+ |│", " ", said.out).split())  # a flag too long stands beside its second line
+    words = " ".join(said.out.split())
     if not verb:
         assert tuple(re.findall(r"│ (\w+) ", said.out)) == tuple(VERBS)
     elif verb not in ("backends", "demo"):
         assert f"unrolled {verb} " in words.removeprefix(f"Usage: unrolled {verb}"), "an example"
-    shown = {"train": {name: field for _, _, name, field in fields()}}.get(verb, {})
     if verb in ("decode", "evaluate"):
-        shown = {name: next(iter(by_task.values())) for name, by_task in options.fields(verb).items()}
         assert "Runs of task translate" in said.out
-    for name, field in shown.items():
-        assert f"--{name.replace('_', '-')} " in words
+        for name, by_task in options.fields(verb).items():
+            assert f"--{name.replace('_', '-')}" in words
+            assert " ".join(str(next(iter(by_task.values())).description).split()) in words
+
+
+def test_the_help_of_some_choice_has_every_setting(say: Callable[..., Said]) -> None:
+    choices = ["--task tag", "--task generate --model gpt", "--by row", "--task translate --cell lstm", ""]
+    choices += ["--task translate --model attention", "--schedule plateau", "--task classify"]
+    words = " ".join(" ".join(say("train", *choice.split(), "--help").out.split()) for choice in choices)
+    for _, _, name, field in fields():
+        assert f"--{name.replace('_', '-')}" in words
         assert " ".join(str(field.description).split()) in words
 
 

@@ -10,7 +10,7 @@ from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
 from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
-__all__ = ["check_data", "check_file", "check_run", "check_settings", "check_suffix", "unused_by"]
+__all__ = ["check_data", "check_file", "check_run", "check_settings", "check_suffix", "unused_by", "ways_of"]
 
 STDIN = "-"
 HELD_OUT = ("valid", "test")  # settings that name files
@@ -78,7 +78,7 @@ def check_settings(data: str | None, named: Collection[str], config: Config) -> 
         ConfigError: names the settings.
     """
     refused: list[ConfigError] = []
-    ways = _ways(data, config)
+    ways = ways_of(data, config)
     for by in ways:
         try:
             refuse_unused(from_flat({"by": by}, base=config), named)
@@ -106,7 +106,7 @@ def unused_by(config: Config) -> frozenset[str]:
     return unused(Choice.of(config))
 
 
-def _ways(data: str | None, config: Config) -> list[str | None]:
+def ways_of(data: str | None, config: Config) -> list[str | None]:
     """Return the possible values of `by`: None for texts; without data, or with a folder, both kinds are possible."""
     from unrolled.data.reading import samples
 

@@ -23,6 +23,7 @@ from unrolled.cli.settings import (
     TextSettings,
     ThreadsFlag,
     checked_threads,
+    flags_of_other_tasks,
     passed_flags,
     refuse_unused,
     task_group,
@@ -106,7 +107,7 @@ def command(
     task = config.task
     OPTIONS["decode"][task].parse(chosen, task=task)
     named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
-    refuse_unused(named, [*unused_by(config), "file" if task == "generate" else "prompt"], task)
+    refuse_unused(named, [*unused_by(config), *flags_of_other_tasks(task)], task)
     from unrolled import api, machine
     from unrolled.cli.progress import show_log
     from unrolled.data.reading.sources import has_lines

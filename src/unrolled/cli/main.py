@@ -15,7 +15,9 @@ from cyclopts import App, CycloptsError
 
 from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, runs, train
 from unrolled.cli.console import Console
+from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
+from unrolled.cli.wrapping import width_of, wrapped
 from unrolled.config import spelled_as_flags
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
@@ -71,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         except CycloptsError as error:
             return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
         except Interrupted as interrupted:
-            print(interrupted, file=sys.stderr)
+            print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
             return 128 + interrupted.signal
         except UnrolledError as error:
             return _refuse(str(error))
@@ -99,6 +101,11 @@ def _run(arguments: list[str]) -> int:
     for argument in arguments:
         if has_surrogate(argument):
             raise ConfigError(_not_text(argument))
+    verb, *rest = arguments or [""]
+    if verb in VERBS and any(flag in rest[: rest.index("--") if "--" in rest else None] for flag in HELP_FLAGS):
+        print(help_of(app, verb, rest))
+        sys.stdout.flush()
+        return 0
     code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -118,7 +125,7 @@ def _not_text(argument: str) -> str:
 
 
 def _refuse(message: str) -> int:
-    print(f"unrolled: {message}", file=sys.stderr)
+    print(wrapped(f"unrolled: {message}", width_of(sys.stderr)), file=sys.stderr)
     return 2
 
 

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from unrolled.cli.console import Console
+from unrolled.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from unrolled.training import Event
@@ -38,7 +38,7 @@ def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
     logger = logging.getLogger(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_interactive:
-        handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=None)
+        handler = _Lines()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -47,6 +47,14 @@ def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Log lines above the bar of a terminal, broken between words, so that a path can be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        console.print(wrapped(self.format(record), console.width), soft_wrap=True)
 
 
 class Progress:

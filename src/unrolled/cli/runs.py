@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 
 from unrolled.cli.checks import check_file
 from unrolled.cli.output import Json, decode_command, print_json
-from unrolled.cli.wrapping import wrapped
+from unrolled.cli.wrapping import width_of, wrapped
 from unrolled.config import MODEL_NAME, Config, from_flat
 from unrolled.errors import ConfigError, printable
 from unrolled.lineage import TASKS
@@ -87,7 +86,7 @@ def _print_table(listed: Sequence[Entry]) -> None:
         "  ".join(cell.ljust(width) for cell, width in zip(row, (first, *widths[1:]), strict=False)).rstrip()
         for row in cells
     ]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    room = width_of(sys.stdout)
     narrow = room is not None and any(len(line) > room for line in lines)
     for row, line, entry in zip(cells, lines, listed, strict=True):
         print(row[0] if narrow else line)
@@ -172,7 +171,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
         ],
     )
     _print_pairs("Result on the test split", _figures(result))
-    print(f"\ntry: {decode_command(folder, '--help')}")
+    print(f"\ntry: {printable(decode_command(folder, '--help'))}")
 
 
 def _show_training(entry: Entry, folder: Path, json: bool) -> None:

@@ -6,18 +6,19 @@ are validated there too, so that a flag, a TOML key and a keyword argument are r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import MODEL_NAME, TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml, spelled
+from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml, spelled
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
 
 __all__ = [
+    "CHOICES",
     "READ_SETTINGS",
     "ConfigFile",
     "DataName",
@@ -33,6 +34,7 @@ __all__ = [
     "ThreadsFlag",
     "checked_threads",
     "data_of",
+    "flags_of_other_tasks",
     "passed_flags",
     "passed_settings",
     "refuse_unused",
@@ -68,7 +70,7 @@ def task_group(*tasks: str) -> Group:
     return Group(f"Runs of task {' and '.join(tasks)}", sort_key=sort_key)
 
 
-def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
+def _flags(name: str, wanted: Callable[[str | None, str], bool]) -> type:
     """Make a flat mapping of the wanted settings, without those that are not given."""
     flags: dict[str, Any] = {}
     for section, _, field_name, field in fields():
@@ -77,9 +79,7 @@ def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bo
         group = GROUPS[None if field_name == MODEL_NAME else section]
         kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
         kind = str if field_name in FILES else kind
-        default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
-        shown = f" [default: {default}]" if field.default is not None else ""
-        flag = Parameter(group=group, help=f"{field.description}{shown}", show_default=False)
+        flag = Parameter(group=group, help=field.description, show_default=False)
         flags[field_name] = Annotated[kind | None, flag]
     return _typed_dict(name, flags)
 
@@ -89,14 +89,9 @@ def _option_flags(name: str, verb: options.Verb) -> type:
     flags: dict[str, Any] = {}
     for option, by_task in options.fields(verb).items():
         field = next(iter(by_task.values()))
-        defaults = {task: text for task, each in by_task.items() if (text := options.default_text(each))}
-        if len({*defaults.values()}) > 1:
-            shown = f" [default: {'; '.join(f'{task}: {text}' for task, text in defaults.items())}]"
-        else:
-            shown = "".join(f" [default: {text}]" for text in {*defaults.values()})
         flag = Parameter(
             group=task_group(*by_task),
-            help=f"{field.description}{shown}",
+            help=field.description,
             show_default=False,
             negative=None if field.annotation == bool | None else "",
         )
@@ -110,12 +105,6 @@ def _typed_dict(name: str, flags: dict[str, Any]) -> type:
     return TypedDict(name, flags, total=False)  # type: ignore[operator, no-any-return]
 
 
-def _defaults(name: str, default: Any) -> Iterator[str]:
-    """Yield the default as the help shows it, and that of each task that has another."""
-    values = {"": default, **{f"{task}: ": own[name] for task, own in TASK_DEFAULTS.items() if name in own}}
-    yield from (f"{task}{str(value).lower() if isinstance(value, bool) else value}" for task, value in values.items())
-
-
 def _no_flag(_: Any, name: str | None) -> None:
     if name is not None and name.startswith("-") and name != STDIN:
         raise ValueError(f"Unknown option: {name}")
@@ -123,8 +112,8 @@ def _no_flag(_: Any, name: str | None) -> None:
 
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
-_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS, defaults=False)
-_TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS, defaults=False)
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS)
+_TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS)
 
 _DecodeFlags = _option_flags("DecodeFlags", "decode")
 _EvaluateFlags = _option_flags("EvaluateFlags", "evaluate")
@@ -187,6 +176,11 @@ def checked_threads(threads: int | None) -> int | None:
         ConfigError: it is out of range.
     """
     return from_flat({"threads": threads}).training.threads
+
+
+def flags_of_other_tasks(task: str) -> tuple[str, ...]:
+    """Return the flags of `decode`, other than settings and options, that runs of a task do not use."""
+    return ("file",) if task == "generate" else ("prompt",)
 
 
 def refuse_unused(names: Collection[str], unused: Collection[str], task: str) -> None:

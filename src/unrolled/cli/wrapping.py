@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+from typing import Any
 
-__all__ = ["wrapped"]
+__all__ = ["width_of", "wrapped"]
 
-WORD = re.compile(r"(?:`[^`\n]*`|\"[^\"\n]*\"|\S)+")
-"""A command in backquotes and a text in quotes are one word."""
+WORD = re.compile(r"(?:`[^`\n]*`|\"[^\"\n]*\"|\[default: [^\]\n]*\]|\S)+")
+"""A command in backquotes, a text in quotes and a default are one word."""
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "") -> str:
@@ -32,3 +34,8 @@ def _wrapped(line: str, width: int | None, indent: str) -> str:
         else:
             lines.append(own + word)
     return "\n".join(lines)
+
+
+def width_of(stream: Any) -> int | None:
+    """Return the width of the terminal that a stream writes to; None for a file or a pipe, whose lines stay whole."""
+    return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
