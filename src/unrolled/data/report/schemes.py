@@ -81,7 +81,7 @@ def _breaks(splits: Mapping[str, Sentences], scheme: Scheme) -> Iterator[Word]:
     """Yield the words whose tags break a scheme."""
     for split in splits.values():
         for row, sentence in enumerate(split.items):
-            yield from ((split, row, index) for index in _broken(sentence.tags or (), scheme))
+            yield from ((split, row, index) for index in sorted({*_broken(sentence.tags or (), scheme)}))
 
 
 def _broken(tags: Sequence[str], scheme: Scheme) -> Iterator[int]:
