@@ -223,6 +223,7 @@ OPTIONS = [
     Option("learning_rate", 2e-3),
     Option("class_weights", "balanced"),
     Option("temperature_scale", True),
+    Option("class_names", ["below", "above"], changes=False),
     *OF_TRAINING,
 ]
 

@@ -34,6 +34,7 @@ OPTIONS = [
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
     Option("temperature_scale", True),
+    Option("class_names", ["bad", "good"], {"label": "number"}, changes=False),
     *OF_TRAINING,
 ]
 
@@ -54,6 +55,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "label": label,
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
+            "number": int(label == "pos"),
             "sometimes": text if number % 9 else "",
             "accents": f"{text} caf\u00e9 cafe\u0301",
         }
