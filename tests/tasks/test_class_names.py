@@ -91,7 +91,7 @@ def test_names_follow_the_numbers(labels: tuple[str, ...], names: list[str] | No
     [
         (("no", "yes"), ["a", "b"], '--class-names names labels that are numbers, and "no" is a label'),
         (("1", "2", "3"), ["a", "b"], "--class-names has 2 names, and the training split 3 labels, from 1 to 3"),
-        (("0", "1"), "/etc/hostname", "class_names should be names here, not a file: got '/etc/hostname'"),
+        (("0", "1"), "names.txt", "class_names should be names here, not a file: got 'names.txt'"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(labels: tuple[str, ...], names: Any, message: str) -> None:
