@@ -228,6 +228,7 @@ OPTIONS = [
     Option("best_by", "loss", WILD),
     Option("baseline", False, changes=False),
     Option("temperature_scale", True),
+    Option("class_names", ["below", "above"], changes=False),
     *OF_TRAINING,
 ]
 

@@ -35,6 +35,7 @@ OPTIONS = [
     Option("best_by", "loss", WILD),
     Option("baseline", False, changes=False),
     Option("temperature_scale", True),
+    Option("class_names", ["bad", "good"], {"label": "number"}, changes=False),
     *OF_TRAINING,
 ]
 
@@ -55,6 +56,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "label": label,
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
+            "number": int(label == "pos"),
             "sometimes": text if number % 9 else "",
             "accents": f"{text} caf\u00e9 cafe\u0301",
         }

@@ -37,7 +37,8 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
         ConfigError: no such model or task. DataError: no such sample.
     """
     base = config or Config()
-    settings = with_class_names({"class_names": base.data.class_names, **settings})
+    names = {} if base.data.class_names is None else {"class_names": base.data.class_names}
+    settings = with_class_names({**names, **settings})
     by = settings.get("by", base.data.by)
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
