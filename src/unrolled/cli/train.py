@@ -46,6 +46,8 @@ def command(
 
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
+    unrolled train reviews.csv --folds 5 --out runs/folds
+
     unrolled train --resume runs/reviews
 
     Parameters
@@ -82,7 +84,16 @@ def command(
         raise ConfigError(
             "--resume continues in its own folder, with its own weights: remove --out, --overwrite and --from"
         )
-    resolve(settings, config)  # wrong settings are refused before torch is loaded
+    resolved = resolve(settings, config)  # wrong settings are refused before torch is loaded
+    if resume is not None and (resume / "folds.json").is_file():
+        if finish or passed_settings(settings, config):
+            raise ConfigError("the folds of a cross-validation go on with their settings: remove the others")
+        return _cross_validate(data, {"out": resume, "resume": True}, json=json, quiet=quiet)
+    if resume is None and resolved.data.folds is not None and resolved.data.fold is None:
+        if out is None or overwrite or start is not None:
+            raise ConfigError("--folds needs a new folder, as in --out runs/folds, and no --overwrite or --from")
+        options = {"out": out, "config": from_toml(config) if config else None, **passed_flags(settings)}
+        return _cross_validate(data, options, json=json, quiet=quiet)
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
@@ -105,4 +116,19 @@ def command(
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
         print(f"\n{stopped}. Best model: update {training['best_update']:,} of {training['updates']:,}.")
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")
+    return 0
+
+
+def _cross_validate(data: object, options: dict[str, Any], *, json: bool, quiet: bool) -> int:
+    """Train for each fold, and print the figures of all."""
+    from unrolled import api
+    from unrolled.cli.progress import Progress, show_log
+
+    with show_log(quiet), Progress() as progress:
+        figures = api.cross_validate(data, report=progress, **options)
+    if json:
+        print_json({"folder": str(options["out"]), **figures.to_dict()})
+    else:
+        print(figures.text())
+        print(f"saved: {options['out']}")
     return 0

@@ -50,7 +50,7 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
+        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words", "folds", "fold"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )
 
