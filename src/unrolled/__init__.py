@@ -16,11 +16,12 @@ from unrolled.version import __version__
 
 if TYPE_CHECKING:
     from unrolled import laws, nn
-    from unrolled.api import backends, decode, evaluate, explain, inspect, load, resume, trace, train
+    from unrolled.api import backends, cross_validate, decode, evaluate, explain, inspect, load, resume, trace, train
 
 __all__ = [
     "__version__",
     "backends",
+    "cross_validate",
     "decode",
     "evaluate",
     "explain",

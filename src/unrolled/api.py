@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.errors import ConfigError
 from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
 from unrolled.runs.build import build
 from unrolled.runs.load import load
@@ -27,10 +28,23 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from unrolled.data.report.issues import Report
+    from unrolled.evaluation.folds import CrossValidation
     from unrolled.inside import Trace
     from unrolled.training import Event
 
-__all__ = ["backends", "build", "decode", "evaluate", "explain", "inspect", "load", "resume", "trace", "train"]
+__all__ = [
+    "backends",
+    "build",
+    "cross_validate",
+    "decode",
+    "evaluate",
+    "explain",
+    "inspect",
+    "load",
+    "resume",
+    "trace",
+    "train",
+]
 
 
 def train(
@@ -115,6 +129,44 @@ def resume(
     from unrolled.tasks import session
 
     return session.resume(Path(folder), data, settings, finish=finish, report=report)
+
+
+def cross_validate(
+    data: object = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    config: Config | None = None,
+    report: Callable[[Event], None] = lambda event: None,
+    **settings: Unpack[Settings],
+) -> CrossValidation:
+    """Train once for each fold of `data`, test on that fold, and return the figures of all.
+
+    Each example is tested exactly once, by a model that was not trained on it; equal texts are in one fold. The
+    validation split is taken from the other folds.
+
+    Args:
+        data, config, report, settings: see `train`. The data have no test split of their own.
+            `folds` is their number K, by default 5.
+        out: folder to save the runs to, as `fold-1` to `fold-K`, with summary.json. Without it only the figures are
+            kept.
+        resume: continue the cross-validation in `out`, with the settings it began with; finished folds are kept. Data
+            are needed only if they were Python objects.
+
+    Raises:
+        Interrupted: a signal has arrived, and everything is saved in `out`, to be resumed.
+        ConfigError: the data have a test split, or the task does not split examples.
+        DataError: there are too few examples for the folds.
+        All that `train` raises.
+    """
+    from unrolled.tasks import folds as tasks_folds
+
+    folder = None if out is None else Path(out)
+    if not resume:
+        return tasks_folds.cross_validate(data, settings, out=folder, config=config, report=report)
+    if folder is None or settings or config is not None:
+        raise ConfigError("resume=True needs out, the folder, and takes the settings from it: remove all others")
+    return tasks_folds.resume(folder, data, report=report)
 
 
 def decode(

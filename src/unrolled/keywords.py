@@ -52,6 +52,11 @@ class Settings(TypedDict, total=False):
     """fraction of the data for the test split."""
     split_seed: int
     """seed of the splits (equal texts are always in the same split)."""
+    folds: int | None
+    """number of folds of a cross-validation: a training for each, which tests on that fold; the folds take the
+    place of --test-fraction."""
+    fold: int | None
+    """with --folds: train for this fold only, from 1."""
     on_bad_row: Literal["stop", "skip"]
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
     tokenizer: Literal["auto", "character", "byte", "word", "bpe"]

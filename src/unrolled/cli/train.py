@@ -61,6 +61,7 @@ def command(
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
     unrolled train --task translate --source-file train.de --target-file train.en --valid valid.de
+    unrolled train reviews.csv --folds 5 --out runs/folds
 
     unrolled train --resume runs/reviews
 
@@ -95,7 +96,8 @@ def command(
     quiet
         Print no progress.
     """
-    named = data_of(data, source_file, target_file, resolve(settings, config).task if resume is None else "translate")
+    resolved = resolve(settings, config)
+    named = data_of(data, source_file, target_file, resolved.task if resume is None else "translate")
     if resume is None:
         if named is None:
             raise ConfigError("no data: give a file, as in `unrolled train reviews.csv`, or --resume RUN")
@@ -105,7 +107,16 @@ def command(
         raise ConfigError(
             "--resume continues in its own folder, with its own weights: remove --out, --overwrite and --from"
         )
-    _check(named, out, overwrite, start, resume, resolve(settings, config), passed_flags(settings))
+    if resume is not None and (resume / "folds.json").is_file():
+        if finish or passed_settings(settings, config):
+            raise ConfigError("the folds of a cross-validation go on with their settings: remove the others")
+        return _cross_validate(named, {"out": resume, "resume": True}, json=json, quiet=quiet)
+    _check(named, out, overwrite, start, resume, resolved, passed_flags(settings))
+    if resume is None and resolved.data.folds is not None and resolved.data.fold is None:
+        if out is None or overwrite or start is not None:
+            raise ConfigError("--folds needs a new folder, as in --out runs/folds, and no --overwrite or --from")
+        options = {"out": out, "config": from_toml(config) if config else None, **passed_flags(settings)}
+        return _cross_validate(named, options, json=json, quiet=quiet)
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
@@ -133,6 +144,68 @@ def command(
         for sentence in advice(run):
             print(sentence)
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")
+    return 0
+
+
+def _cross_validate(data: object, options: dict[str, Any], *, json: bool, quiet: bool) -> int:
+    """Train for each fold, and print the figures of all."""
+    from unrolled import api
+    from unrolled.cli.progress import Progress, show_log
+
+    with show_log(quiet), Progress() as progress:
+        figures = api.cross_validate(data, report=progress, **options)
+    if json:
+        print_json({"folder": str(options["out"]), **figures.to_dict()})
+    else:
+        print(figures.text())
+        print(f"saved: {options['out']}")
+    return 0
+
+
+def _check(
+    data: object,
+    out: Path | None,
+    overwrite: bool,
+    start: Path | None,
+    resume: Path | None,
+    settings: Config,
+    flags: Mapping[str, Any],
+) -> None:
+    """Refuse wrong settings and paths, before torch is imported.
+
+    Args:
+        data, out, overwrite, start, resume: see `command`. settings: all of them. flags: those that were given.
+
+    Raises:
+        ConfigError: a setting without a use, or a folder in the way. DataError: no such file or sample.
+        CheckpointError: no such run.
+    """
+    from unrolled.runs.claim import refuse_existing, refuse_nothing
+
+    if data is not None:
+        check_data(data, settings)
+    if resume is not None:
+        refuse_nothing(resume)
+    elif start is not None:
+        check_run(start)
+    else:
+        check_settings(data if isinstance(data, str) else None, flags, settings)
+    if out is not None:
+        refuse_existing(out, overwrite=overwrite)
+
+
+def _cross_validate(data: object, options: dict[str, Any], *, json: bool, quiet: bool) -> int:
+    """Train for each fold, and print the figures of all."""
+    from unrolled import api
+    from unrolled.cli.progress import Progress, show_log
+
+    with show_log(quiet), Progress() as progress:
+        figures = api.cross_validate(data, report=progress, **options)
+    if json:
+        print_json({"folder": str(options["out"]), **figures.to_dict()})
+    else:
+        print(figures.text())
+        print(f"saved: {options['out']}")
     return 0
 
 

@@ -55,6 +55,21 @@ class DataConfig(Section):
         json_schema_extra=FEW_BITS,
         description="seed of the splits (equal texts are always in the same split)",
     )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=1_000,
+        json_schema_extra={"reason": "each is a training"},
+        description="number of folds of a cross-validation: a training for each, which tests on that fold; the folds "
+        "take the place of --test-fraction",
+    )
+    fold: int | None = Field(
+        None,
+        ge=1,
+        le=1_000,
+        json_schema_extra={"reason": "there are no more folds"},
+        description="with --folds: train for this fold only, from 1",
+    )
     on_bad_row: Literal["stop", "skip"] = Field(
         "stop", description="stop at a bad row, or skip it (skipped rows are counted and listed)"
     )
@@ -151,6 +166,15 @@ class DataConfig(Section):
     @classmethod
     def _path_is_one(cls, path: str | None) -> str | None:
         return one_path(path)
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Self:
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            of = "needs the number of folds" if self.folds is None else f"must be from 1 to folds, {self.folds}"
+            raise ValueError(f"fold {of}: got {self.fold}; " + ("add folds" if self.folds is None else "change it"))
+        if self.folds is not None and self.test_fraction != type(self).model_fields["test_fraction"].default:
+            raise ValueError("folds take the place of test_fraction: remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _one_vocabulary_has_one_tokenizer(self) -> Self:

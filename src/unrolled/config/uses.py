@@ -67,7 +67,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     **dict.fromkeys(("label", "strip_labels", "fold_labels"), _tasks("classify", "tag")),
     "class_names": _tasks("classify", IMAGES),
     **dict.fromkeys(("header", "separator"), _tasks("classify", "translate")),
-    "on_bad_row": _tasks("classify", IMAGES, "tag", "translate"),
+    **dict.fromkeys(("on_bad_row", "folds", "fold"), _tasks("classify", IMAGES, "tag", "translate")),
     **dict.fromkeys(
         ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normalize"),
         _tasks("classify", "tag", "translate", "generate"),

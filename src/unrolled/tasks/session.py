@@ -11,6 +11,7 @@ from typing import Any
 
 from unrolled import machine, tasks
 from unrolled.config import Config, from_flat
+from unrolled.errors import ConfigError
 from unrolled.runs.claim import next_run, refuse_existing
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
@@ -48,6 +49,8 @@ def train(
         resolved = from_flat(tasks.infer_settings(data, settings, config), base=config)
         config = word_vectors.with_vector_size(resolved, settings, config)
     device, kind = machine.device(config.training.device), tasks.find(config)
+    if config.data.folds is not None and config.data.fold is None:
+        raise ConfigError("folds without fold are a cross-validation: use unrolled.cross_validate, or add fold=1")
     refuse_unfit(kind, config, device, saved=out is not None or runs is not None)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
