@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unrolled import atomic, tasks
-from unrolled.config import Config, from_flat
+from unrolled.config import Config, from_flat, refuse_unused
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.sources import NOT_REREADABLE
 from unrolled.errors import ConfigError, Interrupted, UnrolledError
@@ -65,7 +65,7 @@ def cross_validate(
     data = list(data) if isinstance(data, Iterator) else data  # it is read once for each fold
     inferred = tasks.infer_settings(data, settings, config)
     resolved = from_flat({"folds": (config and config.data.folds) or FOLDS, **inferred}, base=config)
-    tasks.find(resolved).refuse_unused(resolved)
+    refuse_unused(resolved)
     if out is None:
         return _folds(data, resolved, out, report)
     _begin(data, resolved, out)
