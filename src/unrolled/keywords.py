@@ -239,6 +239,11 @@ class DecodeKeywords(TypedDict, total=False):
     top: int | None
     """task classify and tag: number of classes to print for each text, image or word, the most probable first,
     with their probabilities; all classes with a large number."""
+    no_repeat_ngram: int | None
+    """task generate and translate: write no n tokens in a row twice, those of the prompt included."""
+    repetition_penalty: float | None
+    """task generate and translate: above 1 makes the tokens of the prompt and of the answer so far less
+    probable: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019)."""
     temperature: float | None
     """task generate and translate: divisor of the logits: below 1 favours probable tokens, above 1 evens them
     out; 0 always takes the most probable token (greedy)."""
@@ -276,6 +281,11 @@ class DecodeKeywords(TypedDict, total=False):
 class EvaluateKeywords(TypedDict, total=False):
     """Options of `evaluate` of all tasks, and the settings with which data are read for it."""
 
+    no_repeat_ngram: int | None
+    """task translate: write no n tokens in a row twice, those of the prompt included."""
+    repetition_penalty: float | None
+    """task translate: above 1 makes the tokens of the prompt and of the answer so far less probable: positive
+    logits are divided by it, negative ones multiplied (Keskar et al. 2019)."""
     beam: int | None
     """task translate: hypotheses kept for each source at each step; 1 is greedy."""
     length_penalty: float | None

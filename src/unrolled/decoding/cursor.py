@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from unrolled.data.encoding.tokenizers import BOS, PAD
+from unrolled.decoding.repetition import History, Repetition
 from unrolled.models import Model
 from unrolled.state import State, join, reorder, select
 
 __all__ = ["CHUNK", "Cursor"]
 
 CHUNK = 8192  # tokens that a model reads in one call, over all sequences; bounds the memory of reading
+UNRESTRICTED = Repetition()
 
 
 class Cursor:
@@ -26,27 +28,47 @@ class Cursor:
         model: answers at each step, in eval mode.
         prompts: B sequences of ids, of any length, without <bos>, which is read before them.
         state: of B sequences, as `model.encode` returns it; None where there is no encoder.
+        rules: against repetition; the logits are those after their penalty.
     """
 
     logits: Tensor
     """(B, V) float32, on the model's device."""
 
-    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], state: State = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        prompts: Sequence[Sequence[int]],
+        state: State = None,
+        rules: Repetition = UNRESTRICTED,
+    ) -> None:
         self.model, self.device = model, next(model.parameters()).device
         read = [[BOS, *prompt] for prompt in prompts]
         self.contexts: list[list[int]] | None = None  # the ids behind each state, where the model has a maximum length
         if model.max_length is not None and state is None:
             read = self.contexts = [ids[-model.max_length :] for ids in read]
-        self.logits, self.state = self._read(read, state)
+        self.history = History(rules, prompts, model.num_outputs, self.device) if rules.is_used else None
+        logits, self.state = self._read(read, state)
+        self.logits = logits if self.history is None else self.history.penalized(logits)
+
+    def forbidden(self, *, end: bool) -> Tensor | None:
+        """Return the mask of tokens that would repeat an n-gram, (B, V), or None if none would; see `History`."""
+        return None if self.history is None else self.history.forbidden(end=end)
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> None:
         """Read one more token of every sequence. ids: (B,) integers."""
+        logits, self.state = self._stepped(ids)
+        if self.history is not None:
+            self.history.add(ids)
+            logits = self.history.penalized(logits)
+        self.logits = logits
+
+    def _stepped(self, ids: Tensor) -> tuple[Tensor, State]:
+        """Return the logits after one more token of every sequence, (B, V), and the new state."""
         full = self._extend(ids)
         rest = [index for index in range(len(ids)) if index not in full]
         if not full:
-            self.logits, self.state = self._next(ids, self.state)
-            return
+            return self._next(ids, self.state)
         assert self.contexts is not None
         logits, state = self._read([self.contexts[index] for index in full])
         if rest:
@@ -54,7 +76,7 @@ class Cursor:
             order = torch.tensor([*full, *rest]).argsort()
             logits = torch.cat([logits, rest_logits])[order.to(self.device)]
             state = select(join([state, rest_state]), order)
-        self.logits, self.state = logits, state
+        return logits, state
 
     @torch.inference_mode()
     def select(self, indices: Tensor | Sequence[int]) -> None:
@@ -69,7 +91,10 @@ class Cursor:
         self._take(indices)
 
     def _take(self, indices: Tensor) -> None:
-        self.logits = self.logits[indices.to(self.device)]
+        on_device = indices.to(self.device)
+        self.logits = self.logits[on_device]
+        if self.history is not None:
+            self.history.select(on_device)
         if self.contexts is not None:
             self.contexts = [[*self.contexts[index]] for index in indices.tolist()]
 

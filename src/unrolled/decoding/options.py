@@ -37,6 +37,7 @@ __all__ = [
     "GenerationOptions",
     "GenerationStreamOptions",
     "Options",
+    "RepetitionOptions",
     "SamplingOptions",
     "TranslationOptions",
     "TranslationStreamOptions",
@@ -118,7 +119,31 @@ class Options(BaseModel):
             raise ConfigError("\n".join(_sentences(error, cls))) from None
 
 
-class SamplingOptions(Options):
+class RepetitionOptions(Options):
+    """Rules against repetition, of every strategy: the arguments of `Repetition`."""
+
+    no_repeat_ngram: int = Field(
+        0,
+        ge=0,
+        le=LONGEST,
+        description="write no n tokens in a row twice, those of the prompt included",
+        json_schema_extra={"default_text": "0, off"},
+    )
+    repetition_penalty: float = Field(
+        1.0,
+        gt=0,
+        le=1_000,
+        description="above 1 makes the tokens of the prompt and of the answer so far less probable: positive logits "
+        "are divided by it, negative ones multiplied (Keskar et al. 2019)",
+        json_schema_extra={"default_text": "1, off"},
+    )
+
+    def rules(self) -> dict[str, Any]:
+        """Return the options of this class, by name."""
+        return {name: getattr(self, name) for name in RepetitionOptions.model_fields}
+
+
+class SamplingOptions(RepetitionOptions):
     """Options that choose one token after another: the arguments of `Sampling`."""
 
     temperature: Temperature = 1.0
@@ -150,7 +175,8 @@ class SamplingOptions(Options):
             )
 
 
-_DRAWING = tuple(name for name in SamplingOptions.model_fields if name != "temperature")
+_ALWAYS = ("temperature", *RepetitionOptions.model_fields)  # used at temperature 0, too
+_DRAWING = tuple(name for name in SamplingOptions.model_fields if name not in _ALWAYS)
 
 
 class GenerationStreamOptions(SamplingOptions):
@@ -174,7 +200,7 @@ class GenerationOptions(GenerationStreamOptions):
     length: int = Field(500, ge=0, le=LONGEST, description="maximum number of tokens to write")
 
 
-class BeamOptions(Options):
+class BeamOptions(RepetitionOptions):
     """Options of a beam search; those of `evaluate` for task translate."""
 
     beam: int = Field(1, ge=1, le=WIDEST, description="hypotheses kept for each source at each step; 1 is greedy")

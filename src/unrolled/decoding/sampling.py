@@ -18,6 +18,7 @@ from unrolled.data.encoding.tokenizers import EOS, SPECIAL
 from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import SamplingOptions, check
+from unrolled.decoding.repetition import Repetition
 from unrolled.models import Model
 from unrolled.state import State
 
@@ -30,8 +31,10 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Sampling(Repetition):
     """Rule by which the next token is chosen: first the temperature is applied, then top_k, then top_p to those left.
+
+    Rules against repetition come before them (see `decoding/repetition.py`).
 
     Args:
         temperature: divisor of the logits; 0 takes the most probable token (greedy).
@@ -39,6 +42,7 @@ class Sampling:
         top_p: choose among the most probable tokens that together have this probability (Holtzman et al. 2020).
         seed: of the choices. Every prompt has a generator of its own that starts from this seed, so that its answer
             does not depend on the other prompts of the batch.
+        no_repeat_ngram, repetition_penalty: see Repetition.
 
     Raises:
         ConfigError: a value out of range.
@@ -83,7 +87,7 @@ class Generation:
     """
 
     def __init__(self, model: Model, prompts: Sequence[Sequence[int]], sampling: Sampling, state: State = None) -> None:
-        self.sampling, self.cursor = sampling, Cursor(model, prompts, state)
+        self.sampling, self.cursor = sampling, Cursor(model, prompts, state, sampling)
         self.generators = [np.random.default_rng(sampling.seed) for _ in prompts]
         self.drawn = np.empty((len(prompts), 0), dtype=np.float32)
         self.chosen: Integers | None = None  # tokens that the model has not read yet
@@ -102,7 +106,7 @@ class Generation:
         return self.chosen
 
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Return ln p of the tokens chosen last, (B,), under the model's distribution over all V tokens."""
+        """Return ln p of the tokens chosen last, (B,), under the distribution over all V tokens, after any penalty."""
         assert self.chosen is not None, "no token was chosen yet"
         logits = self.cursor.logits
         chosen = torch.from_numpy(self.chosen).unsqueeze(1).to(logits.device)
@@ -118,6 +122,9 @@ class Generation:
 
     def _choose(self, logits: Floats, end: bool = False) -> Integers:
         allowed = logits.copy()
+        forbidden = self.cursor.forbidden(end=end)
+        if forbidden is not None:
+            np.putmask(allowed, forbidden.cpu().numpy(), -np.inf)
         allowed[:, : len(SPECIAL)] = -np.inf
         if end:
             allowed[:, EOS] = logits[:, EOS]

@@ -36,6 +36,7 @@ from unrolled.decoding.options import (
     TranslationOptions,
     check,
 )
+from unrolled.decoding.repetition import Repetition
 from unrolled.decoding.sampling import GREEDY, Generation, Sampling
 from unrolled.errors import ConfigError, DataError
 from unrolled.models import Model
@@ -54,7 +55,8 @@ class Hypothesis:
 
     Args:
         tokens: without the prompt, and without <eos>.
-        log_probability: ln p in nats, of all chosen tokens (with <eos>), given the source and the prompt.
+        log_probability: ln p in nats, of all chosen tokens (with <eos>), given the source and the prompt; with a
+            repetition_penalty of the distribution after it.
         score: the rank of a beam; ln p for greedy decoding and sampling.
         ended: "eos" where the sequence ended itself, "length" where it was truncated.
     """
@@ -66,13 +68,14 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
-class Beam:
+class Beam(Repetition):
     """A beam search.
 
     Args:
         size: number of open hypotheses kept for each source, at most 1,024; 1 is greedy.
         length_penalty: α; 0 ranks by ln p, which favours short sequences; larger values favour longer ones.
         n_best: number of hypotheses returned, at most `size`.
+        no_repeat_ngram, repetition_penalty: see Repetition.
 
     Raises:
         ConfigError: a value out of range.
@@ -83,7 +86,7 @@ class Beam:
     n_best: int = 1
 
     def __post_init__(self) -> None:
-        check(beam=self.size, length_penalty=self.length_penalty, n_best=self.n_best)
+        check(beam=self.size, **{name: value for name, value in vars(self).items() if name != "size"})
 
     def penalty(self, length: Tensor) -> Tensor:
         """Return the divisor of ln p for hypotheses of these lengths, <eos> included."""
@@ -94,10 +97,10 @@ def strategy_of(options: Options) -> Sampling | Beam:
     """Return the decoding strategy of options: a beam of 2 or more, else sampling, else greedy."""
     if isinstance(options, BeamOptions) and options.beam > 1:
         n_best = options.n_best if isinstance(options, TranslationOptions) else 1
-        return Beam(options.beam, options.length_penalty, n_best)
+        return Beam(options.beam, options.length_penalty, n_best, **options.rules())
     if isinstance(options, SamplingOptions):
         return Sampling.from_options(options)
-    return GREEDY
+    return Sampling(temperature=0, **options.rules()) if isinstance(options, BeamOptions) else GREEDY
 
 
 def search(
@@ -136,7 +139,9 @@ def search(
     longest = np.minimum(np.asarray(lengths, dtype=np.int64), _remaining(model, prompts))
     with frozen(model):
         if isinstance(strategy, Beam):
-            found = _BeamSearch(Cursor(model, prompts, state), strategy, torch.from_numpy(longest)).run(min_length)
+            found = _BeamSearch(Cursor(model, prompts, state, strategy), strategy, torch.from_numpy(longest)).run(
+                min_length
+            )
             refuse_infinite([hypothesis.score for each in found for hypothesis in each])
             return found
         return _sample(Generation(model, prompts, strategy, state), min_length, longest)
@@ -244,7 +249,7 @@ class _BeamSearch:
         step = 0
         while len(self.source):
             step += 1
-            log_p, parents, tokens, ends = self._continuations()
+            log_p, parents, tokens, ends = self._continuations(end=step > min_length)
             if step > min_length:
                 self._end(step, log_p, ends)
             written = torch.cat([self.tokens[parents], tokens.unsqueeze(2)], dim=2)  # (B, W', t)
@@ -269,15 +274,16 @@ class _BeamSearch:
             for ended in self.ended
         ]
 
-    def _continuations(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _continuations(self, *, end: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the best continuations of each source: ln p, index of the hypothesis continued, token, (B, W') each.
 
-        The last result is ln p of each open hypothesis if it ended here, (B, W).
+        The last result is ln p of each open hypothesis if it ended here, (B, W). end: whether it may.
         """
         B, W = self.log_p.shape
         logits = self.cursor.logits  # (B·W, V)
         before = self.log_p - logits.logsumexp(dim=1).view(B, W).double()
-        words = logits[:, len(SPECIAL) :]
+        forbidden = self.cursor.forbidden(end=end)
+        words = (logits if forbidden is None else logits.masked_fill(forbidden, -torch.inf))[:, len(SPECIAL) :]
         values, tokens = _largest(words, self.beam.size)  # (B·W, k): no others can be among the best
         k = values.shape[1]
         every = (before.unsqueeze(2) + values.reshape(B, W, k)).flatten(1)  # (B, W·k)
