@@ -85,10 +85,10 @@ class ByData(NamedTuple):
 
 
 BY_DATA = {
-    "classify": ByData((256, 2_048), 10, 400),
+    "classify": ByData((512, 2_048), 10, 400),
     IMAGES: ByData((16, 128), 10, 400),
     "generate": ByData(None, 4, 400),
-    "tag": ByData((256, 2_048), 16, 400),
+    "tag": ByData((512, 2_048), 16, 400),
     "translate": ByData((512, 4_096), 10, 600),
     "translate transformer": ByData((512, 1_024), 10, 600),
     "translate gpt": ByData((512, 1_024), 10, 600),

@@ -2,7 +2,7 @@
 
     word       a closed vocabulary: few different words, all of them frequent, as phonemes and tags are
     character  short texts of words that are mostly new, as names are
-    bpe        longer texts in which many words are new, as in languages with rich inflection
+    bpe        longer texts in which about half of the words are new, as in languages with rich inflection
     word, bpe  otherwise: the tokenizer of the task
 
 A word is new if it occurs in a tenth of the texts that is held out, and not often enough in the others to be in a
@@ -27,7 +27,7 @@ Usual = Literal["character", "word", "bpe"]
 
 MOST_TEXTS = 20_000
 SHORT = 3.0  # mean words of a text
-MANY_NEW = 0.25  # fraction of the held-out words
+MANY_NEW, MOSTLY_NEW = 0.25, 0.45  # fractions of the held-out words, of short and of longer texts
 CLOSED, FEW_NEW = 300, 0.002
 
 
@@ -55,12 +55,10 @@ def choose(texts: Sequence[str], config: DataConfig, *, usual: Usual) -> Choice:
     distinct = words.vocabulary_size - len(SPECIAL)
     if usual == "bpe" and distinct <= CLOSED and new <= FEW_NEW:
         return Choice("word", f"there are {distinct:,} different words, and {new:.1%} of them are new in other texts")
-    if new > MANY_NEW:
-        reason = f"{new:.0%} of the words are new in other texts"
-        if length <= SHORT:
-            return Choice("character", f"texts have {length:.1f} words, and {reason}")
-        return Choice("bpe", reason)
-    return Choice(usual, f"{new:.0%} of the words are new in other texts")
+    reason = f"{new:.0%} of the words are new in other texts"
+    if new > MANY_NEW and length <= SHORT:
+        return Choice("character", f"texts have {length:.1f} words, and {reason}")
+    return Choice("bpe" if new > MOSTLY_NEW else usual, reason)
 
 
 def learn(
