@@ -58,9 +58,7 @@ def a_folder_for_each_class(folder: Path) -> None:
     outcome = command("train", data, "--out", folder / "run", *SMALL)
     assert outcome.code == 0, outcome
     skipped = "(1 not text by its name, 1 hidden, 5 without a label by its folder, 1 outside the folders of classes"
-    assert "48 rows read = 40 used + 8 skipped (1 not text by its name, 1 hidden, " + skipped in outcome.err, (
-        outcome.err
-    )
+    assert f"48 rows read = 40 used + 8 skipped {skipped}" in outcome.err, outcome.err
     assert f"test is {data / 'test'}" in outcome.err
     assert "issue: empty classes: folders or files of" in outcome.err
     assert '"mixed"' in outcome.err

@@ -27,7 +27,7 @@ def columns_of(path: Path, file: str) -> tuple[str, ...]:
         DataError: the file cannot be opened or is not Parquet, or pyarrow is not installed.
     """
     with _opened(path, file) as table:
-        return tuple(_fields(table.schema_arrow))
+        return tuple(field.name for field in _fields(table.schema_arrow))
 
 
 def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
@@ -37,23 +37,20 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
         DataError: as `columns_of`; a column is missing or nested, or the file is damaged.
     """
     with _opened(path, file) as table:
-        fields, top = _fields(table.schema_arrow), list(table.schema_arrow.names)
-        pick(list(fields), columns, file=file)
-        indices = [top.index(fields[name].top) for name in columns]
-        for i, name in zip(indices, columns, strict=True):
-            if fields[name].type.num_fields:
-                raise DataError(
-                    f'column "{excerpt(name, 40)}" is nested ({excerpt(str(fields[name].type))})',
-                    file=file,
-                    column=i + 1,
-                    fix="name a column of text or numbers, or write the nested values to columns of their own",
-                )
+        top, fields = list(table.schema_arrow.names), _fields(table.schema_arrow)
+        for name in columns:
+            _refuse_objects(table.schema_arrow, name, fields, file)
+        chosen = [fields[i] for i in pick([field.name for field in fields], columns, file=file)]
+        indices = [top.index(field.top) for field in chosen]
+        for i, field in zip(indices, chosen, strict=True):
+            if field.type.num_fields:
+                raise _nested(field.name, field.type, file, i, "or write the nested values to columns of their own")
         number = 0
         location = Location(
             file, tuple(columns), tuple(i + 1 for i in indices), "row", lambda: number / table.metadata.num_rows
         )
         for batch in table.iter_batches(AT_ONCE, columns=list(columns)):
-            for values in zip(*(_values(batch, fields[name]) for name in columns), strict=True):
+            for values in zip(*(_values(batch, field) for field in chosen), strict=True):
                 number += 1
                 shown = next((value for value in values if isinstance(value, str)), "")
                 row = Row(location, number, values, shown)
@@ -69,27 +66,54 @@ class _NotUTF8(str):
 
 
 class _Field(NamedTuple):
-    """A column, or a part of one that holds objects: the column's name, the names down to the part, and its type."""
+    """A column, or a part of one that holds objects.
 
+    Args:
+        name: its name, or dotted key. top: name of the column. path: names from there to the part. type: its type.
+    """
+
+    name: str
     top: str
     path: tuple[str, ...]
     type: Any
 
 
-def _fields(schema: Any) -> dict[str, _Field]:
-    """Return the columns by name; the parts of columns of objects by their dotted keys."""
-    fields: dict[str, _Field] = {}
+def _fields(schema: Any) -> list[_Field]:
+    """Return the columns; in place of columns of objects their parts."""
+    return [part for field in schema for part in _parts(field, field.name, ())]
 
-    def add(name: str, field: Any, path: tuple[str, ...], top: str) -> None:
-        if str(field.type).startswith("struct<"):
-            for inner in field.type:
-                add(f"{name}.{inner.name}", inner, (*path, inner.name), top)
-        else:
-            fields.setdefault(name, _Field(top, path, field.type))
 
-    for field in schema:
-        add(field.name, field, (), field.name)
-    return fields
+def _parts(field: Any, top: str, path: tuple[str, ...]) -> Iterator[_Field]:
+    if not _holds_objects(field):
+        yield _Field(".".join((top, *path)), top, path, field.type)
+        return
+    for inner in field.type:
+        yield from _parts(inner, top, (*path, inner.name))
+
+
+def _holds_objects(field: Any) -> bool:
+    return str(field.type).startswith("struct<") and field.type.num_fields > 0
+
+
+def _refuse_objects(schema: Any, name: str, fields: Sequence[_Field], file: str) -> None:
+    """Refuse a column of objects, whose parts are columns.
+
+    Raises:
+        DataError: the column holds objects.
+    """
+    index = schema.get_field_index(name)  # -1 also for a name that occurs twice
+    if index >= 0 and _holds_objects(schema.field(index)):
+        part = next(field.name for field in fields if field.top == name)
+        raise _nested(name, schema.field(index).type, file, index, f'such as its part "{excerpt(part, 40)}"')
+
+
+def _nested(name: str, kind: Any, file: str, index: int, or_else: str) -> DataError:
+    return DataError(
+        f'column "{excerpt(name, 40)}" is nested ({excerpt(str(kind))})',
+        file=file,
+        column=index + 1,
+        fix=f"name a column of text or numbers, {or_else}",
+    )
 
 
 def _values(batch: Any, field: _Field) -> list[Any]:
