@@ -396,6 +396,7 @@ OPTIONS = [
     Option("lowercase", True, {"tokenizer": "word", "data": "phrases.csv"}),
     Option("normalize", "nfkc", {"tokenizer": "character", "data": "accents.csv"}),
     Option("header", False, {"source": "1", "target": "2", "data": "numbered.csv"}),
+    Option("separator", "semicolon", {"source": "1", "target": "2", "data": "either.csv", "header": False}),
     Option("max_length", 4, {"on_bad_row": "skip"}),
     Option("truncate", True, {"max_length": 4, "on_bad_row": "skip"}),
     Option("updates", 3),
@@ -419,6 +420,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pairs(tmp_path / "phrases.csv", phrases)
     write_pairs(tmp_path / "accents.csv", [(f"caf\u00e9 cafe\u0301 {source}", target) for source, target in made])
     (tmp_path / "numbered.csv").write_text("1,2\n" + "".join(f"{source},{target}\n" for source, target in made))
+    either = [f"{source};{target.lower()},{target}\n" for source, target in made]
+    (tmp_path / "either.csv").write_text("".join(either))
     for number, name in enumerate(("valid", "test"), start=1):
         write_pairs(tmp_path / f"{name}.csv", translations(6, seed=number))
 

@@ -15,6 +15,7 @@ OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
+    Option("separator", "semicolon", {"data": "either.csv", "header": False, "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
     Option("valid_fraction", 0.3),
@@ -47,6 +48,8 @@ def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         more = pairs(12, seed=number)
         write_csv(tmp_path / name, [(f"{text} {name}", label) for text, label in more], header="text,label")
     write_csv(tmp_path / "numbered.csv", header="1,2")
+    either = [f"{text};so {label},{label}\n" for text, label in pairs()]  # a table with commas, and one with semicolons
+    (tmp_path / "either.csv").write_text("".join(either))
 
 
 def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
