@@ -81,6 +81,6 @@ class Progress:
         if event.valid is not None:
             log.info(
                 f"update {event.update}/{event.updates}  epoch {event.epoch:.1f}  loss {event.loss_nats:.3f}  "
-                f"valid loss {event.valid.loss_nats:.3f}  accuracy {event.valid.accuracy:.1%}"
+                f"valid loss {event.valid.loss_nats:.3f}  {event.valid.figure()}"
                 f"{'  best' if event.best else ''}  {event.tokens_per_second:,.0f} tokens/s"
             )

@@ -21,7 +21,7 @@ __all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_section", "fields", "own_defa
 class Config(Section):
     """All settings of a run: the task and the three sections."""
 
-    task: str = Field(TASK, description="task: classify, tag, translate or generate")
+    task: str = Field(TASK, description="task: classify, regress, tag, translate or generate")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)

@@ -57,6 +57,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
     },
     "classify transformer": {"learning_rate": 1e-3},
+    "regress transformer": {"learning_rate": 1e-3},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
     "translate transformer": {"num_layers": 3, "dropout": 0.1, "batch_tokens": 1_024, "learning_rate": 1.5e-3},

@@ -249,12 +249,19 @@ class TranslationOptions(BeamOptions, TranslationStreamOptions):
 OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     "decode": {
         "classify": Options,
+        "regress": Options,
         "tag": Options,
         "generate": GenerationOptions,
         "translate": TranslationOptions,
     },
     "stream": {"generate": GenerationStreamOptions, "translate": TranslationStreamOptions},
-    "evaluate": {"classify": Options, "tag": Options, "generate": Options, "translate": BeamOptions},
+    "evaluate": {
+        "classify": Options,
+        "regress": Options,
+        "tag": Options,
+        "generate": Options,
+        "translate": BeamOptions,
+    },
 }
 """The schema of each verb and task."""
 

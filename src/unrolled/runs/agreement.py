@@ -93,7 +93,9 @@ def _of_preprocessor(config: Config, preprocessor: Preprocessor) -> Iterator[tup
 
 def _data(manifest: Manifest, data: Mapping[str, Any]) -> Iterator[tuple[str, str, object, object]]:
     """Yield the entries of config.json that the data of run.json repeat."""
-    if manifest.labels:
+    if manifest.task == "regress":
+        yield "config.json", "the number of outputs", len(manifest.labels), 1
+    elif manifest.labels:
         majority = data["majority"]
         one = majority if majority in manifest.labels else f"one of {len(manifest.labels):,} labels"
         yield "config.json", "the most frequent label", one, majority

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -79,6 +79,10 @@ class Run(ABC):
                 f"{self.preprocessor!r}"
             )
         return self.preprocessor
+
+    def meanings(self, outputs: Iterable[int]) -> list[str]:
+        """Return the labels of outputs, by their indices."""
+        return [self.labels[k] for k in outputs]
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:

@@ -109,7 +109,7 @@ class Manifest(Strict):
         kind, images = _kind(self.inputs), self.task == "classify" and isinstance(self.inputs, SavedFeatures)
         if kind != ("pairs" if self.task == "translate" else "ids") and not images:
             raise ValueError(f"inputs should be those of task {self.task}: got {kind}")
-        if (self.task in ("classify", "tag")) != bool(self.labels):
+        if (self.task in ("classify", "regress", "tag")) != bool(self.labels):
             raise ValueError(f"labels should be those of task {self.task}: got {len(self.labels):,} labels")
         if self.special_ids != SPECIAL_IDS:
             raise ValueError(f"special_ids should be {SPECIAL_IDS}")
@@ -160,6 +160,12 @@ class _Labelled(_Data):
     majority: Label
 
 
+class _Numbered(_Data):
+    splits: _Splits[_Rows]
+    mean: float
+    deviation: Annotated[float, Field(gt=0)]
+
+
 class _Tagged(_Labelled):
     words: dict[Label, str]
 
@@ -182,6 +188,16 @@ class _Classification(Open):
     macro_f1: Fraction
     majority_label: Label
     majority_accuracy: Fraction
+
+
+class _Regression(Open):
+    n: Count
+    mae: Positive
+    mae_interval: Interval
+    rmse: Positive
+    r2: float | None
+    spearman: float | None
+    mean_mae: Positive
 
 
 class _Tagging(Open):
@@ -260,6 +276,7 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
     """Return the schema of run.json for the task of config.json."""
     schemas: dict[str, type[Record[Any, Any]]] = {
         "classify": Record[_Labelled, _Classification],
+        "regress": Record[_Numbered, _Regression],
         "tag": Record[_Tagged, _Tagging],
         "translate": Record[_Pairs, _Translation],
         "generate": Record[_Texts, _Generation],

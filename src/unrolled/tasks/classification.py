@@ -28,14 +28,17 @@ from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.task import OF_PAIRS, Task
 
-__all__ = ["Classified", "Classify"]
+__all__ = ["OF_TEXTS", "AnsweredOnce", "Classified", "Classify"]
+
+OF_TEXTS = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
+"""Settings that no task of labelled texts uses."""
 
 
-class Classified(Task):
-    """The task classify, for texts and images.
+class AnsweredOnce(Task):
+    """Base of the tasks with one answer for a whole sequence.
 
     Args:
-        train, valid: the sequences of two splits, and their classes (N,).
+        train, valid: the sequences of two splits, and their targets: N classes, numbers or rows.
     """
 
     answer = "once"
@@ -59,6 +62,10 @@ class Classified(Task):
         return classification.ClassificationLoader(
             *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
+
+
+class Classified(AnsweredOnce):
+    """The task classify, for texts and images: the targets are classes (N,)."""
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the nats of the right class, smoothed and weighted as configured."""
@@ -86,7 +93,7 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
-    unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
+    unused = OF_TEXTS
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

@@ -120,7 +120,7 @@ def prepare(
     set_backend(model, config.training.backend)
     task.refuse_longer(model, config.model.name)
     if start is not None:
-        model.load_state_dict(start.model.state_dict())
+        model.load_state_dict(task.first_weights(start))
     loader = task.loader(model, config, device)
     trainer = Trainer(model, loader, task.loss(config, device), lambda: task.score(model), config.training)
     prepared = Prepared(config, task, model, trainer, name_of(start) if start else None)

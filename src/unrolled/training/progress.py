@@ -17,10 +17,17 @@ CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss in nats and accuracy on the validation split. A smaller loss is better."""
+    """Mean loss in nats on the validation split, smaller is better, and the figure that the task shows with it."""
 
     loss_nats: float
-    accuracy: float
+    accuracy: float | None = None
+    r2: float | None = None
+
+    def figure(self) -> str:
+        """Return the second figure with its name."""
+        if self.accuracy is not None:
+            return f"accuracy {self.accuracy:.1%}"
+        return f"R² {'undefined' if self.r2 is None else format(self.r2, '.3f')}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Event:
         if score is None:
             del values["best"]
             return values
-        return values | {f"valid_{name}": value for name, value in score.items()}
+        return values | {f"valid_{name}": value for name, value in score.items() if value is not None}
 
 
 @dataclass

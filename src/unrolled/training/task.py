@@ -114,6 +114,10 @@ class Task(ABC):
     def score(self, model: Model) -> Score:
         """Return the score of the model on the validation split."""
 
+    def first_weights(self, start: Run) -> dict[str, Tensor]:
+        """Return the weights with which a training begins that starts from a run."""
+        return start.model.state_dict()
+
     @abstractmethod
     def record(self) -> dict[str, Any]:
         """Return the entry of run.json for the data; its `splits` have the fingerprints."""

@@ -37,7 +37,7 @@ from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, sp
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.errors import excerpt
 
-__all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
+__all__ = ["DataReport", "SplitReport", "count_tokens", "inspect", "ruinous_issues"]
 
 TASK = "classify"
 SHOWN_LABELS = 20
@@ -108,7 +108,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
-    tokens = {name: _tokens(split, tokenizer) for name, split in examples.items()}
+    tokens = {name: count_tokens(split, tokenizer) for name, split in examples.items()}
     lengths = {name: lengths for name, (lengths, _) in tokens.items()}
     reports = {name: _split_report(split, splits.labels, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
@@ -162,7 +162,7 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
     )
 
 
-def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
+def count_tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     """Return the number of tokens of each row, (N,), and the number of <unk> in total."""
     lengths, unknown = array("i"), 0
     for ids in tokenizer.encode_each(split.texts()):

@@ -6,7 +6,7 @@ Samples have fixed splits; a split may be a file of its own; the missing ones ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unrolled.config import DataConfig
@@ -17,7 +17,7 @@ from unrolled.data.reading.sources import open_source
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import excerpt
 
-__all__ = ["Splits", "load_splits"]
+__all__ = ["Splits", "load_splits", "split_texts"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,29 @@ def load_splits(data: object, config: DataConfig) -> Splits:
     def load(source: object, train: Examples | None) -> Examples:
         return load_examples(source, config, labels=None if train is None else sorted(set(train.labels())))
 
-    data_source = open_source(data, "classify", header=config.header)
-    sources = {"train": data, **data_source.splits}
-    splits = read_splits(config, sources, data_source.source, load, Examples.texts, by="text")
+    splits = split_texts(data, config, load)
     labels = tuple(sorted(set(splits.train.labels())))
     fix = f'check that "{config.label}" is the column with the label, and that the file holds all classes'
     refuse_one_label(labels, splits.train, label="class", units="rows", fix=fix)
     held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
     refuse_empty(held_out["valid"], "rows", train=splits.train)
     return Splits(**vars(splits) | held_out, labels=labels)
+
+
+def split_texts(
+    data: object, config: DataConfig, load: Callable[[object, Examples | None], Examples], *, task: str = "classify"
+) -> DataSplits[Examples]:
+    """Read `data` and the files of splits, and split off the missing splits by text.
+
+    Args:
+        load: (source, training split if it is known) -> examples. task: its name, for samples.
+
+    Raises:
+        DataError: as `load`; or there are too few texts for the splits.
+    """
+    data_source = open_source(data, task, header=config.header)
+    sources = {"train": data, **data_source.splits}
+    return read_splits(config, sources, data_source.source, load, Examples.texts, by="text")
 
 
 def _without_unknown(split: Examples, name: str, labels: Sequence[str], config: DataConfig) -> Examples:
