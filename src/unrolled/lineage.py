@@ -49,6 +49,7 @@ class Task(NamedTuple):
         path: of its class, "module:class".
         run: path of the class of its finished runs.
         images: the same two paths for image data, if the task accepts images.
+        multi_label: the same two paths for texts with several labels each, if the task has them.
     """
 
     name: str
@@ -56,6 +57,11 @@ class Task(NamedTuple):
     path: str
     run: str
     images: tuple[str, str] | None = None
+    multi_label: tuple[str, str] | None = None
+
+    def paths(self, *, images: bool, multi_label: bool) -> tuple[str, str]:
+        """Return the paths of the class and of that of its runs, for data with images or several labels a text."""
+        return (images and self.images) or (multi_label and self.multi_label) or (self.path, self.run)
 
 
 TASKS = (
@@ -65,6 +71,7 @@ TASKS = (
         "unrolled.tasks.classification:Classify",
         "unrolled.runs.classification:ClassificationRun",
         images=("unrolled.tasks.images:ClassifyImages", "unrolled.runs.images:ImageRun"),
+        multi_label=("unrolled.tasks.multi_label:ClassifyMultiLabel", "unrolled.runs.multi_label:MultiLabelRun"),
     ),
     Task(
         "regress", "a text and a number", "unrolled.tasks.regression:Regress", "unrolled.runs.regression:RegressionRun"

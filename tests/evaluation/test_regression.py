@@ -124,5 +124,7 @@ def test_wrong_arguments_are_named() -> None:
         evaluate([1.0], [math.nan])
     with pytest.raises(DataError, match="deviation must be above 0: got 0"):
         evaluate([1.0], [1.0], deviation=0)
+    with pytest.raises(DataError, match="the errors are too large next to the deviation, 1e-300"):
+        evaluate([1.0], [2.0], deviation=1e-300)
     with pytest.raises(ShapeError, match="lengths must be integers"):
         evaluate_regression([1.0], [1.0], [1.5], mean=0, deviation=1)

@@ -15,6 +15,8 @@ from unrolled.tasks.classification import Classify
 OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
+    Option("multi_label", True),
+    Option("label_separator", "|", {"multi_label": True, "label": "several"}),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
@@ -53,6 +55,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "label": label,
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
+            "several": f"{label}|{number % 2};x" if number % 3 else "",
             "sometimes": text if number % 9 else "",
             "accents": f"{text} caf\u00e9 cafe\u0301",
         }

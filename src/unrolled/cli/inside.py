@@ -31,7 +31,8 @@ def show(traces: Sequence[Trace]) -> None:
     for number, trace in enumerate(traces):
         if number:
             console.print()
-        blocks = _one_answer(trace) if trace.about.task in ("classify", "regress") else _many_answers(trace)
+        one = trace.about.task in ("classify", "regress") and len(trace.about.answers) == 1
+        blocks = _one_answer(trace) if one else _many_answers(trace)
         for block in (_head(trace), *blocks):
             console.print(block)
 

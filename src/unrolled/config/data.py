@@ -9,14 +9,29 @@ from pydantic import Field, field_validator, model_validator
 from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section
 from unrolled.errors import excerpt
 
-__all__ = ["DataConfig"]
+__all__ = ["SEPARATOR", "DataConfig"]
+
+
+SEPARATOR = ";"
+"""Default text between the labels of a text with several."""
 
 
 class DataConfig(Section):
     """Settings of the data: columns, splits, tokenizer, images."""
 
     text: str = Field("text", description="column (or JSON key) of the text")
-    label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    label: str = Field(
+        "label", description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U"
+    )
+    multi_label: bool = Field(
+        False, description="read and answer any number of labels for a text, also none (task classify)"
+    )
+    label_separator: str = Field(
+        SEPARATOR,
+        min_length=1,
+        max_length=100,
+        description="with --multi-label, the text between two labels of a text; \\t: a tab; lists in JSON need none",
+    )
     source: str = Field("source", description="column (or JSON key) of the source (task translate)")
     target: str = Field("target", description="column (or JSON key) of the target (task translate)")
     header: bool = Field(
@@ -103,6 +118,15 @@ class DataConfig(Section):
         if path is not None and ("\0" in path or not path):
             raise ValueError(f"{excerpt(repr(path))} is no name of a file or folder: it is empty or holds a NUL")
         return path
+
+    @model_validator(mode="after")
+    def _separator_is_for_several_labels(self) -> Self:
+        if self.label_separator != SEPARATOR and not self.multi_label:
+            raise ValueError(
+                f"label_separator separates the labels of a text: add multi_label, or remove it (got "
+                f"{self.label_separator!r})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_vocabulary_has_one_tokenizer(self) -> Self:

@@ -34,6 +34,7 @@ __all__ = [
     "BeamOptions",
     "GenerationOptions",
     "GenerationStreamOptions",
+    "MultiLabelOptions",
     "Options",
     "SamplingOptions",
     "TranslationOptions",
@@ -114,6 +115,14 @@ class Options(BaseModel):
             return cls.model_validate({**(defaults or {}), **chosen})
         except ValidationError as error:
             raise ConfigError("\n".join(_sentences(error, cls))) from None
+
+
+class MultiLabelOptions(Options):
+    """Options of `decode` and `evaluate` for runs that give a text several labels."""
+
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a label is answered (runs trained with --multi-label)"
+    )
 
 
 class SamplingOptions(Options):
@@ -248,7 +257,7 @@ class TranslationOptions(BeamOptions, TranslationStreamOptions):
 
 OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     "decode": {
-        "classify": Options,
+        "classify": MultiLabelOptions,
         "regress": Options,
         "tag": Options,
         "generate": GenerationOptions,
@@ -256,7 +265,7 @@ OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     },
     "stream": {"generate": GenerationStreamOptions, "translate": TranslationStreamOptions},
     "evaluate": {
-        "classify": Options,
+        "classify": MultiLabelOptions,
         "regress": Options,
         "tag": Options,
         "generate": Options,
@@ -333,6 +342,8 @@ def documented(schema: type[Options]) -> Callable[[F], F]:
 
 def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str]) -> str:
     """Return the message for an option that a schema does not have."""
+    if task == "classify" and name in MultiLabelOptions.model_fields:
+        return f"{name} is for runs that were trained with --multi-label, and this one was not: leave it out"
     if name in OPTIONS["decode"][task].model_fields:
         verb = next(verb for verb, schemas in OPTIONS.items() if schemas.get(task) is schema)
         return f"{name} is an option of decode, and {verb} does not use it: leave it out"

@@ -8,6 +8,7 @@ from unrolled.evaluation.classification import (
 )
 from unrolled.evaluation.generation import GenerationResult, evaluate_generation
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.multi_label import MultiLabelResult, evaluate_multi_label
 from unrolled.evaluation.regression import RegressionResult, evaluate_regression
 from unrolled.evaluation.tagging import TaggingResult, evaluate_tagging
 from unrolled.evaluation.translation import TranslationResult, evaluate_translation
@@ -18,12 +19,14 @@ __all__ = [
     "GenerationResult",
     "Interval",
     "LengthBin",
+    "MultiLabelResult",
     "RegressionResult",
     "TaggingResult",
     "TranslationResult",
     "bootstrap",
     "evaluate_classification",
     "evaluate_generation",
+    "evaluate_multi_label",
     "evaluate_regression",
     "evaluate_tagging",
     "evaluate_translation",

@@ -106,6 +106,12 @@ def evaluate_regression(
     truth, predicted = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     lengths = np.asarray(lengths)
     _check(truth, predicted, lengths, deviation)
+    with np.errstate(over="ignore"):
+        loss = float(gaussian_nats((truth - predicted) / deviation).mean())
+    if not math.isfinite(loss):
+        raise DataError(
+            f"the errors are too large next to the deviation, {deviation:g}", fix="evaluate on data of the same unit"
+        )
     metrics = _metrics(truth, predicted)
     found = metrics(np.ones(len(truth)))
     resampled = _transposed(metrics(counts.astype(np.float64)) for counts in draws(len(truth)))
@@ -116,7 +122,7 @@ def evaluate_regression(
     return RegressionResult(
         n=len(truth),
         **figures,
-        loss_nats=float(gaussian_nats((truth - predicted) / deviation).mean()),
+        loss_nats=loss,
         mean=mean,
         **{f"mean_{name}": always[name] for name in ("mae", "rmse", "r2")},
         by_length=tuple(_by_length(lengths, np.abs(truth - predicted))),

@@ -73,7 +73,7 @@ NAMES: tuple[Name, ...] = (
     Name("top", "A k", "id", "the outputs of these logits, the most probable first"),
     Name("top_log_prob", "A k", "nats", "ln p of these outputs"),
     Name("log_prob", "A", "nats", "ln p of the output in `answers`"),
-    Name("entropy", "A", "nats", "entropy of the distribution over all outputs"),
+    Name("entropy", "A", "nats", "entropy of the distribution over all outputs, where one of them is the answer"),
     Name("rank", "A", "", "number of outputs more probable than the one in `answers`"),
     Name("value", "A", "", "the predicted number, in its unit: the task has no log_prob", "models of task regress"),
     Name("embedding", "T D", "", "the vector of each token", "models that read tokens"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.inside.attribution import attribution as attribution_of
-from unrolled.inside.example import Example, answer_logits, encode_source
+from unrolled.inside.example import LOG_PROB, Example, answer_logits, encode_source
 from unrolled.inside.gradient import gradient as gradient_of
 from unrolled.inside.kinds import named, tensors
 from unrolled.inside.memory import memory
@@ -100,6 +100,7 @@ def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
     if not example.quantity.is_log_prob:
         return {"steps": example.steps, "answers": example.answers, "logits": logits, "value": of_answer[:, 0]}
     largest = logits.topk(min(GUESSES, logits.shape[1]), dim=1)
+    exclusive = example.quantity is LOG_PROB
     return {
         "steps": example.steps,
         "answers": example.answers,
@@ -107,7 +108,7 @@ def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
         "top": largest.indices,
         "top_log_prob": every.gather(1, largest.indices),
         "log_prob": of_answer[:, 0],
-        "entropy": -(every.exp() * every).nan_to_num(0).sum(dim=1),
+        **({"entropy": -(every.exp() * every).nan_to_num(0).sum(dim=1)} if exclusive else {}),
         "rank": (every > of_answer).sum(dim=1),
     }
 

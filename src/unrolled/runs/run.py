@@ -170,6 +170,7 @@ class Run(ABC):
                 task=self.config.task,
                 inputs=saved_inputs(inputs_of(self.preprocessor)),
                 labels=list(self.labels),
+                multi_label=self.config.data.multi_label,
                 special_ids=SPECIAL_IDS,
                 model=self.config.model,
             ),

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from unrolled import lineage
 from unrolled.config import Config, ModelConfig
 from unrolled.data.encoding.tokenizers import SPECIAL
+from unrolled.data.examples.numbers import LARGEST
 from unrolled.models import Features, Ids, Inputs, Pairs
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
 
@@ -100,6 +101,7 @@ class Manifest(Strict):
     task: str
     inputs: _AnyInputs
     labels: Distinct
+    multi_label: bool = False
     special_ids: dict[str, int]
     model: ModelConfig
 
@@ -111,6 +113,8 @@ class Manifest(Strict):
             raise ValueError(f"inputs should be those of task {self.task}: got {kind}")
         if (self.task in ("classify", "regress", "tag")) != bool(self.labels):
             raise ValueError(f"labels should be those of task {self.task}: got {len(self.labels):,} labels")
+        if self.multi_label and (self.task != "classify" or kind != "ids"):
+            raise ValueError("multi_label should be false, but for texts of task classify")
         if self.special_ids != SPECIAL_IDS:
             raise ValueError(f"special_ids should be {SPECIAL_IDS}")
         return self
@@ -160,10 +164,15 @@ class _Labelled(_Data):
     majority: Label
 
 
+class _MultiLabelled(_Data):
+    splits: _Splits[_Rows]
+    usual: Distinct
+
+
 class _Numbered(_Data):
     splits: _Splits[_Rows]
-    mean: float
-    deviation: Annotated[float, Field(gt=0)]
+    mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    deviation: Annotated[float, Field(gt=0, le=2 * LARGEST)]
 
 
 class _Tagged(_Labelled):
@@ -188,6 +197,15 @@ class _Classification(Open):
     macro_f1: Fraction
     majority_label: Label
     majority_accuracy: Fraction
+
+
+class _MultiLabel(Open):
+    n: Count
+    micro_f1: Fraction
+    micro_f1_interval: Interval
+    macro_f1: Fraction
+    subset_accuracy: Fraction
+    usual_micro_f1: Fraction
 
 
 class _Regression(Open):
@@ -281,4 +299,4 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
         "translate": Record[_Pairs, _Translation],
         "generate": Record[_Texts, _Generation],
     }
-    return schemas[manifest.task]
+    return Record[_MultiLabelled, _MultiLabel] if manifest.multi_label else schemas[manifest.task]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -29,6 +29,8 @@ class TextRun(Run):
 
     answer = "once"
     EXAMPLE_INPUT = '"a text of your own"'
+    EVALUATE_OPTIONS: ClassVar[type[Options]] = Options
+    """The schema of the options of `evaluate`, which `result` takes."""
 
     @abstractmethod
     def load_examples(self, data: object, settings: DataConfig) -> Examples:
@@ -39,7 +41,7 @@ class TextRun(Run):
         """Read the test split of the training data."""
 
     @abstractmethod
-    def result(self, examples: Examples) -> Any:
+    def result(self, *args: Any, **options: Any) -> Any:
         """Evaluate on examples that are already read."""
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
@@ -99,13 +101,13 @@ class TextRun(Run):
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
+            options: of this task: threshold, for runs trained with multi_label.
 
         Raises:
             DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
             ConfigError: columns are named without data, or an option was given.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
+        chosen = self.EVALUATE_OPTIONS.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, text=text, label=label, header=header, on_bad_row=on_bad_row)
         if data is not None and not test_split:
             examples = self.load_examples(data, settings)
@@ -116,7 +118,7 @@ class TextRun(Run):
             )
         else:
             examples = own_test(self, self.load_test, data)
-        return self.result(examples)
+        return self.result(examples, **chosen.model_dump())
 
     def sequences(self, texts: Iterable[str]) -> Sequences:
         """Return texts as inputs of the model."""

@@ -26,7 +26,7 @@ from unrolled.runs.run import Run
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_LABEL_SETS, OF_PAIRS, Task
 
 __all__ = ["Generate"]
 
@@ -50,6 +50,7 @@ class Generate(Task):
     run = GenerationRun
     unused = (
         OF_PAIRS
+        | OF_LABEL_SETS
         | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
         | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
     )

@@ -20,7 +20,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS
+from unrolled.training.task import OF_LABEL_SETS, OF_PAIRS
 
 __all__ = ["ClassifyImages"]
 
@@ -39,6 +39,7 @@ class ClassifyImages(Classified):
     smallest = Features(1)
     unused = (
         OF_PAIRS
+        | OF_LABEL_SETS
         | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
         | {"header", "normalize"}
         | {"cache", "batch_tokens", "streams", "chunk"}

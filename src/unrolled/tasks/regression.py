@@ -27,6 +27,7 @@ from unrolled.tasks.classification import OF_TEXTS, AnsweredOnce
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import regression
 from unrolled.training.progress import Score
+from unrolled.training.task import OF_LABEL_SETS
 
 __all__ = ["Regress"]
 
@@ -42,7 +43,7 @@ class Regress(AnsweredOnce):
 
     run = RegressionRun
     labels = (OUTPUT,)
-    unused = OF_TEXTS | {"label_smoothing", "class_weights"}
+    unused = OF_TEXTS | OF_LABEL_SETS | {"label_smoothing", "class_weights"}
 
     def __init__(self, data: object, splits: DataSplits[Examples], tokenizer: Tokenizer) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer

@@ -26,7 +26,7 @@ from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import tagging
 from unrolled.training.classification import balanced
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import OF_LABEL_SETS, OF_PAIRS, Task
 
 __all__ = ["Tag"]
 
@@ -43,7 +43,11 @@ class Tag(Task):
 
     answer = "each"
     run = TaggingRun
-    unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
+    unused = (
+        OF_PAIRS
+        | OF_LABEL_SETS
+        | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
+    )
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer

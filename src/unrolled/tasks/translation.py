@@ -23,7 +23,7 @@ from unrolled.runs.translation import TranslationRun, refuse_longer
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
-from unrolled.training.task import Task
+from unrolled.training.task import OF_LABEL_SETS, Task
 
 __all__ = ["Translate"]
 
@@ -45,6 +45,7 @@ class Translate(Task):
     unused = frozenset(
         {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
         | {"cache", "streams", "chunk", "class_weights"}
+        | OF_LABEL_SETS
     )
 
     def __init__(

@@ -22,11 +22,14 @@ class Score:
     loss_nats: float
     accuracy: float | None = None
     r2: float | None = None
+    micro_f1: float | None = None
 
     def figure(self) -> str:
         """Return the second figure with its name."""
         if self.accuracy is not None:
             return f"accuracy {self.accuracy:.1%}"
+        if self.micro_f1 is not None:
+            return f"micro-F1 {self.micro_f1:.1%}"
         return f"R² {'undefined' if self.r2 is None else format(self.r2, '.3f')}"
 
 

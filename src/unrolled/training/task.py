@@ -21,10 +21,12 @@ from unrolled.runs.run import Run
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
 
-__all__ = ["OF_PAIRS", "Task"]
+__all__ = ["OF_LABEL_SETS", "OF_PAIRS", "Task"]
 
 OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
 """Settings of data with a source and a target only."""
+OF_LABEL_SETS = frozenset({"multi_label", "label_separator"})
+"""Settings of texts with several labels each only."""
 
 
 class Task(ABC):

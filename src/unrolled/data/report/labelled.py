@@ -37,7 +37,16 @@ from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, sp
 from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.errors import excerpt
 
-__all__ = ["DataReport", "SplitReport", "count_tokens", "inspect", "ruinous_issues"]
+__all__ = [
+    "SHOWN_EXAMPLES",
+    "SHOWN_LABELS",
+    "DataReport",
+    "SplitReport",
+    "count_tokens",
+    "inspect",
+    "likely_columns",
+    "ruinous_issues",
+]
 
 TASK = "classify"
 SHOWN_LABELS = 20
@@ -97,8 +106,8 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataRe
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
+        likely = likely_columns(data, data_source, headerless)
+        return DataReport(data_source.source, data_source.form, columns, problem, likely, headerless)
     splits = load_splits(data, config)
     reads = accounts(splits.loaded, splits.named())
     examples = {name: split for name, split in splits.named().items() if split}
@@ -156,7 +165,7 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
                 (),
                 "write them the same way: both are read as one label",
             )
-    yield from label_spelling_issues(splits.labels)
+    yield from label_spelling_issues(splits.labels, texts=True)
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
     )
@@ -169,6 +178,11 @@ def count_tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
         lengths.append(len(ids))
         unknown += ids.count(UNK)
     return np.asarray(lengths), unknown
+
+
+def likely_columns(data: object, data_source: DataSource, headerless: str | None) -> dict[str, str]:
+    """Return a guess at the columns of text and label; numbers of columns, if the file seems to have no header."""
+    return _likely(open_source(data, TASK, header=False) if headerless else data_source)
 
 
 def _likely(data_source: DataSource) -> dict[str, str]:

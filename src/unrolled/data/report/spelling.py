@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
+from unrolled.config.data import SEPARATOR
 from unrolled.data.examples.labelled import meaning_of
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample
 from unrolled.errors import excerpt
@@ -29,8 +30,11 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def label_spelling_issues(labels: Sequence[str]) -> Iterator[Issue]:
-    """Yield the issues of labels that mean the same, or hold several labels."""
+def label_spelling_issues(labels: Sequence[str], *, texts: bool = False) -> Iterator[Issue]:
+    """Yield the issues of labels that mean the same, or hold several labels.
+
+    texts: whether they are labels of texts, which may have several.
+    """
     for group in similar(labels):
         yield Issue(
             "similar labels",
@@ -55,8 +59,16 @@ def label_spelling_issues(labels: Sequence[str]) -> Iterator[Issue]:
                 len(joint),
                 f'labels that seem to be several, with "{excerpt(separator)}" between them: {quoted(joint)}',
                 (),
-                "each is a class of its own: keep one label a text, unless the combination is meant as a class",
+                f"each is a class of its own: {_flags(separator) if texts else 'keep one label for each'}, unless the "
+                "combinations are meant as classes",
             )
+
+
+def _flags(separator: str) -> str:
+    """Return the flags that read several labels a text with this separator."""
+    written = separator.replace("\t", "\\t")
+    other = f' --label-separator "{written}"' if separator != SEPARATOR else ""
+    return f"to answer several labels a text, add --multi-label{other}"
 
 
 def text_spelling_issues(

@@ -17,7 +17,7 @@ from unrolled.data.reading.sources import open_source
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import excerpt
 
-__all__ = ["Splits", "load_splits", "split_texts"]
+__all__ = ["Splits", "load_splits", "split_texts", "without_unknown"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def load_splits(data: object, config: DataConfig) -> Splits:
     labels = tuple(sorted(set(splits.train.labels())))
     fix = f'check that "{config.label}" is the column with the label, and that the file holds all classes'
     refuse_one_label(labels, splits.train, label="class", units="rows", fix=fix)
-    held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
+    held_out = {name: without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
     refuse_empty(held_out["valid"], "rows", train=splits.train)
     return Splits(**vars(splits) | held_out, labels=labels)
 
@@ -67,15 +67,25 @@ def split_texts(
     return read_splits(config, sources, data_source.source, load, Examples.texts, by="text")
 
 
-def _without_unknown(split: Examples, name: str, labels: Sequence[str], config: DataConfig) -> Examples:
-    """Return the split without rows whose label does not occur in training; the first is an error, as any bad row."""
+def without_unknown(
+    split: Examples,
+    name: str,
+    labels: Sequence[str],
+    config: DataConfig,
+    members: Callable[[str], Sequence[str]] = lambda label: (label,),
+) -> Examples:
+    """Return the split without rows whose label does not occur in training; the first is an error, as any bad row.
+
+    members: maps what a row stores as its label to its labels.
+    """
     known = set(labels)
-    bad = {i: UNKNOWN_LABEL for i, label in enumerate(split.labels()) if label not in known}
+    bad = {i: UNKNOWN_LABEL for i, label in enumerate(split.labels()) if not known.issuperset(members(label))}
     if not bad:
         return split
     if config.on_bad_row == "stop":
         first = split.items[next(iter(bad))]
-        problem = f"{unknown_label(str(first.label), labels)}, and this row is in the {name} split"
+        unknown = next(label for label in members(str(first.label)) if label not in known)
+        problem = f"{unknown_label(unknown, labels)}, and this row is in the {name} split"
         raise split.error(first, problem, f"give more rows with this label, try another --split-seed, {SKIP}")
 
     def listed(row: int, reason: str) -> Skipped:
