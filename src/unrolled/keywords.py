@@ -19,16 +19,20 @@ __all__ = ["DecodeKeywords", "EvaluateKeywords", "Settings"]
 class Settings(TypedDict, total=False):
     """Every setting by its flat name; see `unrolled config`."""
 
-    task: Literal["classify", "tag", "translate", "generate"]
-    """task: classify, tag, translate or generate."""
+    task: Literal["classify", "regress", "tag", "translate", "generate"]
+    """task: classify, regress, tag, translate or generate."""
     text: str
     """column (or JSON key) of the text."""
     label: str
-    """column (or JSON key) of the label; of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
     strip_labels: bool
     """remove blanks around labels (tasks classify and tag)."""
     fold_labels: bool
     """fold the case of labels to small letters, of tags to capitals (tasks classify and tag)."""
+    multi_label: bool
+    """read and answer any number of labels for a text, also none (task classify)."""
+    label_separator: str
+    """with --multi-label, the text between two labels of a text; \t: a tab; lists in JSON need none."""
     column: int
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""
@@ -212,10 +216,11 @@ class Settings(TypedDict, total=False):
     """updates between evaluations; default: once an epoch, at most 20 times in total."""
     patience: int
     """evaluations without improvement, in the loss and in --best-by, before training stops; 0: never."""
-    best_by: Literal["loss", "accuracy", "macro_f1", "bleu"]
+    best_by: Literal["loss", "accuracy", "macro_f1", "micro_f1", "r2", "bleu"]
     """figure on the validation split by which the kept model is chosen: the least loss; or the greatest
     accuracy, and of models within a standard error of it the latest; or the greatest mean F1 of the classes
-    (classify, tag) or BLEU (translate; each evaluation then translates the split)."""
+    (classify, tag), F1 of all decisions (multi-label), R² (regress) or BLEU (translate; each evaluation then
+    translates the split)."""
     baseline: bool
     """also learn a baseline that costs seconds, and compare it on the test split: a linear classifier (task
     classify), or the most frequent tag of each word (task tag)."""
@@ -236,6 +241,8 @@ class Settings(TypedDict, total=False):
 class DecodeKeywords(TypedDict, total=False):
     """Options of `decode` of all tasks, each for the tasks that its description names."""
 
+    threshold: float | None
+    """task classify: probability from which a label is answered (runs trained with --multi-label)."""
     top: int | None
     """task classify and tag: number of classes to print for each text, image or word, the most probable first,
     with their probabilities; all classes with a large number."""
@@ -281,6 +288,8 @@ class DecodeKeywords(TypedDict, total=False):
 class EvaluateKeywords(TypedDict, total=False):
     """Options of `evaluate` of all tasks, and the settings with which data are read for it."""
 
+    threshold: float | None
+    """task classify: probability from which a label is answered (runs trained with --multi-label)."""
     no_repeat_ngram: int | None
     """task translate: write no n tokens in a row twice, those of the prompt included."""
     repetition_penalty: float | None
@@ -304,7 +313,7 @@ class EvaluateKeywords(TypedDict, total=False):
     on_bad_row: Literal["stop", "skip"] | None
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
     label: str | None
-    """column (or JSON key) of the label; of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
     column: int | None
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""

@@ -62,6 +62,7 @@ class Task(NamedTuple):
         path: of its class, "module:class".
         run: path of the class of its finished runs.
         images: the same two paths for image data, if the task accepts images.
+        multi_label: the same two paths for texts with several labels each, if the task has them.
     """
 
     name: str
@@ -69,6 +70,11 @@ class Task(NamedTuple):
     path: str
     run: str
     images: tuple[str, str] | None = None
+    multi_label: tuple[str, str] | None = None
+
+    def paths(self, *, images: bool, multi_label: bool) -> tuple[str, str]:
+        """Return the paths of the class and of that of its runs, for data with images or several labels a text."""
+        return (images and self.images) or (multi_label and self.multi_label) or (self.path, self.run)
 
 
 TASKS = (
@@ -78,6 +84,10 @@ TASKS = (
         "unrolled.tasks.classification:Classify",
         "unrolled.runs.classification:ClassificationRun",
         images=("unrolled.tasks.images:ClassifyImages", "unrolled.runs.images:ImageRun"),
+        multi_label=("unrolled.tasks.multi_label:ClassifyMultiLabel", "unrolled.runs.multi_label:MultiLabelRun"),
+    ),
+    Task(
+        "regress", "a text and a number", "unrolled.tasks.regression:Regress", "unrolled.runs.regression:RegressionRun"
     ),
     Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag", "unrolled.runs.tagging:TaggingRun"),
     Task(
@@ -96,7 +106,7 @@ LINEAGE = (
         "one pass from input to output, layer by layer",
         "sees its input whole and only once: no order, no memory",
         "Rumelhart, Hinton & Williams 1986",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.feedforward:FeedforwardModel",
         whole=True,
     ),
@@ -106,7 +116,7 @@ LINEAGE = (
         "its previous output returns as input: a sequence, step by step",
         "forgets what came long before",
         "Elman 1990",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("elman",),
     ),
@@ -116,7 +126,7 @@ LINEAGE = (
         "a cell state with forget, input and output gates",
         "one output per input, in order",
         "Hochreiter & Schmidhuber 1997; Gers et al. 2000",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("lstm", "layernorm_lstm"),
     ),
@@ -126,7 +136,7 @@ LINEAGE = (
         "no separate cell state, two gates; 1 − update does the other's work",
         "one output per input, in order",
         "Cho et al. 2014",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("gru", "layernorm_gru"),
     ),
@@ -156,7 +166,7 @@ LINEAGE = (
         "attention only: no recurrence, no convolution",
         "its state grows with the sequence",
         "Vaswani et al. 2017",
-        ("classify", "tag", "translate"),
+        ("classify", "regress", "tag", "translate"),
         "unrolled.models.transformer:TransformerModel",
     ),
     Architecture(

@@ -14,6 +14,8 @@ from unrolled.laws import Option
 OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
+    Option("multi_label", True),
+    Option("label_separator", "|", {"multi_label": True, "label": "several"}),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
     Option("separator", "semicolon", {"data": "either.csv", "header": False, "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
@@ -60,6 +62,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
             "number": int(label == "pos"),
+            "several": f"{label}|{number % 2};x" if number % 3 else "",
             "sometimes": text if number % 9 else "",
             "accents": f"{text} caf\u00e9 cafe\u0301",
         }

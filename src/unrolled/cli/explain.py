@@ -189,12 +189,12 @@ def _as_json(trace: Trace) -> dict[str, Any]:
     from unrolled.inside import find
 
     attribution = [name for name in trace if name.split(".")[-1] in ("gradient_norm", "input_x_gradient", "occlusion")]
-    answers = ("steps", "log_prob", "entropy", "rank", "top", "logits")
+    answers = [name for name in ("steps", "value", "log_prob", "entropy", "rank", "top", "logits") if name in trace]
     return {
         **asdict(trace.about),
         **{name: trace[name].tolist() for name in [*answers, *attribution]},
         "tensors": {
-            name: {"shape": list(value.shape), "unit": spec.unit, "meaning": spec.meaning}
+            name: {"shape": list(value.shape), "unit": trace.unit(name), "meaning": spec.meaning}
             for name, value in trace.items()
             if (spec := find(name)) is not None
         },

@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 console = Console(stderr=True)
 
 LOG_SECONDS = 60  # between lines of a log, where no evaluation is due
-SHOWN: dict[str, Callable[[float], str]] = {"accuracy": "{:.1%}".format, "bleu": "{:.1f}".format}
+SHOWN: dict[str, Callable[[float], str]] = {
+    "accuracy": "accuracy {:.1%}".format,
+    "micro_f1": "micro-F1 {:.1%}".format,
+    "r2": "R² {:.3f}".format,
+    "bleu": "BLEU {:.1f}".format,
+}
 """Figures on the validation split that a line shows."""
 
 
@@ -104,6 +109,6 @@ def _line(event: Event) -> str:
     if event.valid is not None:
         figures = event.valid.to_dict()
         parts.append(f"valid loss {figures.pop('loss_nats'):.3f}")
-        parts += [f"{name} {SHOWN[name](value)}" for name, value in figures.items() if name in SHOWN]
+        parts += [SHOWN[name](value) for name, value in figures.items() if name in SHOWN]
         parts += ["best"] * event.best
     return "  ".join([*parts, f"{event.tokens_per_second:,.0f} tokens/s"])

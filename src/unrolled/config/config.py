@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from unrolled import lineage
 from unrolled.config.data import DataConfig
-from unrolled.config.defaults import BY_DATA, IMAGES, MODEL, TASK, TASK_DEFAULTS, ByData
+from unrolled.config.defaults import BY_DATA, IMAGES, MODEL, MULTI_LABEL, TASK, TASK_DEFAULTS, ByData
 from unrolled.config.model import ModelConfig
 from unrolled.config.section import Section
 from unrolled.config.training import TrainingConfig
@@ -21,7 +21,7 @@ __all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_data", "by_section", "fields"
 class Config(Section):
     """All settings of a run: the task and the three sections."""
 
-    task: str = Field(TASK, description="task: classify, tag, translate or generate")
+    task: str = Field(TASK, description="task: classify, regress, tag, translate or generate")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -98,8 +98,12 @@ def most_batch_tokens(config: Config) -> int:
 def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults, by flat name, for the task and model of nested settings (valid or not)."""
     task = str(values.get("task", TASK))
-    images = task == TASK and _get(values.get("data"), "by") is not None
-    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get(IMAGES if images else task, {})}
+    kind = task
+    if task == TASK and _get(values.get("data"), "by") is not None:
+        kind = IMAGES
+    elif task == TASK and _get(values.get("data"), "multi_label"):
+        kind = MULTI_LABEL
+    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get(kind, {})}
     if task == TASK and _get(values.get("training"), "vectors") is not None:
         own["tokenizer"] = "word"
     model = _get(values.get("model"), "name") or own[MODEL_NAME]

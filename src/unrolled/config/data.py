@@ -9,8 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from unrolled.config.section import FEW_BITS, LARGEST_SEED, NO_DATA, NO_MEMORY, Section, one_path
 from unrolled.errors import excerpt
 
-__all__ = ["SEPARATORS", "DataConfig"]
+__all__ = ["LABEL_SEPARATOR", "SEPARATORS", "DataConfig"]
 
+LABEL_SEPARATOR = ";"
+"""Default text between the labels of a text with several."""
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
 """Separators of columns that have a name."""
 
@@ -19,10 +21,21 @@ class DataConfig(Section):
     """Settings of the data: columns, splits, tokenizer, images."""
 
     text: str = Field("text", description="column (or JSON key) of the text")
-    label: str = Field("label", description="column (or JSON key) of the label; of the tag in CoNLL-U")
+    label: str = Field(
+        "label", description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U"
+    )
     strip_labels: bool = Field(False, description="remove blanks around labels (tasks classify and tag)")
     fold_labels: bool = Field(
         False, description="fold the case of labels to small letters, of tags to capitals (tasks classify and tag)"
+    )
+    multi_label: bool = Field(
+        False, description="read and answer any number of labels for a text, also none (task classify)"
+    )
+    label_separator: str = Field(
+        LABEL_SEPARATOR,
+        min_length=1,
+        max_length=100,
+        description="with --multi-label, the text between two labels of a text; \\t: a tab; lists in JSON need none",
     )
     column: int = Field(
         -1,
@@ -174,6 +187,15 @@ class DataConfig(Section):
             raise ValueError(f"fold {of}: got {self.fold}; " + ("add folds" if self.folds is None else "change it"))
         if self.folds is not None and self.test_fraction != type(self).model_fields["test_fraction"].default:
             raise ValueError("folds take the place of test_fraction: remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _separator_is_for_several_labels(self) -> Self:
+        if self.label_separator != LABEL_SEPARATOR and not self.multi_label:
+            raise ValueError(
+                f"label_separator separates the labels of a text: add multi_label, or remove it (got "
+                f"{self.label_separator!r})"
+            )
         return self
 
     @model_validator(mode="after")

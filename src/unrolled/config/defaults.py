@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["BY_DATA", "IMAGES", "MODEL", "TASK", "TASK_DEFAULTS", "ByData"]
+__all__ = ["BY_DATA", "IMAGES", "MODEL", "MULTI_LABEL", "TASK", "TASK_DEFAULTS", "ByData"]
 
 TASK = "classify"
 MODEL = "gru"
+MULTI_LABEL = "multi_label"
+"""Task classify with several labels a text: a task of its own for defaults and uses of settings."""
 IMAGES = "images"
 """Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -58,6 +60,7 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
     },
     "classify transformer": {"learning_rate": 1e-3, "position": "rotary"},
+    "regress transformer": {"learning_rate": 1e-3, "position": "rotary"},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
     "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3},
@@ -86,6 +89,7 @@ class ByData(NamedTuple):
 
 BY_DATA = {
     "classify": ByData((512, 2_048), 10, 400),
+    "regress": ByData((512, 2_048), 10, 400),
     IMAGES: ByData((16, 128), 10, 400),
     "generate": ByData(None, 4, 400),
     "tag": ByData((512, 2_048), 16, 400),

@@ -32,8 +32,8 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     requested = dict(nested) | ({"task": settings["task"]} if "task" in settings else {})
     if MODEL_NAME in settings:
         requested["model"] = {"name": settings[MODEL_NAME]}
-    by, vectors = settings.get("by", base.data.by), settings.get("vectors", base.training.vectors)
-    requested |= {"data": {"by": by}, "training": {"vectors": vectors}}
+    requested["data"] = {name: settings.get(name, getattr(base.data, name)) for name in ("by", "multi_label")}
+    requested["training"] = {"vectors": settings.get("vectors", base.training.vectors)}
     after = own_defaults(requested)
     if after != before:
         for section, schema in SECTIONS.items():

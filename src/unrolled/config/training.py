@@ -22,7 +22,7 @@ from unrolled.errors import excerpt
 
 __all__ = ["BestBy", "Device", "TrainingConfig", "seconds"]
 
-BestBy = Literal["loss", "accuracy", "macro_f1", "bleu"]
+BestBy = Literal["loss", "accuracy", "macro_f1", "micro_f1", "r2", "bleu"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -164,7 +164,8 @@ class TrainingConfig(Section):
         "loss",
         description="figure on the validation split by which the kept model is chosen: the least loss; or the greatest "
         "accuracy, and of models within a standard error of it the latest; or the greatest mean F1 of the classes "
-        "(classify, tag) or BLEU (translate; each evaluation then translates the split)",
+        "(classify, tag), F1 of all decisions (multi-label), R² (regress) or BLEU (translate; each evaluation then "
+        "translates the split)",
     )
     baseline: bool = Field(
         True,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from unrolled import lineage
 from unrolled.config.config import Config
-from unrolled.config.defaults import IMAGES
+from unrolled.config.defaults import IMAGES, MULTI_LABEL, TASK
 
 __all__ = ["EMBEDDING", "USES", "Choice", "Condition", "unused", "unused_options", "used"]
 
@@ -22,7 +22,7 @@ class Choice(NamedTuple):
     """The settings that decide which others are used.
 
     Args:
-        task: its name; "images" for task classify with image data.
+        task: its name; of task classify also "images", for image data, and "multi_label".
         model: its name. cell: that of its recurrent layers; None: it has none. schedule: of the learning rate.
     """
 
@@ -35,15 +35,21 @@ class Choice(NamedTuple):
     def of(cls, config: Config) -> Choice:
         """Return the choice of a configuration, of which `by` is set for images only."""
         model = config.model.name
-        images = config.data.by is not None and lineage.task(config.task).images
+        kind = config.task
+        if config.data.by is not None and lineage.task(config.task).images:
+            kind = IMAGES
+        elif config.data.multi_label and config.task == TASK:
+            kind = MULTI_LABEL
         cell = config.model.cell or next(iter(lineage.cells_of(model)), None)
-        return cls(IMAGES if images else config.task, model, cell, config.training.schedule)
+        return cls(kind, model, cell, config.training.schedule)
 
     def meets(self, condition: Condition) -> bool:
         """Return whether a condition holds."""
         return all(getattr(self, field) in allowed for field, allowed in condition.items())
 
 
+TEXTS = ("classify", MULTI_LABEL, "regress")
+"""Tasks with one answer for a text."""
 ONCE = ("elman", "lstm", "gru")
 PAIRED = ("encoder_decoder", "attention")
 BLOCKS = ("transformer", "gpt")
@@ -63,27 +69,29 @@ USES: dict[str, tuple[Condition, ...]] = {
     # data
     **dict.fromkeys(("source", "target", "source_tokenizer", "shared_vocabulary"), _tasks("translate")),
     **dict.fromkeys(("max_length", "truncate"), _tasks("translate")),
-    "text": _tasks("classify"),
-    **dict.fromkeys(("label", "strip_labels", "fold_labels"), _tasks("classify", "tag")),
+    "text": _tasks(*TEXTS),
+    "label": _tasks(*TEXTS, "tag"),
+    **dict.fromkeys(("strip_labels", "fold_labels"), _tasks("classify", MULTI_LABEL, "tag")),
+    **dict.fromkeys(("multi_label", "label_separator"), _tasks("classify", MULTI_LABEL)),
     "class_names": _tasks("classify", IMAGES),
-    **dict.fromkeys(("header", "separator"), _tasks("classify", "translate")),
-    **dict.fromkeys(("on_bad_row", "folds", "fold"), _tasks("classify", IMAGES, "tag", "translate")),
+    **dict.fromkeys(("header", "separator"), _tasks(*TEXTS, "translate")),
+    **dict.fromkeys(("on_bad_row", "folds", "fold"), _tasks(*TEXTS, IMAGES, "tag", "translate")),
     **dict.fromkeys(
         ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normalize"),
-        _tasks("classify", "tag", "translate", "generate"),
+        _tasks(*TEXTS, "tag", "translate", "generate"),
     ),
     **dict.fromkeys(("whole_words", "column"), _tasks("tag")),
     **dict.fromkeys(("by", "permutation_seed", "batch_images"), _tasks(IMAGES)),
     "cache": _tasks("generate"),
     # model
-    **dict.fromkeys(EMBEDDING, _tasks("classify", "tag", "translate", "generate")),
+    **dict.fromkeys(EMBEDDING, _tasks(*TEXTS, "tag", "translate", "generate")),
     "bidirectional": (
-        {"model": ONCE, "task": ("classify", IMAGES, "tag")},
+        {"model": ONCE, "task": (*TEXTS, IMAGES, "tag")},
         {"model": PAIRED},
         {"model": ("feedforward",), "task": ("tag",)},
     ),
     "read": (
-        {"task": ("classify",)},
+        {"task": TEXTS},
         {"task": (IMAGES,), "model": (*ONCE, "transformer")},
     ),
     "window": ({"model": BLOCKS}, {"model": ("feedforward",), "task": ("tag", "generate")}),
@@ -91,7 +99,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     **dict.fromkeys(("norm", "normalization", "position", "residual_init"), _models(*BLOCKS)),
     "variational": (
         {"model": (*ONCE, *PAIRED)},
-        {"model": ("feedforward",), "task": ("classify", "tag", "generate")},
+        {"model": ("feedforward",), "task": (*TEXTS, "tag", "generate")},
     ),
     **dict.fromkeys(("recurrent_dropout", "zoneout", "cell"), _models(*ONCE, *PAIRED)),
     "nonlinearity": ({"model": ("feedforward", *BLOCKS)}, {"cell": ("elman",)}),
@@ -100,10 +108,11 @@ USES: dict[str, tuple[Condition, ...]] = {
     **dict.fromkeys(("score", "input_feeding"), _models("attention")),
     "tied": ({"model": (*PAIRED, "gpt")}, {"model": ("transformer",), "task": ("translate",)}),
     # training
-    "batch_tokens": _tasks("classify", "tag", "translate"),
-    **dict.fromkeys(("vectors", "freeze_vectors"), _tasks("classify", "tag", "generate")),
+    "batch_tokens": _tasks(*TEXTS, "tag", "translate"),
+    **dict.fromkeys(("vectors", "freeze_vectors"), _tasks(*TEXTS, "tag", "generate")),
     **dict.fromkeys(("streams", "chunk"), _tasks("generate")),
     **dict.fromkeys(("class_weights", "baseline", "temperature_scale"), _tasks("classify", IMAGES, "tag")),
+    "label_smoothing": _tasks("classify", MULTI_LABEL, IMAGES, "tag", "translate", "generate"),
     "backend": _models(*ONCE, *PAIRED),
     **dict.fromkeys(("plateau_patience", "plateau_factor"), ({"schedule": ("plateau",)},)),
 }

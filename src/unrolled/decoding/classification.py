@@ -82,9 +82,14 @@ class Readable(Protocol):
         """Return the sequences at indices (B,) as inputs, (B, T) or (B, T, D), and lengths, (B,) or None: all T."""
 
 
-@torch.inference_mode()
 def probabilities(model: Model, sequences: Readable) -> NDArray[np.float64]:
-    """Return the probability of each of the K classes for each of the N sequences, (N, K), in their order.
+    """Return the probability of each of the K classes for each of the N sequences, (N, K), in their order."""
+    return torch.from_numpy(outputs(model, sequences)).softmax(dim=1).numpy()
+
+
+@torch.inference_mode()
+def outputs(model: Model, sequences: Readable) -> NDArray[np.float64]:
+    """Return the K logits of the model for each of the N sequences, (N, K), in their order.
 
     Sequences of similar length share a batch.
 
@@ -92,12 +97,12 @@ def probabilities(model: Model, sequences: Readable) -> NDArray[np.float64]:
         model: answers once, in eval mode. sequences: N of them.
     """
     device = next(model.parameters()).device
-    probability = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
+    found = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
     for indices in by_length(sequences.lengths, BATCH_TOKENS):
         inputs, lengths = sequences.pad(indices)
         logits, _ = model(inputs.to(device), None, None if lengths is None else lengths.to(device))
-        probability[indices] = logits.cpu().double().softmax(dim=1)
-    return probability.numpy()
+        found[indices] = logits.cpu().double()
+    return found.numpy()
 
 
 def classify(

@@ -287,15 +287,34 @@ class ClassOptions(Options):
     )
 
 
+class MultiLabelOptions(Options):
+    """Options of `decode` and `evaluate` for runs that give a text several labels."""
+
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a label is answered (runs trained with --multi-label)"
+    )
+
+
+class ClassifyOptions(ClassOptions, MultiLabelOptions):
+    """Options of `decode` for task classify; a run takes those of its kind."""
+
+
 OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     "decode": {
-        "classify": ClassOptions,
+        "classify": ClassifyOptions,
+        "regress": Options,
         "tag": ClassOptions,
         "generate": GenerationOptions,
         "translate": TranslationOptions,
     },
     "stream": {"generate": GenerationStreamOptions, "translate": TranslationStreamOptions},
-    "evaluate": {"classify": Options, "tag": Options, "generate": Options, "translate": BeamOptions},
+    "evaluate": {
+        "classify": MultiLabelOptions,
+        "regress": Options,
+        "tag": Options,
+        "generate": Options,
+        "translate": BeamOptions,
+    },
 }
 """The schema of each verb and task."""
 
@@ -367,6 +386,9 @@ def documented(schema: type[Options]) -> Callable[[F], F]:
 
 def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str]) -> str:
     """Return the message for an option that a schema does not have."""
+    if task == "classify" and name in ClassifyOptions.model_fields:
+        with_it = "with" if name in MultiLabelOptions.model_fields else "without"
+        return f"{spelled(name)} is for runs that were trained {with_it} --multi-label, unlike this one: leave it out"
     if name in OPTIONS["decode"][task].model_fields:
         verb = next(verb for verb, schemas in OPTIONS.items() if schemas.get(task) is schema)
         return f"{spelled(name)} is an option of decode, and {verb} does not use it: leave it out"

@@ -5,6 +5,8 @@ from unrolled.evaluation.classes import ClassScores
 from unrolled.evaluation.classification import ClassificationResult, LengthBin, TopK, evaluate_classification
 from unrolled.evaluation.generation import GenerationResult, evaluate_generation
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.multi_label import MultiLabelResult, evaluate_multi_label
+from unrolled.evaluation.regression import RegressionResult, evaluate_regression
 from unrolled.evaluation.spans import SpanScores
 from unrolled.evaluation.tagging import TaggingResult, evaluate_tagging
 from unrolled.evaluation.translation import TranslationResult, evaluate_translation
@@ -17,6 +19,8 @@ __all__ = [
     "GenerationResult",
     "Interval",
     "LengthBin",
+    "MultiLabelResult",
+    "RegressionResult",
     "SpanScores",
     "TaggingResult",
     "TopK",
@@ -24,6 +28,8 @@ __all__ = [
     "bootstrap",
     "evaluate_classification",
     "evaluate_generation",
+    "evaluate_multi_label",
+    "evaluate_regression",
     "evaluate_tagging",
     "evaluate_translation",
     "wilson",

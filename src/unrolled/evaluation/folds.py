@@ -26,7 +26,7 @@ from unrolled.evaluation.tables import table
 
 __all__ = ["CrossValidation", "cross_validation"]
 
-POOLED = ("accuracy", "exact_match")  # fractions of the examples, of which a result has one
+POOLED = ("accuracy", "exact_match", "subset_accuracy", "mae")  # means over the examples, of which a result has one
 INTERVAL = "_interval"
 
 
@@ -84,7 +84,7 @@ def cross_validation(results: Sequence[Mapping[str, Any]]) -> CrossValidation:
         examples=sum(sizes),
         figure=figure,
         pooled=pooled,
-        pooled_interval=Interval(max(0.0, pooled - half), min(1.0, pooled + half)),
+        pooled_interval=Interval(max(0.0, pooled - half), min(pooled + half, math.inf if figure == "mae" else 1.0)),
         folds=tuple({name: result[name] for name in [units, *names]} for result in results),
         mean={name: mean(result[name] for result in results) for name in names},
         deviation={name: stdev(result[name] for result in results) for name in names},

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.batches import Sequences
-from unrolled.data.examples.labelled import Examples, load_examples, read_texts
+from unrolled.data.examples.labelled import Examples, load_examples
 from unrolled.data.splits.labelled import load_splits
 from unrolled.decoding.classification import Classification, Readable, classify, probabilities
-from unrolled.decoding.options import ClassOptions, Options, documented
+from unrolled.decoding.options import ClassOptions, documented
 from unrolled.decoding.temperature import scaled
-from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult, evaluate_classification
 from unrolled.runs.card import calibration, code
-from unrolled.runs.reading import allowed_length, class_indices, known_labels, log_read, own_test, reading
-from unrolled.runs.run import MAX_LENGTH, Run
-from unrolled.strings import NOT_UNICODE, has_surrogate
-
-if TYPE_CHECKING:
-    from unrolled.inside import Example
+from unrolled.runs.reading import class_indices, known_labels
+from unrolled.runs.run import Run
+from unrolled.runs.texts import TextRun, listed
 
 __all__ = ["ClassificationRun", "Classifier"]
 
@@ -53,10 +46,6 @@ class Classifier(Run):
         """Return the probability of each of K classes for each of N sequences, (N, K), at the run's temperature."""
         return scaled(probabilities(self.model, sequences), self.temperature)
 
-    def meanings(self, classes: Iterable[int]) -> list[str]:
-        """Return the labels of classes."""
-        return [self.labels[k] for k in classes]
-
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""
         shown = ", ".join(map(code, self.labels[:20])) + ("." if len(self.labels) <= 20 else ", …")
@@ -71,10 +60,9 @@ class Classifier(Run):
         }
 
 
-class ClassificationRun(Classifier):
+class ClassificationRun(Classifier, TextRun):
     """A trained classifier of texts."""
 
-    EXAMPLE_INPUT = '"a text of your own"'
     PIPELINE = "text-classification"
 
     @documented(ClassOptions)
@@ -89,104 +77,20 @@ class ClassificationRun(Classifier):
             ConfigError: an option is unknown, out of range, or not used here.
         """
         chosen = ClassOptions.parse(options, task=self.config.task)
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        for number, text in enumerate(texts):
-            if fault := _fault(text):
-                raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, self.probabilities(self._sequences(texts)), Classification, chosen.top)
+        texts = listed(texts)
+        return classify(texts, self.labels, self.probabilities(self.sequences(texts)), Classification, chosen.top)
 
-    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
-        """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
-        from unrolled.inside import Example
-        from unrolled.inside.tokens import read, truncate
+    def load_examples(self, data: object, settings: DataConfig) -> Examples:
+        """Read the examples of `data`, with labels that the run knows."""
+        return load_examples(data, settings, labels=known_labels(self))
 
-        tokens, note = truncate(read(self.tokenizer, input), allowed_length(max_length, self.model.max_length))
-        if fault := _fault(tokens.text):
-            raise DataError(f"the text {fault}", fix="give a string with at least one character, or several")
-        return Example(
-            text=tokens.text,
-            inputs=torch.tensor([tokens.ids]),
-            tokens=tokens.tokens,
-            spans=tokens.spans,
-            steps=torch.tensor([len(tokens.ids) - 1]),
-            answers=torch.tensor([-1]),
-            meanings=self.meanings,
-            truncated=note,
-            temperature=self.temperature,
-        )
-
-    def read_texts(
-        self,
-        path: str | Path,
-        *,
-        text: str | None = None,
-        header: bool | None = None,
-        separator: str | None = None,
-        on_bad_row: str | None = None,
-    ) -> list[str]:
-        """Read the texts of a file that may have no labels, to decode them.
-
-        Args:
-            path: a CSV, TSV or JSONL file, or a sample's name.
-            text: the column; default: as in training.
-            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
-            on_bad_row: "stop" or "skip"; default: as in training.
-
-        Raises:
-            DataError: a bad row, or a file that cannot be read.
-        """
-        examples = read_texts(path, reading(self, text=text, header=header, separator=separator, on_bad_row=on_bad_row))
-        log_read(examples)
-        return list(examples.texts())
-
-    def evaluate(
-        self,
-        data: object = None,
-        *,
-        text: str | None = None,
-        label: str | None = None,
-        header: bool | None = None,
-        separator: str | None = None,
-        on_bad_row: str | None = None,
-        test_split: bool = False,
-        **options: Any,
-    ) -> ClassificationResult:
-        """Compare the model's answers with the labels of `data`, by default of the run's own test split.
-
-        Args:
-            data: a path, a sample's name or Python objects; None: the run's own test split.
-            text, label: the columns; default: as in training.
-            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
-            on_bad_row: "stop" or "skip"; default: as in training.
-            test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
-
-        Raises:
-            DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
-            ConfigError: columns are named without data, or an option was given.
-        """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, text=text, label=label, header=header, separator=separator, on_bad_row=on_bad_row)
-        if data is not None and not test_split:
-            examples = load_examples(data, settings, labels=known_labels(self))
-            log_read(examples)
-        elif settings != self.config.data:
-            raise ConfigError(
-                "the run's own test split is read as in training: leave text, label, header, separator and "
-                "on_bad_row out"
-            )
-        else:
-            examples = own_test(self, lambda source: load_splits(source, self.config.data).test, data)
-        return self.result(examples)
+    def load_test(self, data: object) -> Examples:
+        """Read the test split of the training data."""
+        return load_splits(data, self.config.data).test
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        return self.figures(self._sequences(examples.texts()), class_indices(self, examples.labels()))
-
-    def _sequences(self, texts: Iterable[str]) -> Sequences:
-        return Sequences(self.tokenizer.encode_each(texts))
+        return self.figures(self.sequences(examples.texts()), class_indices(self, examples.labels()))
 
 
 def _result(result: dict[str, Any]) -> str:
@@ -196,14 +100,3 @@ def _result(result: dict[str, Any]) -> str:
         f"(95 % interval {low:.1%} to {high:.1%}), macro-F1 {result['macro_f1']:.3f}; "
         f"always answering {code(result['majority_label'])} gets {result['majority_accuracy']:.1%}."
     )
-
-
-def _fault(text: object) -> str | None:
-    """Return the reason why a text cannot be decoded, or None."""
-    if not isinstance(text, str):
-        return f"is a {type(text).__name__}, not a string"
-    if not text.strip():
-        return "is empty"
-    if has_surrogate(text):
-        return NOT_UNICODE
-    return None

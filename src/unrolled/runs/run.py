@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -85,6 +85,10 @@ class Run(Displayed, ABC):
     def temperature(self) -> float:
         """Divisor of the logits, fitted on the validation split; 1 without `temperature_scale`, and of snapshots."""
         return 1.0 if self.update is not None else float(self.record.get("temperature", 1.0))
+
+    def meanings(self, outputs: Iterable[int]) -> list[str]:
+        """Return the labels of outputs, by their indices."""
+        return [self.labels[k] for k in outputs]
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
@@ -188,6 +192,7 @@ class Run(Displayed, ABC):
                 task=self.config.task,
                 inputs=saved_inputs(inputs_of(self.preprocessor)),
                 labels=list(self.labels),
+                multi_label=self.config.data.multi_label,
                 special_ids=SPECIAL_IDS,
                 model=self.config.model,
             ),

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from unrolled import lineage
 from unrolled.config import Config, ModelConfig
 from unrolled.data.encoding.special import SPECIAL
+from unrolled.data.examples.numbers import LARGEST
+from unrolled.models import Features, Ids, Inputs, Pairs
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
 
 if TYPE_CHECKING:
@@ -50,7 +52,6 @@ class SavedIds(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
-        from unrolled.models import Ids
 
         return Ids(self.vocabulary_size)
 
@@ -62,7 +63,6 @@ class SavedFeatures(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
-        from unrolled.models import Features
 
         return Features(self.size)
 
@@ -76,7 +76,6 @@ class SavedPairs(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
-        from unrolled.models import Pairs
 
         return Pairs(**self.model_dump())
 
@@ -111,6 +110,7 @@ class Manifest(Strict):
     task: str
     inputs: _AnyInputs
     labels: Distinct
+    multi_label: bool = False
     special_ids: dict[str, int]
     model: ModelConfig
 
@@ -120,8 +120,10 @@ class Manifest(Strict):
         kind, images = _kind(self.inputs), self.task == "classify" and isinstance(self.inputs, SavedFeatures)
         if kind != ("pairs" if self.task == "translate" else "ids") and not images:
             raise ValueError(f"inputs should be those of task {self.task}: got {kind}")
-        if (self.task in ("classify", "tag")) != bool(self.labels):
+        if (self.task in ("classify", "regress", "tag")) != bool(self.labels):
             raise ValueError(f"labels should be those of task {self.task}: got {len(self.labels):,} labels")
+        if self.multi_label and (self.task != "classify" or kind != "ids"):
+            raise ValueError("multi_label should be false, but for texts of task classify")
         if self.special_ids != SPECIAL_IDS:
             raise ValueError(f"special_ids should be {SPECIAL_IDS}")
         return self
@@ -181,6 +183,17 @@ class _Labelled(_Data):
     """Labels of the data, whose names are the labels of the run; None: they are the same."""
 
 
+class _MultiLabelled(_Data):
+    splits: _Splits[_Rows]
+    usual: Distinct
+
+
+class _Numbered(_Data):
+    splits: _Splits[_Rows]
+    mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    deviation: Annotated[float, Field(gt=0, le=2 * LARGEST)]
+
+
 class _Tagged(_Labelled):
     words: dict[Label, str]
 
@@ -219,6 +232,25 @@ class _Spans(Open):
     recall: Fraction
     f1: Fraction
     f1_interval: Interval
+
+
+class _MultiLabel(Open):
+    n: Count
+    micro_f1: Fraction
+    micro_f1_interval: Interval
+    macro_f1: Fraction
+    subset_accuracy: Fraction
+    usual_micro_f1: Fraction
+
+
+class _Regression(Open):
+    n: Count
+    mae: Positive
+    mae_interval: Interval
+    rmse: Positive
+    r2: float | None
+    spearman: float | None
+    mean_mae: Positive
 
 
 class _Tagging(Open):
@@ -304,6 +336,7 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
     """Return the schema of run.json for the task of config.json."""
     schemas: dict[str, type[Record[Any, Any]]] = {
         "classify": Record[_Labelled, _Classification],
+        "regress": Record[_Numbered, _Regression],
         "tag": Record[_Tagged, _Tagging],
         "translate": Record[_Pairs, _Translation],
         "generate": Record[_Texts, _Generation],

@@ -78,7 +78,7 @@ class TaggingRun(Run):
             spans=tokens.spans,
             steps=torch.tensor(steps),
             answers=torch.full((len(steps),), -1),
-            meanings=lambda tags: [self.labels[k] for k in tags],
+            meanings=self.meanings,
             truncated=note,
             temperature=self.temperature,
         )

@@ -18,8 +18,8 @@ __all__ = ["find", "infer_settings", "with_class_names"]
 
 def find(config: Config) -> type[Task]:
     """Return the class of a task from its settings, of which `by` is set for images only."""
-    task = lineage.task(config.task)
-    path = task.images[0] if config.data.by is not None and task.images else task.path
+    task, data = lineage.task(config.task), config.data
+    path, _ = task.paths(images=data.by is not None, multi_label=data.multi_label)
     module, _, name = path.partition(":")
     kind: type[Task] = getattr(importlib.import_module(module), name)
     return kind

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -31,31 +30,28 @@ from unrolled.runs.run import Run
 from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
+from unrolled.training.step import LossNats
 from unrolled.training.task import Answers, Task
 
-__all__ = ["Classified", "Classify"]
+__all__ = ["AnsweredOnce", "Classified", "Classify"]
 
 
-class Classified(Task):
-    """The task classify, for texts and images.
+class AnsweredOnce(Task):
+    """Base of the tasks with one answer for a whole sequence.
 
     Args:
-        train, valid: the sequences of two splits, and their classes (N,).
-        names: of the labels in the data, in the order of the classes; see `class_names`.
+        train, valid: the sequences of two splits, and their targets: N classes, numbers or rows.
     """
 
     answer = "once"
-    best_by = ("loss", "accuracy", "macro_f1")
 
-    def __init__(
-        self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor], names: Mapping[str, str]
-    ) -> None:
+    def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
         self._train, self._valid = train, valid
-        self.labels, self._names = tuple(names.values()), names
 
-    @abstractmethod
     def batch_tokens(self, config: Config) -> int:
         """Return the maximum number of tokens of a batch."""
+        assert config.training.batch_tokens is not None, "decided by the data"
+        return config.training.batch_tokens
 
     @property
     def size(self) -> int:
@@ -75,7 +71,24 @@ class Classified(Task):
             *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
 
-    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+
+class Classified(AnsweredOnce):
+    """The task classify, for texts and images: the targets are classes (N,).
+
+    Args:
+        train, valid: the sequences of two splits, and their classes (N,).
+        names: of the labels in the data, in the order of the classes; see `class_names`.
+    """
+
+    best_by = ("loss", "accuracy", "macro_f1")
+
+    def __init__(
+        self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor], names: Mapping[str, str]
+    ) -> None:
+        super().__init__(train, valid)
+        self.labels, self._names = tuple(names.values()), names
+
+    def loss(self, config: Config, device: torch.device) -> LossNats:
         """Return the nats of the right class, smoothed and weighted as configured."""
         kind, weights = config.training.class_weights, None
         if kind != "none":
@@ -138,11 +151,6 @@ class Classify(Classified):
     def inspect(cls, data: object, config: Config) -> Report:
         """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
         return inspect(data, config.data, longest=most_batch_tokens(config))
-
-    def batch_tokens(self, config: Config) -> int:
-        """Return `batch_tokens` of the settings."""
-        assert config.training.batch_tokens is not None, "decided by the data"
-        return config.training.batch_tokens
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""

@@ -137,7 +137,7 @@ def prepare(
     set_backend(model, config.training.backend)
     task.refuse_longer(model, config.model.name)
     if start is not None:
-        model.load_state_dict(start.model.state_dict())
+        model.load_state_dict(task.first_weights(start))
     if vectors is not None and model.embedding is not None:
         vectors.fill_(model.embedding.weight)
     if config.training.freeze_vectors and model.embedding is not None:

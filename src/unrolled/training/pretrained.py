@@ -15,7 +15,7 @@ MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no we
 MUST_STAY = (
     *("task", MODEL_NAME, "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
     *("normalize", "source_tokenizer", "shared_vocabulary"),
-    *("by", "permutation_seed"),
+    *("by", "permutation_seed", "multi_label"),
     *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE and name != "name"),
 )
 LABELS_SHOWN = 5

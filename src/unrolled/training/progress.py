@@ -25,6 +25,7 @@ class Score:
         loss_nats: mean loss in nats; less is better, of all others more.
         accuracy: fraction of targets that are the most probable output.
         macro_f1: mean F1 of the classes.
+        micro_f1: F1 of all decisions on labels. r2: R² of predicted numbers; None where it is undefined.
         bleu: BLEU of greedy translations, from 0 to 100.
         targets: number of targets that `accuracy` counts.
     """
@@ -32,13 +33,15 @@ class Score:
     loss_nats: float
     accuracy: float | None = None
     macro_f1: float | None = None
+    micro_f1: float | None = None
+    r2: float | None = None
     bleu: float | None = None
     targets: int = 0
 
     def figure(self, by: BestBy) -> float:
         """Return the figure by which models are compared, the negative loss for "loss": the greater is better."""
-        value: float = -self.loss_nats if by == "loss" else getattr(self, by)
-        return value
+        value: float | None = -self.loss_nats if by == "loss" else getattr(self, by)
+        return -math.inf if value is None else value
 
     def tolerance(self, by: BestBy, highest: float) -> float:
         """Return by how much a figure may be below the highest one without being worse: a standard error of accuracy.

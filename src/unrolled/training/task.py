@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from unrolled.config import BestBy, Config
 from unrolled.data.report.issues import Report
@@ -118,6 +119,10 @@ class Task(ABC):
             NotImplementedError: the answers of the task are not classes.
         """
         raise NotImplementedError(f"the answers of {type(self).__name__} are not classes")
+
+    def first_weights(self, start: Run) -> dict[str, Tensor]:
+        """Return the weights with which a training begins that starts from a run."""
+        return start.model.state_dict()
 
     @abstractmethod
     def record(self) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Example, Items, View
@@ -35,7 +36,9 @@ __all__ = [
     "Counts",
     "Example",
     "Examples",
+    "LabelReader",
     "Skipped",
+    "label_fault",
     "load_examples",
     "meaning_of",
     "read_texts",
@@ -44,6 +47,10 @@ __all__ = [
 ]
 
 UNKNOWN_LABEL = "unknown label"
+LABEL = 1
+"""Index of the label among the values of a row."""
+LabelReader: TypeAlias = Callable[[Row], str | BadRow]
+"""A function of a row that returns its label in the form in which examples store it, or the row as a bad row."""
 NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")
 
 
@@ -86,6 +93,8 @@ def load_examples(
     labels: Sequence[str] | None = None,
     need_labels: bool = True,
     faults: Faults = RAISED,
+    task: str = "classify",
+    read_label: LabelReader | None = None,
 ) -> Examples:
     """Read all examples of `data`.
 
@@ -97,6 +106,8 @@ def load_examples(
         labels: the allowed labels; a row with another label is bad. None: all.
         need_labels: whether labels are read; if not, every label is None.
         faults: raises or collects faults.
+        task: its name, for samples.
+        read_label: reads labels that are not one class each; None: classes, as `labels` allows.
 
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
@@ -106,38 +117,34 @@ def load_examples(
         raise DataError(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
+    if read_label is None:
+        known = None if labels is None else dict.fromkeys(labels)
+        read_label = partial(_class, known=known, form=label_form(config))
     return _collect(
-        open_source(data, "classify", config),
+        open_source(data, task, config),
         columns,
         stop=config.on_bad_row == "stop",
-        known=None if labels is None else dict.fromkeys(labels),
-        form=label_form(config),
+        read_label=read_label if need_labels else None,
         faults=faults,
     )
 
 
-def read_texts(path: str | Path, config: DataConfig) -> Examples:
+def read_texts(path: str | Path, config: DataConfig, *, task: str = "classify") -> Examples:
     """Read the text column of a file, without labels.
 
     Raises:
         DataError: as `load_examples`.
     """
-    return load_examples(path, config, need_labels=False)
+    return load_examples(path, config, need_labels=False, task=task)
 
 
 def _collect(
-    data_source: DataSource,
-    columns: Sequence[str],
-    *,
-    stop: bool,
-    known: Collection[str] | None,
-    form: Callable[[str], str],
-    faults: Faults,
+    data_source: DataSource, columns: Sequence[str], *, stop: bool, read_label: LabelReader | None, faults: Faults
 ) -> Examples:
     items, types = Items(), dict[bool, set[str | None]]({True: set(), False: set()})  # labels by whether they are text
 
     def parse(row: Row | BadRow) -> Example | BadRow:
-        example = row if isinstance(row, BadRow) else _example(row, known, form)
+        example = row if isinstance(row, BadRow) else _example(row, read_label)
         if isinstance(example, Example) and isinstance(row, Row):
             types[isinstance(row.values[-1], str)].add(example.label)
         return example
@@ -149,13 +156,15 @@ def _collect(
     return Examples(data_source.name, source, items, counts, skipped, data_source.unit, mixed)
 
 
-def _example(row: Row, known: Collection[str] | None, form: Callable[[str], str]) -> Example | BadRow:
-    text, *rest = row.values
+def _example(row: Row, read_label: LabelReader | None) -> Example | BadRow:
     if fault := text_fault(row, 0, "text"):
         return fault
-    if not rest:
-        return Example(text, None, row.line)
-    label = rest[0]
+    label = None if read_label is None else read_label(row)
+    return label if isinstance(label, BadRow) else Example(str(row.values[0]), label, row.line)
+
+
+def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) -> str | BadRow:
+    label = row.values[LABEL]
     if isinstance(label, float) and label.is_integer():  # pandas has 1.0 for 1 where another label is missing
         label = int(label)
     if isinstance(label, (bool, numbers.Integral)):
@@ -163,13 +172,19 @@ def _example(row: Row, known: Collection[str] | None, form: Callable[[str], str]
     if not isinstance(label, str):
         problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
         number = isinstance(label, numbers.Real) and math.isfinite(label)
-        return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, 1)
-    if fault := _string_fault(row, label, 1, "label"):
+        return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, LABEL)
+    if fault := label_fault(row, form(label), known):
         return fault
-    label = form(str(label))
+    return form(label)
+
+
+def label_fault(row: Row, label: str, known: Collection[str] | None) -> BadRow | None:
+    """Return a bad row if a label is empty, not Unicode, or not one of those that are `known` (None: all are)."""
+    if fault := _string_fault(row, label, LABEL, "label"):
+        return fault
     if known is not None and label not in known:
-        return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
-    return Example(str(text), label, row.line)
+        return row.bad(UNKNOWN_LABEL, unknown_label(label, known), LABEL)
+    return None
 
 
 def unknown_label(label: str, known: Collection[str]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from unrolled.config import DataConfig
 from unrolled.errors import excerpt
 
 __all__ = ["REGRESSION", "are_numbers", "is_number", "label_form", "not_classes"]
 
-REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+FORM = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MANY = 20  # different numbers; no scale of ratings has more
 ROWS = 5  # for each of many whole numbers; classes have more
 REGRESSION = "--task regress"
@@ -33,9 +35,11 @@ def label_form(config: DataConfig, fold: Callable[[str], str] = str.casefold) ->
     return form
 
 
-def is_number(text: str) -> bool:
-    """Return whether a text is a number in decimal digits, such as 3, -1.2 or 5e-3."""
-    return REAL.fullmatch(text.strip()) is not None
+def is_number(value: object) -> bool:
+    """Return whether a value of a file or of Python is a number, by its form."""
+    if isinstance(value, str):
+        return FORM.fullmatch(value.strip()) is not None
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
 
 
 def are_numbers(counts: Mapping[str, int]) -> bool:

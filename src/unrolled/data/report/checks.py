@@ -33,6 +33,7 @@ __all__ = [
     "label_issues",
     "leakage_issues",
     "length_issues",
+    "rare_issues",
     "unknown_issues",
 ]
 
@@ -226,6 +227,28 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
     Args:
         counts: split -> label -> number of rows, train first.
     """
+    advice = "give more rows of them, merge them with another class, or try --class-weights balanced"
+    yield from rare_issues(counts, advice=advice)
+    train = counts["train"]
+    most, total = max(train, key=lambda label: train[label]), sum(train.values())
+    if train[most] > MOSTLY * total:
+        yield Issue(
+            "one class for nearly all",
+            train[most],
+            f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
+            (),
+            "use macro-F1 instead of accuracy, and try --class-weights balanced",
+        )
+
+
+def rare_issues(
+    counts: Mapping[str, Mapping[str, int]], *, advice: str = "give more rows of them, or merge them with another"
+) -> Iterator[Issue]:
+    """Yield the issues of labels that are rare, or absent from a split.
+
+    Args:
+        counts: split -> label -> number of rows, train first. advice: on rare ones.
+    """
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
     if rare:
@@ -235,7 +258,7 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             f"{_of(len(rare), len(train))} fewer than {FEW} rows to learn from: "
             + _named([f'"{excerpt(label, 30)}" {train[label]}' for label in rare]),
             (),
-            "give more rows of them, merge them with another class, or try --class-weights balanced",
+            advice,
         )
     for name, split in counts.items():
         absent = [label for label in train if not split[label]]
@@ -248,15 +271,6 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
                 (),
                 f"{name} cannot measure them: give more rows, or a file of its own",
             )
-    most, total = max(train, key=lambda label: train[label]), sum(train.values())
-    if train[most] > MOSTLY * total:
-        yield Issue(
-            "one class for nearly all",
-            train[most],
-            f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
-            (),
-            "use macro-F1 instead of accuracy, and try --class-weights balanced",
-        )
 
 
 def length_issues(

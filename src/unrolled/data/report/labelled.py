@@ -48,7 +48,16 @@ from unrolled.data.splits.labelled import Splits, load_splits
 from unrolled.display import Displayed
 from unrolled.errors import ConfigError, excerpt
 
-__all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
+__all__ = [
+    "SHOWN_EXAMPLES",
+    "SHOWN_LABELS",
+    "DataReport",
+    "SplitReport",
+    "count_tokens",
+    "inspect",
+    "likely_columns",
+    "ruinous_issues",
+]
 
 TASK = "classify"
 SHOWN_LABELS = 20
@@ -111,13 +120,12 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        table = open_source(data, TASK, config.model_copy(update={"header": False})) if headerless else data_source
         return DataReport(
             data_source.source,
             form_of(data_source),
             columns,
             problem,
-            _likely(table),
+            likely_columns(data, data_source, headerless, config),
             headerless,
             numeric=is_numeric(data_source),
         )
@@ -137,7 +145,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
-    tokens = {name: _tokens(split, tokenizer) for name, split in examples.items()}
+    tokens = {name: count_tokens(split, tokenizer) for name, split in examples.items()}
     lengths = {name: lengths for name, (lengths, _) in tokens.items()}
     reports = {name: _split_report(split, names, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
@@ -188,7 +196,7 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
                 (),
                 "write them the same way: both are read as one label",
             )
-    yield from label_spelling_issues(splits.labels)
+    yield from label_spelling_issues(splits.labels, texts=True)
     yield from _number_issues(splits)
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
@@ -232,13 +240,20 @@ def _empty_classes(source: str) -> Iterator[Issue]:
         )
 
 
-def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
+def count_tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     """Return the number of tokens of each row, (N,), and the number of <unk> in total."""
     lengths, unknown = array("i"), 0
     for ids in tokenizer.encode_each(split.texts()):
         lengths.append(len(ids))
         unknown += ids.count(UNK)
     return np.asarray(lengths), unknown
+
+
+def likely_columns(data: object, data_source: DataSource, headerless: str | None, config: DataConfig) -> dict[str, str]:
+    """Return a guess at the columns of text and label; numbers of columns, if the file seems to have no header."""
+    if headerless:
+        data_source = open_source(data, TASK, config.model_copy(update={"header": False}))
+    return _likely(data_source)
 
 
 def _likely(data_source: DataSource) -> dict[str, str]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from unrolled.config import DataConfig
+from unrolled.config.data import LABEL_SEPARATOR
 from unrolled.data.examples.labelled import meaning_of
 from unrolled.data.examples.labels import label_form
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample
@@ -33,11 +34,12 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def label_spelling_issues(labels: Sequence[str], *, flags: bool = True) -> Iterator[Issue]:
+def label_spelling_issues(labels: Sequence[str], *, flags: bool = True, texts: bool = False) -> Iterator[Issue]:
     """Yield the issues of labels that mean the same, or hold several labels.
 
     Args:
         labels: all different. flags: whether the task has --strip-labels and --fold-labels.
+        texts: whether they are labels of texts, which may have several.
     """
     if groups := similar(labels):
         shown = "; ".join(map(quoted, groups[:GROUPS]))
@@ -65,7 +67,8 @@ def label_spelling_issues(labels: Sequence[str], *, flags: bool = True) -> Itera
                 len(joint),
                 f'labels that seem to be several, with "{excerpt(separator)}" between them: {quoted(joint)}',
                 (),
-                "each is a class of its own: keep one label a text, unless the combination is meant as a class",
+                f"each is a class of its own: {_flags(separator) if texts else 'keep one label for each'}, unless the "
+                "combinations are meant as classes",
             )
 
 
@@ -76,6 +79,13 @@ def _remedy(groups: Iterable[Sequence[str]]) -> str:
         if all(len(set(map(form, group))) == 1 for group in groups):
             return "add " + " ".join(f"--{flag.replace('_', '-')}" for flag in flags)
     return SAME
+
+
+def _flags(separator: str) -> str:
+    """Return the flags that read several labels a text with this separator."""
+    written = separator.replace("\t", "\\t")
+    other = f' --label-separator "{written}"' if separator != LABEL_SEPARATOR else ""
+    return f"to answer several labels a text, add --multi-label{other}"
 
 
 def text_spelling_issues(
