@@ -174,8 +174,9 @@ def test_the_whole_way_of_tags(say: Callable[..., Said], tmp_path: Path) -> None
     assert "duplicate sentences: none" in say("data", data, "--task", "tag").out
     assert json.loads(say("data", data, "--task", "tag", "--json").out)["splits"]["train"]["sentences"] > 20
     data.write_text(data.read_text() + "1\tx\n")
-    refused = say("data", data, "--task", "tag").refused()
-    assert f"line {len(data.read_text().splitlines())}" in refused
+    said = say("data", data, "--task", "tag")
+    assert said.code == 2
+    assert f"a training refuses these data:\n  {data}, line {len(data.read_text().splitlines())}" in said.out
 
 
 def test_the_whole_way_of_pairs(say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +206,9 @@ def test_the_whole_way_of_pairs(say: Callable[..., Said], tmp_path: Path, monkey
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
     assert translations()[0][0] in say("data", data, "--task", "translate", *settings).out
     data.write_text(data.read_text() + "x,\n")
-    assert "data.csv, line 62, column 2" in say("data", data, "--task", "translate").refused()
+    said = say("data", data, "--task", "translate")
+    assert said.code == 2
+    assert "data.csv, line 62, column 2" in said.out
 
 
 def test_prompts_come_from_a_pipe(say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
