@@ -15,9 +15,21 @@ from typing import TYPE_CHECKING, Any
 from unrolled.version import __version__
 
 if TYPE_CHECKING:
-    from unrolled.api import backends, decode, evaluate, explain, inspect, load, resume, trace, train
+    from unrolled.api import backends, decode, ensemble, evaluate, explain, inspect, load, resume, trace, train
 
-__all__ = ["__version__", "backends", "decode", "evaluate", "explain", "inspect", "load", "resume", "trace", "train"]
+__all__ = [
+    "__version__",
+    "backends",
+    "decode",
+    "ensemble",
+    "evaluate",
+    "explain",
+    "inspect",
+    "load",
+    "resume",
+    "trace",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The Python API, one function for each verb: train, resume, load, decode, evaluate, explain, trace, inspect, backends.
+"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, trace, inspect,
+backends.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -11,7 +12,7 @@ with it import neither the trainer nor pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
     from unrolled.inside import Trace
     from unrolled.training import Event
 
-__all__ = ["backends", "build", "decode", "evaluate", "explain", "inspect", "load", "resume", "trace", "train"]
+__all__ = [
+    "backends",
+    "build",
+    "decode",
+    "ensemble",
+    "evaluate",
+    "explain",
+    "inspect",
+    "load",
+    "resume",
+    "trace",
+    "train",
+]
 
 
 def train(
@@ -112,6 +125,23 @@ def resume(
     from unrolled.tasks import session
 
     return session.resume(Path(folder), data, settings, finish=finish, report=report)
+
+
+def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
+    """Return a run that answers with the mean of the probabilities of several: it can decode and evaluate.
+
+    Runs of tasks classify and tag need the same labels, and may differ in model and tokeniser; those of tasks translate
+    and generate need the same tokeniser.
+
+    Args:
+        runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        ConfigError: runs that cannot answer together. CheckpointError: see `load`.
+    """
+    from unrolled.runs.ensemble import ensemble
+
+    return ensemble([run if isinstance(run, Run) else load(run, device=device) for run in runs])
 
 
 def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:

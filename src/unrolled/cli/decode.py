@@ -18,6 +18,7 @@ from unrolled.cli.settings import (
     DataName,
     DecodeOptions,
     DeviceFlag,
+    Others,
     TextSettings,
     passed_flags,
     refuse_unused,
@@ -39,6 +40,7 @@ def command(
     file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
+    others: Others = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
@@ -48,6 +50,8 @@ def command(
     unrolled decode runs/films-gru-1 "a fine film"
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
+
+    unrolled decode runs/films-gru-1 "a fine film" --with runs/films-lstm-1
 
     unrolled decode runs/digits-lstm-1 three.png four.png
 
@@ -71,6 +75,9 @@ def command(
         Print one JSON object a line, with every field of the answer.
     device
         Device to compute on.
+    others
+        Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
+        the same tokeniser where text is written. May be repeated.
     prompt
         Text to continue; may be repeated; "" starts a new text.
     """
@@ -84,7 +91,7 @@ def command(
     from unrolled.cli.progress import show_log
 
     with show_log():
-        loaded: Any = api.load(run, device=device)
+        loaded: Any = api.ensemble([run, *(others or ())], device=device)
         task = loaded.config.task
         schema, chosen = OPTIONS["decode"][task], passed_flags(options)
         schema.parse(chosen, task=task)  # refuses before anything is read

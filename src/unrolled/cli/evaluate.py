@@ -8,7 +8,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DataName, DeviceFlag, EvaluateOptions, ReadSettings, passed_flags, refuse_unused
+from unrolled.cli.settings import (
+    DataName,
+    DeviceFlag,
+    EvaluateOptions,
+    Others,
+    ReadSettings,
+    passed_flags,
+    refuse_unused,
+)
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -22,6 +30,7 @@ def command(
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
     device: DeviceFlag = "auto",
+    others: Others = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -48,12 +57,15 @@ def command(
         Print JSON.
     device
         Device to compute on.
+    others
+        Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
+        the same tokeniser where text is written. May be repeated.
     """
     from unrolled import api, tasks
     from unrolled.cli.progress import show_log
 
     with show_log():
-        loaded = api.load(run, device=device)
+        loaded = api.ensemble([run, *(others or ())], device=device)
         refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
         if test_split and data is None:
             raise ConfigError("--test-split needs the data of the training: name them")

@@ -26,6 +26,7 @@ __all__ = [
     "DecodeOptions",
     "DeviceFlag",
     "EvaluateOptions",
+    "Others",
     "ReadSettings",
     "Settings",
     "TextSettings",
@@ -124,6 +125,7 @@ DecodeOptions = Annotated[_DecodeFlags | None, Parameter(name="*")]  # type: ign
 EvaluateOptions = Annotated[_EvaluateFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
+Others = Annotated[list[Path] | None, Parameter(name="--with", negative="")]  # the other runs of an ensemble
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,12 +38,21 @@ class Classifier(Run):
     PIPELINE: ClassVar[str]
     """Name of its task on the Hugging Face hub."""
 
-    def figures(self, sequences: Readable, classes: NDArray[np.int64]) -> ClassificationResult:
-        """Return the result for N sequences with true classes (N,)."""
+    @abstractmethod
+    def sequences(self, inputs: Any) -> Readable:
+        """Return inputs, N texts or images, as the model reads them."""
+
+    def probabilities(self, inputs: Any, sequences: Readable) -> NDArray[np.float64]:
+        """Return the probability of each class for N inputs, (N, K). sequences: the inputs as its own model's."""
+        return self.averaged(lambda run: probabilities(run.model, sequences if run is self else run.sequences(inputs)))
+
+    def figures(self, inputs: Any, classes: NDArray[np.int64]) -> ClassificationResult:
+        """Return the result for N inputs with true classes (N,)."""
+        sequences = self.sequences(inputs)
         return evaluate_classification(
             self.labels,
             classes,
-            probabilities(self.model, sequences),
+            self.probabilities(inputs, sequences),
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
         )
@@ -87,7 +97,7 @@ class ClassificationRun(Classifier):
         for number, text in enumerate(texts):
             if fault := _fault(text):
                 raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
-        return classify(texts, self.labels, probabilities(self.model, self._sequences(texts)), Classification)
+        return classify(texts, self.labels, self.probabilities(texts, self.sequences(texts)), Classification)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its label is explained."""
@@ -166,10 +176,11 @@ class ClassificationRun(Classifier):
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        return self.figures(self._sequences(examples.texts()), class_indices(self, examples.labels()))
+        return self.figures(examples, class_indices(self, examples.labels()))
 
-    def _sequences(self, texts: Iterable[str]) -> Sequences:
-        return Sequences(self.tokenizer.encode_each(texts))
+    def sequences(self, inputs: list[str] | Examples) -> Sequences:
+        """Return N texts, or the texts of examples, as ids."""
+        return Sequences(self.tokenizer.encode_each(inputs if isinstance(inputs, list) else inputs.texts()))
 
 
 def _result(result: dict[str, Any]) -> str:
