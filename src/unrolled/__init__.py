@@ -16,13 +16,26 @@ from unrolled.version import __version__
 
 if TYPE_CHECKING:
     from unrolled import laws, nn
-    from unrolled.api import backends, cross_validate, decode, evaluate, explain, inspect, load, resume, trace, train
+    from unrolled.api import (
+        backends,
+        cross_validate,
+        decode,
+        ensemble,
+        evaluate,
+        explain,
+        inspect,
+        load,
+        resume,
+        trace,
+        train,
+    )
 
 __all__ = [
     "__version__",
     "backends",
     "cross_validate",
     "decode",
+    "ensemble",
     "evaluate",
     "explain",
     "inspect",

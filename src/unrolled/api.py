@@ -1,4 +1,5 @@
-"""The Python API, one function for each verb: train, resume, load, decode, evaluate, explain, trace, inspect, backends.
+"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, trace, inspect,
+backends.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -11,7 +12,7 @@ with it import neither the trainer nor pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -37,6 +38,7 @@ __all__ = [
     "build",
     "cross_validate",
     "decode",
+    "ensemble",
     "evaluate",
     "explain",
     "inspect",
@@ -167,6 +169,23 @@ def cross_validate(
     if folder is None or settings or config is not None:
         raise ConfigError("resume=True needs out, the folder, and takes the settings from it: remove all others")
     return tasks_folds.resume(folder, data, report=report)
+
+
+def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
+    """Return a run that answers with the mean of the probabilities of several: it can decode and evaluate.
+
+    Runs of tasks classify and tag need the same labels, and may differ in model and tokeniser; those of tasks translate
+    and generate need the same tokeniser.
+
+    Args:
+        runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        ConfigError: runs that cannot answer together. CheckpointError: see `load`.
+    """
+    from unrolled.runs.ensemble import ensemble
+
+    return ensemble([run if isinstance(run, Run) else load(run, device=device) for run in runs])
 
 
 def decode(

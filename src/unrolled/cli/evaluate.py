@@ -13,6 +13,7 @@ from unrolled.cli.settings import (
     DataName,
     DeviceFlag,
     EvaluateOptions,
+    Others,
     ReadSettings,
     SourceFile,
     TargetFile,
@@ -41,6 +42,7 @@ def command(
     picture: Path | None = None,
     device: DeviceFlag = "auto",
     threads: ThreadsFlag = None,
+    others: Others = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -77,11 +79,16 @@ def command(
         Device to compute on.
     threads
         CPU threads; default: chosen by PyTorch.
+    others
+        Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
+        the same tokeniser where text is written. May be repeated.
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
     threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
+    for other in others or ():
+        check_run(other)
     named = data_of(data, source_file, target_file, config.task)
     if test_split and named is None:
         raise ConfigError("--test-split needs the data of the training: name them")
@@ -95,7 +102,7 @@ def command(
     from unrolled.cli.progress import show_log
 
     with show_log(), machine.use_threads(threads):
-        loaded = api.load(run, device=device)
+        loaded = api.ensemble([run, *(others or ())], device=device)
         requested = chosen | ({"test_split": True} if test_split else {})
         result = loaded.evaluate(named, **passed_flags(settings), **requested)
     if json:

@@ -26,6 +26,7 @@ __all__ = [
     "DecodeOptions",
     "DeviceFlag",
     "EvaluateOptions",
+    "Others",
     "ReadSettings",
     "Settings",
     "SourceFile",
@@ -127,6 +128,7 @@ EvaluateOptions = Annotated[_EvaluateFlags | None, Parameter(name="*")]  # type:
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
 ThreadsFlag = Annotated[int | None, Parameter(name="--threads", show_default=False)]
+Others = Annotated[list[Path] | None, Parameter(name="--with", negative="")]  # the other runs of an ensemble
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 

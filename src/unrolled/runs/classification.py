@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -31,20 +32,34 @@ class Classifier(Run):
     PIPELINE: ClassVar[str]
     """Name of its task on the Hugging Face hub."""
 
-    def figures(self, sequences: Readable, classes: NDArray[np.int64]) -> ClassificationResult:
-        """Return the result for N sequences with true classes (N,)."""
+    @abstractmethod
+    def sequences(self, inputs: Any, /) -> Readable:
+        """Return inputs, N texts or images, as the model reads them."""
+
+    def probabilities(self, inputs: Any, sequences: Readable) -> NDArray[np.float64]:
+        """Return the probability of each class for N inputs, (N, K), at the temperature of each run of an ensemble.
+
+        Args:
+            inputs: N texts or images. sequences: the same as its own model reads them.
+        """
+        return self.averaged(
+            lambda run: scaled(
+                probabilities(run.model, sequences if run is self else run.sequences(inputs)), run.temperature
+            )
+        )
+
+    def figures(self, inputs: Any, classes: NDArray[np.int64]) -> ClassificationResult:
+        """Return the result for N inputs with true classes (N,)."""
+        sequences = self.sequences(inputs)
+        alone = not self.others  # the answers of an ensemble have no temperature of their own
         return evaluate_classification(
             self.labels,
             classes,
-            probabilities(self.model, sequences),
+            probabilities(self.model, sequences) if alone else self.probabilities(inputs, sequences),
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
-            temperature=self.temperature,
+            temperature=self.temperature if alone else 1.0,
         )
-
-    def probabilities(self, sequences: Readable) -> NDArray[np.float64]:
-        """Return the probability of each of K classes for each of N sequences, (N, K), at the run's temperature."""
-        return scaled(probabilities(self.model, sequences), self.temperature)
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""
@@ -60,7 +75,7 @@ class Classifier(Run):
         }
 
 
-class ClassificationRun(Classifier, TextRun):
+class ClassificationRun(TextRun, Classifier):
     """A trained classifier of texts."""
 
     PIPELINE = "text-classification"
@@ -78,7 +93,8 @@ class ClassificationRun(Classifier, TextRun):
         """
         chosen = ClassOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        return classify(texts, self.labels, self.probabilities(self.sequences(texts)), Classification, chosen.top)
+        probability = self.probabilities(texts, self.sequences(texts))
+        return classify(texts, self.labels, probability, Classification, chosen.top)
 
     def load_examples(self, data: object, settings: DataConfig) -> Examples:
         """Read the examples of `data`, with labels that the run knows."""
@@ -90,7 +106,7 @@ class ClassificationRun(Classifier, TextRun):
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        return self.figures(self.sequences(examples.texts()), class_indices(self, examples.labels()))
+        return self.figures(examples.texts(), class_indices(self, examples.labels()))
 
 
 def _result(result: dict[str, Any]) -> str:

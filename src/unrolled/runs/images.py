@@ -52,7 +52,8 @@ class ImageRun(Classifier):
         chosen = ClassOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        return classify(names, self.labels, self.probabilities(self._steps(read)), ImageClassification, chosen.top)
+        probability = self.probabilities(read, self.sequences(read))
+        return classify(names, self.labels, probability, ImageClassification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
@@ -61,7 +62,7 @@ class ImageRun(Classifier):
         images = self._read(input)
         if len(images) != 1:
             raise DataError(f"one image is explained at a time: got {len(images):,}", fix="give one")
-        inputs, _ = self._steps(images).pad(torch.tensor([0]))
+        inputs, _ = self.sequences(images).pad(torch.tensor([0]))
         T = inputs.shape[1]
         return Example(
             text=images.at(0),
@@ -102,7 +103,7 @@ class ImageRun(Classifier):
 
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are already read."""
-        return self.figures(self._steps(images), class_indices(self, images.labels)[images.classes])
+        return self.figures(images, class_indices(self, images.labels)[images.classes])
 
     def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
         H, W, C = self.pixels.shape
@@ -113,9 +114,9 @@ class ImageRun(Classifier):
             log_read(read)
         return read
 
-    def _steps(self, images: Images) -> ImageSteps:
+    def sequences(self, inputs: Images, /) -> ImageSteps:
         """Return images as sequences of steps, if they have the shape and type of those of training."""
-        return image_steps(images, self.pixels)
+        return image_steps(inputs, self.pixels)
 
 
 def image_steps(images: Images, pixels: Pixels) -> ImageSteps:

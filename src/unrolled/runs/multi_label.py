@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from unrolled.config import DataConfig
@@ -46,7 +48,7 @@ class MultiLabelRun(TextRun):
         """
         chosen = MultiLabelOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        return label(texts, self.labels, label_probabilities(self.model, self.sequences(texts)), chosen.threshold)
+        return label(texts, self.labels, self._probabilities(texts), chosen.threshold)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model.
@@ -79,10 +81,14 @@ class MultiLabelRun(TextRun):
         return evaluate_multi_label(
             self.labels,
             multi_hot(examples, self.labels),
-            label_probabilities(self.model, self.sequences(examples.texts())),
+            self._probabilities(examples.texts()),
             usual=self.record["data"]["usual"],
             threshold=threshold,
         )
+
+    def _probabilities(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Return the probability of each of K labels for N texts, (N, K), the mean of the runs of an ensemble."""
+        return self.averaged(lambda run: label_probabilities(run.model, run.sequences(texts)))
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

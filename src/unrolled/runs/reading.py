@@ -56,9 +56,15 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
         data: the training data, if the user has named them; None: those of the record, if they can be verified.
 
     Raises:
-        DataError: there was no test split, or the data are missing, have changed or cannot be verified.
+        DataError: there was no test split, or the data are missing, have changed or cannot be verified; or the runs of
+            an ensemble have different test splits.
     """
     recorded = run.record["data"]["splits"]["test"]
+    if any(other.record["data"]["splits"]["test"] != recorded for other in run.others):
+        raise DataError(
+            "the runs of the ensemble have different test splits, so that one may have learned from the other's",
+            fix="give data that none of them was trained on",
+        )
     if not recorded.get("rows", recorded.get("characters")):
         raise DataError("this run was trained without a test split", fix=run.GIVE_DATA)
     _refuse_unverified(run, named=() if data is None else ("data",))

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.config import DataConfig
 from unrolled.data.encoding.numbers import Scale
 from unrolled.data.examples.labelled import Examples
@@ -48,7 +51,7 @@ class RegressionRun(TextRun):
         """
         Options.parse(options, task=self.config.task)
         texts = listed(texts)
-        return predict(texts, predictions(self.model, self.sequences(texts), self.scale))
+        return predict(texts, self._predictions(texts))
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; the predicted number is explained."""
@@ -67,13 +70,17 @@ class RegressionRun(TextRun):
 
     def result(self, examples: Examples) -> RegressionResult:
         """Evaluate on examples that are already read."""
-        sequences = self.sequences(examples.texts())
+        lengths = self.sequences(examples.texts()).lengths
         return evaluate_regression(
             numbers_of(examples),
-            predictions(self.model, sequences, self.scale),
-            sequences.lengths.numpy(),
+            self._predictions(examples.texts()),
+            lengths.numpy(),
             **self.scale._asdict(),
         )
+
+    def _predictions(self, texts: Iterable[str]) -> NDArray[np.float64]:
+        """Return the predicted numbers of N texts, (N,), the mean of the runs of an ensemble."""
+        return self.averaged(lambda run: predictions(run.model, run.sequences(texts), run.scale)[:, np.newaxis])[:, 0]
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled import atomic
@@ -48,6 +50,7 @@ class Run(Displayed, ABC):
         test: the result on the test split, of a run that was just trained on data with one.
         metrics: the events of its training, as in metrics.jsonl, of a run that was just trained.
         update: the update after which the weights were saved, of a snapshot; None: the run is finished.
+        others: the other runs of an ensemble (see `runs/ensemble.py`), with whose probabilities its own are averaged.
     """
 
     answer: ClassVar[Answer]
@@ -66,6 +69,7 @@ class Run(Displayed, ABC):
     test: Any = None
     metrics: tuple[dict[str, Any], ...] = ()
     update: int | None = None
+    others: tuple[Run, ...] = ()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -89,6 +93,17 @@ class Run(Displayed, ABC):
     def meanings(self, outputs: Iterable[int]) -> list[str]:
         """Return the labels of outputs, by their indices."""
         return [self.labels[k] for k in outputs]
+
+    def averaged(self, probabilities: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the mean of the probabilities of the run and of the others of its ensemble, (…, K).
+
+        Args:
+            probabilities: of the labels of a run, in its order.
+        """
+        own = probabilities(self)
+        for other in self.others:
+            own = own + probabilities(other)[..., [other.labels.index(label) for label in self.labels]]
+        return own / (1 + len(self.others))
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
@@ -126,10 +141,11 @@ class Run(Displayed, ABC):
 
         Raises:
             DataError: the run cannot read the input.
-            ConfigError: a max_length out of range.
+            ConfigError: a max_length out of range, or the run is an ensemble.
         """
         from unrolled import inside, pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
 
+        self._refuse_ensemble("explained")
         device = next(self.model.parameters()).device
         example = self.example(input, max_length=max_length).to(device)
         return inside.explain(self.model, example, self._header(), attribution=attribution, gradient=gradient)
@@ -178,12 +194,17 @@ class Run(Displayed, ABC):
         """Write the run's folder, under a temporary name that is then changed, and return the run with its path.
 
         Raises:
-            ConfigError: the folder exists, and may not be overwritten or is not a run.
+            ConfigError: the folder exists, and may not be overwritten or is not a run; or the run is an ensemble.
             CheckpointError: it cannot be written.
         """
+        self._refuse_ensemble("saved")
         refuse_existing(Path(folder), overwrite=overwrite)
         atomic.write(Path(folder), self.files())
         return replace(self, path=Path(folder))
+
+    def _refuse_ensemble(self, verb: str) -> None:
+        if self.others:
+            raise ConfigError(f"an ensemble cannot be {verb}, but each of its runs can")
 
     def files(self) -> dict[str, bytes]:
         """Return the files of its folder by name, all but SHA256SUMS."""

@@ -131,7 +131,7 @@ class TextRun(Run):
             examples = own_test(self, self.load_test, data)
         return self.result(examples, **chosen.model_dump())
 
-    def sequences(self, texts: Iterable[str]) -> Sequences:
+    def sequences(self, texts: Iterable[str], /) -> Sequences:
         """Return texts as inputs of the model."""
         return Sequences(self.tokenizer.encode_each(texts))
 
