@@ -108,8 +108,13 @@ def test_rotary_positions_have_a_limit_only_if_it_is_set() -> None:
     )
     with pytest.raises(ShapeError, match=r"at most 9 steps here \(window\): got 10"):
         limited(x, torch.tensor([2, 1]))
-    with pytest.raises(ConfigError, match=r'position "rotary" .* must be even: got 5'):
-        Rotary(5)
+
+
+def test_the_last_unit_of_an_odd_size_is_not_turned() -> None:
+    x = torch.randn(2, 3, 8, 5)
+    turned = Rotary(5)(x)
+    torch.testing.assert_close(turned[..., :4], Rotary(4)(x[..., :4]))
+    assert torch.equal(turned[..., 4], x[..., 4])
 
 
 def test_a_table_made_in_inference_mode_serves_a_training() -> None:

@@ -11,6 +11,9 @@ __all__ = ["width_of", "wrapped"]
 WORD = re.compile(r"(?:`[^`\n]*`|\"[^\"\n]*\"|\[default: [^\]\n]*\]|\S)+")
 """A command in backquotes, a text in quotes and a default are one word."""
 
+NAME = "unrolled:"
+"""The beginning of a message, which has no line of its own."""
+
 
 def wrapped(text: str, width: int | None, *, indent: str = "") -> str:
     """Return a text in lines of at most `width` characters; a longer word has a line of its own.
@@ -29,7 +32,7 @@ def _wrapped(line: str, width: int | None, indent: str) -> str:
     own = indent + line[: len(line) - len(line.lstrip())]
     lines: list[str] = []
     for word in WORD.findall(line):
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
+        if lines and (len(lines[-1]) + 1 + len(word) <= width or lines == [own + NAME]):
             lines[-1] += f" {word}"
         else:
             lines.append(own + word)

@@ -119,20 +119,12 @@ class Rotary(Position):
     """Rotation of queries and keys by their positions.
 
     Args:
-        size: K, of a query; even.
+        size: K, of a query. Pairs of units are turned; of an odd size the last unit stays as it is.
         max_length: the maximum length of a sequence; None: unlimited.
-
-    Raises:
-        ConfigError: an odd size.
     """
 
     def __init__(self, size: int, *, max_length: int | None = None) -> None:
-        super().__init__(size, max_length=max_length)
-        if size % 2:
-            raise ConfigError(
-                f'position "rotary" turns pairs of units: the size of a head, hidden_size / num_heads, must be even: '
-                f"got {size}"
-            )
+        super().__init__(size - size % 2, max_length=max_length)
 
     def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """Turn queries or keys x (B, N, T, K); see `Position.forward`. Half precision is turned in float32."""
@@ -140,7 +132,8 @@ class Rotary(Position):
         cos, sin = self.vectors(x.shape[2], before, lengths, like=y).chunk(2, dim=-1)
         if cos.dim() == 3:
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)  # (B, 1, T, K)
-        return (y * cos + y.roll(self.size // 2, dims=3) * sin).to(x.dtype)
+        y, rest = y[..., : self.size], y[..., self.size :]
+        return torch.cat([y * cos + y.roll(self.size // 2, dims=3) * sin, rest], dim=3).to(x.dtype)
 
     def encode(self, positions: Tensor) -> Tensor:
         """Return the factors of (x_1, x_2) and of (x_2, x_1), the halves of a query: (…, 2 K) in float64."""
