@@ -7,7 +7,6 @@ import pytest
 
 from unrolled import lineage
 from unrolled.config import (
-from unrolled.config.defaults import MULTI_LABEL
     IMAGES,
     Choice,
     fields,
@@ -18,6 +17,7 @@ from unrolled.config.defaults import MULTI_LABEL
     unused,
     used,
 )
+from unrolled.config.defaults import MULTI_LABEL
 from unrolled.config.uses import USES
 from unrolled.errors import ConfigError
 
