@@ -229,8 +229,9 @@ def messages_on_narrow_terminals(folder: Path) -> None:
     message = (
         f'unrolled: {path}: there is no such file; run `unrolled train {path} --resume` as in "two words"\n  fix:  x'
     )
-    text = wrapped(message, 60)
-    assert path in text.splitlines()[1], text
+    text = wrapped(message, 60, prefix="unrolled: ")
+    assert text.splitlines()[0] == f"unrolled: {path}:", text
+    assert all(len(line) <= 60 or path in line for line in text.splitlines())
     assert f"`unrolled train {path} --resume`" in text.splitlines(), text
     assert text.endswith("\n  fix:  x")
     assert wrapped(message, None) == message

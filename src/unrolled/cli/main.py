@@ -110,7 +110,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _refuse(message: str) -> int:
-    print(wrapped(f"unrolled: {message}", width_of(sys.stderr)), file=sys.stderr)
+    print(wrapped(message, width_of(sys.stderr), prefix="unrolled: "), file=sys.stderr)
     return 2
 
 
