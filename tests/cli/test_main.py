@@ -362,7 +362,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("evaluate turner --target x", "the run's own test split is read as in training: leave"),
         ("evaluate run --beam 2", "this run's task is classify, which does not use --beam: leave it out"),
         ("train data.csv --task tag", 'data.csv: cannot tell the format from ".csv"'),
-        ("train data.tsv --task tag --text x", "--text only applies to tasks classify and regress; remove it"),
+        ("train text.txt --task tag --text x", "--text only applies to tasks classify and regress; remove it"),
         ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
         (

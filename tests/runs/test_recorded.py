@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -42,7 +44,8 @@ def advised(error: str) -> list[str]:
 
 
 def refused(*arguments: object) -> str:
-    code, out, err = ask([str(each) for each in arguments])
+    with patch.dict(os.environ, {"COLUMNS": "100000"}):  # whole lines
+        code, out, err = ask([str(each) for each in arguments])
     assert (code, out) == (2, ""), err
     return err
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import safetensors.torch
@@ -41,7 +43,8 @@ def change(path: Path, edit: Callable[[Any], object]) -> None:
 
 def refused(*arguments: object) -> str:
     """Return the message of a command that must end with a sentence and exit code 2, and print nothing else."""
-    code, out, err = ask([str(each) for each in arguments])
+    with patch.dict(os.environ, {"COLUMNS": "100000"}):  # whole lines
+        code, out, err = ask([str(each) for each in arguments])
     assert (code, out) == (2, ""), (code, out, err)
     assert "unrolled: " in err
     return err

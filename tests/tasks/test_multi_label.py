@@ -121,7 +121,7 @@ def test_what_has_no_use_or_no_sense_is_refused() -> None:
         api.train(rows(), label_separator="|")
     with pytest.raises(ConfigError, match="class_weights does not apply to texts with several labels"):
         made(class_weights="balanced")
-    with pytest.raises(ConfigError, match="task tag does not use multi_label"):
+    with pytest.raises(ConfigError, match="multi_label only applies to task classify"):
         api.train(rows(), task="tag", multi_label=True)
     with pytest.raises(ConfigError, match="task classify of images does not use multi_label"):
         api.train("sample:fashion", multi_label=True)

@@ -14,7 +14,6 @@ from small import OWN, SMALL, number_run, rated, write_csv
 from unrolled import api, laws, lineage
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
 from unrolled.laws import Option
-from unrolled.tasks.regression import Regress
 
 MODELS = [architecture.name for architecture in lineage.architectures_for("regress")]
 OPTIONS = [
@@ -72,7 +71,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, Regress)
+    assert not missing_or_unknown(OPTIONS, "regress")
 
 
 @pytest.mark.usefixtures("folder")
