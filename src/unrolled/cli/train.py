@@ -61,6 +61,7 @@ def command(
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
     unrolled train --task translate --source-file train.de --target-file train.en --valid valid.de
+
     unrolled train reviews.csv --folds 5 --out runs/folds
 
     unrolled train --resume runs/reviews
@@ -182,6 +183,8 @@ def _check(
     """
     from unrolled.runs.claim import refuse_existing, refuse_nothing
 
+    if out is not None:
+        refuse_existing(out, overwrite=overwrite)
     if data is not None:
         check_data(data, settings)
     if resume is not None:
@@ -190,5 +193,3 @@ def _check(
         check_run(start)
     else:
         check_settings(data if isinstance(data, str) else None, flags, settings)
-    if out is not None:
-        refuse_existing(out, overwrite=overwrite)
