@@ -177,7 +177,7 @@ def help_of_a_task_and_model(folder: Path) -> None:
         for name, value in values.items():
             if name != "name":
                 shown = str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
-                block = re.search(rf"^  --{name.replace('_', '-')}\b.*?(?=^  --|^\S)", text, re.M | re.S)
+                block = re.search(rf"^  --{name.replace('_', '-')}(?![-\w]).*?(?=^  --|^\S)", text, re.M | re.S)
                 assert block, name
                 assert f"[default: {shown}]" in " ".join(block[0].split()), (name, block[0])
     assert "images: " not in help_of("train", "--task", "classify")

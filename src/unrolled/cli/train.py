@@ -61,6 +61,7 @@ def command(
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
     unrolled train --task translate --source-file train.de --target-file train.en --valid valid.de
+
     unrolled train reviews.csv --folds 5 --out runs/folds
 
     unrolled train --resume runs/reviews
