@@ -15,6 +15,7 @@ from typing import Any
 from record import save
 
 import unrolled
+from unrolled.cli.demo import SEARCHED
 
 CASES: dict[str, dict[str, Any]] = {
     "GRU of 128": {},
@@ -32,7 +33,9 @@ def main() -> None:
     for name, settings in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
-            run = unrolled.train("sample:films", out=out, time_limit=options.time_limit, patience=0, **settings)
+            run = unrolled.train(
+                "sample:films", out=out, time_limit=options.time_limit, patience=0, **SEARCHED, **settings
+            )
         training = run.record["training"]
         seconds, total = training["seconds"], training["total_seconds"]
         inside = sum(seconds[phase] for phase in ("forward", "backward", "optimizer"))

@@ -18,7 +18,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 import unrolled
-from unrolled.cli.demo import BOTH_ENDS, RECIPES
+from unrolled.cli.demo import BOTH_ENDS, RECIPES, SEARCHED
 from unrolled.config import DataConfig
 from unrolled.data.splits.labelled import load_splits
 from unrolled.evaluation import wilson
@@ -41,7 +41,7 @@ def train(name: str, seed: int, settings: dict[str, Any]) -> tuple[Run, Score]:
         model=name,
         seed=seed,
         report=lambda event: best.append(event.valid) if event.best and event.valid else None,
-        **settings,
+        **SEARCHED | settings,
     )
     return run, best[-1]
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from record import save_part
+from record import SINCE_BY_DATA, save_part
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -69,7 +69,7 @@ def train(folder: str, settings: dict[str, Any]) -> tuple[Run, Score]:
             best.extend([event.valid] if event.best else [])
             print(f"  epoch {event.epoch:.1f}  {event.valid.loss_nats:.4f} nats {event.valid.accuracy:.2%}", flush=True)
 
-    return unrolled.train(folder, report=report, **settings), best[-1]
+    return unrolled.train(folder, report=report, **SINCE_BY_DATA["images"] | settings), best[-1]
 
 
 def figures(folder: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from strangers.cases import Case
 def main() -> int:
     """Run the cases and print a line for each; return 1 if any fell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", help="only the cases of this kind: A, B or F")
+    parser.add_argument("--kind", help="only the cases of this kind: a letter from A to F")
     parser.add_argument("--verbose", action="store_true", help="print the traceback of a case that fell")
     options = parser.parse_args()
     cases = [case for case in CASES if options.kind in (None, case.kind)]

@@ -13,7 +13,7 @@ import argparse
 import statistics
 from typing import Any
 
-from record import save_part
+from record import SINCE_BY_DATA, save_part
 
 import unrolled
 from unrolled.lineage import architectures_for
@@ -30,7 +30,10 @@ TRIALS: list[dict[str, Any]] = [
 
 def figures(name: str, settings: dict[str, Any], seeds: tuple[int, ...]) -> dict[str, Any]:
     """Return the figures of a model over the seeds."""
-    runs = [unrolled.train("sample:tags", task="tag", model=name, seed=seed, **settings) for seed in seeds]
+    runs = [
+        unrolled.train("sample:tags", task="tag", model=name, seed=seed, **SINCE_BY_DATA["tag"] | settings)
+        for seed in seeds
+    ]
     valid = [run.evaluate("sample:tags/valid") for run in runs]
     tests = [run.test for run in runs]
     records = [run.record for run in runs]

@@ -27,6 +27,7 @@ import unrolled
 from small import (
     SMALL,
     pairs,
+    rated,
     sentences,
     translations,
     write_conllu,
@@ -119,6 +120,10 @@ class Surroundings:
         unrolled.train(data / "a.csv", out=self.bases / "classify", model="gru", keep="snapshots", **small)
         write_csv(data / "b.csv", pairs(seed=1))
         unrolled.train(data / "a.csv", out=self.bases / "files", test=str(data / "b.csv"), tokenizer="bpe", **small)
+        write_csv(data / "numbers.csv", rated())
+        unrolled.train(data / "numbers.csv", out=self.bases / "regress", task="regress", **small)
+        write_csv(data / "labels.csv", [(text, f"{label};{'xy'[i % 2]}") for i, (text, label) in enumerate(pairs())])
+        unrolled.train(data / "labels.csv", out=self.bases / "labels", multi_label=True, **small)
         write_images(data / "set")
         image = {"hidden_size": 5, "updates": 2, "batch_images": 16}
         unrolled.train(data / "set", out=self.bases / "images", model="elman", **image)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.config import DataConfig, TrainingConfig
+from unrolled.config import IMAGES, Choice, DataConfig, TrainingConfig, unused
 from unrolled.errors import DataError
 from unrolled.laws import Option
+from unrolled.lineage import architectures_for
 from unrolled.training import Run
-from unrolled.training.task import Task
 
 WILD: dict[str, Any] = {"updates": 8, "evaluate_every": 1, "learning_rate": 3.0}  # some evaluations are worse
 ROUNDING = 1e-5
@@ -48,10 +48,14 @@ def identity(option: Option) -> str:
     return "-".join(str(part) for part in (option.name, option.value, option.context.get("model")) if part is not None)
 
 
-def missing_or_unknown(options: Collection[Option], task: type[Task]) -> set[str]:
-    """The settings of data and training that a table lacks or should not have; the model's stand in tests/models."""
-    wanted = {*DataConfig.model_fields, *TrainingConfig.model_fields} - task.unused
-    return {option.name for option in options} ^ wanted
+def missing_or_unknown(options: Collection[Option], task: str) -> set[str]:
+    """The settings of data and training that a table lacks or should not have; the model's stand in tests/models.
+
+    task: its name, or "images".
+    """
+    models = architectures_for("classify" if task == IMAGES else task)
+    nowhere = frozenset.intersection(*(unused(Choice(task, model.name, None, "plateau")) for model in models))
+    return {option.name for option in options} ^ ({*DataConfig.model_fields, *TrainingConfig.model_fields} - nowhere)
 
 
 def left_by(train: Callable[[], Run], size: str = "n") -> dict[str, Tensor]:

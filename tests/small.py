@@ -7,6 +7,7 @@ import gzip
 import random
 import shutil
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,28 @@ def pairs(n: int = 60, *, seed: int = 0) -> list[tuple[str, str]]:
     return made
 
 
-def write_csv(path: Path, rows: list[tuple[str, str]] | None = None, *, header: str = "text,label") -> Path:
+def rated(n: int = 60, *, seed: int = 0) -> list[tuple[str, float]]:
+    """Texts of 3 to 9 words with numbers from 10 to 50, the higher the more of their words are good."""
+    draw = random.Random(seed)
+    made = []
+    for i in range(n):
+        words = draw.choices(GOOD + BAD, k=draw.randint(2, 5))
+        value = 30 + 20 * sum(1 if word in GOOD else -1 for word in words) / len(words) + draw.uniform(-1, 1)
+        made.append((" ".join([*words, *draw.choices(FILLER, k=3), f"no{i}"]), round(value, 2)))
+    return made
+
+
+def write_csv(path: Path, rows: Sequence[tuple[str, object]] | None = None, *, header: str = "text,label") -> Path:
     """Write pairs as CSV and return the path."""
     lines = [header, *(f"{text},{label}" for text, label in rows or pairs())]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+@cache
+def number_run(name: str = "gru", **settings: Any) -> Run:
+    """Return a model that predicts numbers, of a few updates, cached by its arguments."""
+    return unrolled.train(rated(), task="regress", model=name, **SMALL | OWN.get(name, {}) | settings)
 
 
 @cache

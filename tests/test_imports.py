@@ -24,10 +24,13 @@ LEAVES = {
     "saved",
     "strings",
     "svg",
+    "keywords",
+    "display",
     "version",
 }
 LIGHT = {
     "errors",
+    "keywords",
     "lineage",
     "config",
     "strings",
@@ -60,7 +63,7 @@ MAY["cells"] = MAY["cells"] - {"kernels"}
 MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
 MAY["nn"] = MAY["scan"] | {"nn"}  # torch.nn over our scans
-MAY["__init__"] = {"api", "version"}
+MAY["__init__"] = {"api", "laws", "nn", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}
 

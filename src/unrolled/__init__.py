@@ -15,28 +15,48 @@ from typing import TYPE_CHECKING, Any
 from unrolled.version import __version__
 
 if TYPE_CHECKING:
-    from unrolled.api import backends, decode, ensemble, evaluate, explain, inspect, load, resume, trace, train
+    from unrolled import laws, nn
+    from unrolled.api import (
+        backends,
+        cross_validate,
+        decode,
+        ensemble,
+        evaluate,
+        explain,
+        inspect,
+        load,
+        resume,
+        trace,
+        train,
+    )
 
 __all__ = [
     "__version__",
     "backends",
+    "cross_validate",
     "decode",
     "ensemble",
     "evaluate",
     "explain",
     "inspect",
+    "laws",
     "load",
+    "nn",
     "resume",
     "trace",
     "train",
 ]
+_MODULES = ("laws", "nn")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"unrolled.{name}")
     if name in __all__:
         return getattr(importlib.import_module("unrolled.api"), name)
     raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    hidden = ("Any", "TYPE_CHECKING", "annotations", "importlib")
+    return sorted({*globals(), *__all__}.difference(hidden))

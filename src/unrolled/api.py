@@ -13,25 +13,30 @@ with it import neither the trainer nor pictures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.errors import ConfigError
+from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
 from unrolled.runs.build import build
 from unrolled.runs.load import load
-from unrolled.runs.run import Run
+from unrolled.runs.run import MAX_LENGTH, Run
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from unrolled.data.report.issues import Report
+    from unrolled.evaluation.folds import CrossValidation
     from unrolled.inside import Trace
     from unrolled.training import Event
 
 __all__ = [
     "backends",
     "build",
+    "cross_validate",
     "decode",
     "ensemble",
     "evaluate",
@@ -53,18 +58,19 @@ def train(
     start: Run | str | Path | None = None,
     config: Config | None = None,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Train a model on `data`, evaluate it on the test split, and save it.
 
     Args:
         data: for task classify a CSV, TSV, JSONL or Parquet file, "-" (standard input), a sample's name
             ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
-            mapping of two lists, a data frame; or images: an IDX file or a folder of these, a folder of image files by
-            class, "sample:fashion", a pair of arrays (images, labels). For task tag a CoNLL-U file, one of two
-            columns, "sample:tags", or (words, tags) pairs. For task translate (source, target) pairs, from the same
-            data sources as labelled texts, "sample:letters" or "sample:verses". For task generate a text file, a
-            folder of them, a list of these, "-", or "sample:shakespeare".
+            mapping of two lists, a data frame; or a folder of texts by class; or images: an IDX file or a folder of
+            these, a folder of image files by class, "sample:fashion", a pair of arrays (images, labels). For task tag a
+            CoNLL-U file, one of two columns, "sample:tags", or (words, tags) pairs. For task translate (source, target)
+            pairs, from the same data sources as labelled texts, two parallel files as a pair of paths ("train.de",
+            "train.en"), "sample:letters" or "sample:verses". For task generate a text file, a folder of them, a list of
+            these, "-", or "sample:shakespeare".
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<model>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is complete.
@@ -103,7 +109,7 @@ def resume(
     *,
     finish: bool = False,
     report: Callable[[Event], None] = lambda event: None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Resume a training that was interrupted: the run ends with the same bits as an uninterrupted one.
 
@@ -127,11 +133,49 @@ def resume(
     return session.resume(Path(folder), data, settings, finish=finish, report=report)
 
 
-def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
-    """Return a run that answers with the mean of the probabilities of several: it can decode and evaluate.
+def cross_validate(
+    data: object = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    config: Config | None = None,
+    report: Callable[[Event], None] = lambda event: None,
+    **settings: Unpack[Settings],
+) -> CrossValidation:
+    """Train once for each fold of `data`, test on that fold, and return the figures of all.
 
-    Runs of tasks classify and tag need the same labels, and may differ in model and tokeniser; those of tasks translate
-    and generate need the same tokeniser.
+    Each example is tested exactly once, by a model that was not trained on it; equal texts are in one fold. The
+    validation split is taken from the other folds.
+
+    Args:
+        data, config, report, settings: see `train`. The data have no test split of their own.
+            `folds` is their number K, by default 5.
+        out: folder to save the runs to, as `fold-1` to `fold-K`, with summary.json. Without it only the figures are
+            kept.
+        resume: continue the cross-validation in `out`, with the settings it began with; finished folds are kept. Data
+            are needed only if they were Python objects.
+
+    Raises:
+        Interrupted: a signal has arrived, and everything is saved in `out`, to be resumed.
+        ConfigError: the data have a test split, or the task does not split examples.
+        DataError: there are too few examples for the folds.
+        All that `train` raises.
+    """
+    from unrolled.tasks import folds as tasks_folds
+
+    folder = None if out is None else Path(out)
+    if not resume:
+        return tasks_folds.cross_validate(data, settings, out=folder, config=config, report=report)
+    if folder is None or settings or config is not None:
+        raise ConfigError("resume=True needs out, the folder, and takes the settings from it: remove all others")
+    return tasks_folds.resume(folder, data, report=report)
+
+
+def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
+    """Return a run that answers with the mean of the answers of several: it can decode and evaluate.
+
+    The runs need one task and the same labels; they may differ in model and tokeniser, except where text is written
+    (tasks translate and generate).
 
     Args:
         runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".
@@ -144,19 +188,49 @@ def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
     return ensemble([run if isinstance(run, Run) else load(run, device=device) for run in runs])
 
 
-def decode(run: Run | str | Path, inputs: Any, **options: Any) -> list[Any]:
-    """Return the answers for one text or image or several, in order; see the `decode` of the run's task."""
-    return _run(run).decode(inputs, **options)
+def decode(
+    run: Run | str | Path, inputs: Any, *, threads: int | None = None, **options: Unpack[DecodeKeywords]
+) -> list[Any]:
+    """Return the answers for one text or image or several, in order.
+
+    Args:
+        run: a run, or its folder. inputs, options: see the `decode` of the run's task.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).decode(inputs, **options)
 
 
-def evaluate(run: Run | str | Path, data: object = None, **options: Any) -> Any:
-    """Evaluate a run on `data`, or on its own test split; see the `evaluate` of the run's task."""
-    return _run(run).evaluate(data, **options)
+def evaluate(
+    run: Run | str | Path, data: object = None, *, threads: int | None = None, **options: Unpack[EvaluateKeywords]
+) -> Any:
+    """Evaluate a run on `data`, or on its own test split.
+
+    Args:
+        run: a run, or its folder. data, options: see the `evaluate` of the run's task.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).evaluate(data, **options)
 
 
-def explain(run: Run | str | Path, input: Any, **options: Any) -> Trace:
-    """Return a trace of a run on an input, as named tensors; see `Run.explain`."""
-    return _run(run).explain(input, **options)
+def explain(
+    run: Run | str | Path,
+    input: Any,
+    *,
+    attribution: bool = True,
+    gradient: bool = False,
+    max_length: int = MAX_LENGTH,
+    threads: int | None = None,
+) -> Trace:
+    """Return a trace of a run on an input, as named tensors.
+
+    Args:
+        run: a run, or its folder. input, attribution, gradient, max_length: see `Run.explain`.
+        threads: CPU threads during the call; default: chosen by PyTorch.
+    """
+    with _use_threads(threads):
+        return _run(run).explain(input, attribution=attribution, gradient=gradient, max_length=max_length)
 
 
 def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
@@ -170,7 +244,7 @@ def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) ->
     return inside.of_module(module, x, hx, sequence=sequence)
 
 
-def inspect(data: object, *, config: Config | None = None, **settings: Any) -> Report:
+def inspect(data: object, *, config: Config | None = None, **settings: Unpack[Settings]) -> Report:
     """Return the data report: how `data` are read, and the issues that a training would suffer from.
 
     Returns:
@@ -203,6 +277,11 @@ def backends() -> dict[str, Any]:
         "device": str(machine.device("auto")),
         "machine": machine.describe(),
     }
+
+
+def _use_threads(threads: int | None) -> AbstractContextManager[None]:
+    """Return a block that computes with these threads, in the range of the setting of that name."""
+    return machine.use_threads(from_flat({"threads": threads}).training.threads)
 
 
 def _run(run: Run | str | Path) -> Run:

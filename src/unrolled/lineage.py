@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["CELLS", "LINEAGE", "TASKS", "Architecture", "Task", "architecture", "architectures_for", "check", "task"]
+__all__ = [
+    "CELLS",
+    "LINEAGE",
+    "TASKS",
+    "Architecture",
+    "Task",
+    "architecture",
+    "architectures_for",
+    "cells_of",
+    "check",
+    "task",
+]
 
 
 class Architecture(NamedTuple):
@@ -26,6 +37,7 @@ class Architecture(NamedTuple):
         tasks: the tasks that it serves.
         path: of its class, "module:class".
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
+        any_cell: whether its recurrent layers run any cell.
         whole: whether it reads an image as one input instead of step by step.
     """
 
@@ -37,6 +49,7 @@ class Architecture(NamedTuple):
     tasks: tuple[str, ...]
     path: str
     cells: tuple[str, ...] = ()
+    any_cell: bool = False
     whole: bool = False
 
 
@@ -49,6 +62,7 @@ class Task(NamedTuple):
         path: of its class, "module:class".
         run: path of the class of its finished runs.
         images: the same two paths for image data, if the task accepts images.
+        multi_label: the same two paths for texts with several labels each, if the task has them.
     """
 
     name: str
@@ -56,6 +70,11 @@ class Task(NamedTuple):
     path: str
     run: str
     images: tuple[str, str] | None = None
+    multi_label: tuple[str, str] | None = None
+
+    def paths(self, *, images: bool, multi_label: bool) -> tuple[str, str]:
+        """Return the paths of the class and of that of its runs, for data with images or several labels a text."""
+        return (images and self.images) or (multi_label and self.multi_label) or (self.path, self.run)
 
 
 TASKS = (
@@ -65,6 +84,10 @@ TASKS = (
         "unrolled.tasks.classification:Classify",
         "unrolled.runs.classification:ClassificationRun",
         images=("unrolled.tasks.images:ClassifyImages", "unrolled.runs.images:ImageRun"),
+        multi_label=("unrolled.tasks.multi_label:ClassifyMultiLabel", "unrolled.runs.multi_label:MultiLabelRun"),
+    ),
+    Task(
+        "regress", "a text and a number", "unrolled.tasks.regression:Regress", "unrolled.runs.regression:RegressionRun"
     ),
     Task("tag", "words and a label each", "unrolled.tasks.tagging:Tag", "unrolled.runs.tagging:TaggingRun"),
     Task(
@@ -83,7 +106,7 @@ LINEAGE = (
         "one pass from input to output, layer by layer",
         "sees its input whole and only once: no order, no memory",
         "Rumelhart, Hinton & Williams 1986",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.feedforward:FeedforwardModel",
         whole=True,
     ),
@@ -93,7 +116,7 @@ LINEAGE = (
         "its previous output returns as input: a sequence, step by step",
         "forgets what came long before",
         "Elman 1990",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("elman",),
     ),
@@ -103,7 +126,7 @@ LINEAGE = (
         "a cell state with forget, input and output gates",
         "one output per input, in order",
         "Hochreiter & Schmidhuber 1997; Gers et al. 2000",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("lstm", "layernorm_lstm"),
     ),
@@ -113,7 +136,7 @@ LINEAGE = (
         "no separate cell state, two gates; 1 − update does the other's work",
         "one output per input, in order",
         "Cho et al. 2014",
-        ("classify", "tag", "generate"),
+        ("classify", "regress", "tag", "generate"),
         "unrolled.models.recurrent:RecurrentModel",
         cells=("gru", "layernorm_gru"),
     ),
@@ -125,6 +148,7 @@ LINEAGE = (
         "Cho et al. 2014; Sutskever et al. 2014",
         ("translate",),
         "unrolled.models.seq2seq:EncoderDecoderModel",
+        any_cell=True,
     ),
     Architecture(
         "attention",
@@ -134,6 +158,7 @@ LINEAGE = (
         "Bahdanau et al. 2015; Luong et al. 2015",
         ("translate",),
         "unrolled.models.seq2seq:AttentionModel",
+        any_cell=True,
     ),
     Architecture(
         "transformer",
@@ -141,7 +166,7 @@ LINEAGE = (
         "attention only: no recurrence, no convolution",
         "its state grows with the sequence",
         "Vaswani et al. 2017",
-        ("classify", "tag", "translate"),
+        ("classify", "regress", "tag", "translate"),
         "unrolled.models.transformer:TransformerModel",
     ),
     Architecture(
@@ -158,6 +183,8 @@ LINEAGE = (
 
 CELLS = tuple(cell for found in LINEAGE for cell in found.cells)
 """Every cell by its name, for the choices of `--cell`; the classes are in `unrolled.cells.CELLS`."""
+CELL = "gru"
+"""The default cell of architectures that run any."""
 
 
 def architecture(name: str) -> Architecture:
@@ -189,6 +216,12 @@ def task(name: str) -> Task:
 def architectures_for(task_name: str) -> tuple[Architecture, ...]:
     """Return the architectures that serve a task, in lineage order."""
     return tuple(known for known in LINEAGE if task_name in known.tasks)
+
+
+def cells_of(name: str) -> tuple[str, ...]:
+    """Return the cells that an architecture runs, the default first; () if it has no recurrent layers."""
+    known = architecture(name)
+    return (CELL, *(cell for cell in CELLS if cell != CELL)) if known.any_cell else known.cells
 
 
 def check(task_name: str, model_name: str) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from unrolled.errors import ConfigError
 
-__all__ = ["describe", "device", "isolated", "retain_memory", "versions"]
+__all__ = ["describe", "device", "isolated", "retain_memory", "use_threads", "versions"]
 
 
 def describe() -> dict[str, Any]:
@@ -50,19 +50,25 @@ def versions(*more: str) -> dict[str, str]:
 
 
 @contextmanager
+def use_threads(number: int | None) -> Iterator[None]:
+    """Compute in the block with a number of CPU threads; None: as many as before it."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(number or before)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def isolated(device: torch.device, *, threads: int | None) -> Iterator[None]:
     """Compute in the block without an effect on torch's threads and random generators after it.
 
     Args:
         device: whose generator is restored, next to the CPU's. threads: of the block; None: as they are.
     """
-    before = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            torch.set_num_threads(threads or before)
-            yield
-        finally:
-            torch.set_num_threads(before)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), use_threads(threads):
+        yield
 
 
 @contextmanager

@@ -35,13 +35,13 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Strict(BaseModel):
     """Base of the schemas of files that have no other entries than those of the schema."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class Open(BaseModel):
     """Base of the schemas of files with further entries, which are read by nobody but kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def _distinct(values: list[str]) -> list[str]:

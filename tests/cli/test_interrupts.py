@@ -32,7 +32,7 @@ def check_saved(folder: Path, said: str, capsys: pytest.CaptureFixture[str]) -> 
     assert run(["decode", "run", "so fine"]) == 2
     assert "run is not finished" in capsys.readouterr().err
     assert run(["train", "--resume", "run", "--finish"]) == 0
-    assert "Ended early, as requested. Best model: update " in capsys.readouterr().out
+    assert "Ended early, as requested. Kept: the model of update " in capsys.readouterr().out
     loaded = api.load(folder / "run")
     assert 0 < loaded.record["training"]["updates"] < 20_000
     assert loaded.evaluate().to_dict() == loaded.record["result"]
@@ -92,7 +92,7 @@ def test_a_second_signal_leaves_at_once_and_nothing_behind(
     monkeypatch.setattr(Trainer, "update", interrupted_twice)
     write_csv(tmp_path / "data.csv")
     assert run(["train", "data.csv", "--out", "run"]) == 128 + number
-    assert capsys.readouterr().err.endswith("interrupted\n")
+    assert capsys.readouterr().err.endswith("interrupted: nothing was kept\n")
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
@@ -104,5 +104,5 @@ def test_ctrl_c_before_the_training_leaves_nothing_behind(
 
     monkeypatch.setattr(classification, "load_splits", interrupted)
     assert run(["train", "sample:films", "--out", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "interrupted: nothing was kept\n"
     assert not any(tmp_path.iterdir())

@@ -48,3 +48,15 @@ def test_answers() -> None:
         "image": "a.png", "label": "yes", "probability": 0.75, "probabilities": {"no": 0.25, "yes": 0.75},
     }  # fmt: skip
     assert image.shown() == "yes\t0.750\ta.png"
+
+
+def test_the_most_probable_classes() -> None:
+    """Sorted, cut at top; of equals the first class, as in the answer; a line each in plain text."""
+    values, labels = np.array([[0.2, 0.4, 0.4]]), ("a", "b", "c")
+    (every,), (two,), (many,) = (classify(["x"], labels, values, Classification, top) for top in (None, 2, 99))
+    assert [*every.probabilities.items()] == [("a", 0.2), ("b", 0.4), ("c", 0.4)]
+    assert [*two.probabilities.items()] == [("b", 0.4), ("c", 0.4)]
+    assert [*many.probabilities] == ["b", "c", "a"]
+    assert every.shown(2) == two.shown(2) == "b\t0.400\tx\nc\t0.400\tx"
+    assert two.shown() == "b\t0.400\tx"
+    assert len(many.shown(99).splitlines()) == 3

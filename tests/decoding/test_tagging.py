@@ -40,5 +40,17 @@ def test_the_answer_is_the_most_probable_tag() -> None:
     first, second = tag([("a", "b\n"), ("c",)], ("X", "Y"), np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]))
     assert [(found.word, found.tag, found.probability) for found in first.words] == [("a", "X", 0.9), ("b\n", "Y", 0.8)]
     assert first.shown() == "a\tX\t0.900\nb\\n\tY\t0.800\n"
-    assert second.to_dict() == {"words": ({"word": "c", "tag": "X", "probability": 0.5},)}
+    assert second.to_dict() == {
+        "words": ({"word": "c", "tag": "X", "probability": 0.5, "probabilities": {"X": 0.5, "Y": 0.5}},)
+    }
     assert tag([], ("X",), np.empty((0, 1))) == []
+
+
+def test_the_most_probable_tags_stand_in_the_line_of_their_word() -> None:
+    values = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]])
+    (every,), (two,) = (tag([("a", "b")], ("X", "Y\t", "Z"), values, top) for top in (None, 2))
+    assert two.words[0].probabilities == {"Y\t": 0.5, "Z": 0.3}
+    assert [*two.words[1].probabilities] == ["X", "Z"]
+    assert every.words[0].probabilities == {"X": 0.2, "Y\t": 0.5, "Z": 0.3}
+    assert two.shown(2) == every.shown(2) == "a\tY\\t\t0.500\tZ\t0.300\nb\tX\t0.400\tZ\t0.400\n"
+    assert every.shown(9) == "a\tY\\t\t0.500\tZ\t0.300\tX\t0.200\nb\tX\t0.400\tZ\t0.400\tY\\t\t0.200\n"

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.metrics import brier_score_loss, log_loss, top_k_accuracy_score
 
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import evaluate_classification, wilson
-from unrolled.evaluation.classification import macro_f1
+from unrolled.evaluation.classes import macro_f1
 
 LABELS = ("cat", "dog", "eel")
 
@@ -168,7 +170,10 @@ def test_to_dict_survives_json_and_its_keys_are_stable():
         "accuracy_interval",
         "macro_f1",
         "macro_f1_interval",
+        "top_k",
         "loss_nats",
+        "brier",
+        "calibration",
         "majority_label",
         "majority_accuracy",
         "classes",
@@ -228,3 +233,32 @@ def test_no_example_and_no_label():
         evaluate_classification(LABELS, [], np.zeros((0, 3)), [], majority=0)
     with pytest.raises(ShapeError, match="probabilities must have shape"):
         evaluate_classification([], [], np.zeros((0, 0)), [], majority=0)
+
+
+def drawn(K, N=300, seed=0):
+    """Truth (N,) and probabilities (N, K) that lean towards it."""
+    draw = np.random.default_rng(seed)
+    truth = draw.integers(K, size=N)
+    return truth, softmax(draw.normal(size=(N, K)) * 2 + np.eye(K)[truth], axis=1)
+
+
+@pytest.mark.parametrize("K", [2, 3, 4, 5, 6, 9])
+def test_top_k_loss_and_brier_are_those_of_scikit_learn(K):
+    truth, probabilities = drawn(K)
+    labels = [str(k) for k in range(K)]
+    result = evaluate_classification(labels, truth, probabilities, np.ones(300, int), majority=0)
+    assert [top.k for top in result.top_k] == [k for k in (2, 3, 5) if k < K]
+    for top in result.top_k:
+        expected = top_k_accuracy_score(truth, probabilities, k=top.k, labels=range(K))
+        assert top.accuracy == pytest.approx(expected)
+        assert top.accuracy_interval.low < top.accuracy < top.accuracy_interval.high
+        assert f"top-{top.k}     {100 * top.accuracy:>5.1f} %" in result.text()
+    assert result.loss_nats == pytest.approx(log_loss(truth, probabilities, labels=range(K)))
+    multi = brier_score_loss(truth, probabilities, labels=range(K), scale_by_half=False)
+    assert result.brier == pytest.approx(multi)
+    assert max(map(len, result.text().splitlines())) <= 80
+
+
+def test_of_equal_probabilities_the_first_is_the_more_probable():
+    result = evaluate_classification("abcd", [0, 1, 2, 3], np.full((4, 4), 0.25), [1] * 4, majority=0)
+    assert (result.accuracy, [top.accuracy for top in result.top_k]) == (0.25, [0.5, 0.75])

@@ -7,7 +7,7 @@ import pytest
 
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import intervals
-from unrolled.evaluation.classification import macro_f1
+from unrolled.evaluation.classes import macro_f1
 from unrolled.evaluation.intervals import RESAMPLES, bootstrap, resample, spread, wilson
 
 

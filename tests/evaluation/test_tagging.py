@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import evaluate_tagging
@@ -107,3 +108,29 @@ def test_it_is_shown_as_text_and_as_json() -> None:
 def test_what_cannot_be_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises((DataError, ShapeError), match=message):
         evaluate_tagging(LABELS, **made() | {name: np.array(value)})
+
+
+def test_macro_f1_is_that_of_scikit_learn() -> None:
+    for seed in range(5):
+        data = made(seed=seed)
+        truth, answers = data["truth"], data["probabilities"].argmax(axis=1)
+        result = evaluate_tagging((*LABELS, "none"), **data | {"probabilities": np.eye(4)[answers]})
+        assert result.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro"))
+        columns = precision_recall_fscore_support(truth, answers, labels=range(4), zero_division=0)
+        ours = [(tag.precision, tag.recall, tag.f1, tag.support) for tag in result.tags]
+        np.testing.assert_allclose(ours, np.transpose(columns))
+        assert result.macro_f1_interval.low < result.macro_f1 < result.macro_f1_interval.high
+        assert f"macro-F1 of tags  {result.macro_f1:>6.1%}" in result.text()
+
+
+def test_the_interval_of_macro_f1_resamples_sentences() -> None:
+    """Draws of whole sentences, one by one, give the same interval."""
+    data = made(sentences=60)
+    result = evaluate_tagging(LABELS, **data)
+    ends, draw = np.cumsum(data["lengths"])[:-1], np.random.default_rng(1)
+    truth, answers = (np.split(v, ends) for v in (data["truth"], data["probabilities"].argmax(axis=1)))
+    scores = []
+    for _ in range(400):
+        rows = draw.integers(60, size=60)
+        scores.append(f1_score(*(np.concatenate([v[i] for i in rows]) for v in (truth, answers)), average="macro"))
+    assert result.macro_f1_interval == pytest.approx(np.quantile(scores, (0.025, 0.975)), abs=0.015)

@@ -21,6 +21,7 @@ SHARED = {"shared_vocabulary": True, "tied": True}
 CASES: dict[str, tuple[Any, Any]] = {
     "once": (lambda: small.trained("lstm"), "the film is warm"),
     "bag": (lambda: small.trained("feedforward"), "the film is warm"),
+    "number": (lambda: small.number_run("gru"), "the film is warm"),
     "image": (lambda: small.image_run("gru"), small.pictures()[0][0]),
     "tag": (lambda: small.tag_run("gru"), "the plot"),
     "text": (lambda: small.text_run("elman"), "the film"),
@@ -72,6 +73,8 @@ def log_prob(model: Any, example: Example, changed: dict[str, Tensor]) -> Tensor
         logits, _ = model(inputs, state)
         done()
     logits = logits if model.answer == "once" else logits[0, example.steps]
+    if logits.shape[1] == 1:  # a number
+        return small.number_run("gru").scale.restore(logits[:, 0])
     return logits.log_softmax(dim=1).gather(1, example.answers[:, None])[:, 0]
 
 
@@ -105,7 +108,7 @@ def test_occlusion_by_its_definition(name: str) -> None:
         for s in range(len(side.vectors)):
             vectors = side.vectors.clone()
             vectors[s] = nothing
-            lost = (whole - log_prob(model, example, {side.prefix: vectors})) / math.log(2)
+            lost = (whole - log_prob(model, example, {side.prefix: vectors})) / (1 if name == "number" else math.log(2))
             close(found[f"{side.prefix}occlusion"][:, s], lost)
 
 

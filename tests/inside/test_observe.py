@@ -20,6 +20,8 @@ for _model in architectures_for("classify"):
         "the film is no5 warm",
     )
     RUNS[f"image-{_model.name}"] = (lambda name=_model.name: small.image_run(name), small.pictures()[0][0])
+for _model in architectures_for("regress"):
+    RUNS[f"regress-{_model.name}"] = (lambda name=_model.name: small.number_run(name), "the film is no5 warm")
 for _model in architectures_for("tag"):
     RUNS[f"tag-{_model.name}"] = (lambda name=_model.name: small.tag_run(name), "the no3 plot is fine")
 for _model in architectures_for("generate"):

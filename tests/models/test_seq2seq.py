@@ -219,12 +219,12 @@ def test_without_a_source_nothing_begins() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("encoder_decoder", {"score": "dot"}, "model encoder_decoder does not use score"),
-        ("encoder_decoder", {"input_feeding": True}, "does not use input_feeding"),
-        ("encoder_decoder", {"read": "last"}, "does not use read"),
-        ("encoder_decoder", {"window": 3}, "does not use window"),
-        ("encoder_decoder", {"forget_bias": 1.0}, "does not use forget_bias"),
-        ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "model attention does not use nonlinearity"),
+        ("encoder_decoder", {"score": "dot"}, "^score (only applies|does not apply) to"),
+        ("encoder_decoder", {"input_feeding": True}, "^input_feeding (only applies|does not apply) to"),
+        ("encoder_decoder", {"read": "last"}, "^read (only applies|does not apply) to"),
+        ("encoder_decoder", {"window": 3}, "^window (only applies|does not apply) to"),
+        ("encoder_decoder", {"forget_bias": 1.0}, "^forget_bias (only applies|does not apply) to"),
+        ("attention", {"cell": "lstm", "nonlinearity": "relu"}, "^nonlinearity (only applies|does not apply) to"),
         ("attention", {"bidirectional": True, "reverse_source": True}, "remove reverse_source"),
         ("attention", {"input_feeding": True}, 'input_feeding needs score "dot" or "general"'),
         (

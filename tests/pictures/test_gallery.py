@@ -38,6 +38,7 @@ MADE = {
     "bag": lambda T: small.trained("feedforward", num_layers=2).explain(words(T)),
     "image": lambda T: small.image_run("feedforward").explain(small.pictures()[0][0]),
     "transformer": lambda T: small.trained("transformer", hidden_size=8, num_heads=2, num_layers=2).explain(words(T)),
+    "number": lambda T: small.number_run("lstm").explain(words(T), gradient=True),
     "tags": lambda T: small.tag_run("lstm").explain(words(min(T, 60))),
     "text": lambda T: small.text_run("gru").explain(prose(T)),
     "gpt": lambda T: small.text_run("gpt").explain(prose(min(T, 60))),

@@ -1,8 +1,8 @@
 """Cases that the product met at strangers' hands: each is a function that passes or raises AssertionError.
 
 A case takes an empty folder and asserts the right outcome. The first line of its
-docstring is the line that `run.py` prints. Kinds: A silent wrong answers, B `unrolled.nn` next to torch.nn, F hostile
-or unlucky circumstances.
+docstring is the line that `run.py` prints. Kinds: A silent wrong answers, B `unrolled.nn` next to torch.nn, E answers
+and figures that users expect, F hostile or unlucky circumstances.
 """
 
 from __future__ import annotations

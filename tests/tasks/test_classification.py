@@ -116,7 +116,7 @@ def test_other_columns_and_bad_rows(tmp_path: Path) -> None:
         trained().evaluate(more, text="says", label="is")
     assert trained().evaluate(more, text="says", label="is", on_bad_row="skip").n == 2
     assert trained().read_texts(more, text="says", on_bad_row="skip") == ["so dull", "so fine"]
-    with pytest.raises(ConfigError, match="leave text, label, header and on_bad_row out"):
+    with pytest.raises(ConfigError, match="leave text, label, header, separator and on_bad_row out"):
         trained().evaluate(text="says")
     with pytest.raises(ConfigError, match="on_bad_row should be 'stop' or 'skip'"):
         trained().evaluate(more, on_bad_row="maybe")

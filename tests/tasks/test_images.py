@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 import unrolled
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import image_run, pictures, trained, write_images
 from unrolled import api, laws, tasks
 from unrolled.config import from_flat
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
 from unrolled.laws import Option
-from unrolled.tasks.images import ClassifyImages, ImageRun
+from unrolled.tasks.images import ImageRun
 from unrolled.training import Trainer
 
 WAYS = [
@@ -172,14 +172,17 @@ def test_images_have_defaults_of_their_own_and_what_is_given_goes_before_them() 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tokenizer": "bpe"}, "task classify of images does not use tokenizer"),
-        ({"batch_tokens": 9}, "task classify of images does not use batch_tokens"),
-        ({"embedding_size": 9}, "model gru does not use embedding_size"),
+        ({"tokenizer": "bpe"}, "^tokenizer (only applies|does not apply) to"),
+        ({"batch_tokens": 9}, "^batch_tokens (only applies|does not apply) to"),
+        ({"embedding_size": 9}, "^embedding_size (only applies|does not apply) to"),
         ({"model": "feedforward", "by": "row"}, "model feedforward reads an image at once: by image; got by row"),
         ({"by": "image"}, "model gru reads an image step by step: by row, column or pixel; got by image"),
-        ({"model": "feedforward", "read": "max"}, "a model that reads an image at once does not use read"),
-        ({"model": "feedforward", "variational": True}, "model feedforward does not use variational"),
-        ({"task": "generate", "by": "row"}, "task generate of images does not use by"),
+        (
+            {"model": "feedforward", "read": "max"},
+            "^read only applies to models elman, lstm, gru and tr",
+        ),
+        ({"model": "feedforward", "variational": True}, "^variational (only applies|does not apply) to"),
+        ({"task": "generate", "by": "row"}, "^by (only applies|does not apply) to"),
     ],
 )
 def test_what_images_have_no_use_for_is_refused(settings: dict[str, object], message: str) -> None:
@@ -189,7 +192,7 @@ def test_what_images_have_no_use_for_is_refused(settings: dict[str, object], mes
 
 @pytest.mark.parametrize("setting", [{"permutation_seed": 1}, {"batch_images": 9}])
 def test_what_is_about_images_is_refused_for_texts(setting: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="task classify does not use"):
+    with pytest.raises(ConfigError, match="only applies to"):
         api.train([("a", "b")], **setting)
 
 
@@ -222,6 +225,10 @@ OPTIONS = [
     Option("accumulate", 2),
     Option("learning_rate", 2e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
+    Option("temperature_scale", True),
+    Option("class_names", ["below", "above"], changes=False),
     *OF_TRAINING,
 ]
 
@@ -241,7 +248,7 @@ def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, ClassifyImages)
+    assert not missing_or_unknown(OPTIONS, "images")
 
 
 @pytest.mark.usefixtures("folder")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import sentences, tag_run, write_conllu
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
@@ -201,11 +201,14 @@ def test_a_training_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": "x"}, "task tag does not use text"),
-        ({"chunk": 9}, "task tag does not use chunk"),
-        ({"read": "mean"}, "model gru does not use read"),
-        ({"model": "lstm", "window": 3}, "model lstm does not use window"),
-        ({"task": "classify", "whole_words": 9, "bidirectional": False}, "task classify does not use whole_words"),
+        ({"text": "x"}, "^text (only applies|does not apply) to"),
+        ({"chunk": 9}, "^chunk (only applies|does not apply) to"),
+        ({"read": "mean"}, "^read (only applies|does not apply) to"),
+        ({"model": "lstm", "window": 3}, "^window (only applies|does not apply) to"),
+        (
+            {"task": "classify", "whole_words": 9, "bidirectional": False},
+            "^whole_words (only applies|does not apply) to",
+        ),
     ],
 )
 def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message: str) -> None:
@@ -234,6 +237,9 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 200}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
+    Option("temperature_scale", True),
     *OF_TRAINING,
 ]
 
@@ -257,10 +263,24 @@ def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, Tag)
+    assert not missing_or_unknown(OPTIONS, "tag")
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("option", OPTIONS, ids=identity)
 def test_every_option_matters(option: Option) -> None:
     assert laws.options_matter(build, [option]).compared == 1
+
+
+def test_the_card_of_a_tagger_of_spans_has_their_f1(tmp_path: Path) -> None:
+    made = [([f"n{i}", "of", f"p{i % 3}", "went"], ["B-PER", "I-PER", "I-PER", "O"]) for i in range(60)]
+    run = api.train(made, out=tmp_path / "run", **SMALL)
+    spans = run.record["result"]["spans"]
+    low, high = spans["f1_interval"]
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"The {spans['spans']:,} spans: precision {spans['precision']:.1%}, recall {spans['recall']:.1%}, "
+        f"F1 {spans['f1']:.1%} (95 % interval {low:.1%} to {high:.1%})." in card
+    )
+    assert "spans" not in tag_run().card()["result"]
+    assert api.load(tmp_path / "run").evaluate(made).spans.scheme == "IOB2"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import OWN, translation_run, translations, write_pairs
 from unrolled import api, laws, lineage
 from unrolled.config import from_flat
@@ -19,7 +19,7 @@ from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.laws import Option
 from unrolled.tasks import infer_settings
-from unrolled.tasks.translation import Translate, TranslationRun
+from unrolled.tasks.translation import TranslationRun
 
 MODELS = [architecture.name for architecture in lineage.architectures_for("translate")]
 SMALL: dict[str, Any] = {
@@ -366,12 +366,12 @@ def test_a_sample_has_settings_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"text": "x"}, "task translate does not use text"),
-        ({"class_weights": "balanced"}, "task translate does not use class_weights"),
-        ({"read": "mean"}, "model attention does not use read"),
-        ({"model": "encoder_decoder", "score": "dot"}, "model encoder_decoder does not use score"),
+        ({"text": "x"}, "^text (only applies|does not apply) to"),
+        ({"class_weights": "balanced"}, "^class_weights (only applies|does not apply) to"),
+        ({"read": "mean"}, "^read (only applies|does not apply) to"),
+        ({"model": "encoder_decoder", "score": "dot"}, "^score (only applies|does not apply) to"),
         ({"model": "gru"}, 'model "gru" does not serve task "translate"; encoder_decoder, attention'),
-        ({"task": "classify", "model": "gru", "max_length": 9}, "task classify does not use max_length"),
+        ({"task": "classify", "model": "gru", "max_length": 9}, "^max_length (only applies|does not apply) to"),
     ],
 )
 def test_unused_settings_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -396,6 +396,7 @@ OPTIONS = [
     Option("lowercase", True, {"tokenizer": "word", "data": "phrases.csv"}),
     Option("normalize", "nfkc", {"tokenizer": "character", "data": "accents.csv"}),
     Option("header", False, {"source": "1", "target": "2", "data": "numbered.csv"}),
+    Option("separator", "semicolon", {"source": "1", "target": "2", "data": "either.csv", "header": False}),
     Option("max_length", 4, {"on_bad_row": "skip"}),
     Option("truncate", True, {"max_length": 4, "on_bad_row": "skip"}),
     Option("updates", 3),
@@ -403,6 +404,7 @@ OPTIONS = [
     Option("batch_tokens", 80),
     Option("accumulate", 2, {"batch_tokens": 200}),
     Option("learning_rate", 1e-3),
+    Option("best_by", "accuracy", WILD),
     *OF_TRAINING,
 ]
 
@@ -418,6 +420,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pairs(tmp_path / "phrases.csv", phrases)
     write_pairs(tmp_path / "accents.csv", [(f"caf\u00e9 cafe\u0301 {source}", target) for source, target in made])
     (tmp_path / "numbered.csv").write_text("1,2\n" + "".join(f"{source},{target}\n" for source, target in made))
+    either = [f"{source};{target.lower()},{target}\n" for source, target in made]
+    (tmp_path / "either.csv").write_text("".join(either))
     for number, name in enumerate(("valid", "test"), start=1):
         write_pairs(tmp_path / f"{name}.csv", translations(6, seed=number))
 
@@ -429,7 +433,7 @@ def build(settings: Mapping[str, object]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, Translate)
+    assert not missing_or_unknown(OPTIONS, "translate")
 
 
 @pytest.mark.usefixtures("folder")

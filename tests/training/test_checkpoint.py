@@ -22,7 +22,9 @@ BUILD = {"torch": "2.13.0", "threads": "2"}
 def made(update: int) -> Checkpoint:
     torch.manual_seed(update)
     progress = Progress(
-        100, update, 3, 7, 0.1 + 0.2, 5, since=Since(1 / 3, 4, 5, 6.5), resumed=[{"update": 1, "changed": []}]
+        *(100, update, 3, 7, 5, 0.1 + 0.2, 1.5, 5),
+        since=Since(1 / 3, 4, 5, 6.5),
+        resumed=[{"update": 1, "changed": []}],
     )
     tensors = {"model/w": torch.randn(3, 4), "exp_avg/w": torch.randn(3, 4).T, "step/w": torch.tensor(5.0)}
     return Checkpoint(progress, tensors, b'{"update": 1}\n', BUILD)
@@ -139,7 +141,7 @@ def test_where_all_are_damaged_nothing_is_used(parent: Path) -> None:
         (lambda p: p.update(format_version=2), "format_version 2, and this unrolled reads up to 1: install a newer"),
         (lambda p: p.pop("format_version"), "has no format_version"),
         (lambda p: p["progress"].update(update="../../x"), "update should be a valid integer"),
-        (lambda p: p["progress"].update(best_loss_nats="NaN"), "best_loss_nats should be a valid number"),
+        (lambda p: p["progress"].update(least_loss_nats="NaN"), "least_loss_nats should be a valid number"),
         (lambda p: p["progress"].update(more=1), "more"),
         (lambda p: p["progress"].pop("updates"), "updates"),
         (lambda p: p.update(progress=[]), "progress"),

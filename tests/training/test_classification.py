@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.training.classification import balanced, loss_nats, score_of
+from unrolled.training.classification import class_weights, loss_nats, score_of
 
 
 def test_balanced_weights_are_inversely_proportional_to_the_counts() -> None:
     """1, 2 and 5 of 8 examples: 8 / (3 · count), so that every class weighs as much as the others."""
     targets = torch.tensor([2, 1, 2, 0, 2, 1, 2, 2])
-    weights = balanced(targets, 3)
+    weights = class_weights(targets, 3, "balanced")
     assert weights.tolist() == pytest.approx([8 / 3, 8 / 6, 8 / 15])
     assert weights[targets].sum() == pytest.approx(8), "the mean weight of an example is 1"
 

@@ -270,6 +270,113 @@ def test_it_stops_early_and_keeps_the_best() -> None:
     assert any(not torch.equal(value, weights[4][name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("by", "targets", "best"),
+    [
+        ("loss", 100, [1, 4]),
+        ("accuracy", 0, [1, 2, 3]),
+        ("accuracy", 10_000, [1, 2, 3]),  # a standard error is 0.0046
+        ("accuracy", 84, [1, 2, 3, 4]),  # a standard error of 0.7 is √(0.7 · 0.3 / 84) = 0.05, and 0.65 is within it
+        ("accuracy", 85, [1, 2, 3]),
+        ("macro_f1", 84, [1, 2, 4, 5]),
+    ],
+)
+def test_the_figure_that_is_asked_for_chooses(by: str, targets: int, best: list[int]) -> None:
+    """By accuracy, of models within a standard error of the highest, the latest is kept."""
+    figures = [(0.5, 0.6, 0.1), (0.9, 0.7, 0.2), (0.8, 0.7, 0.1), (0.4, 0.65, 0.3), (0.45, 0.5, 0.3)]
+    scores = [Score(loss, accuracy, f1, targets=targets) for loss, accuracy, f1 in figures]
+
+    def best_updates(**settings: str) -> list[int]:
+        script, events = iter(scores), []
+        trainer = trainer_of(
+            model_of("elman"), [batch(4, 3)], lambda: next(script), updates=5, evaluate_every=1, **settings
+        )
+        trainer.run(events.append)
+        return [event.update for event in events if event.best]
+
+    assert best_updates(best_by=by) == best
+    if by == "loss":
+        assert best_updates() == best, "the default of the schema"
+
+
+def test_patience_waits_while_the_loss_or_the_figure_improves() -> None:
+    """The accuracy is best at once, and the loss improves until the fourth evaluation."""
+    script = iter([Score(1.0, 0.9), Score(0.9, 0.5), Score(0.8, 0.5), Score(0.7, 0.5), *[Score(0.75, 0.6)] * 9])
+    trainer = trainer_of(
+        model_of("elman"), [batch(4, 3)], lambda: next(script), updates=50, evaluate_every=1, patience=2,
+        best_by="accuracy",
+    )  # fmt: skip
+    outcome = trainer.run()
+    assert (outcome.updates, outcome.best_update) == (6, 1)
+
+
+def test_the_plateau_schedule_follows_the_loss_alone() -> None:
+    script = iter([Score(1.0, 0.1), *[Score(1.0, 0.1 * k) for k in range(2, 9)]])
+    trainer = trainer_of(
+        model_of("elman"), [batch(4, 3)], lambda: next(script), updates=7, evaluate_every=1, patience=0,
+        schedule="plateau", plateau_patience=3, best_by="accuracy",
+    )  # fmt: skip
+    assert trainer.run().best_update == 7
+    assert trainer.progress.reductions == 2
+
+
+class Saved:
+    """A callback that counts."""
+
+    def __init__(self) -> None:
+        self.saves: list[tuple[int, object]] = []
+        self.updates = 0
+
+    def save(self, trainer: Trainer) -> None:
+        self.saves.append((trainer.progress.update, trainer.progress.highest))
+
+    def after_update(self, trainer: Trainer) -> None:
+        self.updates += 1
+
+    def on_signal(self, trainer: Trainer, signal: int) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("every", [100, 1])
+def test_past_the_time_limit_by_half_it_ends_with_the_best_so_far(every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update takes a second of a clock that is turned by hand; the limit was taken for 100 updates."""
+    now = [0.0]
+    monkeypatch.setattr("unrolled.training.loop.time.perf_counter", lambda: now[0])
+    trainer = trainer_of(
+        model_of("elman"), [batch(4, 3)], updates=100, evaluate_every=every, time_limit="4s", patience=0
+    )
+    step = trainer.update
+
+    def update() -> None:
+        now[0] += 1
+        step()
+
+    trainer.update, callback = update, Saved()  # type: ignore[method-assign]
+    outcome = trainer.run(callback=callback)
+    assert outcome.late
+    assert outcome.stopped == "stopped: the time limit of 4s is exceeded by half"
+    assert (outcome.updates, outcome.planned) == (7, 100), "6 seconds are not above 1.5 · 4"
+    assert [update for update, _ in callback.saves] == [7]
+    assert callback.updates == 6, "no other checkpoint after the last one"
+    evaluated = callback.saves[0][1] is not None
+    assert evaluated == (every == 1), "saved before an evaluation that an uninterrupted training does not make"
+
+
+def test_a_resumed_training_has_its_part_of_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("unrolled.training.loop.time.perf_counter", lambda: now[0])
+    trainer = trainer_of(model_of("elman"), [batch(4, 3)], updates=10, evaluate_every=100, time_limit="4s")
+    trainer.progress.update, trainer.progress.total_seconds = 5, 100.0
+    step = trainer.update
+
+    def update() -> None:
+        now[0] += 0.5
+        step()
+
+    trainer.update = update  # type: ignore[method-assign]
+    assert not trainer.run().late, "2.5 s are below half of 1.5 · 4"
+
+
 def test_without_patience_it_never_stops_early() -> None:
     script = iter(range(1, 100))
     trainer = trainer_of(
@@ -391,7 +498,9 @@ def test_the_lines_of_metrics() -> None:
     assert [event["update"] for event in run.metrics] == [1, 2, 3, 4]
     for event in run.metrics:
         evaluated = event["update"] % 2 == 0
-        assert set(event) == always | ({"valid_loss_nats", "valid_accuracy", "best"} if evaluated else set())
+        assert set(event) == always | (
+            {"valid_loss_nats", "valid_accuracy", "valid_macro_f1", "best"} if evaluated else set()
+        )
         assert json.loads(json.dumps(event, allow_nan=False)) == event
 
 

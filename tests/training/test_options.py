@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import SMALL, pairs, write_csv
 from unrolled import api, laws
 from unrolled.laws import Option
-from unrolled.tasks.classification import Classify
 
 OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
+    Option("multi_label", True),
+    Option("label_separator", "|", {"multi_label": True, "label": "several"}),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
+    Option("separator", "semicolon", {"data": "either.csv", "header": False, "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
     Option("valid_fraction", 0.3),
@@ -33,6 +35,10 @@ OPTIONS = [
     Option("accumulate", 2, {"batch_tokens": 40}),
     Option("learning_rate", 1e-3),
     Option("class_weights", "balanced"),
+    Option("best_by", "loss", WILD),
+    Option("baseline", False, changes=False),
+    Option("temperature_scale", True),
+    Option("class_names", ["bad", "good"], {"label": "number"}, changes=False),
     *OF_TRAINING,
 ]
 
@@ -44,6 +50,8 @@ def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         more = pairs(12, seed=number)
         write_csv(tmp_path / name, [(f"{text} {name}", label) for text, label in more], header="text,label")
     write_csv(tmp_path / "numbered.csv", header="1,2")
+    either = [f"{text};so {label},{label}\n" for text, label in pairs()]  # a table with commas, and one with semicolons
+    (tmp_path / "either.csv").write_text("".join(either))
 
 
 def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -53,6 +61,8 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
             "label": label,
             "other_text": text[::-1],
             "other_label": "pos" if number % 3 else "neg",
+            "number": int(label == "pos"),
+            "several": f"{label}|{number % 2};x" if number % 3 else "",
             "sometimes": text if number % 9 else "",
             "accents": f"{text} caf\u00e9 cafe\u0301",
         }
@@ -64,7 +74,7 @@ def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def test_the_table_has_every_option() -> None:
-    assert not missing_or_unknown(OPTIONS, Classify)
+    assert not missing_or_unknown(OPTIONS, "classify")
 
 
 @pytest.mark.usefixtures("folder")

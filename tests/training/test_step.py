@@ -38,17 +38,19 @@ def chunk(seed: int, *, continues: bool) -> Batch:
 
 def test_it_returns_the_summed_nats_and_a_detached_state() -> None:
     model, b = model_of("gru"), chunk(0, continues=False)
-    nats, state = Step(model, loss_nats)(b)
+    nats, plain, state = Step(model, loss_nats)(b)
     logits, expected = model(b.inputs)
     assert torch.equal(nats, loss_nats(logits, b.targets))
     assert nats.requires_grad
+    assert torch.equal(plain, nats)
+    assert not plain.requires_grad
     assert not any(leaf.requires_grad for leaf in leaves(state))
     assert all(torch.equal(a, b) for a, b in zip(leaves(state), leaves(expected), strict=True))
 
 
 def test_only_a_batch_that_continues_begins_with_the_state_it_is_passed() -> None:
     step = Step(model_of("gru"), loss_nats)
-    _, state = step(chunk(0, continues=False))
+    _, _, state = step(chunk(0, continues=False))
     first, second = chunk(1, continues=False), chunk(1, continues=True)
     assert torch.equal(step(first, state)[0], step(first)[0])
     assert not torch.equal(step(second, state)[0], step(second)[0])
@@ -66,7 +68,7 @@ def test_the_source_is_encoded_in_the_same_call() -> None:
     calls = []
     step = Step(model, generation.loss_nats)
     step.register_forward_hook(lambda *_: calls.append(1))
-    nats, _ = step(b)
+    nats, _, _ = step(b)
     nats.backward()
     assert len(calls) == 1
     assert all(p.grad is not None for p in model.parameters())
@@ -76,7 +78,7 @@ def test_the_source_is_encoded_in_the_same_call() -> None:
 
 def test_in_bf16_the_loss_and_the_state_are_float32() -> None:
     model, b = model_of("elman", hidden=16), chunk(0, continues=False)
-    (full, _), (half, state) = Step(model, loss_nats)(b), Step(model, loss_nats, bf16=True)(b)
+    (full, _, _), (half, _, state) = Step(model, loss_nats)(b), Step(model, loss_nats, bf16=True)(b)
     assert half.dtype == torch.float32
     assert all(leaf.dtype == torch.float32 for leaf in leaves(state))
     assert not torch.equal(full, half)

@@ -102,7 +102,9 @@ def test_the_score_is_that_of_the_tokens_one_by_one() -> None:
         assert math.isclose(scored.nats[index], nats, rel_tol=1e-6)
         assert (scored.right[index], scored.tokens[index]) == (right, pairs.lengths[0])
     total = int(PAIRS.lengths[:, 1].sum())
-    assert score(net, PAIRS) == Score(float(scored.nats.sum() / total), float(scored.right.sum() / total))
+    assert score(net, PAIRS) == Score(
+        float(scored.nats.sum() / total), float(scored.right.sum() / total), targets=total
+    )
 
 
 def test_padding_is_never_right() -> None:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unrolled.cli.checks import check_data, check_settings, check_suffix
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import ConfigFile, DataName, DataSettings, passed_flags, resolve
+from unrolled.cli.settings import (
+    ConfigFile,
+    DataName,
+    DataSettings,
+    SourceFile,
+    TargetFile,
+    data_of,
+    passed_flags,
+    resolve,
+)
 from unrolled.config import from_toml
 from unrolled.errors import ConfigError
 
@@ -13,9 +23,11 @@ __all__ = ["command"]
 
 
 def command(
-    data: DataName,
+    data: DataName | None = None,
     /,
     *,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     config: ConfigFile = None,
     json: Json = False,
     picture: Path | None = None,
@@ -32,17 +44,25 @@ def command(
 
     unrolled data pairs.csv --task translate --source english --target french
 
+    unrolled data --task translate --source-file train.de --target-file train.en
+
     unrolled data novel.txt --task generate
 
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; images as an IDX
-        file, a folder of IDX files or a folder with a folder for each class; for task tag CoNLL-U (.conllu), or lines
+        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; a folder of texts
+        or images by class, or images as an IDX file; for task tag CoNLL-U (.conllu), or lines
         of a word, a tab and a tag (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also
         .gz, .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion,
         sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face
         Hub.
+    source_file
+        File with a source a line, for task translate, in place of DATA; its lines are those of --target-file. The
+        targets of --valid and --test are found by their names, which differ as these two do: train.de and train.en,
+        valid.de and valid.en.
+    target_file
+        File with a target a line.
     config
         TOML file with settings (see "unrolled config"); flags take precedence over it.
     json
@@ -50,18 +70,22 @@ def command(
     picture
         SVG file for a chart of lengths and labels.
     """
-    resolve(settings, config)  # reports wrong settings before torch is loaded
-    if picture is not None and picture.suffix.lower() != ".svg":
-        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    resolved = resolve(settings, config)
+    named = data_of(data, source_file, target_file, resolved.task)
+    if named is None:
+        raise ConfigError("no data: give a file, as in `unrolled data reviews.csv`")
+    check_suffix(picture, ".svg", "--picture")
+    check_data(named, resolved)
+    check_settings(data, passed_flags(settings), resolved)
     from unrolled import api, atomic
     from unrolled.cli.progress import show_log
 
     with show_log():
-        report = api.inspect(data, config=from_toml(config) if config else None, **passed_flags(settings))
+        report = api.inspect(named, config=from_toml(config) if config else None, **passed_flags(settings))
     if json:
         print_json(report.to_dict())
     else:
         print(report.text())
     if picture is not None and not report.problem:
         atomic.write_file(picture, report.picture().encode())
-    return 2 if report.problem else 0
+    return 2 if report.problem or report.refusals else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unrolled.cli.checks import check_file, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     READ_SETTINGS,
@@ -20,6 +22,9 @@ from unrolled.cli.settings import (
     DeviceFlag,
     Others,
     TextSettings,
+    ThreadsFlag,
+    checked_threads,
+    flags_of_other_tasks,
     passed_flags,
     refuse_unused,
     task_group,
@@ -29,8 +34,20 @@ from unrolled.errors import ConfigError, DataError
 
 __all__ = ["command"]
 
+log = logging.getLogger("unrolled.cli")
+
 CHUNK = 512  # texts answered together
-READ_BYTES = 1 << 16  # of standard input, at once
+Texts = list[str | None]
+"""Texts to answer; None for a blank line of a text a line."""
+NO_ANSWER: dict[str, dict[str, Any]] = {
+    "classify": {"text": "", "label": None, "probability": None, "probabilities": {}},
+    "images": {"image": "", "label": None, "probability": None, "probabilities": {}},
+    "tag": {"words": []},
+    "translate": {"source": "", "targets": [], "truncated": ""},
+    "generate": {"prompt": "", "text": "", "tokens": 0, "ended": None},
+}
+"""The answer to a blank line as JSON, by task, or "images"."""
+READ_BYTES = 1 << 16  # at once
 
 
 def command(
@@ -41,6 +58,7 @@ def command(
     json: Json = False,
     device: DeviceFlag = "auto",
     others: Others = None,
+    threads: ThreadsFlag = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
@@ -53,14 +71,14 @@ def command(
 
     unrolled decode runs/films-gru-1 "a fine film" --with runs/films-lstm-1
 
-    unrolled decode runs/digits-lstm-1 three.png four.png
+    unrolled decode runs/digits-lstm-1 three.png four.png --top 3
 
     unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3
 
     unrolled decode runs/shakespeare-gru-1 --prompt "ROMEO:" --length 300 --temperature 0.8
 
     Answers are printed in the order of the inputs. Without texts, prompts and --file, standard input is read, one text
-    (or image file) a line. Put texts that begin with - after --.
+    (or image file) a line; the answer to a blank line is an empty line. Put texts that begin with - after --.
 
     Parameters
     ----------
@@ -69,8 +87,8 @@ def command(
     texts
         Texts to label, translate or continue; or image files.
     file
-        CSV, TSV or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), an IDX
-        file or folder of images, or a sample's name; needs no labels.
+        CSV, TSV, TXT or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), a
+        source a line (task translate), an IDX file or folder of images, or a sample's name; needs no labels.
     json
         Print one JSON object a line, with every field of the answer.
     device
@@ -78,6 +96,8 @@ def command(
     others
         Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
         the same tokeniser where text is written. May be repeated.
+    threads
+        CPU threads; default: chosen by PyTorch.
     prompt
         Text to continue; may be repeated; "" starts a new text.
     """
@@ -87,40 +107,67 @@ def command(
     if settings is not None and not file:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in passed_flags(settings))
         raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
-    from unrolled import api, tasks
+    if file:
+        check_file(file)
+    threads = checked_threads(threads)
+    config, chosen = check_run(run), passed_flags(options)
+    task = config.task
+    OPTIONS["decode"][task].parse(chosen, task=task)
+    named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
+    refuse_unused(named, [*unused_by(config), *flags_of_other_tasks(task)], task)
+    from unrolled import api, machine
     from unrolled.cli.progress import show_log
+    from unrolled.data.reading.sources import has_lines
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded: Any = api.ensemble([run, *(others or ())], device=device)
-        task = loaded.config.task
-        schema, chosen = OPTIONS["decode"][task], passed_flags(options)
-        schema.parse(chosen, task=task)  # refuses before anything is read
-        named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
-        refuse_unused(named, [*tasks.find(loaded.config).unused, "file" if task == "generate" else "prompt"], task)
+        if loaded.temperature != 1:
+            log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, chosen = iter([file]), passed_flags(settings)
+            chunks, chosen = iter([file]), passed_flags(settings) | chosen
+        elif file and task == "translate" and not settings and has_lines(Path(file), loaded.config.data):
+            chunks = _file_lines(Path(file), partial(loaded.refuse, **reads))
         elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
             chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
+        blank, no_answer = 0, NO_ANSWER["images" if loaded.config.data.by else task]
         for chunk in chunks:
+            blank += sum(text is None for text in chunk)
             if json:
-                for answer in loaded.decode(chunk, **chosen):
-                    print_json(answer.to_dict())
+                for answer in _answers(loaded, chunk, chosen):
+                    print_json(no_answer if answer is None else answer.to_dict())
             elif task == "generate":
                 _write(loaded, chunk, chosen)
             else:
-                for answer in loaded.decode(chunk, **chosen):
-                    print(answer.shown())
+                shown = {"top": chosen["top"]} if "top" in chosen else {}
+                for answer in _answers(loaded, chunk, chosen):
+                    print("" if answer is None else answer.shown(**shown))
             sys.stdout.flush()
+        if blank:
+            log.info(
+                "%s", f"{blank:,} blank line{'s'[: blank != 1]} answered by an empty {'answer' if json else 'line'}"
+            )
 
 
-def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
+def _answers(run: Any, texts: Any, options: dict[str, Any]) -> Iterator[Any]:
+    """Return the answers of a run in order, None for None; `texts` may also be one file of images."""
+    if isinstance(texts, str):
+        return iter(run.decode(texts, **options))
+    present = [text for text in texts if text is not None]
+    answers = iter(run.decode(present, **options) if present else [])
+    return (None if text is None else next(answers) for text in texts)
+
+
+def _write(run: Any, prompts: Iterable[str | None], options: dict[str, Any]) -> None:
     """Print each prompt and its continuation, piece by piece."""
     length = GenerationOptions.parse(options, task="generate").length  # a stream's own default is endless
     for prompt in prompts:
+        if prompt is None:
+            print()
+            continue
         pieces = run.stream(prompt, **options | {"length": length})  # refuses before anything is written
         print(prompt, end="", flush=True)
         for piece in pieces:
@@ -128,59 +175,72 @@ def _write(run: Any, prompts: Iterable[str], options: dict[str, Any]) -> None:
         print()
 
 
-def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:
+def _chunks(texts: Iterator[str | None]) -> Iterator[Texts]:
     """Yield texts in lists of at most CHUNK."""
     while chunk := list(islice(texts, CHUNK)):
         yield chunk
 
 
-def _standard_input(refuse: Callable[[str], None]) -> Iterator[list[str]]:
-    """Yield lists of lines of standard input, without their ends, as they arrive.
+def _standard_input(refuse: Callable[[str], None]) -> Iterator[Texts]:
+    """Yield the lines of standard input as they arrive; see `_lines`."""
+    if sys.stdin.isatty():
+        print("one text a line; Ctrl-D ends", file=sys.stderr)
+    descriptor = sys.stdin.fileno()
+    return _lines(lambda: os.read(descriptor, READ_BYTES), "standard input", refuse)  # returns what has been typed
+
+
+def _file_lines(path: Path, refuse: Callable[[str], None]) -> Iterator[Texts]:
+    """Yield the lines of a file, which may be compressed; see `_lines`."""
+    from unrolled.data.reading.files import open_bytes
+
+    with open_bytes(path, str(path)) as file:
+        yield from _lines(lambda: file.read(READ_BYTES), str(path), refuse)
+
+
+def _lines(read_bytes: Callable[[], bytes], name: str, refuse: Callable[[str], None]) -> Iterator[Texts]:
+    """Yield lists of lines without their ends, None for a blank one.
 
     Lines before a bad one are yielded first, so that they are answered.
 
     Args:
+        read_bytes: returns the next bytes, none at the end.
+        name: of the source, for messages.
         refuse: raises DataError for a text that the run cannot answer.
 
     Raises:
-        DataError: names the line that is empty, not UTF-8, or refused.
+        DataError: names the line that is not UTF-8, or refused.
     """
-    if sys.stdin.isatty():
-        print("one text a line; Ctrl-D ends", file=sys.stderr)
-    descriptor, number, rest = sys.stdin.fileno(), 0, b""
+    number, rest = 0, b""
     while True:
-        read = os.read(descriptor, READ_BYTES)  # returns at once, so that each typed line is answered
+        read = read_bytes()
         *lines, rest = (rest + read).split(b"\n")
         if not read and rest:  # the last line may have no end
             lines = [rest]
-        chunk: list[str] = []
+        chunk: Texts = []
         for line in lines:
             number += 1
             try:
                 text = _text(line.removesuffix(b"\r"), "utf-8-sig" if number == 1 else "utf-8")
-                refuse(text)
+                if text is not None:
+                    refuse(text)
             except DataError as error:
                 yield from _chunks(iter(chunk))
-                raise DataError(
-                    error.problem, file="standard input", line=number, row=error.row, fix=error.fix
-                ) from None
+                raise DataError(error.problem, file=name, line=number, row=error.row, fix=error.fix) from None
             chunk.append(text)
         yield from _chunks(iter(chunk))
         if not read:
             return
 
 
-def _text(line: bytes, encoding: str) -> str:
-    """Return a line of standard input as text.
+def _text(line: bytes, encoding: str) -> str | None:
+    """Return a line as text, None if it is blank.
 
     Raises:
-        DataError: the line is empty, or not in this encoding.
+        DataError: the line is not in this encoding.
     """
     try:
         text = line.decode(encoding)
     except UnicodeDecodeError as error:
         problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
         raise DataError(problem, fix="convert the input to UTF-8") from None
-    if not text.strip():
-        raise DataError("the text is empty", fix="remove the line")
-    return text
+    return text if text.strip() else None

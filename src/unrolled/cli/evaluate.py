@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from unrolled.cli.checks import check_data, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     DataName,
@@ -14,9 +15,16 @@ from unrolled.cli.settings import (
     EvaluateOptions,
     Others,
     ReadSettings,
+    SourceFile,
+    TargetFile,
+    ThreadsFlag,
+    checked_threads,
+    data_of,
     passed_flags,
     refuse_unused,
 )
+from unrolled.config import DataConfig
+from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
@@ -27,10 +35,14 @@ def command(
     data: DataName | None = None,
     /,
     *,
+    source_file: SourceFile = None,
+    target_file: TargetFile = None,
     test_split: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
+    picture: Path | None = None,
     device: DeviceFlag = "auto",
     others: Others = None,
+    threads: ThreadsFlag = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -39,6 +51,8 @@ def command(
     unrolled evaluate runs/films-gru-1
 
     unrolled evaluate runs/films-gru-1 more.csv
+
+    unrolled evaluate runs/films-gru-1 --picture reliability.svg
 
     unrolled evaluate runs/letters-attention-1 --beam 5
 
@@ -50,28 +64,48 @@ def command(
         CSV, TSV, JSON lines or Parquet (with labels, or with sources and targets for task translate), an IDX file or a
         folder of images by class, CoNLL-U or two columns for task tag, plain text for task generate, - for standard
         input, a sample's name, or hub:NAME; default: the run's own test split.
+    source_file
+        File with a source a line, for task translate, in place of DATA.
+    target_file
+        File with a target a line.
     test_split
         DATA are those of the training: evaluate on their test split. Needed where the run cannot show that its data
         are unchanged, and where they would be fetched.
     json
         Print JSON.
+    picture
+        SVG file for a reliability diagram: accuracy against the probability of the answers (tasks classify and tag).
     device
         Device to compute on.
     others
         Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
         the same tokeniser where text is written. May be repeated.
+    threads
+        CPU threads; default: chosen by PyTorch.
     """
-    from unrolled import api, tasks
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    threads = checked_threads(threads)
+    config, chosen = check_run(run), passed_flags(options)
+    named = data_of(data, source_file, target_file, config.task)
+    if test_split and named is None:
+        raise ConfigError("--test-split needs the data of the training: name them")
+    if named is not None:
+        check_data(named, config.model_copy(update={"data": DataConfig()}))
+    OPTIONS["evaluate"][config.task].parse(chosen, task=config.task)
+    refuse_unused(passed_flags(settings), unused_by(config), config.task)
+    if picture is not None and config.task not in ("classify", "tag"):
+        raise ConfigError(f"this run's task is {config.task}, which has no picture: remove --picture")
+    from unrolled import api, atomic, machine
     from unrolled.cli.progress import show_log
 
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         loaded = api.ensemble([run, *(others or ())], device=device)
-        refuse_unused(passed_flags(settings), tasks.find(loaded.config).unused, loaded.config.task)
-        if test_split and data is None:
-            raise ConfigError("--test-split needs the data of the training: name them")
-        requested = passed_flags(options) | ({"test_split": True} if test_split else {})
-        result = loaded.evaluate(data, **passed_flags(settings), **requested)
+        requested = chosen | ({"test_split": True} if test_split else {})
+        result = loaded.evaluate(named, **passed_flags(settings), **requested)
     if json:
         print_json(result.to_dict())
     else:
         print(result.text())
+    if picture is not None:
+        atomic.write_file(picture, result.picture().encode())

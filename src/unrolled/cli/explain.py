@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from unrolled.cli.checks import check_run
 from unrolled.cli.output import Json, print_json
-from unrolled.cli.settings import DeviceFlag
+from unrolled.cli.settings import DeviceFlag, ThreadsFlag, checked_threads
 from unrolled.errors import ConfigError, DataError
 from unrolled.strings import words_of
 
@@ -38,6 +39,7 @@ def command(
     save: Path | None = None,
     export: Path | None = None,
     device: DeviceFlag = "auto",
+    threads: ThreadsFlag = None,
     picture: Annotated[str | None, Parameter(group=PICTURE)] = None,
     out: Annotated[Path | None, Parameter(group=PICTURE)] = None,
     layer: Annotated[str | None, Parameter(group=PICTURE)] = None,
@@ -91,6 +93,8 @@ def command(
         File for all pictures: one HTML page that works offline.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     picture
         Name of one picture to draw as SVG, or "list" for all names.
     out
@@ -113,7 +117,11 @@ def command(
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
-    from unrolled import api, atomic, pictures
+    threads = checked_threads(threads)
+    if picture != "list":
+        for folder in (run, *(compare_with or ())):
+            check_run(folder)
+    from unrolled import api, atomic, machine, pictures
     from unrolled.cli.inside import show
     from unrolled.cli.progress import show_log
 
@@ -122,7 +130,7 @@ def command(
         return
     settings: dict[str, Any] = {"attribution": not fast, "gradient": gradient}
     settings |= {} if max_length is None else {"max_length": max_length}
-    with show_log():
+    with show_log(), machine.use_threads(threads):
         runs = [api.load(folder, device=device) for folder in (run, *(compare_with or ()))]
         example = _example(runs[0], text, target, tokens)
         traces = [
@@ -181,12 +189,12 @@ def _as_json(trace: Trace) -> dict[str, Any]:
     from unrolled.inside import find
 
     attribution = [name for name in trace if name.split(".")[-1] in ("gradient_norm", "input_x_gradient", "occlusion")]
-    answers = ("steps", "log_prob", "entropy", "rank", "top", "logits")
+    answers = [name for name in ("steps", "value", "log_prob", "entropy", "rank", "top", "logits") if name in trace]
     return {
         **asdict(trace.about),
         **{name: trace[name].tolist() for name in [*answers, *attribution]},
         "tensors": {
-            name: {"shape": list(value.shape), "unit": spec.unit, "meaning": spec.meaning}
+            name: {"shape": list(value.shape), "unit": trace.unit(name), "meaning": spec.meaning}
             for name, value in trace.items()
             if (spec := find(name)) is not None
         },

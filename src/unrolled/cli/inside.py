@@ -31,7 +31,8 @@ def show(traces: Sequence[Trace]) -> None:
     for number, trace in enumerate(traces):
         if number:
             console.print()
-        blocks = _one_answer(trace) if trace.about.task == "classify" else _many_answers(trace)
+        one = trace.about.task in ("classify", "regress") and len(trace.about.answers) == 1
+        blocks = _one_answer(trace) if one else _many_answers(trace)
         for block in (_head(trace), *blocks):
             console.print(block)
 
@@ -47,18 +48,20 @@ def _head(trace: Trace) -> Text:
 def _one_answer(trace: Trace) -> list[Text | Table]:
     """Return the answer, the text coloured by occlusion, and a table of the tokens with the largest occlusion."""
     about = trace.about
-    p = math.exp(trace["log_prob"][0])
-    blocks: list[Text | Table] = [Text.assemble((printable(about.answers[0]), "bold"), f"  {p:.3f}")]
+    p = f"  {math.exp(trace['log_prob'][0]):.3f}" if "log_prob" in trace else ""
+    blocks: list[Text | Table] = [Text.assemble((printable(about.answers[0]), "bold"), p)]
     if "occlusion" not in trace:
         return blocks
     bits = trace["occlusion"][0].tolist()
     if about.text and "spans" in trace:
-        blocks.append(_coloured(about.text, trace["spans"].tolist(), bits))
-    table = _table("token", ("occlusion, bits", "input × gradient, nats", "gradient norm, nats"))
+        unit = "bits for (orange) and against (violet) the answer" if p else "the number up (orange) or down (violet)"
+        blocks.append(_coloured(about.text, trace["spans"].tolist(), bits, unit, "{:.2f} bits" if p else "{:.4g}"))
+    names = {"occlusion": "occlusion", "input_x_gradient": "input × gradient", "gradient_norm": "gradient norm"}
+    table = _table("token", [", ".join(filter(None, (title, trace.unit(name)))) for name, title in names.items()])
     order = sorted(range(len(bits)), key=lambda s: -abs(bits[s]))
     for s in order[:ROWS]:
-        numbers = (trace[name][0, s].item() for name in ("occlusion", "input_x_gradient", "gradient_norm"))
-        table.add_row(_word(about.tokens[s]), *(f"{value:+.3f}" for value in numbers))
+        numbers = (trace[name][0, s].item() for name in names)
+        table.add_row(_word(about.tokens[s]), *(f"{value:+.3f}" if p else f"{value:+.4g}" for value in numbers))
     return [*blocks, table, *_rest(len(order))]
 
 
@@ -71,7 +74,7 @@ def _many_answers(trace: Trace) -> list[Text | Table]:
         blocks.append(Text(printable(about.source_text), style="italic"))
     if about.task in ("generate", "translate"):  # each answer but the last is a token of the text
         spans = trace["spans"].tolist()[1:]
-        blocks.append(_coloured(about.text, spans, bits[: len(spans)], surprise=True))
+        blocks.append(_coloured(about.text, spans, bits[: len(spans)], "surprise", "{:.2f} bits"))
     tensors = [name for name in ("source.occlusion", "occlusion") if name in trace]
     table = _table("answer", ("surprise, bits",), ("most probable", *(["largest occlusion, bits"] if tensors else [])))
     if about.task == "tag":
@@ -114,18 +117,17 @@ def _rest(rows: int) -> list[Text]:
     return [Text(f"… and {rows - ROWS:,} more (--json prints all)", style="dim")] if rows > ROWS else []
 
 
-def _coloured(text: str, spans: Sequence[Sequence[int]], values: Sequence[float], *, surprise: bool = False) -> Text:
+def _coloured(text: str, spans: Sequence[Sequence[int]], values: Sequence[float], meaning: str, form: str) -> Text:
     """Return the text with a background for each token as strong as its value, and the meaning of the colours.
 
-    surprise: whether the values are surprise, none below 0, instead of occlusion.
+    meaning: of the colours, in words. form: of the largest value, with its unit.
     """
     shown = Text(escaped(text))
     largest = max((abs(value) for value in values), default=0) or 1
     if len(shown) == len(text):  # escaped characters would shift the spans
         for (start, end), value in zip(spans, values, strict=True):
             shown.stylize(_style(value / largest), start, end)
-    unit = "surprise" if surprise else "bits for (orange) and against (violet) the answer"
-    shown.append(f"   {unit}, at most {largest:.2f} bits", style="dim")
+    shown.append(f"   {meaning}, at most {form.format(largest)}", style="dim")
     return shown
 
 

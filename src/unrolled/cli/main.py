@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import locale
 import os
 import signal
 import sys
@@ -12,9 +13,12 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, train
+from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, runs, train
 from unrolled.cli.console import Console
+from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
+from unrolled.cli.wrapping import width_of, wrapped
+from unrolled.config import spelled_as_flags
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
 from unrolled.version import __version__
@@ -27,6 +31,7 @@ VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
     "evaluate": evaluate.command,
     "explain": explain.command,
     "data": data.command,
+    "runs": runs.command,
     "config": config.command,
     "backends": backends.command,
     "demo": demo.command,
@@ -62,18 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an error is one message on standard error."""
-    with guarded():
+    with guarded(), spelled_as_flags():
         try:
             return _run(list(arguments))
         except CycloptsError as error:
             return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
         except Interrupted as interrupted:
-            print(interrupted, file=sys.stderr)
+            print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
             return 128 + interrupted.signal
         except UnrolledError as error:
             return _refuse(str(error))
         except KeyboardInterrupt as interrupt:
-            print("interrupted", file=sys.stderr)
+            kept = "; ".join(getattr(interrupt, "__notes__", ["nothing was kept"]))
+            print(f"interrupted: {kept}", file=sys.stderr)
             return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         except BrokenPipeError:  # the reader of our pipe has closed it
             return 0
@@ -94,14 +100,32 @@ def _run(arguments: list[str]) -> int:
         raise ConfigError("standard output is closed: redirect it, for example with > /dev/null")
     for argument in arguments:
         if has_surrogate(argument):
-            raise ConfigError(f'the argument "{excerpt(argument)}" is not UTF-8: rename the file, or convert the text')
+            raise ConfigError(_not_text(argument))
+    verb, *rest = arguments or [""]
+    if verb in VERBS and any(flag in rest[: rest.index("--") if "--" in rest else None] for flag in HELP_FLAGS):
+        print(help_of(app, verb, rest))
+        sys.stdout.flush()
+        return 0
     code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
 
+def _not_text(argument: str) -> str:
+    """Return the reason why an argument of bytes that Python could not decode is refused."""
+    try:
+        text = os.fsencode(argument).decode()
+    except UnicodeError:
+        return f'the argument "{excerpt(argument)}" is not UTF-8: rename the file, or convert the text'
+    name, encoding = locale.setlocale(locale.LC_CTYPE), sys.getfilesystemencoding()
+    return (
+        f'the argument "{excerpt(text)}" cannot be read: it is UTF-8, and the locale {name} has {encoding}; '
+        "set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+    )
+
+
 def _refuse(message: str) -> int:
-    print(f"unrolled: {message}", file=sys.stderr)
+    print(wrapped(f"unrolled: {message}", width_of(sys.stderr)), file=sys.stderr)
     return 2
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from unrolled.cli.console import Console
+from unrolled.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from unrolled.training import Event
@@ -26,6 +27,15 @@ __all__ = ["Progress", "show_log"]
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
 
+LOG_SECONDS = 60  # between lines of a log, where no evaluation is due
+SHOWN: dict[str, Callable[[float], str]] = {
+    "accuracy": "accuracy {:.1%}".format,
+    "micro_f1": "micro-F1 {:.1%}".format,
+    "r2": "R² {:.3f}".format,
+    "bleu": "BLEU {:.1f}".format,
+}
+"""Figures on the validation split that a line shows."""
+
 
 @contextmanager
 def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
@@ -33,7 +43,7 @@ def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
     logger = logging.getLogger(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_interactive:
-        handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=None)
+        handler = _Lines()
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -42,6 +52,14 @@ def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Log lines above the bar of a terminal, broken between words, so that a path can be copied."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        console.print(wrapped(self.format(record), console.width), soft_wrap=True)
 
 
 class Progress:
@@ -59,6 +77,7 @@ class Progress:
             redirect_stdout=False,  # rich would take escape sequences of other output for styles
             redirect_stderr=False,
         )
+        self.logged = time.monotonic()
         self.task = self.bar.add_task(title, total=None, speed="")
 
     def __enter__(self) -> Self:
@@ -78,9 +97,18 @@ class Progress:
             self.bar.start()
             speed = f"{event.tokens_per_second:,.0f} tokens/s"
             self.bar.update(self.task, total=event.updates, completed=event.update, speed=speed)
-        if event.valid is not None:
-            log.info(
-                f"update {event.update}/{event.updates}  epoch {event.epoch:.1f}  loss {event.loss_nats:.3f}  "
-                f"valid loss {event.valid.loss_nats:.3f}  accuracy {event.valid.accuracy:.1%}"
-                f"{'  best' if event.best else ''}  {event.tokens_per_second:,.0f} tokens/s"
-            )
+        now = time.monotonic()
+        if event.valid is not None or (not console.is_interactive and now >= self.logged + LOG_SECONDS):
+            self.logged = now
+            log.info(_line(event))
+
+
+def _line(event: Event) -> str:
+    """Return an event as a line of the log."""
+    parts = [f"update {event.update}/{event.updates}", f"epoch {event.epoch:.1f}", f"loss {event.loss_nats:.3f}"]
+    if event.valid is not None:
+        figures = event.valid.to_dict()
+        parts.append(f"valid loss {figures.pop('loss_nats'):.3f}")
+        parts += [SHOWN[name](value) for name, value in figures.items() if name in SHOWN]
+        parts += ["best"] * event.best
+    return "  ".join([*parts, f"{event.tokens_per_second:,.0f} tokens/s"])

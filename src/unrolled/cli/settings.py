@@ -6,19 +6,19 @@ are validated there too, so that a flag, a TOML key and a keyword argument are r
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import MODEL_NAME, TASK_DEFAULTS, Config, Device, chosen, fields, from_flat, from_toml
+from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml, spelled
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
 
 __all__ = [
+    "CHOICES",
     "READ_SETTINGS",
     "ConfigFile",
     "DataName",
@@ -29,7 +29,13 @@ __all__ = [
     "Others",
     "ReadSettings",
     "Settings",
+    "SourceFile",
+    "TargetFile",
     "TextSettings",
+    "ThreadsFlag",
+    "checked_threads",
+    "data_of",
+    "flags_of_other_tasks",
     "passed_flags",
     "passed_settings",
     "refuse_unused",
@@ -44,15 +50,18 @@ GROUPS = {
     "model": Group("Model", sort_key=3),
     "training": Group("Training", sort_key=4),
 }
-TEXT_SETTINGS = ("text", "source", "header", "on_bad_row")
+TEXT_SETTINGS = ("text", "source", "header", "separator", "on_bad_row")
 """Settings with which `decode` reads texts for a finished run."""
-READ_SETTINGS = (*TEXT_SETTINGS, "label", "target", "cache", "truncate")
+READ_SETTINGS = (*TEXT_SETTINGS, "label", "column", "target", "cache", "truncate")
 """Settings with which the data of a finished run are read."""
 CHOICES = {
     "task": tuple(task.name for task in TASKS),
     MODEL_NAME: tuple(found.name for found in LINEAGE),
     "cell": CELLS,
 }
+
+FILES = ("class_names",)
+"""Settings that a flag gives as a file, and TOML and Python also as a list."""
 
 
 def task_group(*tasks: str) -> Group:
@@ -62,46 +71,39 @@ def task_group(*tasks: str) -> Group:
     return Group(f"Runs of task {' and '.join(tasks)}", sort_key=sort_key)
 
 
-def _flags(name: str, wanted: Callable[[str | None, str], bool], *, defaults: bool = True) -> type:
-    """Make a flat dataclass of the wanted settings. A flag that was not given is None; the help shows its default."""
-    flags: list[tuple[str, Any, Any]] = []
+def _flags(name: str, wanted: Callable[[str | None, str], bool]) -> type:
+    """Make a flat mapping of the wanted settings, without those that are not given."""
+    flags: dict[str, Any] = {}
     for section, _, field_name, field in fields():
         if not wanted(section, field_name):
             continue
         group = GROUPS[None if field_name == MODEL_NAME else section]
         kind: Any = Literal[CHOICES[field_name]] if field_name in CHOICES else field.annotation
-        default = "; ".join(_defaults(field_name, field.default)) if defaults else "as in training"
-        shown = f" [default: {default}]" if field.default is not None else ""
-        flag = Parameter(group=group, help=f"{field.description}{shown}", show_default=False)
-        flags.append((field_name, Annotated[kind | None, flag], None))
-    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
+        kind = str if field_name in FILES else kind
+        flag = Parameter(group=group, help=field.description, show_default=False)
+        flags[field_name] = Annotated[kind | None, flag]
+    return _typed_dict(name, flags)
 
 
 def _option_flags(name: str, verb: options.Verb) -> type:
-    """Make a flat dataclass of the decoding options of a verb, grouped by the tasks that take them."""
-    flags: list[tuple[str, Any, Any]] = []
+    """Make a flat mapping of the decoding options of a verb, grouped by the tasks that take them."""
+    flags: dict[str, Any] = {}
     for option, by_task in options.fields(verb).items():
         field = next(iter(by_task.values()))
-        defaults = {task: text for task, each in by_task.items() if (text := options.default_text(each))}
-        if len({*defaults.values()}) > 1:
-            shown = f" [default: {'; '.join(f'{task}: {text}' for task, text in defaults.items())}]"
-        else:
-            shown = "".join(f" [default: {text}]" for text in {*defaults.values()})
         flag = Parameter(
             group=task_group(*by_task),
-            help=f"{field.description}{shown}",
+            help=field.description,
             show_default=False,
             negative=None if field.annotation == bool | None else "",
         )
         kind: Any = field.annotation
-        flags.append((option, Annotated[kind | None, flag], None))
-    return dataclasses.make_dataclass(name, flags, namespace={"__module__": __name__})
+        flags[option] = Annotated[kind | None, flag]
+    return _typed_dict(name, flags)
 
 
-def _defaults(name: str, default: Any) -> Iterator[str]:
-    """Yield the default as the help shows it, and that of each task that has another."""
-    values = {"": default, **{f"{task}: ": own[name] for task, own in TASK_DEFAULTS.items() if name in own}}
-    yield from (f"{task}{str(value).lower() if isinstance(value, bool) else value}" for task, value in values.items())
+def _typed_dict(name: str, flags: dict[str, Any]) -> type:
+    """Make the type of a mapping; unlike defaults, missing keys need no validator, of which each takes milliseconds."""
+    return TypedDict(name, flags, total=False)  # type: ignore[operator, no-any-return]
 
 
 def _no_flag(_: Any, name: str | None) -> None:
@@ -111,8 +113,8 @@ def _no_flag(_: Any, name: str | None) -> None:
 
 _AllFlags = _flags("AllFlags", lambda section, name: True)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
-_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS, defaults=False)
-_TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS, defaults=False)
+_ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS)
+_TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS)
 
 _DecodeFlags = _option_flags("DecodeFlags", "decode")
 _EvaluateFlags = _option_flags("EvaluateFlags", "evaluate")
@@ -125,13 +127,39 @@ DecodeOptions = Annotated[_DecodeFlags | None, Parameter(name="*")]  # type: ign
 EvaluateOptions = Annotated[_EvaluateFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ConfigFile = Annotated[Path | None, Parameter(name="--config")]
 DeviceFlag = Annotated[Device, Parameter(name="--device")]
+ThreadsFlag = Annotated[int | None, Parameter(name="--threads", show_default=False)]
 Others = Annotated[list[Path] | None, Parameter(name="--with", negative="")]  # the other runs of an ensemble
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
 
+_SIDE = Parameter(group=GROUPS["data"], show_default=False)
+SourceFile = Annotated[Path | None, _SIDE]
+TargetFile = Annotated[Path | None, _SIDE]
+
+
+def data_of(data: str | None, source: Path | None, target: Path | None, task: str) -> object:
+    """Return the data that were named: DATA, or the pair of a source and a target file; None for neither.
+
+    Args:
+        data: the argument DATA. source, target: the files. task: its name.
+
+    Raises:
+        ConfigError: one file only is named, DATA as well, or the task has no sources and targets.
+    """
+    if source is None and target is None:
+        return data
+    if source is None or target is None:
+        raise ConfigError("--source-file and --target-file belong together: name both")
+    if data is not None:
+        raise ConfigError(f"--source-file and --target-file are the data: remove them, or {data}")
+    if task != "translate":
+        raise ConfigError(f"--source-file and --target-file are for task translate, not {task}: add --task translate")
+    return str(source), str(target)
+
+
 def passed_flags(flags: Any) -> dict[str, Any]:
     """Return the flags that were given, by name."""
-    return {} if flags is None else {name: value for name, value in vars(flags).items() if value is not None}
+    return {name: value for name, value in (flags or {}).items() if value is not None}
 
 
 def passed_settings(flags: Any, file: Path | None = None) -> dict[str, Any]:
@@ -141,6 +169,20 @@ def passed_settings(flags: Any, file: Path | None = None) -> dict[str, Any]:
         ConfigError: the file cannot be read, or a key of it is unknown or out of range.
     """
     return (chosen(file) if file else {}) | passed_flags(flags)
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """Return the number of threads that was given, in the range of the setting of that name.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    return from_flat({"threads": threads}).training.threads
+
+
+def flags_of_other_tasks(task: str) -> tuple[str, ...]:
+    """Return the flags of `decode`, other than settings and options, that runs of a task do not use."""
+    return ("file",) if task == "generate" else ("prompt",)
 
 
 def refuse_unused(names: Collection[str], unused: Collection[str], task: str) -> None:
@@ -154,7 +196,8 @@ def refuse_unused(names: Collection[str], unused: Collection[str], task: str) ->
     """
     foreign = [name for name in names if name in unused]
     if foreign:
-        raise ConfigError(f"this run's task is {task}, which does not use {', '.join(foreign)}: leave it out")
+        flags = ", ".join(map(spelled, foreign))
+        raise ConfigError(f"this run's task is {task}, which does not use {flags}: leave it out")
 
 
 def resolve(flags: Any, file: Path | None = None) -> Config:

@@ -4,31 +4,48 @@ Three sections (data, model, training); every field name is unique across them, 
 (`--hidden-size 256`). `unrolled config` prints all settings with their defaults.
 """
 
-from unrolled.config.config import MODEL_NAME, Config, fields
-from unrolled.config.data import DataConfig
-from unrolled.config.defaults import MODEL, TASK, TASK_DEFAULTS
-from unrolled.config.flat import from_flat, refuse_unused
+from unrolled.config.config import MODEL_NAME, Config, by_data, fields, most_batch_tokens
+from unrolled.config.data import SEPARATORS, DataConfig
+from unrolled.config.defaults import IMAGES, MODEL, TASK, TASK_DEFAULTS
+from unrolled.config.flat import from_flat
 from unrolled.config.messages import sentences
 from unrolled.config.model import ModelConfig
+from unrolled.config.refusals import refusal, refuse_misread_images, refuse_unused
+from unrolled.config.spelling import spelled, spelled_as_flags
 from unrolled.config.toml import chosen, from_toml, to_toml
-from unrolled.config.training import Device, TrainingConfig, seconds
+from unrolled.config.training import BestBy, Device, TrainingConfig, seconds
+from unrolled.config.uses import EMBEDDING, Choice, unused, unused_options, used
 
 __all__ = [
+    "EMBEDDING",
+    "IMAGES",
     "MODEL",
     "MODEL_NAME",
+    "SEPARATORS",
     "TASK",
     "TASK_DEFAULTS",
+    "BestBy",
+    "Choice",
     "Config",
     "DataConfig",
     "Device",
     "ModelConfig",
     "TrainingConfig",
+    "by_data",
     "chosen",
     "fields",
     "from_flat",
     "from_toml",
+    "most_batch_tokens",
+    "refusal",
+    "refuse_misread_images",
     "refuse_unused",
     "seconds",
     "sentences",
+    "spelled",
+    "spelled_as_flags",
     "to_toml",
+    "unused",
+    "unused_options",
+    "used",
 ]

@@ -10,18 +10,18 @@ from pydantic.fields import FieldInfo
 
 from unrolled import lineage
 from unrolled.config.data import DataConfig
-from unrolled.config.defaults import MODEL, TASK, TASK_DEFAULTS
+from unrolled.config.defaults import BY_DATA, IMAGES, MODEL, MULTI_LABEL, TASK, TASK_DEFAULTS, ByData
 from unrolled.config.model import ModelConfig
 from unrolled.config.section import Section
 from unrolled.config.training import TrainingConfig
 
-__all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_section", "fields", "own_defaults"]
+__all__ = ["MODEL_NAME", "SECTIONS", "Config", "by_data", "by_section", "fields", "most_batch_tokens", "own_defaults"]
 
 
 class Config(Section):
     """All settings of a run: the task and the three sections."""
 
-    task: str = Field(TASK, description="task: classify, tag, translate or generate")
+    task: str = Field(TASK, description="task: classify, regress, tag, translate or generate")
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
@@ -52,6 +52,21 @@ class Config(Section):
         lineage.check(self.task, self.model.name)
         return self
 
+    @model_validator(mode="after")
+    def _vectors_are_of_words(self) -> Self:
+        if self.training.vectors is not None and self.data.tokenizer != "word" and not self.data.whole_words:
+            raise ValueError(
+                f"vectors are of words, and the tokens are units of tokenizer {self.data.tokenizer}: add --tokenizer "
+                "word, or remove --vectors"
+            )
+        return self
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Yield the settings that differ from the defaults of the task and the model, by flat name."""
+        chosen = {"task": self.task, "data": {"by": self.data.by}, "model": {"name": self.model.name}}
+        default = Config.model_validate(chosen).flat() | {"task": TASK, MODEL_NAME: MODEL, "by": None}
+        yield from ((name, value) for name, value in self.flat().items() if value != default[name])
+
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""
         return {
@@ -67,11 +82,30 @@ MODEL_NAME = "model"
 """Flat name of the setting `name` in the section [model], as in `--model gru`."""
 
 
+def by_data(config: Config) -> ByData:
+    """Return the settings of a task and model that follow from the data where they are not given."""
+    task = IMAGES if config.data.by is not None else config.task
+    return BY_DATA.get(f"{task} {config.model.name}") or BY_DATA[task]
+
+
+def most_batch_tokens(config: Config) -> int:
+    """Return the maximum tokens of a batch, as set, or else for many data."""
+    usual = by_data(config).batch
+    assert usual is not None, "a task whose batches count tokens"
+    return config.training.batch_tokens or usual[1]
+
+
 def own_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the defaults, by flat name, for the task and model of nested settings (valid or not)."""
     task = str(values.get("task", TASK))
-    images = task == TASK and _get(values.get("data"), "by") is not None
-    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get("images" if images else task, {})}
+    kind = task
+    if task == TASK and _get(values.get("data"), "by") is not None:
+        kind = IMAGES
+    elif task == TASK and _get(values.get("data"), "multi_label"):
+        kind = MULTI_LABEL
+    own = {MODEL_NAME: MODEL, **TASK_DEFAULTS.get(kind, {})}
+    if task == TASK and _get(values.get("training"), "vectors") is not None:
+        own["tokenizer"] = "word"
     model = _get(values.get("model"), "name") or own[MODEL_NAME]
     return own | TASK_DEFAULTS.get(f"{task} {model}", {})
 

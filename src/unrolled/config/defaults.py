@@ -5,17 +5,23 @@ Chosen on the validation splits of the samples, with trainings of a few minutes 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["MODEL", "TASK", "TASK_DEFAULTS"]
+__all__ = ["BY_DATA", "IMAGES", "MODEL", "MULTI_LABEL", "TASK", "TASK_DEFAULTS", "ByData"]
 
 TASK = "classify"
 MODEL = "gru"
+MULTI_LABEL = "multi_label"
+"""Task classify with several labels a text: a task of its own for defaults and uses of settings."""
+IMAGES = "images"
+"""Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "images": {  # task classify with image data, for which `by` is set
+    "classify": {"best_by": "accuracy"},
+    IMAGES: {
         "hidden_size": 256,
         "dropout": 0.2,
         "learning_rate": 1e-3,
+        "best_by": "accuracy",
     },
     "generate": {
         "tokenizer": "character",
@@ -25,12 +31,12 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "embedding_std": 1.0,
         "hidden_size": 384,
         "dropout": 0.0,
-        "epochs": 4,
         "learning_rate": 4e-3,
         "warmup": 0.03,
     },
     "tag": {
         "label": "UPOS",
+        "best_by": "accuracy",
         "tokenizer": "bpe",
         "vocabulary_size": 600,
         "whole_words": 20_000,
@@ -38,13 +44,11 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "embedding_std": 1.0,
         "hidden_size": 192,
         "bidirectional": True,
-        "epochs": 16,
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
     "translate": {
         "model": "attention",
-        "tokenizer": "bpe",
         "vocabulary_size": 8_000,
         "lowercase": False,
         "embedding_size": 256,
@@ -52,19 +56,45 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden_size": 256,
         "bidirectional": True,
         "dropout": 0.2,
-        "batch_tokens": 4_096,
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
-    "classify transformer": {"learning_rate": 1e-3},
+    "classify transformer": {"learning_rate": 1e-3, "position": "rotary"},
+    "regress transformer": {"learning_rate": 1e-3, "position": "rotary"},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
-    "translate transformer": {"num_layers": 3, "dropout": 0.1, "batch_tokens": 1_024, "learning_rate": 1.5e-3},
+    "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3},
     "translate gpt": {
         "bidirectional": False,
         "num_layers": 4,
         "dropout": 0.1,
-        "batch_tokens": 1_024,
         "learning_rate": 1.5e-3,
     },
 }
+
+
+class ByData(NamedTuple):
+    """Settings of a task that follow from the data where they are not given; see `unrolled.training.by_data`.
+
+    Args:
+        batch: the least and the most of `batch_tokens`, or of `batch_images`; None: not by the data.
+        epochs: passes over the training split, or more where these are fewer than `updates`.
+        updates: the least number of updates, within MOST_EPOCHS.
+    """
+
+    batch: tuple[int, int] | None
+    epochs: float
+    updates: int
+
+
+BY_DATA = {
+    "classify": ByData((512, 2_048), 10, 400),
+    "regress": ByData((512, 2_048), 10, 400),
+    IMAGES: ByData((16, 128), 10, 400),
+    "generate": ByData(None, 4, 400),
+    "tag": ByData((512, 2_048), 16, 400),
+    "translate": ByData((512, 4_096), 10, 600),
+    "translate transformer": ByData((512, 1_024), 10, 600),
+    "translate gpt": ByData((512, 1_024), 10, 600),
+}
+"""For tasks and, where they differ, for models of a task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ from unrolled.config.config import MODEL_NAME, SECTIONS, Config, by_section, fie
 from unrolled.config.messages import sentences
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["from_flat", "refuse_unused", "validated"]
+__all__ = ["from_flat", "validated"]
 
 
 def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config:
@@ -32,7 +32,9 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
     requested = dict(nested) | ({"task": settings["task"]} if "task" in settings else {})
     if MODEL_NAME in settings:
         requested["model"] = {"name": settings[MODEL_NAME]}
-    after = own_defaults({**requested, "data": {"by": settings.get("by", base.data.by)}})
+    requested["data"] = {name: settings.get(name, getattr(base.data, name)) for name in ("by", "multi_label")}
+    requested["training"] = {"vectors": settings.get("vectors", base.training.vectors)}
+    after = own_defaults(requested)
     if after != before:
         for section, schema in SECTIONS.items():
             default = schema(**by_section(before)[section]).model_dump()
@@ -43,19 +45,6 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
         home, key = homes[flat]
         (nested if home is None else nested[home])[key] = value
     return validated(nested)
-
-
-def refuse_unused(config: Config, who: str, unused: Collection[str]) -> None:
-    """Refuse settings that differ from their default though `who` does not use them.
-
-    Raises:
-        ConfigError: with the name of the setting and its value.
-    """
-    defaults = from_flat({"task": config.task, "by": config.data.by}).flat() | {"by": None}
-    values = config.flat()
-    for name in sorted(unused):
-        if values[name] != defaults[name]:
-            raise ConfigError(f"{who} does not use {name}: remove it (got {values[name]!r})")
 
 
 def validated(values: Mapping[str, Any], *, file: str | None = None, text: str = "") -> Config:

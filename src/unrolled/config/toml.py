@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,18 @@ def from_toml(path: Path) -> Config:
     return validated(values, file=str(path), text=text)
 
 
-def to_toml(config: Config) -> str:
-    """Return every setting as TOML, with its description as a comment; settings that are None are commented out."""
+def to_toml(config: Config, names: Collection[str] | None = None) -> str:
+    """Return settings as TOML, with their descriptions as comments; those that are None are commented out.
+
+    Args:
+        config: all settings. names: flat, of the settings to return; None: every one.
+    """
     lines: list[str] = []
     current: str | None = None
     values = config.flat()
     for section, name, flat, field in fields():
+        if names is not None and flat not in names:
+            continue
         if section != current:
             lines += ["", f"[{section}]"]
             current = section

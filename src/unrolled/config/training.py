@@ -16,17 +16,25 @@ from unrolled.config.section import (
     NO_END,
     NO_MEMORY,
     Section,
+    one_path,
 )
 from unrolled.errors import excerpt
 
-__all__ = ["Device", "TrainingConfig", "seconds"]
+__all__ = ["BestBy", "Device", "TrainingConfig", "seconds"]
 
+BestBy = Literal["loss", "accuracy", "macro_f1", "micro_f1", "r2", "bleu"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class TrainingConfig(Section):
     """Settings of the optimiser, its schedule, and the device."""
 
+    vectors: str | None = Field(
+        None,
+        description="file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the "
+        "embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it",
+    )
+    freeze_vectors: bool = Field(False, description="do not train the embeddings, which --vectors or --from has set")
     updates: int | None = Field(
         None,
         ge=1,
@@ -34,18 +42,32 @@ class TrainingConfig(Section):
         json_schema_extra=NO_END,
         description="number of optimiser updates; takes precedence over --epochs",
     )
-    epochs: float = Field(
-        10, gt=0, le=10**6, json_schema_extra=NO_END, description="number of passes over the training split"
+    epochs: float | None = Field(
+        None,
+        gt=0,
+        le=10**6,
+        json_schema_extra=NO_END,
+        description="number of passes over the training split; default: by the data, more where they are few",
     )
     time_limit: str | None = Field(
         None,
         description="training time, e.g. 90s, 10m or 1.5h; converted to updates, takes precedence over --updates and "
-        "--epochs",
+        "--epochs; past one and a half times the limit the best model so far is saved, and the training can be resumed",
     )
-    batch_tokens: int = Field(
-        2048, ge=1, le=10**9, json_schema_extra=NO_MEMORY, description="maximum tokens in a batch, including padding"
+    batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        json_schema_extra=NO_MEMORY,
+        description="maximum tokens in a batch, including padding; default: by the data, fewer where they are few",
     )
-    batch_images: int = Field(128, ge=1, le=10**6, json_schema_extra=NO_MEMORY, description="images in a batch")
+    batch_images: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        json_schema_extra=NO_MEMORY,
+        description="images in a batch; default: by the data, fewer where they are few",
+    )
     checkpoint_every: int | None = Field(
         None,
         ge=1,
@@ -101,10 +123,15 @@ class TrainingConfig(Section):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="fraction of each target that is spread over all outputs"
     )
-    class_weights: Literal["none", "balanced"] = Field(
+    class_weights: Literal["none", "balanced", "sqrt"] = Field(
         "none",
-        description="weights of classes in the loss; balanced: inversely proportional to their frequency (classify, "
-        "tag)",
+        description="weights of classes in the loss: inversely proportional to their frequency (balanced), or to its "
+        "square root (sqrt), which costs less accuracy (classify, tag)",
+    )
+    temperature_scale: bool = Field(
+        False,
+        description="at the end, fit on the validation split a temperature that calibrates the probabilities and "
+        "changes no answer (Guo et al. 2017; classify, tag)",
     )
     average: float = Field(
         0.0,
@@ -131,7 +158,19 @@ class TrainingConfig(Section):
         ge=0,
         le=MOST_UPDATES,
         json_schema_extra=NO_END,
-        description="evaluations without improvement before training stops; 0: never",
+        description="evaluations without improvement, in the loss and in --best-by, before training stops; 0: never",
+    )
+    best_by: BestBy = Field(
+        "loss",
+        description="figure on the validation split by which the kept model is chosen: the least loss; or the greatest "
+        "accuracy, and of models within a standard error of it the latest; or the greatest mean F1 of the classes "
+        "(classify, tag), F1 of all decisions (multi-label), R² (regress) or BLEU (translate; each evaluation then "
+        "translates the split)",
+    )
+    baseline: bool = Field(
+        True,
+        description="also learn a baseline that costs seconds, and compare it on the test split: a linear classifier "
+        "(task classify), or the most frequent tag of each word (task tag)",
     )
     keep: Literal["snapshots"] | None = Field(
         None, description="snapshots: save the weights as float16 at ten updates, at growing intervals"
@@ -157,6 +196,11 @@ class TrainingConfig(Section):
     backend: Literal["auto", "reference", "torch", "fused"] = Field(
         "auto", description="implementation of the recurrent layers"
     )
+
+    @field_validator("vectors")
+    @classmethod
+    def _path_is_one(cls, path: str | None) -> str | None:
+        return one_path(path)
 
     @field_validator("time_limit")
     @classmethod

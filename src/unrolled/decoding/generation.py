@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from unrolled.data.encoding.tokenizers import BOS, PAD, Tokenizer
 from unrolled.decoding.cursor import CHUNK
 from unrolled.decoding.sampling import Generation, Sampling
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
@@ -27,8 +28,8 @@ __all__ = ["Continuation", "Scored", "decode", "score_tokens", "stream"]
 Integers = NDArray[np.integer[Any]]
 
 
-@dataclass(frozen=True)
-class Continuation:
+@dataclass(frozen=True, repr=False)
+class Continuation(Displayed):
     """Continuation of a prompt. tokens: their number, of the text. ended: the reason, "length" or "stop"."""
 
     prompt: str
@@ -74,7 +75,7 @@ def decode(
     *,
     length: int,
     stop: Sequence[str] = (),
-) -> list[Continuation]:
+) -> Answers[Continuation]:
     """Return the continuation of each prompt (text and ids), in order; see `stream`."""
     writers = [_Writer(tokenizer, length, stop) for _ in prompts]
     texts: list[list[str]] = [[] for _ in prompts]
@@ -88,10 +89,10 @@ def decode(
             if 0 < len(rest) < len(active):
                 generation.keep(rest)
             active = [active[position] for position in rest]
-    return [
+    return Answers(
         Continuation(prompt, "".join(pieces), writer.tokens, writer.ended)
         for (prompt, _), pieces, writer in zip(prompts, texts, writers, strict=True)
-    ]
+    )
 
 
 class _Writer:

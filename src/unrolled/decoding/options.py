@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from unrolled.config import spelled
 from unrolled.errors import ConfigError, excerpt, nearest
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "OPTIONS",
     "WIDEST",
     "BeamOptions",
+    "ClassOptions",
     "GenerationOptions",
     "GenerationStreamOptions",
     "Options",
@@ -168,8 +170,8 @@ class SamplingOptions(RepetitionOptions):
         unused = [name for name in _DRAWING if name in self.model_fields_set]
         if self.temperature == 0 and unused:
             raise ValueError(
-                f"at temperature 0 nothing is drawn, so it does not use {', '.join(unused)}: leave it out, or give a "
-                "temperature above 0"
+                f"at temperature 0 nothing is drawn, so it does not use {', '.join(map(spelled, unused))}: leave it "
+                "out, or give a temperature above 0"
             )
 
 
@@ -272,15 +274,47 @@ class TranslationOptions(BeamOptions, TranslationStreamOptions):
             )
 
 
+class ClassOptions(Options):
+    """Options of `decode` for the tasks whose answers are classes."""
+
+    top: int | None = Field(
+        None,
+        ge=1,
+        le=LONGEST,
+        description="number of classes to print for each text, image or word, the most probable first, with their "
+        "probabilities; all classes with a large number",
+        json_schema_extra={"default_text": "1, and all in JSON"},
+    )
+
+
+class MultiLabelOptions(Options):
+    """Options of `decode` and `evaluate` for runs that give a text several labels."""
+
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="probability from which a label is answered (runs trained with --multi-label)"
+    )
+
+
+class ClassifyOptions(ClassOptions, MultiLabelOptions):
+    """Options of `decode` for task classify; a run takes those of its kind."""
+
+
 OPTIONS: dict[Verb, dict[str, type[Options]]] = {
     "decode": {
-        "classify": Options,
-        "tag": Options,
+        "classify": ClassifyOptions,
+        "regress": Options,
+        "tag": ClassOptions,
         "generate": GenerationOptions,
         "translate": TranslationOptions,
     },
     "stream": {"generate": GenerationStreamOptions, "translate": TranslationStreamOptions},
-    "evaluate": {"classify": Options, "tag": Options, "generate": Options, "translate": BeamOptions},
+    "evaluate": {
+        "classify": MultiLabelOptions,
+        "regress": Options,
+        "tag": Options,
+        "generate": Options,
+        "translate": BeamOptions,
+    },
 }
 """The schema of each verb and task."""
 
@@ -352,11 +386,14 @@ def documented(schema: type[Options]) -> Callable[[F], F]:
 
 def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str]) -> str:
     """Return the message for an option that a schema does not have."""
+    if task == "classify" and name in ClassifyOptions.model_fields:
+        with_it = "with" if name in MultiLabelOptions.model_fields else "without"
+        return f"{spelled(name)} is for runs that were trained {with_it} --multi-label, unlike this one: leave it out"
     if name in OPTIONS["decode"][task].model_fields:
         verb = next(verb for verb, schemas in OPTIONS.items() if schemas.get(task) is schema)
-        return f"{name} is an option of decode, and {verb} does not use it: leave it out"
+        return f"{spelled(name)} is an option of decode, and {verb} does not use it: leave it out"
     if any(name in other.model_fields for other in OPTIONS["decode"].values()):
-        return f"this run's task is {task}, which does not use {name}: leave it out"
+        return f"this run's task is {task}, which does not use {spelled(name)}: leave it out"
     return (
         f'unknown option "{name}"{nearest(name, [*schema.model_fields, *settings])}; `unrolled decode --help` lists all'
     )

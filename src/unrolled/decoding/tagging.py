@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
-from unrolled.decoding.classification import BATCH_TOKENS
+from unrolled.decoding.classification import BATCH_TOKENS, class_probabilities, most_probable
 from unrolled.decoding.finite import refuse_infinite
+from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
@@ -22,15 +23,16 @@ __all__ = ["TaggedSentence", "TaggedWord", "tag", "word_probabilities"]
 
 @dataclass(frozen=True)
 class TaggedWord:
-    """A word, its most probable tag, and that tag's probability."""
+    """A word, its most probable tag, that tag's probability, and those of the others; see `Classification`."""
 
     word: str
     tag: str
     probability: float
+    probabilities: dict[str, float]
 
 
-@dataclass(frozen=True)
-class TaggedSentence:
+@dataclass(frozen=True, repr=False)
+class TaggedSentence(Displayed):
     """The answer for one sentence."""
 
     words: tuple[TaggedWord, ...]
@@ -39,9 +41,21 @@ class TaggedSentence:
         """Return a dictionary of JSON values."""
         return asdict(self)
 
-    def shown(self) -> str:
-        """Return a line for each word (word, tag and probability, separated by tabs), and an empty line."""
-        lines = (f"{one_line(word.word)}\t{one_line(word.tag)}\t{word.probability:.3f}\n" for word in self.words)
+    def _display(self) -> dict[str, object]:
+        return {
+            "sentence": " ".join(word.word for word in self.words),
+            "tags": " ".join(word.tag for word in self.words),
+        }
+
+    def shown(self, top: int = 1) -> str:
+        """Return a line for each word, and an empty line: word, tag and probability, separated by tabs.
+
+        top: number of pairs of tag and probability in a line, the most probable first.
+        """
+        lines = []
+        for word in self.words:
+            pairs = (f"\t{one_line(tag)}\t{value:.3f}" for tag, value in most_probable(word.probabilities, top))
+            lines.append(f"{one_line(word.word)}{''.join(pairs)}\n")
         return "".join(lines)
 
 
@@ -66,18 +80,23 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
 
 
 def tag(
-    sentences: Sequence[Sequence[str]], labels: Sequence[str], probability: NDArray[np.float64]
-) -> list[TaggedSentence]:
+    sentences: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    probability: NDArray[np.float64],
+    top: int | None = None,
+) -> Answers[TaggedSentence]:
     """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
+
+    top: see `class_probabilities`.
 
     Raises:
         CheckpointError: a probability is not finite.
     """
     refuse_infinite(probability)
-    best = probability.argmax(axis=1)
-    answers: Iterator[tuple[int, float]] = zip(best.tolist(), probability.max(axis=1).tolist(), strict=True)
-    tagged = []
-    for sentence in sentences:
-        words = ((word, *next(answers)) for word in sentence)
-        tagged.append(TaggedSentence(tuple(TaggedWord(word, labels[k], p) for word, k, p in words)))
-    return tagged
+    answers = zip(probability.argmax(axis=1).tolist(), probability.tolist(), strict=True)
+
+    def tagged(word: str) -> TaggedWord:
+        best, values = next(answers)
+        return TaggedWord(word, labels[best], values[best], class_probabilities(labels, values, top))
+
+    return Answers(TaggedSentence(tuple(tagged(word) for word in sentence)) for sentence in sentences)

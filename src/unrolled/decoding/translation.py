@@ -14,6 +14,7 @@ from unrolled.data.encoding.batches import Sequences, by_length
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.decoding.sampling import Sampling
 from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tokens
+from unrolled.display import Displayed
 from unrolled.errors import DataError
 from unrolled.models import Model
 from unrolled.state import State
@@ -24,8 +25,8 @@ __all__ = ["Target", "Translation", "max_lengths", "stream", "translate"]
 BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the beam
 
 
-@dataclass(frozen=True)
-class Target:
+@dataclass(frozen=True, repr=False)
+class Target(Displayed):
     """A target found for a source: see `Hypothesis`. tokens: their number, a forced prefix included."""
 
     text: str
@@ -40,8 +41,8 @@ class Target:
         return f"\ttruncated at {self.tokens} tokens" if self.ended == "length" else ""
 
 
-@dataclass(frozen=True)
-class Translation:
+@dataclass(frozen=True, repr=False)
+class Translation(Displayed):
     """The answer for one source: its targets, best first. truncated: a note if the source was, else ""."""
 
     source: str
@@ -56,6 +57,12 @@ class Translation:
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary of JSON values."""
         return asdict(self)
+
+    def _display(self) -> dict[str, object]:
+        best = self.targets[0]
+        return {"source": self.source, "text": best.text, "score": best.score, "ended": best.ended} | (
+            {"targets": self.targets} if len(self.targets) > 1 else {}
+        )
 
     def shown(self) -> str:
         """Return a line for each target: text, score, source and notes on truncation, separated by tabs."""

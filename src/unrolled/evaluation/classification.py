@@ -9,6 +9,9 @@ columns the answer: the most probable class, or the first of several), and k a c
     f1_k        = 2 C[k, k] / (Σ_i C[i, k] + Σ_j C[k, j])          their harmonic mean
     macro_f1    = mean of f1_k over the classes that occur, as truth or as answer
     loss_nats   = −mean log p(truth)
+    top_k       = fraction of the examples whose class is among the k most probable ones; k = 2, 3, 5, below K
+
+The calibration of the probabilities is defined in `calibration.py`.
 
 Where a denominator is 0 (a class never answered, or absent from the test split) the metric is 0. Both choices are those
 of scikit-learn (`zero_division=0`, `f1_score(average="macro")`), so that figures can be compared with others.
@@ -23,25 +26,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from unrolled.decoding.temperature import scaled
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
+from unrolled.evaluation.calibration import Calibration, brier_score, calibrate, calibration_lines
+from unrolled.evaluation.classes import ClassScores, class_scores, class_table, macro_f1
 from unrolled.evaluation.intervals import Interval, bootstrap, wilson
 from unrolled.evaluation.lengths import by_length
-from unrolled.evaluation.tables import WIDTH, count, percent, plural, safe, shorten, table, width
+from unrolled.evaluation.reliability import reliability
+from unrolled.evaluation.tables import WIDTH, count, percent, safe, shorten, table, width
 
 __all__ = [
-    "ClassScores",
     "ClassificationResult",
     "LengthBin",
-    "class_table",
+    "TopK",
     "classification_text",
     "evaluate_classification",
-    "macro_f1",
 ]
 
-MAX_CLASSES = 40
-"""Maximum number of rows in the table of classes."""
+TOP = (2, 3, 5)
+"""The numbers k of top-k accuracy; k below the number of classes."""
 MAX_CONFUSIONS = 12
 """Maximum number of rows in the list that replaces a confusion matrix too wide for the terminal."""
+MAX_SHOWN = 10
+"""Maximum number of classes in a confusion matrix of a notebook."""
 MIN_LABEL = 20
 """Columns reserved for a label; a matrix that leaves fewer is too wide."""
 
@@ -50,14 +58,12 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class ClassScores:
-    """Scores of one class, from 0 to 1, and the number of its examples (`support`)."""
+class TopK:
+    """Fraction of the examples whose class is among the k most probable ones."""
 
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
+    k: int
+    accuracy: float
+    accuracy_interval: Interval
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,8 @@ class LengthBin:
     accuracy_interval: Interval
 
 
-@dataclass(frozen=True)
-class ClassificationResult:
+@dataclass(frozen=True, repr=False)
+class ClassificationResult(Displayed):
     """Metrics of a classifier on one test split, as fractions from 0 to 1; intervals cover 95 %.
 
     `majority_accuracy` is the accuracy of the baseline that always answers the most frequent class of the training
@@ -84,7 +90,10 @@ class ClassificationResult:
     accuracy_interval: Interval
     macro_f1: float
     macro_f1_interval: Interval
+    top_k: tuple[TopK, ...]
     loss_nats: float
+    brier: float
+    calibration: Calibration
     majority_label: str
     majority_accuracy: float
     classes: tuple[ClassScores, ...]
@@ -96,13 +105,34 @@ class ClassificationResult:
         figures: dict[str, Any] = plain(asdict(self))
         return figures
 
+    def picture(self, title: str = "Reliability of the answers") -> str:
+        """Return the reliability diagram of the answers as SVG; see `reliability.py`."""
+        return reliability(self.calibration, title=title, unit="examples")
+
     def text(self) -> str:
         """Return the figures as plain text tables, at most 80 columns wide, for a terminal."""
         return classification_text(self)
 
+    def _display(self) -> dict[str, object]:
+        """Return the figures, with the confusion matrix by labels where it is small."""
+        labels = [scores.label for scores in self.classes]
+        if len(labels) > MAX_SHOWN:
+            return super()._display()
+        matrix = [
+            {"truth ↓, answer →": truth} | dict(zip(labels, row, strict=True))
+            for truth, row in zip(labels, self.confusion, strict=True)
+        ]
+        return super()._display() | {"confusion": matrix}
+
 
 def evaluate_classification(
-    labels: Sequence[str], truth: ArrayLike, probabilities: ArrayLike, lengths: ArrayLike, *, majority: int
+    labels: Sequence[str],
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    lengths: ArrayLike,
+    *,
+    majority: int,
+    temperature: float = 1.0,
 ) -> ClassificationResult:
     """Return the metrics of a classifier's answers.
 
@@ -114,6 +144,7 @@ def evaluate_classification(
             that the loss stays finite.
         lengths: (N,) integers, the tokens of each example.
         majority: index of the training split's most frequent class.
+        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -138,22 +169,16 @@ def evaluate_classification(
         accuracy_interval=bootstrap([correct, N - correct], lambda counts: counts[:, 0] / N),
         macro_f1=float(macro_f1(confusion[cells][np.newaxis], *cells)[0]),
         macro_f1_interval=f1_interval,
-        loss_nats=loss_of(probabilities, truth),
+        top_k=tuple(_top_k(truth, probabilities)),
+        loss_nats=loss_of(scaled(probabilities, temperature), truth),
+        brier=brier_score(truth, scaled(probabilities, temperature)),
+        calibration=calibrate(truth, probabilities, temperature),
         majority_label=labels[majority],
         majority_accuracy=float((truth == majority).mean()),
         classes=class_scores(labels, truth, answers),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         by_length=tuple(_by_length(lengths, right)),
     )
-
-
-def class_scores(labels: Sequence[str], truth: Integers, answers: Integers) -> tuple[ClassScores, ...]:
-    """Return precision, recall and F1 of each of the K classes, from the right ones (N,) and the answers (N,)."""
-    K = len(labels)
-    confusion = np.bincount(truth.astype(np.int64) * K + answers, minlength=K * K).reshape(K, K)
-    hits, support, answered = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)  # (K,) each
-    columns = _ratio(hits, answered), _ratio(hits, support), _ratio(2 * hits, answered + support)
-    return tuple(ClassScores(*scores) for scores in zip(labels, *columns, support.tolist(), strict=True))
 
 
 def loss_of(probabilities: Floats, truth: Integers) -> float:
@@ -163,24 +188,16 @@ def loss_of(probabilities: Floats, truth: Integers) -> float:
     return max(0.0, -float(logs.mean()))  # a probability may exceed 1 by rounding, and 0 has no sign
 
 
-def macro_f1(counts: Integers, truth: Integers, answer: Integers) -> Floats:
-    """Return the macro-F1 of R confusion matrices, (R,), from the counts of their cells (R, M).
-
-    Cell m holds the examples of class `truth[m]` that were answered `answer[m]`; both are (M,). The mean is over the
-    classes that occur in each matrix, so a resample without any example of a class is scored without that class.
-    """
-    # The row and column sums of all classes in one pass: each cell is counted once as truth and once as answer.
-    M = len(truth)
-    classes, group = np.unique(np.concatenate([truth, answer]), return_inverse=True)  # (G,), (2M,)
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(len(classes)))  # (G,)
-    totals = np.add.reduceat(counts[:, order % M], starts, axis=1)  # (R, G), answered + support
-    hits = np.zeros_like(totals)
-    diagonal = truth == answer
-    hits[:, np.searchsorted(classes, truth[diagonal])] = counts[:, diagonal]
-    f1 = 2 * hits / np.maximum(totals, 1)  # (R, G)
-    mean: Floats = f1.sum(axis=1) / (totals > 0).sum(axis=1)
-    return mean
+def _top_k(truth: Integers, probabilities: Floats) -> Iterator[TopK]:
+    """Yield the top-k accuracies; of equal probabilities the first class counts as the more probable one."""
+    N, K = probabilities.shape
+    of_truth = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)  # (N, 1)
+    before = np.arange(K) < truth[:, np.newaxis]  # (N, K)
+    rank = ((probabilities > of_truth) | ((probabilities == of_truth) & before)).sum(axis=1)  # (N,), from 0
+    for k in TOP:
+        if k < K:
+            right = int((rank < k).sum())
+            yield TopK(k, right / N, bootstrap([right, N - right], lambda counts: counts[:, 0] / N))
 
 
 def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, majority: int) -> None:
@@ -231,12 +248,6 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
         )
 
 
-def _ratio(count: Integers, total: Integers) -> list[float]:
-    """Return count / total, and 0 where total is 0."""
-    ratio: list[float] = (count / np.maximum(total, 1)).tolist()
-    return ratio
-
-
 def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> Iterator[LengthBin]:
     for indices in by_length(lengths):
         n, correct = len(indices), int(right[indices].sum())
@@ -268,29 +279,14 @@ def _summary(result: ClassificationResult) -> Iterator[str]:
         ("macro-F1", result.macro_f1, result.macro_f1_interval),
     ):
         yield f"{name}  {percent(value):>5} %  ({percent(low)} to {percent(high)})"
+    for top in result.top_k:
+        low, high = top.accuracy_interval
+        yield f"top-{top.k}     {percent(top.accuracy):>5} %  ({percent(low)} to {percent(high)})"
     majority = shorten(safe(result.majority_label), 34)
     yield f"majority  {percent(result.majority_accuracy):>5} %  most frequent in training: {majority}"
-    yield f"loss      {result.loss_nats:>5.3f} nats an example"
+    yield f"loss      {result.loss_nats:>5.3f} nats an example; Brier score {result.brier:.3f}"
+    yield from calibration_lines(result.calibration)
     yield "In brackets: 95 % intervals, bootstrap over the examples"
-
-
-def class_table(classes: Sequence[ClassScores], noun: str, units: str) -> Iterator[str]:
-    """Yield a table of the classes as lines of at most 80 columns.
-
-    noun: the word for a class, "class" or "tag". units: the plural word for its examples, "examples" or "words".
-    """
-    shown = tuple(classes)
-    if len(shown) > MAX_CLASSES:
-        shown = tuple(sorted(shown, key=lambda scores: -scores.support)[:MAX_CLASSES])
-    head = [noun, "precision", "recall", "F1", units]
-    yield from table(
-        [head, *([safe(s.label), *map(percent, (s.precision, s.recall, s.f1)), f"{s.support:,}"] for s in shown)]
-    )
-    if len(shown) < len(classes):
-        yield f"… and {len(classes) - len(shown):,} {plural(noun)} with fewer {units}"
-    if absent := sum(scores.support == 0 for scores in classes):
-        words = count(absent, f"{noun} has", f"{plural(noun)} have")
-        yield f"{words} no {units.removesuffix('s')} here: undefined values are shown as 0.0"
 
 
 def _confusion(result: ClassificationResult) -> Iterator[str]:

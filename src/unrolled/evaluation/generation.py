@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap
 
 __all__ = ["GenerationResult", "evaluate_generation"]
 
 
-@dataclass(frozen=True)
-class GenerationResult:
+@dataclass(frozen=True, repr=False)
+class GenerationResult(Displayed):
     """Metrics of a language model on one text. The interval covers 95 %: see `unrolled.evaluation.intervals`.
 
     `accuracy` is the fraction of the tokens that the model gave the highest probability.

@@ -13,7 +13,7 @@ examples, at a cost that does not grow with N.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError, ShapeError
 
-__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "resample", "spread", "wilson"]
+__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "draws", "resample", "spread", "wilson"]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -93,9 +93,14 @@ def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) ->
     N = len(values)
     if N == 0:
         raise DataError("an interval needs examples: there is none", fix="pass values of at least one example")
+    return np.stack([drawn @ values for drawn in draws(N, resamples=resamples, seed=seed)])
+
+
+def draws(N: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[NDArray[np.int64]]:
+    """Yield the number of times that each of N examples is drawn, (N,), for R draws of N with replacement."""
     generator = np.random.default_rng(seed)
-    draws = (np.bincount(generator.integers(N, size=N), minlength=N) for _ in range(resamples))
-    return np.stack([drawn @ values for drawn in draws])
+    for _ in range(resamples):
+        yield np.bincount(generator.integers(N, size=N), minlength=N)
 
 
 def spread(figures: NDArray[np.floating[Any]], *, level: float = LEVEL) -> Interval:

@@ -29,20 +29,21 @@ from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.classification import plain
 from unrolled.evaluation.intervals import Interval, resample, spread, wilson
 from unrolled.evaluation.lengths import by_length
 from unrolled.evaluation.tables import table
 
-__all__ = ["TranslationBin", "TranslationResult", "TranslationScores", "evaluate_translation", "nearest_edits"]
+__all__ = ["TranslationBin", "TranslationResult", "TranslationScores", "bleu", "evaluate_translation", "nearest_edits"]
 
 Floats = NDArray[np.float64]
 FIGURES = ("exact_match", "word_edit_rate", "character_edit_rate", "bleu", "chrf")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TranslationScores:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TranslationScores(Displayed):
     """Metrics of n answers: fractions from 0 to 1, BLEU and chrF from 0 to 100; intervals cover 95 %."""
 
     n: int
@@ -59,7 +60,7 @@ class TranslationScores:
     loss_nats: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TranslationBin(TranslationScores):
     """Metrics of the sources of `shortest` to `longest` tokens, both included."""
 
@@ -67,7 +68,7 @@ class TranslationBin(TranslationScores):
     longest: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TranslationResult(TranslationScores):
     """Metrics of a translator on one test split.
 
@@ -142,6 +143,12 @@ def evaluate_translation(
             for indices in by_length(lengths)
         ),
     )
+
+
+def bleu(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Return sacrebleu's BLEU of N answers, from 0 to 100; arguments as in `evaluate_translation`."""
+    metric = _Metric(BLEU(force=True), answers, references)
+    return metric.score(metric.statistics.sum(axis=0))
 
 
 def nearest_edits(answer: str, references: Sequence[str], units: Callable[[str], Sequence[str]]) -> tuple[int, int]:

@@ -6,6 +6,8 @@ For an answer a with output y_a, and the vector x_s of the token at step s:
     input_x_gradient[a, s] = x_s · ∂ ln p(y_a) / ∂ x_s                           nats
     occlusion[a, s]        = log₂ p(y_a) − log₂ p(y_a | x_s replaced by x̄)       bits: above 0, the token helped
 
+Where the answer is a number (task regress), that number takes the place of ln p and log₂ p, and all are in its unit.
+
 x̄ is the mean of all tokens' vectors; for images, the mean pixel, which is 0. All three are computed from the trained
 network in eval mode in the same way for every model, so that an Elman network and a Transformer can be compared on one
 scale. The tensors of a source have the prefix `source.`.
@@ -29,8 +31,8 @@ from unrolled.inside.copies import (
     frozen_parameters,
     input_sequences,
     leaf_copies,
-    log_prob,
-    log_prob_of_own,
+    quantity,
+    quantity_of_own,
     repeated,
 )
 from unrolled.inside.example import Example
@@ -62,7 +64,7 @@ def gradients(model: Model, example: Example) -> dict[str, Tensor]:
             lengths = [T, *(len(sequence.vectors) for sequence in sequences[1:])]
             leaves = [leaf_copies(each, last - first, n) for each, n in zip(sequences, lengths, strict=True)]
             state = encode_vectors(model, sequences[1], leaves[1]) if len(sequences) > 1 else None
-            total = log_prob_of_own(model, example, sequences[0], leaves[0], state, first, last).sum()
+            total = quantity_of_own(model, example, sequences[0], leaves[0], state, first, last).sum()
             for sequence, leaf, slope in zip(sequences, leaves, torch.autograd.grad(total, leaves), strict=True):
                 steps = leaf.shape[1]
                 tensors[f"{sequence.prefix}gradient_norm"][first:last, :steps] = slope.norm(dim=2)
@@ -73,14 +75,15 @@ def gradients(model: Model, example: Example) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def occlusion(model: Model, example: Example) -> dict[str, Tensor]:
-    """Return the bits that each answer loses when each token is replaced; see the module's docstring."""
+    """Return the bits (or units of the number) that each answer loses when each token is replaced; see the module."""
     inputs, *sources = input_sequences(model, example)
     state = encode_vectors(model, sources[0], sources[0].vectors[None]) if sources else None
-    whole = log_prob(model, example, inputs, inputs.vectors[None], state)[0]  # (A,)
+    whole = quantity(model, example, inputs, inputs.vectors[None], state)[0]  # (A,)
     losses = {"occlusion": _input_losses(model, example, inputs, state, whole)}
     for source in sources:
         losses[f"{source.prefix}occlusion"] = _source_losses(model, example, inputs, source, whole)
-    return {name: nats.T / math.log(2) for name, nats in losses.items()}
+    unit = math.log(2) if example.quantity.is_log_prob else 1
+    return {name: loss.T / unit for name, loss in losses.items()}
 
 
 def _input_losses(model: Model, example: Example, inputs: InputSequence, state: State, whole: Tensor) -> Tensor:
@@ -95,7 +98,7 @@ def _input_losses(model: Model, example: Example, inputs: InputSequence, state: 
         last = min(T, first + max(1, MAX_STEPS // (T - start)))
         vectors = _replaced(inputs, first, last)[:, start:]
         later = example.steps >= start
-        nats = log_prob(model, example, inputs, vectors, repeated(state, last - first), start=start)
+        nats = quantity(model, example, inputs, vectors, repeated(state, last - first), start=start)
         losses[first:last, later] = whole[later] - nats
         if model.causal:
             _, state = model(example.inputs[:, first:last], state)
@@ -112,7 +115,7 @@ def _source_losses(
     for first in range(0, S, copies):
         state = encode_vectors(model, source, _replaced(source, first, min(S, first + copies)))
         same = inputs.vectors.expand(min(S, first + copies) - first, -1, -1)
-        losses.append(whole - log_prob(model, example, inputs, same, state))
+        losses.append(whole - quantity(model, example, inputs, same, state))
     return torch.cat(losses)
 
 

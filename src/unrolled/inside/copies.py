@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import SPECIAL
 from unrolled.inside.example import Example
@@ -27,8 +26,8 @@ __all__ = [
     "frozen_parameters",
     "input_sequences",
     "leaf_copies",
-    "log_prob",
-    "log_prob_of_own",
+    "quantity",
+    "quantity_of_own",
     "repeated",
 ]
 
@@ -104,20 +103,22 @@ def encode_vectors(model: Model, source: InputSequence, vectors: Tensor) -> Stat
         return model.encode(source.ids(vectors))
 
 
-def log_prob(
+def quantity(
     model: Model, example: Example, inputs: InputSequence, vectors: Tensor, state: State = None, *, start: int = 0
 ) -> Tensor:
-    """Return ln p of each answer within the steps of C copies, (C, A').
+    """Return the explained quantity of each answer within the steps of C copies, (C, A').
 
     Args:
         vectors: (C, T', D) of the inputs from step `start` on. state: of the copies before that step.
     """
     with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors, start), state)
+    logits = logits / example.temperature
     within = (example.steps >= start) & (example.steps < start + vectors.shape[1])
     answers = example.answers[within]
     logits = logits.unsqueeze(1) if model.answer == "once" else logits[:, example.steps[within] - start]
-    return -F.cross_entropy(logits.transpose(1, 2), answers.expand(len(logits), -1), reduction="none")
+    every = example.quantity.of(logits).expand(-1, len(answers), -1)
+    return every.gather(2, answers.expand(len(every), -1).unsqueeze(2)).squeeze(2)
 
 
 @contextmanager
@@ -133,15 +134,16 @@ def frozen_parameters(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def log_prob_of_own(
+def quantity_of_own(
     model: Model, example: Example, inputs: InputSequence, vectors: Tensor, state: State, first: int, last: int
 ) -> Tensor:
-    """Return ln p of the answers [first, last), each from its own copy, (C,) with C = last − first; see `log_prob`."""
+    """Return the quantity of the answers [first, last), each from its own copy, (C,) with C = last − first."""
     with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors), state)
+    logits = logits / example.temperature
     if model.answer == "each":
         logits = logits[torch.arange(last - first), example.steps[first:last]]
-    return -F.cross_entropy(logits, example.answers[first:last], reduction="none")
+    return example.quantity.of(logits).gather(1, example.answers[first:last].unsqueeze(1)).squeeze(1)
 
 
 def leaf_copies(sequence: InputSequence, copies: int, steps: int | None = None) -> Tensor:

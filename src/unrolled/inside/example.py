@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,28 @@ from torch import Tensor
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["Example", "Source", "answer_logits", "encode_source"]
+__all__ = ["LOG_PROB", "Example", "Quantity", "Source", "answer_logits", "encode_source"]
+
+
+class Quantity(NamedTuple):
+    """The number that a trace explains about an answer, as a function of the model's outputs.
+
+    Args:
+        name: of its tensor: "log_prob", in nats, or "value", a predicted number in its unit.
+        of: maps outputs (…, V) to the number of each, (…, V).
+    """
+
+    name: Literal["log_prob", "value"]
+    of: Callable[[Tensor], Tensor]
+
+    @property
+    def is_log_prob(self) -> bool:
+        """Whether it is the logarithm of a probability."""
+        return self.name == "log_prob"
+
+
+LOG_PROB = Quantity("log_prob", lambda logits: logits.log_softmax(dim=-1))
+"""The log-probability of one output among all."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,8 @@ class Example:
         meanings: maps output indices to labels, tags or tokens.
         source: read before the input, by a model with an encoder or a GPT that translates.
         truncated: a sentence on the tokens that were left out; "" for none.
+        temperature: divisor of the logits.
+        quantity: the number that is explained about each answer.
         also: further tensors for the trace, such as an image's pixels.
     """
 
@@ -54,6 +78,8 @@ class Example:
     meanings: Callable[[Iterable[int]], Sequence[str]]
     source: Source | None = None
     truncated: str = ""
+    temperature: float = 1.0
+    quantity: Quantity = LOG_PROB
     also: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Example:
@@ -75,5 +101,5 @@ def encode_source(model: Model, example: Example) -> State:
 def answer_logits(model: Model, example: Example, state: State) -> Tensor:
     """Return the logits of each answer, (A, V), from the state before the input."""
     logits, _ = model(example.inputs, state)
-    of_answers: Tensor = logits if model.answer == "once" else logits[0, example.steps]
-    return of_answers
+    of_answers: Tensor = logits.expand(len(example.steps), -1) if model.answer == "once" else logits[0, example.steps]
+    return of_answers / example.temperature

@@ -27,7 +27,7 @@ from unrolled.inside.copies import (
     frozen_parameters,
     input_sequences,
     leaf_copies,
-    log_prob_of_own,
+    quantity_of_own,
 )
 from unrolled.inside.example import Example
 from unrolled.inside.kinds import named
@@ -53,7 +53,7 @@ def gradient(model: Model, example: Example) -> dict[str, Tensor]:
                 state = encode_vectors(model, sources[0], leaves[0]) if sources else None
                 states.phase = "decoder." if sources else ""
                 vectors = leaf_copies(inputs, last - first, steps)
-                total = log_prob_of_own(model, example, inputs, vectors, state, first, last).sum()
+                total = quantity_of_own(model, example, inputs, vectors, state, first, last).sum()
             for name, value in _norms(total, states).items():  # the first range has the most steps
                 whole = tensors.setdefault(name, value.new_zeros(len(example.steps), value.shape[1]))
                 whole[first:last, : value.shape[1]] = value

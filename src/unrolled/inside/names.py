@@ -2,7 +2,8 @@
 
 Letters of the axes: T steps (in tensors of an encoder those of the source), S steps of the source, P steps that can be
 attended to, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E sizes between
-two layers, k the number of the largest logits.
+two layers, k the number of the largest logits. For task regress, `value` takes the place of `log_prob`, and its unit
+that of nats and bits.
 
 Tensors of the encoder have the prefix `encoder.`, those of the decoder `decoder.`; those of a model without a source
 have no prefix. `{i}` is the index of the layer, from 0 at the bottom; `.reverse` is a layer that reads from the end.
@@ -72,8 +73,9 @@ NAMES: tuple[Name, ...] = (
     Name("top", "A k", "id", "the outputs of these logits, the most probable first"),
     Name("top_log_prob", "A k", "nats", "ln p of these outputs"),
     Name("log_prob", "A", "nats", "ln p of the output in `answers`"),
-    Name("entropy", "A", "nats", "entropy of the distribution over all outputs"),
+    Name("entropy", "A", "nats", "entropy of the distribution over all outputs, where one of them is the answer"),
     Name("rank", "A", "", "number of outputs more probable than the one in `answers`"),
+    Name("value", "A", "", "the predicted number, in its unit: the task has no log_prob", "models of task regress"),
     Name("embedding", "T D", "", "the vector of each token", "models that read tokens"),
     # --- attribution of the answers to the inputs
     *(

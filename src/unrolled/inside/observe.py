@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.inside.attribution import attribution as attribution_of
-from unrolled.inside.example import Example, answer_logits, encode_source
+from unrolled.inside.example import LOG_PROB, Example, answer_logits, encode_source
 from unrolled.inside.gradient import gradient as gradient_of
 from unrolled.inside.kinds import named, tensors
 from unrolled.inside.memory import memory
@@ -61,7 +62,7 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         logits = answer_logits(model, example, state)
     example = example.with_answers(logits)
     traced = _input_tensors(example) | _answer_tensors(example, logits) | dict(tensors(notes, names)) | _summary(state)
-    guesses = [tuple(example.meanings(indices)) for indices in traced["top"].tolist()]
+    answers, guesses = _words(example, traced)
     about = replace(
         about,
         cell=next((kind(module.cell) for module in names if isinstance(module, Recurrent)), ""),
@@ -69,8 +70,8 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         tokens=example.tokens,
         source_text="" if example.source is None else example.source.text,
         source=() if example.source is None else example.source.tokens,
-        answers=tuple(example.meanings(example.answers.tolist())),
-        guesses=tuple(guesses),
+        answers=answers,
+        guesses=guesses,
         truncated=example.truncated,
     )
     return Trace(about, {name: as_saved(value) for name, value in traced.items()}), example
@@ -94,9 +95,12 @@ def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
         CheckpointError: the logits are not finite.
     """
     refuse_infinite(logits.detach().cpu().numpy())
-    every = logits.double().log_softmax(dim=1)
+    every = example.quantity.of(logits.double())
     of_answer = every.gather(1, example.answers.unsqueeze(1))
+    if not example.quantity.is_log_prob:
+        return {"steps": example.steps, "answers": example.answers, "logits": logits, "value": of_answer[:, 0]}
     largest = logits.topk(min(GUESSES, logits.shape[1]), dim=1)
+    exclusive = example.quantity is LOG_PROB
     return {
         "steps": example.steps,
         "answers": example.answers,
@@ -104,9 +108,18 @@ def _answer_tensors(example: Example, logits: Tensor) -> dict[str, Tensor]:
         "top": largest.indices,
         "top_log_prob": every.gather(1, largest.indices),
         "log_prob": of_answer[:, 0],
-        "entropy": -(every.exp() * every).nan_to_num(0).sum(dim=1),
+        **({"entropy": -(every.exp() * every).nan_to_num(0).sum(dim=1)} if exclusive else {}),
         "rank": (every > of_answer).sum(dim=1),
     }
+
+
+def _words(example: Example, traced: Mapping[str, Tensor]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return the answers and the most probable outputs of each in words: labels, tags, tokens, or the number itself."""
+    if not example.quantity.is_log_prob:
+        numbers = tuple(f"{value:.6g}" for value in traced["value"].tolist())
+        return numbers, tuple((number,) for number in numbers)
+    guesses = tuple(tuple(example.meanings(indices)) for indices in traced["top"].tolist())
+    return tuple(example.meanings(example.answers.tolist())), guesses
 
 
 def _summary(state: State) -> dict[str, Tensor]:

@@ -117,6 +117,11 @@ class Trace(Mapping[str, Tensor]):
         this = f"this trace is of {self.about.architecture}"
         return f'there is no tensor "{name}" ({spec.meaning}): it belongs to {spec.where}; {this}'
 
+    def unit(self, name: str) -> str:
+        """Return the unit of a tensor; "" for none, or for that of a predicted number, which no trace knows."""
+        spec = names.find(name)
+        return "" if spec is None or (spec.unit in ("nats", "bits") and "value" in self) else spec.unit
+
     def summary(self) -> str:
         """Return one line for each tensor: name, shape in letters and in numbers, unit, meaning."""
         rows = []
@@ -124,7 +129,7 @@ class Trace(Mapping[str, Tensor]):
             spec = names.find(name)
             letters = "×".join(spec.axes.split()) if spec else ""
             numbers = "×".join(map(str, value.shape)) or "1"
-            rows.append((name, letters, numbers, spec.unit if spec else "", spec.meaning if spec else ""))
+            rows.append((name, letters, numbers, self.unit(name), spec.meaning if spec else ""))
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
         lines = ("  ".join((*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4])) for row in rows)
         return "\n".join([repr(self), *(line.rstrip() for line in lines)])

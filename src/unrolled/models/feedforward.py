@@ -21,7 +21,7 @@ from torch import Tensor
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
 from unrolled.layers import MLP, Bag, Head, Window
-from unrolled.models.model import Answer, Inputs, Model, ModelState
+from unrolled.models.model import Answer, Features, Inputs, Model, ModelState
 from unrolled.state import State
 
 __all__ = ["FeedforwardModel"]
@@ -41,9 +41,8 @@ class FeedforwardModel(Model):
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "once") -> None:
         super().__init__(inputs, num_outputs, config, answer, causal=not config.bidirectional)
-        own = {"read"} if answer == "once" else {"window", "bidirectional"}
-        uses = {"hidden_size", "num_layers", "dropout", "nonlinearity", *own}
-        self.refuse_unused("model feedforward", uses | ({"variational"} if self.embedding is not None else set()))
+        features = isinstance(inputs, Features)  # a bag of them may have several steps, which no task has
+        self.refuse_unused("feedforward", ignored=("read",) if features and answer == "once" else ())
         read = config.read or "mean"
         if read == "last":
             raise ConfigError('model feedforward has no last state to read: read must be "mean" or "max", got "last"')

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from unrolled import shapes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
-from unrolled.models.model import Answer, Features, Inputs, Model, ModelState, Pairs, source_lengths
-from unrolled.models.transformer import DEFAULT_POSITIONS, USES, blocks, head
+from unrolled.models.model import Answer, Inputs, Model, ModelState, Pairs, source_lengths
+from unrolled.models.transformer import DEFAULT_POSITIONS, blocks, head
 from unrolled.state import State
 
 __all__ = ["GPTModel"]
@@ -45,8 +45,7 @@ class GPTModel(Model):
         super().__init__(inputs, num_outputs, config, answer, causal=True)
         if answer == "once":
             raise ConfigError('model gpt predicts the next token at each step: answer must be "each", got "once"')
-        same_tokens = not isinstance(inputs, Features) and inputs.vocabulary_size == num_outputs
-        self.refuse_unused("model gpt", USES | ({"tied"} if same_tokens else set()))
+        self.refuse_unused("gpt")
         pairs = isinstance(inputs, Pairs)
         window = (DEFAULT_POSITIONS if config.position == "learned" else None) if pairs else WINDOW
         self.blocks = blocks(self.input_size, config, causal=True, window=window, nonlinearity="gelu")

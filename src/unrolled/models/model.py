@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled import shapes
-from unrolled.config import ModelConfig
+from unrolled.config import EMBEDDING, IMAGES, Choice, ModelConfig, refusal, unused_options
 from unrolled.eager import readable
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.layers import Dropout, Embedding, Head, TiedHead
@@ -157,16 +157,33 @@ class Model(nn.Module):
         logits: Tensor = head(y, self.embedding.weight) if isinstance(head, TiedHead) else head(y)  # type: ignore
         return logits
 
-    def refuse_unused(self, name: str, uses: Collection[str]) -> None:
-        """Refuse options that are set, but not in `uses`; models of ids also use the options of embeddings.
+    def refuse_unused(self, name: str, cell: str | None = None, *, ignored: Collection[str] = ()) -> None:
+        """Refuse options that are set although the model does not use them; the table is in `config/uses.py`.
+
+        Args:
+            name: of the architecture. cell: that of its recurrent layers.
+            ignored: options that are accepted without a use.
 
         Raises:
-            ConfigError: an option differs from its default and `name` does not use it.
+            ConfigError: an option differs from its default; says who uses it.
         """
-        used = {"name", *uses, *(("embedding_size", "embedding_std") if self.embedding is not None else ())}
-        for option, field in ModelConfig.model_fields.items():
-            if option not in used and (got := getattr(self.config, option)) != field.default:
-                raise ConfigError(f"{name} does not use {option}: remove it (got {got!r})")
+        tasks = self._tasks()
+        unused = {*unused_options(tasks, name, cell), *(EMBEDDING if self.embedding is None else ())}
+        foreign = [
+            option
+            for option, field in ModelConfig.model_fields.items()
+            if option in unused and option not in ignored and getattr(self.config, option) != field.default
+        ]
+        if foreign:
+            raise ConfigError(refusal(foreign, Choice(tasks[0], name, cell, "")))
+
+    def _tasks(self) -> tuple[str, ...]:
+        """Return the tasks that have these inputs and answers."""
+        if isinstance(self.inputs, Pairs):
+            return ("translate",)
+        if self.answer == "each":
+            return ("tag", "generate")
+        return (IMAGES,) if isinstance(self.inputs, Features) else ("classify",)
 
 
 def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:

@@ -19,20 +19,14 @@ from unrolled.layers import Bag, Bidirectional, Head, Layer, Recurrent, Stacked
 from unrolled.models.model import Answer, Inputs, Model, ModelState
 from unrolled.state import State
 
-__all__ = ["RECURRENT", "RecurrentModel", "make_cell", "make_layers"]
-
-RECURRENT = frozenset({"hidden_size", "num_layers", "bidirectional", "cell"}) | frozenset(
-    {"dropout", "variational", "recurrent_dropout", "zoneout"}
-)
-"""The options that every stack of recurrent layers uses."""
+__all__ = ["RecurrentModel", "make_cell", "make_layers"]
 
 
 class RecurrentModel(Model):
     """Embedding, recurrent layers, head.
 
     Args:
-        inputs, num_outputs, config, answer: see Model. Of the config it uses the embeddings' options, RECURRENT, the
-            options of its cell and, to answer once, read.
+        inputs, num_outputs, config, answer: see Model. The options of the config that it uses are in `config/uses.py`.
         cells: names of the cells that this model may use, the default first; `config.cell` selects another of them.
 
     Raises:
@@ -52,9 +46,7 @@ class RecurrentModel(Model):
         cell = config.cell or cells[0]
         if cell not in cells:
             raise ConfigError(f'model {cells[0]} runs cell {" or ".join(cells)}: got "{cell}"')
-        self.refuse_unused(
-            f"model {cells[0]}", RECURRENT | CELLS[cell].options | ({"read"} if answer == "once" else set())
-        )
+        self.refuse_unused(cells[0], cell)
 
         self.layers = make_layers(cell, self.input_size, config, bidirectional=config.bidirectional)
         size = self.layers.output_size

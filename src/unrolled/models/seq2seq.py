@@ -27,7 +27,7 @@ from unrolled.errors import ConfigError
 from unrolled.layers import Additive, Bahdanau, Dot, General, Layer, Luong, Memory, Stacked
 from unrolled.layers.mlp import Linear
 from unrolled.models.model import Answer, Inputs, Model, Pairs, source_lengths
-from unrolled.models.recurrent import RECURRENT, find_cell, make_layers
+from unrolled.models.recurrent import find_cell, make_layers
 from unrolled.state import EncoderDecoderState, State
 
 __all__ = ["AttentionModel", "EncoderDecoderModel"]
@@ -51,7 +51,6 @@ class EncoderDecoderModel(Model):
     """
 
     name = "encoder_decoder"
-    uses = RECURRENT | {"reverse_source", "tied"}
 
     def __init__(self, inputs: Inputs, num_outputs: int, config: ModelConfig, answer: Answer = "each") -> None:
         super().__init__(inputs, num_outputs, config, answer)
@@ -60,7 +59,8 @@ class EncoderDecoderModel(Model):
                 f'model {self.name} predicts a target from a source: inputs must be Pairs and answer "each"'
             )
         cell = config.cell or DEFAULT_CELL
-        self.refuse_unused(f"model {self.name}", self.uses | find_cell(cell).options)
+        find_cell(cell)
+        self.refuse_unused(self.name, cell)
         if config.bidirectional and config.reverse_source:
             raise ConfigError("a bidirectional encoder reads from both ends: remove reverse_source")
         self.encoder = make_layers(
@@ -132,7 +132,6 @@ class AttentionModel(EncoderDecoderModel):
 
     decoder: Bahdanau | Luong
     name = "attention"
-    uses = EncoderDecoderModel.uses | {"score", "input_feeding"}
 
     def make_decoder(self, cell: str) -> Bahdanau | Luong:
         """Build a decoder that attends before the step of its layers (additive) or after it (dot, general)."""

@@ -28,11 +28,6 @@ from unrolled.state import EncoderDecoderState, State
 
 __all__ = ["TransformerModel", "blocks", "head"]
 
-USES = frozenset(
-    {"hidden_size", "num_layers", "dropout", "num_heads", "kv_heads", "feedforward_size", "norm", "normalization"}
-    | {"position", "window", "nonlinearity", "gated", "residual_init"}
-)
-"""The options that every stack of blocks uses."""
 DEFAULT_POSITIONS = 1_024
 """The default maximum length with learned positions."""
 SPREAD = 0.25
@@ -59,8 +54,7 @@ class TransformerModel(Model):
         super().__init__(inputs, num_outputs, config, answer, causal=pairs)
         if pairs and answer != "each":
             raise ConfigError('model transformer predicts a target step by step: with Pairs answer must be "each"')
-        own = {"tied"} if pairs else {"read"} if answer == "once" else set()
-        self.refuse_unused("model transformer", USES | {"bidirectional"} | own)
+        self.refuse_unused("transformer", ignored=("bidirectional",))  # a default of task tag
         read = config.read or "mean"
         if read == "last":
             raise ConfigError('model transformer has no last state to read: read must be "mean" or "max", got "last"')

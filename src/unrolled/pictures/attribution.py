@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unrolled import svg
-from unrolled.inside import Trace, find
+from unrolled.inside import Trace
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels
 from unrolled.pictures.matrix import View, legend, matrix
 from unrolled.svg import INK, Drawing, Scale
@@ -17,16 +17,16 @@ __all__ = ["can_draw", "draw"]
 DECADES = 6  # of a logarithmic scale, down from the largest number
 MEANINGS = {
     "gradient_norm": (
-        "Gradient norm: how fast the log-probability of the answer changes when the vector of the token changes "
-        "(logarithmic scale)."
+        "Gradient norm: how fast the log-probability of the answer, or the predicted number, changes when the vector "
+        "of the token changes (logarithmic scale)."
     ),
     "retention": (
         "Retention: the fraction of an earlier step (column) that is left in the lowest layer at a later step (row), "
         "counting only the direct path through its gates, recurrent weights or attention weights."
     ),
     "occlusion": (
-        "Occlusion: the bits of log-probability that the answer loses when the token's vector is replaced by the mean "
-        "vector of all tokens; a negative number is a gain."
+        "Occlusion: the bits of log-probability that the answer loses, or the decrease of the predicted number, when "
+        "the token's vector is replaced by the mean vector of all tokens; a negative number is a gain."
     ),
     "path_length": "Path length: the number of nonlinear steps on the shortest path from the token to the answer.",
 }
@@ -66,7 +66,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
             title = Drawing(space, 18, svg.text(0, 12, name, size=11, bold=True, fill=INK, most=space))
             drawn.append(svg.stack([title, one]))
         drawings += [heading(trace, traces), panels(drawn, 20), Drawing(0, 8, "")]
-    legends = panels([legend(scale, _label(kind)) for kind, scale in scales.items()], 16)
+    legends = panels([legend(scale, _label(kind, traces[0])) for kind, scale in scales.items()], 16)
     caption = (
         "Attribution of each answer (a row) to each token that the network read (a column). Numbers are absolute, and "
         "all traces share one scale. " + " ".join(MEANINGS[kind] for kind in kinds)
@@ -78,10 +78,10 @@ def _kind(name: str) -> str:
     return name.rsplit(".", 1)[-1]
 
 
-def _label(kind: str) -> str:
+def _label(kind: str, trace: Trace) -> str:
     """Return the name of a measure with its unit."""
-    spec, words = find(kind), kind.replace("_", " ")
-    return f"{words}, {spec.unit}" if spec and spec.unit else words
+    words = kind.replace("_", " ")
+    return f"{words}, {trace.unit(kind)}" if trace.unit(kind) else words
 
 
 def _scale(kind: str, largest: float) -> Scale:

@@ -48,7 +48,8 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     low = min(float(series.y[series.y > 0].min(initial=high)) for series in every)
     low = max(10.0 ** np.floor(np.log10(low)), high / 10.0**DECADES)
     x = Axis("steps back", 0, max(1, *(int(series.x[-1]) for series in every)))
-    y = Axis("‖∂ log_prob / ∂ h‖, nats", float(low), float(high), log=True)
+    explained = "value" if "value" in traces[0] else "log_prob"
+    y = Axis(f"‖∂ {explained} / ∂ h‖{', nats' if explained == 'log_prob' else ''}", float(low), float(high), log=True)
     width = WIDTH if len(runs) == 1 else (WIDTH - 24) / 2
     firsts = [many[0] for many in runs.values()]
     drawings = []
@@ -61,8 +62,8 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         drawings.append(svg.stack([heading(many[0], firsts), drawn], 4))
     floor = f" Smaller numbers are drawn at {number(low)}." if low > 0 else ""
     caption = (
-        "The gradient of an answer's log-probability with respect to a hidden state h some steps back. Each point is "
-        "the mean norm, in nats, over all pairs of an answer and a state at that distance. Where a curve falls "
+        f"The gradient of an answer's {explained} with respect to a hidden state h some steps back. Each point is "
+        "the mean norm over all pairs of an answer and a state at that distance. Where a curve falls "
         "steeply, the network can hardly learn from tokens that far back: the gradient vanishes. Lighter curves are "
         f"earlier in training. The vertical scale is logarithmic.{floor}"
     )

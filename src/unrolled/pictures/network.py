@@ -267,12 +267,13 @@ def _answers(trace: Trace, steps: Sequence[int | None], left: float, y: float) -
     for i, step in enumerate(steps):
         if step in at:
             a, x = at[step], left + COLUMN * (i + 0.5)
-            probability = float(trace["log_prob"][a].exp())
             body.append(svg.line([(x, y), (x, y - 6)], stroke=WIRE, arrow=True))
             body.append(
                 svg.text(
                     x, y - 21, trace.about.answers[a], anchor="middle", size=11, fill=INK, bold=True, most=COLUMN - 4
                 )
             )
-            body.append(svg.text(x, y - 9, f"p {number(probability)}", anchor="middle", size=9, fill=WIRE))
+            if "log_prob" in trace:
+                probability = number(float(trace["log_prob"][a].exp()))
+                body.append(svg.text(x, y - 9, f"p {probability}", anchor="middle", size=9, fill=WIRE))
     return body

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled import svg
-from unrolled.inside import Trace, find
+from unrolled.inside import Trace
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
 from unrolled.pictures.layers import recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import number
@@ -72,11 +72,10 @@ def _measures(trace: Trace, request: Request) -> Iterator[Measure]:
             *((name, tokens) for name in ATTRIBUTION),
         ]:
             if name in trace:
-                spec = find(name)
-                unit = f", in {spec.unit}" if spec and spec.unit else ""
+                unit = f", in {trace.unit(name)}" if trace.unit(name) else ""
                 title = f"{name}{unit}: attribution of the answer “{about.answers[answer]}” to each token"
                 yield Measure(title, f"{name}[{answer},{{}}]", trace[name][answer].numpy(), labels)
-        if answers == len(tokens) > 1:
+        if answers == len(tokens) > 1 and len(set(trace["steps"].tolist())) == answers:
             title = "−log_prob, in nats: the surprise of the answer after each token"
             yield Measure(title, "−log_prob[{}]", -trace["log_prob"].numpy(), tokens)
     if recurrent(trace):

@@ -34,8 +34,8 @@ class Node:
 
 
 def can_draw(trace: Trace) -> bool:
-    """Return whether the trace has several answers and the most probable alternatives of each."""
-    return len(trace.about.answers) > 1 and "top_log_prob" in trace
+    """Return whether the trace has answers after several steps, and the most probable alternatives of each."""
+    return "top_log_prob" in trace and len(set(trace["steps"].tolist())) > 1
 
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:

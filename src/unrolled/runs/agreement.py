@@ -68,6 +68,7 @@ def _refuse(folder: Path, entries: Iterable[tuple[str, str, object, object]]) ->
 def _settings(manifest: Manifest, config: Config) -> Iterator[tuple[str, str, object, object]]:
     """Yield the entries of config.json that run.json repeats."""
     yield "config.json", "the task", manifest.task, config.task
+    yield "config.json", "several labels a text", manifest.multi_label, config.data.multi_label
     for name, value in manifest.model.model_dump().items():
         yield "config.json", f"the model's {name}", value, getattr(config.model, name)
 
@@ -93,10 +94,16 @@ def _of_preprocessor(config: Config, preprocessor: Preprocessor) -> Iterator[tup
 
 def _data(manifest: Manifest, data: Mapping[str, Any]) -> Iterator[tuple[str, str, object, object]]:
     """Yield the entries of config.json that the data of run.json repeat."""
-    if manifest.labels:
+    if manifest.task == "regress":
+        yield "config.json", "the number of outputs", len(manifest.labels), 1
+    elif manifest.multi_label:
+        missing = sorted(set(data["usual"]) - set(manifest.labels))
+        yield "config.json", "the most frequent labels", [], missing
+    elif manifest.labels:
         majority = data["majority"]
         one = majority if majority in manifest.labels else f"one of {len(manifest.labels):,} labels"
         yield "config.json", "the most frequent label", one, majority
+        yield "config.json", "the number of labels", len(manifest.labels), len(data.get("labels") or manifest.labels)
     if manifest.task == "tag":
         yield "config.json", "the labels", sorted(manifest.labels), sorted(data["words"])
     if manifest.task == "generate":

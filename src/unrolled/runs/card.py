@@ -8,7 +8,7 @@ from unrolled import lineage
 from unrolled.config import Config
 from unrolled.errors import excerpt
 
-__all__ = ["code", "model_card"]
+__all__ = ["calibration", "code", "model_card"]
 
 
 def model_card(
@@ -57,6 +57,17 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def calibration(record: dict[str, Any]) -> str:
+    """Return a sentence on the probabilities of a run with a fitted temperature, with a space before it, or ""."""
+    found = record["result"].get("calibration")
+    if found is None or "temperature" not in record:
+        return ""
+    return (
+        f" Probabilities are calibrated by temperature {record['temperature']:.3g}, fitted on the validation split: "
+        f"expected calibration error {found['error']:.3f}, {found['unscaled_error']:.3f} without it."
+    )
 
 
 def code(label: str) -> str:

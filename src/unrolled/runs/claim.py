@@ -13,7 +13,7 @@ from unrolled.errors import CheckpointError, ConfigError, reason
 from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["locked", "next_run", "refuse_existing", "refuse_resumable"]
+__all__ = ["locked", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
 LONGEST_NAME = 100  # characters of the data's name in that of a run
@@ -29,8 +29,10 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         CheckpointError: nothing can be written there.
     """
     stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{model}"
-    with atomic.write_errors(parent):
+    try:
         parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(parent, error) from None
     for n in itertools.count(1):
         run = parent / f"{stem}-{n}"
         if run.exists():
@@ -40,9 +42,13 @@ def next_run(parent: Path, data: str, model: str) -> Path:
         except FileExistsError:  # of another process
             continue
         except OSError as error:
-            raise CheckpointError(f"{run} cannot be written: {reason(error)}; choose another folder") from None
+            raise _unwritable(run, error) from None
         return run
     raise AssertionError("unreachable: itertools.count does not end")
+
+
+def _unwritable(folder: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{folder.absolute()} cannot be written: {reason(error)}; name another folder with --out")
 
 
 def refuse_existing(run: Path, *, overwrite: bool) -> None:
@@ -74,6 +80,26 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     if folder.exists():
         with locked(folder, run):
             refuse_resumable(folder, run, overwrite=overwrite)
+
+
+def refuse_nothing(run: Path) -> Path:
+    """Return the folder of a training that is to be resumed, after refusing one that does not exist.
+
+    Args:
+        run: the folder of the finished run, or that of its training.
+
+    Raises:
+        ConfigError: there is no such training.
+    """
+    folder = of_training(run)
+    if not folder.is_dir():
+        finished = folder.with_name(folder.name.removesuffix(".partial"))
+        if is_run(finished):
+            raise ConfigError(
+                f"{finished} is finished: there is nothing to resume. To continue from its weights: --from {finished}"
+            )
+        raise ConfigError(f"there is no training to resume: {folder} does not exist")
+    return folder
 
 
 def _refuse_place(run: Path) -> None:

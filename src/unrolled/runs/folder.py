@@ -1,4 +1,4 @@
-"""The folder of a finished run, read without pickle and without executing anything.
+"""The folder of a finished run, read without pickle and without executing anything; torch is imported to write one.
 
 config.json          the manifest, which rebuilds the model: format_version, task, inputs, labels, special ids, model
 model.safetensors    its weights
@@ -16,22 +16,41 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unrolled import atomic
 from unrolled.config import Config
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.runs import older
-from unrolled.runs.preprocessor import FILES, Preprocessor
-from unrolled.runs.schema import FORMAT_VERSION, Manifest, record_schema
+from unrolled.runs.schema import FORMAT_VERSION, Manifest, Record, record_schema
 from unrolled.saved import decoded, parse, valid
 
-__all__ = ["WEIGHTS", "Files", "is_run", "of_training", "pack", "preprocessor_file", "read", "refuse_newer", "to_json"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
+    from unrolled.runs.preprocessor import Preprocessor
+
+__all__ = [
+    "NEEDED",
+    "PARTIAL_ENDING",
+    "PREPROCESSORS",
+    "WEIGHTS",
+    "Files",
+    "describe",
+    "is_run",
+    "of_training",
+    "pack",
+    "preprocessor_file",
+    "read",
+    "refuse_missing",
+    "refuse_newer",
+    "to_json",
+]
+
+PARTIAL_ENDING = ".partial"
 WEIGHTS = "model.safetensors"
+PREPROCESSORS = ("tokenizer.json", "pixels.json", "tokenizers.json")
+"""The names of the preprocessors' files, see `preprocessor.FILES`."""
 NEEDED = ("config.json", WEIGHTS, "run.json")  # next to the preprocessor's file
 
 
@@ -62,6 +81,8 @@ def pack(
     card: str,
 ) -> dict[str, bytes]:
     """Return the files of a run by name, all but SHA256SUMS."""
+    import safetensors.torch
+
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     return {
         "README.md": card.encode(),
@@ -79,6 +100,39 @@ def read(folder: Path) -> Files:
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, not written by unrolled, or of a newer format.
     """
+    refuse_missing(folder)
+    preprocessor = preprocessor_file(folder)
+    with atomic.read_errors(folder / "config.json"):
+        refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
+    files = _current(folder, atomic.read(folder, (*NEEDED, preprocessor)))
+    manifest, record = _valid(folder, files)
+    text = decoded(folder / preprocessor, files[preprocessor])
+    return Files(manifest, files[WEIGHTS], preprocessor, text, record.config, json.loads(files["run.json"]))
+
+
+def describe(folder: Path) -> tuple[Manifest, Config, dict[str, Any]]:
+    """Return config.json, the settings and the whole of run.json, without a look at the weights and the sums.
+
+    Raises:
+        CheckpointError: as `read`.
+    """
+    refuse_missing(folder)
+    files = {}
+    for name in ("config.json", "run.json"):
+        with atomic.read_errors(folder / name):
+            files[name] = (folder / name).read_bytes()
+    refuse_newer(folder / "config.json", files["config.json"], FORMAT_VERSION)
+    files = _current(folder, files)
+    manifest, record = _valid(folder, files)
+    return manifest, record.config, json.loads(files["run.json"])
+
+
+def refuse_missing(folder: Path) -> None:
+    """Refuse a folder that is missing, that of a training, or without a file that each run has.
+
+    Raises:
+        CheckpointError: says what is missing.
+    """
     if (partial := of_training(folder)).is_dir() and not (folder / atomic.SUMS).is_file():
         raise CheckpointError(
             f"{folder} is not finished: its training is saved in {partial}. Resume it with "
@@ -86,20 +140,17 @@ def read(folder: Path) -> Files:
         )
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
-        raise CheckpointError(f"{folder} {problem}: give the folder of a finished run (see `unrolled train --help`)")
-    preprocessor = preprocessor_file(folder)
-    missing = [name for name in (*NEEDED, preprocessor, atomic.SUMS) if not (folder / name).is_file()]
+        raise CheckpointError(f"{folder} {problem}: give the folder of a finished run (`unrolled runs` lists them)")
+    missing = [name for name in (*NEEDED, preprocessor_file(folder), atomic.SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
             f"{folder} is not a finished run: {', '.join(missing)} is missing; copy it again, or train again"
         )
-    with atomic.read_errors(folder / "config.json"):
-        refuse_newer(folder / "config.json", (folder / "config.json").read_bytes(), FORMAT_VERSION)
-    files = _current(folder, atomic.read(folder, (*NEEDED, preprocessor)))
+
+
+def _valid(folder: Path, files: Mapping[str, bytes]) -> tuple[Manifest, Record[Any, Any]]:
     manifest = valid(Manifest, folder / "config.json", files["config.json"])
-    record = valid(record_schema(manifest), folder / "run.json", files["run.json"])
-    text = decoded(folder / preprocessor, files[preprocessor])
-    return Files(manifest, files[WEIGHTS], preprocessor, text, record.config, json.loads(files["run.json"]))
+    return manifest, valid(record_schema(manifest), folder / "run.json", files["run.json"])
 
 
 def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
@@ -113,7 +164,7 @@ def _current(folder: Path, files: dict[str, bytes]) -> dict[str, bytes]:
 
 def preprocessor_file(folder: Path) -> str:
     """Return the name of the preprocessor's file in a folder; the first possible name if there is none."""
-    return next((name for name in FILES if (folder / name).is_file()), next(iter(FILES)))
+    return next((name for name in PREPROCESSORS if (folder / name).is_file()), PREPROCESSORS[0])
 
 
 def refuse_newer(path: Path, data: bytes, newest: int) -> int:
@@ -160,7 +211,7 @@ def of_training(folder: Path) -> Path:
         folder = folder.resolve()
     if not folder.name:
         raise ConfigError(f"{folder} is the root of the file system, not a run: name a folder")
-    return folder.with_name(f"{folder.name.removesuffix('.partial')}.partial")
+    return folder.with_name(f"{folder.name.removesuffix(PARTIAL_ENDING)}{PARTIAL_ENDING}")
 
 
 def to_json(value: Mapping[str, Any], *, indent: int | None = 2) -> bytes:

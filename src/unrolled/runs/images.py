@@ -11,11 +11,11 @@ from unrolled.data.encoding.pixels import ImageSteps, Pixels
 from unrolled.data.examples.images import Images, load_images, read_images
 from unrolled.data.splits.images import load_image_splits
 from unrolled.decoding.classification import ImageClassification, classify
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
-from unrolled.runs.reading import class_indices, log_read, own_test, reading
+from unrolled.runs.reading import class_indices, known_labels, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ImageRun(Classifier):
         assert isinstance(self.preprocessor, Pixels)
         return self.preprocessor
 
+    @documented(ClassOptions)
     def decode(self, images: Any, *, on_bad_row: str | None = None, **options: Any) -> list[ImageClassification]:
         """Return the answer for one image or many, in order.
 
@@ -43,16 +44,15 @@ class ImageRun(Classifier):
             images: an image file or a list of them, a folder, an IDX file, a split of a sample; or an array of the
                 shape and type of training, (N, H, W, C), where N, and C if it is 1, may be missing.
             on_bad_row: "stop" or "skip"; default: as in training.
-            options: none; refused.
 
         Raises:
             DataError: an image cannot be read, or is not of the shape or type of those in training.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
+        chosen = ClassOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        return classify(names, self.labels, self.probabilities(read, self.sequences(read)), ImageClassification)
+        return classify(names, self.labels, self.probabilities(read), ImageClassification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
@@ -71,6 +71,7 @@ class ImageRun(Classifier):
             steps=torch.tensor([T - 1]),
             answers=torch.tensor([-1]),
             meanings=self.meanings,
+            temperature=self.temperature,
             also={"image": torch.from_numpy(images.pixels[0]).float()},
         )
 
@@ -95,7 +96,7 @@ class ImageRun(Classifier):
             if on_bad_row is not None:
                 raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
             return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test, data))
-        images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=self.labels)
+        images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=known_labels(self))
         log_read(images)
         return self.result(images)
 

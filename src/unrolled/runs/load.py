@@ -61,9 +61,9 @@ def _empty(folder: Path, manifest: Manifest, kind: type[Run]) -> Model:
 
 
 def _kind(manifest: Manifest) -> type[Run]:
-    """Return the class of a task's runs, which is another one for images."""
-    task = lineage.task(manifest.task)
+    """Return the class of a task's runs, which is another one for images, and for several labels a text."""
     images = isinstance(manifest.inputs.inputs(), Features)
-    module, _, kind = (task.images[1] if images and task.images else task.run).partition(":")
+    _, path = lineage.task(manifest.task).paths(images=images, multi_label=manifest.multi_label)
+    module, _, kind = path.partition(":")
     run: type[Run] = getattr(importlib.import_module(module), kind)
     return run

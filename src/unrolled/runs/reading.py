@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.examples.labelled import unknown_label
-from unrolled.data.reading.counts import Read
+from unrolled.data.reading.counts import LISTED, Read
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import refuse_unverified
 from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "class_indices", "log_read", "own_test", "reading"]
+__all__ = ["allowed_length", "class_indices", "known_labels", "log_read", "own_test", "reading"]
 
 
 class Split(Protocol):
@@ -34,10 +34,13 @@ log = logging.getLogger("unrolled")
 
 
 def log_read(read: Read, name: str | None = None) -> None:
-    """Log the numbers of rows read and used, and list those skipped. name: of the data, by default their source."""
+    """Log the numbers of rows read and used, and the first skipped ones. name: of the data, by default their source."""
     log.info("%s: %s", name or read.source, read.counts)
-    for row in read.skipped:
+    for row in read.skipped[:LISTED]:
         log.info("  skipped: %s", row)
+    bad = sum(read.counts.skipped[reason] for reason in {row.reason for row in read.skipped})
+    if bad > LISTED:
+        log.info("  skipped: and %s more, which `unrolled data` lists by reason", f"{bad - LISTED:,}")
 
 
 def reading(run: Run, **settings: Any) -> DataConfig:
@@ -57,7 +60,7 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
             an ensemble have different test splits.
     """
     recorded = run.record["data"]["splits"]["test"]
-    if any(other.record["data"]["splits"]["test"] != recorded for other in run.others):
+    if any(other.record["data"]["splits"]["test"] != recorded for other in run.members):
         raise DataError(
             "the runs of the ensemble have different test splits, so that one may have learned from the other's",
             fix="give data that none of them was trained on",
@@ -89,13 +92,18 @@ def _refuse_unverified(run: Run, named: Collection[str]) -> None:
     )
 
 
+def known_labels(run: Run) -> tuple[str, ...]:
+    """Return the labels that data may have: those of the run and, where these are names, then the numbers they name."""
+    return (*run.labels, *run.record["data"].get("labels", ()))
+
+
 def class_indices(run: Run, labels: Iterable[str]) -> NDArray[np.int64]:
     """Return the index of each label among those of the run.
 
     Raises:
         DataError: the run does not have the label.
     """
-    index = {label: k for k, label in enumerate(run.labels)}
+    index = {label: k % len(run.labels) for k, label in enumerate(known_labels(run))}
     labels = list(labels)
     if unknown := next((label for label in labels if label not in index), None):
         raise DataError(unknown_label(unknown, run.labels), fix=run.GIVE_DATA)

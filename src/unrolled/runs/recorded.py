@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.config import DataConfig
-from unrolled.data.reading import idx
+from unrolled.data.reading import idx, parallel
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.image_files import is_image_file
 from unrolled.data.reading.samples import PREFIX
 from unrolled.data.reading.sources import NOT_REREADABLE, is_file
+from unrolled.data.reading.text_folders import is_text_file
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["absolute", "refuse_unverified", "sums_of"]
+__all__ = ["absolute", "refuse_unverified", "sum_of", "sums_of"]
 
 Sum = Mapping[str, Any]
 Command = Callable[[str, str], str]
@@ -48,7 +49,8 @@ def sums_of(data: object, config: DataConfig) -> list[dict[str, Any]]:
     named = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
     sources = [str(each) for each in named if isinstance(each, str | Path)]
     sources += [each for each in (config.valid, config.test) if each is not None]
-    sums = {absolute(source): _sum(Path(absolute(source))) for source in sources if is_file(source)}
+    files = [file for source in sources if is_file(source) for file in _with_sides(absolute(source), config)]
+    sums = {file: sum_of(Path(file)) for file in dict.fromkeys(files)}
     return [{"source": source, **found} for source, found in sums.items() if found is not None]
 
 
@@ -70,6 +72,7 @@ def refuse_unverified(
     sources, sums = data["source"], data.get("sums")
     every = [("data", source) for source in ([sources] if isinstance(sources, str) else sources)]
     every += [(role, file) for role, file in (("valid", config.valid), ("test", config.test)) if file is not None]
+    every = [(role, file) for role, source in every for file in _with_sides(source, config)]
     by_source = {each["source"]: each for each in sums or ()}
     for role, source in every:
         if role in named or source.startswith(PREFIX):
@@ -81,6 +84,13 @@ def refuse_unverified(
             raise DataError("the data of this run are not local, and are not fetched unasked", file=source, fix=fix)
         if problem := _difference(Path(source), by_source.get(source), recorded_any=sums is not None):
             raise DataError(problem, file=source, fix=fix)
+
+
+def _with_sides(source: str, config: DataConfig) -> list[str]:
+    """Return a source, or all files that it stands for, if it is one of parallel files or a folder of such files."""
+    if not is_file(source):
+        return [source]
+    return [str(file) for file in parallel.sides(Path(source), config.source, config.target)] or [source]
 
 
 def _difference(path: Path, recorded: Sum | None, *, recorded_any: bool) -> str | None:
@@ -103,7 +113,7 @@ def _difference(path: Path, recorded: Sum | None, *, recorded_any: bool) -> str 
     return None
 
 
-def _sum(path: Path) -> dict[str, Any] | None:
+def sum_of(path: Path) -> dict[str, Any] | None:
     """Return number, size and SHA-256 of a file or folder; None if it cannot be read."""
     try:
         files = list(_files(path))
@@ -116,12 +126,15 @@ def _sum(path: Path) -> dict[str, Any] | None:
 def _files(path: Path) -> Iterator[Path]:
     """Yield the regular files that a source is read from, below a folder in no order."""
     if path.is_dir():
-        for folder, _, names in os.walk(path):
-            for name in names:
-                file = Path(folder, name)
-                hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-                if not hidden and _is_data(file) and file.is_file():
-                    yield file
+        plain: list[Path] = []
+        found = False
+        for file in _visible(path):
+            if _is_data(file):
+                found = True
+                yield file
+            elif is_text_file(file):
+                plain.append(file)
+        yield from () if found else plain
         return
     together = [path]
     if idx.is_idx(path):
@@ -131,6 +144,14 @@ def _files(path: Path) -> Iterator[Path]:
             return
         together.append(path.with_name(idx.LABEL_NAMES))
     yield from (file for file in together if file.is_file())
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below a folder that are not hidden, in no order."""
+    for at, _, names in os.walk(folder):
+        for file in (Path(at, name) for name in names):
+            if not any(part.startswith(".") for part in file.relative_to(folder).parts) and file.is_file():
+                yield file
 
 
 def _is_data(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -16,6 +16,7 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import Config
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.display import Displayed
 from unrolled.errors import ConfigError
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
@@ -34,8 +35,8 @@ MAX_LENGTH = 512
 """Default maximum length of `explain`, in tokens: a matrix of all their pairs has a quarter of a million numbers."""
 
 
-@dataclass(frozen=True, eq=False)
-class Run(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Displayed, ABC):
     """A trained model with all that it needs to answer.
 
     Args:
@@ -49,7 +50,7 @@ class Run(ABC):
         test: the result on the test split, of a run that was just trained on data with one.
         metrics: the events of its training, as in metrics.jsonl, of a run that was just trained.
         update: the update after which the weights were saved, of a snapshot; None: the run is finished.
-        others: the other runs of an ensemble (see `runs/ensemble.py`), with whose probabilities its own are averaged.
+        members: of an ensemble, the runs whose answers are averaged; the first has its settings, labels and record.
     """
 
     answer: ClassVar[Answer]
@@ -68,7 +69,7 @@ class Run(ABC):
     test: Any = None
     metrics: tuple[dict[str, Any], ...] = ()
     update: int | None = None
-    others: tuple[Run, ...] = ()
+    members: tuple[Run, ...] = ()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -84,22 +85,32 @@ class Run(ABC):
             )
         return self.preprocessor
 
-    def averaged(self, probabilities: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the mean of the probabilities of the run and of the others of its ensemble, (…, K).
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits, fitted on the validation split; 1 without `temperature_scale`, and of snapshots.
+
+        An ensemble has none of its own: it averages the probabilities of its runs, each at its temperature.
+        """
+        return 1.0 if self.update is not None or self.members else float(self.record.get("temperature", 1.0))
+
+    def averaged(self, answers: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the mean of the answers of the members of an ensemble, (…, K), for its labels.
 
         Args:
-            probabilities: of the labels of a run, in its order.
+            answers: of one member, for its labels.
         """
-        own = probabilities(self)
-        for other in self.others:
-            own = own + probabilities(other)[..., [other.labels.index(label) for label in self.labels]]
-        return own / (1 + len(self.others))
+        every = [answers(run)[..., [run.labels.index(label) for label in self.labels]] for run in self.members]
+        return np.asarray(np.mean(every, axis=0))
+
+    def meanings(self, outputs: Iterable[int]) -> list[str]:
+        """Return the labels of outputs, by their indices."""
+        return [self.labels[k] for k in outputs]
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
         """Return the answers for one text or image or several, in order."""
 
-    def refuse(self, *args: Any, **options: Any) -> None:  # noqa: B027 (most tasks answer for every text)
+    def refuse(self, *args: Any, **options: Any) -> None:
         """Refuse an input that `decode` would refuse, so that those before it can be answered first.
 
         Raises:
@@ -149,6 +160,22 @@ class Run(ABC):
             run=name, model_name=self.config.model.name, task=self.config.task, score=score, update=self.update
         )
 
+    def _display(self) -> dict[str, object]:
+        """Return the model, the data and the result, for a notebook."""
+        training = self.record["training"]
+        result = self.card()["result"]
+        return {
+            "model": self.config.model.name,
+            "task": self.config.task,
+            "data": self.record["data"]["name"],
+            "folder": None if self.path is None else str(self.path),
+            "parameters": self.record["parameters"],
+            "updates": training["updates"],
+            "best_update": training["best_update"],
+            "date": self.record["date"],
+            "result": result or None,
+        }
+
     def snapshots(self) -> list[Self]:
         """Return the run with each of the weights that were saved during its training, in order of their updates.
 
@@ -177,7 +204,7 @@ class Run(ABC):
         return replace(self, path=Path(folder))
 
     def _refuse_ensemble(self, verb: str) -> None:
-        if self.others:
+        if self.members:
             raise ConfigError(f"an ensemble cannot be {verb}, but each of its runs can")
 
     def files(self) -> dict[str, bytes]:
@@ -187,6 +214,7 @@ class Run(ABC):
                 task=self.config.task,
                 inputs=saved_inputs(inputs_of(self.preprocessor)),
                 labels=list(self.labels),
+                multi_label=self.config.data.multi_label,
                 special_ids=SPECIAL_IDS,
                 model=self.config.model,
             ),

@@ -1,16 +1,20 @@
-"""The schemas of config.json and run.json, the files that describe a run."""
+"""The schemas of config.json and run.json, the files that describe a run; torch is imported only to build a model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from unrolled import lineage
 from unrolled.config import Config, ModelConfig
-from unrolled.data.encoding.tokenizers import SPECIAL
+from unrolled.data.encoding.special import SPECIAL
+from unrolled.data.examples.numbers import LARGEST
 from unrolled.models import Features, Ids, Inputs, Pairs
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
+
+if TYPE_CHECKING:
+    from unrolled.models import Inputs
 
 __all__ = [
     "FORMAT_VERSION",
@@ -19,6 +23,8 @@ __all__ = [
     "Path",
     "Record",
     "RecordedConfig",
+    "RecordedPlan",
+    "RecordedProgress",
     "SourceSum",
     "record_schema",
     "saved_inputs",
@@ -46,6 +52,7 @@ class SavedIds(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+
         return Ids(self.vocabulary_size)
 
 
@@ -56,6 +63,7 @@ class SavedFeatures(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+
         return Features(self.size)
 
 
@@ -68,6 +76,7 @@ class SavedPairs(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+
         return Pairs(**self.model_dump())
 
 
@@ -88,8 +97,9 @@ _AnyInputs = Annotated[
 
 def saved_inputs(inputs: Inputs) -> SavedInputs:
     """Return a model's inputs in the schema of config.json."""
-    kinds: dict[type[Inputs], type[SavedInputs]] = {Ids: SavedIds, Features: SavedFeatures, Pairs: SavedPairs}
-    return kinds[type(inputs)](**inputs._asdict())
+    entries = inputs._asdict()
+    kinds: dict[str, type[SavedInputs]] = {"ids": SavedIds, "features": SavedFeatures, "pairs": SavedPairs}
+    return kinds[_kind(entries)](**entries)
 
 
 class Manifest(Strict):
@@ -100,6 +110,7 @@ class Manifest(Strict):
     task: str
     inputs: _AnyInputs
     labels: Distinct
+    multi_label: bool = False
     special_ids: dict[str, int]
     model: ModelConfig
 
@@ -109,8 +120,10 @@ class Manifest(Strict):
         kind, images = _kind(self.inputs), self.task == "classify" and isinstance(self.inputs, SavedFeatures)
         if kind != ("pairs" if self.task == "translate" else "ids") and not images:
             raise ValueError(f"inputs should be those of task {self.task}: got {kind}")
-        if (self.task in ("classify", "tag")) != bool(self.labels):
+        if (self.task in ("classify", "regress", "tag")) != bool(self.labels):
             raise ValueError(f"labels should be those of task {self.task}: got {len(self.labels):,} labels")
+        if self.multi_label and (self.task != "classify" or kind != "ids"):
+            raise ValueError("multi_label should be false, but for texts of task classify")
         if self.special_ids != SPECIAL_IDS:
             raise ValueError(f"special_ids should be {SPECIAL_IDS}")
         return self
@@ -123,6 +136,13 @@ class SourceSum(Strict):
     files: Annotated[int, Field(ge=1, le=10**7)]
     bytes: Count
     sha256: Digest
+
+
+class VectorSource(SourceSum):
+    """The file of the word vectors that a training began with, and the number of words in the vocabulary and in it."""
+
+    words: Count
+    words_found: Count
 
 
 class _Split(Open):
@@ -153,11 +173,25 @@ class _Data(Open):
     how: str
     sums: list[SourceSum] | None = None
     """Of the files of the data; None: a run of an earlier version."""
+    vectors: VectorSource | None = None
 
 
 class _Labelled(_Data):
     splits: _Splits[_Rows]
     majority: Label
+    labels: Distinct | None = None
+    """Labels of the data, whose names are the labels of the run; None: they are the same."""
+
+
+class _MultiLabelled(_Data):
+    splits: _Splits[_Rows]
+    usual: Distinct
+
+
+class _Numbered(_Data):
+    splits: _Splits[_Rows]
+    mean: Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+    deviation: Annotated[float, Field(gt=0, le=2 * LARGEST)]
 
 
 class _Tagged(_Labelled):
@@ -165,6 +199,7 @@ class _Tagged(_Labelled):
 
 
 class _Pairs(_Data):
+    source: Path | Annotated[list[Path], Field(min_length=2, max_length=2)]  # type: ignore[assignment]
     splits: _Splits[_Rows]
     longest_target: Annotated[int, Field(ge=1, le=LONGEST_TARGET)]
 
@@ -175,6 +210,11 @@ class _Texts(_Data):
     counts: list[Count]
 
 
+class _Calibration(Open):
+    error: Fraction
+    unscaled_error: Fraction
+
+
 class _Classification(Open):
     n: Count
     accuracy: Fraction
@@ -182,6 +222,35 @@ class _Classification(Open):
     macro_f1: Fraction
     majority_label: Label
     majority_accuracy: Fraction
+    calibration: _Calibration | None = None
+    """None: the run is of an earlier version."""
+
+
+class _Spans(Open):
+    spans: Count
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
+    f1_interval: Interval
+
+
+class _MultiLabel(Open):
+    n: Count
+    micro_f1: Fraction
+    micro_f1_interval: Interval
+    macro_f1: Fraction
+    subset_accuracy: Fraction
+    usual_micro_f1: Fraction
+
+
+class _Regression(Open):
+    n: Count
+    mae: Positive
+    mae_interval: Interval
+    rmse: Positive
+    r2: float | None
+    spearman: float | None
+    mean_mae: Positive
 
 
 class _Tagging(Open):
@@ -192,6 +261,9 @@ class _Tagging(Open):
     unseen: Count
     unseen_accuracy: Fraction | None
     baseline_accuracy: Fraction
+    calibration: _Calibration | None = None
+    spans: _Spans | None = None
+    """None: the tags are no spans, or the run is of an earlier version."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -247,9 +319,13 @@ class Record(Open, Generic[D, R]):
 
     config: RecordedConfig
     data: D
+    decided: dict[str, Any] = Field(default_factory=dict)
+    """Settings that followed from the data."""
     start: str | None = None
     parameters: Count
     training: _Training
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
+    """Divisor of the logits, of a training with temperature_scale."""
     result: R | None
     backend: str
     machine: _Machine
@@ -260,8 +336,32 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
     """Return the schema of run.json for the task of config.json."""
     schemas: dict[str, type[Record[Any, Any]]] = {
         "classify": Record[_Labelled, _Classification],
+        "regress": Record[_Numbered, _Regression],
         "tag": Record[_Tagged, _Tagging],
         "translate": Record[_Pairs, _Translation],
         "generate": Record[_Texts, _Generation],
     }
     return schemas[manifest.task]
+
+
+class _Named(Open):
+    name: str
+    source: Path | list[Path]
+
+
+class RecordedPlan(Open):
+    """The entries of plan.json that a list of trainings shows."""
+
+    config: RecordedConfig
+    data: _Named
+
+
+class _Counted(Open):
+    update: Count
+    updates: Count
+
+
+class RecordedProgress(Open):
+    """The entries of a checkpoint's progress.json that a list of trainings shows."""
+
+    progress: _Counted

@@ -16,11 +16,12 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
 from unrolled.data.splits.sentences import split_sentences
-from unrolled.decoding.options import Options
+from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
+from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
-from unrolled.runs.card import code
+from unrolled.runs.card import calibration, code
 from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import normalized, words_of
@@ -43,21 +44,21 @@ class TaggingRun(Run):
 
     EXAMPLE_INPUT = '"a sentence of your own"'
 
+    @documented(ClassOptions)
     def decode(self, sentences: str | Iterable[str | Sequence[str]], **options: Any) -> list[TaggedSentence]:
         """Return the tags of one sentence or many, in order.
 
         Args:
             sentences: a sentence, or several. Each is a text with words between spaces, or a list of words.
-            options: none; refused.
 
         Raises:
             DataError: a sentence has no words, or a word is not a string, is empty, or contains a tab or line end.
-            ConfigError: an option was given.
+            ConfigError: an option is unknown, out of range, or not used here.
         """
-        Options.parse(options, task=self.config.task)
+        chosen = ClassOptions.parse(options, task=self.config.task)
         several = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
-        return tag(words, self.labels, self._probabilities(words))
+        return tag(words, self.labels, self.probabilities(words), chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
@@ -77,8 +78,9 @@ class TaggingRun(Run):
             spans=tokens.spans,
             steps=torch.tensor(steps),
             answers=torch.full((len(steps),), -1),
-            meanings=lambda tags: [self.labels[k] for k in tags],
+            meanings=self.meanings,
             truncated=note,
+            temperature=self.temperature,
         )
 
     def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
@@ -100,6 +102,7 @@ class TaggingRun(Run):
         data: object = None,
         *,
         label: str | None = None,
+        column: int | None = None,
         on_bad_row: str | None = None,
         test_split: bool = False,
         **options: Any,
@@ -109,6 +112,7 @@ class TaggingRun(Run):
         Args:
             data: a path, a sample's name or (words, tags) pairs; None: the run's own test split.
             label: the column of CoNLL-U that holds the tags; default: as in training.
+            column: the number of that column in other files; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
             options: none; refused.
@@ -118,12 +122,12 @@ class TaggingRun(Run):
             ConfigError: a column is named without data, or an option was given.
         """
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, label=label, on_bad_row=on_bad_row)
+        settings = reading(self, label=label, column=column, on_bad_row=on_bad_row)
         if data is not None and not test_split:
             sentences = load_sentences(data, settings, labels=self.labels)
             _log_read(sentences)
         elif settings != self.config.data:
-            raise ConfigError("the run's own test split is read as in training: leave label and on_bad_row out")
+            raise ConfigError("the run's own test split is read as in training: leave label, column and on_bad_row out")
         else:
             sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test, data)
         return self.result(sentences)
@@ -138,15 +142,22 @@ class TaggingRun(Run):
         return evaluate_tagging(
             self.labels,
             class_indices(self, sentences.tags()),
-            self._probabilities(sentence_words),
+            self._unscaled(sentence_words),
             np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),
             baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
+            temperature=self.temperature,
         )
 
-    def _probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """Return the probability of each of K labels for each of the W words of sentences, (W, K)."""
-        return self.averaged(lambda run: word_probabilities(run.model, Subwords(run.tokenizer, sentences)))
+    def probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Return the probability of each of K labels for the W words of sentences, (W, K), at the run's temperature."""
+        return scaled(self._unscaled(sentences), self.temperature)
+
+    def _unscaled(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Return the probabilities before the run's temperature."""
+        if self.members:
+            return self.averaged(lambda run: run.probabilities(sentences))
+        return word_probabilities(self.model, Subwords(self.tokenizer, sentences))
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""
@@ -158,7 +169,7 @@ class TaggingRun(Run):
             "command": f"unrolled decode THIS_FOLDER {self.EXAMPLE_INPUT}",
             "data": ", ".join(f"{split} {values['rows']:,}" for split, values in splits)
             + " sentences. Tags come from that data and are no better than it.",
-            "result": _result(self.record["result"]) if self.record["result"] else "",
+            "result": _result(self.record["result"]) + calibration(self.record) if self.record["result"] else "",
         }
 
 
@@ -193,8 +204,15 @@ def _result(result: dict[str, Any]) -> str:
     unseen = ""
     if result["unseen"]:
         unseen = f", {result['unseen_accuracy']:.1%} on the {result['unseen']:,} that training never saw"
+    spans = ""
+    if found := result.get("spans"):
+        low_f1, high_f1 = found["f1_interval"]
+        spans = (
+            f" The {found['spans']:,} spans: precision {found['precision']:.1%}, recall {found['recall']:.1%}, F1 "
+            f"{found['f1']:.1%} (95 % interval {low_f1:.1%} to {high_f1:.1%})."
+        )
     return (
         f"On {result['words']:,} held-out words in {result['sentences']:,} sentences: accuracy "
         f"{result['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}){unseen}; the most frequent tag of each word "
-        f"gets {result['baseline_accuracy']:.1%}."
+        f"gets {result['baseline_accuracy']:.1%}.{spans}"
     )

@@ -24,6 +24,7 @@ from unrolled.decoding.sampling import GREEDY, Sampling
 from unrolled.decoding.search import Beam, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.decoding.translation import Translation, max_lengths, stream, translate
+from unrolled.display import Answers
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
@@ -82,7 +83,7 @@ class TranslationRun(Run):
             min_length=chosen.min_length,
             max_length=chosen.length,
         )
-        return [replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True)]
+        return Answers(replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True))
 
     @documented(TranslationStreamOptions)
     def stream(self, source: str, **options: Any) -> Iterator[str]:
@@ -177,6 +178,7 @@ class TranslationRun(Run):
         *,
         source: str | None = None,
         header: bool | None = None,
+        separator: str | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
     ) -> list[str]:
@@ -186,6 +188,7 @@ class TranslationRun(Run):
             path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
             source: the column; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether `decode` will truncate sources beyond the maximum length; else they are bad rows; default:
                 as in training.
@@ -193,7 +196,9 @@ class TranslationRun(Run):
         Raises:
             DataError: a bad row, or a file that cannot be read.
         """
-        settings = reading(self, source=source, header=header, on_bad_row=on_bad_row, truncate=truncate)
+        settings = reading(
+            self, source=source, header=header, separator=separator, on_bad_row=on_bad_row, truncate=truncate
+        )
         pairs = read_sources(path, settings)
         bad = {row: fault for row, text in enumerate(pairs.sources()) if (fault := self._source(text, settings).fault)}
         usable = leave_out(pairs, bad, settings)
@@ -208,6 +213,7 @@ class TranslationRun(Run):
         source: str | None = None,
         target: str | None = None,
         header: bool | None = None,
+        separator: str | None = None,
         on_bad_row: str | None = None,
         truncate: bool | None = None,
         test_split: bool = False,
@@ -221,6 +227,7 @@ class TranslationRun(Run):
             data: a path, a sample's name or Python objects; None: the run's own test split.
             source, target: the columns; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
@@ -232,7 +239,15 @@ class TranslationRun(Run):
             ConfigError: columns are named without data; an option is unknown, out of range or without effect.
         """
         chosen = BeamOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, source=source, target=target, header=header, on_bad_row=on_bad_row, truncate=truncate)
+        settings = reading(
+            self,
+            source=source,
+            target=target,
+            header=header,
+            separator=separator,
+            on_bad_row=on_bad_row,
+            truncate=truncate,
+        )
         sequences: PairSequences
 
         def encoded(pairs: PairedTexts) -> PairedTexts:
@@ -247,7 +262,7 @@ class TranslationRun(Run):
         elif settings != self.config.data:
             raise ConfigError(
                 "the run's own test split is read as in training: leave source, target, header, "
-                "on_bad_row and truncate out"
+                "separator, on_bad_row and truncate out"
             )
         else:
             pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test), data)

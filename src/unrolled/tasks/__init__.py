@@ -2,28 +2,32 @@
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from unrolled import lineage
 from unrolled.config import MODEL_NAME, Config, from_flat
+from unrolled.data.examples.class_names import check_class_names, read_class_names
 from unrolled.data.examples.images import are_images
+from unrolled.data.reading.parallel import are_sides, columns_of_sides
 from unrolled.data.reading.samples import PREFIX, named
 from unrolled.training.task import Task
 
-__all__ = ["find", "infer_settings"]
+__all__ = ["find", "infer_settings", "with_class_names"]
 
 
 def find(config: Config) -> type[Task]:
     """Return the class of a task from its settings, of which `by` is set for images only."""
-    task = lineage.task(config.task)
-    path = task.images[0] if config.data.by is not None and task.images else task.path
+    task, data = lineage.task(config.task), config.data
+    path, _ = task.paths(images=data.by is not None, multi_label=data.multi_label)
     module, _, name = path.partition(":")
     kind: type[Task] = getattr(importlib.import_module(module), name)
     return kind
 
 
 def infer_settings(data: object, settings: Mapping[str, Any], config: Config | None) -> dict[str, Any]:
-    """Return the settings, completed by those that the data imply: the way images are read, the settings of a sample.
+    """Return the settings, completed by those that the data imply: images' steps, a sample's
+    settings, the columns of parallel files.
 
     Args:
         data: the argument of the user. settings: flat; they take precedence over the inferred ones.
@@ -33,11 +37,37 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
         ConfigError: no such model or task. DataError: no such sample.
     """
     base = config or Config()
+    names = {} if base.data.class_names is None else {"class_names": base.data.class_names}
+    settings = with_class_names({**names, **settings})
     by = settings.get("by", base.data.by)
     if by is None and lineage.task(settings.get("task", base.task)).images and are_images(data):
         whole = lineage.architecture(settings.get(MODEL_NAME, base.model.name)).whole
         by = "image" if whole else "row"
-    return {**_of_sample(data, settings, base), **settings, "by": by}
+    implied = {**_of_sample(data, settings, base), **_of_sides(data, settings, base)}
+    return {**implied, **settings, "by": by}
+
+
+def with_class_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat settings in which the names of classes are read from their file.
+
+    They are read from a file that the user has named, never from one that a run or a partial training records.
+
+    Raises:
+        DataError: the file cannot be read, or a name is empty or not unique.
+    """
+    names = settings.get("class_names")
+    if names is None:
+        return dict(settings)
+    if isinstance(names, str | Path):
+        return {**settings, "class_names": check_class_names(read_class_names(names), str(names))}
+    return {**settings, "class_names": check_class_names(names)}
+
+
+def _of_sides(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
+    """Return the names of the columns that a source and a target file hold, for task translate."""
+    if settings.get("task", base.task) != "translate" or not are_sides(data):
+        return {}
+    return dict(zip(("source", "target"), columns_of_sides(*data), strict=True))
 
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -11,31 +10,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.report.labelled import DataReport, inspect, ruinous_issues
+from unrolled.data.report.checks import TextRepeats, leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.decoding.classification import Readable
+from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
+from unrolled.evaluation.baselines import Baseline, compare, linear_texts
 from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.step import LossNats
+from unrolled.training.task import Answers, Task
 
-__all__ = ["Classified", "Classify"]
+__all__ = ["AnsweredOnce", "Classified", "Classify"]
 
 
-class Classified(Task):
-    """The task classify, for texts and images.
+class AnsweredOnce(Task):
+    """Base of the tasks with one answer for a whole sequence.
 
     Args:
-        train, valid: the sequences of two splits, and their classes (N,).
+        train, valid: the sequences of two splits, and their targets: N classes, numbers or rows.
     """
 
     answer = "once"
@@ -43,9 +48,15 @@ class Classified(Task):
     def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
         self._train, self._valid = train, valid
 
-    @abstractmethod
     def batch_tokens(self, config: Config) -> int:
         """Return the maximum number of tokens of a batch."""
+        assert config.training.batch_tokens is not None, "decided by the data"
+        return config.training.batch_tokens
+
+    @property
+    def size(self) -> int:
+        """The number of tokens of the training split."""
+        return int(self._train[0].lengths.sum())
 
     @property
     def longest(self) -> int:
@@ -60,17 +71,44 @@ class Classified(Task):
             *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
 
-    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+
+class Classified(AnsweredOnce):
+    """The task classify, for texts and images: the targets are classes (N,).
+
+    Args:
+        train, valid: the sequences of two splits, and their classes (N,).
+        names: of the labels in the data, in the order of the classes; see `class_names`.
+    """
+
+    best_by = ("loss", "accuracy", "macro_f1")
+
+    def __init__(
+        self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor], names: Mapping[str, str]
+    ) -> None:
+        super().__init__(train, valid)
+        self.labels, self._names = tuple(names.values()), names
+
+    def loss(self, config: Config, device: torch.device) -> LossNats:
         """Return the nats of the right class, smoothed and weighted as configured."""
-        weights = None
-        if config.training.class_weights == "balanced":
-            weights = classification.balanced(self._train[1], len(self.labels)).to(device)
+        kind, weights = config.training.class_weights, None
+        if kind != "none":
+            weights = classification.class_weights(self._train[1], len(self.labels), kind).to(device)
         smoothing = config.training.label_smoothing
         return partial(classification.loss_nats, label_smoothing=smoothing, class_weights=weights)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the validation split."""
         return classification.score(model, *self._valid)
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right classes of the validation split."""
+        sequences, classes = self._valid
+        return probabilities(model, sequences), classes.numpy()
+
+    def labels_record(self) -> dict[str, Any]:
+        """Return the entries of run.json for the labels: the most frequent one, and those of the data if named."""
+        named = any(label != name for label, name in self._names.items())
+        return {"majority": self.majority} | ({"labels": [*self._names]} if named else {})
 
     @property
     def majority(self) -> str:
@@ -83,46 +121,59 @@ class Classify(Classified):
 
     Args:
         data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
+        names: of the labels in the data.
     """
 
     run = ClassificationRun
-    unused = OF_PAIRS | {"cache", "streams", "chunk", "by", "permutation_seed", "batch_images", "whole_words"}
 
-    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer) -> None:
-        self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
+    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+        self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-
-        def sequences(split: Examples) -> tuple[Sequences, Tensor]:
-            index = {label: k for k, label in enumerate(splits.labels)}
-            classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
-            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(classes)
-
-        super().__init__(sequences(splits.train), sequences(splits.valid))
+        train, valid = self._encoded(splits.train), self._encoded(splits.valid)
+        self.sequences = {"train": train[0], "valid": valid[0]}
+        super().__init__(train, valid, names)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read examples and split them; see `Task.read`."""
         splits = load_splits(data, config.data)
+        names = class_names(splits.labels, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.learn(splits.train.texts(), config.data)
-        return cls(data, splits, tokenizer)
+        tokenizer = preprocessor or learn(splits.train.texts(), config.data)
+        task = cls(data, splits, tokenizer, names)
+        log_unknown(**task.sequences)
+        return task
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> DataReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return columns, counts, splits, lengths and labels; see `unrolled.data.report.labelled`."""
-        return inspect(data, config.data, longest=config.training.batch_tokens)
-
-    def batch_tokens(self, config: Config) -> int:
-        """Return `batch_tokens` of the settings."""
-        return config.training.batch_tokens
+        return inspect(data, config.data, longest=most_batch_tokens(config))
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""
-        return {**data_record(self.data, self.splits), "majority": self.majority}
+        return {**data_record(self.data, self.splits), **self.labels_record()}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a linear classifier of n-grams next to the run; see `unrolled.evaluation.baselines`."""
+        train, valid, test = ([*split.texts()] for split in self.splits.named().values())
+        if not test:
+            return None
+        sequences, truth = self._encoded(self.splits.test)
+        name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
+        right = probabilities(run.model, sequences).argmax(axis=1) == truth.numpy()
+        return compare(name, right, answers == truth.numpy(), seconds)
+
+    def _encoded(self, split: Examples) -> tuple[Sequences, Tensor]:
+        """Return a split as sequences of tokens and their classes."""
+        assert isinstance(self.preprocessor, Tokenizer)
+        index = {label: k for k, label in enumerate(self.splits.labels)}
+        classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
+        return Sequences(self.preprocessor.encode_each(split.texts())), torch.from_numpy(classes)

@@ -11,22 +11,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
-from unrolled.data.encoding.corpus import Corpus, load_corpus
+from unrolled.config import BestBy, Config
+from unrolled.data.encoding.corpus import Corpus, load_corpus, refuse_short
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.texts import TextReport, inspect_text
 from unrolled.decoding.generation import score_tokens
-from unrolled.errors import DataError
 from unrolled.evaluation import GenerationResult
 from unrolled.models import Model
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.recorded import absolute
 from unrolled.runs.run import Run
+from unrolled.tasks.split_record import log_issues
 from unrolled.training import generation
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import Task
 
 __all__ = ["Generate"]
 
@@ -48,11 +49,6 @@ class Generate(Task):
 
     answer = "each"
     run = GenerationRun
-    unused = (
-        OF_PAIRS
-        | {"text", "label", "header", "on_bad_row", "by", "permutation_seed", "whole_words"}
-        | {"batch_tokens", "batch_images", "class_weights", "bidirectional"}
-    )
 
     def __init__(self, data: object, corpus: Corpus) -> None:
         self.name, self.preprocessor, self.labels = corpus.name, corpus.tokenizer, ()
@@ -69,25 +65,20 @@ class Generate(Task):
         corpus = load_corpus(data, config.data, preprocessor)
         sizes = ", ".join(f"{name} {split.characters:,}" for name, split in corpus.splits.items())
         log.info("%s: %s characters; %s", corpus.how, sizes, "ids made" if corpus.built else "ids read from the cache")
-        train, valid = corpus.splits["train"], corpus.splits["valid"]
-        if len(train) < config.training.chunk:
-            raise DataError(
-                f"the training split has {len(train):,} tokens, and one chunk {config.training.chunk:,}",
-                file=corpus.source,
-                fix="give a longer text, or a smaller --chunk",
-            )
-        if not len(valid):
-            raise DataError(
-                "the validation split is empty",
-                file=corpus.source,
-                fix="give a longer text, a file with --valid, or a larger --valid-fraction",
-            )
+        refuse_short(corpus, config.training.chunk)
+        rates = {name: split.unknown / max(1, len(split)) for name, split in corpus.splits.items()}
+        log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
         return cls(data, corpus)
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> TextReport:
         """Return characters, tokens and vocabulary of every split; see `unrolled.data.report.texts`."""
-        return inspect_text(data, config.data)
+        return inspect_text(data, config.data, chunk=config.training.chunk)
+
+    @property
+    def size(self) -> int:
+        """The number of tokens of the training split."""
+        return len(self.corpus.splits["train"])
 
     def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
         """Return streams for a model that carries a state, windows for one with a limited context.
@@ -111,7 +102,7 @@ class Generate(Task):
         """Return the nats of the right tokens, smoothed as configured."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the validation split: the fraction of tokens that were the most probable.
 
         At most MAX_SCORED tokens are scored, in up to SCORED_STREAMS streams, of which all but the first begin with the
@@ -119,7 +110,8 @@ class Generate(Task):
         """
         ids = self.corpus.splits["valid"].ids[:MAX_SCORED]
         scored = score_tokens(model, ids, streams=max(1, min(SCORED_STREAMS, len(ids) // MIN_STREAM)))
-        return Score(loss_nats=float(scored.nats.sum() / len(ids)), accuracy=float(scored.right.sum() / len(ids)))
+        N = len(ids)
+        return Score(loss_nats=float(scored.nats.sum() / N), accuracy=float(scored.right.sum() / N), targets=N)
 
     def record(self) -> dict[str, Any]:
         """Return the splits, and the count of each token in the training split."""

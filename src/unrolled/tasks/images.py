@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
 
-from unrolled import lineage
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
-from unrolled.data.report.images import ImageReport, inspect_images, ruinous_issues
+from unrolled.data.examples.class_names import class_names
+from unrolled.data.report.images import inspect_images, ruinous_issues
+from unrolled.data.report.issues import Report
 from unrolled.data.splits.images import ImageSplits, load_image_splits
-from unrolled.errors import ConfigError
+from unrolled.decoding.classification import probabilities
 from unrolled.evaluation import ClassificationResult
+from unrolled.evaluation.baselines import Baseline, compare, linear_pixels
 from unrolled.models import Features
 from unrolled.runs.images import ImageRun, image_steps
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
-from unrolled.training.task import OF_PAIRS
 
 __all__ = ["ClassifyImages"]
 
@@ -33,30 +35,27 @@ class ClassifyImages(Classified):
     Args:
         data: the argument of the user. splits: read from it.
         pixels: the order of the pixels, and mean and standard deviation of the training split.
+        names: of the labels in the data.
     """
 
     run = ImageRun
     smallest = Features(1)
-    unused = (
-        OF_PAIRS
-        | {"text", "label", "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"}
-        | {"header", "normalize"}
-        | {"cache", "batch_tokens", "streams", "chunk"}
-    )
 
-    def __init__(self, data: object, splits: ImageSplits, pixels: Pixels) -> None:
-        self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, pixels
+    def __init__(self, data: object, splits: ImageSplits, pixels: Pixels, names: Mapping[str, str]) -> None:
+        self.name, self.preprocessor = splits.train.name, pixels
         self.data, self.splits, self.pixels = data, splits, pixels
         train, valid = splits.train, splits.valid
         super().__init__(
-            (image_steps(train, pixels), torch.from_numpy(train.among(self.labels))),
-            (image_steps(valid, pixels), torch.from_numpy(valid.among(self.labels))),
+            (image_steps(train, pixels), torch.from_numpy(train.among(splits.labels))),
+            (image_steps(valid, pixels), torch.from_numpy(valid.among(splits.labels))),
+            names,
         )
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read images, split them, measure mean and standard deviation of the training split; see `Task.read`."""
         splits = load_image_splits(data, config.data)
+        names = class_names(splits.labels, config.data)
         log_splits(splits)
         log_issues(ruinous_issues(splits))
         assert config.data.by is not None
@@ -65,39 +64,38 @@ class ClassifyImages(Classified):
             splits.train.pixels, by=config.data.by, permutation_seed=config.data.permutation_seed
         )
         log.info("images of %s, read by %s", pixels, pixels.by)
-        return cls(data, splits, pixels)
+        return cls(data, splits, pixels, names)
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> ImageReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return shape, counts, splits and labels; see `unrolled.data.report.images`."""
         return inspect_images(data, config.data)
 
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that images do not use, and a way of reading images that the model does not support.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        super().refuse_unused(config)
-        whole, by = lineage.architecture(config.model.name).whole, config.data.by
-        if whole != (by == "image"):
-            ways = "at once: by image" if whole else "step by step: by row, column or pixel"
-            raise ConfigError(f"model {config.model.name} reads an image {ways}; got by {by}")
-        if whole and config.model.read is not None:
-            raise ConfigError(
-                f"a model that reads an image at once does not use read: remove it (got {config.model.read!r})"
-            )
+    @property
+    def size(self) -> int:
+        """The number of images of the training split."""
+        return len(self.splits.train)
 
     def batch_tokens(self, config: Config) -> int:
         """Return the number of steps of `batch_images` images."""
+        assert config.training.batch_images is not None, "decided by the data"
         return config.training.batch_images * self.pixels.num_steps
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""
-        return {**data_record(self.data, self.splits), "majority": self.majority}
+        return {**data_record(self.data, self.splits), **self.labels_record()}
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, ImageRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a linear classifier of pixels next to the run; see `unrolled.evaluation.baselines`."""
+        train, test = self.splits.train, self.splits.test
+        if not len(test):
+            return None
+        truth = test.among(self.labels)
+        name, answers, seconds = linear_pixels((train.pixels, self._train[1].numpy()), test.pixels)
+        right = probabilities(run.model, image_steps(test, self.pixels)).argmax(axis=1) == truth
+        return compare(name, right, answers == truth, seconds)

@@ -11,10 +11,12 @@ from typing import Any
 
 from unrolled import machine, tasks
 from unrolled.config import Config, from_flat
+from unrolled.errors import ConfigError
 from unrolled.runs.claim import next_run, refuse_existing
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
-from unrolled.training import pretrained
+from unrolled.training import by_data, pretrained
+from unrolled.training import vectors as word_vectors
 from unrolled.training.fit import fit
 from unrolled.training.interrupt import interruptible
 from unrolled.training.partial_run import PartialRun, resume_partial, start_partial
@@ -42,10 +44,13 @@ def train(
     """Train a model on `data`; see `unrolled.train` for the arguments and errors."""
     began = time.perf_counter()
     if start is not None:
-        config = pretrained.settings_of(start, settings, config)
+        config = pretrained.settings_of(start, tasks.with_class_names(settings), config)
     else:
-        config = from_flat(tasks.infer_settings(data, settings, config), base=config)
+        resolved = from_flat(tasks.infer_settings(data, settings, config), base=config)
+        config = word_vectors.with_vector_size(resolved, settings, config)
     device, kind = machine.device(config.training.device), tasks.find(config)
+    if config.data.folds is not None and config.data.fold is None:
+        raise ConfigError("folds without fold are a cross-validation: use unrolled.cross_validate, or add fold=1")
     refuse_unfit(kind, config, device, saved=out is not None or runs is not None)
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
@@ -54,7 +59,11 @@ def train(
         task = kind.read(data, config, start.preprocessor if start else None)
         if start is not None:
             pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
-        prepared = replace(prepare(task, config, device, start), sums=sums)
+        decided = by_data.decide(task, config)
+        config = from_flat(decided, base=config)
+        vectors, record = word_vectors.read(config, task.preprocessor)
+        prepared = prepare(task, config, device, start, vectors=vectors)
+        prepared = replace(prepared, sums=sums, decided=decided, vectors=record)
         if out is None and runs is not None:
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved
@@ -71,7 +80,10 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
     with resume_partial(folder) as partial:
         plan, preprocessor = partial.read_plan()
         config = plan.settings(
-            {name: absolute(value) if name in HELD_OUT and value else value for name, value in settings.items()}
+            {
+                name: absolute(value) if name in HELD_OUT and value else value
+                for name, value in tasks.with_class_names(settings).items()
+            }
         )
         device, kind = machine.device(config.training.device), tasks.find(config)
         refuse_unfit(kind, config, device, saved=True)
@@ -82,7 +94,12 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
             task = kind.read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
             partial.refuse_other_model(empty_model(task, config))
-            prepared = replace(prepare(task, config, device, resumed=True), start=plan.start, sums=sums)
+            prepared = replace(
+                prepare(task, config, device, resumed=True),
+                start=plan.start,
+                sums=sums,
+                vectors=None if plan.data.vectors is None else plan.data.vectors.model_dump(),
+            )
             with interruptible() as interrupted:
                 partial.restore(prepared)
                 return _finished(prepared, began, report, interrupted, partial, finish=finish)
@@ -110,7 +127,10 @@ def _finished(
     *,
     finish: bool = False,
 ) -> Run:
-    """Train to the end, rename the folder to that of the run, and return the run."""
+    """Train to the end, publish the run, and return it."""
     run = fit(prepared, began, report, interrupted, partial, finish=finish)
-    partial.publish(run.files())
+    if run.record["training"]["late"]:
+        partial.publish_copy(run.files())
+    else:
+        partial.publish(run.files())
     return replace(run, path=partial.run)

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.reading.counts import Read, accounts
+from unrolled.data.reading.parallel import are_sides
+from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
 from unrolled.runs.recorded import absolute
 
-__all__ = ["Split", "data_record", "log_issues", "log_splits"]
+__all__ = ["Split", "data_record", "log_issues", "log_splits", "log_unknown"]
 
 log = logging.getLogger("unrolled")
 
@@ -53,6 +57,12 @@ def log_splits(splits: Splits) -> None:
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(split):,}" for name, split in splits.named().items()))
 
 
+def log_unknown(**splits: Sequences) -> None:
+    """Log the splits whose tokens are mostly unknown, a line each, as warnings."""
+    rates = {name: float((split.ids == UNK).double().mean()) for name, split in splits.items()}
+    log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
+
+
 def log_issues(issues: Iterable[Issue]) -> None:
     """Log issues of the data, a line each, as warnings."""
     for issue in issues:
@@ -62,9 +72,10 @@ def log_issues(issues: Iterable[Issue]) -> None:
 def data_record(data: object, splits: Splits) -> dict[str, Any]:
     """Return the entry of run.json for the data: the source, and the size and fingerprint of each split."""
     train = splits.named()["train"]
+    source = [absolute(path) for path in data] if are_sides(data) else train.source
     return {
         "name": train.name,
-        "source": absolute(data) if isinstance(data, str | Path) else train.source,
+        "source": absolute(data) if isinstance(data, str | Path) else source,
         "how": splits.how,
         "splits": {
             name: {"rows": len(split), "fingerprint": split.fingerprint} for name, split in splits.named().items()

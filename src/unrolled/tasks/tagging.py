@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config, most_batch_tokens
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences
-from unrolled.data.report.sentences import TagReport, inspect_sentences, ruinous_issues
+from unrolled.data.report.checks import leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.sentences import SentenceRepeats, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
+from unrolled.evaluation.baselines import Baseline, compare
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.strings import normalized
+from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
 from unrolled.training import tagging
-from unrolled.training.classification import balanced
+from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
-from unrolled.training.task import OF_PAIRS, Task
+from unrolled.training.task import Answers, Task
 
 __all__ = ["Tag"]
 
@@ -42,37 +50,42 @@ class Tag(Task):
     """
 
     answer = "each"
+    best_by = ("loss", "accuracy", "macro_f1")
     run = TaggingRun
-    unused = OF_PAIRS | {"text", "header", "cache", "by", "permutation_seed", "batch_images", "streams", "chunk"}
 
     def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
-
-        def subwords(split: Sentences) -> tuple[Subwords, Tensor]:
-            index = {label: k for k, label in enumerate(splits.labels)}
-            classes = [index[label] for label in split.tags()]
-            words = Subwords(tokenizer, split.words())
-            return words, torch.tensor(classes, dtype=torch.long)
-
-        self._train, self._valid = subwords(splits.train), subwords(splits.valid)
+        self._train, self._valid = self._subwords(splits.train), self._subwords(splits.valid)
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read sentences and split them; see `Task.read`."""
         splits = split_sentences(data, config.data)
         log_splits(splits)
+        if splits.scheme:
+            log.info("tags of spans: %s", splits.scheme)
         log_issues(ruinous_issues(config.data, splits))
+        log_issues(leakage_issues(SentenceRepeats.of, splits))
         for loaded in splits.loaded:
             log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
-        tokenizer = preprocessor or Tokenizer.learn(chain.from_iterable(map(marked, splits.train.words())), config.data)
-        return cls(data, splits, tokenizer)
+        tokenizer = preprocessor or learn(
+            chain.from_iterable(map(marked, splits.train.words())), config.data, usual="bpe"
+        )
+        task = cls(data, splits, tokenizer)
+        log_unknown(train=task._train[0], valid=task._valid[0])
+        return task
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> TagReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return sentences, words, subwords and tags of every split; see `unrolled.data.report.sentences`."""
-        return inspect_sentences(data, config.data, longest=config.training.batch_tokens)
+        return inspect_sentences(data, config.data, longest=most_batch_tokens(config))
+
+    @property
+    def size(self) -> int:
+        """The number of subwords of the training split."""
+        return int(self._train[0].lengths.sum())
 
     @property
     def longest(self) -> int:
@@ -84,20 +97,26 @@ class Tag(Task):
     def loader(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingLoader:
         """Return batches of sentences of similar lengths."""
         training = config.training
+        assert training.batch_tokens is not None, "decided by the data"
         return tagging.TaggingLoader(
             *self._train, batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
 
     def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the nats of the right tags, smoothed and weighted as configured."""
-        weights = None
-        if config.training.class_weights == "balanced":
-            weights = balanced(self._train[1], len(self.labels)).to(device)
+        kind, weights = config.training.class_weights, None
+        if kind != "none":
+            weights = class_weights(self._train[1], len(self.labels), kind).to(device)
         return partial(tagging.loss_nats, label_smoothing=config.training.label_smoothing, class_weights=weights)
 
-    def score(self, model: Model) -> Score:
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
         """Return mean loss and accuracy on the words of the validation split."""
         return tagging.score(model, *self._valid)
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities and the right tags of the words of the validation split."""
+        subwords, classes = self._valid
+        return word_probabilities(model, subwords), classes.numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""
@@ -113,3 +132,29 @@ class Tag(Task):
         """Return accuracy and the other measures on the test split."""
         assert isinstance(run, TaggingRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return the most frequent tag of each word next to the run; of an unseen word, the most frequent of all."""
+        began, test = time.perf_counter(), self.splits.test
+        if not len(test):
+            return None
+        subwords, truth = self._subwords(test)
+        assert isinstance(self.preprocessor, Tokenizer)
+        form = self.preprocessor.normalize
+        usual = self.splits.train.usual_tags(form)
+        majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
+        words = (normalized(word, form) for word in chain.from_iterable(test.words()))
+        answers = np.array([usual.get(word, majority) for word in words])
+        seconds = time.perf_counter() - began
+        right = word_probabilities(run.model, subwords).argmax(axis=1) == truth.numpy()
+        lengths = np.array([len(sentence) for sentence in test.words()])
+        return compare(
+            "most frequent tag of each word", right, answers == np.array([*test.tags()]), seconds, lengths=lengths
+        )
+
+    def _subwords(self, split: Sentences) -> tuple[Subwords, Tensor]:
+        """Return the sentences of a split as subwords, and the classes of their words."""
+        assert isinstance(self.preprocessor, Tokenizer)
+        index = {label: k for k, label in enumerate(self.labels)}
+        classes = torch.tensor([index[label] for label in split.tags()], dtype=torch.long)
+        return Subwords(self.preprocessor, split.words()), classes

@@ -11,15 +11,21 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from unrolled.config import Config
+from unrolled.config import BestBy, Config
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, encode
-from unrolled.data.report.pairs import PairReport, inspect_pairs, ruinous_issues
+from unrolled.data.report.checks import leakage_issues
+from unrolled.data.report.issues import Report
+from unrolled.data.report.pairs import SourceRepeats, inspect_pairs, ruinous_issues
 from unrolled.data.splits.pairs import PairSplits, split_pairs
+from unrolled.decoding.sampling import GREEDY
+from unrolled.decoding.translation import translate
 from unrolled.evaluation import TranslationResult
+from unrolled.evaluation.translation import bleu
 from unrolled.models import Model, Pairs
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.translation import TranslationRun, refuse_longer
+from unrolled.strings import normalized
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
@@ -39,13 +45,10 @@ class Translate(Task):
     """
 
     answer = "each"
+    best_by = ("loss", "accuracy", "bleu")
     run = TranslationRun
     labels = ()
     smallest = Pairs(1, 1)
-    unused = frozenset(
-        {"text", "label", "by", "permutation_seed", "batch_images", "whole_words"}
-        | {"cache", "streams", "chunk", "class_weights"}
-    )
 
     def __init__(
         self, data: object, splits: PairSplits, tokenizers: PairTokenizers, pairs: dict[str, PairSequences]
@@ -64,16 +67,23 @@ class Translate(Task):
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
         log_issues(ruinous_issues(data, config.data, splits))
+        log_issues(leakage_issues(lambda filled: SourceRepeats(filled, ("",)), splits))
         return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
 
     @classmethod
-    def inspect(cls, data: object, config: Config) -> PairReport:
+    def inspect(cls, data: object, config: Config) -> Report:
         """Return pairs, lengths and vocabulary of both sides; see `unrolled.data.report.pairs`."""
         return inspect_pairs(data, config.data)
+
+    @property
+    def size(self) -> int:
+        """The number of tokens of both sides of the training split."""
+        return int(self.pairs["train"].lengths.sum())
 
     def loader(self, model: Model, config: Config, device: torch.device) -> translation.TranslationLoader:
         """Return batches of pairs of similar lengths."""
         training = config.training
+        assert training.batch_tokens is not None, "decided by the data"
         return translation.TranslationLoader(
             self.pairs["train"], batch_tokens=training.batch_tokens, seed=training.seed, device=device
         )
@@ -87,14 +97,30 @@ class Translate(Task):
         """Return the nats of the right tokens, smoothed as configured."""
         return partial(generation.loss_nats, label_smoothing=config.training.label_smoothing)
 
-    def score(self, model: Model) -> Score:
-        """Return mean loss and accuracy on the target tokens of the validation split."""
-        return translation.score(model, self.pairs["valid"])
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
+        """Return mean loss and accuracy on the target tokens of the validation split; with by = "bleu" also BLEU."""
+        score = translation.score(model, self.pairs["valid"])
+        return score if by != "bleu" else replace(score, bleu=self._bleu(model))
+
+    def _bleu(self, model: Model) -> float:
+        """Return BLEU of greedy translations of the validation split, with all targets of a source as references."""
+        references = self.splits.valid.references()
+        first = {source: i for i, source in reversed([*enumerate(self.splits.valid.sources())])}
+        sources = self.pairs["valid"].sources.select(first[source] for source in references)
+        assert isinstance(self.preprocessor, PairTokenizers)
+        target = self.preprocessor.target
+        answers = translate(model, target, list(references), sources, GREEDY, max_length=self._longest_target + 1)
+        texts = [[normalized(text, target.normalize) for text in targets] for targets in references.values()]
+        return bleu([answer.text for answer in answers], texts)
+
+    @property
+    def _longest_target(self) -> int:
+        """The number of tokens of the longest target of the training split."""
+        return int(self.pairs["train"].tokens[:, 1].max())
 
     def record(self) -> dict[str, Any]:
         """Return the splits, and the number of tokens of the longest target."""
-        longest = int(self.pairs["train"].tokens[:, 1].max())
-        return {**data_record(self.data, self.splits), "longest_target": longest}
+        return {**data_record(self.data, self.splits), "longest_target": self._longest_target}
 
     def test(self, run: Run) -> TranslationResult | None:
         """Return BLEU, edit rates and the other measures on the test split, of greedy decoding."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,11 +12,12 @@ from torch.nn import functional as F
 
 from unrolled.data.encoding.batches import Batches
 from unrolled.decoding.classification import Readable, probabilities
+from unrolled.evaluation.classes import f1_of
 from unrolled.models import Model
 from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["ClassificationLoader", "balanced", "loss_nats", "score", "score_of"]
+__all__ = ["ClassificationLoader", "class_weights", "loss_nats", "score", "score_of"]
 
 
 class ClassificationLoader:
@@ -58,9 +61,17 @@ def loss_nats(
     return F.cross_entropy(logits, targets, weight=class_weights, reduction="sum", label_smoothing=label_smoothing)
 
 
-def balanced(targets: Tensor, num_classes: int) -> Tensor:
-    """Return the weights N / (K n_k) of K classes, (K,): every class has the same sum, and an example 1 on average."""
-    return len(targets) / (num_classes * torch.bincount(targets, minlength=num_classes))
+def class_weights(targets: Tensor, num_classes: int, kind: Literal["balanced", "sqrt"]) -> Tensor:
+    """Return weights of K classes, (K,), in inverse proportion to their frequency n_k or its square root.
+
+    An example has the weight 1 on average. balanced: N / (K n_k), so that every class has the same sum; sqrt: the
+    square roots 1 / √n_k, scaled.
+    """
+    counts = torch.bincount(targets, minlength=num_classes)
+    if kind == "balanced":
+        return len(targets) / (num_classes * counts)
+    weights = counts.rsqrt()
+    return weights * len(targets) / (counts * weights).sum()
 
 
 def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
@@ -69,8 +80,13 @@ def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
 
 
 def score_of(probabilities: NDArray[np.float64], targets: Tensor) -> Score:
-    """Return the mean loss and accuracy of probabilities (N, K) for the classes (N,)."""
+    """Return mean loss, accuracy and macro-F1 of probabilities (N, K) for the classes (N,)."""
     probability = torch.from_numpy(probabilities)
-    right = probability.argmax(dim=1) == targets
+    answers = probability.argmax(dim=1)
     nats = -probability.gather(1, targets.unsqueeze(1)).clamp(min=torch.finfo(torch.float64).tiny).log()
-    return Score(loss_nats=float(nats.mean()), accuracy=float(right.double().mean()))
+    return Score(
+        loss_nats=float(nats.mean()),
+        accuracy=float((answers == targets).double().mean()),
+        targets=len(targets),
+        macro_f1=f1_of(targets.numpy(), answers.numpy()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from unrolled import machine
+from unrolled.decoding.temperature import fit_temperature
 from unrolled.errors import TrainingError
 from unrolled.runs.run import Run
 from unrolled.training import tensorboard
@@ -19,6 +21,8 @@ from unrolled.training.prepare import Prepared
 from unrolled.training.progress import Event, Outcome
 
 __all__ = ["fit"]
+
+log = logging.getLogger("unrolled")
 
 
 def fit(
@@ -61,13 +65,25 @@ def fit(
         except TrainingError as error:
             raise TrainingError(f"{error}. {partial.advice()}" if partial else str(error)) from None
     record = _record(prepared, outcome)
+    if config.training.temperature_scale:
+        record["temperature"] = _temperature(prepared)
     run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
     result = task.test(run)
     if result is not None:
         record["result"] = result.to_dict()
         run = replace(run, test=result)
+        if config.training.baseline:
+            baseline = task.baseline(run)
+            record["baseline"] = baseline and baseline.to_dict()
     record["seconds"] = time.perf_counter() - began
     return run
+
+
+def _temperature(prepared: Prepared) -> float:
+    """Return the temperature that is fitted on the validation split."""
+    temperature = fit_temperature(*prepared.task.validation(prepared.model))
+    log.info("temperature %.3g, fitted on the validation split: the logits are divided by it", temperature)
+    return temperature
 
 
 def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
@@ -75,6 +91,7 @@ def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     return {
         "config": with_absolute_files(prepared.config).model_dump(),
         "data": prepared.data_record(),
+        "decided": dict(prepared.decided),
         "start": prepared.start,
         "parameters": prepared.num_parameters,
         "training": outcome.to_dict(),

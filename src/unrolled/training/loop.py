@@ -17,9 +17,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from unrolled.config import TrainingConfig
+from unrolled.config import TrainingConfig, seconds
 from unrolled.errors import TrainingError
 from unrolled.models import Model
 from unrolled.state import State
@@ -29,10 +28,11 @@ from unrolled.training.optimizer import adamw, clip_
 from unrolled.training.progress import Event, Outcome, Progress, Score, Since
 from unrolled.training.schedule import learning_rate
 from unrolled.training.seeds import seed_generator, seed_of
-from unrolled.training.step import Step
+from unrolled.training.step import LossNats, Step
 
 __all__ = ["Callback", "Trainer"]
 
+LATE = 1.5
 MAX_EVALUATIONS = 20  # by default: of a small data set an epoch is one update or two
 
 
@@ -41,6 +41,9 @@ class Callback(Protocol):
 
     def after_update(self, trainer: Trainer) -> None:
         """Write all that is due; called after every update, when its event has been reported."""
+
+    def save(self, trainer: Trainer) -> None:
+        """Save all that a resumed training continues from."""
 
     def on_signal(self, trainer: Trainer, signal: int) -> None:
         """Save all and raise Interrupted; called after the update in which a signal arrived, if more would follow."""
@@ -52,7 +55,7 @@ class Trainer:
     Args:
         model: on its device already.
         loader: the training split.
-        loss_nats: (logits, targets) -> the summed nats of all real targets.
+        loss_nats, plain_nats: see `Step`.
         score: evaluates the model, as it is then and in eval mode, on the validation split.
         config: the optimiser's settings.
     """
@@ -61,16 +64,18 @@ class Trainer:
         self,
         model: Model,
         loader: Loader,
-        loss_nats: Callable[[Tensor, Tensor], Tensor],
+        loss_nats: LossNats,
         score: Callable[[], Score],
         config: TrainingConfig,
+        *,
+        plain_nats: LossNats | None = None,
     ) -> None:
         self.model, self.loader, self.score, self.config = model, loader, score, config
-        self.step = Step(model, loss_nats, bf16=config.precision == "bf16")
+        self.step = Step(model, loss_nats, plain_nats=plain_nats, bf16=config.precision == "bf16")
         self.device = next(model.parameters()).device
         self.optimizer = adamw(model, rate=config.learning_rate, weight_decay=config.weight_decay)
         self.per_epoch = loader.count(0) / config.accumulate
-        self.progress = Progress(config.updates or max(1, round(config.epochs * self.per_epoch)))
+        self.progress = Progress(config.updates or max(1, round((config.epochs or 1) * self.per_epoch)))
         self.average = Average(model, config.average) if config.average else None
         self.best_weights = copy.deepcopy(model.state_dict())
         self.state: State = None  # left by the last batch, for one that continues it
@@ -99,14 +104,18 @@ class Trainer:
             callback: saves the state of the training while it runs.
             finish: end after one more update and its evaluation.
 
+        A time limit is a number of updates. Where they take longer than they did when they were measured, training
+        ends at LATE times the limit, with the best weights so far; with a callback everything is saved before.
+
         Raises:
             TrainingError: a loss or gradient is not finite; the model has the weights of its best evaluation.
             Interrupted: a signal has arrived, and the callback has saved everything.
         """
-        progress = self.progress
+        progress, config = self.progress, self.config
         evaluate_every, report_every = self.evaluate_every, min(max(1, progress.updates // 500), 100)
         began = time.perf_counter() - progress.total_seconds  # on the run's own clock
-        stopped, number = self._stopped(), None
+        latest = progress.total_seconds + self._longest()
+        stopped, number, late = self._stopped(), None, False
         self.model.train()
         try:
             while stopped is None:
@@ -115,12 +124,20 @@ class Trainer:
                 number = interrupted()
                 if finish or (number is not None and callback is None):
                     stopped = f"interrupted by {signal.Signals(number).name}" if number else "ended early, as requested"
-                evaluates = stopped or progress.update == progress.updates or progress.update % evaluate_every == 0
-                if evaluates or progress.update % report_every == 0:
-                    report(self._event(evaluates=bool(evaluates)))
+                due = progress.update == progress.updates or progress.update % evaluate_every == 0
+                late = stopped is None and progress.update < progress.updates and progress.total_seconds > latest
+                if late:
+                    stopped = f"stopped: the time limit of {config.time_limit} is exceeded by half"
+                    if callback is not None and not due:  # an uninterrupted training has no evaluation here
+                        callback.save(self)
+                if due or stopped or progress.update % report_every == 0:
+                    report(self._event(evaluates=bool(due or stopped)))
                     progress.since = Since(began=time.perf_counter() - began)
                 stopped = stopped or self._stopped()
-                if callback is not None:
+                if callback is not None and late:
+                    if due:
+                        callback.save(self)
+                elif callback is not None:
                     with self._clock("checkpoint"):
                         if number is not None and stopped is None:
                             callback.on_signal(self, number)
@@ -133,8 +150,10 @@ class Trainer:
             updates=progress.update,
             planned=progress.updates,
             best_update=progress.best_update,
+            least_loss_update=progress.least_loss_update,
             stopped=stopped,
             signal=number if callback is None else None,
+            late=late,
             tokens=progress.tokens,
             total_seconds=progress.total_seconds,
             seconds=progress.seconds,
@@ -160,8 +179,8 @@ class Trainer:
         losses = []
         for batch in batches:
             with self._clock("forward"):
-                nats, self.state = self.step(batch, self.state)
-                losses.append(nats.detach())
+                nats, plain, self.state = self.step(batch, self.state)
+                losses.append(plain)
             with self._clock("backward"):
                 (nats / num_targets).backward()
         with self._clock("optimizer"):
@@ -196,7 +215,7 @@ class Trainer:
                     "have diverged. Try a smaller --learning-rate or more --warmup"
                 )
             plateau_patience = config.plateau_patience if config.schedule == "plateau" else None
-            if progress.add_evaluation(score.loss_nats, plateau_patience):
+            if progress.add_evaluation(score, config.best_by, plateau_patience):
                 self.best_weights = copy.deepcopy(self.model.state_dict())
         return score
 
@@ -220,6 +239,12 @@ class Trainer:
         if self.config.patience and self.progress.worse >= self.config.patience:
             return f"stopped early: no improvement in {self.progress.worse} evaluations"
         return None
+
+    def _longest(self) -> float:
+        """Return the seconds that the rest of the training may take: LATE times its part of the time limit."""
+        if self.config.time_limit is None:
+            return math.inf
+        return LATE * seconds(self.config.time_limit) * (1 - self.progress.update / self.progress.updates)
 
     def _learning_rate(self) -> float:
         """Return the learning rate of the next update."""

@@ -32,8 +32,8 @@ from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
 from unrolled.models import Model
 from unrolled.runs.agreement import refuse_other_preprocessor
-from unrolled.runs.claim import locked, refuse_existing, refuse_resumable
-from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json
+from unrolled.runs.claim import locked, refuse_existing, refuse_nothing, refuse_resumable
+from unrolled.runs.folder import of_training, preprocessor_file, refuse_newer, to_json
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.runs.weights import refuse_other_model
 from unrolled.saved import decoded, valid
@@ -234,6 +234,15 @@ class PartialRun:
         for name in ("plan", "checkpoints"):  # not earlier: a training that is killed before needs them
             atomic.discard(self.run / name)
 
+    def publish_copy(self, files: dict[str, bytes]) -> None:
+        """Write a run, without snapshots, next to the folder: its training can be resumed, and then replaces the run.
+
+        Raises:
+            CheckpointError: it cannot be written; the training can still be resumed.
+        """
+        atomic.write(self.run, files)
+        log.warning("%s has the best model so far; to train on: %s", self.run, self.command)
+
     def _is_due(self, trainer: Trainer) -> bool:
         """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
         progress = trainer.progress
@@ -284,9 +293,11 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
             atomic.remove(path)
         try:
             yield partial
-        except BaseException:
+        except BaseException as error:
             if not checkpoint.updates(partial.checkpoints):
                 shutil.rmtree(folder, ignore_errors=True)
+            elif isinstance(error, KeyboardInterrupt):  # a second signal
+                error.add_note(partial.advice())
             raise
 
 
@@ -300,14 +311,8 @@ def resume_partial(run: Path) -> Iterator[PartialRun]:
     Raises:
         ConfigError: there is no such training, or another process is writing it.
     """
-    folder = of_training(run)
+    folder = refuse_nothing(run)
     run = folder.with_name(folder.name.removesuffix(".partial"))
-    if not folder.is_dir():
-        if is_run(run):
-            raise ConfigError(
-                f"{run} is finished: there is nothing to resume. To continue from its weights: --from {run}"
-            )
-        raise ConfigError(f"there is no training to resume: {folder} does not exist")
     with locked(folder, run):
         _recover(folder)
         if not (folder / "plan").is_dir():

@@ -11,12 +11,12 @@ from unrolled.config import Config, from_flat
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.folder import to_json
 from unrolled.runs.recorded import absolute
-from unrolled.runs.schema import Path, RecordedConfig, SourceSum
+from unrolled.runs.schema import Path, RecordedConfig, SourceSum, VectorSource
 from unrolled.saved import Open, Strict
 
 __all__ = ["FORMAT_VERSION", "Plan", "with_absolute_files"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAY_CHANGE = frozenset({"device", "threads", "backend", "checkpoint_every", "tensorboard", "cache"})
 """Settings that change at most the last bits of a result."""
 
@@ -27,6 +27,7 @@ class _Data(Open):
     name: str
     source: Path | Annotated[list[Path], Field(min_length=1)]
     sums: list[SourceSum] | None = None
+    vectors: VectorSource | None = None
     splits: dict[str, dict[str, Any]]
 
 
@@ -95,4 +96,10 @@ def with_absolute_files(config: Config) -> Config:
     """Return the settings with the absolute paths of their files, which are valid in any working directory."""
     paths = {"valid": config.data.valid, "test": config.data.test}
     files = {split: path and absolute(path) for split, path in paths.items()}
-    return config.model_copy(update={"data": config.data.model_copy(update=files)})
+    vectors = config.training.vectors and absolute(config.training.vectors)
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=files),
+            "training": config.training.model_copy(update={"vectors": vectors}),
+        }
+    )

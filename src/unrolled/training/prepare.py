@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 
 from unrolled import machine, scan
-from unrolled.config import Config, seconds
+from unrolled.config import Config, refuse_misread_images, refuse_unused, seconds
+from unrolled.data.encoding.vectors import Vectors
 from unrolled.errors import ConfigError
 from unrolled.kernels import native
 from unrolled.layers import Recurrent, set_backend
@@ -23,6 +25,7 @@ from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer
 from unrolled.training.pretrained import name_of
 from unrolled.training.seeds import seed_of
+from unrolled.training.step import LossNats
 from unrolled.training.task import Task
 
 __all__ = ["Prepared", "empty_model", "prepare", "refuse_unfit"]
@@ -37,9 +40,13 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
         task, config, device: of the training. saved: whether it is saved to a folder.
 
     Raises:
-        ConfigError: a setting without a use. BackendError: the requested backend cannot run.
+        ConfigError: a setting without a use, or a figure that the task does not have.
+        BackendError: the requested backend cannot run.
     """
-    task.refuse_unused(config)
+    refuse_misread_images(config)
+    refuse_unused(config)
+    if (by := config.training.best_by) not in task.best_by:
+        raise ConfigError(f"task {config.task} has no {by}: best_by is {' or '.join(task.best_by)}")
     if not saved and (config.training.keep or config.training.tensorboard):
         raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
     if config.training.tensorboard:
@@ -51,8 +58,6 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
             layers = _recurrent(
                 build(config.model.name, task.smallest, 1, smallest, answer=task.answer).to_empty(device=device)
             )
-    if not layers and config.training.backend != "auto":
-        raise ConfigError(f'model "{config.model.name}" has no recurrent layer, so it does not use backend: remove it')
     for layer in layers:
         scan.choose(config.training.backend, layer.cell, masked=layer.recurrent_dropout > 0, zoned=layer.zoneout > 0)
 
@@ -65,6 +70,8 @@ class Prepared:
         config: the resolved settings. task: with its data. model, trainer: made for them.
         start: the run whose weights the training begins with; None: the weights are random.
         sums: of the files of the data, see `recorded.sums_of`.
+        decided: the settings that follow from the data, see `by_data`.
+        vectors: the record of the word vectors that the embeddings begin with, if any.
     """
 
     config: Config
@@ -73,10 +80,13 @@ class Prepared:
     trainer: Trainer
     start: str | None = None
     sums: Sequence[dict[str, Any]] = ()
+    decided: Mapping[str, Any] = field(default_factory=dict)
+    vectors: dict[str, Any] | None = None
 
     def data_record(self) -> dict[str, Any]:
         """Return the record of the data: source, sums of its files, splits."""
-        return {**self.task.record(), "sums": list(self.sums)}
+        vectors = {} if self.vectors is None else {"vectors": self.vectors}
+        return {**self.task.record(), "sums": list(self.sums), **vectors}
 
     @property
     def num_parameters(self) -> int:
@@ -102,13 +112,20 @@ class Prepared:
 
 
 def prepare(
-    task: Task, config: Config, device: torch.device, start: Run | None = None, *, resumed: bool = False
+    task: Task,
+    config: Config,
+    device: torch.device,
+    start: Run | None = None,
+    *,
+    vectors: Vectors | None = None,
+    resumed: bool = False,
 ) -> Prepared:
     """Build the model and its trainer.
 
     Args:
         task, config, device: of the training.
         start: the run whose weights the training begins with; None: they are drawn from the seed.
+        vectors: word vectors that the embeddings begin with.
         resumed: whether the training will be restored. Its time limit is then a number of updates already.
 
     Raises:
@@ -120,9 +137,15 @@ def prepare(
     set_backend(model, config.training.backend)
     task.refuse_longer(model, config.model.name)
     if start is not None:
-        model.load_state_dict(start.model.state_dict())
+        model.load_state_dict(task.first_weights(start))
+    if vectors is not None and model.embedding is not None:
+        vectors.fill_(model.embedding.weight)
+    if config.training.freeze_vectors and model.embedding is not None:
+        model.embedding.requires_grad_(False)
     loader = task.loader(model, config, device)
-    trainer = Trainer(model, loader, task.loss(config, device), lambda: task.score(model), config.training)
+    score = partial(task.score, model, by=config.training.best_by)
+    loss, plain = task.loss(config, device), _plain_loss(task, config, device)
+    trainer = Trainer(model, loader, loss, score, config.training, plain_nats=plain)
     prepared = Prepared(config, task, model, trainer, name_of(start) if start else None)
     log.info("model %s: %s parameters, %s", config.model.name, f"{prepared.num_parameters:,}", inputs)
     if config.training.time_limit and not resumed:
@@ -130,6 +153,13 @@ def prepare(
             trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
         log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return prepared
+
+
+def _plain_loss(task: Task, config: Config, device: torch.device) -> LossNats | None:
+    """Return the loss without smoothing and weights, so that it compares with that of the validation split."""
+    plain = {"label_smoothing": 0.0, "class_weights": "none"}
+    training = config.training.model_copy(update=plain)
+    return None if training == config.training else task.loss(config.model_copy(update={"training": training}), device)
 
 
 def empty_model(task: Task, config: Config) -> Model:

@@ -15,7 +15,7 @@ MAY_CHANGE = frozenset({"dropout", "variational", "recurrent_dropout"})  # no we
 MUST_STAY = (
     *("task", MODEL_NAME, "tokenizer", "vocabulary_size", "whole_words", "min_frequency", "lowercase"),
     *("normalize", "source_tokenizer", "shared_vocabulary"),
-    *("by", "permutation_seed"),
+    *("by", "permutation_seed", "multi_label"),
     *(name for name in ModelConfig.model_fields if name not in MAY_CHANGE and name != "name"),
 )
 LABELS_SHOWN = 5
@@ -30,7 +30,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     """Return the settings of a training that begins with a run's weights.
 
     Args:
-        run: gives the settings that are not requested, all but the files of the validation and test splits.
+        run: gives the settings that are not requested, all but the files of the validation and test splits and those
+            that followed from its data.
         requested: flat settings, which take precedence.
         config: settings to use instead of the run's.
 
@@ -38,8 +39,11 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
         ConfigError: a setting would need other weights or another tokeniser.
     """
     files = {"valid": None, "test": None}
-    base = config or run.config.model_copy(update={"data": run.config.data.model_copy(update=files)})
+    again = {name: None for name in run.record.get("decided", {}) if name not in MUST_STAY}  # by the new data
+    base = config or from_flat(files | again | {"vectors": None}, base=run.config)
     resolved = from_flat(requested, base=base)
+    if resolved.training.vectors is not None:
+        raise ConfigError(f"--vectors and --from both set the embeddings, here to those of {name_of(run)}: remove one")
     before, now = run.config.flat(), resolved.flat()
     for name in MUST_STAY:
         if now[name] != before[name]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
+from unrolled.config import BestBy
 from unrolled.saved import Count
 
 __all__ = ["CLOCKS", "Event", "Outcome", "Progress", "Score", "Since"]
@@ -17,10 +19,42 @@ CLOCKS = ("batch", "forward", "backward", "optimizer", "evaluation", "checkpoint
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss in nats and accuracy on the validation split. A smaller loss is better."""
+    """Figures of a model on the validation split; None where the task has no such figure, or it was not asked for.
+
+    Args:
+        loss_nats: mean loss in nats; less is better, of all others more.
+        accuracy: fraction of targets that are the most probable output.
+        macro_f1: mean F1 of the classes.
+        micro_f1: F1 of all decisions on labels. r2: R² of predicted numbers; None where it is undefined.
+        bleu: BLEU of greedy translations, from 0 to 100.
+        targets: number of targets that `accuracy` counts.
+    """
 
     loss_nats: float
-    accuracy: float
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    micro_f1: float | None = None
+    r2: float | None = None
+    bleu: float | None = None
+    targets: int = 0
+
+    def figure(self, by: BestBy) -> float:
+        """Return the figure by which models are compared, the negative loss for "loss": the greater is better."""
+        value: float | None = -self.loss_nats if by == "loss" else getattr(self, by)
+        return -math.inf if value is None else value
+
+    def tolerance(self, by: BestBy, highest: float) -> float:
+        """Return by how much a figure may be below the highest one without being worse: a standard error of accuracy.
+
+        √(a (1 − a) / n) for an accuracy a of n targets; 0 for other figures.
+        """
+        return math.sqrt(highest * (1 - highest) / self.targets) if by == "accuracy" and self.targets else 0.0
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the figures by name, without those that are None."""
+        values = asdict(self)
+        del values["targets"]
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -44,11 +78,11 @@ class Event:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, without those of an evaluation if there was none."""
         values = asdict(self)
-        score = values.pop("valid")
-        if score is None:
+        del values["valid"]
+        if self.valid is None:
             del values["best"]
             return values
-        return values | {f"valid_{name}": value for name, value in score.items()}
+        return values | {f"valid_{name}": value for name, value in self.valid.to_dict().items()}
 
 
 @dataclass
@@ -77,9 +111,11 @@ class Progress:
         updates: number of updates of the whole training.
         update: number of updates done.
         epoch, index: of the next batch.
-        best_loss_nats, best_update: of the best evaluation so far.
-        worse: number of evaluations since the best one.
-        flat: number of evaluations since the best one or the last reduction of the learning rate.
+        best_update: of the evaluation whose model is kept so far, see `add_evaluation`.
+        highest: the greatest figure so far, see `Score.figure`.
+        least_loss_nats, least_loss_update: of the evaluation of least loss.
+        worse: number of evaluations since the last one with a greater figure or a smaller loss than all before.
+        flat: number of evaluations since the one of least loss or the last reduction of the learning rate.
         reductions: number of reductions of the learning rate.
         learning_rate, gradient_norm: of the last update.
         tokens: real tokens trained on.
@@ -95,8 +131,10 @@ class Progress:
     update: Count = 0
     epoch: Count = 0
     index: Count = 0
-    best_loss_nats: float | None = None
     best_update: Count = 0
+    highest: float | None = None
+    least_loss_nats: float | None = None
+    least_loss_update: Count = 0
     worse: Count = 0
     flat: Count = 0
     reductions: Count = 0
@@ -108,32 +146,49 @@ class Progress:
     since: Since = field(default_factory=Since)
     resumed: list[dict[str, Any]] = field(default_factory=list)
 
-    def add_evaluation(self, loss_nats: float, plateau_patience: int | None) -> bool:
-        """Count an evaluation and return whether it is the best so far.
+    def add_evaluation(self, score: Score, by: BestBy, plateau_patience: int | None) -> bool:
+        """Count an evaluation and return whether its model is the best so far.
+
+        By loss that is the model of least loss. By another figure it is the latest one that is not worse than the
+        highest, within the figure's tolerance: of models that cannot be told apart on the validation split, the one
+        that was trained for longer is better on other data.
 
         Args:
-            loss_nats: on the validation split.
-            plateau_patience: evaluations without improvement after which the learning rate is reduced; None: never.
+            score: on the validation split. by: the figure that decides.
+            plateau_patience: evaluations without a smaller loss after which the learning rate is reduced; None: never.
         """
-        if self.best_loss_nats is None or loss_nats < self.best_loss_nats:
-            self.best_loss_nats, self.best_update = loss_nats, self.update
-            self.worse = self.flat = 0
-            return True
-        self.worse, self.flat = self.worse + 1, self.flat + 1
+        figure = score.figure(by)
+        higher = self.highest is None or figure > self.highest
+        if higher:
+            self.highest = figure
+        assert self.highest is not None
+        best = higher or (by != "loss" and figure >= self.highest - score.tolerance(by, self.highest))
+        least = self.least_loss_nats is None or score.loss_nats < self.least_loss_nats
+        if best:
+            self.best_update = self.update
+        if least:
+            self.least_loss_nats, self.least_loss_update = score.loss_nats, self.update
+        self.worse = 0 if higher or least else self.worse + 1
+        self.flat = 0 if least else self.flat + 1
         if plateau_patience is not None and self.flat >= plateau_patience:
             self.reductions, self.flat = self.reductions + 1, 0
-        return False
+        return best
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock."""
+    """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock.
+
+    late: it took too much longer than its time limit, and can be resumed where it was saved.
+    """
 
     updates: int
     planned: int
     best_update: int
+    least_loss_update: int
     stopped: str
     signal: int | None
+    late: bool
     tokens: int
     total_seconds: float
     seconds: dict[str, float]

@@ -16,7 +16,9 @@ from unrolled.models import Model
 from unrolled.state import State, detach
 from unrolled.training.batch import Batch
 
-__all__ = ["Step"]
+__all__ = ["LossNats", "Step"]
+
+LossNats = Callable[[Tensor, Tensor], Tensor]
 
 
 class Step(nn.Module):
@@ -24,17 +26,20 @@ class Step(nn.Module):
 
     Args:
         model: on its device.
-        loss_nats: (logits, targets) -> the summed nats of all real targets.
+        loss_nats: (logits, targets) -> the summed nats of all real targets, which training minimises.
+        plain_nats: the same without smoothing and weights, to report; None: `loss_nats` is plain.
         bf16: whether the products of the forward pass are computed in bfloat16. States, sums of the loss, weights and
             gradients stay in float32.
     """
 
-    def __init__(self, model: Model, loss_nats: Callable[[Tensor, Tensor], Tensor], *, bf16: bool = False) -> None:
+    def __init__(
+        self, model: Model, loss_nats: LossNats, *, plain_nats: LossNats | None = None, bf16: bool = False
+    ) -> None:
         super().__init__()
-        self.model, self.loss_nats, self.bf16 = model, loss_nats, bf16
+        self.model, self.loss_nats, self.plain_nats, self.bf16 = model, loss_nats, plain_nats, bf16
 
-    def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State]:
-        """Return the summed nats of the batch, a scalar, and the state that the batch leaves, detached.
+    def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, Tensor, State]:
+        """Return the summed nats of the batch, the plain ones (detached), and the detached state that it leaves.
 
         Args:
             batch: on the model's device.
@@ -50,4 +55,6 @@ class Step(nn.Module):
             if logits.dtype == torch.bfloat16:
                 logits = logits.float()
             nats = self.loss_nats(logits, batch.targets)
-        return nats, detach(state)
+            with torch.no_grad():
+                plain = self.plain_nats(logits, batch.targets) if self.plain_nats else nats.detach()
+        return nats, plain, detach(state)

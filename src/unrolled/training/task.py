@@ -6,25 +6,27 @@ A task is one file in `unrolled.tasks`, which the lineage names by dotted path. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.config import Config, refuse_unused
+from unrolled.config import BestBy, Config
 from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
+from unrolled.evaluation.baselines import Baseline
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
 from unrolled.training.batch import Loader
 from unrolled.training.progress import Score
+from unrolled.training.step import LossNats
 
-__all__ = ["OF_PAIRS", "Task"]
+__all__ = ["Answers", "Task"]
 
-OF_PAIRS = frozenset({"source", "target", "source_tokenizer", "shared_vocabulary", "max_length", "truncate"})
-"""Settings of data with a source and a target only."""
+Answers: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 class Task(ABC):
@@ -40,8 +42,8 @@ class Task(ABC):
     """Steps at which its models answer: once, after the whole sequence, or at each step."""
     run: ClassVar[type[Run]]
     """The class of its finished runs."""
-    unused: ClassVar[frozenset[str]] = frozenset()
-    """The settings that it does not use, which must have their defaults."""
+    best_by: ClassVar[tuple[BestBy, ...]] = ("loss", "accuracy")
+    """The figures on the validation split by which a model can be chosen."""
     smallest: ClassVar[Inputs] = Ids(1)
     """The smallest inputs of its kind, to check whether a model can be built."""
 
@@ -67,19 +69,15 @@ class Task(ABC):
     def inspect(cls, data: object, config: Config) -> Report:
         """Return the data report: statistics and issues of `data`, made before training."""
 
-    @classmethod
-    def refuse_unused(cls, config: Config) -> None:
-        """Refuse settings that the task does not use and that differ from their default.
-
-        Raises:
-            ConfigError: names the setting.
-        """
-        refuse_unused(config, f"task {config.task}{' of images' if config.data.by else ''}", cls.unused)
-
     @property
     def num_outputs(self) -> int:
         """The size V of the model's logits: the number of labels, or of tokens."""
         return num_outputs_of(inputs_of(self.preprocessor), self.labels)
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """The number of tokens of the training split, or of images."""
 
     @property
     def longest(self) -> int:
@@ -107,12 +105,24 @@ class Task(ABC):
         """Return the training split, in batches for this model."""
 
     @abstractmethod
-    def loss(self, config: Config, device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    def loss(self, config: Config, device: torch.device) -> LossNats:
         """Return the loss: (a model's logits, a batch's targets) -> the summed nats of all real targets."""
 
     @abstractmethod
-    def score(self, model: Model) -> Score:
-        """Return the score of the model on the validation split."""
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
+        """Return the score of the model on the validation split. by: a figure that it must have."""
+
+    def validation(self, model: Model) -> Answers:
+        """Return the probabilities of the classes (N, K) and the right classes (N,) on the validation split.
+
+        Raises:
+            NotImplementedError: the answers of the task are not classes.
+        """
+        raise NotImplementedError(f"the answers of {type(self).__name__} are not classes")
+
+    def first_weights(self, start: Run) -> dict[str, Tensor]:
+        """Return the weights with which a training begins that starts from a run."""
+        return start.model.state_dict()
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
@@ -121,3 +131,7 @@ class Task(ABC):
     @abstractmethod
     def test(self, run: Run) -> Any | None:
         """Return the run's result on the test split; None if there is no test split."""
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a baseline next to the run, on the test split; None if the task has none, or no test split."""
+        return None

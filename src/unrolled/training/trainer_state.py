@@ -24,7 +24,7 @@ __all__ = ["restore", "state_tensors"]
 def state_tensors(trainer: Trainer) -> dict[str, Tensor]:
     """Return the tensors that a training continues from, by name. They are not copied."""
     groups = {"model": trainer.model.state_dict(), **moments(trainer.optimizer, trainer.model)}
-    if trainer.progress.best_loss_nats is not None:
+    if trainer.progress.highest is not None:
         groups["best"] = trainer.best_weights
     if trainer.average is not None:
         groups["average"] = trainer.average.tensors()
@@ -67,7 +67,7 @@ def _refuse_other_tensors(groups: Mapping[str, Mapping[str, Tensor]], trainer: T
     """Refuse tensors whose names, shapes or dtypes are not those of the trainer at this progress."""
     weights, trained = trainer.model.state_dict(), dict(trainer.model.named_parameters())
     expected = {"model": weights}
-    if progress.best_loss_nats is not None:
+    if progress.highest is not None:
         expected["best"] = weights
     if trainer.average is not None:
         expected["average"] = trained

@@ -54,4 +54,5 @@ def score(model: Model, pairs: PairSequences) -> Score:
     """Return the mean loss and accuracy of the model on the target tokens, <eos> included."""
     scored = score_targets(model, pairs)
     tokens = int(scored.tokens.sum())
-    return Score(loss_nats=float(scored.nats.sum() / tokens), accuracy=float(scored.right.sum() / tokens))
+    loss, accuracy = float(scored.nats.sum() / tokens), float(scored.right.sum() / tokens)
+    return Score(loss_nats=loss, accuracy=accuracy, targets=tokens)

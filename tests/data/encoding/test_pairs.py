@@ -37,7 +37,7 @@ def test_a_shared_vocabulary_is_learned_from_both_sides() -> None:
 def test_one_vocabulary_has_one_tokeniser() -> None:
     from unrolled.config import from_flat
 
-    with pytest.raises(ConfigError, match="one tokenizer for both sides: got byte for sources and word for targets"):
+    with pytest.raises(ConfigError, match="one tokenizer for both sides: got byte for sources and auto for targets"):
         from_flat({"shared_vocabulary": True, "source_tokenizer": "byte"})
 
 

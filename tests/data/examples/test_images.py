@@ -101,12 +101,12 @@ def test_bad_files_stop_or_are_counted(tmp_path: Path) -> None:
 
 def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(DataError, match="has no IDX files of images and no folders with image files"):
+    with pytest.raises(DataError, match=r"holds no images and no texts by their names \(no files\)"):
         load_images(tmp_path, CONFIG)
     (tmp_path / "a" / "x.png").write_bytes(b"")
     with pytest.raises(DataError, match="none of the files can be used: 1 images read = 0 used . 1 skipped .1 damaged"):
         load_images(tmp_path, SKIP)
-    with pytest.raises(DataError, match="is not an image by its name"):
+    with pytest.raises(DataError, match="is no IDX file and no image by its name"):
         load_images(tmp_path / "reviews.csv", CONFIG)
 
 

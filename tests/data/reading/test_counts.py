@@ -25,7 +25,7 @@ def test_rows_are_numbers_or_counted() -> None:
     assert counts == Counts(6, 2, {"no x": 2, "blank line": 1, "no y": 1}, "numbers")
     assert str(counts) == "6 numbers read = 2 used + 4 skipped (2 no x, 1 blank line, 1 no y)"
     assert [row.row for row in skipped] == ["x", "x", "y"], "a blank line is counted, not listed"
-    assert len(sift(["1", *"x" * 30], make, numbers.append, stop=False, source="a")[1]) == 20
+    assert len(sift(["1", *"x" * 30, "y"], make, numbers.append, stop=False, source="a")[1]) == 6
 
 
 def test_a_bad_row_stops_a_blank_one_does_not() -> None:

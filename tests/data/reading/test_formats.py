@@ -15,9 +15,12 @@ from unrolled.cli.main import run
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import load_examples
 from unrolled.data.reading import lines as lines_module
-from unrolled.data.reading.formats import FORMATS, columns_of, format_of, read_rows
+from unrolled.data.reading.csv_tsv import read_table
+from unrolled.data.reading.formats import columns_of, format_of, read_rows
+from unrolled.data.reading.json_lines import read_json_lines
 from unrolled.data.reading.lines import BLANK, Lines
 from unrolled.data.reading.rows import BadRow, Row
+from unrolled.data.reading.separators import CSV, TSV
 from unrolled.errors import DataError
 
 CONFIG = DataConfig()
@@ -62,12 +65,15 @@ def test_paths_that_are_no_files(tmp_path):
         load_examples(tmp_path / "revews.csv", CONFIG)
     with pytest.raises(DataError, match="there is no such file"):
         load_examples(tmp_path / "nowhere" / "reviews.csv", CONFIG)
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="holds no images and no texts"):
         load_examples(tmp_path / "folder.csv", CONFIG)
 
 
 def rows_of(form, data, columns=("text", "label")):
-    return list(FORMATS[form].read_rows(Lines(io.BytesIO(data), "f"), columns))
+    lines = Lines(io.BytesIO(data), "f")
+    if form == "jsonl":
+        return list(read_json_lines(lines, columns))
+    return list(read_table(lines, columns, CSV if form == "csv" else TSV))
 
 
 def values_of(form, data, columns=("text", "label")):
@@ -152,7 +158,7 @@ def test_reading_takes_one_row_at_a_time():
         def readline(self, size=-1):
             return next(self.lines)
 
-    rows = FORMATS["csv"].read_rows(Lines(Endless(), "f"), ("text", "label"))
+    rows = read_table(Lines(Endless(), "f"), ("text", "label"), CSV)
     assert [next(rows).line for _ in range(3)] == [2, 3, 4]
 
 

@@ -8,6 +8,7 @@ import pytest
 from small import written
 from unrolled.config import DataConfig
 from unrolled.data.report.pairs import inspect_pairs
+from unrolled.data.splits.pairs import split_pairs
 from unrolled.errors import DataError
 
 CONFIG = DataConfig(tokenizer="character", min_frequency=1, lowercase=False)
@@ -82,6 +83,10 @@ def test_skipped_rows_are_counted_and_listed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tsv", "source\ttarget\n" + "".join(f"{s}\t{t}\n" for s, t in PAIRS) + "x\t\n")
     report = inspect_pairs(path, CONFIG.model_copy(update={"on_bad_row": "skip"}))
     assert f"{path}: 61 pairs read = 60 used + 1 skipped (1 empty target)" in report.text()
-    assert f"skipped: {path}, line 62: empty target" in report.text()
-    with pytest.raises(DataError, match="line 62"):
-        inspect_pairs(path, CONFIG)
+    assert "  1 skipped: empty target\n    line 62: x" in report.text()
+    assert report.refusals == ()
+    (refusal,) = inspect_pairs(path, CONFIG).refusals
+    assert "line 62" in refusal
+    with pytest.raises(DataError) as refused:
+        split_pairs(path, CONFIG)
+    assert str(refused.value) == refusal

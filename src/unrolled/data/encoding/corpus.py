@@ -32,8 +32,10 @@ from pydantic import Field
 
 from unrolled import atomic
 from unrolled.config import DataConfig
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.texts import Text, blocks, find_texts, split
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import Count, Digest, Strict, decoded, valid
 
@@ -42,7 +44,7 @@ try:
 except ImportError:  # Windows has no flock: two runs that start together both build, and one folder stays
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split"]
+__all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split", "refuse_short"]
 
 VERSION = 3
 SPLIT = ("valid", "test", "valid_fraction", "test_fraction", "split_seed")
@@ -122,12 +124,31 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
 
     def build(folder: Path) -> None:
         splits, how = split(texts, config)
-        learned = tokenizer or Tokenizer.learn(chain.from_iterable(map(blocks, splits["train"])), config)
+        learned = tokenizer or learn(chain.from_iterable(map(blocks, splits["train"])), config, usual="character")
         _write(folder, key, splits, how, learned)
 
     saved, built = _cached(config, key, build)
     how = saved.how + (f"; left out: {texts.left_out}" if texts.left_out else "")
     return Corpus(texts.name, texts.source, how, saved.tokenizer, saved.counts, saved.splits, built)
+
+
+def refuse_short(corpus: Corpus, chunk: int, faults: Faults = RAISED) -> None:
+    """Refuse a text whose training split is shorter than a chunk, or whose validation split is empty.
+
+    Args:
+        corpus: the text. chunk: tokens of a chunk. faults: raises or collects the faults.
+
+    Raises:
+        DataError: says which of the two.
+    """
+    tokens, valid = len(corpus.splits["train"]), len(corpus.splits["valid"])
+    if tokens < chunk:
+        problem = f"the training split has {tokens:,} tokens, and one chunk {chunk:,}"
+        fix = f"give a longer text, or a smaller --chunk: --chunk {max(1, tokens // 2)}"
+        faults.add(DataError(problem, file=corpus.source, fix=fix))
+    if not valid:
+        fix = "give a longer text, a file with --valid, or a larger --valid-fraction"
+        faults.add(DataError("the validation split is empty", file=corpus.source, fix=fix))
 
 
 def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSplit:

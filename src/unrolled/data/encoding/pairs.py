@@ -21,13 +21,24 @@ from torch import Tensor
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import BOS, EOS, UNK, Tokenizer
 from unrolled.data.examples.pairs import SIDES, Pair, PairedTexts
 from unrolled.data.reading.rows import SKIP
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import parse
 
-__all__ = ["Fault", "PairBatch", "PairSequences", "PairTokenizers", "encode", "fault", "leave_out"]
+__all__ = [
+    "Fault",
+    "PairBatch",
+    "PairSequences",
+    "PairTokenizers",
+    "bad_rows",
+    "encode",
+    "fault",
+    "first_fault",
+    "leave_out",
+]
 
 log = logging.getLogger("unrolled")
 
@@ -44,18 +55,24 @@ class PairTokenizers:
     def __init__(self, source: Tokenizer, target: Tokenizer) -> None:
         self.source, self.target = source, target
 
+    def __repr__(self) -> str:
+        return f"<PairTokenizers: {self.source!r} of sources, {self.target!r} of targets>"
+
     @classmethod
     def learn(cls, pairs: PairedTexts, config: DataConfig) -> Self:
         """Learn a vocabulary from each side of the training split, or one from both sides.
 
         Raises:
-            ConfigError: as `Tokenizer.train`.
+            ConfigError: as `learn`.
         """
         if config.shared_vocabulary:
-            both = Tokenizer.learn(chain(pairs.sources(), pairs.targets()), config)
+            both = learn(chain(pairs.sources(), pairs.targets()), config, usual="bpe")
             return cls(both, both)
         of_sources = config.model_copy(update={"tokenizer": config.source_tokenizer or config.tokenizer})
-        return cls(Tokenizer.learn(pairs.sources(), of_sources), Tokenizer.learn(pairs.targets(), config))
+        return cls(
+            learn(pairs.sources(), of_sources, usual="bpe", side="source"),
+            learn(pairs.targets(), config, usual="bpe", side="target"),
+        )
 
     @property
     def shared(self) -> bool:
@@ -191,11 +208,30 @@ def encode(pairs: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) -
         sides = " and ".join(f"{n:,} {side}{'s'[: n != 1]}" for side, n in zip(SIDES, long, strict=True))
         log.info("%s: truncated to %s tokens: %s", pairs.source, f"{most:,}", sides)
         encoded = PairSequences(tokenizers, pairs, most)
-    rows = (encoded.longer(most).any(dim=1) | encoded.unknown()).nonzero().flatten().tolist()
-    if not rows:
+    if not (rows := bad_rows(encoded, most)):
         return pairs, encoded
     left = leave_out(pairs, {row: _fault(pairs.items[row], tokenizers, config) for row in rows}, config)
     return left, PairSequences(tokenizers, left, most if config.truncate else None)
+
+
+def bad_rows(encoded: PairSequences, max_length: int) -> list[int]:
+    """Return the indices of the pairs that a model refuses."""
+    rows: list[int] = (encoded.longer(max_length).any(dim=1) | encoded.unknown()).nonzero().flatten().tolist()
+    return rows
+
+
+def first_fault(
+    pairs: PairedTexts, tokenizers: PairTokenizers, rows: Sequence[int], config: DataConfig
+) -> DataError | None:
+    """Return the error with which a training refuses pairs, None if it does not.
+
+    Args:
+        pairs: the texts. tokenizers: of both sides. rows: of the bad pairs. config: whether bad rows are skipped.
+    """
+    if not rows or config.on_bad_row == "skip":
+        return None
+    found = _fault(pairs.items[rows[0]], tokenizers, config)
+    return pairs.error(rows[0], found.side, found.problem, f"{found.fix}, {SKIP}")
 
 
 def leave_out(pairs: PairedTexts, bad: Mapping[int, Fault], config: DataConfig) -> PairedTexts:

@@ -12,8 +12,9 @@ sequence model then cannot rely on neighbouring pixels (Le, Jaitly & Hinton 2015
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -50,6 +51,10 @@ class Pixels(Strict):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     permutation: tuple[int, ...] | None = None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields, without the numbers of a permutation."""
+        yield from ((name, value) for name, value in super().__repr_args__() if name != "permutation")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

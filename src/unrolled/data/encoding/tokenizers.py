@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from unrolled.config import DataConfig
+from unrolled.data.encoding.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
@@ -51,8 +51,6 @@ logger = logging.getLogger(__name__)
 Kind = Literal["character", "byte", "word", "bpe"]
 Normalize = Literal["none", "nfc", "nfkc"]
 FORMS: dict[Normalize, Any] = {"nfc": normalizers.NFC, "nfkc": normalizers.NFKC}
-SPECIAL = ("<pad>", "<unk>", "<bos>", "<eos>", "<sep>")
-PAD, UNK, BOS, EOS, SEP = range(5)
 AT_ONCE = 8_192  # texts encoded together
 MOST_BYTES = 50_000_000  # of text that a vocabulary is learned from; more text hardly changes it
 
@@ -119,6 +117,9 @@ class Tokenizer:
         else:
             self._inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind == "bpe")
             self._inner.decoder = decoders.ByteLevel()
+
+    def __repr__(self) -> str:
+        return f"<Tokenizer: {len(self._tokens):,} tokens, kind {self.kind}>"
 
     @classmethod
     def train(
@@ -194,29 +195,6 @@ class Tokenizer:
         words = sorted(vocabulary, key=lambda token: vocabulary[token])
         return cls(kind, words, lowercase=lowercase, normalize=normalize)
 
-    @classmethod
-    def learn(cls, texts: Iterable[str], config: DataConfig) -> Tokenizer:
-        """Learn a vocabulary with the settings of `config`; see `train`.
-
-        Raises:
-            ConfigError: as `train`, or no token occurs often enough.
-        """
-        learned = cls.train(
-            texts,
-            kind=config.tokenizer,
-            vocabulary_size=config.vocabulary_size,
-            min_frequency=config.min_frequency,
-            lowercase=config.lowercase,
-            whole_words=config.whole_words,
-            normalize=config.normalize,
-        )
-        if learned.vocabulary_size == len(SPECIAL):
-            raise ConfigError(
-                f"no {config.tokenizer} occurs {config.min_frequency} times in the training split, so the vocabulary "
-                "is empty: give more data, --min-frequency 1, or another --tokenizer"
-            )
-        return learned
-
     @property
     def vocabulary_size(self) -> int:
         """The number V of ids."""
@@ -226,6 +204,12 @@ class Tokenizer:
     def num_whole_words(self) -> int:
         """The number of whole words in the vocabulary, see `encode_words`."""
         return len(self._whole)
+
+    def words(self) -> dict[int, str]:
+        """Return the words of the vocabulary by id: all tokens of kind word, and whole words."""
+        whole = {token: text[1:] for text, token in self._whole.items()}
+        tokens = enumerate(self._tokens) if self.kind == "word" else ()
+        return {token: text for token, text in tokens if token >= len(SPECIAL)} | whole
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, at least one: a text without tokens is [UNK].

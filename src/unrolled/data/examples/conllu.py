@@ -1,4 +1,4 @@
-"""Parser of a tagged sentence, in CoNLL-U or in two columns: words, tags and line numbers.
+"""Parser of a tagged sentence in CoNLL-U: words, tags and line numbers.
 
 CoNLL-U has ten columns separated by tabs: https://universaldependencies.org/format.html. Words are the lines whose ID
 is an integer, from 1. Ranges (1-2: a multiword token, the written form of words that are also listed) and empty nodes
@@ -8,62 +8,18 @@ is an integer, from 1. Ranges (1-2: a multiword token, the written form of words
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
-from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.reading.rows import SKIP, BadRow
+from unrolled.data.examples.blocks import COLUMNS, Block, Sentence, numbers
+from unrolled.data.reading.rows import BadRow
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["COLUMNS", "Block", "Sentence", "sentence_of", "tag_column"]
+__all__ = ["conllu_sentence", "tag_column"]
 
-COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 FORM = COLUMNS.index("FORM")
 REQUIRED = ("UPOS", "DEPREL")  # every word has one; in other columns _ means that there is none
 WORD = re.compile(r"[1-9][0-9]*")
 RANGE = re.compile(r"([1-9][0-9]*)-([1-9][0-9]*)")
 EMPTY = re.compile(r"(0|[1-9][0-9]*)\.([1-9][0-9]*)")
-
-
-class Sentence(NamedTuple):
-    """Words with a tag each."""
-
-    words: tuple[str, ...]
-    tags: tuple[str, ...] | None
-    lines: Sequence[int]  # physical line of each word, from 1; for Python objects the item, from 0
-    ranges: int = 0  # multiword tokens that were left out
-    empty: int = 0  # empty nodes that were left out
-
-    @property
-    def text(self) -> str:
-        """The words with a space between them."""
-        return " ".join(self.words)
-
-    def line_of(self, tag: str) -> int:
-        """Return the line of its first word with this tag."""
-        return self.lines[(self.tags or ()).index(tag)]
-
-
-class Block(NamedTuple):
-    """The lines of a sentence, each with its number and text."""
-
-    file: str
-    conllu: bool
-    lines: list[tuple[int, str]]
-    fault: BadRow | None  # the first fault in its bytes
-
-    def bad(self, reason: str, problem: str, line: int, text: str, *, column: int | None = None, fix: str) -> BadRow:
-        """Return the sentence as a bad row, because of one of its lines; `column` from 0."""
-        error = DataError(
-            problem,
-            file=self.file,
-            line=line,
-            column=None if column is None else column + 1,
-            column_name=COLUMNS[column] if self.conllu and column is not None and column < len(COLUMNS) else None,
-            row=text,
-            fix=f"{fix}, {SKIP}",
-        )
-        return BadRow(reason, error)
 
 
 def tag_column(label: str) -> int:
@@ -80,56 +36,12 @@ def tag_column(label: str) -> int:
     return COLUMNS.index(label)
 
 
-def sentence_of(block: Block, *, column: int | None, known: Collection[str] | None) -> Sentence | BadRow:
+def conllu_sentence(block: Block, column: int | None) -> Sentence | BadRow:
     """Return the sentence of a block, or a bad row with the first problem.
 
     Args:
-        block: its lines.
-        column: the CoNLL-U column with the tags (see `tag_column`); None: tags are not read.
-        known: the allowed tags; None: all.
+        block: its lines. column: of the tags (see `tag_column`); None: tags are not read.
     """
-    if block.fault:
-        return block.fault
-    for number, text in block.lines:
-        if "\r" in text:
-            fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
-            problem = "the line holds a carriage return without a line feed"
-            return block.bad("bare carriage return", problem, number, text, fix=fix)
-    sentence = _conllu(block, column) if block.conllu else _two_columns(block, column is not None)
-    if isinstance(sentence, BadRow):
-        return sentence
-    for line, tag in zip(sentence.lines, sentence.tags or (), strict=False):
-        if known is not None and tag not in known:
-            text = next(text for number, text in block.lines if number == line)
-            problem = unknown_label(tag, known)
-            return block.bad(
-                UNKNOWN_LABEL, problem, line, text, column=column if block.conllu else 1, fix="correct the tag"
-            )
-    return sentence
-
-
-def _two_columns(block: Block, tagged: bool) -> Sentence | BadRow:
-    words, tags = [], []
-    for number, text in block.lines:
-        word, *rest = text.split("\t")
-        if len(rest) != 1 and (tagged or rest):
-            few = not rest
-            problem = f"a word, a tab and its tag are expected: got {_fields(1 + len(rest))}"
-            fix = "write a word and its tag in each line, and an empty line after each sentence"
-            return block.bad(
-                "too few fields" if few else "too many fields", problem, number, text, column=1 if few else 2, fix=fix
-            )
-        for i, (name, value) in enumerate(zip(("word", "tag"), (word, *rest), strict=False)):
-            if not value.strip():
-                return block.bad(
-                    f"empty {name}", f"the {name} is empty", number, text, column=i, fix="correct the line"
-                )
-        words.append(word)
-        tags += rest
-    return Sentence(tuple(words), tuple(tags) if tagged else None, _numbers([number for number, _ in block.lines]))
-
-
-def _conllu(block: Block, column: int | None) -> Sentence | BadRow:
     words: list[str] = []
     tags: list[str] = []
     lines: list[int] = []
@@ -179,7 +91,7 @@ def _conllu(block: Block, column: int | None) -> Sentence | BadRow:
         return block.bad("wrong ID", problem, number, text, column=0, fix="correct the range, or add the words")
     if not words:
         return block.bad("no words", "the sentence has no words", number, text, fix="remove the comments")
-    return Sentence(tuple(words), None if column is None else tuple(tags), _numbers(lines), ranges, empty)
+    return Sentence(tuple(words), None if column is None else tuple(tags), numbers(lines), ranges, empty)
 
 
 def _broken(block: Block, number: int, text: str, fields: list[str]) -> BadRow | None:
@@ -205,9 +117,3 @@ def _broken(block: Block, number: int, text: str, fields: list[str]) -> BadRow |
 
 def _fields(count: int) -> str:
     return f"{count} field" + "s"[: count != 1]
-
-
-def _numbers(lines: list[int]) -> Sequence[int]:
-    """Return the numbers of the lines, as a range if they are consecutive."""
-    whole = range(lines[0], lines[-1] + 1)
-    return whole if len(whole) == len(lines) else tuple(lines)

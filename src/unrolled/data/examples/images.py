@@ -7,11 +7,11 @@ Every image is counted as used or as skipped for a reason.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,22 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.examples.class_names import read_class_names
 from unrolled.data.examples.image_folders import ClassFolders, class_folders, split_folders
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.reading import idx
-from unrolled.data.reading.counts import LISTED, Counts, Skipped, skip
+from unrolled.data.reading.counts import Counts, Skipped, SkippedRows, skip
+from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
-from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, image_folder
+from unrolled.data.reading.text_folders import holds_texts, no_classes
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["Images", "are_images", "load_images", "read_images", "splits_of"]
 
 NO_FOLDERS = ClassFolders()
 UNITS = "images"
+BRIGHTEST = 255
+log = logging.getLogger("unrolled")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Images:
     counts: Counts
     numbers: NDArray[np.int64]  # (N,), index of each image in its source, from 0
     files: tuple[str, ...] = ()  # of each image, if images are files
-    skipped: Sequence[Skipped] = ()  # the first 20 skipped images
+    skipped: Sequence[Skipped] = ()  # the first skipped images of each reason
     folders: ClassFolders = NO_FOLDERS  # those that are remarkable
 
     def __len__(self) -> int:
@@ -107,7 +112,7 @@ def are_images(data: object) -> bool:
         return find(data, "classify")[0].images
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
-        return path.is_dir() or idx.is_idx(path) or is_image_file(path)
+        return (path.is_dir() and not holds_texts(path)) or idx.is_idx(path) or is_image_file(path)
     return _arrays(data) is not None
 
 
@@ -129,7 +134,9 @@ def splits_of(data: object) -> dict[str, object]:
     return dict(split_folders(folder))
 
 
-def load_images(data: object, config: DataConfig, *, labels: Sequence[str] | None = None) -> Images:
+def load_images(
+    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, faults: Faults = RAISED
+) -> Images:
     """Read the images of `data`, which has no fixed splits or one, and their labels.
 
     Args:
@@ -138,20 +145,23 @@ def load_images(data: object, config: DataConfig, *, labels: Sequence[str] | Non
             floats, labels (N,).
         config: whether a bad image stops.
         labels: the allowed labels; an image with another label is bad. None: all.
+        faults: raises or collects faults.
 
     Raises:
         DataError: an image or a label is bad (unless bad rows are skipped), or the data are not images.
     """
-    images = _load(data, config, labelled=True)
+    images = _load(data, config, labelled=True, faults=faults)
     return images if labels is None else without_unknown(images, labels, config)
 
 
 def read_images(data: object, config: DataConfig) -> Images:
     """Read images without labels, as `load_images`; also a single file or array, or a list of files."""
-    return _load(data, config, labelled=False)
+    return _load(data, config, labelled=False, faults=RAISED)
 
 
-def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *, split: str = "") -> Images:
+def without_unknown(
+    images: Images, labels: Sequence[str], config: DataConfig, *, split: str = "", faults: Faults = RAISED
+) -> Images:
     """Return the images whose label is one of `labels`; `split` is their split in messages.
 
     Raises:
@@ -164,7 +174,7 @@ def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *
     if config.on_bad_row == "stop":
         problem = unknown_label(images.labels[images.classes[bad[0]]], labels)
         where = f", and this image is in the {split} split" if split else ""
-        raise DataError(problem + where, file=images.at(bad[0]), fix=f"correct the label, {SKIP}")
+        faults.add(DataError(problem + where, file=images.at(bad[0]), fix=f"correct the label, {SKIP}"))
     return skip(
         images,
         dict.fromkeys(bad, UNKNOWN_LABEL),
@@ -172,9 +182,10 @@ def without_unknown(images: Images, labels: Sequence[str], config: DataConfig, *
     )
 
 
-def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
+def _load(data: object, config: DataConfig, *, labelled: bool, faults: Faults) -> Images:
     if isinstance(data, (list, tuple)) and data and all(isinstance(file, (str, os.PathLike)) for file in data):
-        return _decoded([(Path(file), "") for file in data], f"{len(data)} files", str(data[0]), config, labelled=False)
+        files = [(Path(file), "") for file in data]
+        return _decoded(files, f"{len(data)} files", str(data[0]), config, labelled=False, faults=faults)
     if not isinstance(data, (str, os.PathLike)):
         return _from_arrays(data, labelled=labelled)
     if splits := splits_of(data):
@@ -190,25 +201,21 @@ def _load(data: object, config: DataConfig, *, labelled: bool) -> Images:
         assert split is not None  # else `splits_of` returned its splits
         path = idx.splits_of(image_folder(sample.name))[split]
     if path.is_dir():
-        files = list(files_below(path, labelled=labelled))
-        folders = class_folders(path, files) if labelled else NO_FOLDERS
-        if all(isinstance(file, BadRow) for file in files):
-            raise of_splits(path) or DataError(
-                "has no IDX files of images and no folders with image files",
-                file=source,
-                fix="put the images of each class into a folder named after the class",
-            )
-        images = _decoded(files, path.resolve().name, source, config, labelled=labelled)
+        found = list(files_below(path, labelled=labelled))
+        folders = class_folders(path, found) if labelled else NO_FOLDERS
+        if all(isinstance(file, BadRow) for file in found):
+            raise of_splits(path) or no_classes(path)
+        images = _decoded(found, path.resolve().name, source, config, labelled=labelled, faults=faults)
         return replace(images, folders=folders)
     if is_image_file(path):
         if labelled:
             raise DataError("is a single image", file=source, fix="name the folder that has a folder for each class")
-        return _decoded([(path, "")], path.stem, source, config, labelled=False)
+        return _decoded([(path, "")], path.stem, source, config, labelled=False, faults=faults)
     if not idx.is_idx(path):
         raise DataError(
-            "is not an image by its name",
+            "is no IDX file and no image by its name",
             file=source,
-            fix="name an IDX file or a folder of images by class, or remove --by to read text",
+            fix="name an IDX file, or a folder with a folder of images for each class, or remove --by to read text",
         )
     return _from_idx(path, source, labelled=labelled)
 
@@ -239,14 +246,7 @@ def _label_names(path: Path, last: int) -> list[str]:
     """Return the names of the classes from a file; empty if it does not exist."""
     if not path.is_file():
         return []
-    names = []
-    with open_lines(path, str(path)) as lines:
-        for name in lines.rows():
-            if (fault := lines.fault_of(name)) and fault.error:
-                raise fault.error
-            names.append(name)
-    while names and not names[-1].strip():
-        names.pop()
+    names = read_class_names(path)
     if len(names) <= last or len(set(names)) < len(names) or not all(map(str.strip, names)):
         raise DataError(
             f"should hold {last + 1} different names of classes, one a line",
@@ -257,14 +257,19 @@ def _label_names(path: Path, last: int) -> list[str]:
 
 
 def _decoded(
-    files: Sequence[tuple[Path, str] | BadRow], name: str, source: str, config: DataConfig, *, labelled: bool
+    files: Sequence[tuple[Path, str] | BadRow],
+    name: str,
+    source: str,
+    config: DataConfig,
+    *,
+    labelled: bool,
+    faults: Faults,
 ) -> Images:
     """Decode files one by one into an array; the first one decides the shape."""
-    pixels: NDArray[np.uint8] = np.empty((0, 0, 0, 0), np.uint8)
+    pixels: NDArray[np.uint8] = np.empty((0, 1, 1, 1), np.uint8)
     used: list[tuple[str, str]] = []
     numbers: list[int] = []
-    skipped: Counter[str] = Counter()
-    listed: list[Skipped] = []
+    skipped, earlier = SkippedRows(), len(faults.found)
     for number, file in enumerate(files):
         image = file if isinstance(file, BadRow) else _like(read_image(file[0]), file[0], used, pixels)
         if not isinstance(image, BadRow):
@@ -275,19 +280,21 @@ def _decoded(
             used.append((str(file[0]), file[1]))
             numbers.append(number)
             continue
-        if image.error and config.on_bad_row == "stop":
-            raise image.error
-        skipped[image.reason] += 1
-        if image.error and len(listed) < LISTED:
-            listed.append(Skipped(number, image.reason, excerpt(image.error.file or ""), "image"))
-    counts = Counts(len(files), len(used), dict(skipped), UNITS)
-    if not used:
-        raise DataError(f"none of the files can be used: {counts}", file=source, fix="see the reasons")
-    paths, labels = zip(*used, strict=True)
+        if image.error and config.on_bad_row == "stop" and not skipped.listed:
+            faults.add(image.error)
+        skipped.add(image.reason, partial(_listed, number, image.reason, image.error) if image.error else None)
+    counts = Counts(len(files), len(used), dict(skipped.counts), UNITS)
+    if not used and len(faults.found) == earlier:
+        faults.add(DataError(f"none of the files can be used: {counts}", file=source, fix="see the reasons"))
+    paths, labels = tuple(path for path, _ in used), [label for _, label in used]
     names = tuple(sorted(set(labels))) if labelled else ()
     index = {label: k for k, label in enumerate(names)}
     classes = np.array([index[label] for label in labels] if labelled else [], dtype=np.int64)
-    return Images(name, source, pixels[: len(used)], classes, names, counts, np.array(numbers), paths, listed)
+    return Images(name, source, pixels[: len(used)], classes, names, counts, np.array(numbers), paths, skipped.listed)
+
+
+def _listed(number: int, reason: str, error: DataError) -> Skipped:
+    return Skipped(number, reason, excerpt(error.file or ""), "image")
 
 
 def _like(
@@ -319,6 +326,12 @@ def _from_arrays(data: object, *, labelled: bool) -> Images:
             fix="give a pair (images, labels): an array (N, H, W) or (N, H, W, C) and a label for each image",
         )
     pixels = _pixels(pair[0])
+    if labelled and pixels.dtype != np.uint8 and (pixels.min() < 0 or pixels.max() > BRIGHTEST):
+        H, W, _ = pixels.shape[1:]
+        log.warning(
+            "the array holds numbers from %g to %g, and is read as images of %d rows of %d pixels; %s",
+            *(pixels.min(), pixels.max(), H, W, NO_SERIES),
+        )
     N = len(pixels)
     counts, numbers = Counts(N, N, {}, UNITS), np.arange(N)
     if not labelled:
@@ -348,9 +361,12 @@ def _pixels(images: Any) -> NDArray[Any]:
         array = array[..., np.newaxis]
     if array.ndim != 4 or not array.size or array.shape[-1] > 4:
         raise DataError(
-            f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}",
+            f"images should have the shape (N, H, W) or (N, H, W, C) with at most 4 channels: got {array.shape}"
+            + (f". {NO_SERIES[0].upper()}{NO_SERIES[1:]}" if array.ndim < 4 else ""),
             file=PYTHON,
-            fix="make the channels the last axis: numpy.moveaxis(images, 1, -1)",
+            fix="make the channels the last axis: numpy.moveaxis(images, 1, -1)"
+            if array.ndim == 4
+            else "give images of two axes each, in one array",
         )
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)

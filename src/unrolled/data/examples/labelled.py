@@ -8,19 +8,23 @@ unknown; integers and booleans of JSON and Python are labels, too, as their JSON
 from __future__ import annotations
 
 import json
+import math
 import numbers
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import Example, Items, View
+from unrolled.data.examples.labels import REGRESSION, label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Counts, Skipped, sift
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
@@ -32,7 +36,9 @@ __all__ = [
     "Counts",
     "Example",
     "Examples",
+    "LabelReader",
     "Skipped",
+    "label_fault",
     "load_examples",
     "meaning_of",
     "read_texts",
@@ -41,6 +47,10 @@ __all__ = [
 ]
 
 UNKNOWN_LABEL = "unknown label"
+LABEL = 1
+"""Index of the label among the values of a row."""
+LabelReader: TypeAlias = Callable[[Row], str | BadRow]
+"""A function of a row that returns its label in the form in which examples store it, or the row as a bad row."""
 NUMBER = re.compile(r"[+-]?\d{1,100}(\.\d{0,100})?")
 
 
@@ -77,7 +87,14 @@ class Examples(ExampleTable[Items]):
 
 
 def load_examples(
-    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+    data: object,
+    config: DataConfig,
+    *,
+    labels: Sequence[str] | None = None,
+    need_labels: bool = True,
+    faults: Faults = RAISED,
+    task: str = "classify",
+    read_label: LabelReader | None = None,
 ) -> Examples:
     """Read all examples of `data`.
 
@@ -88,6 +105,9 @@ def load_examples(
         config: the columns of text and label (samples have their own), and whether a bad row is an error.
         labels: the allowed labels; a row with another label is bad. None: all.
         need_labels: whether labels are read; if not, every label is None.
+        faults: raises or collects faults.
+        task: its name, for samples.
+        read_label: reads labels that are not one class each; None: classes, as `labels` allows.
 
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
@@ -97,54 +117,74 @@ def load_examples(
         raise DataError(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
         )
+    if read_label is None:
+        known = None if labels is None else dict.fromkeys(labels)
+        read_label = partial(_class, known=known, form=label_form(config))
     return _collect(
-        open_source(data, "classify", header=config.header),
+        open_source(data, task, config),
         columns,
         stop=config.on_bad_row == "stop",
-        known=None if labels is None else dict.fromkeys(labels),
+        read_label=read_label if need_labels else None,
+        faults=faults,
     )
 
 
-def read_texts(path: str | Path, config: DataConfig) -> Examples:
+def read_texts(path: str | Path, config: DataConfig, *, task: str = "classify") -> Examples:
     """Read the text column of a file, without labels.
 
     Raises:
         DataError: as `load_examples`.
     """
-    return load_examples(path, config, need_labels=False)
+    return load_examples(path, config, need_labels=False, task=task)
 
 
-def _collect(data_source: DataSource, columns: Sequence[str], *, stop: bool, known: Collection[str] | None) -> Examples:
+def _collect(
+    data_source: DataSource, columns: Sequence[str], *, stop: bool, read_label: LabelReader | None, faults: Faults
+) -> Examples:
     items, types = Items(), dict[bool, set[str | None]]({True: set(), False: set()})  # labels by whether they are text
 
     def parse(row: Row | BadRow) -> Example | BadRow:
-        example = row if isinstance(row, BadRow) else _example(row, known)
+        example = row if isinstance(row, BadRow) else _example(row, read_label)
         if isinstance(example, Example) and isinstance(row, Row):
             types[isinstance(row.values[-1], str)].add(example.label)
         return example
 
     rows = watched(data_source.rows(columns), data_source.source)
-    counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=data_source.source)
+    source = data_source.source
+    counts, skipped = sift(rows, parse, lambda example: items.append(*example), stop=stop, source=source, faults=faults)
     mixed = tuple(sorted(filter(None, types[True] & types[False])))
-    return Examples(data_source.name, data_source.source, items, counts, skipped, data_source.unit, mixed)
+    return Examples(data_source.name, source, items, counts, skipped, data_source.unit, mixed)
 
 
-def _example(row: Row, known: Collection[str] | None) -> Example | BadRow:
-    text, *rest = row.values
+def _example(row: Row, read_label: LabelReader | None) -> Example | BadRow:
     if fault := text_fault(row, 0, "text"):
         return fault
-    if not rest:
-        return Example(text, None, row.line)
-    label = rest[0]
+    label = None if read_label is None else read_label(row)
+    return label if isinstance(label, BadRow) else Example(str(row.values[0]), label, row.line)
+
+
+def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) -> str | BadRow:
+    label = row.values[LABEL]
+    if isinstance(label, float) and label.is_integer():  # pandas has 1.0 for 1 where another label is missing
+        label = int(label)
     if isinstance(label, (bool, numbers.Integral)):
         label = json.dumps(label if isinstance(label, bool) else int(label))
     if not isinstance(label, str):
-        return row.bad("label is not text", f"a label is text, a whole number, true or false; got {kind_of(label)}", 1)
-    if fault := _string_fault(row, label, 1, "label"):
+        problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
+        number = isinstance(label, numbers.Real) and math.isfinite(label)
+        return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, LABEL)
+    if fault := label_fault(row, form(label), known):
+        return fault
+    return form(label)
+
+
+def label_fault(row: Row, label: str, known: Collection[str] | None) -> BadRow | None:
+    """Return a bad row if a label is empty, not Unicode, or not one of those that are `known` (None: all are)."""
+    if fault := _string_fault(row, label, LABEL, "label"):
         return fault
     if known is not None and label not in known:
-        return row.bad(UNKNOWN_LABEL, unknown_label(label, known), 1)
-    return Example(str(text), str(label), row.line)
+        return row.bad(UNKNOWN_LABEL, unknown_label(label, known), LABEL)
+    return None
 
 
 def unknown_label(label: str, known: Collection[str]) -> str:

@@ -18,6 +18,7 @@ from unrolled.data.examples.columns import Pair, PairItems, View
 from unrolled.data.examples.labelled import text_fault
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Skipped, sift, skip
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.data.reading.sources import open_source
@@ -73,7 +74,7 @@ class PairedTexts(ExampleTable[PairItems]):
         return fingerprint_of(text for pair in self.items for text in (pair.source, pair.target))
 
 
-def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -> PairedTexts:
+def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True, faults: Faults = RAISED) -> PairedTexts:
     """Read all pairs of `data`.
 
     Args:
@@ -82,6 +83,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
             length; a pandas or polars data frame. Without targets an iterable of texts is read, too.
         config: the columns of source and target (samples have their own), and whether a bad row is an error.
         need_targets: whether targets are read; if not, every target is "".
+        faults: raises or collects faults.
 
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
@@ -92,7 +94,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
             f'source and target are both read from "{config.source}"',
             fix="name two columns with --source and --target",
         )
-    data_source, items = open_source(data, TASK, header=config.header), PairItems()
+    data_source, items = open_source(data, TASK, config), PairItems()
     counts, skipped = sift(
         watched(data_source.rows(columns), data_source.source),
         _pair,
@@ -100,6 +102,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True) -
         stop=config.on_bad_row == "stop",
         source=data_source.source,
         units=PairedTexts.UNITS,
+        faults=faults,
     )
     return PairedTexts(data_source.name, data_source.source, items, counts, skipped, data_source.unit)
 

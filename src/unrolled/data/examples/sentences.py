@@ -1,9 +1,9 @@
-"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from two columns, or from Python objects.
+"""Sentences for the task *tag*: words with a tag each, from CoNLL-U, from columns, or from Python objects.
 
-- `.conllu`        ten columns, a line a word, an empty line after each sentence, comments before it; see `conllu.py`
-- `.tsv` `.txt`    two columns, a word and its tag, and an empty line after each sentence; no header, no comments
+- `.conllu`                 ten columns, a line a word, an empty line after each sentence; see `conllu.py`
+- `.conll` `.bio` `.tsv` …  columns with spaces or tabs between them, a word and its tag, no header; see `conll.py`
 
-Both may be compressed (.gz, .xz, .bz2). A faulty line makes its whole sentence a bad row, which is an error or is
+All may be compressed (.gz, .xz, .bz2). A faulty line makes its whole sentence a bad row, which is an error or is
 skipped and counted.
 """
 
@@ -11,28 +11,30 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from unrolled.config import DataConfig
-from unrolled.data.examples.conllu import COLUMNS, Block, Sentence, sentence_of, tag_column
+from unrolled.config import TASK_DEFAULTS, DataConfig
+from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout, tag_columns
+from unrolled.data.examples.conll import columns_sentence, tag_index
+from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
+from unrolled.data.examples.labels import label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import sift
-from unrolled.data.reading.files import unpacked_name
-from unrolled.data.reading.lines import open_lines
-from unrolled.data.reading.objects import PYTHON
+from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.objects import PYTHON, kind_of
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
-from unrolled.errors import DataError
+from unrolled.errors import ConfigError, DataError
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
-__all__ = ["Sentences", "load_sentences", "read_sentences", "string_fault"]
+__all__ = ["Sentences", "load_sentences", "other_columns", "read_sentences", "refuse_other_column", "string_fault"]
 
 TASK = "tag"
 
@@ -80,32 +82,37 @@ class Sentences(ExampleTable[Sequence[Sentence]]):
 
 
 def load_sentences(
-    data: object, config: DataConfig, *, labels: Sequence[str] | None = None, need_labels: bool = True
+    data: object,
+    config: DataConfig,
+    *,
+    labels: Sequence[str] | None = None,
+    need_labels: bool = True,
+    faults: Faults = RAISED,
 ) -> Sentences:
     """Read all sentences of `data`.
 
     Args:
         data: a path; "sample:tags" or "sample:tags/test"; an iterable of (words, tags) pairs, two lists of strings.
-        config: the CoNLL-U column of the tags (`label`), and whether a bad sentence is an error.
+        config: the column of the tags (`label` of CoNLL-U, else `column`), and whether a bad sentence is an error.
         labels: the allowed tags; a sentence with another tag is bad. None: all.
-        need_labels: whether tags are read. If not, a file of two columns may lack the second.
+        need_labels: whether tags are read. If not, a file may have a single column, of words.
+        faults: raises or collects faults.
 
     Raises:
         DataError: a bad sentence (unless bad rows are skipped), a file that cannot be read, or no usable sentence.
     """
     known = None if labels is None else dict.fromkeys(labels)
-    column = tag_column(config.label) if need_labels else None
-    stop = config.on_bad_row == "stop"
+    stop, units = config.on_bad_row == "stop", Sentences.UNITS
     name, source, files = _files(data)
     items: list[Sentence] = []
+    sentences: Iterable[Parsed]
     if files is None:
-        parse_pair = partial(_pair, known=known)
-        counts, skipped = sift(_python(data), parse_pair, items.append, stop=stop, source=source, units=Sentences.UNITS)
-        return Sentences(name, source, items, counts, skipped, "item")
-    blocks = (block for file, path in files.items() for block in _blocks(path, file))
-    parse_block = partial(sentence_of, column=column, known=known)
-    counts, skipped = sift(blocks, parse_block, items.append, stop=stop, source=source, units=Sentences.UNITS)
-    return Sentences(name, source, items, counts, skipped)
+        sentences = map(_pair, _python(data))
+    else:
+        sentences = chain.from_iterable(_sentences(path, file, config, need_labels) for file, path in files.items())
+    parse = partial(_with_known_tags, form=label_form(config, str.upper), known=known)
+    counts, skipped = sift(sentences, parse, items.append, stop=stop, source=source, units=units, faults=faults)
+    return Sentences(name, source, items, counts, skipped, "item" if files is None else "line")
 
 
 def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
@@ -115,6 +122,31 @@ def read_sentences(path: str | Path, config: DataConfig) -> Sentences:
         DataError: as `load_sentences`.
     """
     return load_sentences(path, config, need_labels=False)
+
+
+def other_columns(data: object) -> str:
+    """Return the flags that name columns with several tags, "" for CoNLL-U and Python objects."""
+    for file, path in (_files(data)[2] or {}).items():
+        if (layout := file_layout(path, file)) and (numbers := tag_columns(path, file, layout)):
+            return " or ".join(f"--column {number}" for number in numbers)
+    return ""
+
+
+def refuse_other_column(data: object, config: DataConfig) -> None:
+    """Refuse the name of a column for files without names, and a number for CoNLL-U.
+
+    Raises:
+        ConfigError: says which of the two settings to use.
+    """
+    for file, path in (_files(data)[2] or {}).items():
+        conllu = file_layout(path, file) is None
+        if conllu and config.column != DataConfig().column:
+            raise ConfigError(f"{file} is CoNLL-U, whose columns have names: use --label XPOS or another, not --column")
+        if not conllu and config.label != TASK_DEFAULTS[TASK]["label"]:
+            raise ConfigError(
+                f"{file} has columns without names: give the number of the tag's with --column, not --label "
+                f"{config.label}"
+            )
 
 
 def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
@@ -131,46 +163,62 @@ def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
     return "data", PYTHON, None
 
 
-def _blocks(path: Path, file: str) -> Iterator[Block]:
-    """Yield the blocks of lines between empty lines."""
-    conllu = _looks_like_conllu(path) if file == STDIN_NAME else _is_conllu(path, file)
-    with open_lines(path, file) as lines:
-        block: list[tuple[int, str]] = []
-        lines.begin()
-        for text in lines:
-            text = text.rstrip("\r\n")
-            if text.strip(" "):
-                block.append((lines.number, text))
-                continue
-            if block:
-                yield Block(file, conllu, block, lines.fault)
-                block = []
-            lines.begin()
-        if block:
-            yield Block(file, conllu, block, lines.fault)
-        if not lines.number:
-            raise DataError("the file is empty", file=file, line=1, fix="check that the right file was named")
+def _sentences(path: Path, file: str, config: DataConfig, need_labels: bool) -> Iterator[Parsed]:
+    """Yield the sentences of a file, and its bad rows; arguments as in `load_sentences`."""
+    layout, column = file_layout(path, file), None
+    if need_labels:
+        column = tag_column(config.label) if layout is None else tag_index(config.column, layout, file)
+    for block in blocks(path, file, layout):
+        yield Parsed(block, None, None) if isinstance(block, BadRow) else _sentence(block, column)
 
 
-def _is_conllu(path: Path, file: str) -> bool:
-    """Return whether a file is CoNLL-U by its extension; otherwise it has two columns."""
-    extension = Path(unpacked_name(path.name)).suffix
-    if extension not in (".conllu", ".tsv", ".txt"):
-        got = f'"{extension}"' if extension else "a name without an extension"
-        raise DataError(
-            f"cannot tell the format from {got}",
-            file=file,
-            fix="files with tagged sentences end in .conllu, or in .tsv or .txt with a word, a tab and a tag in each "
-            "line; each also with .gz, .xz or .bz2",
-        )
-    return extension == ".conllu"
+class Parsed(NamedTuple):
+    """A sentence, or a bad row.
+
+    Args:
+        sentence: one of both.
+        block: its lines; None for Python objects.
+        column: index of the column with the tags.
+    """
+
+    sentence: Sentence | BadRow
+    block: Block | None
+    column: int | None
+
+    def unknown(self, index: int, tag: str, known: Collection[str]) -> BadRow:
+        """Return the sentence as a bad row, because of the tag of a word, which does not occur in training."""
+        assert isinstance(self.sentence, Sentence)
+        line, problem = self.sentence.lines[index], unknown_label(tag, known)
+        if self.block is None:
+            return _bad(line, UNKNOWN_LABEL, problem)
+        text = next(text for number, text in self.block.lines if number == line)
+        return self.block.bad(UNKNOWN_LABEL, problem, line, text, column=self.column, fix="correct the tag")
 
 
-def _looks_like_conllu(path: Path) -> bool:
-    """Return whether the first line of standard input after comments has as many columns as CoNLL-U."""
-    with open_lines(path, STDIN_NAME) as lines:
-        first = next((line for line in lines if line.strip() and not line.startswith("# ")), "")
-    return len(first.split("\t")) == len(COLUMNS)
+def _sentence(block: Block, column: int | None) -> Parsed:
+    """Return the sentence of a block, or a bad row with the first problem; `column` is the index of its tags."""
+    if block.fault:
+        return Parsed(block.fault, block, column)
+    for number, text in block.lines:
+        if "\r" in text:
+            fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
+            problem = "the line holds a carriage return without a line feed"
+            return Parsed(block.bad("bare carriage return", problem, number, text, fix=fix), block, column)
+    layout = block.layout
+    sentence = conllu_sentence(block, column) if layout is None else columns_sentence(block, layout, column)
+    return Parsed(sentence, block, column)
+
+
+def _with_known_tags(parsed: Parsed, *, form: Callable[[str], str], known: Collection[str] | None) -> Sentence | BadRow:
+    """Return a sentence with its tags in one form, or a bad row if one of them is not known."""
+    sentence = parsed.sentence
+    if isinstance(sentence, BadRow) or sentence.tags is None:
+        return sentence
+    tags = tuple(map(form, sentence.tags))
+    for index, tag in enumerate(tags):
+        if known is not None and tag not in known:
+            return parsed.unknown(index, tag, known)
+    return sentence._replace(tags=tags)
 
 
 class Pair(NamedTuple):
@@ -189,37 +237,40 @@ def _python(data: object) -> Iterator[Pair]:
     return (Pair(number, item) for number, item in enumerate(data))
 
 
-def _pair(pair: Pair, *, known: Collection[str] | None) -> Sentence | BadRow:
+def _bad(number: int, reason: str, problem: str) -> BadRow:
+    return BadRow(reason, DataError(problem, line=number, unit="item", fix=f"correct the item, {SKIP}"))
+
+
+def _pair(pair: Pair) -> Parsed:
     """Return the sentence of a pair (words, tags), or a bad row."""
+    return Parsed(_checked(pair), None, None)
+
+
+def _checked(pair: Pair) -> Sentence | BadRow:
     number, item = pair
-
-    def bad(reason: str, problem: str) -> BadRow:
-        return BadRow(reason, DataError(problem, line=number, unit="item", fix=f"correct the item, {SKIP}"))
-
     if (
         not isinstance(item, (tuple, list))
         or len(item) != 2
         or not all(isinstance(side, (tuple, list)) for side in item)
     ):
-        return bad("not a sentence", "a pair (words, tags) of two lists of strings is expected")
+        return _bad(number, "not a sentence", "a pair (words, tags) of two lists of strings is expected")
     words, tags = map(tuple, item)
     if len(words) != len(tags):
-        return bad("another length", f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word")
+        problem = f"{_count(words, 'word')} and {_count(tags, 'tag')}: give one tag a word"
+        return _bad(number, "another length", problem)
     if not words:
-        return bad("no words", "the sentence has no words")
+        return _bad(number, "no words", "the sentence has no words")
     for name, values in (("word", words), ("tag", tags)):
         for i, value in enumerate(values):
             if fault := string_fault(value):
-                return bad(f"bad {name}", f"{name} {i} {fault}")
-            if name == "tag" and known is not None and value not in known:
-                return bad(UNKNOWN_LABEL, unknown_label(value, known))
+                return _bad(number, f"bad {name}", f"{name} {i} {fault}")
     return Sentence(words, tags, (number,) * len(words))
 
 
 def string_fault(value: object) -> str | None:
     """Return the reason why a value cannot be a word or a tag, if there is one."""
     if not isinstance(value, str):
-        return f"is a {type(value).__name__}, not a string"
+        return f"is {kind_of(value)}, not a string"
     if not value.strip():
         return "is empty"
     if any(end in value for end in "\t\r\n"):

@@ -25,7 +25,7 @@ class ExampleTable(Generic[ItemsT]):
         source: the path, an address like "sample:films", or "python objects".
         items: the examples.
         counts: numbers of rows that were read, used and skipped.
-        skipped: the first 20 skipped rows.
+        skipped: the first skipped rows of each reason.
         unit: of the items' lines, see `Location.unit`.
     """
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.rows import BadRow
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["LISTED", "Counts", "Read", "Skipped", "Table", "accounts", "sift", "skip"]
+__all__ = ["LISTED", "Counts", "Read", "Skipped", "SkippedRows", "Table", "accounts", "sift", "skip"]
 
-LISTED = 20  # skipped rows that are listed
+LISTED = 5  # skipped rows that are listed, for each reason
 
 
 class Skipped(NamedTuple):
@@ -26,6 +27,20 @@ class Skipped(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.unit} {self.line}: {self.reason}: {self.row}"
+
+
+class SkippedRows:
+    """Numbers of skipped rows by reason, and the first rows of each."""
+
+    def __init__(self) -> None:
+        self.counts = Counter[str]()
+        self.listed: list[Skipped] = []
+
+    def add(self, reason: str, listed: Callable[[], Skipped] | None) -> None:
+        """Count a row; `listed` makes its entry for the list, None for one that is not listed."""
+        self.counts[reason] += 1
+        if listed is not None and self.counts[reason] <= LISTED:
+            self.listed.append(listed())
 
 
 @dataclass(frozen=True)
@@ -112,10 +127,13 @@ def skip(table: TableT, bad: Mapping[int, str], listed: Callable[[int, str], Ski
         bad: the reason for each bad example, by its index.
         listed: (index, reason) -> the entry for the list of skipped rows.
     """
+    rows = SkippedRows()
+    for row, reason in bad.items():
+        rows.add(reason, partial(listed, row, reason))
     return replace(
         table.select(row for row in range(len(table)) if row not in bad),
-        counts=table.counts.without(Counter(bad.values())),
-        skipped=[*table.skipped, *(listed(row, reason) for row, reason in islice(bad.items(), LISTED))],
+        counts=table.counts.without(rows.counts),
+        skipped=[*table.skipped, *rows.listed],
     )
 
 
@@ -127,35 +145,40 @@ def sift(
     stop: bool,
     source: str,
     units: str = "rows",
+    faults: Faults = RAISED,
 ) -> tuple[Counts, Sequence[Skipped]]:
-    """Parse all rows, append the examples, and return the counts and the first bad rows.
+    """Parse all rows, append the examples, and return the counts and the first bad rows of each reason.
 
     Args:
         rows: of the source.
         parse: row -> example, or the bad row.
         append: stores an example.
-        stop: whether the first bad row raises its error; otherwise bad rows are counted.
+        stop: whether the first bad row is a fault; otherwise bad rows are only counted.
         source: name of the source in messages.
         units: plural noun for the rows.
+        faults: raises or collects faults; while it collects, bad rows are counted, too.
 
     Raises:
         DataError: a bad row, or no row can be used.
     """
-    used, skipped, listed = 0, Counter[str](), list[Skipped]()
-    for row in rows:
+    used, skipped, earlier = 0, SkippedRows(), len(faults.found)
+    for row in faults.until_fault(rows):
         example = parse(row)
         if not isinstance(example, BadRow):
             append(example)
             used += 1
             continue
         reason, error = example
-        if error and stop:
-            raise error
-        skipped[reason] += 1
-        if error and len(listed) < LISTED:
-            listed.append(Skipped(error.line, reason, excerpt(error.row or ""), error.unit))
-    counts = Counts(used + skipped.total(), used, dict(skipped), units)
-    if not used:
+        if error and stop and not skipped.listed:
+            faults.add(error)
+        skipped.add(reason, partial(_listed, reason, error) if error else None)
+    counts = Counts(used + skipped.counts.total(), used, dict(skipped.counts), units)
+    if not used and len(faults.found) == earlier:
         problem = f"none of its {units} can be used: {counts}" if counts.read else f"there are no {units}"
-        raise DataError(problem, file=source, fix="check that the right data and the right columns were named")
-    return counts, listed
+        fix = "check that the right data and the right columns were named"
+        faults.add(DataError(problem, file=source, fix=fix))
+    return counts, skipped.listed
+
+
+def _listed(reason: str, error: DataError) -> Skipped:
+    return Skipped(error.line, reason, excerpt(error.row or ""), error.unit)

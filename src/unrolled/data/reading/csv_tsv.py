@@ -1,12 +1,11 @@
-"""Rows of CSV and TSV files.
+"""Rows of tables of text: CSV, TSV, and others with a separator of their own.
 
-- `.csv`   comma-separated with a header, quoted as in RFC 4180: a quoted field may hold commas and line ends,
-           and a quote in it is doubled. Read strictly by Python's `csv`.
-- `.tsv`   tab-separated with a header, as registered with IANA: no quoting, so a quote is a character like
-           any other, and a field holds neither tab nor line end.
+With quotes (`.csv`, and every separator but a tab) a field may be quoted as in RFC 4180: then it may hold separators
+and line ends, and a quote in it is doubled. Read strictly by Python's `csv`. Without quotes (`.tsv`, as registered with
+IANA) a quote is a character like any other, and a field holds neither tab nor line end.
 
 A quote that is never closed and a header without the columns make the rest of the file meaningless, and are raised.
-Without a header (`header=False`) the columns are "1", "2", …
+Without a header the columns are "1", "2", … The lines before a table, see `separators`, are counted.
 """
 
 from __future__ import annotations
@@ -15,32 +14,24 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
-from unrolled.data.reading.header import SAMPLED, header_fault, numbered
+from unrolled.data.reading.foreign import NO_SERIES
+from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault, numbered
 from unrolled.data.reading.lines import BLANK, Lines
 from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows, pick
+from unrolled.data.reading.separators import COMMENT, Dialect, allow_long_fields
 from unrolled.errors import DataError
 
-__all__ = ["columns_of_csv", "columns_of_tsv", "read_csv", "read_tsv"]
+__all__ = ["columns_of_table", "read_table"]
+
+COMMENT_LINE = BadRow("comment line", None)
+SEPARATOR_LINE = BadRow("separator line", None)
 
 
-def read_csv(lines: Lines, columns: Sequence[str], *, header: bool = True) -> Rows:
-    """Yield the rows of a CSV file with the values of `columns`."""
-    return _table(lines, _csv_fields(lines), columns, header)
-
-
-def read_tsv(lines: Lines, columns: Sequence[str], *, header: bool = True) -> Rows:
-    """Yield the rows of a TSV file with the values of `columns`."""
-    return _table(lines, _tsv_fields(lines), columns, header)
-
-
-def columns_of_csv(lines: Lines, *, header: bool = True) -> tuple[str, ...]:
-    """Return the names of the columns of a CSV file."""
-    return _names(_first(_csv_fields(lines), lines)[0], header)
-
-
-def columns_of_tsv(lines: Lines, *, header: bool = True) -> tuple[str, ...]:
-    """Return the names of the columns of a TSV file."""
-    return _names(_first(_tsv_fields(lines), lines)[0], header)
+def columns_of_table(lines: Lines, dialect: Dialect) -> tuple[str, ...]:
+    """Return the names of the columns of a table."""
+    records = _records(lines, dialect)
+    _preamble(lines, dialect)
+    return _names(_first(records, lines)[0], dialect.header)
 
 
 def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
@@ -48,12 +39,16 @@ def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
     return tuple(first if header else numbered(len(first)))
 
 
-def _table(lines: Lines, records: Iterator[list[str] | BadRow], columns: Sequence[str], header: bool) -> Rows:
-    """Yield the rows of a table, each with as many fields as the first one."""
+def read_table(lines: Lines, columns: Sequence[str], dialect: Dialect) -> Rows:
+    """Yield the rows of a table with the values of `columns`, each with as many fields as the first one."""
+    header, records = dialect.header, _records(lines, dialect)
+    yield from _preamble(lines, dialect)
     first, blanks = _first(records, lines)
     names = _names(first, header)
     indices = _indices(names, columns, lines, records if header else iter(()))
-    location = Location(lines.file, tuple(columns), tuple(i + 1 for i in indices), fraction_read=lines.fraction_read)
+    location = Location(
+        lines.file, tuple(columns), tuple(i + 1 for i in indices), fraction_read=lines.fraction_read, note=dialect.note
+    )
     yield from [BLANK] * blanks
     for record in records if header else chain([first], records):
         if isinstance(record, BadRow):
@@ -86,6 +81,12 @@ def _indices(
     except DataError as error:
         rows = [row for row in islice(records, SAMPLED) if isinstance(row, list) and len(row) == len(names)]
         reason = header_fault({name: [row[i] for row in rows] for i, name in enumerate(names)})
+        if len(rows) > 1 and all(are_numbers([row[i] for row in rows]) for i in range(len(names))):
+            problem = f"{error.problem}. All columns hold numbers: {NO_SERIES}"
+            raise DataError(problem, file=lines.file, line=line, fix="name a table with a column of texts") from None
+        if reason is None and len(names) == 1 < len(columns):
+            fix = "if a character separates the columns, name it, as in --separator semicolon"
+            raise DataError(error.problem, file=lines.file, line=line, fix=fix) from None
         if reason is None:
             raise
         raise DataError(
@@ -106,10 +107,19 @@ def _first(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[st
     raise lines.empty()
 
 
-def _csv_fields(lines: Lines) -> Iterator[list[str] | BadRow]:
-    # The limit is global to the module and protects memory; `Lines` bounds a row already. It is raised, never lowered.
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    reader = csv.reader(lines, strict=True)
+def _preamble(lines: Lines, dialect: Dialect) -> list[BadRow]:
+    """Return the lines before the table, which are read."""
+    texts = [text.strip() for text in islice(lines, dialect.preamble)]
+    return [COMMENT_LINE if text.startswith(COMMENT) else SEPARATOR_LINE if text else BLANK for text in texts]
+
+
+def _records(lines: Lines, dialect: Dialect) -> Iterator[list[str] | BadRow]:
+    return _quoted_fields(lines, dialect.separator) if dialect.quoted else _plain_fields(lines, dialect.separator)
+
+
+def _quoted_fields(lines: Lines, separator: str) -> Iterator[list[str] | BadRow]:
+    allow_long_fields()
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     while True:
         lines.begin()
         try:
@@ -145,6 +155,6 @@ def _csv_fault(lines: Lines, complaint: str) -> BadRow:
     )
 
 
-def _tsv_fields(lines: Lines) -> Iterator[list[str] | BadRow]:
+def _plain_fields(lines: Lines, separator: str) -> Iterator[list[str] | BadRow]:
     for text in lines.rows():
-        yield lines.fault_of(text) or text.split("\t")
+        yield lines.fault_of(text) or text.split(separator)

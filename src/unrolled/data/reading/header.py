@@ -8,7 +8,7 @@ from statistics import median
 
 from unrolled.errors import excerpt
 
-__all__ = ["SAMPLED", "header_fault", "numbered"]
+__all__ = ["SAMPLED", "are_numbers", "header_fault", "numbered"]
 
 SAMPLED = 200  # rows that are compared with the header
 WORDS = 3  # in a name and in most values below it: the name is a sentence, too
@@ -19,6 +19,13 @@ SENTENCE = re.compile(r".*\w.*[.!。！।]")
 def numbered(count: int) -> list[str]:
     """Return the names of the columns of a table without a header: "1", "2", …"""
     return [str(number) for number in range(1, count + 1)]
+
+
+def are_numbers(values: Sequence[object]) -> bool:
+    """Return whether values are numbers only, as such or as text; those of a series may be missing, but not all."""
+    texts = [str(value).strip() for value in values if value is not None and not isinstance(value, bool)]
+    present = [text for text in texts if text.casefold() not in ("", "nan", "na")]
+    return len(texts) == len(values) and bool(present) and all(map(NUMBER.fullmatch, present))
 
 
 def header_fault(columns: Mapping[str, Sequence[object]]) -> str | None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from unrolled.data.reading.keys import value_at
 from unrolled.data.reading.rows import Location, Row, Rows, pick
 from unrolled.data.reading.split_names import split_named, splits_among
 from unrolled.errors import DataError, excerpt, nearest
@@ -88,7 +89,7 @@ def columns_of(address: Address) -> tuple[str, ...]:
     Raises:
         DataError: as `splits_of`.
     """
-    return tuple(_split(address).column_names)
+    return tuple(_columns(_split(address)))
 
 
 def read_rows(address: Address, columns: Sequence[str]) -> Rows:
@@ -99,15 +100,29 @@ def read_rows(address: Address, columns: Sequence[str]) -> Rows:
     """
     _tell_choice(address)
     data, file = _split(address), str(address)
-    pick(data.column_names, columns, file=file)
+    features = _columns(data)
+    pick(list(features), columns, file=file)
     number = 0
     location = Location(file, tuple(columns), (None,) * len(columns), "row", lambda: number / len(data))
-    classes = [getattr(data.features[name], "names", None) for name in columns]
-    for number, record in enumerate(data.select_columns(list(columns)), start=1):
+    classes = [getattr(features[name], "names", None) for name in columns]
+    whole = [name if name in data.column_names else name.partition(".")[0] for name in columns]
+    for number, record in enumerate(data.select_columns(list(dict.fromkeys(whole))), start=1):
         values = tuple(
-            _class(record[name], names) if names else record[name] for name, names in zip(columns, classes, strict=True)
+            _class(value_at(record, name), names) if names else value_at(record, name)
+            for name, names in zip(columns, classes, strict=True)
         )
         yield Row(location, number, values, next((value for value in values if isinstance(value, str)), ""))
+
+
+def _columns(data: Any) -> dict[str, Any]:
+    """Return the feature of each column, and of the texts of a column of translations ("translation.en")."""
+    columns: dict[str, Any] = {}
+    for name in data.column_names:
+        feature = data.features[name]
+        languages = getattr(feature, "languages", ())
+        inner = feature if isinstance(feature, dict) else dict.fromkeys(languages)
+        columns |= {f"{name}.{key}": value for key, value in inner.items()} or {name: feature}
+    return columns
 
 
 def _tell_choice(address: Address) -> None:

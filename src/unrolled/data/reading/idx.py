@@ -22,17 +22,16 @@ from numpy.typing import NDArray
 
 from unrolled.data.reading.files import PACKINGS, UNREADABLE, open_bytes
 from unrolled.data.reading.folders import is_hidden
+from unrolled.data.reading.image_names import PACKING, is_idx
 from unrolled.data.reading.samples import SPLITS
 from unrolled.data.reading.split_names import split_named
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["LABEL_NAMES", "MOST_PIXELS", "is_idx", "labels_file", "read_images", "read_labels", "splits_of"]
 
-PACKING = "|".join(map(re.escape, PACKINGS))
 NAME = re.compile(
     rf"(?P<stem>.*?)(?P<kind>images|labels)(?P<rest>[-._]idx[134][-._]ubyte)(?P<packed>({PACKING})?)", re.I
 )
-EXTENSION = re.compile(rf".*[-._](idx|idx[134]|idx[134][-._]ubyte|ubyte)({PACKING})?", re.I)
 LABEL_NAMES = "labels.txt"  # in the folder of IDX files: line k + 1 names class k
 MOST_PIXELS = 50_000_000  # of one image; a larger one is a mistake or an attack
 BLOCK = 1 << 20  # bytes read at a time
@@ -40,11 +39,6 @@ PACKED = {b"\x1f\x8b": ".gz", b"\xfd7": ".xz", b"BZ": ".bz2"}
 TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit integers", 0x0C: "32-bit integers"}
 TYPES |= {0x0D: "32-bit floats", 0x0E: "64-bit floats"}
 FETCH = "fetch the file again"
-
-
-def is_idx(path: Path) -> bool:
-    """Return whether a file's name is that of an IDX file."""
-    return EXTENSION.fullmatch(path.name) is not None
 
 
 def read_images(path: Path, file: str) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.reading.folders import walk
 from unrolled.data.reading.idx import MOST_PIXELS
+from unrolled.data.reading.image_names import EXTENSIONS, is_image_file
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError, excerpt
 
@@ -29,15 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXTENSIONS", "files_below", "has_images", "is_image_file", "read_image"]
 
-EXTENSIONS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pbm", ".pgm", ".ppm", ".pnm"}
 CONVERT = "convert it to 8-bit grey or RGB"
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
 """Exceptions that Pillow's decoders raise for damaged files; their warnings are errors here, too."""
-
-
-def is_image_file(path: Path) -> bool:
-    """Return whether a file is an image by its extension."""
-    return path.suffix.lower() in EXTENSIONS
 
 
 def has_images(folder: Path) -> bool:
@@ -64,7 +59,9 @@ def files_below(folder: Path, *, labelled: bool) -> Iterator[tuple[Path, str] | 
         elif not path.exists():
             yield _bad(path, "broken link", "is a link to nothing", fix=f"remove it, {SKIP}")
         elif not is_image_file(path):
-            yield _bad(path, "no image", "is not an image by its name", fix=f"remove it, {SKIP}")
+            problem = "is not an image by its name, and there are images in this folder"
+            fix = f"a folder is read as images or texts of classes: keep one kind in it, {SKIP}"
+            yield _bad(path, "no image", problem, fix=fix)
         elif labelled and not rest:
             yield _bad(
                 path, "no class", "is not in the folder of a class", fix=f"move it into the folder of its class, {SKIP}"

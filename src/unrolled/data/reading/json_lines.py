@@ -1,17 +1,27 @@
-"""Rows of JSON-lines files (`.jsonl`, `.ndjson`): one JSON object a line."""
+"""Rows of JSON-lines files (`.jsonl`, `.ndjson`): one JSON object a line. Keys may be dotted, see `keys`."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from unrolled.data.reading.keys import MISSING, keys_of, value_at
 from unrolled.data.reading.lines import Lines
 from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows
-from unrolled.errors import excerpt, nearest
+from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["columns_of_json_lines", "read_json_lines"]
+__all__ = [
+    "DECODER",
+    "FaultError",
+    "columns_of_json_lines",
+    "first_keys",
+    "kind_of_json",
+    "missing_key",
+    "read_json_lines",
+    "row_of",
+]
 
 
 def read_json_lines(lines: Lines, columns: Sequence[str]) -> Rows:
@@ -20,23 +30,48 @@ def read_json_lines(lines: Lines, columns: Sequence[str]) -> Rows:
     for record in _objects(lines):
         if isinstance(record, BadRow):
             yield record
-            continue
-        missing = next((key for key in columns if key not in record), None)
-        if missing is None:
-            yield Row(location, lines.start, tuple(record[key] for key in columns), lines.raw)
         else:
-            keys = ", ".join(f'"{excerpt(key, 40)}"' for key in list(record)[:20]) or "none"
-            yield lines.bad("missing key", f'no key "{missing}"{nearest(missing, record)}; the keys are {keys}')
+            yield row_of(record, columns, location, lines.start, lines.raw)
     if lines.number == 0:
         raise lines.empty()
 
 
 def columns_of_json_lines(lines: Lines) -> tuple[str, ...]:
-    """Return the keys of the first object."""
-    for record in _objects(lines):
+    """Return the keys of the first object; those of an object inside it as dotted keys."""
+    return first_keys(_objects(lines), lines)
+
+
+def row_of(
+    record: Mapping[str, Any], columns: Sequence[str], location: Location, number: int, raw: str
+) -> Row | BadRow:
+    """Return an object as a row with the values of the keys `columns`."""
+    values = tuple([value_at(record, key) for key in columns])
+    if not any(value is MISSING for value in values):
+        return Row(location, number, values, raw)
+    reason, problem = missing_key(record, columns)
+    row = raw.rstrip("\r\n")
+    fix = f"correct the row, {SKIP}"
+    return BadRow(reason, DataError(problem, file=location.file, line=number, unit=location.unit, row=row, fix=fix))
+
+
+def missing_key(record: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, str]:
+    """Return reason and problem of an object without one of the keys `columns`."""
+    missing = next(key for key in columns if value_at(record, key) is MISSING)
+    have = list(keys_of(record))
+    keys = ", ".join(f'"{excerpt(key, 40)}"' for key in have[:20]) or "none"
+    return "missing key", f'no key "{missing}"{nearest(missing, have)}; the keys are {keys}'
+
+
+def first_keys(records: Iterable[Any], lines: Lines) -> tuple[str, ...]:
+    """Return the keys of the first object.
+
+    Raises:
+        DataError: a bad row comes first, or there is no object.
+    """
+    for record in records:
         if isinstance(record, dict):
-            return tuple(record)
-        if record.error:
+            return tuple(keys_of(record))
+        if isinstance(record, BadRow) and record.error:
             raise record.error
     raise lines.empty()
 
@@ -46,7 +81,7 @@ def _objects(lines: Lines) -> Iterator[dict[str, Any] | BadRow]:
         yield lines.fault_of(text) or _object(lines, text)
 
 
-class _JSONError(ValueError):
+class FaultError(ValueError):
     """JSON that Python accepts and we refuse: (reason, problem)."""
 
 
@@ -54,12 +89,12 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         doubled, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise _JSONError("duplicate key", f'the key "{excerpt(doubled, 40)}" occurs more than once')
+        raise FaultError("duplicate key", f'the key "{excerpt(doubled, 40)}" occurs more than once')
     return record
 
 
 def _constant(name: str) -> Any:
-    raise _JSONError("not JSON", f"{name} is not JSON; write null or a number")
+    raise FaultError("not JSON", f"{name} is not JSON; write null or a number")
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
@@ -75,7 +110,7 @@ def _object(lines: Lines, text: str) -> dict[str, Any] | BadRow:
             column=error.colno,
             fix=f"write one object a line (jq -c '.[]' converts an array), {SKIP}",
         )
-    except _JSONError as fault:
+    except FaultError as fault:
         return lines.bad(*fault.args)
     except RecursionError:
         return lines.bad("nested too deep", "lists or objects are nested too deep")
@@ -83,8 +118,10 @@ def _object(lines: Lines, text: str) -> dict[str, Any] | BadRow:
         return lines.bad("number too long", f"a number is too long ({error})")
     if isinstance(value, dict):
         return value
-    return lines.bad("not an object", f"an object {{…}} is expected, got {_kind(value)}")
+    return lines.bad("not an object", f"an object {{…}} is expected, got {kind_of_json(value)}")
 
 
-def _kind(value: object) -> str:
-    return {list: "a list", str: "a string", type(None): "null", bool: "true or false"}.get(type(value), "a number")
+def kind_of_json(value: object) -> str:
+    """Return the type of a JSON value in words."""
+    names = {dict: "an object", list: "a list", str: "a string", type(None): "null", bool: "true or false"}
+    return names.get(type(value), "a number")

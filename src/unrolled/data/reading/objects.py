@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from unrolled.data.reading.json_lines import missing_key
+from unrolled.data.reading.keys import MISSING, value_at
 from unrolled.data.reading.rows import BadRow, Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt
 
 __all__ = ["PYTHON", "kind_of", "read_objects"]
 
 PYTHON = "python objects"
+OF_PANDAS = {"NAType": "NA", "NaTType": "NaT"}
+"""Types of pandas for missing values."""
 
 
 def kind_of(value: object) -> str:
     """Return the type of a JSON or Python value in words, without the value, which may be huge."""
+    if missing := "NaN" if isinstance(value, numbers.Real) and value != value else OF_PANDAS.get(type(value).__name__):
+        return f"{missing}, a missing value"
     names = {type(None): "null", bool: "true or false", int: "a number", dict: "an object", list: "a list"}
     if isinstance(value, float):
         return f"the number {value}"
@@ -46,12 +53,19 @@ def read_objects(data: Any, columns: Sequence[str]) -> Rows:
             f"examples cannot be read from a Python {type(data).__name__}",
             fix="give a path, a sample, pairs of two texts, dictionaries, two lists or a data frame",
         )
+    names = _names_of_rows(data)
     for number, record in enumerate(records):
         if isinstance(record, BadRow):
             yield record
         else:
             raw = record[0] if isinstance(record[0], str) else ""
-            yield Row(location, number, tuple(record), raw)
+            yield Row(location, number, tuple(record), f"index {names[number]}: {raw}" if names else raw)
+
+
+def _names_of_rows(data: Any) -> list[Any]:
+    """Return the index of a pandas data frame, unless it numbers the rows; empty for other data."""
+    names = list(data.index) if hasattr(data, "columns") and hasattr(data, "index") else []
+    return [] if names == list(range(len(names))) else names
 
 
 def _listed(values: Any, name: str) -> list[Any]:
@@ -68,11 +82,10 @@ def _listed(values: Any, name: str) -> list[Any]:
 def _pair(item: Any, number: int, columns: Sequence[str]) -> tuple[Any, ...] | BadRow:
     """Return the values of the columns in one Python object."""
     if isinstance(item, Mapping):
-        if all(name in item for name in columns):
-            return tuple(item[name] for name in columns)
-        keys = ", ".join(f'"{excerpt(str(key), 40)}"' for key in list(item)[:20]) or "none"
-        missing = next(name for name in columns if name not in item)
-        problem, reason = f'no key "{missing}"; the keys are {keys}', "missing key"
+        values = tuple([value_at(item, name) for name in columns])
+        if not any(value is MISSING for value in values):
+            return values
+        reason, problem = missing_key(item, columns)
     elif isinstance(item, str) and len(columns) == 1:
         return (item,)
     elif isinstance(item, (tuple, list)) and len(item) == 2:

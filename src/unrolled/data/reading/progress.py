@@ -1,4 +1,4 @@
-"""Logged progress of a long read: rows so far, and an estimate of rows and time in total."""
+"""Log of a read: the way in which rows are read, where it was recognised, and the progress of a long read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ log = logging.getLogger("unrolled")
 
 
 def watched(rows: Rows, source: str) -> Rows:
-    """Yield the rows, and log from time to time the number so far and an estimate of the total."""
+    """Yield the rows; log their note, and from time to time the number so far and an estimate of the total."""
     began = time.monotonic()
-    pause, due = FIRST, began + FIRST
+    pause, due, unsaid = FIRST, began + FIRST, True
     for read, row in enumerate(rows, start=1):
+        if unsaid and isinstance(row, Row):
+            unsaid = False
+            if row.location.note:
+                log.info("%s: %s", source, row.location.note)
         yield row
         if read % EVERY == 0 and isinstance(row, Row) and (now := time.monotonic()) >= due:
             log.info("%s: %s", source, _message(read, now - began, row))

@@ -32,6 +32,8 @@ class Location(NamedTuple):
     numbers: tuple[int | None, ...]  # their column numbers, from 1; None for columns without numbers
     unit: str = "line"  # unit of `Row.line`: "line", "row" for files without lines, "item" for Python objects
     fraction_read: Callable[[], float] | None = None  # fraction of the data read so far; None if unknown
+    note: str = ""  # on the way in which the rows are read, for the log
+    files: tuple[str, ...] = ()  # of each column, for columns in files of their own
 
 
 class Row(NamedTuple):
@@ -49,7 +51,7 @@ class Row(NamedTuple):
             reason,
             DataError(
                 problem,
-                file=location.file,
+                file=location.files[which] if location.files else location.file,
                 line=self.line,
                 unit=location.unit,
                 column=location.numbers[which],

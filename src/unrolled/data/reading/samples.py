@@ -117,10 +117,10 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
     """
     sample, split = named(address)
     if sample.task != task:
-        ours = ", ".join(PREFIX + known.name for known in SAMPLES if known.task == task)
+        ours = "".join(f", or {PREFIX}{known.name}" for known in SAMPLES if known.task == task)
         raise DataError(
             f"{PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
-            fix=f"use --task {sample.task}, or {ours}",
+            fix=f"use --task {sample.task}{ours}",
         )
     return sample, split
 
@@ -142,6 +142,6 @@ def read_sample(address: str, columns: Sequence[str]) -> Rows:
         DataError: the sample or split is unknown.
     """
     sample, split = named(address)
-    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address):
+    for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address, separator="tab"):
         if isinstance(row, BadRow) or split in (None, row.values[-1]):
             yield row

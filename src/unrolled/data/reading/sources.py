@@ -8,17 +8,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
-from unrolled.data.reading import hub, samples
-from unrolled.data.reading.formats import columns_of, format_of, read_rows
+from unrolled.config import DataConfig
+from unrolled.data.reading import hub, parallel, samples, text_folders
+from unrolled.data.reading.foreign import foreign
+from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
+from unrolled.data.reading.header import numbered
 from unrolled.data.reading.objects import PYTHON, read_objects
 from unrolled.data.reading.rows import Rows
+from unrolled.data.reading.separators import AUTO
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
 from unrolled.errors import DataError
 
-__all__ = ["NOT_REREADABLE", "DataSource", "is_file", "open_source"]
+__all__ = ["NOT_REREADABLE", "DataSource", "has_lines", "is_file", "open_source"]
 
+CLASSIFY, TRANSLATE = "classify", "translate"
+DEFAULTS = DataConfig()
+DEFAULT_SIDES = (DEFAULTS.source, DEFAULTS.target)
 NOT_REREADABLE = {  # sources that another process cannot read again
     PYTHON: "Python objects, which are not saved",
     STDIN: "standard input, which is not saved",
@@ -36,6 +43,7 @@ class DataSource(NamedTuple):
         rows: names of columns -> rows with the values of these columns. Can be called again, except for iterators.
         columns: -> names of all columns; empty if they are not known before rows are read.
         unit: of the lines of rows, see `Location`.
+        described: -> a note on the way in which its rows are read, "" for none.
         fixed: whether the columns are fixed, whatever their names in the settings.
         splits: addresses of its fixed splits by name; empty if it has none.
         unused: names of other splits that it has.
@@ -47,59 +55,164 @@ class DataSource(NamedTuple):
     rows: Callable[[Sequence[str]], Rows]
     columns: Callable[[], tuple[str, ...]] = tuple
     unit: str = "line"
+    described: Callable[[], str] = str
     fixed: bool = False
     splits: Mapping[str, str] = {}
     unused: Sequence[str] = ()
 
 
-def open_source(data: object, task: str, *, header: bool = True) -> DataSource:
+def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataSource:
     """Return the data source of `data`; only standard input is read at once.
 
     Args:
         data: see `unrolled.train`. task: its name.
-        header: whether the first row of a CSV or TSV file names the columns; otherwise they are "1", "2", …
+        config: how tables are written: the requested columns, header and separator.
 
     Raises:
-        DataError: an unknown sample or data set of the hub; standard input that is a terminal.
+        DataError: an unknown sample or data set of the hub; standard input that is a terminal; a file that no task
+            reads; a folder that is none of texts.
     """
     if isinstance(data, str) and data.startswith(samples.PREFIX):
-        sample, split = samples.find(data, task)
-        if sample.images:
-            raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
-        splits = {} if split else {name: f"{data}/{name}" for name in samples.SPLITS}
-        return DataSource(
-            sample.name,
-            data,
-            "sample",
-            lambda columns: samples.read_sample(data, sample.columns[: len(columns)]),
-            lambda: sample.columns,
-            fixed=True,
-            splits=splits,
-        )
+        return _sample(data, task)
     if isinstance(data, str) and data.startswith(hub.PREFIX):
-        address = hub.Address.parse(data)
-        return DataSource(
-            address.name.rpartition("/")[2],
-            data,
-            "data set of the Hugging Face Hub",
-            lambda columns: hub.read_rows(address, columns),
-            lambda: hub.columns_of(address),
-            "row",
-            splits={name: str(split) for name, split in hub.splits_of(address).items()},
-            unused=hub.unused_splits(address),
+        return _hub(data)
+    if task == TRANSLATE and parallel.are_sides(data):
+        return _sides([Path(each) for each in cast("Sequence[str]", data)])
+    if not isinstance(data, (str, os.PathLike)):
+        return DataSource("data", PYTHON, PYTHON, lambda columns: read_objects(data, columns), unit="item")
+    if data == STDIN:
+        return _table(standard_input(), STDIN_NAME, task, config)
+    path = Path(data)
+    if path.is_dir() and (problem := of_splits(path)):
+        raise problem
+    if task == TRANSLATE and (path.is_dir() or has_lines(path, config)):
+        return _parallel(path, config)
+    if task == CLASSIFY and path.is_dir():
+        return _texts(path)
+    return _table(path, str(data), task, config)
+
+
+def _sample(address: str, task: str) -> DataSource:
+    sample, split = samples.find(address, task)
+    if sample.images:
+        raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
+    splits = {} if split else {name: f"{address}/{name}" for name in samples.SPLITS}
+    return DataSource(
+        sample.name,
+        address,
+        "sample",
+        lambda columns: samples.read_sample(address, sample.columns[: len(columns)]),
+        lambda: sample.columns,
+        fixed=True,
+        splits=splits,
+    )
+
+
+def _hub(text: str) -> DataSource:
+    address = hub.Address.parse(text)
+    return DataSource(
+        address.name.rpartition("/")[2],
+        text,
+        "data set of the Hugging Face Hub",
+        lambda columns: hub.read_rows(address, columns),
+        lambda: hub.columns_of(address),
+        "row",
+        splits={name: str(split) for name, split in hub.splits_of(address).items()},
+        unused=hub.unused_splits(address),
+    )
+
+
+def _texts(folder: Path) -> DataSource:
+    splits = text_folders.split_folders(folder)
+
+    def rows(columns: Sequence[str]) -> Rows:
+        if splits:
+            raise DataError(f"has the splits {', '.join(splits)}", file=str(folder), fix="name one of their folders")
+        yield from text_folders.open_folder(folder).rows(columns)
+
+    return DataSource(
+        folder.resolve().name,
+        str(folder),
+        "folder of texts",
+        rows,
+        lambda: text_folders.COLUMNS,
+        fixed=True,
+        splits={split: str(path) for split, path in splits.items()},
+    )
+
+
+def has_lines(path: Path, config: DataConfig) -> bool:
+    """Return whether a file of texts to translate has one in each line, or else is a table."""
+    if config.separator != AUTO or not parallel.may_have_lines(path):
+        return False
+    if parallel.side(path, config.source, config.target):
+        return True
+    if foreign(path, str(path)):
+        return False
+    first = parallel.first_line(path)
+    return "\t" not in first and first != config.source
+
+
+def _parallel(path: Path, config: DataConfig) -> DataSource:
+    """Return the source of one file of a pair, or of a folder of such files."""
+    splits = parallel.splits_of(path, config.source, config.target) if path.is_dir() else {}
+
+    def rows(columns: Sequence[str]) -> Rows:
+        if splits:
+            raise DataError(f"has the splits {', '.join(splits)}", file=str(path), fix="name one of its files")
+        return parallel.read_sides(parallel.files_of(path, columns), columns)
+
+    columns = (config.source, config.target)
+    return DataSource(
+        path.resolve().name.split(".")[0], str(path), "parallel files", rows, lambda: columns, fixed=True, splits=splits
+    )
+
+
+def _sides(files: Sequence[Path]) -> DataSource:
+    """Return the source of a pair of files."""
+    return DataSource(
+        files[0].name.split(".")[0] or "data",
+        " and ".join(map(str, files)),
+        "parallel files",
+        lambda columns: parallel.read_sides(files[: len(columns)], columns),
+        lambda: parallel.columns_of_sides(*files),
+        fixed=True,
+    )
+
+
+def _table(path: Path, source: str, task: str, config: DataConfig) -> DataSource:
+    form = format_of(path, config.separator)
+    requested = (config.source, config.target) if task == TRANSLATE else (config.text, config.label)
+    how: dict[str, Any] = {"file": source, "header": config.header, "separator": config.separator}
+
+    def untitled() -> bool:
+        """Return whether a .txt file of pairs has no header, since no name in it was requested."""
+        return (
+            task == TRANSLATE
+            and form == "txt"
+            and config.header
+            and requested == DEFAULT_SIDES
+            and config.source not in columns_of(path, requested=requested, **how)
         )
-    if isinstance(data, (str, os.PathLike)):
-        path, source = (standard_input(), STDIN_NAME) if data == STDIN else (Path(data), str(data))
-        form = format_of(path)
-        return DataSource(
-            "input" if data == STDIN else path.name.split(".")[0] or "data",
-            source,
-            form,
-            lambda columns: read_rows(path, columns, file=source, header=header),
-            lambda: columns_of(path, file=source, header=header),
-            "row" if form == "parquet" else "line",
-        )
-    return DataSource("data", PYTHON, PYTHON, lambda columns: read_objects(data, columns), unit="item")
+
+    def rows(columns: Sequence[str]) -> Rows:
+        if untitled():
+            numbers = numbered(len(DEFAULT_SIDES))[: len(columns)]
+            return read_rows(path, numbers, **how | {"header": False})
+        return read_rows(path, columns, **how)
+
+    def columns() -> tuple[str, ...]:
+        return DEFAULT_SIDES if untitled() else columns_of(path, requested=requested, **how)
+
+    return DataSource(
+        "input" if source == STDIN_NAME else path.name.split(".")[0] or "data",
+        source,
+        form,
+        rows,
+        columns,
+        "row" if form in ("parquet", "json") else "line",
+        lambda: described(path, requested=requested, **how | {"header": config.header and not untitled()}),
+    )
 
 
 def is_file(source: str) -> bool:

@@ -1,7 +1,7 @@
 """Standard input as data: copied to a temporary file, since data are read more than once.
 
-Compression and Parquet are recognised by the first bytes; then JSON lines by an object in the first line, and TSV by a
-tab in it; otherwise it is CSV. The temporary file is named accordingly and read like any other file.
+Compression and Parquet are recognised by the first bytes; then JSON lines by an object in the first line, JSON by an
+array, and TSV by a tab in it; otherwise it is CSV. The temporary file is named accordingly and read like any other.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ def standard_input(*, plain: bool = False) -> Path:
 def _extension(path: Path) -> str:
     with open_lines(path, STDIN_NAME) as lines:
         first = next((line for line in lines if line.strip()), "")
-    if first.startswith("{"):
-        return ".jsonl"
+    if first.startswith(("{", "[")):
+        return ".jsonl" if first.startswith("{") else ".json"
     return ".tsv" if "\t" in first else ".csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from unrolled.data.report.tables import by_frequency
 from unrolled.svg import COLOURS, GREY, UNIT, box, columns, document, text
 
-__all__ = ["Bars", "Bins", "Histogram", "Panel", "bins", "draw", "label_bars"]
+__all__ = ["Bars", "Bins", "Histogram", "Panel", "bins", "draw", "label_bars", "number_bins"]
 
 WIDTH, MARGIN, TITLE = 760, 16, 26  # pixels
 NAMES, NUMBERS = 210, 100  # widths left and right of bars
@@ -24,11 +25,12 @@ AT_ONCE = 1 << 20  # lengths counted together
 
 @dataclass(frozen=True)
 class Bins:
-    """A histogram: bin i counts values in [i · width, (i + 1) · width), the last bin also all larger values."""
+    """A histogram: bin i counts values from first + i · width up to the next bin, the last bin also all larger ones."""
 
-    width: int
+    width: float
     counts: dict[str, tuple[int, ...]]  # by split
     open: bool  # whether the last bin counts larger values
+    first: float = 0
 
 
 class Bars(NamedTuple):
@@ -64,6 +66,24 @@ def bins(lengths: Mapping[str, NDArray[np.integer[Any]]]) -> Bins:
     number = -(-end // width)
     counts = {name: tuple(_counted(split, width, number).tolist()) for name, split in lengths.items()}
     return Bins(width, counts, longest >= number * width)
+
+
+def number_bins(numbers: Mapping[str, NDArray[np.float64]]) -> Bins:
+    """Count numbers in 20 to 40 bins of a round width.
+
+    Args:
+        numbers: (N,) by split, not all equal.
+    """
+    low = min(float(split.min()) for split in numbers.values())
+    high = max(float(split.max()) for split in numbers.values())
+    power = 10.0 ** max(-300, math.floor(math.log10((high - low) / MOST_BINS)))
+    width = next(size for k in (1, 2, 5, 10) if (size := k * power) * MOST_BINS >= high - low)
+    first = math.floor(low / width) * width
+    number = math.floor((high - first) / width) + 1
+    edges = first + width * np.arange(number + 1)
+    edges[-1] = max(edges[-1], high)
+    counts = {name: tuple(np.histogram(split, edges)[0].tolist()) for name, split in numbers.items()}
+    return Bins(width, counts, False, first)
 
 
 def _counted(lengths: NDArray[np.integer[Any]], width: int, number: int) -> NDArray[np.int64]:
@@ -155,7 +175,11 @@ def _histogram(panel: Histogram, y: float, colour: Mapping[str, str]) -> tuple[l
             lines.append(box(left + i * step + 0.5, base, max(0.5, step - 1), tall, colour[name]))
     every = -(-number // 10)  # at most ten numbers on the axis
     for i in range(0, number, every):
-        lines.append(text(left + i * step, floor + 18, f"{i * width:,}", anchor="middle", most=80))
-    unit = panel.unit + (f"; the last bar is {(number - 1) * width:,} and more" if panel.bins.open else "")
+        lines.append(
+            text(left + i * step, floor + 18, f"{panel.bins.first + i * width:,.10g}", anchor="middle", most=80)
+        )
+    unit = panel.unit + (
+        f"; the last bar is {panel.bins.first + (number - 1) * width:,.10g} and more" if panel.bins.open else ""
+    )
     lines.append(text(left + wide / 2, floor + 38, unit, anchor="middle", most=wide))
     return lines, HEIGHT + AXIS

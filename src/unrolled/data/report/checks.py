@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
+from unrolled.data.splitting import DataSplits
 from unrolled.errors import excerpt
 from unrolled.strings import comparable
 
@@ -24,19 +25,24 @@ __all__ = [
     "FEW",
     "MOSTLY",
     "MUCH_UNKNOWN",
+    "RUINOUS_UNKNOWN",
     "Repeats",
     "TextRepeats",
     "issue_example",
     "key_of",
     "label_issues",
+    "leakage_issues",
     "length_issues",
+    "rare_issues",
     "unknown_issues",
 ]
 
 FEW = 10  # rows; a class with fewer rows in training is hardly learned
 MOSTLY = 0.9  # fraction of one class above which accuracy is uninformative
 MUCH_UNKNOWN = 0.1  # fraction of unknown tokens above which a tokenizer is unsuitable
+RUINOUS_UNKNOWN = 0.5  # fraction above which it ruins a training, which says so
 AT_ONCE = 1 << 20  # rows compared together
+QUICK = 200_000  # rows that are compared in a second
 NAMED = 8  # maximum number of labels in a sentence
 
 Lengths = NDArray[np.integer[Any]]
@@ -112,6 +118,10 @@ class Repeats(ABC, Generic[P]):
     def issues(self) -> Iterator[Issue]:
         """Yield the issues of conflicting labels, and of texts that are in two splits."""
         yield from self._conflicts()
+        yield from self.leakage()
+
+    def leakage(self) -> Iterator[Issue]:
+        """Yield the issues of texts that are in two splits."""
         for k, later in enumerate(self.splits):
             for j, earlier in enumerate(list(self.splits)[:k]):
                 leaked = self._leaked(k, j)
@@ -204,11 +214,40 @@ def _by_group(function: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64
     return function.reduceat(values, starts) if len(starts) else values[:0]
 
 
+def leakage_issues(repeats: Callable[[Mapping[str, P]], Repeats[P]], splits: DataSplits[Any]) -> Iterator[Issue]:
+    """Yield the issues of texts in two splits where this is quick: the splits are different sources, and small."""
+    filled = {name: split for name, split in splits.named().items() if len(split)}
+    if len(splits.loaded) > 1 and sum(map(len, filled.values())) <= QUICK:
+        yield from repeats(filled).leakage()
+
+
 def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
     """Yield the issues of labels: rare, absent from a split, one for nearly all rows.
 
     Args:
         counts: split -> label -> number of rows, train first.
+    """
+    advice = "give more rows of them, merge them with another class, or try --class-weights balanced"
+    yield from rare_issues(counts, advice=advice)
+    train = counts["train"]
+    most, total = max(train, key=lambda label: train[label]), sum(train.values())
+    if train[most] > MOSTLY * total:
+        yield Issue(
+            "one class for nearly all",
+            train[most],
+            f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
+            (),
+            "use macro-F1 instead of accuracy, and try --class-weights balanced",
+        )
+
+
+def rare_issues(
+    counts: Mapping[str, Mapping[str, int]], *, advice: str = "give more rows of them, or merge them with another"
+) -> Iterator[Issue]:
+    """Yield the issues of labels that are rare, or absent from a split.
+
+    Args:
+        counts: split -> label -> number of rows, train first. advice: on rare ones.
     """
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
@@ -219,7 +258,7 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
             f"{_of(len(rare), len(train))} fewer than {FEW} rows to learn from: "
             + _named([f'"{excerpt(label, 30)}" {train[label]}' for label in rare]),
             (),
-            "give more rows of them, merge them with another class, or try --class-weights balanced",
+            advice,
         )
     for name, split in counts.items():
         absent = [label for label in train if not split[label]]
@@ -232,15 +271,6 @@ def label_issues(counts: Mapping[str, Mapping[str, int]]) -> Iterator[Issue]:
                 (),
                 f"{name} cannot measure them: give more rows, or a file of its own",
             )
-    most, total = max(train, key=lambda label: train[label]), sum(train.values())
-    if train[most] > MOSTLY * total:
-        yield Issue(
-            "one class for nearly all",
-            train[most],
-            f'{train[most]:,} of the {total:,} rows of train are "{excerpt(most, 30)}"',
-            (),
-            "use macro-F1 instead of accuracy, and try --class-weights balanced",
-        )
 
 
 def length_issues(
@@ -268,10 +298,14 @@ def length_issues(
         )
 
 
-def unknown_issues(rates: Mapping[str, float]) -> Iterator[Issue]:
-    """Yield the issues of splits with too many unknown tokens; `rates` has the fraction for each split."""
+def unknown_issues(rates: Mapping[str, float], *, most: float = MUCH_UNKNOWN) -> Iterator[Issue]:
+    """Yield the issues of splits with too many unknown tokens.
+
+    Args:
+        rates: fraction of unknown tokens by split. most: maximum fraction without an issue.
+    """
     for name, rate in rates.items():
-        if rate > MUCH_UNKNOWN:
+        if rate > most:
             yield Issue(
                 "unknown tokens",
                 round(100 * rate),

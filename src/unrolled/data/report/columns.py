@@ -13,8 +13,9 @@ from typing import Any
 from unrolled.config import DataConfig
 from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.reading.files import unpacked_name
-from unrolled.data.reading.formats import split_files
-from unrolled.data.reading.header import SAMPLED, header_fault
+from unrolled.data.reading.foreign import NO_SERIES
+from unrolled.data.reading.formats import TABLES, split_files
+from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault
 from unrolled.data.reading.rows import Row
 from unrolled.data.reading.sources import DataSource, is_file, open_source
 from unrolled.data.reading.split_names import split_named
@@ -23,14 +24,22 @@ from unrolled.data.report.spelling import quoted
 from unrolled.data.report.tables import loads
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["ColumnReport", "missing_columns", "open_table", "sample", "table_issues", "text_lengths"]
+__all__ = [
+    "ColumnReport",
+    "form_of",
+    "is_numeric",
+    "missing_columns",
+    "open_table",
+    "sample",
+    "table_issues",
+    "text_lengths",
+]
 
 QUOTED = re.compile(r'".*"', re.DOTALL)
 DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
-HEADED = ("csv", "tsv")  # formats whose header may be missing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ColumnReport(Report):
     """Report on a table; if the requested columns are missing, it has only the columns and a guess."""
 
@@ -42,7 +51,9 @@ class ColumnReport(Report):
     headerless: str | None = None  # the reason why the file seems to have no header; then `likely` has numbers
     how: str = ""  # a sentence on the split
     loaded: dict[str, Counts] = field(default_factory=dict)  # by source
-    skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source
+    numeric: bool = False  # whether the columns hold numbers only
+    skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source and reason
+    refusals: tuple[str, ...] = ()
 
     def header(self, flags: str) -> Iterator[str]:
         """Yield the lines on source, columns, counts and split; `flags` name the columns."""
@@ -54,6 +65,11 @@ class ColumnReport(Report):
             if self.headerless:
                 yield f"the file seems to have no header: {self.headerless}"
                 options = f"--no-header {options}"
+            if self.numeric:
+                yield f"all columns hold numbers: {NO_SERIES}"
+                return
+            if len(self.columns) == 1:
+                yield "if a character separates the columns, name it, as in --separator semicolon"
             yield f"likely: {options}" if options else f"name the columns with {flags}"
         else:
             yield from loads(self.loaded, self.skipped, self.how)
@@ -65,8 +81,8 @@ def open_table(data: object, task: str, config: DataConfig) -> tuple[DataSource,
     Raises:
         DataError: as `open_source`.
     """
-    data_source = open_source(data, task, header=config.header)
-    if not config.header or data_source.form not in HEADED:
+    data_source = open_source(data, task, config)
+    if not config.header or data_source.form not in TABLES:
         return data_source, None
     return data_source, header_fault(sample(data_source))
 
@@ -90,9 +106,10 @@ def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]
                 (),
                 "add --no-header and name the columns by number, as in --text 1 --label 2",
             )
-        elif data_source.form in HEADED:
+        elif data_source.form in TABLES:
             values = sample(data_source)
             yield from _split_columns(data_source, values)
+            yield from _numeric_texts(data_source, values, (config.text,) if task == "classify" else ())
             yield from _quoted_columns(data_source, values)
         if data_source.unused:
             yield Issue(
@@ -142,6 +159,22 @@ def _quoted_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]
             )
 
 
+def _numeric_texts(
+    data_source: DataSource, columns: Mapping[str, Sequence[Any]], texts: Sequence[str]
+) -> Iterator[Issue]:
+    """Yield the issue of a column that is read as text and holds numbers only."""
+    for name in texts:
+        if are_numbers(columns.get(name, ())):
+            yield Issue(
+                "numbers as texts",
+                len(columns[name]),
+                f'all of the first {len(columns[name]):,} values in column "{excerpt(name, 40)}" of '
+                f"{data_source.source} are numbers, which are read as words",
+                (),
+                f"name the column with the texts; {NO_SERIES}",
+            )
+
+
 def _split_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]) -> Iterator[Issue]:
     """Yield the issue of columns that hold the names of splits only."""
     for name, values in columns.items():
@@ -155,6 +188,17 @@ def _split_columns(data_source: DataSource, columns: Mapping[str, Sequence[Any]]
                 (),
                 "write a file for each split, and add --valid FILE and --test FILE",
             )
+
+
+def form_of(data_source: DataSource) -> str:
+    """Return the format of a data source, with a note on the way in which it is read."""
+    return " ".join(filter(None, (data_source.form, data_source.described())))
+
+
+def is_numeric(data_source: DataSource) -> bool:
+    """Return whether the first rows hold numbers only."""
+    values = sample(data_source)
+    return bool(values) and all(len(column) > 1 and are_numbers(column) for column in values.values())
 
 
 def missing_columns(data_source: DataSource, requested: Sequence[str]) -> str | None:

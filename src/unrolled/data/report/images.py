@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import Pixels
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.image_folders import ClassFolders
 from unrolled.data.examples.images import Images
 from unrolled.data.reading.counts import Counts, Skipped, accounts
+from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, label_bars
 from unrolled.data.report.checks import Repeats, label_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report
+from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows
 from unrolled.data.splits.images import ImageSplits, load_image_splits
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 
 __all__ = ["ImageReport", "ImageSplitReport", "inspect_images", "ruinous_issues"]
@@ -29,8 +33,8 @@ SHADES = " .:-=+*#%@"  # from dark to bright
 DRAWN = 28  # maximum columns of the drawing
 
 
-@dataclass(frozen=True)
-class ImageSplitReport:
+@dataclass(frozen=True, repr=False)
+class ImageSplitReport(Displayed):
     """Statistics of a split."""
 
     images: int
@@ -38,7 +42,7 @@ class ImageSplitReport:
     majority_rate: float  # accuracy of the most frequent label of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageReport(Report):
     """Report on a data set of images."""
 
@@ -52,13 +56,14 @@ class ImageReport(Report):
     std: tuple[float, ...]
     how: str  # a sentence on the split
     loaded: dict[str, Counts]  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...]  # (source, image), the first of each source
+    skipped: tuple[tuple[str, Skipped], ...]  # (source, image), the first of each source and reason
     splits: dict[str, ImageSplitReport]
     majority: str  # the most frequent label in training
     duplicates: dict[str, int]
     first: tuple[str, tuple[str, ...]]  # the first training image: its label, and its rows drawn with characters
     problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield shape, counts, labels, the first image; see `Report`."""
@@ -89,21 +94,25 @@ class ImageRepeats(Repeats[Images]):
         return IssueExample(split.at(index), f'"{excerpt(split.labels[split.classes[index]], 30)}"')
 
 
-def inspect_images(data: object, config: DataConfig) -> ImageReport:
+def inspect_images(data: object, config: DataConfig) -> Report:
     """Read and split images as a training does, and return the report.
 
     Raises:
-        DataError: as `load_image_splits`.
+        DataError: no image can be read.
     """
-    splits = load_image_splits(data, config)
+    faults = Faults(collect=True)
+    splits = load_image_splits(data, config, faults)
+    names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
+    if not len(splits.train):
+        return EmptyReport.of(reads, faults)
     assert config.by is not None
     pixels = Pixels.learn(splits.train.pixels, by=config.by, permutation_seed=config.permutation_seed)
     train = splits.train
     counts = np.bincount(train.classes, minlength=len(splits.labels))
     majority = splits.labels[int(counts.argmax())]
     images = {name: split for name, split in splits.named().items() if len(split)}
-    reports = {name: _split_report(split, splits.labels, majority) for name, split in images.items()}
+    reports = {name: _split_report(split, names, majority) for name, split in images.items()}
     repeats = ImageRepeats(images, splits.labels)
     return ImageReport(
         str(data) if isinstance(data, (str, os.PathLike)) else PYTHON,
@@ -118,9 +127,10 @@ def inspect_images(data: object, config: DataConfig) -> ImageReport:
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),
         reports,
-        majority,
+        names[majority],
         repeats.counts(),
-        (train.labels[train.classes[0]], _drawn(train)),
+        (names[train.labels[train.classes[0]]], _drawn(train)),
+        refusals=refusals(faults),
         issues=(
             *ruinous_issues(splits),
             *repeats.issues(),
@@ -133,7 +143,7 @@ def ruinous_issues(splits: ImageSplits) -> Iterator[Issue]:
     """Yield the issues that ruin a training and are found quickly; a training logs them."""
     for images in splits.loaded:
         yield from folder_issues(images.source, images.folders)
-    yield from label_spelling_issues(splits.labels)
+    yield from label_spelling_issues(splits.labels, flags=False)
 
 
 def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:
@@ -165,10 +175,11 @@ def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:
         )
 
 
-def _split_report(split: Images, labels: tuple[str, ...], majority: str) -> ImageSplitReport:
-    numbers = np.bincount(split.among(labels), minlength=len(labels)).tolist()
-    counts = dict(zip(labels, numbers, strict=True))
-    return ImageSplitReport(len(split), counts, counts[majority] / len(split))
+def _split_report(split: Images, names: Mapping[str, str], majority: str) -> ImageSplitReport:
+    """Return the statistics of a split. names: of the labels."""
+    numbers = np.bincount(split.among([*names]), minlength=len(names)).tolist()
+    counts = dict(zip(names.values(), numbers, strict=True))
+    return ImageSplitReport(len(split), counts, counts[names[majority]] / len(split))
 
 
 def _drawn(images: Images) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, draw
+from unrolled.display import Displayed
 
 __all__ = ["SHOWN", "Issue", "IssueExample", "Report", "location"]
 
@@ -27,8 +28,8 @@ class IssueExample:
     row: str  # its text, safe for one line
 
 
-@dataclass(frozen=True)
-class Issue:
+@dataclass(frozen=True, repr=False)
+class Issue(Displayed):
     """A property of the data that harms training without an error."""
 
     kind: str  # for programs: "conflicting labels"
@@ -48,11 +49,18 @@ class Issue:
         yield f"    do: {self.advice}"
 
 
-class Report(ABC):
-    """Data report: a dataclass of JSON values. If `problem` is not None, it is the reason why the rest is empty."""
+class Report(Displayed, ABC):
+    """Data report: a dataclass of JSON values.
+
+    Attributes:
+        problem: the reason why the rest is empty, or None.
+        issues: properties that harm a training.
+        refusals: the messages with which a training would refuse the data.
+    """
 
     problem: str | None
     issues: tuple[Issue, ...]
+    refusals: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -61,7 +69,11 @@ class Report(ABC):
 
     def text(self) -> str:
         """Return the report as text to print."""
-        return "\n".join([*self.lines(), *(() if self.problem else self._issues())])
+        return "\n".join([*self.lines(), *(() if self.problem else self._issues()), *self._refusals()])
+
+    def _display(self) -> dict[str, object]:
+        """Return the figures, without the histograms that `picture` draws."""
+        return {name: value for name, value in super()._display().items() if name != "lengths"}
 
     def picture(self) -> str:
         """Return a chart of the data as SVG; equal reports give equal bytes."""
@@ -80,6 +92,13 @@ class Report(ABC):
         yield "issues:" if self.issues else "issues: none"
         for issue in self.issues:
             yield from issue.lines()
+
+    def _refusals(self) -> Iterator[str]:
+        if self.refusals:
+            yield ""
+            yield "a training refuses these data:"
+        for refusal in self.refusals:
+            yield from (f"  {line}" for line in refusal.split("\n"))
 
 
 def location(source: str, unit: str, line: int) -> str:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from unrolled.config import DataConfig
+from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
+from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
+from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
 from unrolled.data.reading.counts import accounts
-from unrolled.data.reading.sources import DataSource, open_source
+from unrolled.data.reading.faults import Faults
+from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
+    MOSTLY,
     Lengths,
     TextRepeats,
     issue_example,
@@ -25,27 +32,41 @@ from unrolled.data.report.checks import (
 )
 from unrolled.data.report.columns import (
     ColumnReport,
+    form_of,
+    is_numeric,
     missing_columns,
     open_table,
     sample,
     table_issues,
     text_lengths,
 )
-from unrolled.data.report.issues import Issue
+from unrolled.data.report.issues import SHOWN, Issue, Report
+from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.labelled import Splits, load_splits
-from unrolled.errors import excerpt
+from unrolled.display import Displayed
+from unrolled.errors import ConfigError, excerpt
 
-__all__ = ["DataReport", "SplitReport", "inspect", "ruinous_issues"]
+__all__ = [
+    "SHOWN_EXAMPLES",
+    "SHOWN_LABELS",
+    "DataReport",
+    "SplitReport",
+    "count_tokens",
+    "inspect",
+    "likely_columns",
+    "ruinous_issues",
+]
 
 TASK = "classify"
 SHOWN_LABELS = 20
 SHOWN_EXAMPLES = 3
+MANY_LABELS, MIN_ROWS = 20, 3  # more labels are too many, with fewer rows each on average
 
 
-@dataclass(frozen=True)
-class SplitReport:
+@dataclass(frozen=True, repr=False)
+class SplitReport(Displayed):
     """Statistics of a split."""
 
     rows: int
@@ -55,7 +76,7 @@ class SplitReport:
     majority_rate: float  # accuracy of the most frequent label of training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DataReport(ColumnReport):
     """Report on labelled texts."""
 
@@ -84,49 +105,66 @@ class DataReport(ColumnReport):
         ]
 
 
-def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> DataReport:
+def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report:
     """Read, split and tokenize `data` as a training does, and return the report.
+
+    Bad rows and other faults for which a training would refuse the data are listed; the rest is made without them.
 
     Args:
         data: see `load_examples`. config: how it is read.
         longest: maximum number of tokens in a row without an issue.
 
     Raises:
-        DataError: as `load_splits`, except for a missing column: then the report names the existing ones.
+        DataError: no row can be read.
     """
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return DataReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
-    splits = load_splits(data, config)
+        return DataReport(
+            data_source.source,
+            form_of(data_source),
+            columns,
+            problem,
+            likely_columns(data, data_source, headerless, config),
+            headerless,
+            numeric=is_numeric(data_source),
+        )
+    faults = Faults(collect=True)
+    splits = load_splits(data, config, faults)
+    names = class_names(splits.labels, config)
     reads = accounts(splits.loaded, splits.named())
+    if not splits.train:
+        return EmptyReport.of(reads, faults)
     examples = {name: split for name, split in splits.named().items() if split}
     repeats = TextRepeats(examples, splits.labels)
-    tokenizer = Tokenizer.learn(splits.train.texts(), config)
+    try:
+        tokenizer = learn(splits.train.texts(), config)
+    except ConfigError as error:
+        return EmptyReport.of(reads, faults, error)
     train_labels = Counter(splits.train.labels())
     majority = max(splits.labels, key=lambda label: train_labels[label])
     first = splits.train.items[:SHOWN_EXAMPLES]
     decoded = [tokenizer.decode(ids) for ids in tokenizer.encode([item.text for item in first])]
-    tokens = {name: _tokens(split, tokenizer) for name, split in examples.items()}
+    tokens = {name: count_tokens(split, tokenizer) for name, split in examples.items()}
     lengths = {name: lengths for name, (lengths, _) in tokens.items()}
-    reports = {name: _split_report(split, splits.labels, majority, *tokens[name]) for name, split in examples.items()}
+    reports = {name: _split_report(split, names, majority, *tokens[name]) for name, split in examples.items()}
     return DataReport(
         data_source.source,
-        data_source.form,
+        form_of(data_source),
         columns,
         how=splits.how,
         loaded={name: read.counts for name, read in reads.items()},
         skipped=skipped_rows(reads),
+        refusals=refusals(faults),
         splits=reports,
-        tokenizer=config.tokenizer,
+        tokenizer=tokenizer.kind,
         vocabulary_size=tokenizer.vocabulary_size,
-        majority=majority,
+        majority=names[majority],
         lengths=bins(lengths),
         similar_labels=similar(splits.labels),
         duplicates=repeats.counts(),
         examples=tuple(
-            {"text": item.text, "label": str(item.label), "decoded": text}
+            {"text": item.text, "label": names[str(item.label)], "decoded": text}
             for item, text in zip(first, decoded, strict=True)
         ),
         issues=(
@@ -147,6 +185,8 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
     """
     yield from table_issues(data, TASK, config)
     for examples in splits.loaded:
+        yield from _empty_classes(examples.source)
+    for examples in splits.loaded:
         if examples.mixed:
             yield Issue(
                 "labels of several types",
@@ -156,19 +196,64 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
                 (),
                 "write them the same way: both are read as one label",
             )
-    yield from label_spelling_issues(splits.labels)
+    yield from label_spelling_issues(splits.labels, texts=True)
+    yield from _number_issues(splits)
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize
     )
 
 
-def _tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
+def _number_issues(splits: Splits) -> Iterator[Issue]:
+    """Yield the issues of labels that are numbers, of nearly as many labels as rows, and of texts that are numbers."""
+    counts, rows = Counter(splits.train.labels()), len(splits.train)
+    if are_numbers(counts):
+        yield Issue("numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {REGRESSION}")
+    elif len(counts) > MANY_LABELS and rows < MIN_ROWS * len(counts):
+        yield Issue(
+            "many classes",
+            len(counts),
+            f"{len(counts):,} classes for {rows:,} rows of train, which are too few to learn from",
+            (),
+            "check that --label names the column with the label, or merge classes",
+        )
+    numbers = [index for index, text in enumerate(splits.train.texts()) if is_number(text)]
+    if len(numbers) > MOSTLY * rows:
+        yield Issue(
+            "numbers as texts",
+            len(numbers),
+            f"{len(numbers):,} of the {rows:,} texts of train are numbers",
+            tuple(issue_example(splits.train, index) for index in numbers[:SHOWN]),
+            "check that --text names the column with the text: numbers are read as words, without their values",
+        )
+
+
+def _empty_classes(source: str) -> Iterator[Issue]:
+    """Yield the issue of a folder of texts with folders or files of classes that hold no text."""
+    empty = open_folder(Path(source)).empty if is_file(source) and Path(source).is_dir() else ()
+    if empty:
+        yield Issue(
+            "empty classes",
+            len(empty),
+            f"folders or files of {source} without a text, which are no class: {quoted(empty)}",
+            (),
+            "put texts into them, or remove them",
+        )
+
+
+def count_tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     """Return the number of tokens of each row, (N,), and the number of <unk> in total."""
     lengths, unknown = array("i"), 0
     for ids in tokenizer.encode_each(split.texts()):
         lengths.append(len(ids))
         unknown += ids.count(UNK)
     return np.asarray(lengths), unknown
+
+
+def likely_columns(data: object, data_source: DataSource, headerless: str | None, config: DataConfig) -> dict[str, str]:
+    """Return a guess at the columns of text and label; numbers of columns, if the file seems to have no header."""
+    if headerless:
+        data_source = open_source(data, TASK, config.model_copy(update={"header": False}))
+    return _likely(data_source)
 
 
 def _likely(data_source: DataSource) -> dict[str, str]:
@@ -189,11 +274,14 @@ def _likely(data_source: DataSource) -> dict[str, str]:
     return likely
 
 
-def _split_report(split: Examples, labels: Sequence[str], majority: str, lengths: Lengths, unknown: int) -> SplitReport:
+def _split_report(
+    split: Examples, names: Mapping[str, str], majority: str, lengths: Lengths, unknown: int
+) -> SplitReport:
+    """Return the statistics of a split. names: of the labels."""
     counts = Counter(split.labels())
     return SplitReport(
         rows=len(split),
-        labels={label: counts[label] for label in labels},
+        labels={name: counts[label] for label, name in names.items()},
         tokens=spread(lengths),
         unknown_rate=unknown / int(lengths.sum()),
         majority_rate=counts[majority] / len(split),

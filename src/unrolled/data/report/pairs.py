@@ -7,25 +7,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.pairs import PairSequences, PairTokenizers
+from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, bad_rows, first_fault
 from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.examples.pairs import SIDES, TASK, Pair, PairedTexts
+from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import Repeats, key_of, unknown_issues
 from unrolled.data.report.columns import (
     ColumnReport,
+    form_of,
+    is_numeric,
     missing_columns,
     open_table,
     sample,
     table_issues,
     text_lengths,
 )
-from unrolled.data.report.issues import SHOWN, Issue, IssueExample, location
+from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, location
+from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
 from unrolled.data.splits.pairs import PairSplits, split_pairs
-from unrolled.errors import excerpt
+from unrolled.display import Displayed
+from unrolled.errors import ConfigError, excerpt
 
 __all__ = ["PairReport", "PairSplitReport", "inspect_pairs", "ruinous_issues"]
 
@@ -34,8 +39,8 @@ UNLIKE = 9  # ratio of the lengths of source and target, above which they are ha
 SHORT = 20  # characters; the ratio of shorter texts is not checked
 
 
-@dataclass(frozen=True)
-class PairSplitReport:
+@dataclass(frozen=True, repr=False)
+class PairSplitReport(Displayed):
     """Statistics of a split; values by side have the keys "source" and "target"."""
 
     pairs: int
@@ -45,7 +50,7 @@ class PairSplitReport:
     unknown_rate: dict[str, float]  # by side, fraction of the tokens that are <unk>
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairReport(ColumnReport):
     """Report on pairs of texts."""
 
@@ -88,33 +93,51 @@ class SourceRepeats(Repeats[PairedTexts]):
         return _issue_example(split, split.items[index])
 
 
-def inspect_pairs(data: object, config: DataConfig) -> PairReport:
+def inspect_pairs(data: object, config: DataConfig) -> Report:
     """Read, split and tokenize pairs as a training does, and return the report.
 
     Raises:
-        DataError: as `split_pairs`, except for a missing column: then the report names the existing ones.
+        DataError: no row can be read.
     """
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.source, config.target)):
-        table = open_source(data, TASK, header=False) if headerless else data_source
-        return PairReport(data_source.source, data_source.form, columns, problem, _likely(table), headerless)
-    splits = split_pairs(data, config)
-    tokenizers = PairTokenizers.learn(splits.train, config)
+        table = open_source(data, TASK, config.model_copy(update={"header": False})) if headerless else data_source
+        return PairReport(
+            data_source.source,
+            form_of(data_source),
+            columns,
+            problem,
+            _likely(table),
+            headerless,
+            numeric=is_numeric(data_source),
+        )
+    faults = Faults(collect=True)
+    splits = split_pairs(data, config, faults)
+    loaded = {table.source: table for table in splits.loaded}
+    if not splits.train:
+        return EmptyReport.of(loaded, faults)
+    try:
+        tokenizers = PairTokenizers.learn(splits.train, config)
+    except ConfigError as error:
+        return EmptyReport.of(loaded, faults, error)
     sides = dict(zip(SIDES, (tokenizers.source, tokenizers.target), strict=True))
     pairs = {name: split for name, split in splits.named().items() if split}
     encoded = {name: PairSequences(tokenizers, split) for name, split in pairs.items()}
     lengths = {name: dict(zip(SIDES, ids.tokens.numpy().T, strict=True)) for name, ids in encoded.items()}
     reports = {name: _split_report(split, encoded[name]) for name, split in pairs.items()}
     repeats = SourceRepeats(pairs, ("",))
-    loaded = {table.source: table for table in splits.loaded}
+    for name, split in pairs.items():
+        if found := first_fault(split, tokenizers, _bad_rows(encoded[name], config), config):
+            faults.add(found)
     return PairReport(
         data_source.source,
-        data_source.form,
+        form_of(data_source),
         columns,
         how=splits.how,
         loaded={name: table.counts for name, table in loaded.items()},
         skipped=skipped_rows(loaded),
+        refusals=refusals(faults),
         splits=reports,
         tokenizers={side: tokenizer.kind for side, tokenizer in sides.items()},
         vocabulary_sizes={side: tokenizer.vocabulary_size for side, tokenizer in sides.items()},
@@ -141,6 +164,11 @@ def inspect_pairs(data: object, config: DataConfig) -> PairReport:
             ),
         ),
     )
+
+
+def _bad_rows(encoded: PairSequences, config: DataConfig) -> list[int]:
+    """Return the indices of the pairs that a model refuses; truncated ones are not too long."""
+    return bad_rows(encoded, int(encoded.tokens.max()) if config.truncate else config.max_length)
 
 
 def ruinous_issues(data: object, config: DataConfig, splits: PairSplits) -> Iterator[Issue]:

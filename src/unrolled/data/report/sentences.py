@@ -11,19 +11,25 @@ from typing import Any
 import numpy as np
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.tokenizers import UNK, Tokenizer, marked
+from unrolled.data.encoding.choose import learn
+from unrolled.data.encoding.tokenizers import UNK, marked
 from unrolled.data.encoding.words import Subwords
-from unrolled.data.examples.conllu import Sentence
+from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.sentences import Sentences
+from unrolled.data.examples.spans import Scheme
 from unrolled.data.reading.counts import Counts, Skipped, accounts
+from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.samples import PREFIX
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import Repeats, key_of, label_issues, length_issues, unknown_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report, location
+from unrolled.data.report.refused import EmptyReport, refusals
+from unrolled.data.report.schemes import scheme_issues
 from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, loads, skipped_rows, spread
 from unrolled.data.splits.sentences import TagSplits, split_sentences
-from unrolled.errors import excerpt
+from unrolled.display import Displayed
+from unrolled.errors import ConfigError, excerpt
 from unrolled.strings import normalized
 
 __all__ = ["TagReport", "TagSplitReport", "inspect_sentences", "ruinous_issues"]
@@ -35,8 +41,8 @@ SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 
 
-@dataclass(frozen=True)
-class TagSplitReport:
+@dataclass(frozen=True, repr=False)
+class TagSplitReport(Displayed):
     """Statistics of a split."""
 
     sentences: int
@@ -50,14 +56,14 @@ class TagSplitReport:
     baseline_rate: float  # accuracy of the most frequent tag of each word in training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TagReport(Report):
     """Report on tagged sentences."""
 
     source: str
     how: str  # a sentence on the split
     loaded: dict[str, Counts]  # see `accounts`
-    skipped: tuple[tuple[str, Skipped], ...]  # (source, sentence), the first of each source
+    skipped: tuple[tuple[str, Skipped], ...]  # (source, sentence), the first of each source and reason
     splits: dict[str, TagSplitReport]
     tokenizer: str
     vocabulary_size: int
@@ -66,7 +72,9 @@ class TagReport(Report):
     duplicates: dict[str, int]  # sentences
     examples: tuple[dict[str, Any], ...]  # words, tags, and the subwords of each word
     lengths: Bins  # of sentences, in ids
+    scheme: Scheme | None = None  # of the tags, if they are tags of spans
     issues: tuple[Issue, ...] = ()
+    refusals: tuple[str, ...] = ()
     problem: str | None = None  # always None
 
     def lines(self) -> Iterator[str]:
@@ -82,7 +90,7 @@ class TagReport(Report):
         ]
 
 
-def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048) -> TagReport:
+def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048) -> Report:
     """Read, split and tokenize tagged sentences as a training does, and return the report.
 
     Args:
@@ -90,20 +98,25 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         longest: maximum number of ids in a sentence without an issue.
 
     Raises:
-        DataError: as `split_sentences`.
+        DataError: no sentence can be read. ConfigError: as `split_sentences`.
     """
-    splits = split_sentences(data, config)
+    faults = Faults(collect=True)
+    splits = split_sentences(data, config, faults)
     reads = accounts(splits.loaded, splits.named())
+    if not splits.train:
+        return EmptyReport.of(reads, faults)
     words = chain.from_iterable(map(marked, splits.train.words()))
-    tokenizer = Tokenizer.learn(words, config)
+    try:
+        tokenizer = learn(words, config, usual="bpe")
+    except ConfigError as error:
+        return EmptyReport.of(reads, faults, error)
     usual = splits.train.usual_tags(config.normalize)
     counts = Counter(splits.train.tags())
     majority = max(splits.labels, key=lambda label: counts[label])
     pairs = {pair for sentence in splits.train.items for pair in zip(sentence.words, sentence.tags or (), strict=True)}
     first = splits.train.items[:SHOWN_EXAMPLES]
     sentences = {name: split for name, split in splits.named().items() if split}
-    taggings = dict.fromkeys(_tagging(sentence) for split in sentences.values() for sentence in split.items)
-    repeats = SentenceRepeats(sentences, tuple(taggings))
+    repeats = SentenceRepeats.of(sentences)
     subwords = {name: Subwords(tokenizer, split.words()) for name, split in sentences.items()}
     lengths = {name: ids.lengths.numpy() for name, ids in subwords.items()}
     reports = {
@@ -116,7 +129,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),
         reports,
-        config.tokenizer,
+        tokenizer.kind,
         tokenizer.vocabulary_size,
         ambiguous_words=sum(count > 1 for count in Counter(word for word, _ in pairs).values()),
         different_words=len(usual),
@@ -130,6 +143,8 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
             for sentence in first
         ),
         lengths=bins(lengths),
+        scheme=splits.scheme,
+        refusals=refusals(faults),
         issues=(
             *ruinous_issues(config, splits),
             *repeats.issues(),
@@ -143,6 +158,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
 def ruinous_issues(config: DataConfig, splits: TagSplits) -> Iterator[Issue]:
     """Yield the issues that ruin a training and are found quickly; a training logs them."""
     yield from _tag_issues(splits)
+    yield from scheme_issues(splits.named(), splits.scheme)
     yield from label_spelling_issues(splits.labels)
     yield from text_spelling_issues(
         splits.named(),
@@ -212,6 +228,12 @@ class SentenceRepeats(Repeats[Sentences]):
 
     ONE, MANY = "a sentence", "sentences"
 
+    @classmethod
+    def of(cls, splits: Mapping[str, Sentences]) -> SentenceRepeats:
+        """Return the repeated sentences of splits, by name."""
+        taggings = dict.fromkeys(_tagging(sentence) for split in splits.values() for sentence in split.items)
+        return cls(splits, tuple(taggings))
+
     def keys(self, split: Sentences) -> Iterator[int]:
         """Yield the first 64 bits of each sentence's SHA-256."""
         return (key_of(sentence.text) for sentence in split.items)
@@ -254,6 +276,8 @@ def _lines(report: TagReport) -> Iterator[str]:
     table.add("each word's most frequent tag", (split.baseline_rate for split in splits), ".1%")
     yield from table.lines()
     yield f"vocabulary: {report.vocabulary_size:,} tokens ({report.tokenizer}), learned from the training split"
+    if report.scheme:
+        yield f"tags of spans: {report.scheme}"
     yield f"{report.ambiguous_words:,} of the {report.different_words:,} different words of training have several tags"
     yield f"duplicate sentences: {duplicates(report.duplicates)}"
     yield "the first sentences, as subwords:"

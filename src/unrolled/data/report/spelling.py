@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeVar
 
+from unrolled.config import DataConfig
+from unrolled.config.data import LABEL_SEPARATOR
 from unrolled.data.examples.labelled import meaning_of
+from unrolled.data.examples.labels import label_form
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample
 from unrolled.errors import excerpt
 from unrolled.strings import has_visible
@@ -17,6 +20,8 @@ __all__ = ["label_spelling_issues", "quoted", "similar", "text_spelling_issues"]
 SEPARATORS = ";|,/+&\t"
 QUOTES = " \"'[](){}<>"
 NAMED = 8  # labels in a sentence
+GROUPS = 4  # of labels, in a sentence
+SAME = "write them the same way"
 
 P = TypeVar("P")
 
@@ -29,15 +34,22 @@ def similar(labels: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def label_spelling_issues(labels: Sequence[str]) -> Iterator[Issue]:
-    """Yield the issues of labels that mean the same, or hold several labels."""
-    for group in similar(labels):
+def label_spelling_issues(labels: Sequence[str], *, flags: bool = True, texts: bool = False) -> Iterator[Issue]:
+    """Yield the issues of labels that mean the same, or hold several labels.
+
+    Args:
+        labels: all different. flags: whether the task has --strip-labels and --fold-labels.
+        texts: whether they are labels of texts, which may have several.
+    """
+    if groups := similar(labels):
+        shown = "; ".join(map(quoted, groups[:GROUPS]))
+        more = f"; and {len(groups) - GROUPS:,} more groups" if len(groups) > GROUPS else ""
         yield Issue(
             "similar labels",
-            len(group),
-            f"labels that differ only in case, spaces, Unicode form or the digits of a number: {quoted(group)}",
+            sum(map(len, groups)),
+            f"labels that differ only in case, spaces, Unicode form or the digits of a number: {shown}{more}",
             (),
-            "write them the same way, if they mean the same: each is a class of its own",
+            f"{_remedy(groups) if flags else SAME}, if they mean the same: each is a class of its own",
         )
     spaced = [label for label in labels if label != label.strip()]
     if spaced:
@@ -46,7 +58,7 @@ def label_spelling_issues(labels: Sequence[str]) -> Iterator[Issue]:
             len(spaced),
             "labels that begin or end with a space: " + quoted(spaced),
             (),
-            "remove the spaces: they are part of the label",
+            "add --strip-labels: the spaces are part of the label" if flags else "remove the spaces",
         )
     for separator in SEPARATORS:
         if joint := _joint(labels, separator):
@@ -55,8 +67,25 @@ def label_spelling_issues(labels: Sequence[str]) -> Iterator[Issue]:
                 len(joint),
                 f'labels that seem to be several, with "{excerpt(separator)}" between them: {quoted(joint)}',
                 (),
-                "each is a class of its own: keep one label a text, unless the combination is meant as a class",
+                f"each is a class of its own: {_flags(separator) if texts else 'keep one label for each'}, unless the "
+                "combinations are meant as classes",
             )
+
+
+def _remedy(groups: Iterable[Sequence[str]]) -> str:
+    """Return the advice that makes the labels of each group equal: flags, or else another spelling."""
+    for flags in (("strip_labels",), ("fold_labels",), ("strip_labels", "fold_labels")):
+        form = label_form(DataConfig(**dict.fromkeys(flags, True)))
+        if all(len(set(map(form, group))) == 1 for group in groups):
+            return "add " + " ".join(f"--{flag.replace('_', '-')}" for flag in flags)
+    return SAME
+
+
+def _flags(separator: str) -> str:
+    """Return the flags that read several labels a text with this separator."""
+    written = separator.replace("\t", "\\t")
+    other = f' --label-separator "{written}"' if separator != LABEL_SEPARATOR else ""
+    return f"to answer several labels a text, add --multi-label{other}"
 
 
 def text_spelling_issues(

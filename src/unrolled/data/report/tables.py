@@ -80,11 +80,17 @@ def skipped_rows(tables: Mapping[str, Read]) -> tuple[tuple[str, Skipped], ...]:
 
 
 def loads(loaded: Mapping[str, Counts], skipped: Iterable[tuple[str, Skipped]], how: str) -> Iterator[str]:
-    """Yield the counts of all sources, the first skipped rows, and the sentence on the split."""
+    """Yield the counts of all sources, the first skipped rows of each reason, and the sentence on the split."""
+    rows = list(skipped)
     for source, counts in loaded.items():
         yield f"{source}: {counts}"
-    for source, row in skipped:
-        yield f"  skipped: {source}, {row}"
+        for reason, count in counts.skipped.items():
+            shown = [row for name, row in rows if name == source and row.reason == reason]
+            if shown:
+                yield f"  {count:,} skipped: {reason}"
+                yield from (f"    {row.unit} {row.line}: {row.row}" for row in shown)
+            if shown and count > len(shown):
+                yield f"    … and {count - len(shown):,} more"
     yield f"split: {how}"
 
 

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.encoding.corpus import load_corpus
+from unrolled.data.encoding.corpus import load_corpus, refuse_short
 from unrolled.data.examples.texts import Text, find_texts, split, text_lines
+from unrolled.data.reading.faults import Faults
 from unrolled.data.report.charts import Bars, Bins, Histogram, Panel, bins
 from unrolled.data.report.checks import unknown_issues
 from unrolled.data.report.issues import SHOWN, Issue, IssueExample, Report, location
+from unrolled.data.report.refused import refusals
 from unrolled.data.report.tables import SplitTable
+from unrolled.display import Displayed
 from unrolled.errors import excerpt
 
 __all__ = ["TextReport", "TextSplitReport", "inspect_text"]
@@ -29,8 +32,8 @@ LONG = 40  # characters; a line of this length is hardly in two texts by chance
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True)
-class TextSplitReport:
+@dataclass(frozen=True, repr=False)
+class TextSplitReport(Displayed):
     """Statistics of a split."""
 
     files: int
@@ -40,7 +43,7 @@ class TextSplitReport:
     begins: str  # its first tokens, decoded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextReport(Report):
     """Report on a plain text."""
 
@@ -53,6 +56,7 @@ class TextReport(Report):
     lengths: Bins  # of lines, in characters
     problem: str | None = None  # always None
     issues: tuple[Issue, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the splits, the most frequent tokens, the beginning of each split; see `Report`."""
@@ -67,13 +71,17 @@ class TextReport(Report):
         ]
 
 
-def inspect_text(data: object, config: DataConfig) -> TextReport:
+def inspect_text(data: object, config: DataConfig, *, chunk: int = 1) -> TextReport:
     """Read, split and tokenize a text as a training does, and return the report.
+
+    Args:
+        data: see `find_texts`. config: how it is read. chunk: tokens of a chunk, the minimum of a training.
 
     Raises:
         DataError: as `load_corpus`.
     """
-    corpus = load_corpus(data, config)
+    corpus, faults = load_corpus(data, config), Faults(collect=True)
+    refuse_short(corpus, chunk, faults)
     texts = {name: texts for name, texts in split(find_texts(data, config), config).splits.items() if texts}
     lines = {name: Lines.read(files) for name, files in texts.items()}
     total = max(1, int(corpus.counts.sum()))
@@ -95,6 +103,7 @@ def inspect_text(data: object, config: DataConfig) -> TextReport:
             for name, split in corpus.splits.items()
         },
         bins({name: split.lengths for name, split in lines.items()}),
+        refusals=refusals(faults),
         issues=(
             *_spelling(lines, config),
             *_repeated(texts, lines),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.images import Images, load_images, splits_of, without_unknown
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import PYTHON
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import DataError
@@ -28,8 +29,11 @@ class ImageSplits(DataSplits[Images]):
         return self.train.labels
 
 
-def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
+def load_image_splits(data: object, config: DataConfig, faults: Faults = RAISED) -> ImageSplits:
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
+
+    Args:
+        data: see `load_images`. config: how it is read. faults: raises or collects faults.
 
     Raises:
         DataError: as `load_images`; or the validation split is empty, the training split has one class only, the splits
@@ -42,20 +46,32 @@ def load_image_splits(data: object, config: DataConfig) -> ImageSplits:
         config,
         fixed or {"train": data},
         str(data) if isinstance(data, (str, Path)) else PYTHON,
-        lambda source, train: load_images(source, config),
+        lambda source, train: load_images(source, config, faults=faults),
         lambda images: images.digests,
         by="image",
+        faults=faults,
     )
     train = splits.train
-    for name, split in splits.named().items():
-        if (split.shape, split.pixels.dtype) != (train.shape, train.pixels.dtype):
-            raise DataError(
-                f"the {name} split has images of {split.shape} {split.pixels.dtype}, and training "
-                f"{train.shape} {train.pixels.dtype}",
-                file=split.source,
-                fix="convert all images to one shape and type",
-            )
-    refuse_one_label(train.labels, train, label="class", units="images", fix="give images of other classes, too")
-    held_out = {name: without_unknown(splits.named()[name], train.labels, config, split=name) for name in HELD_OUT}
-    refuse_empty(held_out["valid"], "images", train=splits.train)
+    fix = "give images of other classes, too"
+    refuse_one_label(train.labels, train, label="class", units="images", fix=fix, faults=faults)
+    held_out = {
+        name: without_unknown(
+            _of_one_shape(splits.named()[name], name, train, faults), train.labels, config, split=name, faults=faults
+        )
+        for name in HELD_OUT
+    }
+    if len(train):
+        refuse_empty(held_out["valid"], "images", train=train, faults=faults)
     return ImageSplits(**vars(splits) | held_out)
+
+
+def _of_one_shape(split: Images, name: str, train: Images, faults: Faults) -> Images:
+    """Return a split with images like those of training; while faults are collected, another one is left empty."""
+    if not len(split) or (split.shape, split.pixels.dtype) == (train.shape, train.pixels.dtype):
+        return split
+    problem = (
+        f"the {name} split has images of {split.shape} {split.pixels.dtype}, and training {train.shape} "
+        f"{train.pixels.dtype}"
+    )
+    faults.add(DataError(problem, file=split.source, fix="convert all images to one shape and type"))
+    return split.select(())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.pairs import TASK, PairedTexts, load_pairs
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.sources import open_source
 from unrolled.data.splitting import DataSplits, read_splits, refuse_empty
 
@@ -20,20 +21,25 @@ class PairSplits(DataSplits[PairedTexts]):
     """The three splits of a data set of pairs."""
 
 
-def split_pairs(data: object, config: DataConfig) -> PairSplits:
+def split_pairs(data: object, config: DataConfig, faults: Faults = RAISED) -> PairSplits:
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
+
+    Args:
+        data: see `load_pairs`. config: how it is read. faults: raises or collects faults.
 
     Raises:
         DataError: as `load_pairs`; or the validation split is empty.
     """
-    data_source = open_source(data, TASK, header=config.header)
+    data_source = open_source(data, TASK, config)
     splits = read_splits(
         config,
         {"train": data, **data_source.splits},
         data_source.source,
-        lambda source, train: load_pairs(source, config),
+        lambda source, train: load_pairs(source, config, faults=faults),
         PairedTexts.sources,
         by="source",
+        faults=faults,
     )
-    refuse_empty(splits.valid, "rows", train=splits.train)
+    if splits.train:
+        refuse_empty(splits.valid, "rows", train=splits.train, faults=faults)
     return PairSplits(**vars(splits))

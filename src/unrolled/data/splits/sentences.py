@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.examples.sentences import TASK, Sentences, load_sentences
+from unrolled.data.examples.sentences import TASK, Sentences, load_sentences, other_columns, refuse_other_column
+from unrolled.data.examples.spans import Scheme, scheme_of
 from unrolled.data.reading.counts import Skipped, skip
+from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.rows import SKIP
 from unrolled.data.reading.samples import PREFIX, SPLITS, find
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
@@ -31,14 +33,24 @@ class TagSplits(DataSplits[Sentences]):
 
     labels: tuple[str, ...]
 
+    @property
+    def scheme(self) -> Scheme | None:
+        """The scheme of the tags of the training split; None if they are not tags of spans."""
+        return scheme_of(self.labels)
 
-def split_sentences(data: object, config: DataConfig) -> TagSplits:
+
+def split_sentences(data: object, config: DataConfig, faults: Faults = RAISED) -> TagSplits:
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
+
+    Args:
+        data: see `load_sentences`. config: how it is read. faults: raises or collects faults.
 
     Raises:
         DataError: as `load_sentences`; or the validation split is empty, the training split has one tag only, or a tag
             of another split does not occur in it.
+        ConfigError: as `refuse_other_column`.
     """
+    refuse_other_column(data, config)
     sources: dict[str, object] = {"train": data}
     if isinstance(data, str) and data.startswith(PREFIX) and find(data, TASK)[1] is None:
         sources = {name: f"{data}/{name}" for name in SPLITS}
@@ -46,20 +58,26 @@ def split_sentences(data: object, config: DataConfig) -> TagSplits:
         config,
         sources,
         str(data),
-        lambda source, train: load_sentences(source, config),
+        lambda source, train: load_sentences(source, config, faults=faults),
         lambda sentences: [sentence.text for sentence in sentences.items],
         by="sentence",
+        faults=faults,
     )
     labels = tuple(sorted(set(splits.train.tags())))
-    fix = "check the column of the tags (--label, for CoNLL-U), and that the file holds all tags"
-    refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix)
-    held_out = {name: _without_unknown(splits.named()[name], name, labels, config) for name in HELD_OUT}
-    refuse_empty(held_out["valid"], "sentences", train=splits.train)
+    fix = "check the column of the tags (--column, or --label for CoNLL-U), and that the file holds all tags"
+    if len(labels) == 1 and (flags := other_columns(data)):
+        fix = f"choose a column with several tags: {flags}"
+    refuse_one_label(labels, splits.train, label="tag", units="sentences", fix=fix, faults=faults)
+    held_out = {name: _without_unknown(splits.named()[name], name, labels, config, faults) for name in HELD_OUT}
+    if splits.train:
+        refuse_empty(held_out["valid"], "sentences", train=splits.train, faults=faults)
     return TagSplits(**vars(splits) | held_out, labels=labels)
 
 
-def _without_unknown(split: Sentences, name: str, labels: Sequence[str], config: DataConfig) -> Sentences:
-    """Return the split without sentences with a tag unknown in training; the first is an error, as any bad row."""
+def _without_unknown(
+    split: Sentences, name: str, labels: Sequence[str], config: DataConfig, faults: Faults
+) -> Sentences:
+    """Return the split without sentences with a tag unknown in training; the first is a fault, as any bad row."""
     known = set(labels)
     bad = {i: UNKNOWN_LABEL for i, sentence in enumerate(split.items) if not known.issuperset(sentence.tags or ())}
     if not bad:
@@ -69,7 +87,7 @@ def _without_unknown(split: Sentences, name: str, labels: Sequence[str], config:
         tag = next(tag for tag in first.tags or () if tag not in known)
         problem = f"{unknown_label(tag, labels)}, and this sentence is in the {name} split"
         fix = f"give more sentences with this tag, try another --split-seed, {SKIP}"
-        raise split.error_at(first.line_of(tag), first.text, problem, fix)
+        faults.add(split.error_at(first.line_of(tag), first.text, problem, fix))
 
     def listed(row: int, reason: str) -> Skipped:
         sentence = split.items[row]

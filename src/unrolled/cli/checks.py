@@ -1,0 +1,122 @@
+"""Checks before anything slow is imported or read: paths, names of samples, and settings without a use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+
+from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
+from unrolled.errors import ConfigError, DataError
+from unrolled.lineage import architecture, task
+
+__all__ = ["check_data", "check_file", "check_run", "check_settings", "check_suffix", "unused_by", "ways_of"]
+
+STDIN = "-"
+HELD_OUT = ("valid", "test")  # settings that name files
+
+
+def check_data(data: object, config: Config) -> None:
+    """Refuse data, and files of other splits, that do not exist.
+
+    Args:
+        data: the argument, or a source and a target file. config: names the other splits.
+
+    Raises:
+        DataError: there is no such file or sample, or the sample is for another task.
+    """
+    from unrolled.data.reading import samples
+
+    for source in data if isinstance(data, tuple) else (data,):
+        if source.startswith(samples.PREFIX):
+            samples.find(source, config.task)
+        check_file(source)
+    for name in HELD_OUT:
+        if (file := getattr(config.data, name)) is not None:
+            check_file(file)
+
+
+def check_file(source: str) -> None:
+    """Refuse the path of a file or folder that does not exist; other sources of data pass.
+
+    Raises:
+        DataError: names the nearest in the same folder.
+    """
+    from unrolled.data.reading.sources import is_file
+
+    path = Path(source)
+    if source == STDIN or not is_file(source) or path.is_symlink() or path.exists():
+        return
+    try:
+        names = [each.name for each in path.parent.iterdir()]
+    except OSError:  # the folder does not exist, or cannot be read
+        names = []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    fix = f"did you mean {path.with_name(near[0])}?" if near else "check the path"
+    raise DataError("there is no such file", file=source, fix=fix)
+
+
+def check_suffix(path: Path | None, suffix: str, flag: str) -> None:
+    """Refuse the name of a file to write, unless it ends as its format does.
+
+    Raises:
+        ConfigError: names the ending.
+    """
+    if path is not None and path.suffix.lower() != suffix:
+        kind = suffix.removeprefix(".").upper()
+        raise ConfigError(f"{flag} writes {kind}, so its name must end in {suffix}: got {path}")
+
+
+def check_settings(data: str | None, named: Collection[str], config: Config) -> None:
+    """Refuse settings that the task or model does not use. Files are told from images by name only.
+
+    Args:
+        data: the argument; None: not named. named: settings that were given as flags.
+        config: all settings, before those that the data imply.
+
+    Raises:
+        ConfigError: names the settings.
+    """
+    refused: list[ConfigError] = []
+    ways = ways_of(data, config)
+    for by in ways:
+        try:
+            refuse_unused(from_flat({"by": by}, base=config), named)
+        except ConfigError as error:
+            refused.append(error)
+    if len(refused) == len(ways):
+        raise refused[0]
+
+
+def check_run(run: Path) -> Config:
+    """Return the settings of a run, from the files that describe it; leftovers of a kill are put back before.
+
+    Raises:
+        CheckpointError: the run is missing or damaged.
+    """
+    from unrolled.runs import leftovers
+    from unrolled.runs.folder import describe
+
+    leftovers.recover(run)
+    return describe(run)[1]
+
+
+def unused_by(config: Config) -> frozenset[str]:
+    """Return the settings that a run does not use."""
+    return unused(Choice.of(config))
+
+
+def ways_of(data: str | None, config: Config) -> list[str | None]:
+    """Return the possible values of `by`: None for texts; without data, or with a folder, both kinds are possible."""
+    from unrolled.data.reading import samples
+
+    if config.data.by is not None or not task(config.task).images:
+        return [config.data.by]
+    way = "image" if architecture(config.model.name).whole else "row"
+    if data is not None and data.startswith(samples.PREFIX):
+        return [way if samples.find(data, config.task)[0].images else None]
+    if data is None or not Path(data).suffix or Path(data).is_dir():
+        return [None, way]
+    from unrolled.data.reading.image_names import is_idx, is_image_file
+
+    return [way if is_idx(Path(data)) or is_image_file(Path(data)) else None]

@@ -1,0 +1,62 @@
+"""Labels: their form, and labels that are numbers to predict rather than names of classes."""
+
+from __future__ import annotations
+
+import numbers
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from unrolled.config import DataConfig
+from unrolled.errors import excerpt
+
+__all__ = ["REGRESSION", "are_numbers", "is_number", "label_form", "not_classes"]
+
+FORM = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+MANY = 20  # different numbers; no scale of ratings has more
+ROWS = 5  # for each of many whole numbers; classes have more
+REGRESSION = "--task regress"
+
+
+def label_form(config: DataConfig, fold: Callable[[str], str] = str.casefold) -> Callable[[str], str]:
+    """Return the function that brings labels to the form of the settings.
+
+    Args:
+        config: whether blanks around labels are removed, and whether their case is folded.
+        fold: the case that labels are folded to.
+    """
+    steps = [step for step, wanted in ((str.strip, config.strip_labels), (fold, config.fold_labels)) if wanted]
+
+    def form(label: str) -> str:
+        for step in steps:
+            label = step(label)
+        return label
+
+    return form
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value of a file or of Python is a number, by its form."""
+    if isinstance(value, str):
+        return FORM.fullmatch(value.strip()) is not None
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, bool)
+
+
+def are_numbers(counts: Mapping[str, int]) -> bool:
+    """Return whether labels seem to be numbers to predict: all are numbers, and there are many for their rows.
+
+    Args:
+        counts: the number of rows of each label.
+    """
+    if not counts or not all(map(is_number, counts)):
+        return False
+    rows = sum(counts.values())
+    if any(not float(label).is_integer() for label in counts):
+        return len(counts) > min(MANY, rows / 2)
+    return len(counts) > max(MANY, rows / ROWS)
+
+
+def not_classes(counts: Mapping[str, int]) -> str:
+    """Return the sentence about labels that are numbers to predict."""
+    shown = ", ".join(f'"{excerpt(label, 12)}"' for label in list(counts)[:3])
+    return f"the labels are {len(counts):,} different numbers ({shown}, …), which are no classes"

@@ -1,0 +1,97 @@
+"""Examples for the task *regress*: texts with a number each.
+
+A number is a finite decimal number, as 4, -0.5 or 1e3: as text, or as a number of JSON or Python. It is stored as the
+shortest text that reads back to it, so that 4, 4.0 and "4.00" are the same.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import re
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unrolled.config import DataConfig
+from unrolled.data.examples.labelled import LABEL, Examples, load_examples
+from unrolled.data.examples.labels import FORM
+from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.objects import kind_of
+from unrolled.data.reading.rows import BadRow, Row
+from unrolled.errors import excerpt
+
+__all__ = ["LARGEST", "load_numbers", "numbers_of", "read_number", "shown"]
+
+LARGEST = 1e100
+"""Bound on a number's absolute value, whose square float64 can hold, and the sum of the squares."""
+NOT_A_NUMBER = "not a number"
+THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")  # 1,234.5
+DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*),[0-9]+")  # 1,5 or 1.234,5
+MISSING = ("nan", "na", "n/a", "inf", "infinity", "null", "none", "-")
+
+
+def load_numbers(data: object, config: DataConfig, faults: Faults = RAISED) -> Examples:
+    """Read all texts of `data` with their numbers; see `load_examples` for the arguments.
+
+    Raises:
+        DataError: as `load_examples`; a label that is not a finite number is a bad row.
+    """
+    return load_examples(data, config, task="regress", read_label=read_number, faults=faults)
+
+
+def numbers_of(examples: Examples) -> NDArray[np.float64]:
+    """Return the number of each of N texts, (N,)."""
+    return np.fromiter(map(float, examples.labels()), np.float64, len(examples))
+
+
+def read_number(row: Row) -> str | BadRow:
+    """Return the number of a row as text, or the row as a bad row."""
+    value = row.values[LABEL]
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return _within(row, value)
+    if isinstance(value, Decimal):
+        value = str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return row.bad("empty label", "the label is empty, and a number is expected", LABEL)
+    text = value.strip() if isinstance(value, str) else None
+    if text is None or not FORM.fullmatch(text):
+        got = kind_of(value) if text is None else f'"{excerpt(text, 40)}"{_hint(text)}'
+        return row.bad(NOT_A_NUMBER, f"a number is expected, as 4, -0.5 or 1e3; got {got}", LABEL)
+    return _within(row, float(text))
+
+
+def _within(row: Row, value: Any) -> str | BadRow:
+    try:
+        number = float(value)
+    except OverflowError:  # of a whole number
+        number = math.inf
+    if math.isnan(number):
+        return row.bad("missing number", "the label is NaN, a missing number", LABEL)
+    if abs(number) > LARGEST:
+        return row.bad("number out of range", "the label is beyond 1e100, which is taken for a mistake", LABEL)
+    return shown(number)
+
+
+def shown(number: float) -> str:
+    """Return the shortest text of a number that reads back to it: 4, 0.5, 1e+30."""
+    return repr(number + 0.0).removesuffix(".0")  # + 0.0: -0.0 is 0
+
+
+def _hint(text: str) -> str:
+    """Return the remedy for a text that is nearly a number, after a semicolon; else a note on classes."""
+    plain = text.replace("\u2212", "-")
+    if FORM.fullmatch(plain):
+        return f'; write the sign as "-": {plain}'
+    ways = []
+    if DECIMAL_COMMA.fullmatch(plain):
+        ways.append(f"{plain.replace('.', '').replace(',', '.')} if the comma separates decimals")
+    if THOUSANDS.fullmatch(plain):
+        ways.append(f"{plain.replace(',', '')} if it separates thousands" if ways else plain.replace(",", ""))
+    if ways:
+        return f"; write {', or '.join(ways)}"
+    if plain.lower().lstrip("+-") in MISSING:
+        return "; only finite numbers can be learned"
+    return "; labels that are classes are for --task classify"

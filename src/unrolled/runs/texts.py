@@ -1,0 +1,160 @@
+"""Base of the runs that give one answer for a text: reading of texts and labels, the example that `explain` reads."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from unrolled.config import DataConfig
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.examples.labelled import Examples, read_texts
+from unrolled.decoding.options import Options
+from unrolled.errors import ConfigError, DataError
+from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.run import MAX_LENGTH, Run
+from unrolled.strings import NOT_UNICODE, has_surrogate
+
+if TYPE_CHECKING:
+    from unrolled.inside import Example
+
+__all__ = ["TextRun", "listed"]
+
+
+class TextRun(Run):
+    """A trained model that gives one answer for a text."""
+
+    answer = "once"
+    EXAMPLE_INPUT = '"a text of your own"'
+    EVALUATE_OPTIONS: ClassVar[type[Options]] = Options
+    """The schema of the options of `evaluate`, which `result` takes."""
+
+    @abstractmethod
+    def load_examples(self, data: object, settings: DataConfig) -> Examples:
+        """Read the examples of `data`, with labels that the run knows."""
+
+    @abstractmethod
+    def load_test(self, data: object) -> Examples:
+        """Read the test split of the training data."""
+
+    @abstractmethod
+    def result(self, *args: Any, **options: Any) -> Any:
+        """Evaluate on examples that are already read."""
+
+    def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
+        """Return a text, or a list of its tokens, as an input of the model; its answer is explained."""
+        from unrolled.inside import Example
+        from unrolled.inside.tokens import read, truncate
+
+        tokens, note = truncate(read(self.tokenizer, input), allowed_length(max_length, self.model.max_length))
+        if fault := _fault(tokens.text):
+            raise DataError(f"the text {fault}", fix="give a string with at least one character, or several")
+        return Example(
+            text=tokens.text,
+            inputs=torch.tensor([tokens.ids]),
+            tokens=tokens.tokens,
+            spans=tokens.spans,
+            steps=torch.tensor([len(tokens.ids) - 1]),
+            answers=torch.tensor([-1]),
+            meanings=self.meanings,
+            truncated=note,
+            temperature=self.temperature,
+        )
+
+    def read_texts(
+        self,
+        path: str | Path,
+        *,
+        text: str | None = None,
+        header: bool | None = None,
+        separator: str | None = None,
+        on_bad_row: str | None = None,
+    ) -> list[str]:
+        """Read the texts of a file that may have no labels, to decode them.
+
+        Args:
+            path: a CSV, TSV or JSONL file, or a sample's name.
+            text: the column; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+
+        Raises:
+            DataError: a bad row, or a file that cannot be read.
+        """
+        settings = reading(self, text=text, header=header, separator=separator, on_bad_row=on_bad_row)
+        examples = read_texts(path, settings, task=self.config.task)
+        log_read(examples)
+        return list(examples.texts())
+
+    def evaluate(
+        self,
+        data: object = None,
+        *,
+        text: str | None = None,
+        label: str | None = None,
+        header: bool | None = None,
+        separator: str | None = None,
+        on_bad_row: str | None = None,
+        test_split: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Compare the model's answers with the labels of `data`, by default of the run's own test split.
+
+        Args:
+            data: a path, a sample's name or Python objects; None: the run's own test split.
+            text, label: the columns; default: as in training.
+            header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+            separator: of the columns of a CSV or TSV file; default: as in training.
+            on_bad_row: "stop" or "skip"; default: as in training.
+            test_split: whether `data` are those of the training, of which the test split is used.
+            options: of this task: threshold, for runs trained with multi_label.
+
+        Raises:
+            DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
+            ConfigError: columns are named without data, or an option was given.
+        """
+        chosen = self.EVALUATE_OPTIONS.parse(options, task=self.config.task, settings=DataConfig.model_fields)
+        settings = reading(self, text=text, label=label, header=header, separator=separator, on_bad_row=on_bad_row)
+        if data is not None and not test_split:
+            examples = self.load_examples(data, settings)
+            log_read(examples)
+        elif settings != self.config.data:
+            raise ConfigError(
+                "the run's own test split is read as in training: leave text, label, header, separator and "
+                "on_bad_row out"
+            )
+        else:
+            examples = own_test(self, self.load_test, data)
+        return self.result(examples, **chosen.model_dump())
+
+    def sequences(self, inputs: Iterable[str] | Examples) -> Sequences:
+        """Return texts, or the texts of examples, as inputs of the model."""
+        return Sequences(self.tokenizer.encode_each(inputs.texts() if isinstance(inputs, Examples) else inputs))
+
+
+def listed(texts: str | Iterable[str]) -> list[str]:
+    """Return one text or several as a list.
+
+    Raises:
+        DataError: a text is not a string, or is empty.
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    for number, text in enumerate(texts):
+        if fault := _fault(text):
+            raise DataError(f"text {number} {fault}", fix="give strings with at least one character")
+    return texts
+
+
+def _fault(text: object) -> str | None:
+    """Return the reason why a text cannot be decoded, or None."""
+    if not isinstance(text, str):
+        return f"is a {type(text).__name__}, not a string"
+    if not text.strip():
+        return "is empty"
+    if has_surrogate(text):
+        return NOT_UNICODE
+    return None

@@ -1,0 +1,100 @@
+"""The task regress: a number for a text."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from unrolled.config import BestBy, Config, most_batch_tokens
+from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.choose import learn
+from unrolled.data.encoding.numbers import Scale
+from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.examples.labelled import Examples
+from unrolled.data.examples.numbers import numbers_of
+from unrolled.data.report.issues import Report
+from unrolled.data.report.numbers import inspect_numbers, ruinous_issues
+from unrolled.data.splits.numbers import split_numbers
+from unrolled.data.splitting import DataSplits
+from unrolled.evaluation import RegressionResult
+from unrolled.models import Model
+from unrolled.runs.preprocessor import Preprocessor
+from unrolled.runs.regression import OUTPUT, RegressionRun
+from unrolled.runs.run import Run
+from unrolled.tasks.classification import AnsweredOnce
+from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.training import regression
+from unrolled.training.progress import Score
+from unrolled.training.step import LossNats
+
+__all__ = ["Regress"]
+
+log = logging.getLogger("unrolled")
+
+
+class Regress(AnsweredOnce):
+    """The task regress.
+
+    Args:
+        data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
+    """
+
+    best_by = ("loss", "r2")
+    run = RegressionRun
+    labels = (OUTPUT,)
+
+    def __init__(self, data: object, splits: DataSplits[Examples], tokenizer: Tokenizer) -> None:
+        self.name, self.preprocessor = splits.train.name, tokenizer
+        self.data, self.splits = data, splits
+        self.scale = Scale.learn(numbers_of(splits.train))
+
+        def sequences(split: Examples) -> tuple[Sequences, Tensor]:
+            targets = self.scale.standardise(numbers_of(split))
+            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(targets).float()
+
+        super().__init__(sequences(splits.train), sequences(splits.valid))
+
+    @classmethod
+    def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
+        """Read examples and split them; see `Task.read`."""
+        splits = split_numbers(data, config.data)
+        log_splits(splits)
+        log_issues(ruinous_issues(data, config.data, splits))
+        assert preprocessor is None or isinstance(preprocessor, Tokenizer)
+        task = cls(data, splits, preprocessor or learn(splits.train.texts(), config.data))
+        log.info("numbers: mean %.6g, standard deviation %.6g", *task.scale)
+        return task
+
+    @classmethod
+    def inspect(cls, data: object, config: Config) -> Report:
+        """Return columns, counts, splits, lengths and numbers; see `unrolled.data.report.numbers`."""
+        return inspect_numbers(data, config.data, longest=most_batch_tokens(config))
+
+    def loss(self, config: Config, device: torch.device) -> LossNats:
+        """Return the nats of the right numbers."""
+        return regression.loss_nats
+
+    def score(self, model: Model, *, by: BestBy = "loss") -> Score:
+        """Return mean loss and R² on the validation split."""
+        return regression.score(model, *self._valid)
+
+    def first_weights(self, start: Run) -> dict[str, Tensor]:
+        """Return the weights of a run, with its head on the scale of this training: the same numbers are predicted."""
+        assert isinstance(start, RegressionRun)
+        weights, before = dict(start.model.state_dict()), start.scale
+        factor = before.deviation / self.scale.deviation
+        weights["head.weight"] = weights["head.weight"] * factor
+        weights["head.bias"] = weights["head.bias"] * factor + (before.mean - self.scale.mean) / self.scale.deviation
+        return weights
+
+    def record(self) -> dict[str, Any]:
+        """Return the splits, and mean and standard deviation of the numbers."""
+        return {**data_record(self.data, self.splits), **self.scale._asdict()}
+
+    def test(self, run: Run) -> RegressionResult | None:
+        """Return the errors and correlations on the test split."""
+        assert isinstance(run, RegressionRun)
+        return run.result(self.splits.test) if len(self.splits.test) else None
