@@ -28,7 +28,11 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.models.ensemble import Ensemble
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
-    "texts": lambda: [trained("gru"), trained("feedforward", tokenizer="character"), trained("transformer", seed=3, hidden_size=8)],
+    "texts": lambda: [
+        trained("gru"),
+        trained("feedforward", tokenizer="character"),
+        trained("transformer", seed=3, hidden_size=8),
+    ],
     "images": lambda: [image_run("gru"), image_run("feedforward")],
 }
 

@@ -29,6 +29,7 @@ from unrolled.cli.settings import (
     refuse_unused,
     task_group,
 )
+from unrolled.config import Choice
 from unrolled.decoding.options import OPTIONS, GenerationOptions
 from unrolled.errors import ConfigError, DataError
 
@@ -42,11 +43,13 @@ Texts = list[str | None]
 NO_ANSWER: dict[str, dict[str, Any]] = {
     "classify": {"text": "", "label": None, "probability": None, "probabilities": {}},
     "images": {"image": "", "label": None, "probability": None, "probabilities": {}},
+    "multi_label": {"text": "", "labels": [], "probabilities": {}},
+    "regress": {"text": "", "value": None},
     "tag": {"words": []},
     "translate": {"source": "", "targets": [], "truncated": ""},
     "generate": {"prompt": "", "text": "", "tokens": 0, "ended": None},
 }
-"""The answer to a blank line as JSON, by task, or "images"."""
+"""The answer to a blank line as JSON, by task; see `config.Choice`."""
 READ_BYTES = 1 << 16  # at once
 
 
@@ -57,8 +60,8 @@ def command(
     file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
-    others: Others = None,
     threads: ThreadsFlag = None,
+    others: Others = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
     options: DecodeOptions = None,
@@ -69,9 +72,9 @@ def command(
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
-    unrolled decode runs/films-gru-1 "a fine film" --with runs/films-lstm-1
-
     unrolled decode runs/digits-lstm-1 three.png four.png --top 3
+
+    unrolled decode runs/films-gru-1 "a fine film" --with runs/films-lstm-1
 
     unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3
 
@@ -93,11 +96,11 @@ def command(
         Print one JSON object a line, with every field of the answer.
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     others
         Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
         the same tokeniser where text is written. May be repeated.
-    threads
-        CPU threads; default: chosen by PyTorch.
     prompt
         Text to continue; may be repeated; "" starts a new text.
     """
@@ -111,6 +114,8 @@ def command(
         check_file(file)
     threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
+    for other in others or ():
+        check_run(other)
     task = config.task
     OPTIONS["decode"][task].parse(chosen, task=task)
     named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
@@ -133,7 +138,7 @@ def command(
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
             chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
-        blank, no_answer = 0, NO_ANSWER["images" if loaded.config.data.by else task]
+        blank, no_answer = 0, NO_ANSWER[Choice.of(config).task]
         for chunk in chunks:
             blank += sum(text is None for text in chunk)
             if json:

@@ -41,8 +41,8 @@ def command(
     json: Json = False,
     picture: Path | None = None,
     device: DeviceFlag = "auto",
-    others: Others = None,
     threads: ThreadsFlag = None,
+    others: Others = None,
     settings: ReadSettings = None,
     options: EvaluateOptions = None,
 ) -> None:
@@ -77,16 +77,18 @@ def command(
         SVG file for a reliability diagram: accuracy against the probability of the answers (tasks classify and tag).
     device
         Device to compute on.
+    threads
+        CPU threads; default: chosen by PyTorch.
     others
         Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
         the same tokeniser where text is written. May be repeated.
-    threads
-        CPU threads; default: chosen by PyTorch.
     """
     if picture is not None and picture.suffix.lower() != ".svg":
         raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
     threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
+    for other in others or ():
+        check_run(other)
     named = data_of(data, source_file, target_file, config.task)
     if test_split and named is None:
         raise ConfigError("--test-split needs the data of the training: name them")

@@ -15,6 +15,8 @@ MULTI_LABEL = "multi_label"
 """Task classify with several labels a text: a task of its own for defaults and uses of settings."""
 IMAGES = "images"
 """Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
+MODERN_BLOCKS = {"position": "rotary", "normalization": "rms", "gated": True, "nonlinearity": "silu"}
+"""Options of blocks as most networks since 2023 have them (docs/measured.md, "Defaults")."""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "classify": {"best_by": "accuracy"},
     IMAGES: {
@@ -59,9 +61,9 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
-    "classify transformer": {"learning_rate": 1e-3, "position": "rotary"},
-    "regress transformer": {"learning_rate": 1e-3, "position": "rotary"},
-    "tag transformer": {"num_layers": 2, "learning_rate": 1e-3},
+    "classify transformer": {"learning_rate": 1e-3, **MODERN_BLOCKS},
+    "regress transformer": {"learning_rate": 1e-3, **MODERN_BLOCKS},
+    "tag transformer": {"num_layers": 2, "learning_rate": 1e-3, **MODERN_BLOCKS},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
     "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3},
     "translate gpt": {
