@@ -189,7 +189,7 @@ def lists_in_logs_are_short(folder: Path) -> None:
 def ruinous_issues_are_printed(folder: Path) -> None:
     """train says in one line each: unknown tokens only, texts of validation that are in training"""
     rows = [(f"name{i}", "ab"[i % 2]) for i in range(60)] + [("same", "a"), ("same", "b")] * 6
-    outcome = command("train", table(folder / "a.csv", rows), "--out", folder / "a", "--updates", "2")
+    outcome = command("train", table(folder / "a.csv", rows), "--out", folder / "a", "--tokenizer", "word", *SMALL[:6])
     assert re.search(r"issue: unknown tokens: \d+% of the tokens of train are unknown", outcome.err), outcome
     train, valid = table(folder / "t.csv", reviews(60)), table(folder / "v.csv", reviews(20))
     outcome = command("train", train, "--valid", valid, "--out", folder / "b", *SMALL)

@@ -142,7 +142,7 @@ def test_a_sentence_is_text_or_words() -> None:
         ([[]], "sentence 0 is empty"),
         ([3], "sentence 0 is a int"),
         ([["a", ""]], "word 1 of sentence 0 is empty"),
-        ([["a", None]], "word 1 of sentence 0 is a NoneType, not a string"),
+        ([["a", None]], "word 1 of sentence 0 is null, not a string"),
         ([["a\tb"]], "word 0 of sentence 0 holds a tab"),
         (["a \udcff"], "word 1 of sentence 0 holds an unpaired surrogate"),
     ],
@@ -157,7 +157,7 @@ def test_its_own_test_part_gives_the_result_of_the_training(tmp_path: Path) -> N
     run = api.train(path, out=tmp_path / "run", **SMALL)
     assert run.evaluate() == run.test == api.load(tmp_path / "run").evaluate()
     assert run.evaluate(path).sentences == 40
-    with pytest.raises(ConfigError, match="leave label and on_bad_row out"):
+    with pytest.raises(ConfigError, match="leave label, column and on_bad_row out"):
         run.evaluate(label="XPOS")
     with pytest.raises(DataError, match=r'"(open|closed)" is not one of the 4 labels seen in training'):
         run.evaluate(path, label="XPOS")
@@ -218,6 +218,9 @@ def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message:
 
 OPTIONS = [
     Option("label", "XPOS"),
+    Option("column", 2, {"data": "columns.conll"}),
+    Option("strip_labels", True, {"data": "columns.conll"}),
+    Option("fold_labels", True, {"data": "columns.conll"}),
     Option("valid", "valid.conllu"),
     Option("test", "test.conllu"),
     Option("valid_fraction", 0.3),
@@ -252,6 +255,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_conllu(tmp_path / "upper.conllu", [([words[0].upper(), *words[1:]], tags) for words, tags in sentences()])
     accents = [(["caf\u00e9", f"cafe\u0301{words[0]}", *words[2:]], tags) for words, tags in sentences()]
     write_conllu(tmp_path / "accents.conllu", accents)
+    spelled = (
+        "".join(
+            f"{word}\t{tag[:1]}\t{(tag, f'{tag} ', tag.lower())[number % 3]}\n" for word, tag in zip(*each, strict=True)
+        )
+        for number, each in enumerate(sentences())
+    )
+    (tmp_path / "columns.conll").write_text("\n".join(spelled))
     for number, name in enumerate(("valid", "test"), start=1):
         write_conllu(tmp_path / f"{name}.conllu", sentences(6, seed=number))
 

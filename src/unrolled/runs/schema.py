@@ -9,8 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from unrolled import lineage
 from unrolled.config import Config, ModelConfig
 from unrolled.data.encoding.special import SPECIAL
-from unrolled.data.examples.numbers import LARGEST
-from unrolled.models import Features, Ids, Inputs, Pairs
+from unrolled.data.examples.labels import LARGEST
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ class SavedIds(Strict):
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
 
+        from unrolled.models import Ids
+
         return Ids(self.vocabulary_size)
 
 
@@ -63,6 +64,8 @@ class SavedFeatures(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+
+        from unrolled.models import Features
 
         return Features(self.size)
 
@@ -76,6 +79,8 @@ class SavedPairs(Strict):
 
     def inputs(self) -> Inputs:
         """Return the argument of the model."""
+
+        from unrolled.models import Pairs
 
         return Pairs(**self.model_dump())
 

@@ -173,9 +173,8 @@ def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) 
         problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
         number = isinstance(label, numbers.Real) and math.isfinite(label)
         return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, LABEL)
-    if fault := label_fault(row, form(label), known):
-        return fault
-    return form(label)
+    label = form(str(label))
+    return label_fault(row, label, known) or label
 
 
 def label_fault(row: Row, label: str, known: Collection[str] | None) -> BadRow | None:

@@ -16,6 +16,8 @@ FORM = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MANY = 20  # different numbers; no scale of ratings has more
 ROWS = 5  # for each of many whole numbers; classes have more
 REGRESSION = "--task regress"
+LARGEST = 1e100
+"""The greatest magnitude of a number to predict; a larger one is taken for a mistake."""
 
 
 def label_form(config: DataConfig, fold: Callable[[str], str] = str.casefold) -> Callable[[str], str]:

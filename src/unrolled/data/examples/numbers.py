@@ -17,16 +17,14 @@ from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import LABEL, Examples, load_examples
-from unrolled.data.examples.labels import FORM
+from unrolled.data.examples.labels import FORM, LARGEST
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.errors import excerpt
 
-__all__ = ["LARGEST", "load_numbers", "numbers_of", "read_number", "shown"]
+__all__ = ["load_numbers", "numbers_of", "read_number", "shown"]
 
-LARGEST = 1e100
-"""Bound on a number's absolute value, whose square float64 can hold, and the sum of the squares."""
 NOT_A_NUMBER = "not a number"
 THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")  # 1,234.5
 DECIMAL_COMMA = re.compile(r"[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*),[0-9]+")  # 1,5 or 1.234,5

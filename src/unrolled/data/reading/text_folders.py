@@ -18,8 +18,7 @@ from typing import NamedTuple
 
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.folders import folders_in, is_hidden, walk
-from unrolled.data.reading.idx import is_idx
-from unrolled.data.reading.image_files import is_image_file
+from unrolled.data.reading.image_names import is_idx, is_image_file
 from unrolled.data.reading.lines import Lines, open_lines
 from unrolled.data.reading.rows import BadRow, Location, Row, Rows
 from unrolled.data.reading.split_names import SPLITS, split_named, split_within, splits_among
