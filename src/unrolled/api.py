@@ -172,10 +172,10 @@ def cross_validate(
 
 
 def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
-    """Return a run that answers with the mean of the probabilities of several: it can decode and evaluate.
+    """Return a run that answers with the mean of the answers of several: it can decode and evaluate.
 
-    Runs of tasks classify and tag need the same labels, and may differ in model and tokeniser; those of tasks translate
-    and generate need the same tokeniser.
+    The runs need one task and the same labels; they may differ in model and tokeniser, except where text is written
+    (tasks translate and generate).
 
     Args:
         runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".

@@ -69,13 +69,15 @@ def turned(x: Tensor, t: int) -> Tensor:
     """x (K,) at step t by complex numbers: units i and i + K/2 are one, and it is multiplied by e^(i angle)."""
     K = len(x)
     angles = torch.tensor([t / 10_000 ** (2 * i / K) for i in range(K // 2)], dtype=torch.float64)
-    pairs = torch.complex(x[: K // 2], x[K // 2 :]) * torch.polar(torch.ones_like(angles), angles)
-    return torch.cat([pairs.real, pairs.imag])
+    half = K // 2
+    pairs = torch.complex(x[:half], x[half : 2 * half]) * torch.polar(torch.ones_like(angles), angles)
+    return torch.cat([pairs.real, pairs.imag, x[2 * half :]])
 
 
-def test_rotary_positions_turn_pairs_by_the_angle_of_their_step() -> None:
+@pytest.mark.parametrize("K", [2, 3, 6, 7])
+def test_rotary_positions_turn_pairs_by_the_angle_of_their_step(K: int) -> None:
     torch.manual_seed(0)
-    rotary, x = Rotary(6), torch.randn(2, 3, 40, 6, dtype=torch.float64)
+    rotary, x = Rotary(K), torch.randn(2, 3, 40, K, dtype=torch.float64)
     y = rotary(x)
     for t in (0, 1, 39):
         torch.testing.assert_close(y[1, 2, t], turned(x[1, 2, t], t))
@@ -86,10 +88,11 @@ def test_rotary_positions_turn_pairs_by_the_angle_of_their_step() -> None:
     assert rotary(x.to(torch.bfloat16)).dtype == torch.bfloat16
 
 
-def test_a_product_of_rotated_vectors_depends_on_their_distance_alone() -> None:
+@pytest.mark.parametrize("K", [8, 5])
+def test_a_product_of_rotated_vectors_depends_on_their_distance_alone(K: int) -> None:
     torch.manual_seed(0)
-    query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
-    rotary = Rotary(8)
+    query, key = torch.randn(2, 1, 1, 1, K, dtype=torch.float64)
+    rotary = Rotary(K)
 
     def product(t: int, s: int) -> Tensor:
         return (rotary(query, torch.tensor([t])) * rotary(key, torch.tensor([s]))).sum()
@@ -108,13 +111,8 @@ def test_rotary_positions_have_a_limit_only_if_it_is_set() -> None:
     )
     with pytest.raises(ShapeError, match=r"at most 9 steps here \(window\): got 10"):
         limited(x, torch.tensor([2, 1]))
-
-
-def test_the_last_unit_of_an_odd_size_is_not_turned() -> None:
-    x = torch.randn(2, 3, 8, 5)
-    turned = Rotary(5)(x)
-    torch.testing.assert_close(turned[..., :4], Rotary(4)(x[..., :4]))
-    assert torch.equal(turned[..., 4], x[..., 4])
+    with pytest.raises(ConfigError, match=r'position "rotary" .* must be at least 2: got 1'):
+        Rotary(1)
 
 
 def test_a_table_made_in_inference_mode_serves_a_training() -> None:

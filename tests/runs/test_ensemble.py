@@ -28,7 +28,11 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.models.ensemble import Ensemble
 
 CLASSIFIERS: dict[str, Callable[[], Any]] = {
-    "texts": lambda: [trained("gru"), trained("feedforward", tokenizer="character"), trained("transformer", seed=3)],
+    "texts": lambda: [
+        trained("gru"),
+        trained("feedforward", tokenizer="character"),
+        trained("transformer", seed=3, hidden_size=8),
+    ],
     "images": lambda: [image_run("gru"), image_run("feedforward")],
 }
 
@@ -57,6 +61,35 @@ def test_labels_in_another_order_are_the_same_labels() -> None:
     first, second = one.decode("the film")[0].probabilities, turned.decode("the film")[0].probabilities
     for label in one.labels:
         assert answer.probabilities[label] == pytest.approx((first[label] + second[label]) / 2)
+
+
+def test_each_run_answers_at_its_own_temperature() -> None:
+    sharp, flat = (replace(trained(), record={**trained().record, "temperature": t}) for t in (0.2, 3.0))
+    whole = unrolled.ensemble([sharp, flat])
+    assert whole.temperature == 1
+    answer, one, two = (run.decode("the film")[0].probabilities for run in (whole, sharp, flat))
+    assert one != two
+    for label, probability in answer.items():
+        assert probability == pytest.approx((one[label] + two[label]) / 2, abs=1e-12)
+    result = whole.evaluate(pairs(20, seed=5))
+    assert result.calibration.error == result.calibration.unscaled_error
+
+
+def test_numbers_and_label_sets_are_averaged() -> None:
+    texts = [text for text, _ in pairs(60)]
+    lengths = [(text, float(len(text.split()))) for text in texts]
+    numbers = [unrolled.train(lengths, task="regress", model=name, **SMALL) for name in ("gru", "feedforward")]
+    (answer,), *each = [run.decode(["the film"]) for run in [unrolled.ensemble(numbers), *numbers]]
+    assert answer.value == pytest.approx(sum(one.value for (one,) in each) / 2)
+    assert unrolled.ensemble(numbers).evaluate(lengths[:9]).n == 9
+    sets = [(text, [label, "film"] if "film" in text else [label]) for text, label in pairs(60)]
+    several = [unrolled.train(sets, multi_label=True, model=name, **SMALL) for name in ("gru", "feedforward")]
+    (whole,), *each = [run.decode(["the film"]) for run in [unrolled.ensemble(several), *several]]
+    for label, probability in whole.probabilities.items():
+        assert probability == pytest.approx(sum(one.probabilities[label] for (one,) in each) / 2)
+    assert unrolled.ensemble(several).evaluate(sets[:9]).n == 9
+    with pytest.raises(ConfigError, match="run 2 is of task classify with multi_label, the first of task classify"):
+        unrolled.ensemble([trained(), several[0]])
 
 
 def test_tags_of_words_are_averaged_whatever_their_subwords() -> None:
@@ -107,7 +140,7 @@ def test_one_run_is_itself_and_ensembles_are_flat() -> None:
     one, two, three = trained("gru"), trained("lstm"), trained("gru", seed=4)
     assert unrolled.ensemble([one]) is one
     nested = unrolled.ensemble([unrolled.ensemble([one, two]), three])
-    assert [run.config.model.name for run in (nested, *nested.others)] == ["gru", "lstm", "gru"]
+    assert [run.config.model.name for run in nested.members] == ["gru", "lstm", "gru"]
     assert (
         nested.decode("the film")[0].probabilities
         == unrolled.ensemble([one, two, three]).decode("the film")[0].probabilities

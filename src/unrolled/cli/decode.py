@@ -73,6 +73,7 @@ def command(
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
 
     unrolled decode runs/digits-lstm-1 three.png four.png --top 3
+
     unrolled decode runs/films-gru-1 "a fine film" --with runs/films-lstm-1
 
     unrolled decode runs/letters-attention-1 "unrolled" --beam 5 --n-best 3

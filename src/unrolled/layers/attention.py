@@ -131,7 +131,7 @@ class SelfAttention(Layer):
     State: AttentionState; () if not causal, because then a call is a whole sequence.
 
     Raises:
-        ConfigError: num_heads does not divide the size, kv_heads not num_heads, or a head of odd size is to be turned.
+        ConfigError: num_heads does not divide the size, kv_heads not num_heads, or a head of size 1 is to be turned.
     """
 
     def __init__(

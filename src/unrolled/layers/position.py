@@ -2,10 +2,11 @@
 
     sinusoidal:  p_t[2i] = sin(t / 10000^(2i/D)),  p_t[2i+1] = cos(t / 10000^(2i/D))      for any t; added to x_t
     learned:     p_t = P[t]                                                               for t < max_length; added
-    rotary:      (x_i, x_{i+K/2}) ← x_i (cos a, sin a) + x_{i+K/2} (−sin a, cos a),  a = t / 10000^(2i/K)
+    rotary:      (x_i, x_{i+h}) ← x_i (cos a, sin a) + x_{i+h} (−sin a, cos a),  a = t / 10000^(2i/K),  h = ⌊K/2⌋
 
-Rotary positions turn each query and each key of size K, in pairs of units i and i + K/2, by angles in proportion to
-their step t. The product of a query and a key then depends on the distance of their steps alone.
+Rotary positions turn each query and each key of size K, in pairs of units i and i + h, by angles in proportion to their
+step t; where K is odd, the last unit stays. The product of a query and a key then depends on the distance of their
+steps alone.
 
 Vaswani et al., "Attention is all you need", 2017, section 3.5. Rotary: Su et al., "RoFormer: enhanced Transformer with
 rotary position embedding", 2021, equation 34, where the pairs are units 2i and 2i + 1: another order of the same units.
@@ -119,12 +120,20 @@ class Rotary(Position):
     """Rotation of queries and keys by their positions.
 
     Args:
-        size: K, of a query. Pairs of units are turned; of an odd size the last unit stays as it is.
+        size: K, of a query.
         max_length: the maximum length of a sequence; None: unlimited.
+
+    Raises:
+        ConfigError: size 1, which has no pair.
     """
 
     def __init__(self, size: int, *, max_length: int | None = None) -> None:
-        super().__init__(size - size % 2, max_length=max_length)
+        super().__init__(size, max_length=max_length)
+        if size < 2:
+            raise ConfigError(
+                f'position "rotary" turns pairs of units: the size of a head, hidden_size / num_heads, must be at '
+                f"least 2: got {size}"
+            )
 
     def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """Turn queries or keys x (B, N, T, K); see `Position.forward`. Half precision is turned in float32."""
@@ -132,14 +141,16 @@ class Rotary(Position):
         cos, sin = self.vectors(x.shape[2], before, lengths, like=y).chunk(2, dim=-1)
         if cos.dim() == 3:
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)  # (B, 1, T, K)
-        y, rest = y[..., : self.size], y[..., self.size :]
-        return torch.cat([y * cos + y.roll(self.size // 2, dims=3) * sin, rest], dim=3).to(x.dtype)
+        half = self.size // 2
+        turned = torch.cat([y[..., half : 2 * half], y[..., :half], y[..., 2 * half :]], dim=3)
+        return (y * cos + turned * sin).to(x.dtype)
 
     def encode(self, positions: Tensor) -> Tensor:
         """Return the factors of (x_1, x_2) and of (x_2, x_1), the halves of a query: (…, 2 K) in float64."""
         vectors = encoded(positions, self.size)
-        sin, cos = vectors[..., 0::2], vectors[..., 1::2]
-        return torch.cat([cos, cos, -sin, sin], dim=-1)
+        sin, cos = vectors[..., 0:-1:2], vectors[..., 1::2]
+        rest = vectors[..., : self.size % 2]
+        return torch.cat([cos, cos, torch.ones_like(rest), -sin, sin, torch.zeros_like(rest)], dim=-1)
 
     def extra_repr(self) -> str:
         """Size and max_length, for repr()."""

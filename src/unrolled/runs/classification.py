@@ -33,33 +33,30 @@ class Classifier(Run):
     """Name of its task on the Hugging Face hub."""
 
     @abstractmethod
-    def sequences(self, inputs: Any, /) -> Readable:
-        """Return inputs, N texts or images, as the model reads them."""
-
-    def probabilities(self, inputs: Any, sequences: Readable) -> NDArray[np.float64]:
-        """Return the probability of each class for N inputs, (N, K), at the temperature of each run of an ensemble.
-
-        Args:
-            inputs: N texts or images. sequences: the same as its own model reads them.
-        """
-        return self.averaged(
-            lambda run: scaled(
-                probabilities(run.model, sequences if run is self else run.sequences(inputs)), run.temperature
-            )
-        )
+    def sequences(self, inputs: Any) -> Readable:
+        """Return N texts or images as inputs of the model."""
 
     def figures(self, inputs: Any, classes: NDArray[np.int64]) -> ClassificationResult:
-        """Return the result for N inputs with true classes (N,)."""
+        """Return the result for N texts or images with true classes (N,)."""
         sequences = self.sequences(inputs)
-        alone = not self.others  # the answers of an ensemble have no temperature of their own
         return evaluate_classification(
             self.labels,
             classes,
-            probabilities(self.model, sequences) if alone else self.probabilities(inputs, sequences),
+            self._unscaled(inputs, sequences),
             sequences.lengths.numpy(),
             majority=self.labels.index(self.record["data"]["majority"]),
-            temperature=self.temperature if alone else 1.0,
+            temperature=self.temperature,
         )
+
+    def probabilities(self, inputs: Any) -> NDArray[np.float64]:
+        """Return the probability of each of K classes for N texts or images, (N, K), at the run's temperature."""
+        return scaled(self._unscaled(inputs, self.sequences(inputs)), self.temperature)
+
+    def _unscaled(self, inputs: Any, sequences: Readable) -> NDArray[np.float64]:
+        """Return the probabilities before the run's temperature. sequences: the inputs, as its model reads them."""
+        if self.members:
+            return self.averaged(lambda run: run.probabilities(inputs))
+        return probabilities(self.model, sequences)
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""
@@ -93,8 +90,7 @@ class ClassificationRun(TextRun, Classifier):
         """
         chosen = ClassOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        probability = self.probabilities(texts, self.sequences(texts))
-        return classify(texts, self.labels, probability, Classification, chosen.top)
+        return classify(texts, self.labels, self.probabilities(texts), Classification, chosen.top)
 
     def load_examples(self, data: object, settings: DataConfig) -> Examples:
         """Read the examples of `data`, with labels that the run knows."""
@@ -106,7 +102,7 @@ class ClassificationRun(TextRun, Classifier):
 
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
-        return self.figures(examples.texts(), class_indices(self, examples.labels()))
+        return self.figures(examples, class_indices(self, examples.labels()))
 
 
 def _result(result: dict[str, Any]) -> str:

@@ -13,32 +13,24 @@ __all__ = ["ensemble"]
 
 
 def ensemble(runs: Sequence[Run]) -> Run:
-    """Return a run that answers with the mean of the probabilities of `runs`.
+    """Return a run that answers with the mean of the answers of `runs`: probabilities, or numbers of task regress.
 
-    Settings and record are those of the first. Runs of tasks classify and tag may differ in model and tokeniser; those
-    of tasks translate and generate have one tokeniser, because each token is chosen by all of them.
+    Settings, labels and record are those of the first. Runs may differ in model and tokeniser, except where text is
+    written (tasks translate and generate): each token is chosen by all of them.
 
     Raises:
         ConfigError: no runs, or runs of different tasks, labels or tokenisers.
     """
-    every = [member for run in runs for member in _members(run)]
-    if not every:
+    members = tuple(member for run in runs for member in run.members or (run,))
+    if not members:
         raise ConfigError("an ensemble needs runs: got none")
-    first, *others = every
-    for number, other in enumerate(others, start=2):
-        _refuse_different(first, other, f"run {number}" if other.path is None else str(other.path))
+    first, *others = members
     if not others:
         return first
-    model = first.model if first.labels else Ensemble([run.model for run in every])
-    return replace(first, model=model, others=tuple(others), path=None, test=None, metrics=())
-
-
-def _members(run: Run) -> tuple[Run, ...]:
-    """Return the runs of an ensemble; a single run is its own."""
-    if not run.others:
-        return (run,)
-    model = run.model.members()[0] if isinstance(run.model, Ensemble) else run.model
-    return replace(run, model=model, others=()), *run.others
+    for number, other in enumerate(others, start=2):
+        _refuse_different(first, other, f"run {number}" if other.path is None else str(other.path))
+    model = first.model if first.labels else Ensemble([run.model for run in members])
+    return replace(first, model=model, members=members, path=None, test=None, metrics=())
 
 
 def _refuse_different(first: Run, other: Run, name: str) -> None:
@@ -60,4 +52,5 @@ def _refuse_different(first: Run, other: Run, name: str) -> None:
 
 
 def _kind(run: Run) -> str:
-    return f"task {run.config.task}{' with images' if run.config.data.by else ''}"
+    data = run.config.data
+    return f"task {run.config.task}{' with images' if data.by else ' with multi_label' if data.multi_label else ''}"

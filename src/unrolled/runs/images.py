@@ -52,8 +52,7 @@ class ImageRun(Classifier):
         chosen = ClassOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        probability = self.probabilities(read, self.sequences(read))
-        return classify(names, self.labels, probability, ImageClassification, chosen.top)
+        return classify(names, self.labels, self.probabilities(read), ImageClassification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
@@ -114,7 +113,7 @@ class ImageRun(Classifier):
             log_read(read)
         return read
 
-    def sequences(self, inputs: Images, /) -> ImageSteps:
+    def sequences(self, inputs: Images) -> ImageSteps:
         """Return images as sequences of steps, if they have the shape and type of those of training."""
         return image_steps(inputs, self.pixels)
 

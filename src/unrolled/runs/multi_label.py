@@ -48,7 +48,7 @@ class MultiLabelRun(TextRun):
         """
         chosen = MultiLabelOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        return label(texts, self.labels, self._probabilities(texts), chosen.threshold)
+        return label(texts, self.labels, self.probabilities(texts), chosen.threshold)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model.
@@ -81,14 +81,16 @@ class MultiLabelRun(TextRun):
         return evaluate_multi_label(
             self.labels,
             multi_hot(examples, self.labels),
-            self._probabilities(examples.texts()),
+            self.probabilities(examples),
             usual=self.record["data"]["usual"],
             threshold=threshold,
         )
 
-    def _probabilities(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """Return the probability of each of K labels for N texts, (N, K), the mean of the runs of an ensemble."""
-        return self.averaged(lambda run: label_probabilities(run.model, run.sequences(texts)))
+    def probabilities(self, inputs: Iterable[str] | Examples) -> NDArray[np.float64]:
+        """Return the probability of each of K labels for each of N texts, (N, K)."""
+        if self.members:
+            return self.averaged(lambda run: run.probabilities(inputs))
+        return label_probabilities(self.model, self.sequences(inputs))
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

@@ -60,7 +60,7 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
             an ensemble have different test splits.
     """
     recorded = run.record["data"]["splits"]["test"]
-    if any(other.record["data"]["splits"]["test"] != recorded for other in run.others):
+    if any(other.record["data"]["splits"]["test"] != recorded for other in run.members):
         raise DataError(
             "the runs of the ensemble have different test splits, so that one may have learned from the other's",
             fix="give data that none of them was trained on",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.numbers import Scale
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.examples.numbers import load_numbers, numbers_of
@@ -51,7 +52,7 @@ class RegressionRun(TextRun):
         """
         Options.parse(options, task=self.config.task)
         texts = listed(texts)
-        return predict(texts, self._predictions(texts))
+        return predict(texts, self._numbers(texts, self.sequences(texts)))
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; the predicted number is explained."""
@@ -70,17 +71,19 @@ class RegressionRun(TextRun):
 
     def result(self, examples: Examples) -> RegressionResult:
         """Evaluate on examples that are already read."""
-        lengths = self.sequences(examples.texts()).lengths
+        sequences = self.sequences(examples)
         return evaluate_regression(
             numbers_of(examples),
-            self._predictions(examples.texts()),
-            lengths.numpy(),
+            self._numbers(examples, sequences),
+            sequences.lengths.numpy(),
             **self.scale._asdict(),
         )
 
-    def _predictions(self, texts: Iterable[str]) -> NDArray[np.float64]:
-        """Return the predicted numbers of N texts, (N,), the mean of the runs of an ensemble."""
-        return self.averaged(lambda run: predictions(run.model, run.sequences(texts), run.scale)[:, np.newaxis])[:, 0]
+    def _numbers(self, inputs: Iterable[str] | Examples, sequences: Sequences) -> NDArray[np.float64]:
+        """Return the number predicted for each of N texts, (N,). sequences: the texts, as its model reads them."""
+        if self.members:
+            return self.averaged(lambda run: run._numbers(inputs, run.sequences(inputs))[:, np.newaxis])[:, 0]
+        return predictions(self.model, sequences, self.scale)
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

@@ -50,7 +50,7 @@ class Run(Displayed, ABC):
         test: the result on the test split, of a run that was just trained on data with one.
         metrics: the events of its training, as in metrics.jsonl, of a run that was just trained.
         update: the update after which the weights were saved, of a snapshot; None: the run is finished.
-        others: the other runs of an ensemble (see `runs/ensemble.py`), with whose probabilities its own are averaged.
+        members: of an ensemble, the runs whose answers are averaged; the first has its settings, labels and record.
     """
 
     answer: ClassVar[Answer]
@@ -69,7 +69,7 @@ class Run(Displayed, ABC):
     test: Any = None
     metrics: tuple[dict[str, Any], ...] = ()
     update: int | None = None
-    others: tuple[Run, ...] = ()
+    members: tuple[Run, ...] = ()
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -87,23 +87,24 @@ class Run(Displayed, ABC):
 
     @property
     def temperature(self) -> float:
-        """Divisor of the logits, fitted on the validation split; 1 without `temperature_scale`, and of snapshots."""
-        return 1.0 if self.update is not None else float(self.record.get("temperature", 1.0))
+        """Divisor of the logits, fitted on the validation split; 1 without `temperature_scale`, and of snapshots.
+
+        An ensemble has none of its own: it averages the probabilities of its runs, each at its temperature.
+        """
+        return 1.0 if self.update is not None or self.members else float(self.record.get("temperature", 1.0))
+
+    def averaged(self, answers: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the mean of the answers of the members of an ensemble, (…, K), for its labels.
+
+        Args:
+            answers: of one member, for its labels.
+        """
+        every = [answers(run)[..., [run.labels.index(label) for label in self.labels]] for run in self.members]
+        return np.asarray(np.mean(every, axis=0))
 
     def meanings(self, outputs: Iterable[int]) -> list[str]:
         """Return the labels of outputs, by their indices."""
         return [self.labels[k] for k in outputs]
-
-    def averaged(self, probabilities: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the mean of the probabilities of the run and of the others of its ensemble, (…, K).
-
-        Args:
-            probabilities: of the labels of a run, in its order.
-        """
-        own = probabilities(self)
-        for other in self.others:
-            own = own + probabilities(other)[..., [other.labels.index(label) for label in self.labels]]
-        return own / (1 + len(self.others))
 
     @abstractmethod
     def decode(self, *args: Any, **options: Any) -> list[Any]:
@@ -203,7 +204,7 @@ class Run(Displayed, ABC):
         return replace(self, path=Path(folder))
 
     def _refuse_ensemble(self, verb: str) -> None:
-        if self.others:
+        if self.members:
             raise ConfigError(f"an ensemble cannot be {verb}, but each of its runs can")
 
     def files(self) -> dict[str, bytes]:

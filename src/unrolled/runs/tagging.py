@@ -58,7 +58,7 @@ class TaggingRun(Run):
         chosen = ClassOptions.parse(options, task=self.config.task)
         several = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
-        return tag(words, self.labels, self._probabilities(words), chosen.top)
+        return tag(words, self.labels, self.probabilities(words), chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
@@ -80,7 +80,7 @@ class TaggingRun(Run):
             answers=torch.full((len(steps),), -1),
             meanings=self.meanings,
             truncated=note,
-            temperature=1.0 if self.others else self.temperature,
+            temperature=self.temperature,
         )
 
     def read_texts(self, path: str | Path, *, on_bad_row: str | None = None) -> list[tuple[str, ...]]:
@@ -142,20 +142,22 @@ class TaggingRun(Run):
         return evaluate_tagging(
             self.labels,
             class_indices(self, sentences.tags()),
-            self._probabilities(sentence_words)
-            if self.others
-            else word_probabilities(self.model, Subwords(self.tokenizer, sentence_words)),
+            self._unscaled(sentence_words),
             np.array([len(words) for words in sentence_words], dtype=np.int64),
             seen=np.array([word in usual for word in every], dtype=bool),
             baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
             temperature=self.temperature,
         )
 
-    def _probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """Return the probability of each of K labels for each of the W words of sentences, (W, K)."""
-        return self.averaged(
-            lambda run: scaled(word_probabilities(run.model, Subwords(run.tokenizer, sentences)), run.temperature)
-        )
+    def probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Return the probability of each of K labels for the W words of sentences, (W, K), at the run's temperature."""
+        return scaled(self._unscaled(sentences), self.temperature)
+
+    def _unscaled(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Return the probabilities before the run's temperature."""
+        if self.members:
+            return self.averaged(lambda run: run.probabilities(sentences))
+        return word_probabilities(self.model, Subwords(self.tokenizer, sentences))
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

@@ -131,9 +131,9 @@ class TextRun(Run):
             examples = own_test(self, self.load_test, data)
         return self.result(examples, **chosen.model_dump())
 
-    def sequences(self, texts: Iterable[str], /) -> Sequences:
-        """Return texts as inputs of the model."""
-        return Sequences(self.tokenizer.encode_each(texts))
+    def sequences(self, inputs: Iterable[str] | Examples) -> Sequences:
+        """Return texts, or the texts of examples, as inputs of the model."""
+        return Sequences(self.tokenizer.encode_each(inputs.texts() if isinstance(inputs, Examples) else inputs))
 
 
 def listed(texts: str | Iterable[str]) -> list[str]:
