@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from options import OF_TRAINING, identity, left_by, missing_or_unknown
+from options import OF_TRAINING, WILD, identity, left_by, missing_or_unknown
 from small import OWN, SMALL, number_run, rated, write_csv
 from unrolled import api, laws, lineage
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
@@ -20,6 +20,7 @@ OPTIONS = [
     Option("text", "other_text"),
     Option("label", "other_label"),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
+    Option("separator", "semicolon", {"data": "either.csv", "header": False, "text": "1", "label": "2"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
     Option("valid_fraction", 0.3),
@@ -36,6 +37,7 @@ OPTIONS = [
     Option("batch_tokens", 40),
     Option("accumulate", 2, {"batch_tokens": 40}),
     Option("learning_rate", 1e-3),
+    Option("best_by", "r2", WILD, changes=False),  # R² is a falling function of the loss
     *(option for option in OF_TRAINING if option.name != "label_smoothing"),
 ]
 
@@ -51,6 +53,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate(("valid.csv", "test.csv"), start=1):
         write_csv(tmp_path / name, [(f"{text} {name}", value) for text, value in rated(12, seed=number)])
     write_csv(tmp_path / "numbered.csv", rated(), header="1,2")
+    rows = "".join(f"{number};{value},{value * 2}\n" for number, (_, value) in enumerate(rated()))
+    (tmp_path / "either.csv").write_text(rows)
 
 
 def build(settings: Mapping[str, Any]) -> dict[str, Tensor]:
