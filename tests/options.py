@@ -42,6 +42,8 @@ OF_TRAINING = [
     Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
 ]
 """The options of the training section that every task has, in one context for all."""
+ELSEWHERE = frozenset({"folds", "fold", "vectors", "freeze_vectors"})
+"""Options that tests/tasks/test_folds.py and test_vectors.py hold."""
 
 
 def identity(option: Option) -> str:
@@ -56,7 +58,8 @@ def missing_or_unknown(options: Collection[Option], task: str) -> set[str]:
     """
     models = architectures_for("classify" if task == IMAGES else task)
     nowhere = frozenset.intersection(*(unused(Choice(task, model.name, None, "plateau")) for model in models))
-    return {option.name for option in options} ^ ({*DataConfig.model_fields, *TrainingConfig.model_fields} - nowhere)
+    wanted = {*DataConfig.model_fields, *TrainingConfig.model_fields} - nowhere - ELSEWHERE
+    return {option.name for option in options} ^ wanted
 
 
 def left_by(train: Callable[[], Run], size: str = "n") -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from unrolled.config import (
     unused,
     used,
 )
+from unrolled.config.defaults import MULTI_LABEL
 from unrolled.config.uses import USES
 from unrolled.errors import ConfigError
 
@@ -33,7 +34,7 @@ CHOICES = [
 
 def test_the_table_names_settings_tasks_models_and_cells_that_are_there() -> None:
     known = {
-        "task": {*TASKS, IMAGES},
+        "task": {*TASKS, IMAGES, MULTI_LABEL},
         "model": {each.name for each in lineage.LINEAGE},
         "cell": {*lineage.CELLS},
         "schedule": {"plateau"},

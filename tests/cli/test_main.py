@@ -362,7 +362,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("evaluate turner --target x", "the run's own test split is read as in training: leave"),
         ("evaluate run --beam 2", "this run's task is classify, which does not use --beam: leave it out"),
         ("train data.csv --task tag", 'data.csv: cannot tell the format from ".csv"'),
-        ("train data.tsv --task tag --text x", "--text only applies to task classify; remove it"),
+        ("train text.txt --task tag --text x", "--text only applies to tasks classify and regress; remove it"),
         ("train data.csv --read lasst", 'Invalid value "lasst" for --read. Choose from: "last", "mean", "max"'),
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
         (
@@ -428,7 +428,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("evaluate writer --label x", "this run's task is generate, which does not use --label: leave it out"),
         ("train data.csv --task generate", "data.csv: is not a text file by its name"),
         ("train sample:shakespeare", "sample:shakespeare is a sample for task generate, not classify"),
-        ("train text.txt", 'text.txt: cannot tell the format from ".txt"'),
+        ("train text.txt", "text.txt: is plain text, not a table"),
         ("train text.txt --task generate --chunk 9999", "text.txt: the training split has "),
         ("train text.txt --task generate --valid-fraction 0", "text.txt: the validation split is empty"),
         ("train latin.txt --task generate", "latin.txt, line 2: byte 0xfc at offset 1 of the line is not UTF-8"),
@@ -540,7 +540,7 @@ def test_settings_go_flag_before_file_before_default(say: Callable[..., Said], d
         5,
         4,
     )
-    assert config["training"]["batch_tokens"] == 2048
+    assert config["training"]["batch_tokens"] == 512
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])

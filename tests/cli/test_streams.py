@@ -101,8 +101,8 @@ def test_the_console_writes_its_own_styling_only(monkeypatch: pytest.MonkeyPatch
 def test_an_error_of_the_system_is_a_sentence(
     error: Exception, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(api, "load", raising(error))
-    assert run(["decode", "run", "text"]) == 2
+    monkeypatch.setattr(api, "backends", raising(error))
+    assert run(["backends"]) == 2
     assert capsys.readouterr().err.startswith(f"unrolled: {sentence}")
 
 
@@ -111,10 +111,10 @@ def test_an_error_of_the_system_is_a_sentence(
     [ValueError("x"), RuntimeError("shape"), OSError("x"), KeyError("x"), UnicodeEncodeError("a", "é", 0, 1, "")],
 )
 def test_a_bug_of_ours_is_not_hidden(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "load", raising(error))
+    monkeypatch.setattr(api, "backends", raising(error))
     assert of_system(error) is None
     with pytest.raises(type(error)):
-        run(["decode", "run", "text"])
+        run(["backends"])
 
 
 def raising(error: Exception) -> Callable[..., None]:
@@ -128,8 +128,10 @@ def test_an_install_without_kernels_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.csv").write_text("text,label\n")
     monkeypatch.setattr(native, "kernels", None)
     monkeypatch.setattr(api, "train", raising(ConfigError("enough")))
+    (tmp_path / "data.csv").touch()
     assert run(["train", "data.csv"]) == 2
     assert capsys.readouterr().err == f"{native.NO_KERNELS}\nunrolled: enough\n"
     assert run(["train", "data.csv", "--quiet"]) == 2

@@ -1,5 +1,7 @@
 """Baselines: they learn, they are compared in pairs, and their sentence says what is shown."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,7 @@ def test_words_of_a_sentence_are_drawn_together() -> None:
 
 def test_it_survives_its_record() -> None:
     found = compare("b", np.array([True, False]), np.array([True, True]), 0.1)
-    assert Baseline(**found.to_dict()) == found
+    assert Baseline.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def words(seed: int, n: int, *, order: bool = False) -> tuple[list[str], np.ndarray]:

@@ -20,7 +20,8 @@ from unrolled import api
 from unrolled.data.encoding.batches import Sequences
 from unrolled.decoding.classification import probabilities
 from unrolled.errors import CheckpointError, ConfigError
-from unrolled.runs.folder import FORMAT_VERSION
+from unrolled.runs.folder import FORMAT_VERSION, PREPROCESSORS
+from unrolled.runs.preprocessor import FILES
 from unrolled.training import Run
 
 NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "run.json")
@@ -78,7 +79,7 @@ def test_its_files(folder: Path) -> None:
     record = json.loads((folder / "run.json").read_text())
     assert set(record) == {
         "config", "data", "start", "parameters", "training", "result", "backend", "versions", "machine", "date",
-        "seconds",
+        "seconds", "decided", "baseline",
     }  # fmt: skip
     assert record["config"]["training"]["seed"] == 0
     assert set(record["versions"]) >= {"unrolled", "torch", "tokenizers", "safetensors", "numpy"}
@@ -384,3 +385,7 @@ def test_a_run_of_the_first_version_is_read(folder: Path) -> None:
     run = api.load(folder)
     assert run.decode("a fine film") == before
     assert run.config.model.window is None
+
+
+def test_the_names_of_the_preprocessors_files_are_those_of_the_preprocessors() -> None:
+    assert tuple(FILES) == PREPROCESSORS

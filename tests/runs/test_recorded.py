@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -42,7 +44,8 @@ def advised(error: str) -> list[str]:
 
 
 def refused(*arguments: object) -> str:
-    code, out, err = ask([str(each) for each in arguments])
+    with patch.dict(os.environ, {"COLUMNS": "100000"}):  # whole lines
+        code, out, err = ask([str(each) for each in arguments])
     assert (code, out) == (2, ""), err
     return err
 
@@ -109,7 +112,7 @@ def test_the_hub_is_asked_only_if_the_user_names_it(source: str, folder: Path, m
     monkeypatch.setattr(hub, "_splits", fetched)
     change(folder / "run.json", lambda record: record["data"].update(source=source))
     message = refused("evaluate", folder)
-    assert "are not local, and are not fetched unasked" in message
+    assert "are not local, and are not fetched unasked" in " ".join(message.split())
     assert "it was fetched" in refused(*advised(message))
 
 
@@ -132,7 +135,7 @@ def test_the_files_of_other_splits_are_checked_as_well(role: str, tmp_path: Path
     assert ask(["evaluate", str(tmp_path / "run")])[0] == 0
     other.write_text(other.read_text().replace("no1", "no2"))
     message = refused("evaluate", tmp_path / "run")
-    assert f"{other}: these are not the data of the training: their SHA-256 differs" in message
+    assert f"{other}: these are not the data of the training: their SHA-256 differs" in " ".join(message.split())
     assert advised(message)[:2] == ["evaluate", str(tmp_path / "run")]
     assert role == "valid" or ask(advised(message))[0] == 0
 

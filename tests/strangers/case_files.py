@@ -323,7 +323,7 @@ def joined_files_repeat_the_header(folder: Path) -> None:
     path = table(folder / "a.csv", [*reviews(20), ("text", "label"), *reviews(40)[20:]])
     outcome = command("data", path)
     assert outcome.code == 2
-    assert "line 22: the row repeats the header" in outcome.err, outcome
+    assert "line 22: the row repeats the header" in outcome.out, outcome
     assert "1 repeated header" in command("data", path, "--on-bad-row", "skip").out
 
 
@@ -412,7 +412,7 @@ def invisible_texts(folder: Path) -> None:
     path = table(folder / "a.csv", [*reviews(60), ("\u00a0", "good")])
     outcome = command("data", path)
     assert outcome.code == 2
-    assert "line 62" in outcome.err
+    assert 'line 62, column 1 ("text"): the text is empty' in outcome.out, outcome
     outcome = command("data", FILES / "01b-only-invisible.tsv", "--task", "translate")
     assert "invisible texts" in outcome.out, outcome
 
@@ -441,7 +441,7 @@ def labels_unseen_by_spelling(folder: Path) -> None:
     test = table(folder / "test.csv", reviews(9, ("Good", "bad")))
     outcome = command("data", path, "--test", test)
     assert outcome.code == 2, outcome
-    assert 'differs from "good" only in spelling' in outcome.err, outcome.err
+    assert 'differs from "good" only in spelling' in outcome.out, outcome
 
 
 @case("A")

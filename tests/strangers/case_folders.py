@@ -39,7 +39,7 @@ def a_text_file_for_each_class(folder: Path) -> None:
     assert sorted(item.text for item in examples.items if item.label == "neg")[0] == "bad 0"
     (data / "pos.txt").write_bytes(b"good\nso \xff\n")
     outcome = command("data", data)
-    assert f"{data / 'pos.txt'}, line 2: byte 0xff" in outcome.err, outcome
+    assert f"{data / 'pos.txt'}, line 2: byte 0xff" in outcome.out, outcome
 
 
 @case("C")
@@ -92,8 +92,8 @@ def folders_of_both_or_neither(folder: Path) -> None:
     Image.new("L", (4, 4)).save(folder / "both" / "neg" / "a.png")
     outcome = command("data", folder / "both")
     assert outcome.code == 2, outcome
-    assert "is not an image by its name, and there are images in this folder" in outcome.err
-    assert "a folder is read as images or texts of classes" in outcome.err
+    assert "is not an image by its name, and there are images in this folder" in outcome.out
+    assert "a folder is read as images or texts of classes" in outcome.out
     (folder / "logs").mkdir()
     (folder / "logs" / "a.log").write_text("x\n")
     for verb in ("data", "train"):
@@ -118,7 +118,7 @@ def an_empty_text_in_a_folder(folder: Path) -> None:
         documents(folder, label)
     (folder / "neg" / "5_7.txt").write_text(" \n")
     outcome = command("data", folder)
-    assert f"{folder / 'neg' / '5_7.txt'}, file " in outcome.err, outcome
-    assert "the text is empty" in outcome.err
+    assert f"{folder / 'neg' / '5_7.txt'}, file " in outcome.out, outcome
+    assert "the text is empty" in outcome.out
     outcome = command("data", folder, "--on-bad-row", "skip")
     assert "39 used + 1 skipped (1 empty text)" in outcome.out, outcome

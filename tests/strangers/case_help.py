@@ -177,7 +177,7 @@ def help_of_a_task_and_model(folder: Path) -> None:
         for name, value in values.items():
             if name != "name":
                 shown = str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
-                block = re.search(rf"^  --{name.replace('_', '-')}\b.*?(?=^  --|^\S)", text, re.M | re.S)
+                block = re.search(rf"^  --{name.replace('_', '-')}(?![-\w]).*?(?=^  --|^\S)", text, re.M | re.S)
                 assert block, name
                 assert f"[default: {shown}]" in " ".join(block[0].split()), (name, block[0])
     assert "images: " not in help_of("train", "--task", "classify")
@@ -226,11 +226,10 @@ def help_on_narrow_terminals(folder: Path) -> None:
 def messages_on_narrow_terminals(folder: Path) -> None:
     """On a terminal of 60 columns messages are broken between words, never in a path, a quotation or a command"""
     path = "/a/very/long/path/of/some/user/with/many/folders/in/it/reviews.csv"
-    message = (
-        f'unrolled: {path}: there is no such file; run `unrolled train {path} --resume` as in "two words"\n  fix:  x'
-    )
-    text = wrapped(message, 60)
-    assert path in text.splitlines()[1], text
+    message = f'{path}: there is no such file; run `unrolled train {path} --resume` as in "two words"\n  fix:  x'
+    text = wrapped(message, 60, prefix="unrolled: ")
+    assert text.splitlines()[0] == f"unrolled: {path}:", text
+    assert all(len(line) <= 60 or path in line for line in text.splitlines())
     assert f"`unrolled train {path} --resume`" in text.splitlines(), text
     assert text.endswith("\n  fix:  x")
     assert wrapped(message, None) == message

@@ -206,7 +206,7 @@ def parallel_files_that_are_not(folder: Path) -> None:
     def refused(*arguments: object) -> str:
         outcome = command("data", "--task", "translate", *arguments)
         assert outcome.code == 2, outcome
-        return outcome.err
+        return outcome.out + outcome.err
 
     def both(source: str, target: str) -> tuple[object, ...]:
         return ("--source-file", folder / source, "--target-file", folder / target)
@@ -282,7 +282,8 @@ def json_files(folder: Path) -> None:
     assert f"jq -c '.[\"data\"][]' {folder / 'a.json'} > {folder / 'a.jsonl'}" in outcome.err, outcome
     (folder / "a.json").write_text(json.dumps([*objects, 7], indent=1))
     outcome = command("data", folder / "a.json")
-    assert "row 41: an object {…} is expected, got a number" in outcome.err, outcome
+    assert "row 41: an object {…} is expected, got a number" in outcome.out, outcome
+    assert "    row 41: 7\n" in outcome.out
     (folder / "a.json").write_text('[\n{"text": "a",\n"label" "b"}]')
     outcome = command("data", folder / "a.json")
     assert "line 3, column 9: not JSON" in outcome.err, outcome

@@ -95,7 +95,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     [
         ([], "--folds needs a new folder, as in --out runs/folds"),
         (["--out", "folds", "--overwrite"], "no --overwrite or --from"),
-        (["--out", "folds", "--task", "generate"], "task generate does not use folds: remove it"),
+        (["--out", "folds", "--task", "generate"], "--folds only applies to tasks"),
         (["--out", "folds", "--test", "a.csv"], "folds make the test split, and a.csv is one already"),
     ],
 )

@@ -197,8 +197,8 @@ def test_several_files(tmp_path: Path) -> None:
         ({"bidirectional": True}, "^bidirectional (only applies|does not apply) to"),
         ({"read": "mean"}, "^read (only applies|does not apply) to"),
         ({"window": 3}, "^window (only applies|does not apply) to"),
-        ({"task": "classify", "chunk": 3}, "^chunk (only applies|does not apply) to"),
-        ({"task": "classify", "cache": "here"}, "^cache (only applies|does not apply) to"),
+        ({"task": "classify", "chunk": 3}, "chunk only apply to task generate"),
+        ({"task": "classify", "cache": "here"}, "^cache, streams and chunk only apply to task generate"),
     ],
 )
 def test_unused_settings_are_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_unused_settings_are_refused(settings: dict[str, object], message: str, 
 
 def test_its_defaults_are_its_own() -> None:
     mine, theirs = from_flat({"task": "generate"}), from_flat({})
-    assert (mine.data.tokenizer, theirs.data.tokenizer) == ("character", "word")
+    assert (mine.data.tokenizer, theirs.data.tokenizer) == ("character", "auto")
     assert (mine.model.dropout, theirs.model.dropout) == (0.0, 0.4)
     assert from_flat({"task": "generate", "dropout": 0.4}).model.dropout == 0.4
     assert from_flat({"task": "generate"}, base=theirs) == mine

@@ -97,7 +97,7 @@ def test_answers_to_arrays_files_and_folders(tmp_path: Path) -> None:
     [
         (np.zeros((2, 6, 6), np.uint8), r"expected images of \(6, 5, 1\) uint8 .* got \(6, 6, 1\) uint8"),
         (np.zeros((2, 6, 5), np.float32), r"\(6, 5, 1\) uint8 .* got \(6, 5, 1\) float32"),
-        ("a text", "is not an image by its name"),
+        ("a text", "is no IDX file and no image by its name"),
         (7, "images cannot be read from a Python int"),
     ],
 )
@@ -201,7 +201,7 @@ def test_texts_are_not_read_as_images() -> None:
         api.train([("a", "b"), ("c", "d"), ("e", "f")], by="row")
     with pytest.raises(DataError, match="is a sample of texts, not images"):
         api.train("sample:films", by="row")
-    with pytest.raises(DataError, match="is not an image by its name"):
+    with pytest.raises(DataError, match="is no IDX file and no image by its name"):
         image_run().evaluate("reviews.csv")
     with pytest.raises(DataError, match="is a sample of images, not texts"):
         trained().evaluate("sample:fashion")

@@ -119,9 +119,9 @@ def test_answers_are_explained_one_by_one() -> None:
 def test_what_has_no_use_or_no_sense_is_refused() -> None:
     with pytest.raises(ConfigError, match="label_separator separates the labels of a text: add multi_label"):
         api.train(rows(), label_separator="|")
-    with pytest.raises(ConfigError, match="does not use class_weights"):
+    with pytest.raises(ConfigError, match="class_weights does not apply to texts with several labels"):
         made(class_weights="balanced")
-    with pytest.raises(ConfigError, match="task tag does not use multi_label"):
+    with pytest.raises(ConfigError, match="multi_label only applies to task classify"):
         api.train(rows(), task="tag", multi_label=True)
     with pytest.raises(ConfigError, match="task classify of images does not use multi_label"):
         api.train("sample:fashion", multi_label=True)

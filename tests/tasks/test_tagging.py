@@ -42,7 +42,14 @@ def test_the_transformer_learns_to_tag() -> None:
         ([first, *[f"w{i}" for i in range(k)], "end"], [first.upper(), *["W"] * k, f"END-{first}".upper()])
         for first in ("x", "y") for k in range(2, 40)
     ]  # fmt: skip
-    settings = {"hidden_size": 32, "updates": 250, "learning_rate": 0.01, "tokenizer": "word", "label_smoothing": 0}
+    settings = {
+        "hidden_size": 32,
+        "updates": 250,
+        "learning_rate": 0.01,
+        "tokenizer": "word",
+        "label_smoothing": 0,
+        "patience": 0,
+    }
     assert api.train(made, model="transformer", **SMALL | settings).test.accuracy == 1
 
 

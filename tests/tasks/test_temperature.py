@@ -111,5 +111,5 @@ def test_snapshots_have_none(tmp_path: Path) -> None:
 
 
 def test_a_task_without_classes_refuses_it() -> None:
-    with pytest.raises(ConfigError, match="task translate does not use temperature_scale"):
+    with pytest.raises(ConfigError, match="temperature_scale only applies to tasks"):
         unrolled.train([("a b", "b a")] * 40, task="translate", temperature_scale=True)

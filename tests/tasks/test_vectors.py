@@ -121,8 +121,8 @@ def test_an_embedding_size_may_be_given_where_it_is_the_same(file: Path, tmp_pat
         ),
         (pairs, {"tokenizer": "character"}, "vectors are of words"),
         (sentences, {"task": "tag", "whole_words": 0}, "vectors are of words"),
-        (translations, {"task": "translate", "tokenizer": "word"}, "task translate does not use vectors: remove it"),
-        (pictures, {}, "task classify of images does not use vectors: remove it"),
+        (translations, {"task": "translate", "tokenizer": "word"}, "vectors only applies to tasks"),
+        (pictures, {}, "vectors do not apply to images"),
         (pairs, {"start": "a run"}, "--vectors and --from both set the embeddings"),
     ],
 )

@@ -45,4 +45,4 @@ def test_the_score_is_mean_loss_and_r2() -> None:
     assert found.loss_nats == pytest.approx(np.square(errors).mean() / 2 + math.log(2 * math.pi) / 2)
     assert found.r2 == pytest.approx(r2_score(values, predicted))
     assert found.accuracy is None
-    assert found.figure() == f"R² {found.r2:.3f}"
+    assert found.figure("r2") == found.r2

@@ -7,13 +7,11 @@ import locale
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from unrolled.cli import backends, config, data, decode, demo, evaluate, explain, runs, train
 from unrolled.cli.console import Console
 from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
@@ -25,17 +23,7 @@ from unrolled.version import __version__
 
 __all__ = ["VERBS", "app", "main", "run"]
 
-VERBS: dict[str, Callable[..., Any]] = {  # in the order of the help
-    "train": train.command,
-    "decode": decode.command,
-    "evaluate": evaluate.command,
-    "explain": explain.command,
-    "data": data.command,
-    "runs": runs.command,
-    "config": config.command,
-    "backends": backends.command,
-    "demo": demo.command,
-}
+VERBS = ("train", "decode", "evaluate", "explain", "data", "runs", "config", "backends", "demo")  # as in the help
 
 app = App(
     name="unrolled",
@@ -46,8 +34,8 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-for order, (verb, command) in enumerate(VERBS.items()):
-    app.command(command, name=verb, sort_key=order)
+for order, verb in enumerate(VERBS):
+    app.command(f"unrolled.cli.{verb}:command", name=verb, sort_key=order)  # imported when it is called
 app.register_install_completion_command(
     add_to_startup=False, help="Install the completion script of your shell; change nothing else."
 )
@@ -106,6 +94,8 @@ def _run(arguments: list[str]) -> int:
         print(help_of(app, verb, rest))
         sys.stdout.flush()
         return 0
+    if verb not in VERBS:
+        _import_verbs()
     code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -124,8 +114,14 @@ def _not_text(argument: str) -> str:
     )
 
 
+def _import_verbs() -> None:
+    """Import every verb, whose first sentences are the list of commands."""
+    for verb in VERBS:
+        app[verb]
+
+
 def _refuse(message: str) -> int:
-    print(wrapped(f"unrolled: {message}", width_of(sys.stderr)), file=sys.stderr)
+    print(wrapped(message, width_of(sys.stderr), prefix="unrolled: "), file=sys.stderr)
     return 2
 
 

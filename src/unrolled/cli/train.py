@@ -61,6 +61,7 @@ def command(
     unrolled train pairs.csv --task translate --model attention --source english --target french
 
     unrolled train --task translate --source-file train.de --target-file train.en --valid valid.de
+
     unrolled train reviews.csv --folds 5 --out runs/folds
 
     unrolled train --resume runs/reviews
@@ -181,15 +182,16 @@ def _check(
         ConfigError: a setting without a use, or a folder in the way. DataError: no such file or sample.
         CheckpointError: no such run.
     """
-    from unrolled.runs.claim import refuse_existing, refuse_nothing
+    if out is not None or resume is not None:
+        from unrolled.runs.claim import refuse_existing, refuse_nothing
 
+        if out is not None:
+            refuse_existing(out, overwrite=overwrite)
+        if resume is not None:
+            refuse_nothing(resume)
     if data is not None:
         check_data(data, settings)
-    if resume is not None:
-        refuse_nothing(resume)
-    elif start is not None:
+    if start is not None:
         check_run(start)
-    else:
+    elif resume is None:
         check_settings(data if isinstance(data, str) else None, flags, settings)
-    if out is not None:
-        refuse_existing(out, overwrite=overwrite)

@@ -4,7 +4,7 @@ Three sections (data, model, training); every field name is unique across them, 
 (`--hidden-size 256`). `unrolled config` prints all settings with their defaults.
 """
 
-from unrolled.config.config import MODEL_NAME, Config, by_data, fields, most_batch_tokens
+from unrolled.config.config import MODEL_NAME, SECTIONS, Config, by_data, fields, most_batch_tokens
 from unrolled.config.data import SEPARATORS, DataConfig
 from unrolled.config.defaults import IMAGES, MODEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat
@@ -21,6 +21,7 @@ __all__ = [
     "IMAGES",
     "MODEL",
     "MODEL_NAME",
+    "SECTIONS",
     "SEPARATORS",
     "TASK",
     "TASK_DEFAULTS",

@@ -7,13 +7,16 @@ from itertools import product
 
 from unrolled import lineage
 from unrolled.config.config import MODEL_NAME, Config, fields
-from unrolled.config.defaults import IMAGES, MODEL, TASK, TASK_DEFAULTS
+from unrolled.config.defaults import IMAGES, MODEL, MULTI_LABEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat
 from unrolled.config.spelling import spelled
 from unrolled.config.uses import USES, Choice, Condition, unused, used
 from unrolled.errors import ConfigError
 
 __all__ = ["refusal", "refuse_misread_images", "refuse_unused"]
+
+KINDS = {IMAGES: "images", MULTI_LABEL: "texts with several labels"}
+"""Kinds of task classify that are tasks of their own in the table of uses."""
 
 
 def refuse_unused(config: Config, named: Collection[str] = ()) -> None:
@@ -83,8 +86,8 @@ def _users(conditions: Collection[Condition], choice: Choice) -> str:
         return f"only # to {', or '.join(map(_described, here))}" + (
             f" in task {task}" if any("model" in each for each in here) else ""
         )
-    if choice.task == IMAGES:
-        return "does not # to images"
+    if choice.task in KINDS:
+        return f"does not # to {KINDS[choice.task]}"
     if any("model" in condition and "task" in condition for condition in conditions):
         return f"does not # to task {task}"
     return f"only # to {', or '.join(map(_described, conditions))}"
@@ -92,7 +95,7 @@ def _users(conditions: Collection[Condition], choice: Choice) -> str:
 
 def _described(condition: Condition) -> str:
     """Return a condition in words."""
-    words = {key: tuple(value for value in values if value != IMAGES) for key, values in condition.items()}
+    words = {key: tuple(value for value in values if value not in KINDS) for key, values in condition.items()}
     named = [f"{key}{'' if len(values) == 1 else 's'} {_listed(values)}" for key, values in words.items() if values]
     images = [IMAGES] if IMAGES in condition.get("task", ()) and "classify" not in condition["task"] else []
     return " and ".join([*named, *images])
@@ -109,7 +112,7 @@ def _remedy(names: Sequence[str], choice: Choice, named: Collection[str]) -> str
     changes = [each for each in _changes(choice) if all(used(name, _changed(choice, each)) for name in names)]
     if changes:
         return f" or use {_spelled(min(changes, key=len))}"
-    if choice.task != IMAGES and "task" not in named and all(set(each) == {"task"} for each in USES[names[0]]):
+    if choice.task not in KINDS and "task" not in named and all(set(each) == {"task"} for each in USES[names[0]]):
         for task in lineage.TASKS:
             if used(names[0], choice._replace(task=task.name)):
                 return f", or use {_spelled(_change_of_task(task.name, choice, named))} for {task.data}"
@@ -122,7 +125,7 @@ def _spelled(change: Mapping[str, str]) -> str:
 
 def _task_and_models(choice: Choice) -> tuple[str, list[str]]:
     """Return the task, as users name it, and the models that serve it, the default first."""
-    task = TASK if choice.task == IMAGES else choice.task
+    task = TASK if choice.task in KINDS else choice.task
     default = TASK_DEFAULTS.get(task, {}).get(MODEL_NAME, MODEL)
     return task, sorted((known.name for known in lineage.architectures_for(task)), key=lambda name: name != default)
 

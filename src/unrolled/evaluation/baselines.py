@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.evaluation.classification import plain
 from unrolled.evaluation.intervals import Interval, bootstrap, resample, spread, wilson
 
 __all__ = ["Baseline", "compare", "linear_pixels", "linear_texts"]
@@ -57,7 +58,14 @@ class Baseline:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return asdict(self)
+        values: dict[str, Any] = plain(asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the baseline of the values that `to_dict` returned."""
+        intervals = {name: Interval(*value) for name, value in values.items() if name.endswith("_interval")}
+        return cls(**{**values, **intervals})
 
     def text(self) -> str:
         """Return a line on the baseline, and a sentence where the network is not shown to be better."""

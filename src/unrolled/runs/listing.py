@@ -38,6 +38,7 @@ class Headline(NamedTuple):
 
 HEADLINES = {
     "classify": Headline("accuracy", "accuracy"),
+    "regress": Headline("mae", "mean absolute error", ".4g", -1),
     "tag": Headline("accuracy", "accuracy"),
     "translate": Headline("bleu", "BLEU", ".1f"),
     "generate": Headline("bits_per_character", "bits a character", ".3f", -1),

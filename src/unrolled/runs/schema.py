@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, TypeAl
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from unrolled import lineage
-from unrolled.config import Config, ModelConfig
+from unrolled.config import SECTIONS, Config, ModelConfig
 from unrolled.data.encoding.special import SPECIAL
 from unrolled.data.examples.labels import LARGEST
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
@@ -309,15 +309,25 @@ class _Machine(Open):
     threads: Count
 
 
-def _without_cache(config: Any) -> Any:
-    """Return settings without the cache folder of the machine that trained: nothing is written there."""
-    if isinstance(config, dict) and isinstance(config.get("data"), dict):
-        return config | {"data": config["data"] | {"cache": None}}
-    return config
+def _as_recorded(config: Any) -> Any:
+    """Return settings as they were when they were recorded, without the cache folder, where nothing is written.
+
+    A setting that is missing is newer than the record: it has the default of the schema, with which the run was
+    trained, and not the present default of its task.
+    """
+    if not isinstance(config, dict):
+        return config
+    filled = dict(config)
+    for name, schema in SECTIONS.items():
+        if isinstance(section := config.get(name), dict):
+            filled[name] = {field: info.default for field, info in schema.model_fields.items()} | section
+    if isinstance(filled.get("data"), dict):
+        filled["data"] |= {"cache": None}
+    return filled
 
 
-RecordedConfig = Annotated[Config, BeforeValidator(_without_cache)]
-"""Settings as they are read from a run: see `_without_cache`."""
+RecordedConfig = Annotated[Config, BeforeValidator(_as_recorded)]
+"""Settings as they are read from a run: see `_as_recorded`."""
 
 
 class Record(Open, Generic[D, R]):
@@ -347,7 +357,7 @@ def record_schema(manifest: Manifest) -> type[Record[Any, Any]]:
         "translate": Record[_Pairs, _Translation],
         "generate": Record[_Texts, _Generation],
     }
-    return schemas[manifest.task]
+    return Record[_MultiLabelled, _MultiLabel] if manifest.multi_label else schemas[manifest.task]
 
 
 class _Named(Open):

@@ -95,7 +95,7 @@ class ClassifyImages(Classified):
         train, test = self.splits.train, self.splits.test
         if not len(test):
             return None
-        truth = test.among(self.labels)
+        truth = test.among(self.splits.labels)
         name, answers, seconds = linear_pixels((train.pixels, self._train[1].numpy()), test.pixels)
         right = probabilities(run.model, image_steps(test, self.pixels)).argmax(axis=1) == truth
         return compare(name, right, answers == truth, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Self
 
@@ -124,9 +124,8 @@ class Tag(Task):
         assert isinstance(self.preprocessor, Tokenizer)
         for word, label in self.splits.train.usual_tags(self.preprocessor.normalize).items():
             words[label].append(word)
-        majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
         joined = {label: BETWEEN.join(these) for label, these in words.items() if these}
-        return {**data_record(self.data, self.splits), "majority": majority, "words": joined}
+        return {**data_record(self.data, self.splits), "majority": self._majority, "words": joined}
 
     def test(self, run: Run) -> TaggingResult | None:
         """Return accuracy and the other measures on the test split."""
@@ -142,15 +141,19 @@ class Tag(Task):
         assert isinstance(self.preprocessor, Tokenizer)
         form = self.preprocessor.normalize
         usual = self.splits.train.usual_tags(form)
-        majority = self.labels[int(torch.bincount(self._train[1]).argmax())]
         words = (normalized(word, form) for word in chain.from_iterable(test.words()))
-        answers = np.array([usual.get(word, majority) for word in words])
+        answers = np.array([usual.get(word, self._majority) for word in words])
         seconds = time.perf_counter() - began
         right = word_probabilities(run.model, subwords).argmax(axis=1) == truth.numpy()
         lengths = np.array([len(sentence) for sentence in test.words()])
         return compare(
             "most frequent tag of each word", right, answers == np.array([*test.tags()]), seconds, lengths=lengths
         )
+
+    @cached_property
+    def _majority(self) -> str:
+        """The most frequent tag of the training split."""
+        return self.labels[int(torch.bincount(self._train[1]).argmax())]
 
     def _subwords(self, split: Sentences) -> tuple[Subwords, Tensor]:
         """Return the sentences of a split as subwords, and the classes of their words."""

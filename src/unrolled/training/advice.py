@@ -14,7 +14,7 @@ __all__ = ["advice", "baseline_of"]
 def baseline_of(run: Run) -> Baseline | None:
     """Return the baseline in the record of a run, if it has one."""
     recorded = run.record.get("baseline")
-    return Baseline(**recorded) if recorded else None
+    return Baseline.from_dict(recorded) if recorded else None
 
 
 def advice(run: Run) -> Iterator[str]:

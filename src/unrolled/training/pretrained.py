@@ -40,7 +40,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     """
     files = {"valid": None, "test": None}
     again = {name: None for name in run.record.get("decided", {}) if name not in MUST_STAY}  # by the new data
-    base = config or from_flat(files | again | {"vectors": None}, base=run.config)
+    kept = {name: value for name, value in run.config.flat().items() if name in MUST_STAY}
+    base = config or from_flat({**kept, **files, **again, "vectors": None}, base=run.config)
     resolved = from_flat(requested, base=base)
     if resolved.training.vectors is not None:
         raise ConfigError(f"--vectors and --from both set the embeddings, here to those of {name_of(run)}: remove one")

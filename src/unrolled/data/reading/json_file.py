@@ -42,11 +42,12 @@ def read_json(lines: Lines, columns: Sequence[str]) -> Rows:
     """
     location = Location(lines.file, tuple(columns), (None,) * len(columns), "row")
     for number, record in enumerate(_records(lines), start=1):
+        row = json.dumps(record, ensure_ascii=False)
         if isinstance(record, dict):
-            yield row_of(record, columns, location, number, json.dumps(record, ensure_ascii=False))
+            yield row_of(record, columns, location, number, row)
         else:
             problem, fix = f"an object {{…}} is expected, got {kind_of_json(record)}", f"correct the row, {SKIP}"
-            error = DataError(problem, file=lines.file, line=number, unit="row", fix=fix)
+            error = DataError(problem, file=lines.file, line=number, unit="row", row=row, fix=fix)
             yield BadRow("not an object", error)
 
 

@@ -15,7 +15,7 @@ from unrolled.errors import ConfigError
 __all__ = ["EmptyReport", "refusals"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EmptyReport(Report):
     """Report on data without a row that can be used: the counts, and the bad rows by reason."""
 
