@@ -28,6 +28,7 @@ OF_TRAINING = [
     Option("weight_decay", 0.5),
     Option("label_smoothing", 0.2),
     Option("average", 0.9),
+    Option("average_best", 3, WILD | {"learning_rate": 4.0}),  # the mean is kept
     Option("precision", "bf16"),
     Option("clip", 1e-3),
     Option("evaluate_every", 1),

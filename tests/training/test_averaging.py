@@ -1,9 +1,12 @@
-"""The average of the weights against its formula."""
+"""Averages of the weights against their formulas."""
+
+import math
 
 import torch
 from torch import nn
 
-from unrolled.training.averaging import Average
+from unrolled.training.averaging import Average, BestModels
+from unrolled.training.progress import Progress
 
 
 def test_it_is_its_formula() -> None:
@@ -42,3 +45,33 @@ def test_it_goes_on_from_what_it_was() -> None:
     first.add(2)
     second.add(2)
     assert torch.equal(first.tensors()["weight"], second.tensors()["weight"])
+
+
+def ranked(progress: Progress, figure: float, update: int) -> int | None:
+    progress.update = update
+    return progress.rank(figure, 2)
+
+
+def test_the_best_evaluations_are_ranked_the_later_of_equal_ones_first() -> None:
+    progress = Progress(updates=9)
+    places = [ranked(progress, figure, update) for update, figure in enumerate((-3.0, -2.0, -4.0, -2.0, -3.0), 1)]
+    assert places == [0, 0, None, 0, None]
+    assert [(each.figure, each.update) for each in progress.ranking] == [(-2.0, 4), (-2.0, 2)]
+    assert ranked(progress, -math.inf, 6) is ranked(progress, math.nan, 7) is None
+
+
+def test_the_mean_is_that_of_the_weights_of_the_best() -> None:
+    model, progress = nn.Linear(3, 2).double(), Progress(updates=9)
+    model.register_buffer("count", torch.tensor(0))
+    best, seen = BestModels(2), []
+    for update, figure in enumerate((0.5, 0.9, 0.1, 0.7), 1):
+        with torch.no_grad():
+            model.weight.normal_()
+            model.count.fill_(update)
+        seen.append(model.weight.detach().clone())
+        progress.update = update
+        best.add(progress, figure, model)
+    mean = best.mean()
+    torch.testing.assert_close(mean["weight"], (seen[1] + seen[3]) / 2)
+    assert int(mean["count"]) == 2, "of the best"
+    assert best.tensors().keys() == {"best_0", "best_1"}

@@ -609,3 +609,38 @@ def test_a_stream_that_is_restored_goes_on_with_the_same_bits() -> None:
             second.run()
             for name, value in alone.model.state_dict().items():
                 assert torch.equal(second.model.state_dict()[name], value), (model_name, stop, name)
+
+
+@pytest.mark.parametrize(("last", "kept"), [(0.7, True), (0.5, True), (0.46, True), (0.44, False)])
+def test_the_mean_of_the_best_is_kept_if_it_is_not_worse(last: float, kept: bool) -> None:
+    """last: accuracy of the mean. The standard error of 0.5 with 100 targets is 0.05."""
+    model = model_of("gru")
+    accuracies, seen = iter([0.1, 0.5, 0.3, 0.49, 0.2, last]), []
+
+    def keep() -> Score:
+        seen.append(copy.deepcopy(model.state_dict()))
+        return Score(1.0, next(accuracies), targets=100)
+
+    settings = {"updates": 5, "evaluate_every": 1, "average_best": 3, "best_by": "accuracy", "learning_rate": 0.1}
+    outcome = trainer_of(model, [batch(4, 3)], keep, **settings).run()
+    assert outcome.averaged == ([2, 3, 4] if kept else [])
+    assert outcome.best_update == 4, "the latest within a standard error"
+    for name, value in model.state_dict().items():
+        mean = (seen[1][name] + seen[2][name] + seen[3][name]) / 3
+        torch.testing.assert_close(seen[5][name], mean)
+        torch.testing.assert_close(value, mean if kept else seen[3][name])
+    assert not model.training
+
+
+@pytest.mark.parametrize("settings", [{"average_best": 0}, {"average_best": 1}, {"average_best": 3, "updates": 1}])
+def test_one_evaluation_has_no_mean(settings: dict[str, int]) -> None:
+    calls = []
+
+    def score() -> Score:
+        calls.append(1)
+        return Score(1.0 - len(calls) / 10, 0.5)
+
+    trainer = trainer_of(model_of("gru"), [batch(4, 3)], score, **{"updates": 4, "evaluate_every": 1, **settings})
+    outcome = trainer.run()
+    assert outcome.averaged == []
+    assert len(calls) == outcome.updates

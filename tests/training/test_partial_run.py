@@ -89,6 +89,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "feedforward"},
     {"model": "lstm", "num_layers": 2, "dropout": 0.5, "variational": True, "recurrent_dropout": 0.3},
     {"model": "elman", "average": 0.9, "accumulate": 2},
+    {"model": "gru", "average_best": 3, "evaluate_every": 1, "learning_rate": 0.1, "average": 0.5},
     {"model": "gru", "schedule": "plateau", "plateau_patience": 1, "evaluate_every": 1, "learning_rate": 0.5},
     {"model": "gru", "patience": 2, "evaluate_every": 2, "learning_rate": 0.03, "updates": 60},
 ]

@@ -141,6 +141,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
     if entry.state != "finished":
         _show_training(entry, folder, json)
         return
+    from unrolled.runs.card import kept_model
     from unrolled.runs.folder import describe
 
     _, config, record = describe(folder)
@@ -165,7 +166,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
         "Training",
         [
             ("end", training["stopped"]),
-            ("best update", f"{training['best_update']:,} of {training['updates']:,}"),
+            ("kept", f"{kept_model(training)} of {training['updates']:,}"),
             ("speed", f"{training['tokens_per_second']:,.0f} tokens/s"),
             ("machine", f"{record['machine']['processor']}, {record['machine']['threads']} threads"),
         ],

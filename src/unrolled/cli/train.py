@@ -121,6 +121,7 @@ def command(
     from unrolled import api
     from unrolled.cli.progress import Progress, show_log
     from unrolled.kernels import native
+    from unrolled.runs.card import kept_model
     from unrolled.training.advice import advice, baseline_of
 
     with show_log(quiet), Progress() as progress:
@@ -141,7 +142,7 @@ def command(
         if baseline := baseline_of(run):
             print(f"\n{baseline.text()}")
         stopped = training["stopped"][:1].upper() + training["stopped"][1:]
-        print(f"\n{stopped}. Kept: the model of update {training['best_update']:,} of {training['updates']:,}.")
+        print(f"\n{stopped}. Kept: {kept_model(training)} of {training['updates']:,}.")
         for sentence in advice(run):
             print(sentence)
         print(f"saved: {run.path}\ntry:   {decode_command(run.path, run.EXAMPLE_INPUT)}")

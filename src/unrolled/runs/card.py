@@ -8,7 +8,7 @@ from unrolled import lineage
 from unrolled.config import Config
 from unrolled.errors import excerpt
 
-__all__ = ["calibration", "code", "model_card"]
+__all__ = ["calibration", "code", "kept_model", "model_card"]
 
 
 def model_card(
@@ -50,13 +50,21 @@ def model_card(
         result or "Not evaluated: the data had no test split.",
         "",
         "## Training",
-        f"{training['updates']:,} updates ({training['stopped']}), best model: update {training['best_update']:,}; "
+        f"{training['updates']:,} updates ({training['stopped']}), kept: {kept_model(training)}; "
         f"seed {config.training.seed}; backend {record['backend']}; {training['tokens_per_second']:,.0f} tokens/s "
         f"on {machine['processor']}, {machine['threads']} threads; {record['date']}. "
         "Every setting and version is in `run.json`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def kept_model(training: dict[str, Any]) -> str:
+    """Return the model that a training kept, in words."""
+    if not training.get("averaged"):
+        return f"the model of update {training['best_update']:,}"
+    *others, last = (f"{update:,}" for update in training["averaged"])
+    return f"the mean of the models of updates {', '.join(others)} and {last}"
 
 
 def calibration(record: dict[str, Any]) -> str:

@@ -299,6 +299,7 @@ class _Generation(Open):
 class _Training(Open):
     updates: Count
     best_update: Count
+    averaged: tuple[Count, ...] = ()
     stopped: str
     tokens_per_second: Positive
 

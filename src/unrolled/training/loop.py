@@ -22,7 +22,7 @@ from unrolled.config import TrainingConfig, seconds
 from unrolled.errors import TrainingError
 from unrolled.models import Model
 from unrolled.state import State
-from unrolled.training.averaging import Average
+from unrolled.training.averaging import Average, BestModels
 from unrolled.training.batch import Batch, Loader
 from unrolled.training.optimizer import adamw, clip_
 from unrolled.training.progress import Event, Outcome, Progress, Score, Since
@@ -77,6 +77,7 @@ class Trainer:
         self.per_epoch = loader.count(0) / config.accumulate
         self.progress = Progress(config.updates or max(1, round((config.epochs or 1) * self.per_epoch)))
         self.average = Average(model, config.average) if config.average else None
+        self.best_models = BestModels(config.average_best) if config.average_best > 1 else None
         self.best_weights = copy.deepcopy(model.state_dict())
         self.state: State = None  # left by the last batch, for one that continues it
 
@@ -142,6 +143,7 @@ class Trainer:
                         if number is not None and stopped is None:
                             callback.on_signal(self, number)
                         callback.after_update(self)
+            averaged = self._average_best()
         finally:
             progress.total_seconds = time.perf_counter() - began
             self.model.load_state_dict(self.best_weights)
@@ -151,6 +153,7 @@ class Trainer:
             planned=progress.updates,
             best_update=progress.best_update,
             least_loss_update=progress.least_loss_update,
+            averaged=averaged,
             stopped=stopped,
             signal=number if callback is None else None,
             late=late,
@@ -217,7 +220,24 @@ class Trainer:
             plateau_patience = config.plateau_patience if config.schedule == "plateau" else None
             if progress.add_evaluation(score, config.best_by, plateau_patience):
                 self.best_weights = copy.deepcopy(self.model.state_dict())
+            if self.best_models is not None:
+                self.best_models.add(progress, score.figure(config.best_by), self.model)
         return score
+
+    def _average_best(self) -> list[int]:
+        """Keep the mean of the best models if it is not worse than the best, and return their updates, else []."""
+        progress, by = self.progress, self.config.best_by
+        if self.best_models is None or len(progress.ranking) < 2 or progress.highest is None:
+            return []
+        mean = self.best_models.mean()
+        with self._clock("evaluation"):
+            self.model.load_state_dict(mean)
+            self.model.eval()
+            score = self.score()
+        if not score.figure(by) >= progress.highest - score.tolerance(by, progress.highest):
+            return []
+        self.best_weights = mean
+        return sorted(each.update for each in progress.ranking)
 
     def next_batch(self) -> Batch:
         """Return the batch that the next update begins with."""

@@ -102,6 +102,16 @@ class Since:
 
 
 @dataclass
+class Ranked:
+    """An evaluation among the best: its figure, see `Score.figure`, and its update."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    figure: float
+    update: Count
+
+
+@dataclass
 class Progress:
     """The progress of a training: with the tensors of the trainer, all that its future depends on.
 
@@ -114,6 +124,7 @@ class Progress:
         best_update: of the evaluation whose model is kept so far, see `add_evaluation`.
         highest: the greatest figure so far, see `Score.figure`.
         least_loss_nats, least_loss_update: of the evaluation of least loss.
+        ranking: the best evaluations, best first, with average_best.
         worse: number of evaluations since the last one with a greater figure or a smaller loss than all before.
         flat: number of evaluations since the one of least loss or the last reduction of the learning rate.
         reductions: number of reductions of the learning rate.
@@ -135,6 +146,7 @@ class Progress:
     highest: float | None = None
     least_loss_nats: float | None = None
     least_loss_update: Count = 0
+    ranking: list[Ranked] = field(default_factory=list)
     worse: Count = 0
     flat: Count = 0
     reductions: Count = 0
@@ -174,11 +186,24 @@ class Progress:
             self.reductions, self.flat = self.reductions + 1, 0
         return best
 
+    def rank(self, figure: float, most: int) -> int | None:
+        """Add this update to the `most` best evaluations and return its place, from 0; None: it is none of them.
+
+        Of equal figures the later one is better.
+        """
+        place = sum(each.figure > figure for each in self.ranking)
+        if place >= most or not math.isfinite(figure):
+            return None
+        self.ranking.insert(place, Ranked(figure, self.update))
+        del self.ranking[most:]
+        return place
+
 
 @dataclass(frozen=True)
 class Outcome:
     """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock.
 
+    averaged: the updates whose mean weights were kept; empty: those of best_update were.
     late: it took too much longer than its time limit, and can be resumed where it was saved.
     """
 
@@ -186,6 +211,7 @@ class Outcome:
     planned: int
     best_update: int
     least_loss_update: int
+    averaged: list[int]
     stopped: str
     signal: int | None
     late: bool

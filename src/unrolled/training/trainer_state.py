@@ -1,7 +1,8 @@
 """The tensors of a trainer: with its progress, all that its future depends on.
 
 Their names are `group/name`. The groups: `model` (weights and buffers), `step`, `exp_avg` and `exp_avg_sq` (AdamW),
-`best` (weights of the best evaluation), `average` (averaged weights), `carried` (state that a stream carries over).
+`best` (weights of the best evaluation), `best_0`, … (of each of the best ones, with average_best), `average` (averaged
+weights), `carried` (state that a stream carries over).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def state_tensors(trainer: Trainer) -> dict[str, Tensor]:
     groups = {"model": trainer.model.state_dict(), **moments(trainer.optimizer, trainer.model)}
     if trainer.progress.highest is not None:
         groups["best"] = trainer.best_weights
+    if trainer.best_models is not None:
+        groups |= trainer.best_models.tensors()
     if trainer.average is not None:
         groups["average"] = trainer.average.tensors()
     if trainer.state is not None and trainer.next_batch().continues:
@@ -57,6 +60,8 @@ def restore(trainer: Trainer, progress: Progress, tensors: Mapping[str, Tensor])
     trainer.progress = progress
     trainer.model.load_state_dict(groups["model"])
     trainer.best_weights = groups.get("best") or copy.deepcopy(trainer.model.state_dict())
+    if trainer.best_models is not None:
+        trainer.best_models.weights = [groups[f"best_{place}"] for place in range(len(progress.ranking))]
     set_moments(trainer.optimizer, trainer.model, groups)
     if trainer.average is not None:
         trainer.average.restore(groups["average"])
@@ -69,6 +74,7 @@ def _refuse_other_tensors(groups: Mapping[str, Mapping[str, Tensor]], trainer: T
     expected = {"model": weights}
     if progress.highest is not None:
         expected["best"] = weights
+    expected |= {f"best_{place}": weights for place in range(len(progress.ranking))}
     if trainer.average is not None:
         expected["average"] = trained
     if progress.update:
