@@ -44,6 +44,20 @@ def films(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def defaults(found: dict[str, Any]) -> str:
+    """Accuracy with the defaults of before and of now."""
+    lines = [
+        "| data | examples | model | accuracy before, by seed | now, by seed | CPU seconds before | now |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        size = f"{row['size']:,}" if row["size"] else "all"
+        scores = (", ".join(f"{accuracy:.1%}" for accuracy in row[which]) for which in ("old", "new"))
+        seconds = (f"{sum(row[which]) / len(row[which]):.1f}" for which in ("old_seconds", "new_seconds"))
+        lines.append(f"| {row['data']} | {size} | {row['model']} | {' | '.join(scores)} | {' | '.join(seconds)} |")
+    return "\n".join(lines)
+
+
 def training_speed(found: dict[str, Any]) -> str:
     """Our loop compared with plain ones."""
     speeds, ratios = found["tokens_per_second"], found["ratio_to"]
@@ -425,6 +439,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "shakespeare_recipe": (shakespeare_recipe, "shakespeare_recipe"),
     "linear": (linear, "linear"),
     "letters": (letters, "letters"),
+    "defaults": (defaults, "defaults"),
     "verses": (verses, "verses"),
     "verses_samples": (verses_samples, "verses"),
     "state": (state, "state"),
