@@ -123,7 +123,7 @@ def test_what_has_no_use_or_no_sense_is_refused() -> None:
         made(class_weights="balanced")
     with pytest.raises(ConfigError, match="multi_label only applies to task classify"):
         api.train(rows(), task="tag", multi_label=True)
-    with pytest.raises(ConfigError, match="task classify of images does not use multi_label"):
+    with pytest.raises(ConfigError, match="multi_label does not apply to images"):
         api.train("sample:fashion", multi_label=True)
     with pytest.raises(DataError, match="one set of labels only"):
         api.train([(text, "x;y") for text, _ in rows()], multi_label=True, **SMALL)
