@@ -144,6 +144,7 @@ class TrainingConfig(Section):
         0,
         ge=0,
         le=100,
+        json_schema_extra={"reason": "each is one more copy of the weights in memory and in a checkpoint"},
         description="number of best evaluations whose weights are averaged at the end; the mean is kept if it is not "
         "worse than the best on the validation split; 0 or 1: none",
     )
