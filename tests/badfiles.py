@@ -154,7 +154,7 @@ ROWS: Cases = {
     "a fault in UTF-16 or UTF-32": [
         ("a.csv", marked("text,label", "good,pos", "alone"), 3, "got 1"),
         ("a.csv", marked("text,label", "a\0b,pos"), 2, "NUL"),
-        ("a.tsv", marked("text,label", codec="utf-32-be"), 1, 'no column "text"'),
+        ("a.tsv", marked("test\tlabel", codec="utf-32-be"), 1, 'no column "text"'),
     ],
     # lines
     "bare carriage return": [
@@ -187,7 +187,7 @@ ROWS: Cases = {
     "missing column": [
         ("a.csv", b"text,lable\ngood,pos\n", 1, 'did you mean "lable"'),
         ("a.csv", b"good,pos\nbad,neg\n", 1, 'the columns are "good", "pos"'),
-        ("a.tsv", HEADER + GOOD, 1, 'no column "text"'),
+        ("a.tsv", b"text label\ngood pos\n", 1, 'no column "text"'),
         ("a.csv", b"\n\r\nTEXT,label\na,b\n", 3, 'no column "text"'),
     ],
     "doubled column": [
@@ -198,6 +198,7 @@ ROWS: Cases = {
     "empty file": [
         ("a.csv", b"", 1, "the file is empty"),
         ("a.jsonl", b"", 1, "the file is empty"),
+        ("a.json", b"[]", None, "there are no rows"),
         ("a.tsv", b"\xef\xbb\xbf", 1, "the file is empty"),
         ("a.csv.xz", lzma.compress(b""), 1, "the file is empty"),
         ("a.csv", marked(), 1, "the file is empty"),
@@ -295,16 +296,19 @@ ROWS: Cases = {
     ],
     "not packed": [(f"a.csv{end}", LINES, None, "damaged or truncated") for end in PACKINGS],
     "packed unsaid": [("a.csv", pack(LINES), 1, f"does not end in {end}") for end, pack in PACKINGS.items()],
-    "spreadsheet": [(f"a.{form}", b"PK\x03\x04\x14\0", 1, "spreadsheet") for form in ("csv", "tsv", "jsonl")],
+    "spreadsheet": [
+        *((f"a.{form}", b"PK\x03\x04\x14\0", 1, "spreadsheet") for form in ("csv", "tsv", "jsonl")),
+        ("a.xlsx", b"", None, "pandas.read_excel"),
+    ],
     "unknown name": [
-        ("a.xlsx", b"", None, "files end in .csv, .tsv, .jsonl, .ndjson"),
-        ("a.json", b"[]", None, 'format from ".json"'),
+        ("a.dat", b"", None, "files end in .csv, .tsv, .txt, .jsonl, .ndjson, .json, .parquet"),
+        ("a.log", b"", None, 'format from ".log"'),
         ("reviews", b"", None, "a name without an extension"),
     ],
     # Parquet
     "nested column": [
         ("a.parquet", lambda: parquet(text=[["a"], ["b"]], label=["x", "y"]), None, '"text" is nested'),
-        ("a.parquet", lambda: parquet(text=["a"], label=[{"is": 1}]), None, '"label" is nested (struct'),
+        ("a.parquet", lambda: parquet(text=["a"], label=[{"is": 1}]), None, 'did you mean "label.is"'),
         ("a.parquet", lambda: parquet(label=["x"], text=[[[1]]]), None, "(list"),
     ],
     "cut Parquet": [

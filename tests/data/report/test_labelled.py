@@ -32,7 +32,9 @@ def test_a_sample():
 
 def test_the_examples_show_what_a_model_sees():
     pairs = [(f"Good {i}", "pos") for i in range(20)] + [(f"Bad {i}", "neg ") for i in range(20)]
-    report = inspect([*pairs, ("good", "Neg")] * 2, DataConfig(valid_fraction=0.05, test_fraction=0.0))
+    report = inspect(
+        [*pairs, ("good", "Neg")] * 2, DataConfig(tokenizer="word", valid_fraction=0.05, test_fraction=0.0)
+    )
     assert report.examples[0]["text"].startswith("Good")
     assert report.examples[0]["decoded"].startswith("good")
     assert len(report.examples) == 3

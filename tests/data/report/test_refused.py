@@ -21,9 +21,9 @@ PAIRS = "source,target\n" + "".join(f"source {i},target {i}\n" for i in range(40
 WORDS = "".join(f"the{i}\tDET\nend\tNOUN\n\n" for i in range(40))
 
 
-def table(text: str) -> Callable[[Path], dict[str, Any]]:
+def table(text: str, **settings: Any) -> Callable[[Path], dict[str, Any]]:
     """Return a maker of a CSV file."""
-    return lambda folder: {"data": written(folder / "a.csv", text)}
+    return lambda folder: {"data": written(folder / "a.csv", text)} | settings
 
 
 def pairs(text: str, **settings: Any) -> Callable[[Path], dict[str, Any]]:
@@ -78,7 +78,10 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], int]] = {
     "one class": (table("text,label\n" + ROWS.replace(",b", ",a")), 1),
     "too few rows": (table("text,label\na a,x\nb b,y\n"), 2),
     "no row": (table("text,label\na,\nb,\n"), 1),
-    "no token": (table("text,label\n" + "".join(f"word{i},{'ab'[i % 2]}\n" for i in range(40))), 1),
+    "no token": (
+        table("text,label\n" + "".join(f"word{i},{'ab'[i % 2]}\n" for i in range(40)), tokenizer="word"),
+        1,
+    ),
     "labels that valid alone has": (table(CSV + "".join(f"other {i},z{i}\n" for i in range(30))), 2),
     "no validation split": (lambda folder: table(CSV)(folder) | {"valid_fraction": 0.0}, 1),
     "a validation file without the columns": (held_out("valid", "a,b\nc,d\n"), 2),

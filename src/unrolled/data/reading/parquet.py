@@ -27,7 +27,7 @@ def columns_of(path: Path, file: str) -> tuple[str, ...]:
         DataError: the file cannot be opened or is not Parquet, or pyarrow is not installed.
     """
     with _opened(path, file) as table:
-        return tuple(_fields(table.schema_arrow))
+        return tuple(name for name, _ in _fields(table.schema_arrow))
 
 
 def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
@@ -37,8 +37,9 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
         DataError: as `columns_of`; a column is missing or nested, or the file is damaged.
     """
     with _opened(path, file) as table:
-        fields, top = _fields(table.schema_arrow), list(table.schema_arrow.names)
-        pick(list(fields), columns, file=file)
+        named, top = _fields(table.schema_arrow), list(table.schema_arrow.names)
+        pick([name for name, _ in named], columns, file=file)
+        fields = dict(named)
         indices = [top.index(fields[name].top) for name in columns]
         for i, name in zip(indices, columns, strict=True):
             if fields[name].type.num_fields:
@@ -76,16 +77,16 @@ class _Field(NamedTuple):
     type: Any
 
 
-def _fields(schema: Any) -> dict[str, _Field]:
-    """Return the columns by name; the parts of columns of objects by their dotted keys."""
-    fields: dict[str, _Field] = {}
+def _fields(schema: Any) -> list[tuple[str, _Field]]:
+    """Return the columns with their names; the parts of columns of objects with their dotted keys."""
+    fields: list[tuple[str, _Field]] = []
 
     def add(name: str, field: Any, path: tuple[str, ...], top: str) -> None:
         if str(field.type).startswith("struct<"):
             for inner in field.type:
                 add(f"{name}.{inner.name}", inner, (*path, inner.name), top)
         else:
-            fields.setdefault(name, _Field(top, path, field.type))
+            fields.append((name, _Field(top, path, field.type)))
 
     for field in schema:
         add(field.name, field, (), field.name)
