@@ -208,6 +208,9 @@ class Settings(TypedDict, total=False):
     average: float
     """decay of the moving average of the weights, e.g. 0.999; the averaged weights are evaluated and saved; 0:
     none."""
+    average_best: int
+    """number of best evaluations whose weights are averaged at the end; the mean is kept if it is not worse
+    than the best on the validation split; 0 or 1: none."""
     precision: Literal["float32", "bf16"]
     """precision of matrix products in training; with bf16, states and sums stay in float32."""
     clip: float
