@@ -1,6 +1,8 @@
 """Objects that display themselves: one short line as repr, and tables in a notebook, whatever is in them."""
 
 import dataclasses
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 import unrolled
+import unrolled.tasks
 from small import image_run, pairs, pictures, sentences, tag_run, text_run, trained, translation_run, translations
 from unrolled.config import Config, from_flat
 from unrolled.decoding.classification import Classification
@@ -87,6 +90,8 @@ def test_a_notebook_shows_tables(make: Callable[[], Any]) -> None:
 
 
 def test_every_displayed_dataclass_leaves_repr_to_its_base() -> None:
+    for part in pkgutil.walk_packages(unrolled.tasks.__path__, "unrolled.tasks."):
+        importlib.import_module(part.name)  # every result, report and answer
     classes = [Displayed]
     for each in classes:
         classes += [kind for kind in each.__subclasses__() if kind.__module__.startswith("unrolled.")]
