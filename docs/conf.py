@@ -1,0 +1,27 @@
+"""Settings of the documentation site (Sphinx)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+from unrolled.version import __version__
+
+project = "unrolled"
+author = "the authors of unrolled"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "mathml"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = True
+
+html_math_renderer = "mathml"
+html_theme = "furo"
+html_title = "unrolled"
