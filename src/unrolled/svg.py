@@ -1,7 +1,7 @@
 """SVG elements as text, without dependencies: the same values give the same bytes.
 
-Texts are shortened to fit; wide characters count as two columns. The lightness of a colour scale is monotonic, so that
-its order survives grey print and colour blindness.
+Texts are shortened to fit; wide characters count as two columns. Colours of the palette turn dark where the reader
+prefers a dark background. A scale of numbers without sign is monotonic in lightness; one with a sign is pale at zero.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.errors import printable
+from unrolled.palette import ABOVE, BELOW, CARD, INK, SOFT, dark_rules
 
 __all__ = [
-    "COLOURS",
-    "GREY",
-    "INK",
-    "PALE",
     "UNIT",
     "Drawing",
     "Scale",
@@ -33,6 +30,7 @@ __all__ = [
     "document",
     "dot",
     "line",
+    "path",
     "raster",
     "shorten",
     "side_by_side",
@@ -41,9 +39,8 @@ __all__ = [
     "wrapped",
 ]
 
-COLOURS = ("#3b82c4", "#d97b1f", "#8f6fc0", "#4f9d69")  # of series, which differ in their dashes too
-GREY, INK, PALE = "#808080", "#1f2328", "#d0d7de"  # text on any background; text on white; rules
 UNIT = 7.2  # pixels of a character of size 12 that is not wide
+DARK_TEXT, LIGHT_TEXT = "#1b1e27", "#fffffe"  # on colours of a scale: not of the palette, so that they never turn dark
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 
@@ -51,18 +48,25 @@ class Scale(NamedTuple):
     """Colour scale for numbers.
 
     low, high: the numbers at its ends; numbers beyond have the colour of the end. anchors: colours, evenly spaced. log:
-    whether it is logarithmic; then low is above 0, and smaller numbers count as low.
+    whether it is logarithmic; then low is above 0, and smaller numbers count as low. photo: whether the numbers are
+    those of an image, whose colours are the same on a dark background.
     """
 
     low: float
     high: float
-    anchors: tuple[str, ...] = ("#ffffff", "#dbe9f6", "#9dcae1", "#4a98c9", "#1764ab", "#08306b")
+    anchors: tuple[str, ...] = (CARD, "#dbe9f6", "#9dc1ea", "#4f8fd4", ABOVE, "#0d3566")
     log: bool = False
+    photo: bool = False
 
     @classmethod
     def signed(cls, largest: float) -> Scale:
-        """Return a scale from −largest, dark blue, over grey to largest, light yellow."""
-        return cls(-largest, largest, ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"))
+        """Return a scale from −largest, orange, over 0, pale, to largest, blue."""
+        return cls(-largest, largest, ("#7a2a05", BELOW, "#ec9c75", "#f7f5f1", "#86b4e8", ABOVE, "#0d3566"))
+
+    @classmethod
+    def gate(cls, colour: str) -> Scale:
+        """Return a scale from 0, pale, to 1, in the colour of a gate."""
+        return cls(0, 1, ("#f7f5f1", colour))
 
     def indices(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the indices of values in the palette, 0 to 255; NaN counts as low."""
@@ -87,7 +91,7 @@ class Scale(NamedTuple):
     def ink(self, value: float) -> str:
         """Return a colour for text on the colour of a number, dark or white."""
         red, green, blue = self.palette()[self.indices(np.array([value]))[0]] / 255
-        return INK if 0.21 * red + 0.72 * green + 0.07 * blue > 0.45 else "#ffffff"
+        return DARK_TEXT if 0.21 * red + 0.72 * green + 0.07 * blue > 0.45 else LIGHT_TEXT
 
 
 class Drawing(NamedTuple):
@@ -130,7 +134,9 @@ def document(
         for tag, words in (("title", title), ("desc", description))
         if words
     ]
-    return "\n".join([head, *about, *([box(0, 0, width, height, paper)] if paper else []), *body, "</svg>", ""])
+    drawn = "\n".join([*([box(0, 0, width, height, paper)] if paper else []), *body])
+    rules = dark_rules(drawn)
+    return "\n".join([head, *about, *([f"<style>{rules}</style>"] if rules else []), drawn, "</svg>", ""])
 
 
 def box(
@@ -144,12 +150,14 @@ def box(
     radius: float = 0,
     name: str = "",
     dash: str = "",
+    opacity: float = 1,
 ) -> str:
-    """Return a rectangle, or "" where it has no area. name: the text under the pointer."""
+    """Return a rectangle, or "" where it has no area. opacity: of its fill. name: the text under the pointer."""
     if width <= 0 or height <= 0:
         return ""
     more = (f' stroke="{stroke}"' if stroke else "") + (f' rx="{_n(radius)}"' if radius else "")
     more += f' stroke-dasharray="{dash}"' if dash else ""
+    more += f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
     return _element(
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"{more}', name
     )
@@ -172,7 +180,7 @@ def line(
 ) -> str:
     """Return straight lines from point to point. arrow: whether the last one ends in an arrowhead."""
     d = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-    drawn = _path(d, stroke, width, opacity, dash, name)
+    drawn = path(d, stroke=stroke, width=width, opacity=opacity, dash=dash, name=name)
     if not arrow or len(points) < 2:
         return drawn
     (x0, y0), (x1, y1) = points[-2:]
@@ -197,7 +205,7 @@ def curve(
     (x0, y0), (x1, y1) = start, end
     middle = (y0 + y1) / 2
     d = f"M{x0:.1f} {y0:.1f}C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}"
-    return _path(d, stroke, width, opacity, "", name)
+    return path(d, stroke=stroke, width=width, opacity=opacity, name=name)
 
 
 def text(
@@ -209,7 +217,7 @@ def text(
     most: float = 1e9,
     bold: bool = False,
     size: float = 12,
-    fill: str = GREY,
+    fill: str = SOFT,
     italic: bool = False,
     turned: bool = False,
 ) -> str:
@@ -234,6 +242,7 @@ def raster(
     if not rows or not across:
         return ""
     more = "".join(f' data-{key}="{escape(str(value))}"' for key, value in data.items())
+    more += "" if scale.photo else ' data-scale=""'
     png = b64encode(_png(scale.indices(values), scale.palette())).decode()
     return (
         f'<image x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none" '
@@ -269,7 +278,8 @@ def columns(words: str) -> int:
     return sum(2 if east_asian_width(each) in "WF" else 0 if combining(each) else 1 for each in words)
 
 
-def _path(d: str, stroke: str, width: float, opacity: float, dash: str, name: str) -> str:
+def path(d: str, *, stroke: str = INK, width: float = 1, opacity: float = 1, dash: str = "", name: str = "") -> str:
+    """Return a path without a fill. d: its commands."""
     more = (f' stroke-width="{_n(width)}"' if width != 1 else "") + (f' opacity="{opacity:.2f}"' if opacity < 1 else "")
     more += f' stroke-dasharray="{dash}"' if dash else ""
     return _element(f'<path d="{d}" fill="none" stroke="{stroke}"{more}', name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unrolled.evaluation.calibration import Calibration, ConfidenceBin, calibration_lines
-from unrolled.svg import COLOURS, GREY, box, document, line, text
+from unrolled.palette import SERIES, SOFT
+from unrolled.svg import box, document, line, text
 
 __all__ = ["SIDE", "reliability"]
 
@@ -31,7 +32,7 @@ def reliability(calibration: Calibration, *, title: str, unit: str) -> str:
         text(16, 44, summary, most=width - 32),
         *_grid(),
         *(element for b in calibration.bins for element in _bar(b)),
-        line([(LEFT, TOP + SIDE), (LEFT + SIDE, TOP)], stroke=GREY, dash="5 4", name="calibrated"),
+        line([(LEFT, TOP + SIDE), (LEFT + SIDE, TOP)], stroke=SOFT, dash="5 4", name="calibrated"),
         *_counts(calibration, unit),
     ]
     about = f"{summary}. " + "; ".join(_words(b, unit) for b in calibration.bins)
@@ -41,7 +42,7 @@ def reliability(calibration: Calibration, *, title: str, unit: str) -> str:
 def _grid() -> Iterator[str]:
     for tick in TICKS:
         y = TOP + SIDE * (1 - tick)
-        yield line([(LEFT, y), (LEFT + SIDE, y)], stroke=GREY, opacity=0.4)
+        yield line([(LEFT, y), (LEFT + SIDE, y)], stroke=SOFT, opacity=0.4)
         yield text(LEFT - 8, y + 4, f"{tick:.0%}", anchor="end", size=11)
     yield text(18, TOP + SIDE / 2, "accuracy of the answers", anchor="middle", turned=True)
 
@@ -49,10 +50,10 @@ def _grid() -> Iterator[str]:
 def _bar(b: ConfidenceBin) -> Iterator[str]:
     """Yield the accuracy of a bin with its interval, over its width."""
     x, wide = LEFT + SIDE * b.low, SIDE * (b.high - b.low)
-    yield box(x + 1, TOP + SIDE * (1 - b.accuracy), wide - 2, SIDE * b.accuracy, COLOURS[0], name=_words(b, "answers"))
+    yield box(x + 1, TOP + SIDE * (1 - b.accuracy), wide - 2, SIDE * b.accuracy, SERIES[0], name=_words(b, "answers"))
     low, high = b.accuracy_interval
     middle = x + wide / 2
-    yield line([(middle, TOP + SIDE * (1 - low)), (middle, TOP + SIDE * (1 - high))], stroke=COLOURS[1], width=1.5)
+    yield line([(middle, TOP + SIDE * (1 - low)), (middle, TOP + SIDE * (1 - high))], stroke=SERIES[1], width=1.5)
 
 
 def _counts(calibration: Calibration, unit: str) -> Iterator[str]:
@@ -61,9 +62,9 @@ def _counts(calibration: Calibration, unit: str) -> Iterator[str]:
     for b in calibration.bins:
         tall = COUNTS * b.n / most
         yield box(
-            LEFT + SIDE * b.low + 1, floor - tall, SIDE * (b.high - b.low) - 2, tall, GREY, name=f"{b.n:,} {unit}"
+            LEFT + SIDE * b.low + 1, floor - tall, SIDE * (b.high - b.low) - 2, tall, SOFT, name=f"{b.n:,} {unit}"
         )
-    yield line([(LEFT, floor), (LEFT + SIDE, floor)], stroke=GREY)
+    yield line([(LEFT, floor), (LEFT + SIDE, floor)], stroke=SOFT)
     yield text(LEFT - 8, floor - COUNTS + 10, f"{most:,}", anchor="end", size=11)
     yield text(18, floor - COUNTS / 2, unit, anchor="middle", turned=True)
     for tick in TICKS:

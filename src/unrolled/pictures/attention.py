@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import INK, MEMORY
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels, resolve_index
 from unrolled.pictures.matrix import MIN_LABEL, View, column_label_height, column_labels, legend, matrix, number
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = [
     "Weights",
@@ -162,9 +163,7 @@ def _lines(weights: Weights) -> Drawing:
                 start, end = ((s + 0.5) * key_width, top), ((t + 0.5) * query_width, top + TALL)
                 name = f"{weights.tensor}[{','.join(map(str, (*weights.lead, t, s)))}] = {number(weight)}"
                 thick = max(0.6, min(6, key_width, query_width) * weight)
-                body.append(
-                    svg.curve(start, end, stroke="#1764ab", width=thick, opacity=0.25 + 0.75 * weight, name=name)
-                )
+                body.append(svg.curve(start, end, stroke=MEMORY, width=thick, opacity=0.25 + 0.75 * weight, name=name))
     body += column_labels(weights.queries, 0, top + TALL, query_width, range(T), below=True)
     height = top + TALL + max(16, column_label_height(weights.queries, query_width))
     return Drawing(max(key_width * S, query_width * T), height, "\n".join(body))

@@ -12,11 +12,12 @@ from unrolled import svg
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.inside.diagrams import Diagram, Value, load
+from unrolled.palette import INK, LINE, MEMORY, SOFT
 from unrolled.pictures.attention import Weights, source_weights, transformer_weights
-from unrolled.pictures.cell import diagram_drawing
+from unrolled.pictures.boxes import diagram_drawing
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
 from unrolled.pictures.matrix import number
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
@@ -105,7 +106,7 @@ def _diagram(trace: Trace, selected: AttentionStep, step: int) -> Drawing:
         finite = strip[np.isfinite(strip)]
         scale = Scale(float(finite.min()), float(finite.max()))
         raster = svg.raster(0, 0, STRIP, 16, strip, scale, label=names[node])
-        strips[node] = Drawing(STRIP, 16, raster + svg.box(0, 0, STRIP, 16, "none", stroke=svg.PALE))
+        strips[node] = Drawing(STRIP, 16, raster + svg.box(0, 0, STRIP, 16, "none", stroke=LINE))
     return diagram_drawing(selected.diagram, {}, names, strips)
 
 
@@ -124,7 +125,7 @@ def _table(trace: Trace, selected: AttentionStep, step: int) -> Drawing:
     most = float(weights.max())
     lead = "".join(f"{each}," for each in selected.weights.lead)
     titles = ((0, "position"), (60, "token"), (230, "score"), (310, "weight"))
-    body = [svg.text(x, 12, words, size=10, fill="#57606a") for x, words in titles]
+    body = [svg.text(x, 12, words, size=10, fill=SOFT) for x, words in titles]
     for i, position in enumerate(largest):
         y, weight = 30 + 18 * i, float(weights[position])
         name = f"{selected.weights.tensor}[{lead}{step},{position}] = {number(weight)}"
@@ -133,6 +134,6 @@ def _table(trace: Trace, selected: AttentionStep, step: int) -> Drawing:
             svg.text(60, y, selected.weights.keys[position], size=11, fill=INK, most=160),
             svg.text(230, y, number(float(scores[position])), size=11, fill=INK),
             svg.text(310, y, number(weight), size=11, fill=INK, bold=True),
-            svg.box(360, y - 9, 1 + (WIDTH - 370) * weight / most, 10, "#4a98c9", name=name),
+            svg.box(360, y - 9, 1 + (WIDTH - 370) * weight / most, 10, MEMORY, name=name),
         ]
     return Drawing(WIDTH, 24 + 18 * len(largest), "\n".join(body))

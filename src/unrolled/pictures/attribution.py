@@ -8,9 +8,10 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import INK
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels
 from unrolled.pictures.matrix import View, legend, matrix
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from unrolled import svg
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
-from unrolled.inside.diagrams import DIAGRAMS, Diagram, Node, Value, Wire, load
-from unrolled.pictures.figure import Figure, Request, heading, resolve_index, translated
+from unrolled.inside.diagrams import DIAGRAMS, Diagram, Layout, Line, Mark, Value, load
+from unrolled.palette import ABOVE, BELOW, KEEP, RESET, SHOW, SOFT, WRITE
+from unrolled.pictures import sentences, wiring
+from unrolled.pictures.figure import Figure, Request, heading, resolve_index
 from unrolled.pictures.layers import Layer, recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import number
-from unrolled.svg import INK, Drawing
+from unrolled.svg import Drawing
 
-__all__ = ["can_draw", "diagram_drawing", "draw"]
+__all__ = ["can_draw", "draw"]
 
-COLUMN, ROW, WIDE, HIGH = 128, 58, 98, 42  # pixels from box to box, and of a box
-FILLS = {  # colour and dash of the edge: the kinds differ without colour too
-    "input": ("#f6f8fa", "2 2"),
-    "term": ("#f6f8fa", ""),
-    "sum": ("#eaeef2", ""),
-    "gate": ("#fff1d6", ""),
-    "candidate": ("#e6f4ea", ""),
-    "operation": ("#ffffff", "4 2"),
-    "state": ("#dbe9f6", ""),
-}
+WIDE_FROM = 600  # pixels of the width from which on time runs to the right
+NEW_STATE = "new state"  # the box of an Elman cell, which is no gate
+BEFORE_SIGMA = 2.5  # the largest term of a gate's sum that has a wire of its own width
+LEGEND = (
+    ("above 0", ABOVE),
+    ("below 0", BELOW),
+    ("keeps", KEEP),
+    ("writes", WRITE),
+    ("outputs", SHOW),
+    ("resets", RESET),
+)
 
 
 def can_draw(trace: Trace) -> bool:
@@ -34,36 +37,133 @@ def can_draw(trace: Trace) -> bool:
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw the cell of each trace at a step and a unit: by default the last step and the unit that varies most."""
-    drawings, selections = [], []
+    drawings, texts = [], []
     for trace in traces:
         layer = requested_layer(trace, request)
         steps, units = trace[f"{layer.name}.h"].shape
         step = resolve_index(request.step, steps, "step", steps - 1)
         unit = resolve_index(request.unit, units, "unit", strongest(trace, layer, 1)[0])
-        more = f"{layer.name}, step {step} ({layer.tokens[step]}), unit {unit}"
-        selections.append(f"step {step}, unit {unit} of {layer.name}")
-        drawings += [heading(trace, traces, more), _cell(trace, layer, step, unit, request.gate)]
+        more = f"step {step} ({layer.tokens[step]}), unit {unit} of {units}, {layer.name}"
+        drawing, said = _cell(trace, layer, step, unit, request)
+        drawings += [heading(trace, traces, more), drawing]
+        texts += said
     cells = dict.fromkeys(requested_layer(trace, request).cell for trace in traces)
-    title = " · ".join(load(cell).title for cell in cells)
-    states = "h′ and c′ are the states" if "lstm" in cells else "h′ is the state"
-    caption = (
-        f"The cell at {'; '.join(dict.fromkeys(selections))}. x is the input of this step; {states} "
-        "after the previous step. Each box holds the number of this one unit. A dotted arrow is a product with a "
-        "learned matrix, which combines all units of the input or of h′. A gate is a number from 0 (closed) to 1 "
-        "(open); the boxes below it show the terms of its sum: from the input, from h′ and the bias. The numbers have "
-        "no unit."
-    )
-    return Figure(title, svg.stack(drawings, 4), caption)
+    title = " · ".join(_title(cell, request.gate) for cell in cells)
+    return Figure(title, svg.stack([*drawings, _legend(cells, request)], 6), " ".join(texts))
 
 
-def _cell(trace: Trace, layer: Layer, step: int, unit: int, gate: str | None) -> Drawing:
+def _title(cell: str, gate: str | None) -> str:
+    diagram = load(cell)
+    return diagram.title if gate is None else f"The {_gates(diagram)[gate]} of the {diagram.title.split(':')[0]}"
+
+
+def _cell(trace: Trace, layer: Layer, step: int, unit: int, request: Request) -> tuple[Drawing, list[str]]:
+    """Return the drawing of a cell and the sentences on its numbers."""
     diagram = load(layer.cell)
-    highlighted = diagram.nodes if gate is None else _neighbours(diagram, gate)
+    layout = diagram.layouts["narrow" if request.width < WIDE_FROM else "wide"]
     values = diagram.values(trace, layer.name)
     numbers = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
-    texts = {name: number(value) for name, value in numbers.items()} | {"x": layer.tokens[step]}
-    titles = {name: f"{_element(diagram, name, layer, step, unit)} = {texts[name]}" for name in numbers}
-    return diagram_drawing(diagram, texts, titles, highlighted=highlighted)
+    titles = {
+        name: f"{_element(diagram, name, layer, step, unit)} = {number(value)}" for name, value in numbers.items()
+    }
+    shown = None if request.gate is None else _neighbours(diagram, request.gate)
+    first = step == (len(layer.tokens) - 1 if layer.name.endswith(".reverse") else 0)
+    said = sentences.CELLS[layer.cell](numbers, first)
+    if request.gate is not None:
+        said = {"": sentences.of_gate(layer.cell, request.gate), "gate": said[request.gate]}
+    return _drawing(diagram, layout, numbers, titles, layer.tokens[step], shown), list(said.values())
+
+
+def _drawing(
+    diagram: Diagram,
+    layout: Layout,
+    numbers: Mapping[str, float],
+    titles: Mapping[str, str],
+    token: str,
+    shown: Collection[str] | None,
+) -> Drawing:
+    """Draw a layout. shown: the nodes that are not faded; None: all."""
+    body = [wiring.band(layout.belt)] if layout.belt else []
+    body += [wiring.missing_band(layout.missing)] if layout.missing else []
+    body += [wiring.bus(line.path, name=titles.get(line.value, "")) for line in layout.wires if line.vector]
+    faded = [line for line in layout.wires if not line.vector and not _is_shown(line, shown)]
+    lines = [line for line in layout.wires if not line.vector and line not in faded]
+    body += [wiring.wire(line.path, None, joins=True) for line in faded]
+    for line in lines:
+        term = diagram.nodes[line.value].kind in ("term", "sum")
+        joins = line.path[0] in layout.belt or _on(layout.belt, line.path) or (not line.letter and not term)
+        body.append(
+            wiring.wire(
+                line.path,
+                numbers[line.value],
+                role=line.role,
+                largest=BEFORE_SIGMA if term else 1,
+                joins=joins,
+                name=titles[line.value],
+            )
+        )
+    for name, mark in layout.marks.items():
+        body.append(_mark(name, mark, numbers, titles, token, shown is None or name in shown))
+    body += [svg.text(x, y, words, anchor=anchor, size=12, fill=SOFT) for x, y, words, anchor in layout.notes]
+    for line in lines:
+        if line.label is not None:
+            value = numbers[line.value]
+            written = sentences.number(value) if line.role else sentences.signed(value)
+            body.append(wiring.label(*line.label, value, written, letter=line.letter, role=line.role))
+    x, y = layout.shift
+    return Drawing(*layout.size, f'<g transform="translate({-x:g} {-y:g})">\n{chr(10).join(body)}\n</g>')
+
+
+def _is_shown(line: Line, shown: Collection[str] | None) -> bool:
+    return shown is None or (line.value in shown and (line.target is None or line.target in shown))
+
+
+def _on(belt: Sequence[Sequence[float]], path: Sequence[Sequence[float]]) -> bool:
+    """Return whether a path lies on the belt."""
+    return bool(belt) and any(all(point[axis] == belt[0][axis] for point in (*belt, *path)) for axis in (0, 1))
+
+
+def _mark(
+    name: str, mark: Mark, numbers: Mapping[str, float], titles: Mapping[str, str], token: str, shown: bool
+) -> str:
+    x, y = mark.at
+    if mark.kind == "word":
+        return wiring.word(x, y, token)
+    title = titles[name] if shown else ""
+    if mark.kind in ("gate", "candidate"):
+        value = numbers[name] if shown else None
+        return wiring.box(x, y, value, "σ" if mark.role else "tanh", mark.name, role=mark.role, name=title)
+    draw = wiring.operation if mark.kind == "operation" else wiring.function
+    return draw(x, y, mark.sign, faded=not shown, name=title)
+
+
+def _legend(cells: Collection[str], request: Request) -> Drawing:
+    """Draw the colours' meanings."""
+    roles = {mark.role for cell in cells for mark in load(cell).layouts["wide"].marks.values()}
+    roles |= {line.role for cell in cells for line in load(cell).layouts["wide"].wires}
+    colours = {wiring.ROLES[role] for role in roles if role} | {ABOVE, BELOW}
+    entries = [(words, colour) for words, colour in LEGEND if colour in colours]
+    body, x, y = [], 0.0, 12.0
+    for words, colour in [*entries, ("all numbers of a vector", ""), ("thicker: larger", None)]:
+        wide = (0 if colour is None else 22) + svg.UNIT * 11 / 12 * svg.columns(words) + 16
+        if x and x + wide > request.width:
+            x, y = 0.0, y + 18
+        if colour:
+            body.append(svg.box(x, y - 7, 16, 5, colour, radius=2.5))
+        elif colour == "":
+            body.append(wiring.bus([(x, y - 4), (x + 16, y - 4)]))
+        body.append(svg.text(x + (0 if colour is None else 22), y, words, size=11, fill=SOFT))
+        x += wide
+    return Drawing(request.width, y + 8, "\n".join(body))
+
+
+def _gates(diagram: Diagram) -> dict[str, str]:
+    """Return the gates and candidates of a cell with their names: {"f": "forget gate"}."""
+    return {
+        name: mark.name if mark.kind == "candidate" else f"{mark.name} gate"
+        for name, mark in diagram.layouts["wide"].marks.items()
+        if mark.kind in ("gate", "candidate") and mark.name != NEW_STATE
+    }
 
 
 def _neighbours(diagram: Diagram, gate: str) -> set[str]:
@@ -72,7 +172,7 @@ def _neighbours(diagram: Diagram, gate: str) -> set[str]:
     Raises:
         ConfigError: the cell has no gate of that name.
     """
-    gates = [name for name, node in diagram.nodes.items() if node.kind in ("gate", "candidate")]
+    gates = _gates(diagram)
     if gate not in gates:
         have = f"has {', '.join(gates)}" if gates else "has none"
         raise ConfigError(f'there is no gate "{gate}" in this cell{nearest(gate, gates)}: {diagram.name} {have}')
@@ -99,66 +199,3 @@ def _element(diagram: Diagram, name: str, layer: Layer, step: int, unit: int) ->
 def _at(value: Value, indices: Mapping[str, int]) -> float:
     """Return one number of a value. indices: the index on each axis, by its letter."""
     return float(value.tensor[tuple(indices[letter] for letter in value.axes)])
-
-
-def diagram_drawing(
-    diagram: Diagram,
-    texts: Mapping[str, str],
-    titles: Mapping[str, str],
-    pictures: Mapping[str, Drawing] | None = None,
-    highlighted: Collection[str] | None = None,
-) -> Drawing:
-    """Draw a diagram with a text or a picture in each node.
-
-    Args:
-        texts: a number or word by node. titles: the text under the pointer by node. pictures: a drawing by node, at
-            most a box wide, instead of a text. highlighted: the nodes that are not faded; None: all.
-    """
-    nodes = diagram.nodes.values()
-    left = min(
-        min(node.position[0] for node in nodes), min((x for wire in diagram.wires for x, _ in wire.via), default=0)
-    )
-    top, right = min(node.position[1] for node in nodes), max(node.position[0] for node in nodes)
-    bottom = max(node.position[1] for node in nodes)
-
-    def pixels(position: tuple[float, float]) -> tuple[float, float]:
-        return (position[0] - left) * COLUMN + WIDE / 2 + 8, (position[1] - top) * ROW + HIGH / 2 + 4
-
-    highlighted = diagram.nodes if highlighted is None else highlighted
-    body = []
-    for wire in diagram.wires:
-        body.append(_faded(_wire(diagram, wire, pixels), {wire.source, wire.target} <= set(highlighted)))
-    for name, node in diagram.nodes.items():
-        box = _box(node, pixels(node.position), texts.get(name, ""), titles.get(name, ""), (pictures or {}).get(name))
-        body.append(_faded(box, name in highlighted))
-    width, height = (right - left) * COLUMN + WIDE + 28, (bottom - top) * ROW + HIGH + 10
-    return Drawing(width, height, "\n".join(body))
-
-
-def _faded(body: str, highlighted: bool) -> str:
-    return body if highlighted else f'<g opacity="0.25">\n{body}\n</g>'
-
-
-def _wire(diagram: Diagram, wire: Wire, pixels: Callable[[tuple[float, float]], tuple[float, float]]) -> str:
-    source, target = diagram.nodes[wire.source], diagram.nodes[wire.target]
-    points = [pixels(position) for position in (source.position, *wire.via, target.position)]
-    (x0, y0), (x1, y1) = points[-2:]
-    dx, dy = x1 - x0, y1 - y0  # the arrow ends at the edge of the target's box
-    fraction = min(WIDE / 2 / abs(dx) if dx else 1e9, HIGH / 2 / abs(dy) if dy else 1e9, 1)
-    points[-1] = (x1 - dx * fraction, y1 - dy * fraction)
-    learned = wire.source in target.learned
-    return svg.line(points, stroke="#8c959f", width=1.2, arrow=True, dash="2 3" if learned else "")
-
-
-def _box(node: Node, centre: tuple[float, float], text: str, title: str, picture: Drawing | None) -> str:
-    x, y = centre[0] - WIDE / 2, centre[1] - HIGH / 2
-    fill, dash = FILLS[node.kind]
-    stroke = "#57606a" if node.kind in ("gate", "candidate", "state") else "#afb8c1"
-    radius = 8 if node.kind in ("gate", "candidate") else 3
-    body = [svg.box(x, y, WIDE, HIGH, fill, stroke=stroke, radius=radius, dash=dash, name=title)]
-    body.append(svg.text(centre[0], y + 15, node.label, anchor="middle", size=10, fill="#57606a", most=WIDE - 4))
-    if picture is None:
-        body.append(svg.text(centre[0], y + 33, text, anchor="middle", size=13, fill=INK, bold=True, most=WIDE - 6))
-    else:
-        body.append(translated(picture, centre[0] - picture.width / 2, y + 20).body)
-    return "\n".join(body)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled import svg
+from unrolled.palette import CARD, INK, LINE, SERIES
 from unrolled.pictures.matrix import column_label_height, column_labels, number
-from unrolled.svg import COLOURS, INK, PALE, UNIT, Drawing
+from unrolled.svg import UNIT, Drawing
 
 __all__ = ["Axis", "Series", "chart"]
 
@@ -56,7 +57,7 @@ class Series(NamedTuple):
     """Curve through points.
 
     element: the name of a point, with {} for its x; "" for the name of the curve. low, high: the ends of an interval
-    around each point. shade: a colour instead of the next one in COLOURS.
+    around each point. shade: a colour instead of the next one in SERIES.
     """
 
     name: str
@@ -82,13 +83,13 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
         body = _numbers(x, across, floor)
     for tick in y.ticks():
         at = floor - tall * float(y.fraction(np.array(tick)))
-        body.append(svg.line([(LEFT, at), (LEFT + across, at)], stroke=PALE))
+        body.append(svg.line([(LEFT, at), (LEFT + across, at)], stroke=LINE))
         body.append(svg.text(LEFT - 6, at + 4, number(tick), anchor="end", size=10, fill=INK))
     if y.label:
         middle = floor - tall / 2
         body.append(svg.text(12, middle, y.label, size=11, fill=INK, turned=True, anchor="middle", most=height))
     for i, one in enumerate(series):
-        colour, dash = one.shade or COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        colour, dash = one.shade or SERIES[i % len(SERIES)], DASHES[i % len(DASHES)]
         points = list(
             zip((LEFT + across * x.fraction(one.x)).tolist(), (floor - tall * y.fraction(one.y)).tolist(), strict=True)
         )
@@ -100,7 +101,7 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
         if len(points) <= MARKS:
             for (px, py), value, where in zip(points, one.y.tolist(), one.x.tolist(), strict=True):
                 name = f"{one.element.format(where) or one.name} = {number(value)}"
-                body.append(svg.dot(px, py, 2.6, "#ffffff" if i % 2 else colour, stroke=colour, name=name))
+                body.append(svg.dot(px, py, 2.6, CARD if i % 2 else colour, stroke=colour, name=name))
         if len(series) > 1:
             at_x, at_y = keys[i]
             body.append(svg.line([(at_x, at_y + 8), (at_x + 26, at_y + 8)], stroke=colour, width=1.8, dash=dash))

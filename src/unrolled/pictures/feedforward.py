@@ -9,9 +9,10 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import ABOVE, INK, LINE, SOFT
 from unrolled.pictures.figure import Figure, Request, heading, resolve_index
 from unrolled.pictures.matrix import legend, number
-from unrolled.svg import INK, PALE, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
@@ -61,11 +62,11 @@ def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale) -> Dr
         units = sorted(np.argsort(-np.abs(values), kind="stable")[:UNITS].tolist())
         spread = (TALL - 40) / max(1, len(units))
         centres = [(x, 24 + spread * (i + 0.5)) for i in range(len(units))]
-        wires += [svg.line([a, b], stroke=PALE, width=0.7) for a in ends for b in centres]
+        wires += [svg.line([a, b], stroke=LINE, width=0.7) for a in ends for b in centres]
         for unit, (_, y) in zip(units, centres, strict=True):
             title = f"{name}[{answer},{unit}] = {number(float(values[unit]))}"
             fill, ink = activations.colour(float(values[unit])), activations.ink(float(values[unit]))
-            body.append(svg.dot(x, y, RADIUS, fill, stroke="#57606a", name=title))
+            body.append(svg.dot(x, y, RADIUS, fill, stroke=SOFT, name=title))
             body.append(svg.text(x, y + 3.5, str(unit), anchor="middle", size=9, fill=ink))
         words = f"{name.split('.')[1]}: {len(units)} of {len(values)}"
         body.append(svg.text(x, 12, words, anchor="middle", size=10, fill=INK))
@@ -74,9 +75,9 @@ def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale) -> Dr
     low, high = min([0.0, *logits]), max(logits)
     for j, (word, logit) in enumerate(zip(guesses, logits, strict=False)):
         y = TALL / 2 + 30 * (j - (len(guesses) - 1) / 2)
-        wires += [svg.line([a, (x - 20, y)], stroke=PALE, width=0.7) for a in ends]
+        wires += [svg.line([a, (x - 20, y)], stroke=LINE, width=0.7) for a in ends]
         length = 4 + (ANSWERS - 80) * (logit - low) / ((high - low) or 1)
-        body.append(svg.box(x - 18, y - 1, length, 9, "#4a98c9", name=f"logits[{answer},{j}] = {number(logit)}"))
+        body.append(svg.box(x - 18, y - 1, length, 9, ABOVE, name=f"logits[{answer},{j}] = {number(logit)}"))
         actual = word == trace.about.answers[answer]
         body.append(svg.text(x - 18, y - 5, word, size=11, fill=INK, bold=actual, most=ANSWERS))
         body.append(svg.text(x - 14 + length, y + 8, number(logit), size=10, fill=INK))
@@ -92,10 +93,10 @@ def _input(trace: Trace, answer: int, scale: Scale) -> str:
         left = IMAGE - cell * columns
         values = image.numpy().mean(axis=2) if channels > 1 else image[:, :, 0].numpy()
         top = max(1e-9, float(image.max()))
-        grey = Scale(0, top, ("#000000", "#ffffff"))
+        grey = Scale(0, top, ("#000000", "#ffffff"), photo=True)
         picture = svg.raster(left, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, values, grey, label="image")
         return "\n".join(
-            [picture, svg.box(left, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, "none", stroke=PALE)]
+            [picture, svg.box(left, TALL / 2 - cell * rows / 2, cell * columns, cell * rows, "none", stroke=LINE)]
         )
     x = trace["feedforward.x"]
     count = min(NUMBERS, x.shape[1])

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from unrolled import svg
 from unrolled.errors import ConfigError
 from unrolled.inside import Trace
-from unrolled.svg import INK, Drawing
+from unrolled.palette import CARD, INK, SOFT
+from unrolled.svg import Drawing
 
 __all__ = [
     "WIDTH",
@@ -35,7 +36,7 @@ class Request:
 
     unit, step, head: indices from 0. layer: prefix of its tensors, "lstm.l0", "decoder.gru.l1". units: number of units
     to draw, those that vary most. gate: the gate of a cell to be highlighted, "f". below: without a layer, the number
-    of layers to go down from the highest.
+    of layers to go down from the highest. width: pixels of the drawing.
     """
 
     unit: int | None = None
@@ -45,6 +46,7 @@ class Request:
     units: int | None = None
     gate: str | None = None
     below: int = 0
+    width: int = WIDTH
 
 
 class Figure(NamedTuple):
@@ -77,12 +79,10 @@ def frame(figure: Figure, traces: Sequence[Trace]) -> str:
     body = [
         svg.text(MARGIN, MARGIN + 12, figure.title, size=15, bold=True, fill=INK, most=width),
         f'<g transform="translate({MARGIN} {MARGIN + TITLE})">\n{figure.drawing.body}\n</g>',
-        *(svg.text(MARGIN, y + i * LINE, line, size=11, fill="#57606a") for i, line in enumerate(lines)),
+        *(svg.text(MARGIN, y + i * LINE, line, size=11, fill=SOFT) for i, line in enumerate(lines)),
     ]
     height = y + len(lines) * LINE + MARGIN / 2
-    return svg.document(
-        width + 2 * MARGIN, height, body, title=figure.title, description=figure.caption, paper="#ffffff"
-    )
+    return svg.document(width + 2 * MARGIN, height, body, title=figure.title, description=figure.caption, paper=CARD)
 
 
 def _source(trace: Trace) -> str:

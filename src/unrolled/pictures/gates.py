@@ -8,11 +8,12 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace, find
+from unrolled.palette import INK
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels, resolve_index
 from unrolled.pictures.layers import TENSORS, Layer, recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import View, legend, matrix
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.palette import INK, LINE
+from unrolled.svg import Drawing, Scale
 
 __all__ = [
     "MIN_LABEL",
@@ -84,7 +85,7 @@ def legend(scale: Scale, unit: str, width: float = 180) -> Drawing:
         svg.text(14 + fraction * width, 24, number(mark), anchor="middle", size=10, fill=INK)
         for fraction, mark in zip((0, 0.5, 1), marks, strict=True)
     ]
-    edge = svg.box(14, 2, width, 9, "none", stroke=svg.PALE)
+    edge = svg.box(14, 2, width, 9, "none", stroke=LINE)
     words = svg.text(width + 36, 11, unit, size=11, fill=INK, most=560 - width)
     return Drawing(width + 40 + svg.UNIT * svg.columns(unit), 34, "\n".join([bar, edge, *numbers, words]))
 
@@ -147,7 +148,7 @@ def matrix(
         log=int(scale.log),
         **view.data(),
     )
-    edge = svg.box(left, top, wide * columns, high * rows, "none", stroke=svg.PALE)
+    edge = svg.box(left, top, wide * columns, high * rows, "none", stroke=LINE)
     body = [image, edge, *_row_labels(down, left - 4, top, high, view.rows)]
     body += column_labels(above, left, top, wide, view.columns)
     return Drawing(left + wide * columns + 2, top + high * rows + 2, "\n".join(body))

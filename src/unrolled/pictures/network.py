@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import BELT, CARD, INK, MEMORY, PAPER, SOFT
 from unrolled.pictures.attention import Weights, source_weights, transformer_weights
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
 from unrolled.pictures.layers import recurrent
 from unrolled.pictures.matrix import View, legend, number
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
@@ -20,7 +21,7 @@ COLUMN, WIDE, HIGH, BACK = 76, 62, 34, 16  # pixels: from step to step, of a box
 RISE, ATTENTION_RISE, LINK = 24, 66, 96  # pixels below a layer: without attention, with it, and below a decoder
 ROLLED = 150  # pixels of the rolled-up network at the left
 WORDS = 34  # pixels of the words below and above
-WIRE, ATTENTION = "#57606a", "#1764ab"
+WIRE, ATTENTION = SOFT, MEMORY
 
 
 class LayerBoxes(NamedTuple):
@@ -77,7 +78,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     if any(recurrent(trace) for trace in traces):
         caption += " At the left, the same layers are drawn rolled up, with the state h returning to its layer."
     if any(source_weights(trace) or transformer_weights(trace) for trace in traces):
-        caption += " Blue lines are the attention of one head: a wider line is a larger weight; the smallest is 0.02."
+        caption += " Violet lines are the attention of one head: a wider line is a larger weight; the smallest is 0.02."
     return Figure("The network, unrolled", svg.stack([*drawings, legend(scale, "h, or output of a block")], 4), caption)
 
 
@@ -151,7 +152,7 @@ def _stack(trace: Trace, stack: Stack, steps: Sequence[int | None], left: float,
                 continue
             if layer.attention is None:
                 body.append(svg.line([(x, below), (x, y + layer.height + 1)], stroke=WIRE, arrow=True))
-            body.append(svg.box(x - WIDE / 2, y, WIDE, layer.height, "#f6f8fa", stroke=WIRE, radius=4))
+            body.append(svg.box(x - WIDE / 2, y, WIDE, layer.height, PAPER, stroke=WIRE, radius=4))
             body.append(svg.text(x, y + 12, layer.label, anchor="middle", size=9, fill=INK))
             directions = ((layer.tensor, layer.direction), (layer.reverse, -1))
             for k, (tensor, direction) in enumerate(directions[: 1 + bool(layer.reverse)]):
@@ -190,7 +191,7 @@ def _rolled(layer: LayerBoxes, x: float, y: float, under: float) -> str:
         [
             svg.line([(x, under), (x, low + 1)], stroke=WIRE, arrow=True),
             svg.text(x + 6, low + 15, "W_x", size=10, fill=INK, italic=True),
-            svg.box(x - WIDE / 2, y, WIDE, layer.height, "#fff1d6", stroke=WIRE, radius=4),
+            svg.box(x - WIDE / 2, y, WIDE, layer.height, CARD, stroke=WIRE, radius=4),
             svg.text(x, y + layer.height / 2 + 4, layer.label, anchor="middle", size=11, fill=INK),
             svg.line(loop[:: layer.direction], stroke=WIRE, width=1.6, arrow=True),
             *([svg.line(loop[:: -layer.direction], stroke=WIRE, width=1.6, arrow=True)] if layer.reverse else []),
@@ -248,7 +249,7 @@ def _link(
     return "\n".join(
         [
             *(svg.line([(x, y), (x, y - 18), (last, y - 18), up], stroke=WIRE, width=2, arrow=True) for x in ends),
-            svg.box(last - 90, y - LINK / 2 - 26, 118, 30, "#dbe9f6", stroke=WIRE, radius=4),
+            svg.box(last - 90, y - LINK / 2 - 26, 118, 30, BELT, stroke=WIRE, radius=4),
             svg.text(last - 31, y - LINK / 2 - 13, "one fixed vector", anchor="middle", size=10, fill=INK),
             svg.raster(last - 84, y - LINK / 2 - 9, 106, 9, values, scale, label=f"{summary}[{top}]", **strip.data()),
             svg.line(

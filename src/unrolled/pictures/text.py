@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import ABOVE, BELOW, CARD, INK
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
 from unrolled.pictures.layers import recurrent, requested_layer, strongest
 from unrolled.pictures.matrix import number
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-POSITIVE, NEGATIVE = Scale(0, 1, ("#ffffff", "#fdb863")), Scale(0, 1, ("#ffffff", "#b2abd2"))  # equally dark in grey
+TINT = 0.45  # opacity of the colour behind the token with the largest number
 UNITS = 3  # drawn where no unit is requested
 HIGH, BAR, SPACE = 20, 7, 6  # pixels: of a word, of the bar below it at most, between lines
 ATTRIBUTION = ("occlusion", "input_x_gradient", "gradient_norm")
@@ -54,8 +55,8 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
             largest = max([1e-30, *(float(np.abs(values).max()) for values in same if len(values))])
             drawings += [_paragraph(measure, largest), Drawing(0, 8, "")]
     caption = (
-        "The text, once for each measure; every token has a colour and a bar. Orange with a filled bar is a positive "
-        "number, violet with a hollow bar a negative one. The length of a bar is relative to the largest number of its "
+        "The text, once for each measure; every token has a colour and a bar. Blue with a filled bar is a positive "
+        "number, orange with a hollow bar a negative one. The length of a bar is relative to the largest number of its "
         "measure in all traces, which the heading gives."
     )
     return Figure("The text, token by token", svg.stack(drawings, 4), caption)
@@ -98,13 +99,13 @@ def _paragraph(measure: Measure, largest: float) -> Drawing:
             x, y = 0.0, y + HIGH + BAR + SPACE
         fraction = abs(value) / largest
         name = f"{measure.element.format(i)} = {number(value)}"
-        body.append(svg.box(x, y, width, HIGH, (POSITIVE if value >= 0 else NEGATIVE).colour(fraction), name=name))
+        colour = ABOVE if value >= 0 else BELOW
+        body.append(svg.box(x, y, width, HIGH, colour, opacity=TINT * fraction, name=name))
         body.append(svg.text(x + width / 2, y + 14.5, label, anchor="middle", fill=INK))
         length = fraction * (width - 2)
-        edge = "#b35806" if value >= 0 else "#542788"
         if length >= 0.5:
             body.append(
-                svg.box(x + 1, y + HIGH + 1.5, length, 3.5, edge if value >= 0 else "#ffffff", stroke=edge, name=name)
+                svg.box(x + 1, y + HIGH + 1.5, length, 3.5, colour if value >= 0 else CARD, stroke=colour, name=name)
             )
         x += width + 1
     return Drawing(WIDTH, y + HIGH + BAR, "\n".join(body))

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 from unrolled import svg
 from unrolled.inside import Trace
+from unrolled.palette import ABOVE, INK, SOFT, WIRE
 from unrolled.pictures.figure import WIDTH, Figure, Request, resolve_index
 from unrolled.pictures.matrix import number
-from unrolled.svg import INK, Drawing, Scale
+from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
 STEPS, GUESSES = 8, 3  # steps drawn, and answers drawn at each step
 COLUMN, LEAF, WIDE, HIGH = 92, 24, 74, 19  # pixels: from step to step, from leaf to leaf, of a box
-PROBABILITY = Scale(0, 1, ("#ffffff", "#dbe9f6", "#9dcae1"))
+TINT = 0.35  # opacity of the colour of a probability of 1
 
 
 @dataclass
@@ -95,16 +96,17 @@ def _draw_children(node: Node, column: int, y: float, body: list[str]) -> float:
         x = column * COLUMN
         if column:
             start, end = (x - COLUMN + WIDE, own), (x, middle)
-            body.append(svg.line([start, end], stroke="#57606a", width=0.6 + 4 * child.probability))
+            body.append(svg.line([start, end], stroke=SOFT, width=0.6 + 4 * child.probability))
         name = f"{child.element} = {number(child.probability)}"
-        edge = INK if child.taken else "#afb8c1"
+        edge = INK if child.taken else WIRE
         body.append(
             svg.box(
                 x,
                 middle - HIGH / 2,
                 WIDE,
                 HIGH,
-                PROBABILITY.colour(child.probability),
+                ABOVE,
+                opacity=TINT * child.probability,
                 stroke=edge,
                 radius=3,
                 name=name,
@@ -112,5 +114,5 @@ def _draw_children(node: Node, column: int, y: float, body: list[str]) -> float:
         )
         style = {"size": 11, "fill": INK, "bold": child.taken}
         body.append(svg.text(x + 4, middle + 4, child.word.replace(" ", "␣"), most=WIDE - 34, **style))  # type: ignore[arg-type]
-        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.probability), anchor="end", size=9, fill="#57606a"))
+        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.probability), anchor="end", size=9, fill=SOFT))
     return own

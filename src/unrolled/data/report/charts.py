@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.data.report.tables import by_frequency
-from unrolled.svg import COLOURS, GREY, UNIT, box, columns, document, text
+from unrolled.palette import SERIES, SOFT
+from unrolled.svg import UNIT, box, columns, document, text
 
 __all__ = ["Bars", "Bins", "Histogram", "Panel", "bins", "draw", "label_bars", "number_bins"]
 
@@ -108,7 +109,7 @@ def label_bars(title: str, counts: Mapping[str, Mapping[str, int]], shown: int) 
 def draw(panels: Sequence[Panel]) -> str:
     """Return the panels, one below the other, as SVG."""
     splits = dict.fromkeys(name for panel in panels for name in _splits(panel))
-    colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(splits)}
+    colour = {name: SERIES[i % len(SERIES)] for i, name in enumerate(splits)}
     lines: list[str] = list(_legend(colour))
     y = MARGIN + TITLE
     for panel in panels:
@@ -165,7 +166,7 @@ def _histogram(panel: Histogram, y: float, colour: Mapping[str, str]) -> tuple[l
     lines = []
     for fraction in (0, 0.5, 1):
         at = floor - fraction * HEIGHT
-        lines.append(f'<path d="M{left} {at:.1f}H{left + wide}" stroke="{GREY}" stroke-opacity="0.4"/>')
+        lines.append(f'<path d="M{left} {at:.1f}H{left + wide}" stroke="{SOFT}" stroke-opacity="0.4"/>')
         lines.append(text(left - 8, at + 4, f"{round(fraction * tallest):,}", anchor="end", most=60))
     for i in range(number):
         base = floor

@@ -9,15 +9,20 @@ There is one JSON file for each diagram. Keys of a node:
     axes         the letters of its tensor's axes, for one gate or head
     label, kind, position    text, style (one of KINDS) and position in columns and rows
 
-A wire leads to a node from every name in its formula and in `learned`. `morphs.json` lists the nodes that one diagram
-adds to another, merges and drops.
+A wire leads to a node from every name in its formula and in `learned`.
+
+The diagram of a cell has two layouts instead of positions and wires: "wide", in which time runs to the right, and
+"narrow", in which it runs down. Positions are in pixels. A mark is drawn for the node of its name: a word, a
+gate or candidate (a box that contains the sum of its terms), an operation (a circle), a function. A wire carries the
+value of a node to a mark, or out of the cell; one with `vector` carries all numbers of the node. `morphs.json` lists
+the nodes that one diagram adds to another, merges and drops.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -28,7 +33,20 @@ from torch import Tensor
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside.diagrams.formula import Formula, Value, read
 
-__all__ = ["DIAGRAMS", "KINDS", "Diagram", "Morph", "Node", "Value", "Wire", "load", "morphs"]
+__all__ = [
+    "DIAGRAMS",
+    "KINDS",
+    "Diagram",
+    "Layout",
+    "Line",
+    "Mark",
+    "Morph",
+    "Node",
+    "Value",
+    "Wire",
+    "load",
+    "morphs",
+]
 
 DIAGRAMS = (
     "elman",
@@ -50,7 +68,7 @@ class Node(NamedTuple):
     name: str
     label: str
     kind: str
-    position: tuple[float, float]
+    position: tuple[float, float] = (0, 0)
     axes: str = ""
     tensor: str | None = None
     gate: int | None = None
@@ -64,6 +82,53 @@ class Node(NamedTuple):
         return frozenset(self.learned) | frozenset(_read(self.formula).names() if self.formula else ())
 
 
+class Mark(NamedTuple):
+    """Symbol of a layout, at its centre.
+
+    kind: word, gate, candidate, operation or function. role: of a gate: keep, write, show, reset. name: the words in a
+    box. sign: the text in a circle or pill.
+    """
+
+    at: tuple[float, float]
+    kind: str
+    role: str = ""
+    name: str = ""
+    sign: str = ""
+
+
+class Line(NamedTuple):
+    """Wire of a layout.
+
+    value: the node whose number it carries. path: its points. target: the mark at its end; None: it leaves the cell.
+    label: x, y and anchor of its number. letter: what stands before the number. role: of the gate that it comes from.
+    vector: whether it stands for all numbers of the node.
+    """
+
+    value: str
+    path: tuple[tuple[float, float], ...]
+    target: str | None = None
+    label: tuple[float, float, str] | None = None
+    letter: str = ""
+    role: str = ""
+    vector: bool = False
+
+
+class Layout(NamedTuple):
+    """Drawing of a cell, in pixels.
+
+    shift: the position of its upper left corner. belt: the line of the memory; missing: of the memory that the cell
+    lacks. notes: x, y, text and anchor.
+    """
+
+    size: tuple[float, float]
+    marks: Mapping[str, Mark]
+    wires: tuple[Line, ...]
+    notes: tuple[tuple[float, float, str, str], ...]
+    shift: tuple[float, float] = (0, 0)
+    belt: tuple[tuple[float, float], ...] = ()
+    missing: tuple[tuple[float, float], ...] = ()
+
+
 class Wire(NamedTuple):
     """Line from one node to another. via: points in between, in columns and rows."""
 
@@ -74,13 +139,14 @@ class Wire(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagram:
-    """Nodes and wires of a cell or of an attention mechanism. source: the papers that introduced it."""
+    """Nodes of a cell or of an attention mechanism, with wires or layouts. source: the papers that introduced it."""
 
     name: str
     title: str
     source: str
     nodes: Mapping[str, Node]
-    wires: tuple[Wire, ...]
+    wires: tuple[Wire, ...] = ()
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
 
     def values(self, trace: Mapping[str, Tensor], layer: str, head: int | None = None) -> dict[str, Value]:
         """Return the value of every node at all steps, from its tensor or else its formula; others are left out.
@@ -165,13 +231,25 @@ def load(name: str) -> Diagram:
         raise ConfigError(f'there is no diagram "{name}"{nearest(name, DIAGRAMS)}; there are {", ".join(DIAGRAMS)}')
     content = _json(name)
     nodes = {
-        own: Node(own, **{**entry, "position": tuple(entry["position"]), "learned": tuple(entry.get("learned", ()))})
+        own: Node(own, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
         for own, entry in content["nodes"].items()
     }
-    wires = tuple(Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in content["wires"])
-    diagram = Diagram(name, content["title"], content["source"], nodes, wires)
-    _check(diagram)
+    wires = tuple(
+        Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in content.get("wires", ())
+    )
+    layouts = {key: _layout(entry) for key, entry in content.get("layouts", {}).items()}
+    diagram = Diagram(name, content["title"], content["source"], nodes, wires, layouts)
+    if layouts:
+        _check_layouts(diagram)
+    else:
+        _check(diagram)
     return diagram
+
+
+def _layout(entry: Mapping[str, Any]) -> Layout:
+    marks = {name: Mark(**mark) for name, mark in entry["marks"].items()}
+    wires = tuple(Line(**{"target": None, **wire}) for wire in entry["wires"])
+    return Layout(**{**entry, "marks": marks, "wires": wires})
 
 
 @cache
@@ -199,6 +277,28 @@ def _check(diagram: Diagram) -> None:
         raise ValueError(
             f"diagram {diagram.name}: unknown kind {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}"
         )
+
+
+def _check_layouts(diagram: Diagram) -> None:
+    """Raise ValueError where the wires into a mark do not carry the values that its formula reads, biases left out."""
+    for kind, layout in diagram.layouts.items():
+        for name, mark in layout.marks.items():
+            wired = {wire.value for wire in layout.wires if wire.target == name}
+            needed = set() if mark.kind == "word" else _inputs(diagram, name, wired)
+            if wired != needed:
+                raise ValueError(f"diagram {diagram.name}, {kind}: {name} needs wires from {sorted(needed)}")
+
+
+def _inputs(diagram: Diagram, name: str, wired: Collection[str]) -> set[str]:
+    """Return the values that a node reads, biases left out; sums that have no wire are replaced by their terms."""
+    inputs = set[str]()
+    for value in diagram.nodes[name].reads:
+        node = diagram.nodes[value]
+        if node.kind == "sum" and value not in wired:
+            inputs |= _inputs(diagram, value, wired)
+        elif node.learned or node.kind != "term":
+            inputs.add(value)
+    return inputs
 
 
 def _full_name(layer: str, tensor: str) -> str:
