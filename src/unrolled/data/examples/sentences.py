@@ -28,6 +28,7 @@ from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import sift
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import PYTHON, kind_of
+from unrolled.data.reading.remedies import line_feeds
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
 from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
@@ -201,7 +202,7 @@ def _sentence(block: Block, column: int | None) -> Parsed:
         return Parsed(block.fault, block, column)
     for number, text in block.lines:
         if "\r" in text:
-            fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
+            fix = f"let lines end with a line feed: {line_feeds(block.file)}"
             problem = "the line holds a carriage return without a line feed"
             return Parsed(block.bad("bare carriage return", problem, number, text, fix=fix), block, column)
     layout = block.layout

@@ -25,6 +25,7 @@ from unrolled.data.reading.files import (
     UTF8,
     Encoding,
     encoding_of,
+    holds_nul,
     open_bytes,
     transcoded,
     undecodable,
@@ -204,7 +205,7 @@ def _whole(text: Text) -> Iterator[str]:
                     "NUL character, which text cannot hold",
                     file=text.source,
                     line=line,
-                    fix="check whether the file is UTF-16 or damaged",
+                    fix=holds_nul(block.encode(), text.source),
                 )
             if ended:
                 return
@@ -218,7 +219,7 @@ def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, enco
     before = error.object[: error.start]
     end = before.rfind(b"\n")
     offset = since + len(before) if end < 0 else len(before) - end - 1
-    problem, fix = undecodable(error, offset, encoding)
+    problem, fix = undecodable(error, offset, encoding, file)
     return DataError(problem, file=file, line=lines + before.count(b"\n") + 1, fix=fix)
 
 
