@@ -146,6 +146,8 @@ def data_of(data: str | None, source: Path | None, target: Path | None, task: st
     Raises:
         ConfigError: one file only is named, DATA as well, or the task has no sources and targets.
     """
+    if data == "":
+        raise ConfigError("the name of the data is empty: name a file or a folder, or . for this folder")
     if source is None and target is None:
         return data
     if source is None or target is None:

@@ -112,13 +112,17 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
             raise DataError(problem, file=file, fix="send it to standard input, and name - instead")
         handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
+        if path.is_symlink():
+            problem, fix = f"is a link to {path.readlink()}, which does not exist", "fetch that file, or name another"
+            raise DataError(problem, file=file, fix=fix) from None
         folder = path.parent
         near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
         raise DataError(f"there is no such file{near}", file=file, fix="check the path") from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", file=file, fix="name one file in it") from None
     except OSError as error:
-        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix="check its permissions") from None
+        fix = "check its permissions" if isinstance(error, PermissionError) else "check the path"
+        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix=fix) from None
     with handle:
         unpack = PACKINGS.get(path.suffix.lower())
         if unpack is None:

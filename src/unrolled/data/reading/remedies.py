@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-__all__ = ["line_feeds", "renaming", "rewriting"]
+__all__ = ["line_feeds", "object_lines", "renaming", "rewriting"]
 
 UNPACKERS = {".gz": "gzip -dc", ".xz": "xz -dc", ".bz2": "bzip2 -dc"}
 
@@ -30,6 +30,14 @@ def rewriting(command: str, file: str, part: str) -> str:
 def line_feeds(file: str) -> str:
     """Return the command that ends lines with a line feed in place of a carriage return."""
     return rewriting("tr '\\r' '\\n'", file, "lines")
+
+
+def object_lines(line: str, file: str) -> str:
+    """Return the command that writes the values of a file as objects of JSON lines; `line` is one of its lines."""
+    if line.startswith("{'"):  # as Python writes a dict
+        program = "import sys, ast, json; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin]"
+        return rewriting(f"python -c {shlex.quote(program)}", file, "lines")
+    return rewriting("""jq -c 'if type == "array" then .[] else . end'""", file, "lines")
 
 
 def renaming(file: str, extension: str, *, packed: bool = False) -> str:

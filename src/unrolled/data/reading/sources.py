@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from unrolled.config import DataConfig
-from unrolled.data.reading import hub, parallel, samples, text_folders
+from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
 from unrolled.data.reading.foreign import foreign
 from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
 from unrolled.data.reading.header import numbered
@@ -89,6 +89,8 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
         return _parallel(path, config)
     if task == CLASSIFY and path.is_dir():
         return _texts(path)
+    if task != TRANSLATE and config.separator == AUTO and config.header and fasttext.is_fasttext(path):
+        return _fasttext(path, config)
     return _table(path, str(data), task, config)
 
 
@@ -138,6 +140,17 @@ def _texts(folder: Path) -> DataSource:
         lambda: text_folders.COLUMNS,
         fixed=True,
         splits={split: str(path) for split, path in splits.items()},
+    )
+
+
+def _fasttext(path: Path, config: DataConfig) -> DataSource:
+    return DataSource(
+        path.name.split(".")[0] or "data",
+        str(path),
+        "lines of fastText",
+        lambda columns: fasttext.read_fasttext(path, columns, several=config.multi_label),
+        lambda: fasttext.COLUMNS,
+        fixed=True,
     )
 
 

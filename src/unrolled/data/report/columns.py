@@ -68,8 +68,9 @@ class ColumnReport(Report):
             if self.numeric:
                 yield f"all columns hold numbers: {NO_SERIES}"
                 return
-            if len(self.columns) == 1:
+            if len(self.columns) == 1 and self.format.split()[0] in TABLES:
                 yield "if a character separates the columns, name it, as in --separator semicolon"
+                return
             yield f"likely: {options}" if options else f"name the columns with {flags}"
         else:
             yield from loads(self.loaded, self.skipped, self.how)
