@@ -9,8 +9,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from strangers.case_files import SMALL, command, reviews, table
 from strangers.cases import case
+from strangers.commands import SMALL, command, reviews, table
 from unrolled.config import DataConfig
 from unrolled.data.examples.label_sets import load_label_sets
 from unrolled.data.examples.labelled import load_examples

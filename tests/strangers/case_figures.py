@@ -14,8 +14,8 @@ from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
 
 import unrolled
 from small import pairs, sentences, write_images
-from strangers.case_files import SMALL, command, reviews, table
 from strangers.cases import case
+from strangers.commands import SMALL, command, reviews, table
 from unrolled.runs.run import Run
 
 TINY: dict[str, Any] = {

@@ -12,8 +12,8 @@ from typing import Any
 from unittest.mock import patch
 
 from small import text_run, trained
-from strangers.case_files import SMALL, command, table
 from strangers.cases import case
+from strangers.commands import SMALL, command, table
 from unrolled import lineage
 from unrolled.runs.listing import HEADLINES
 from unrolled.training import checkpoint
