@@ -56,20 +56,21 @@ def check_file(source: str) -> None:
     raise DataError("there is no such file", file=source, fix=fix)
 
 
-def check_output(path: Path | None, flag: str, suffix: str | None = None) -> None:
+def check_output(path: Path | None, flag: str, suffix: str | None = None, *more: str) -> None:
     """Refuse the name of a file to write that is a folder, is in none, or has the ending of another format.
 
     A name without an ending is taken as it is: it may be a pipe or a device.
 
     Args:
         path: of the file, if one is named. flag: that names it. suffix: the ending of its format; None: any.
+        more: other endings of that format.
 
     Raises:
         ConfigError: names the ending, or the folder.
     """
     if path is None:
         return
-    if suffix is not None and path.suffix.lower() not in ("", suffix):
+    if suffix is not None and path.suffix.lower() not in ("", suffix, *more):
         kind = suffix.removeprefix(".").upper()
         raise ConfigError(f"{flag} writes {kind}, so its name must end in {suffix}: got {path}")
     if path.is_dir():

@@ -118,7 +118,7 @@ def command(
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
     check_output(save, "--save")
-    check_output(export, "--export", ".html")
+    check_output(export, "--export", ".html", ".htm")
     check_output(out, "--out", ".svg")
     threads = checked_threads(threads)
     if picture != "list":
