@@ -10,7 +10,7 @@ from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
 from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
-__all__ = ["check_data", "check_file", "check_run", "check_settings", "check_suffix", "unused_by", "ways_of"]
+__all__ = ["check_data", "check_file", "check_output", "check_run", "check_settings", "unused_by", "ways_of"]
 
 STDIN = "-"
 HELD_OUT = ("valid", "test")  # settings that name files
@@ -56,15 +56,27 @@ def check_file(source: str) -> None:
     raise DataError("there is no such file", file=source, fix=fix)
 
 
-def check_suffix(path: Path | None, suffix: str, flag: str) -> None:
-    """Refuse the name of a file to write, unless it ends as its format does.
+def check_output(path: Path | None, flag: str, suffix: str | None = None, *more: str) -> None:
+    """Refuse the name of a file to write that is a folder, is in none, or has the ending of another format.
+
+    A name without an ending is taken as it is: it may be a pipe or a device.
+
+    Args:
+        path: of the file, if one is named. flag: that names it. suffix: the ending of its format; None: any.
+        more: other endings of that format.
 
     Raises:
-        ConfigError: names the ending.
+        ConfigError: names the ending, or the folder.
     """
-    if path is not None and path.suffix.lower() != suffix:
+    if path is None:
+        return
+    if suffix is not None and path.suffix.lower() not in ("", suffix, *more):
         kind = suffix.removeprefix(".").upper()
         raise ConfigError(f"{flag} writes {kind}, so its name must end in {suffix}: got {path}")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder; add the name of a file in it to {flag}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}; make it, or change {flag}")
 
 
 def check_settings(data: str | None, named: Collection[str], config: Config) -> None:

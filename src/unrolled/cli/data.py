@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unrolled.cli.checks import check_data, check_settings, check_suffix
+from unrolled.cli.checks import check_data, check_output, check_settings
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     ConfigFile,
@@ -74,7 +74,7 @@ def command(
     named = data_of(data, source_file, target_file, resolved.task)
     if named is None:
         raise ConfigError("no data: give a file, as in `unrolled data reviews.csv`")
-    check_suffix(picture, ".svg", "--picture")
+    check_output(picture, "--picture", ".svg")
     check_data(named, resolved)
     check_settings(data, passed_flags(settings), resolved)
     from unrolled import api, atomic

@@ -29,6 +29,7 @@ __all__ = [
     "Encoding",
     "encoding_of",
     "holds_nul",
+    "no_such_file",
     "open_bytes",
     "transcoded",
     "undecodable",
@@ -99,6 +100,16 @@ def unpacked_name(name: str) -> str:
     return next((name.removesuffix(packing) for packing in PACKINGS if name.endswith(packing)), name)
 
 
+def no_such_file(path: Path, file: str) -> DataError:
+    """Return the error for a file that does not exist, with the nearest name in its folder; `file` is its name."""
+    if path.is_symlink():
+        problem, fix = f"is a link to {path.readlink()}, which does not exist", "fetch that file, or name another"
+        return DataError(problem, file=file, fix=fix)
+    folder = path.parent
+    near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
+    return DataError(f"there is no such file{near}", file=file, fix="check the path")
+
+
 @contextmanager
 def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
     """Open `path`, decompressing .gz, .xz and .bz2; `file` is its name in messages.
@@ -112,12 +123,7 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
             raise DataError(problem, file=file, fix="send it to standard input, and name - instead")
         handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
-        if path.is_symlink():
-            problem, fix = f"is a link to {path.readlink()}, which does not exist", "fetch that file, or name another"
-            raise DataError(problem, file=file, fix=fix) from None
-        folder = path.parent
-        near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
-        raise DataError(f"there is no such file{near}", file=file, fix="check the path") from None
+        raise no_such_file(path, file) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", file=file, fix="name one file in it") from None
     except OSError as error:
