@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from unrolled.data.reading.addresses import STDIN_NAME
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.stdin import STDIN_NAME
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 
