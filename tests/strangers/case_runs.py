@@ -15,6 +15,7 @@ from small import text_run, trained
 from strangers.case_files import SMALL, command, table
 from strangers.cases import case
 from unrolled import lineage
+from unrolled.config.defaults import MULTI_LABEL
 from unrolled.runs.listing import HEADLINES
 from unrolled.training import checkpoint
 
@@ -93,7 +94,24 @@ def runs_are_sorted_and_filtered(folder: Path) -> None:
         ("worse", [1.0, 5.0]),
     ]
     assert command("runs", folder / "runs", "--task", "tga").code == 2
-    assert HEADLINES.keys() == {task.name for task in lineage.TASKS}
+    assert HEADLINES.keys() == {MULTI_LABEL, *(task.name for task in lineage.TASKS)}
+
+
+@case("C")
+def runs_with_several_labels_have_a_score(folder: Path) -> None:
+    """A run with several labels a text is listed with its micro-F1, between runs with one label"""
+    rows = [(f"{word} {i}", label) for i in range(40) for word, label in (("fine", "joy;love"), ("dull", "anger"))]
+    data = table(folder / "emotions.csv", rows)
+    out = folder / "runs" / "emotions"
+    outcome = command("train", data, "--multi-label", "--out", out, "--updates", "2", *SMALL[:4], "--threads", "1")
+    assert outcome.code == 0, outcome
+    saved(folder, "one-label", accuracy=0.0)
+    listed = json.loads(command("runs", folder / "runs", "--sort", "score", "--json").out)
+    assert [(entry["score_name"], Path(entry["path"]).name) for entry in listed] == [
+        ("micro_f1", "emotions"),
+        ("accuracy", "one-label"),
+    ]
+    assert "micro-F1 " in command("runs", folder / "runs").out
 
 
 @case("C")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from unrolled import atomic
+from unrolled.config.defaults import MULTI_LABEL
 from unrolled.errors import CheckpointError, ConfigError, of_system
 from unrolled.runs.folder import NEEDED, PARTIAL_ENDING, describe
 from unrolled.runs.schema import RecordedPlan, RecordedProgress
@@ -38,11 +39,13 @@ class Headline(NamedTuple):
 
 HEADLINES = {
     "classify": Headline("accuracy", "accuracy"),
+    MULTI_LABEL: Headline("micro_f1", "micro-F1"),
     "regress": Headline("mae", "mean absolute error", ".4g", -1),
     "tag": Headline("accuracy", "accuracy"),
     "translate": Headline("bleu", "BLEU", ".1f"),
     "generate": Headline("bits_per_character", "bits a character", ".3f", -1),
 }
+"""The headline of each task; that of several labels a text is one of its own."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Entry:
         path: of the folder. state: finished, interrupted, training (by another process) or damaged.
         date: of the end, or of the newest checkpoint. bytes: of all its files.
         task, model, data: names. parameters: their number.
-        score, interval: on the test split: the figure of `HEADLINES`.
+        score, interval: on the test split: the figure of `HEADLINES` that has the name `score_name`.
         update, updates: the newest checkpoint of a training, and the number of its updates.
         resume: the command that resumes an interrupted training. problem: the reason why a run is damaged.
     """
@@ -66,6 +69,7 @@ class Entry:
     model: str | None = None
     data: str | None = None
     parameters: int | None = None
+    score_name: str | None = None
     score: float | None = None
     interval: tuple[float, float] | None = None
     update: int | None = None
@@ -74,15 +78,18 @@ class Entry:
     problem: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry as JSON values, with the name of its score."""
-        headline = HEADLINES.get(self.task or "")
-        return {**asdict(self), "score_name": headline.name if headline else None}
+        """Return the entry as JSON values."""
+        return asdict(self)
+
+    @property
+    def headline(self) -> Headline | None:
+        """The figure that the score is."""
+        return next((headline for headline in HEADLINES.values() if headline.name == self.score_name), None)
 
     @property
     def merit(self) -> float:
         """The score, as a number that is larger for better runs."""
-        headline = HEADLINES.get(self.task or "")
-        return float("-inf") if self.score is None or headline is None else headline.best * self.score
+        return float("-inf") if self.score is None or self.headline is None else self.headline.best * self.score
 
 
 def is_listed(folder: Path) -> bool:
@@ -124,8 +131,8 @@ def sorted_entries(found: Sequence[Entry], by: Literal["date", "score"]) -> list
 
 def _finished(folder: Path) -> Entry:
     manifest, _, record = describe(folder)
-    headline, result = HEADLINES.get(manifest.task), record["result"] or {}
-    score, interval = (result.get(f"{headline.name}{end}") for end in ("", "_interval")) if headline else (None, None)
+    name, result = _headline(manifest.task, manifest.multi_label).name, record["result"] or {}
+    score, interval = (result.get(f"{name}{end}") for end in ("", "_interval"))
     return Entry(
         str(folder),
         "finished",
@@ -135,6 +142,7 @@ def _finished(folder: Path) -> Entry:
         manifest.model.name,
         record["data"]["name"],
         record["parameters"],
+        name,
         score if isinstance(score, (int, float)) else None,
         _interval(interval),
     )
@@ -154,10 +162,16 @@ def _training(folder: Path) -> Entry:
         plan.config.task,
         plan.config.model.name,
         plan.data.name,
+        score_name=_headline(plan.config.task, plan.config.data.multi_label).name,
         update=update,
         updates=updates,
         resume=f"unrolled train --resume {shlex.quote(str(run))}" if free else None,
     )
+
+
+def _headline(task: str, multi_label: bool) -> Headline:
+    """Return the figure by which runs of a task are compared."""
+    return HEADLINES[MULTI_LABEL if multi_label else task]
 
 
 def read_plan(folder: Path) -> RecordedPlan:
