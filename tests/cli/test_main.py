@@ -583,9 +583,10 @@ def test_help_config_and_usage_errors_load_nothing_heavy() -> None:
         "assert run(['--help']) == run([]) == run(['--version']) == 0\n"
         "assert run(['config', '--json']) == run(['config', '--model', 'lstm']) == 0\n"
         "for wrong in (['tran'], ['train'], ['train', 'x', '--sede', '1'], ['train', 'x', '--clip', '-1'],\n"
-        "              ['train', 'x', '--model', 'gpt'], ['decode', 'x', 'y', '--text', 'z']):\n"
+        "              ['train', 'x', '--model', 'gpt'], ['decode', 'x', 'y', '--text', 'z'],\n"
+        "              ['data', 'missing.csv'], ['train', 'missing.csv'], ['evaluate', 'missing']):\n"
         "    assert run(wrong) == 2\n"
-        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors', 'unrolled.data.reading.formats'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     assert done.returncode == 0, done.stderr.decode()

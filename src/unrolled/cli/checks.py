@@ -7,12 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
+from unrolled.data.reading.addresses import SAMPLE_PREFIX, is_file
 from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
 __all__ = ["check_data", "check_file", "check_output", "check_run", "check_settings", "unused_by", "ways_of"]
 
-STDIN = "-"
 HELD_OUT = ("valid", "test")  # settings that name files
 
 
@@ -25,10 +25,10 @@ def check_data(data: object, config: Config) -> None:
     Raises:
         DataError: there is no such file or sample, or the sample is for another task.
     """
-    from unrolled.data.reading import samples
-
     for source in data if isinstance(data, tuple) else (data,):
-        if source.startswith(samples.PREFIX):
+        if source.startswith(SAMPLE_PREFIX):
+            from unrolled.data.reading import samples
+
             samples.find(source, config.task)
         check_file(source)
     for name in HELD_OUT:
@@ -42,10 +42,8 @@ def check_file(source: str) -> None:
     Raises:
         DataError: names the nearest in the same folder.
     """
-    from unrolled.data.reading.sources import is_file
-
     path = Path(source)
-    if source == STDIN or not is_file(source) or path.is_symlink() or path.exists():
+    if not is_file(source) or path.is_symlink() or path.exists():
         return
     try:
         names = [each.name for each in path.parent.iterdir()]
@@ -120,12 +118,12 @@ def unused_by(config: Config) -> frozenset[str]:
 
 def ways_of(data: str | None, config: Config) -> list[str | None]:
     """Return the possible values of `by`: None for texts; without data, or with a folder, both kinds are possible."""
-    from unrolled.data.reading import samples
-
     if config.data.by is not None or not task(config.task).images:
         return [config.data.by]
     way = "image" if architecture(config.model.name).whole else "row"
-    if data is not None and data.startswith(samples.PREFIX):
+    if data is not None and data.startswith(SAMPLE_PREFIX):
+        from unrolled.data.reading import samples
+
         return [way if samples.find(data, config.task)[0].images else None]
     if data is None or not Path(data).suffix or Path(data).is_dir():
         return [None, way]

@@ -9,10 +9,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError
 
-from unrolled.cli.console import Console
 from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
 from unrolled.cli.wrapping import width_of, wrapped
@@ -20,6 +20,9 @@ from unrolled.config import spelled_as_flags
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
 from unrolled.version import __version__
+
+if TYPE_CHECKING:
+    from unrolled.cli.console import Console
 
 __all__ = ["VERBS", "app", "main", "run"]
 
@@ -96,9 +99,18 @@ def _run(arguments: list[str]) -> int:
         return 0
     if verb not in VERBS:
         _import_verbs()
-    code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
+    code = app(arguments, console=_console(verb), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _console(verb: str) -> Console | None:
+    """Return the console for the help and the version of the application; None for verbs, which do not use it."""
+    if verb in VERBS:
+        return None
+    from unrolled.cli.console import Console
+
+    return Console()
 
 
 def _not_text(argument: str) -> str:

@@ -107,14 +107,12 @@ def _cells(entry: Entry) -> list[str]:
 
 def _score(entry: Entry) -> str:
     """Return the score with its interval, or the progress of a training."""
-    from unrolled.runs.listing import HEADLINES
-
     if entry.state != "finished":
         of = "" if entry.updates is None else f" of {entry.updates:,}"
         return f"{entry.state}, update {entry.update or 0:,}{of}"
-    if entry.score is None or entry.kind is None:
+    headline = entry.headline
+    if entry.score is None or headline is None:
         return "no score"
-    headline = HEADLINES[entry.kind]
     interval = ""
     if entry.interval is not None:
         low, high = (format(bound, headline.form) for bound in entry.interval)

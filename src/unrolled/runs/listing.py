@@ -81,14 +81,17 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON values, with the name of its score."""
-        headline = HEADLINES.get(self.kind or "")
-        return {**asdict(self), "score_name": headline.name if headline else None}
+        return {**asdict(self), "score_name": self.headline.name if self.headline else None}
+
+    @property
+    def headline(self) -> Headline | None:
+        """The figure that the score is; None where the kind of the run is not known."""
+        return HEADLINES.get(self.kind or "")
 
     @property
     def merit(self) -> float:
         """The score, as a number that is larger for better runs."""
-        headline = HEADLINES.get(self.kind or "")
-        return float("-inf") if self.score is None or headline is None else headline.best * self.score
+        return float("-inf") if self.score is None or self.headline is None else self.headline.best * self.score
 
 
 def is_listed(folder: Path) -> bool:

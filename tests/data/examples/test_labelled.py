@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from unrolled.config import DataConfig
-from unrolled.data import Counts, Example, load_examples, read_texts
+from unrolled.data.examples.columns import Example
+from unrolled.data.examples.labelled import load_examples, read_texts
+from unrolled.data.reading.counts import Counts
 from unrolled.errors import DataError
 
 CONFIG = DataConfig()

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.config import DataConfig
-from unrolled.data import load_splits
 from unrolled.data.report.checks import TextRepeats
+from unrolled.data.splits.labelled import load_splits
 from unrolled.data.splitting import fold
 from unrolled.errors import ConfigError, DataError
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from unrolled.data.reading.addresses import STDIN_NAME
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.foreign import TAGGED
 from unrolled.data.reading.formats import EXTENSIONS as FORMATS
@@ -17,7 +18,6 @@ from unrolled.data.reading.formats import columns_of, of_splits, read_rows
 from unrolled.data.reading.lines import open_lines
 from unrolled.data.reading.remedies import renaming
 from unrolled.data.reading.rows import SKIP, BadRow, Row
-from unrolled.data.reading.stdin import STDIN_NAME
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 

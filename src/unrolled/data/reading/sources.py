@@ -12,25 +12,21 @@ from typing import Any, NamedTuple, cast
 
 from unrolled.config import DataConfig
 from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
+from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
 from unrolled.data.reading.foreign import foreign
 from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
 from unrolled.data.reading.header import numbered
-from unrolled.data.reading.objects import PYTHON, read_objects
+from unrolled.data.reading.objects import read_objects
 from unrolled.data.reading.rows import Rows
 from unrolled.data.reading.separators import AUTO
-from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.data.reading.stdin import standard_input
 from unrolled.errors import DataError
 
-__all__ = ["NOT_REREADABLE", "DataSource", "has_lines", "is_file", "open_source"]
+__all__ = ["DataSource", "has_lines", "open_source"]
 
 CLASSIFY, TRANSLATE = "classify", "translate"
 DEFAULTS = DataConfig()
 DEFAULT_SIDES = (DEFAULTS.source, DEFAULTS.target)
-NOT_REREADABLE = {  # sources that another process cannot read again
-    PYTHON: "Python objects, which are not saved",
-    STDIN: "standard input, which is not saved",
-    STDIN_NAME: "standard input, which is not saved",
-}
 
 
 class DataSource(NamedTuple):
@@ -72,9 +68,9 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
         DataError: an unknown sample or data set of the hub; standard input that is a terminal; a file that no task
             reads; a folder that is none of texts.
     """
-    if isinstance(data, str) and data.startswith(samples.PREFIX):
+    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
         return _sample(data, task)
-    if isinstance(data, str) and data.startswith(hub.PREFIX):
+    if isinstance(data, str) and data.startswith(HUB_PREFIX):
         return _hub(data)
     if task == TRANSLATE and parallel.are_sides(data):
         return _sides([Path(each) for each in cast("Sequence[str]", data)])
@@ -97,7 +93,7 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
 def _sample(address: str, task: str) -> DataSource:
     sample, split = samples.find(address, task)
     if sample.images:
-        raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
+        raise DataError(f"{SAMPLE_PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
     splits = {} if split else {name: f"{address}/{name}" for name in samples.SPLITS}
     return DataSource(
         sample.name,
@@ -226,8 +222,3 @@ def _table(path: Path, source: str, task: str, config: DataConfig) -> DataSource
         "row" if form in ("parquet", "json") else "line",
         lambda: described(path, requested=requested, **how | {"header": config.header and not untitled()}),
     )
-
-
-def is_file(source: str) -> bool:
-    """Return whether a source, as an argument or as recorded, is a path."""
-    return source not in NOT_REREADABLE and not source.startswith((samples.PREFIX, hub.PREFIX))

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.config import DataConfig
+from unrolled.data.reading.addresses import is_file
 from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import TABLES, split_files
 from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.split_names import split_named
 from unrolled.data.report.issues import Issue, Report
 from unrolled.data.report.spelling import quoted
