@@ -402,6 +402,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "--resume continues in its own folder, with its own weights: remove --out, --over",
         ),
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
+        ("decode writr x", "writr does not exist: did you mean writer?"),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
         ("decode run x --file data.csv", "pass either texts or --file, not both"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
 from unrolled.data.reading.addresses import SAMPLE_PREFIX, is_file
-from unrolled.errors import ConfigError, DataError
+from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.lineage import architecture, task
 
 __all__ = ["check_data", "check_file", "check_output", "check_run", "check_settings", "unused_by", "ways_of"]
@@ -45,13 +45,17 @@ def check_file(source: str) -> None:
     path = Path(source)
     if not is_file(source) or path.is_symlink() or path.exists():
         return
+    raise DataError("there is no such file", file=source, fix=_nearest_path(path) or "check the path")
+
+
+def _nearest_path(path: Path) -> str:
+    """Return a question with the nearest name in the same folder, or "" if none is near."""
     try:
         names = [each.name for each in path.parent.iterdir()]
     except OSError:  # the folder does not exist, or cannot be read
         names = []
     near = difflib.get_close_matches(path.name, names, n=1)
-    fix = f"did you mean {path.with_name(near[0])}?" if near else "check the path"
-    raise DataError("there is no such file", file=source, fix=fix)
+    return f"did you mean {path.with_name(near[0])}?" if near else ""
 
 
 def check_output(path: Path | None, flag: str, suffix: str | None = None, *more: str) -> None:
@@ -108,6 +112,9 @@ def check_run(run: Path) -> Config:
     from unrolled.runs.folder import describe
 
     leftovers.recover(run)
+    if not run.exists() and not run.is_symlink():
+        near = _nearest_path(run)
+        raise CheckpointError(f"{run} does not exist: {near or 'give the folder of a finished run'}")
     return describe(run)[1]
 
 

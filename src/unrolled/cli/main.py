@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
 from unrolled.cli.wrapping import width_of, wrapped
 from unrolled.config import spelled_as_flags
+from unrolled.config.synonyms import synonyms
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
 from unrolled.version import __version__
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             return _run(list(arguments))
         except CycloptsError as error:
-            return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
+            return _refuse(f"{_told(error)} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
         except Interrupted as interrupted:
             print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
             return 128 + interrupted.signal
@@ -79,6 +80,17 @@ def run(arguments: Sequence[str]) -> int:
             if message is None:  # a bug of ours
                 raise
             return _refuse(message)
+
+
+def _told(error: CycloptsError) -> str:
+    """Return the message of an error; for an option as other tools call it with our name."""
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).split("=", 1)[0]
+        ours = synonyms().get(option.lstrip("-").replace("-", "_"), "")
+        flag = f"--{ours.replace('_', '-')}"
+        if any(flag in argument.names for argument in error.argument_collection):
+            return f"Unknown option: {option}. Did you mean {flag}?"
+    return str(error)
 
 
 def _run(arguments: list[str]) -> int:

@@ -15,6 +15,7 @@ from unrolled.cli.wrapping import width_of, wrapped
 from unrolled.config import Config
 from unrolled.errors import ConfigError, printable
 from unrolled.lineage import TASKS
+from unrolled.strings import counted
 
 if TYPE_CHECKING:
     from unrolled.runs.listing import Entry
@@ -128,10 +129,6 @@ def _size(size: float) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-def _threads(number: int) -> str:
-    return f"{number:,} thread{'s'[: number != 1]}"
-
-
 def _show(entry: Entry, folder: Path, json: bool) -> None:
     """Print one run in full.
 
@@ -170,7 +167,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
             ("end", training["stopped"]),
             ("kept", f"{kept_model(training)} of {training['updates']:,}"),
             ("speed", f"{training['tokens_per_second']:,.0f} tokens/s"),
-            ("machine", f"{record['machine']['processor']}, {_threads(record['machine']['threads'])}"),
+            ("machine", f"{record['machine']['processor']}, {counted(record['machine']['threads'], 'thread')}"),
         ],
     )
     _print_pairs("Result on the test split", _figures(result))

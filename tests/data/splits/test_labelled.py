@@ -52,7 +52,7 @@ def test_the_test_split_does_not_depend_on_the_validation_part(tmp_path):
 @given(
     st.lists(st.sampled_from(["A b", "a  B", "c", "d", "e ", "E", "f", "g\nh", "G H"]), min_size=5), st.integers(0, 9)
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equal_texts_never_straddle(texts, seed):
     data = [(text, label) for text in texts for label in ("x", "y")]
     if len(set(map(fold, texts))) < 4:
