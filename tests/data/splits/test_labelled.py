@@ -165,5 +165,5 @@ def test_a_rare_label_that_the_split_keeps_from_training(files):
     splits = load_splits(rows, DataConfig(on_bad_row="skip"))
     assert splits.labels == ("a", "b")
     assert splits.test.counts.skipped == {"unknown label": 1}
-    assert splits.test.skipped == [(where, "unknown label", test_text, "item")]
+    assert splits.test.skipped == [(where, "unknown label", test_text, "item", "")]
     assert test_text not in splits.test.texts()
