@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: hostile-system strangers mutants trust sanitize fuzz clean
+.PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -96,6 +96,9 @@ hostile-system: $(INSTALLED) ## 1,200 hostile streams, limits, names and rights,
 
 strangers: $(INSTALLED) ## the cases of tests/strangers/, one line each: held or fell
 	$(BIN)/python benchmarks/stranger_cases.py
+
+refusals: $(INSTALLED) ## CPU seconds of wrong commands, the help and the list of runs
+	$(BIN)/python benchmarks/refusals.py
 
 mutants: $(INSTALLED) ## single faults in a copy of the source, one at a time: a test must fail for each
 	$(BIN)/python benchmarks/mutants.py

@@ -62,7 +62,7 @@ def step(name: str, path: Path, rows: int) -> None:
         assert number == rows
     elif name == "split":
         from unrolled.config import DataConfig
-        from unrolled.data import load_splits
+        from unrolled.data.splits.labelled import load_splits
 
         splits = load_splits(path, DataConfig())
         items = [iter(split.items) for split in splits.named().values()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -234,6 +235,19 @@ ENDS = {
 }
 
 
+def refusals(found: dict[str, Any]) -> str:
+    """CPU seconds of commands that compute nothing, by kind."""
+    lines = ["| command | how many | exit code | CPU seconds, median | highest |", "|---|---|---|---|---|"]
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in found["commands"]:
+        kinds.setdefault(row["kind"], []).append(row)
+    for kind, rows in kinds.items():
+        median = statistics.median(row["cpu_seconds"] for row in rows)
+        highest = max(row["highest"] for row in rows)
+        lines.append(f"| {kind} | {len(rows)} | {rows[0]['exit_code']} | {median:.2f} | {highest:.2f} |")
+    return "\n".join(lines)
+
+
 def tags(found: dict[str, Any]) -> str:
     """Models as taggers, and the most frequent tag of each word."""
     first = next(iter(found.values()))
@@ -446,6 +460,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "joeynmt": (joeynmt, "joeynmt"),
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
+    "refusals": (refusals, "refusals"),
     "bad_files": (bad_files, "bad_files"),
     "tags": (tags, "tags"),
     "images": (images, "images"),

@@ -124,7 +124,7 @@ ROWS: Cases = {
     "UTF-16 without a mark": [
         ("a.csv", "text,label\ngood,pos\n".encode("utf-16-le"), 1, "NUL character at offset 1"),
         ("a.tsv", "text\tlabel\ngood\tpos\n".encode("utf-16-be"), 1, "NUL character at offset 0"),
-        ("a.jsonl", json.dumps(FINE).encode("utf-16-le"), 1, "check whether the file is UTF-16"),
+        ("a.jsonl", json.dumps(FINE).encode("utf-16-le"), 1, "it seems to be UTF-16"),
     ],
     "mark inside": [
         ("a.csv", HEADER + GOOD + b"\xef\xbb\xbf" + HEADER, 3, "byte order mark"),

@@ -37,6 +37,9 @@ LIGHT = {
     "version",
     "decoding",
     "decoding.options",
+    "data",
+    "data.reading",
+    "data.reading.addresses",
 } | {f"config.{path.stem}" for path in (ROOT / "config").glob("*.py") if path.stem != "__init__"}
 """Parts that import nothing heavy."""
 LADDER = [

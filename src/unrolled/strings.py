@@ -8,6 +8,7 @@ import unicodedata
 __all__ = [
     "NOT_UNICODE",
     "comparable",
+    "counted",
     "has_surrogate",
     "has_visible",
     "normalized",
@@ -20,6 +21,11 @@ NOT_UNICODE = "holds an unpaired surrogate, which is not Unicode"
 BETWEEN_WORDS = re.compile(r"[ \t\r\n]+")
 BLANK_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # blank, though no space or format character
 VARIATIONS = re.compile(r"[\u180b-\u180f\ufe00-\ufe0f\U000e0000-\U000e0fff]")  # selectors of a glyph, tags
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 thread", "2 threads"."""
+    return f"{number:,} {noun}{'s'[: number != 1]}"
 
 
 def has_surrogate(text: str) -> bool:

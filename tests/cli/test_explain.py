@@ -117,7 +117,13 @@ def test_snapshots_of_the_training(tmp_path: Path, runs: Path, capsys: pytest.Ca
         (["films", "the film", "--picture", "cel"], 'there is no picture "cel" (did you mean "cell"?)'),
         (["films", "the film", "--picture", "attention"], 'picture "attention"'),
         (["films", "the film", "--picture", "cell", "--unit", "99"], "99"),
-        (["films", "the film", "--export", "no/where.html"], "no/where.html cannot be written"),
+        (
+            ["films", "the film", "--export", "no/where.html"],
+            "no/where.html cannot be written: there is no folder no; make it, or change --export",
+        ),
+        (["films", "the film", "--save", "films"], "films cannot be written: it is a folder; add"),
+        (["films", "the film", "--export", "page.png"], "--export writes HTML, so its name must end in .html"),
+        (["films", "the film", "--picture", "cell", "--out", "a.png"], "--out writes SVG"),
         (["pairs", "abc", "--target", "ÿ"], "the target contains a token that the run does not know"),
     ],
 )

@@ -402,6 +402,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "--resume continues in its own folder, with its own weights: remove --out, --over",
         ),
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
+        ("decode writr x", "writr does not exist: did you mean writer?"),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
         ("decode run x --file data.csv", "pass either texts or --file, not both"),
@@ -583,9 +584,10 @@ def test_help_config_and_usage_errors_load_nothing_heavy() -> None:
         "assert run(['--help']) == run([]) == run(['--version']) == 0\n"
         "assert run(['config', '--json']) == run(['config', '--model', 'lstm']) == 0\n"
         "for wrong in (['tran'], ['train'], ['train', 'x', '--sede', '1'], ['train', 'x', '--clip', '-1'],\n"
-        "              ['train', 'x', '--model', 'gpt'], ['decode', 'x', 'y', '--text', 'z']):\n"
+        "              ['train', 'x', '--model', 'gpt'], ['decode', 'x', 'y', '--text', 'z'],\n"
+        "              ['data', 'missing.csv'], ['train', 'missing.csv'], ['evaluate', 'missing']):\n"
         "    assert run(wrong) == 2\n"
-        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'tokenizers', 'safetensors', 'unrolled.data.reading.formats'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     assert done.returncode == 0, done.stderr.decode()

@@ -108,7 +108,7 @@ def test_what_is_undefined_is_zero_and_a_class_that_never_occurs_is_left_out_of_
         )
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_renaming_the_classes_permutes_the_table_and_changes_no_figure(case):
     table, order = np.array(case[0]), list(case[1])
     result, renamed = evaluate(table), evaluate(table[np.ix_(order, order)], majority=order.index(0))
@@ -128,7 +128,7 @@ def test_renaming_the_classes_permutes_the_table_and_changes_no_figure(case):
 
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=4, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_macro_f1_of_cells_equals_its_formula_on_each_matrix(tables):
     counts = np.array(tables) + np.array([[1, 0, 0, 0]])  # (R, 4); no matrix is empty
     truth, answer = np.array([0, 0, 2, 5]), np.array([0, 2, 2, 0])  # classes 1, 3 and 4 do not exist

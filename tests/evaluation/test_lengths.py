@@ -34,7 +34,7 @@ def test_a_length_lies_where_its_middle_lies_and_a_tiny_bin_joins_the_smaller_ne
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 60)), min_size=1, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_bins_hold_every_example_once_and_none_is_tiny(runs: list[tuple[int, int]]) -> None:
     lengths = np.concatenate([np.full(count, length) for length, count in runs])
     bins = by_length(lengths)

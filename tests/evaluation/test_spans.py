@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 
@@ -31,7 +31,6 @@ def seqevals(labels: list[str], truth: np.ndarray, answers: np.ndarray, lengths:
 
 
 @given(st.data(), st.sampled_from(SCHEMES))
-@settings(deadline=None)
 def test_they_are_those_of_seqeval(data: st.DataObject, scheme: Scheme) -> None:
     labels = labels_of(scheme)
     lengths = data.draw(st.lists(st.integers(1, 8), min_size=1, max_size=5))

@@ -124,3 +124,11 @@ def test_strange_names_are_escaped():
     text = page([Trace(header, trace)])
     assert "</script><b>" not in text
     assert "\x1b" not in text
+
+
+def test_pictures_keep_their_size_on_a_narrow_screen():
+    """Scaled to a telephone's 360 pixels, text of 11 pixels would have 4: the section scrolls instead."""
+    style = page([small.trained().explain("the film")]).split("<style>")[1].split("</style>")[0]
+    narrow = style.split("max-width: 700px")[1]
+    assert "overflow-x: auto" in narrow
+    assert "svg { max-width: none; }" in narrow

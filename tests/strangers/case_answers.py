@@ -15,8 +15,8 @@ from scipy import stats
 from sklearn import metrics
 
 import unrolled
-from strangers.case_files import SMALL, command
 from strangers.cases import case
+from strangers.commands import SMALL, command
 from unrolled.errors import DataError
 
 GOOD, BAD = ("fine", "warm", "superb"), ("dull", "thin", "flat")

@@ -14,8 +14,8 @@ from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
 
 import unrolled
 from small import pairs, sentences, write_images
-from strangers.case_files import SMALL, command, reviews, table
 from strangers.cases import case
+from strangers.commands import SMALL, command, reviews, table
 from unrolled.runs.run import Run
 
 TINY: dict[str, Any] = {
@@ -122,6 +122,12 @@ def a_reliability_picture_is_written(folder: Path) -> None:
     assert refused.code == 2
     assert "must end in .svg" in refused.err
     assert not (folder / "r.png").exists()
+    for name, words in (("no/r.svg", "there is no folder"), ("run", "is a folder")):
+        for verb in (("evaluate", folder / "run", data), ("data", data)):
+            refused = command(*verb, "--picture", folder / name)
+            assert refused.code == 2
+            assert words in refused.err
+            assert refused.out == ""
 
 
 @case("E")

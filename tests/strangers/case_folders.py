@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from strangers.case_files import SMALL, command
 from strangers.cases import case
+from strangers.commands import SMALL, command
 from unrolled.config import DataConfig
 from unrolled.data.splits.labelled import load_splits
 

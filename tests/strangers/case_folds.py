@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from strangers.case_files import SMALL, command, reviews, table
 from strangers.cases import case
+from strangers.commands import SMALL, command, reviews, table
 
 
 @case("E")

@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 from unittest.mock import patch
 
-from strangers.case_files import command
 from strangers.cases import case
+from strangers.commands import command
 from unrolled.cli.main import VERBS
 from unrolled.cli.wrapping import wrapped
 from unrolled.config import from_flat, from_toml

@@ -12,8 +12,8 @@ import pytest
 
 import unrolled
 from small import write_csv
-from strangers.case_files import SMALL, command, reviews, table
 from strangers.cases import FILES, case
+from strangers.commands import SMALL, command, reviews, table
 from unrolled.cli.main import run
 from unrolled.errors import UnrolledError
 

@@ -7,8 +7,8 @@ import typing
 from pathlib import Path
 
 import unrolled
-from strangers.case_files import command
 from strangers.cases import case
+from strangers.commands import command
 from unrolled import api, keywords
 from unrolled.config import fields
 

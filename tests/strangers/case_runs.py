@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from small import text_run, trained
-from strangers.case_files import SMALL, command, table
+import unrolled
+from small import SMALL as TINY
+from small import pairs, pictures, text_run, trained
 from strangers.cases import case
+from strangers.commands import SMALL, command, table
 from unrolled import lineage
 from unrolled.runs.listing import HEADLINES
 from unrolled.training import checkpoint
+
+PIXELS: dict[str, Any] = {"hidden_size": 5, "updates": 4, "evaluate_every": 2}
 
 
 def saved(folder: Path, name: str, date: str = "2026-01-02", **result: object) -> Path:
@@ -93,7 +97,27 @@ def runs_are_sorted_and_filtered(folder: Path) -> None:
         ("worse", [1.0, 5.0]),
     ]
     assert command("runs", folder / "runs", "--task", "tga").code == 2
-    assert HEADLINES.keys() == {task.name for task in lineage.TASKS}
+    assert HEADLINES.keys() == {task.name for task in lineage.TASKS} | {"images", "multi_label"}
+
+
+@case("E")
+def runs_of_every_kind_have_a_score(folder: Path) -> None:
+    """Several labels a text have micro-F1, images accuracy; the settings that differ do so from those of their kind"""
+    labelled = [(text, {"pos": ["a", "b"], "neg": ["b"]}[label]) for text, label in pairs()]
+    unrolled.train(labelled, multi_label=True, **TINY).save(folder / "runs" / "labels")
+    unrolled.train(pictures(), model="lstm", by="row", **PIXELS).save(folder / "runs" / "digits")
+    listed = command("runs", folder / "runs", "--task", "classify").out
+    assert "micro-F1" in listed, listed
+    assert "accuracy" in listed, listed
+    assert "no score" not in listed
+    kinds = [(each["kind"], each["score_name"]) for each in json.loads(command("runs", folder / "runs", "--json").out)]
+    assert sorted(kinds) == [("images", "accuracy"), ("multi_label", "micro_f1")]
+    for name, kind in (("labels", "multi_label True"), ("digits", "by row")):
+        shown = command("runs", folder / "runs" / name).out
+        settings = shown.split("differ from the defaults\n")[1].split("\n\n")[0]
+        lines = [" ".join(line.split()) for line in settings.splitlines()]
+        assert {kind, "hidden_size 5"} <= {*lines}, shown
+        assert not any(line.startswith(("task", "model", "best_by", "learning_rate")) for line in lines), shown
 
 
 @case("C")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import unrolled
-from strangers.case_files import SMALL, Outcome, command, reviews
 from strangers.cases import case
+from strangers.commands import SMALL, Outcome, command, reviews
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import load_examples
 from unrolled.data.examples.pairs import load_pairs

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import unrolled
-from strangers.case_files import command
 from strangers.cases import FILES, case
+from strangers.commands import command
 from unrolled.config import from_flat
 from unrolled.data.examples.sentences import load_sentences
 from unrolled.errors import UnrolledError

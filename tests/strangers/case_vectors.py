@@ -6,8 +6,8 @@ import gzip
 from pathlib import Path
 
 import unrolled
-from strangers.case_files import command, reviews, table
 from strangers.cases import case
+from strangers.commands import command, reviews, table
 
 TRAIN = ("--hidden-size", "4", "--updates", "2", "--min-frequency", "1", "--threads", "1")
 VECTORS = "the 0.1 -0.2 0.3\nGarden 0.5 0.25 0.125\nwarm -1 0 1\n. . . 0.1 0.2 0.3\n"

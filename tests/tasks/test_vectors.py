@@ -41,7 +41,10 @@ def test_the_embeddings_begin_with_them_and_may_be_frozen(file: Path, caplog: py
     (line,) = [line for line in caplog.messages if "vectors for" in line]
     assert f"vectors for 10 of {len(run.tokenizer.words())} words" in line
     assert "1 of them from a word in another case; the others are random" in line
+    assert line.endswith("and stay so: all embeddings are frozen (without --freeze-vectors, all are trained)")
+    caplog.clear()
     trained_on = unrolled.train(pairs(), vectors=str(file), **NO_SIZE)
+    assert not any("frozen" in message for message in caplog.messages)
     assert embedding(trained_on)["fine"] != embedding(run)["fine"]
     assert embedding(trained_on)["fine"] == pytest.approx(embedding(run)["fine"], abs=0.05)
 

@@ -29,7 +29,7 @@ def test_it_begins_with_the_weights_the_tokeniser_and_the_settings_of_the_run(tm
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden_size": 9}, "keeps its network and tokeniser: hidden_size is 5 there, got 9. Remove it"),
+        ({"hidden_size": 9}, "keeps its network and tokeniser: hidden_size is 5 there, got 9: remove it"),
         ({"model": "lstm"}, "model is 'gru' there, got 'lstm'"),
         ({"tokenizer": "byte"}, "tokenizer is 'word' there, got 'byte'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unrolled.cli.output import Json, print_json
+from unrolled.strings import counted
 
 __all__ = ["command"]
 
@@ -23,7 +24,8 @@ def command(*, json: Json = False) -> None:
         print_json(report)
         return
     machine = report["machine"]
-    print(f"{machine['processor']}, {machine['threads']} threads, {machine['capability']}; device {report['device']}\n")
+    threads = counted(machine["threads"], "thread")
+    print(f"{machine['processor']}, {threads}, {machine['capability']}; device {report['device']}\n")
     for name, backend in report["backends"].items():
         print(f"{name:<10} runs {', '.join(backend['cells']) or 'nothing here'}")
         for condition in backend["needs"]:

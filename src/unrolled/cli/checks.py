@@ -7,12 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
-from unrolled.errors import ConfigError, DataError
+from unrolled.data.reading.addresses import SAMPLE_PREFIX, is_file
+from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.lineage import architecture, task
 
-__all__ = ["check_data", "check_file", "check_run", "check_settings", "check_suffix", "unused_by", "ways_of"]
+__all__ = ["check_data", "check_file", "check_output", "check_run", "check_settings", "unused_by", "ways_of"]
 
-STDIN = "-"
 HELD_OUT = ("valid", "test")  # settings that name files
 
 
@@ -25,10 +25,10 @@ def check_data(data: object, config: Config) -> None:
     Raises:
         DataError: there is no such file or sample, or the sample is for another task.
     """
-    from unrolled.data.reading import samples
-
     for source in data if isinstance(data, tuple) else (data,):
-        if source.startswith(samples.PREFIX):
+        if source.startswith(SAMPLE_PREFIX):
+            from unrolled.data.reading import samples
+
             samples.find(source, config.task)
         check_file(source)
     for name in HELD_OUT:
@@ -42,29 +42,43 @@ def check_file(source: str) -> None:
     Raises:
         DataError: names the nearest in the same folder.
     """
-    from unrolled.data.reading.sources import is_file
-
     path = Path(source)
-    if source == STDIN or not is_file(source) or path.is_symlink() or path.exists():
+    if not is_file(source) or path.is_symlink() or path.exists():
         return
+    raise DataError("there is no such file", file=source, fix=_nearest_path(path) or "check the path")
+
+
+def _nearest_path(path: Path) -> str:
+    """Return a question with the nearest name in the same folder, or "" if none is near."""
     try:
         names = [each.name for each in path.parent.iterdir()]
     except OSError:  # the folder does not exist, or cannot be read
         names = []
     near = difflib.get_close_matches(path.name, names, n=1)
-    fix = f"did you mean {path.with_name(near[0])}?" if near else "check the path"
-    raise DataError("there is no such file", file=source, fix=fix)
+    return f"did you mean {path.with_name(near[0])}?" if near else ""
 
 
-def check_suffix(path: Path | None, suffix: str, flag: str) -> None:
-    """Refuse the name of a file to write, unless it ends as its format does.
+def check_output(path: Path | None, flag: str, suffix: str | None = None, *more: str) -> None:
+    """Refuse the name of a file to write that is a folder, is in none, or has the ending of another format.
+
+    A name without an ending is taken as it is: it may be a pipe or a device.
+
+    Args:
+        path: of the file, if one is named. flag: that names it. suffix: the ending of its format; None: any.
+        more: other endings of that format.
 
     Raises:
-        ConfigError: names the ending.
+        ConfigError: names the ending, or the folder.
     """
-    if path is not None and path.suffix.lower() != suffix:
+    if path is None:
+        return
+    if suffix is not None and path.suffix.lower() not in ("", suffix, *more):
         kind = suffix.removeprefix(".").upper()
         raise ConfigError(f"{flag} writes {kind}, so its name must end in {suffix}: got {path}")
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder; add the name of a file in it to {flag}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} cannot be written: there is no folder {path.parent}; make it, or change {flag}")
 
 
 def check_settings(data: str | None, named: Collection[str], config: Config) -> None:
@@ -98,6 +112,9 @@ def check_run(run: Path) -> Config:
     from unrolled.runs.folder import describe
 
     leftovers.recover(run)
+    if not run.exists() and not run.is_symlink():
+        near = _nearest_path(run)
+        raise CheckpointError(f"{run} does not exist: {near or 'give the folder of a finished run'}")
     return describe(run)[1]
 
 
@@ -108,12 +125,12 @@ def unused_by(config: Config) -> frozenset[str]:
 
 def ways_of(data: str | None, config: Config) -> list[str | None]:
     """Return the possible values of `by`: None for texts; without data, or with a folder, both kinds are possible."""
-    from unrolled.data.reading import samples
-
     if config.data.by is not None or not task(config.task).images:
         return [config.data.by]
     way = "image" if architecture(config.model.name).whole else "row"
-    if data is not None and data.startswith(samples.PREFIX):
+    if data is not None and data.startswith(SAMPLE_PREFIX):
+        from unrolled.data.reading import samples
+
         return [way if samples.find(data, config.task)[0].images else None]
     if data is None or not Path(data).suffix or Path(data).is_dir():
         return [None, way]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unrolled.cli.checks import check_data, check_settings, check_suffix
+from unrolled.cli.checks import check_data, check_output, check_settings
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     ConfigFile,
@@ -51,12 +51,12 @@ def command(
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; a folder of texts
-        or images by class, or images as an IDX file; for task tag CoNLL-U (.conllu), or lines
-        of a word, a tab and a tag (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also
-        .gz, .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion,
-        sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face
-        Hub.
+        Texts with labels, or pairs for task translate: .csv, .tsv, .txt, .jsonl, .ndjson, .json or .parquet; lines of
+        fastText; a folder of texts or images by class; images as an IDX file. For task tag .conllu, or a word and its
+        tag a line: .conll, .bio, .iob, .iob2, .bioes, .bilou, .bmes, .tsv or .txt. For task generate a .txt file or a
+        folder of them. All but Parquet also .gz, .xz or .bz2. Or - for standard input; a sample's name: sample:films,
+        sample:products, sample:fashion, sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for
+        a data set of the Hugging Face Hub.
     source_file
         File with a source a line, for task translate, in place of DATA; its lines are those of --target-file. The
         targets of --valid and --test are found by their names, which differ as these two do: train.de and train.en,
@@ -74,7 +74,7 @@ def command(
     named = data_of(data, source_file, target_file, resolved.task)
     if named is None:
         raise ConfigError("no data: give a file, as in `unrolled data reviews.csv`")
-    check_suffix(picture, ".svg", "--picture")
+    check_output(picture, "--picture", ".svg")
     check_data(named, resolved)
     check_settings(data, passed_flags(settings), resolved)
     from unrolled import api, atomic

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from unrolled.cli.checks import check_data, check_run, unused_by
+from unrolled.cli.checks import check_data, check_output, check_run, unused_by
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
     DataName,
@@ -23,7 +23,7 @@ from unrolled.cli.settings import (
     passed_flags,
     refuse_unused,
 )
-from unrolled.config import DataConfig
+from unrolled.config import IMAGES, TASK, Choice, DataConfig
 from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
@@ -83,8 +83,7 @@ def command(
         Folder of another run of the same task, with which the answers are averaged (an ensemble): the same labels, or
         the same tokeniser where text is written. May be repeated.
     """
-    if picture is not None and picture.suffix.lower() != ".svg":
-        raise ConfigError(f"--picture writes SVG, so its name must end in .svg: got {picture}")
+    check_output(picture, "--picture", ".svg")
     threads = checked_threads(threads)
     config, chosen = check_run(run), passed_flags(options)
     for other in others or ():
@@ -96,8 +95,9 @@ def command(
         check_data(named, config.model_copy(update={"data": DataConfig()}))
     OPTIONS["evaluate"][config.task].parse(chosen, task=config.task)
     refuse_unused(passed_flags(settings), unused_by(config), config.task)
-    if picture is not None and config.task not in ("classify", "tag"):
-        raise ConfigError(f"this run's task is {config.task}, which has no picture: remove --picture")
+    if picture is not None and Choice.of(config).task not in (TASK, IMAGES, "tag"):
+        kind = f"{config.task} with several labels a text" if config.data.multi_label else config.task
+        raise ConfigError(f"this run's task is {kind}, which has no picture: remove --picture")
     from unrolled import api, atomic, machine
     from unrolled.cli.progress import show_log
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from unrolled.cli.checks import check_run
+from unrolled.cli.checks import check_output, check_run
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import DeviceFlag, ThreadsFlag, checked_threads
 from unrolled.errors import ConfigError, DataError
@@ -117,6 +117,9 @@ def command(
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
+    check_output(save, "--save")
+    check_output(export, "--export", ".html", ".htm")
+    check_output(out, "--out", ".svg")
     threads = checked_threads(threads)
     if picture != "list":
         for folder in (run, *(compare_with or ())):

@@ -9,17 +9,21 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
-from unrolled.cli.console import Console
 from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
 from unrolled.cli.wrapping import width_of, wrapped
 from unrolled.config import spelled_as_flags
+from unrolled.config.synonyms import synonyms
 from unrolled.errors import ConfigError, Interrupted, UnrolledError, excerpt, of_system
 from unrolled.strings import has_surrogate
 from unrolled.version import __version__
+
+if TYPE_CHECKING:
+    from unrolled.cli.console import Console
 
 __all__ = ["VERBS", "app", "main", "run"]
 
@@ -59,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             return _run(list(arguments))
         except CycloptsError as error:
-            return _refuse(f"{error} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
+            return _refuse(f"{_told(error)} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
         except Interrupted as interrupted:
             print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
             return 128 + interrupted.signal
@@ -76,6 +80,17 @@ def run(arguments: Sequence[str]) -> int:
             if message is None:  # a bug of ours
                 raise
             return _refuse(message)
+
+
+def _told(error: CycloptsError) -> str:
+    """Return the message of an error; for an option as other tools call it with our name."""
+    if isinstance(error, UnknownOptionError):
+        option = (error.token.keyword or error.token.value).split("=", 1)[0]
+        ours = synonyms().get(option.lstrip("-").replace("-", "_"), "")
+        flag = f"--{ours.replace('_', '-')}"
+        if any(flag in argument.names for argument in error.argument_collection):
+            return f"Unknown option: {option}. Did you mean {flag}?"
+    return str(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -96,9 +111,18 @@ def _run(arguments: list[str]) -> int:
         return 0
     if verb not in VERBS:
         _import_verbs()
-    code = app(arguments, console=Console(), exit_on_error=False, print_error=False, result_action="return_value")
+    code = app(arguments, console=_console(verb), exit_on_error=False, print_error=False, result_action="return_value")
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _console(verb: str) -> Console | None:
+    """Return the console for the help and the version of the application; None for verbs, which do not use it."""
+    if verb in VERBS:
+        return None
+    from unrolled.cli.console import Console
+
+    return Console()
 
 
 def _not_text(argument: str) -> str:

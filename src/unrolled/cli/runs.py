@@ -12,9 +12,10 @@ from cyclopts import Parameter
 from unrolled.cli.checks import check_file
 from unrolled.cli.output import Json, decode_command, print_json
 from unrolled.cli.wrapping import width_of, wrapped
-from unrolled.config import MODEL_NAME, Config, from_flat
+from unrolled.config import Config
 from unrolled.errors import ConfigError, printable
 from unrolled.lineage import TASKS
+from unrolled.strings import counted
 
 if TYPE_CHECKING:
     from unrolled.runs.listing import Entry
@@ -107,14 +108,12 @@ def _cells(entry: Entry) -> list[str]:
 
 def _score(entry: Entry) -> str:
     """Return the score with its interval, or the progress of a training."""
-    from unrolled.runs.listing import HEADLINES
-
     if entry.state != "finished":
         of = "" if entry.updates is None else f" of {entry.updates:,}"
         return f"{entry.state}, update {entry.update or 0:,}{of}"
-    if entry.score is None or entry.task is None:
+    headline = entry.headline
+    if entry.score is None or headline is None:
         return "no score"
-    headline = HEADLINES[entry.task]
     interval = ""
     if entry.interval is not None:
         low, high = (format(bound, headline.form) for bound in entry.interval)
@@ -160,7 +159,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
         ],
     )
     _print_pairs("Data", _data(record["data"]))
-    _print_pairs("Settings that differ from the defaults", _differing(config))
+    _print_pairs("Settings that differ from the defaults", [*config.differing().items()])
     training = record["training"]
     _print_pairs(
         "Training",
@@ -168,7 +167,7 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
             ("end", training["stopped"]),
             ("kept", f"{kept_model(training)} of {training['updates']:,}"),
             ("speed", f"{training['tokens_per_second']:,.0f} tokens/s"),
-            ("machine", f"{record['machine']['processor']}, {record['machine']['threads']} threads"),
+            ("machine", f"{record['machine']['processor']}, {counted(record['machine']['threads'], 'thread')}"),
         ],
     )
     _print_pairs("Result on the test split", _figures(result))
@@ -185,7 +184,7 @@ def _show_training(entry: Entry, folder: Path, json: bool) -> None:
     print(f"{printable(entry.path)}\n")
     _print_pairs("", [*_about(entry, plan.config), ("state", _score(entry))])
     _print_pairs("Data", _data(plan.data.model_dump(mode="json")))
-    _print_pairs("Settings that differ from the defaults", _differing(plan.config))
+    _print_pairs("Settings that differ from the defaults", [*plan.config.differing().items()])
     if entry.resume:
         print(f"\nresume: {printable(entry.resume)}\nend:    {printable(entry.resume)} --finish")
 
@@ -209,13 +208,6 @@ def _data(data: dict[str, Any]) -> Iterator[tuple[str, object]]:
     for name, split in data.get("splits", {}).items():
         figures = [f"{value:,} {key}" for key, value in split.items() if type(value) is int]
         yield name, ", ".join(figures)
-
-
-def _differing(config: Config) -> list[tuple[str, object]]:
-    """Return the settings that differ from the defaults of their task and model."""
-    kind = {"task": config.task, MODEL_NAME: config.model.name, "by": config.data.by}
-    default = from_flat(kind).flat()
-    return [(name, value) for name, value in config.flat().items() if value != default[name]]
 
 
 def _figures(result: dict[str, Any]) -> Iterator[tuple[str, object]]:

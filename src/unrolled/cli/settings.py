@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from cyclopts import Group, Parameter
 
 from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml, spelled
+from unrolled.data.reading.addresses import STDIN
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
@@ -43,7 +44,6 @@ __all__ = [
     "task_group",
 ]
 
-STDIN = "-"
 GROUPS = {
     None: Group("Task and model", sort_key=1),
     "data": Group("Data", sort_key=2),
@@ -146,6 +146,8 @@ def data_of(data: str | None, source: Path | None, target: Path | None, task: st
     Raises:
         ConfigError: one file only is named, DATA as well, or the task has no sources and targets.
     """
+    if data == "":
+        raise ConfigError("the name of the data is empty: name a file or a folder, or . for this folder")
     if source is None and target is None:
         return data
     if source is None or target is None:

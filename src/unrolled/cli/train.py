@@ -69,11 +69,12 @@ def command(
     Parameters
     ----------
     data
-        CSV, TSV, JSON lines or Parquet, with labels, or with sources and targets for task translate; a folder of texts
-        or images by class, or images as an IDX file; for task tag CoNLL-U (.conllu) or a word, a
-        tab and a tag a line (.tsv, .txt); for task generate a .txt file or a folder of them (all but Parquet also .gz,
-        .xz or .bz2); - for standard input; a sample's name: sample:films, sample:products, sample:fashion, sample:tags,
-        sample:letters, sample:verses, sample:shakespeare; or hub:NAME for a data set of the Hugging Face Hub.
+        Texts with labels, or pairs for task translate: .csv, .tsv, .txt, .jsonl, .ndjson, .json or .parquet; lines of
+        fastText; a folder of texts or images by class; images as an IDX file. For task tag .conllu, or a word and its
+        tag a line: .conll, .bio, .iob, .iob2, .bioes, .bilou, .bmes, .tsv or .txt. For task generate a .txt file or a
+        folder of them. All but Parquet also .gz, .xz or .bz2. Or - for standard input; a sample's name: sample:films,
+        sample:products, sample:fashion, sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for
+        a data set of the Hugging Face Hub.
     out
         Folder of the run; default: the first free runs/DATA-MODEL-N.
     overwrite

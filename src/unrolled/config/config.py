@@ -62,10 +62,17 @@ class Config(Section):
         return self
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
-        """Yield the settings that differ from the defaults of the task and the model, by flat name."""
-        chosen = {"task": self.task, "data": {"by": self.data.by}, "model": {"name": self.model.name}}
-        default = Config.model_validate(chosen).flat() | {"task": TASK, MODEL_NAME: MODEL, "by": None}
-        yield from ((name, value) for name, value in self.flat().items() if value != default[name])
+        """Yield the task and the model, unless they are the defaults, and the settings that differ from theirs."""
+        chosen = {"task": (self.task, TASK), MODEL_NAME: (self.model.name, MODEL)}
+        yield from ((name, value) for name, (value, usual) in chosen.items() if value != usual)
+        yield from self.differing().items()
+
+    def differing(self) -> dict[str, Any]:
+        """Return the settings that differ from the defaults of task and model, and those that name the kind of data."""
+        data = {"by": self.data.by, MULTI_LABEL: self.data.multi_label}
+        chosen = {"task": self.task, "data": data, "model": {"name": self.model.name}}
+        default = Config.model_validate(chosen).flat() | {"by": None, MULTI_LABEL: False}
+        return {name: value for name, value in self.flat().items() if value != default[name]}
 
     def flat(self) -> dict[str, Any]:
         """Return every setting by its flat name."""

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from unrolled.config.config import MODEL_NAME, SECTIONS, Config, by_section, fields, own_defaults
 from unrolled.config.messages import sentences
-from unrolled.errors import ConfigError, nearest
+from unrolled.config.synonyms import suggestion
+from unrolled.errors import ConfigError
 
 __all__ = ["from_flat", "validated"]
 
@@ -41,7 +42,7 @@ def from_flat(settings: Mapping[str, Any], base: Config | None = None) -> Config
             nested[section] = {name: v for name, v in nested[section].items() if v != default[name]}
     for flat, value in settings.items():
         if flat not in homes:
-            raise ConfigError(f'unknown setting "{flat}"{nearest(flat, homes)}; `unrolled config` lists all')
+            raise ConfigError(f'unknown setting "{flat}"{suggestion(flat, homes)}; `unrolled config` lists all')
         home, key = homes[flat]
         (nested if home is None else nested[home])[key] = value
     return validated(nested)

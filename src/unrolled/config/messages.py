@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pydantic import ValidationError
 
 from unrolled.config.config import MODEL_NAME, SECTIONS, Config, fields
-from unrolled.errors import excerpt, nearest
+from unrolled.config.synonyms import suggestion
+from unrolled.errors import excerpt
 
 __all__ = ["sentences"]
 
@@ -28,7 +29,7 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
         if problem["type"] == "extra_forbidden":
             schema = SECTIONS.get(path[0], Config) if path else Config
             homes = {name: f"in [{section}]" if section else "before the sections" for section, name, _, _ in fields()}
-            remedy = f"; it belongs {homes[key]}" if key in homes else nearest(key, schema.model_fields)
+            remedy = f"; it belongs {homes[key]}" if key in homes else suggestion(key, schema.model_fields)
             yield f'{where}unknown setting "{key}"{remedy}'
         elif problem["type"] == "value_error":  # one of our own, from the lineage
             yield f"{where}{problem['ctx']['error']}"

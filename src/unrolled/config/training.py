@@ -34,7 +34,11 @@ class TrainingConfig(Section):
         description="file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the "
         "embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it",
     )
-    freeze_vectors: bool = Field(False, description="do not train the embeddings, which --vectors or --from has set")
+    freeze_vectors: bool = Field(
+        False,
+        description="do not train the embeddings, which --vectors or --from has set; "
+        "words without a vector keep their random values",
+    )
     updates: int | None = Field(
         None,
         ge=1,

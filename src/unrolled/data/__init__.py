@@ -6,25 +6,6 @@ splits      train, valid and test of each kind of examples; `splitting.py` has t
 encoding    tokenizers, ids, pixels, batches
 report      data reports: statistics, issues and a chart, made before training
 
-`synthetic.py` generates tasks of any length. Import `Tokenizer`, `Sequences`, `Batches` and `inspect` from their own
-files: this package itself imports neither torch nor tokenizers.
+`synthetic.py` generates tasks of any length. The package itself imports nothing, so that a file of it is loaded without
+the others.
 """
-
-from unrolled.data.examples.columns import Example
-from unrolled.data.examples.labelled import Examples, load_examples, read_texts
-from unrolled.data.reading.counts import Counts, Skipped
-from unrolled.data.reading.samples import SAMPLES, Sample
-from unrolled.data.splits.labelled import Splits, load_splits
-
-__all__ = [
-    "SAMPLES",
-    "Counts",
-    "Example",
-    "Examples",
-    "Sample",
-    "Skipped",
-    "Splits",
-    "load_examples",
-    "load_splits",
-    "read_texts",
-]

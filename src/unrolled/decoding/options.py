@@ -25,7 +25,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from unrolled.config import spelled
-from unrolled.errors import ConfigError, excerpt, nearest
+from unrolled.config.synonyms import suggestion
+from unrolled.errors import ConfigError, excerpt
 
 __all__ = [
     "LENGTH_PENALTY",
@@ -394,9 +395,8 @@ def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str
         return f"{spelled(name)} is an option of decode, and {verb} does not use it: leave it out"
     if any(name in other.model_fields for other in OPTIONS["decode"].values()):
         return f"this run's task is {task}, which does not use {spelled(name)}: leave it out"
-    return (
-        f'unknown option "{name}"{nearest(name, [*schema.model_fields, *settings])}; `unrolled decode --help` lists all'
-    )
+    near = suggestion(name, [*schema.model_fields, *settings])
+    return f'unknown option "{name}"{near}; `unrolled decode --help` lists all'
 
 
 def _sentences(error: ValidationError, schema: type[Options], value_of: str = "") -> Iterable[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from unrolled import lineage
 from unrolled.config import Config
 from unrolled.errors import excerpt
+from unrolled.strings import counted
 
 __all__ = ["calibration", "code", "kept_model", "model_card"]
 
@@ -52,7 +53,7 @@ def model_card(
         "## Training",
         f"{training['updates']:,} updates ({training['stopped']}), kept: {kept_model(training)}; "
         f"seed {config.training.seed}; backend {record['backend']}; {training['tokens_per_second']:,.0f} tokens/s "
-        f"on {machine['processor']}, {machine['threads']} threads; {record['date']}. "
+        f"on {machine['processor']}, {counted(machine['threads'], 'thread')}; {record['date']}. "
         "Every setting and version is in `run.json`.",
         "",
     ]

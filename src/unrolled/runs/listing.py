@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from unrolled import atomic
+from unrolled.config import Choice
 from unrolled.errors import CheckpointError, ConfigError, of_system
 from unrolled.runs.folder import NEEDED, PARTIAL_ENDING, describe
 from unrolled.runs.schema import RecordedPlan, RecordedProgress
@@ -38,11 +39,14 @@ class Headline(NamedTuple):
 
 HEADLINES = {
     "classify": Headline("accuracy", "accuracy"),
+    "images": Headline("accuracy", "accuracy"),
+    "multi_label": Headline("micro_f1", "micro-F1"),
     "regress": Headline("mae", "mean absolute error", ".4g", -1),
     "tag": Headline("accuracy", "accuracy"),
     "translate": Headline("bleu", "BLEU", ".1f"),
     "generate": Headline("bits_per_character", "bits a character", ".3f", -1),
 }
+"""By `Entry.kind`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Entry:
         path: of the folder. state: finished, interrupted, training (by another process) or damaged.
         date: of the end, or of the newest checkpoint. bytes: of all its files.
         task, model, data: names. parameters: their number.
+        kind: the task, or of task classify also images, and multi_label for several labels a text.
         score, interval: on the test split: the figure of `HEADLINES`.
         update, updates: the newest checkpoint of a training, and the number of its updates.
         resume: the command that resumes an interrupted training. problem: the reason why a run is damaged.
@@ -72,17 +77,21 @@ class Entry:
     updates: int | None = None
     resume: str | None = None
     problem: str | None = None
+    kind: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON values, with the name of its score."""
-        headline = HEADLINES.get(self.task or "")
-        return {**asdict(self), "score_name": headline.name if headline else None}
+        return {**asdict(self), "score_name": self.headline.name if self.headline else None}
+
+    @property
+    def headline(self) -> Headline | None:
+        """The figure that the score is; None where the kind of the run is not known."""
+        return HEADLINES.get(self.kind or "")
 
     @property
     def merit(self) -> float:
         """The score, as a number that is larger for better runs."""
-        headline = HEADLINES.get(self.task or "")
-        return float("-inf") if self.score is None or headline is None else headline.best * self.score
+        return float("-inf") if self.score is None or self.headline is None else self.headline.best * self.score
 
 
 def is_listed(folder: Path) -> bool:
@@ -119,12 +128,13 @@ def sorted_entries(found: Sequence[Entry], by: Literal["date", "score"]) -> list
     """Return entries in order: the newest last, or task by task with the best first."""
     if by == "date":
         return sorted(found, key=lambda entry: (entry.date or "", entry.path))
-    return sorted(found, key=lambda entry: (entry.task is None, entry.task or "", -entry.merit, entry.path))
+    return sorted(found, key=lambda entry: (entry.kind is None, entry.kind or "", -entry.merit, entry.path))
 
 
 def _finished(folder: Path) -> Entry:
-    manifest, _, record = describe(folder)
-    headline, result = HEADLINES.get(manifest.task), record["result"] or {}
+    manifest, config, record = describe(folder)
+    kind = Choice.of(config).task
+    headline, result = HEADLINES.get(kind), record["result"] or {}
     score, interval = (result.get(f"{headline.name}{end}") for end in ("", "_interval")) if headline else (None, None)
     return Entry(
         str(folder),
@@ -137,6 +147,7 @@ def _finished(folder: Path) -> Entry:
         record["parameters"],
         score if isinstance(score, (int, float)) else None,
         _interval(interval),
+        kind=kind,
     )
 
 
@@ -157,6 +168,7 @@ def _training(folder: Path) -> Entry:
         update=update,
         updates=updates,
         resume=f"unrolled train --resume {shlex.quote(str(run))}" if free else None,
+        kind=Choice.of(plan.config).task,
     )
 
 

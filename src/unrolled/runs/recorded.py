@@ -19,10 +19,9 @@ from typing import Any
 
 from unrolled.config import DataConfig
 from unrolled.data.reading import idx, parallel
+from unrolled.data.reading.addresses import NOT_REREADABLE, SAMPLE_PREFIX, is_file
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.image_files import is_image_file
-from unrolled.data.reading.samples import PREFIX
-from unrolled.data.reading.sources import NOT_REREADABLE, is_file
 from unrolled.data.reading.text_folders import is_text_file
 from unrolled.errors import DataError, excerpt
 
@@ -75,7 +74,7 @@ def refuse_unverified(
     every = [(role, file) for role, source in every for file in _with_sides(source, config)]
     by_source = {each["source"]: each for each in sums or ()}
     for role, source in every:
-        if role in named or source.startswith(PREFIX):
+        if role in named or source.startswith(SAMPLE_PREFIX):
             continue
         if source in NOT_REREADABLE:
             raise DataError(f"this run was trained on {NOT_REREADABLE[source]}", fix=give)

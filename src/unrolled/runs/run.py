@@ -155,7 +155,7 @@ class Run(Displayed, ABC):
         from unrolled.inside import Header
 
         name = "" if self.path is None else self.path.name
-        score = self.card()["result"] if self.update is None else ""
+        score = self.card()["result"].replace("`", "") if self.update is None else ""  # no Markdown in pictures
         return Header(
             run=name, model_name=self.config.model.name, task=self.config.task, score=score, update=self.update
         )

@@ -9,8 +9,9 @@ from unrolled import lineage
 from unrolled.config import MODEL_NAME, Config, from_flat
 from unrolled.data.examples.class_names import check_class_names, read_class_names
 from unrolled.data.examples.images import are_images
+from unrolled.data.reading.addresses import SAMPLE_PREFIX
 from unrolled.data.reading.parallel import are_sides, columns_of_sides
-from unrolled.data.reading.samples import PREFIX, named
+from unrolled.data.reading.samples import named
 from unrolled.training.task import Task
 
 __all__ = ["find", "infer_settings", "with_class_names"]
@@ -72,7 +73,7 @@ def _of_sides(data: object, settings: Mapping[str, Any], base: Config) -> dict[s
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
     """Return the recommended settings of a sample, for those settings that have their defaults in `base`."""
-    if not isinstance(data, str) or not data.startswith(PREFIX):
+    if not isinstance(data, str) or not data.startswith(SAMPLE_PREFIX):
         return {}
     sample, _ = named(data)
     kind = {name: settings[name] for name in ("task", MODEL_NAME) if name in settings}

@@ -15,8 +15,7 @@ from typing import Any, Literal
 
 from unrolled import atomic, tasks
 from unrolled.config import Config, from_flat, refuse_unused
-from unrolled.data.reading.objects import PYTHON
-from unrolled.data.reading.sources import NOT_REREADABLE
+from unrolled.data.reading.addresses import NOT_REREADABLE, PYTHON
 from unrolled.errors import ConfigError, Interrupted, UnrolledError
 from unrolled.evaluation.folds import CrossValidation, cross_validation
 from unrolled.runs.claim import refuse_existing

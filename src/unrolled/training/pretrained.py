@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from unrolled.config import MODEL_NAME, Config, ModelConfig, from_flat
+from unrolled.config import MODEL_NAME, Config, ModelConfig, from_flat, spelled
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.runs.run import Run
 
@@ -49,8 +49,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     for name in MUST_STAY:
         if now[name] != before[name]:
             raise ConfigError(
-                f"a training that begins with {name_of(run)} keeps its network and tokeniser: {name} is "
-                f"{before[name]!r} there, got {now[name]!r}. Remove it"
+                f"a training that begins with {name_of(run)} keeps its network and tokeniser: {spelled(name)} "
+                f"is {before[name]!r} there, got {now[name]!r}: remove it"
             )
     return resolved
 

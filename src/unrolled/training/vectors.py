@@ -56,7 +56,7 @@ def read(config: Config, preprocessor: Preprocessor) -> tuple[Vectors | None, di
     assert isinstance(preprocessor, Tokenizer)  # the tasks with others do not use the setting
     file = absolute(config.training.vectors)
     vectors = read_vectors(Path(file), preprocessor)
-    log.info("%s: %s", file, vectors.coverage())
+    log.info("%s: %s", file, vectors.coverage(frozen=config.training.freeze_vectors))
     found = int(vectors.found.sum())
     return vectors, {"source": file, **(sum_of(Path(file)) or {}), "words": vectors.words, "words_found": found}
 

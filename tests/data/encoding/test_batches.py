@@ -44,7 +44,7 @@ def check_plan(batches, lengths, budget):
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(0, 5), st.integers(0, 5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_row_once_an_epoch_within_the_budget(lengths, budget, seed, epoch):
     batches = Batches(lengths, budget, seed)
     check_plan([batches.indices(epoch, i) for i in range(batches.count(epoch))], lengths, budget)
@@ -58,7 +58,7 @@ def test_a_batch_is_full_at_exactly_its_budget():
 
 
 @given(LENGTHS, st.integers(1, 300), st.integers(0, 5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_rows_of_two_sequences_have_both_in_the_budget(lengths, budget, seed):
     both = torch.stack([lengths, lengths.flip(0) // 2], dim=1)
     batches = Batches(both, budget, seed)

@@ -56,7 +56,7 @@ def test_texts_come_back_exactly(kind):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_bytes_cover_every_text(text):
     for tokenizer in (BYTE, BPE):
         ids = tokenizer.encode([text])[0]
@@ -73,7 +73,7 @@ CHARACTER = Tokenizer.train(TEXTS, kind="character")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_spans_are_characters_of_the_original(text):
     for tokenizer in (BYTE, BPE, WORD, CHARACTER):
         spans = tokenizer.spans(text)

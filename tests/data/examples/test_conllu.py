@@ -128,7 +128,7 @@ BAD = [
     Bad("empty tag", "a.tsv", "a\tX\nb\t \n", 2, "column 2: the tag is empty"),
     Bad("empty word", "a.tsv", "a\tX\n\tX\n", 2, "column 1: the word is empty"),
     Bad("empty file", "a.conllu", "", 1, "the file is empty"),
-    Bad("gzip by another name", "a.conllu", gzip.compress(FINE.encode()), 1, "rename it, so that it ends in .gz"),
+    Bad("gzip by another name", "a.conllu", gzip.compress(FINE.encode()), 1, "/a.conllu.gz"),
 ]
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 
 from unrolled.config import DataConfig
-from unrolled.data import Counts, Example, load_examples, read_texts
+from unrolled.data.examples.columns import Example
+from unrolled.data.examples.labelled import load_examples, read_texts
+from unrolled.data.reading.counts import Counts
 from unrolled.errors import DataError
 
 CONFIG = DataConfig()
@@ -128,7 +130,7 @@ def test_skipped_rows_are_counted_and_the_first_of_each_reason_listed(tmp_path):
     examples = load_examples(path, SKIP)
     assert examples.counts == Counts(35, 2, {"too few fields": 30, "empty text": 1, "blank line": 1, "not UTF-8": 1})
     assert [row.reason for row in examples.skipped] == ["too few fields"] * 5 + ["empty text", "not UTF-8"]
-    assert examples.skipped[0] == (3, "too few fields", "alone", "line")
+    assert examples.skipped[0] == (3, "too few fields", "alone", "line", "")
     path.write_bytes(b"text\tlabel\n" + b"alone\n" * 30)
     with pytest.raises(DataError, match=r"none of its rows can be used: 30 rows read = 0 used \+ 30 skipped"):
         load_examples(path, SKIP)

@@ -7,8 +7,8 @@ import pytest
 
 from small import written
 from unrolled.config import DataConfig
-from unrolled.data import Counts
 from unrolled.data.examples.pairs import Pair, load_pairs, read_sources
+from unrolled.data.reading.counts import Counts
 from unrolled.errors import DataError
 
 CONFIG = DataConfig()

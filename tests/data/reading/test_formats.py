@@ -166,7 +166,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 @given(st.lists(st.lists(TEXTS.filter(lambda t: not set(t) & set("\t\r\n\ufeff")), min_size=2, max_size=2), max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_tsv_is_nothing_but_tabs(rows):
     data = "".join(f"{a}\t{b}\n" for a, b in [["text", "label"], *rows]).encode()
     assert values_of("tsv", data) == [tuple(row) for row in rows]

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from unrolled.config import DataConfig
-from unrolled.data import load_examples
+from unrolled.data.examples.labelled import load_examples
 from unrolled.data.reading import hub
 from unrolled.data.reading.hub import Address
 from unrolled.errors import DataError

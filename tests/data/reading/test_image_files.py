@@ -140,3 +140,12 @@ def test_without_pillow_it_says_how_to_install_it(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match=r"a.png: .*Pillow, which is not installed\n  fix:  pip install 'unrolled"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_missing_image_is_named_with_the_nearest(tmp_path: Path) -> None:
+    saved(tmp_path / "dress.png", GREY)
+    bad = read_image(tmp_path / "dres.png")
+    assert isinstance(bad, BadRow)
+    assert 'there is no such file (did you mean "dress.png"?)' in str(bad.error)
+    assert "skip" not in str(bad.error)  # decode and explain have no such flag
+    assert "there is no such file" in str(read_image(tmp_path / "no" / "dress.png").error)

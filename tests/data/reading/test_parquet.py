@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from unrolled.config import DataConfig
-from unrolled.data import load_examples
+from unrolled.data.examples.labelled import load_examples
 from unrolled.data.reading import parquet
 from unrolled.data.reading.formats import columns_of, read_rows
 from unrolled.errors import DataError

@@ -10,9 +10,9 @@ import pytest
 
 from unrolled import lineage
 from unrolled.config import DataConfig, from_flat
-from unrolled.data import SAMPLES, load_examples
 from unrolled.data.examples.images import load_images
-from unrolled.data.reading.samples import FOLDER, SPLITS, find, image_folder, read_sample, split_file
+from unrolled.data.examples.labelled import load_examples
+from unrolled.data.reading.samples import FOLDER, SAMPLES, SPLITS, find, image_folder, read_sample, split_file
 from unrolled.data.splits.sentences import split_sentences
 from unrolled.data.splitting import fold
 from unrolled.errors import DataError

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from unrolled.config import DataConfig
-from unrolled.data import load_splits
 from unrolled.data.examples.texts import blocks, find_texts, split
 from unrolled.data.reading.sources import open_source
 from unrolled.data.reading.stdin import standard_input
+from unrolled.data.splits.labelled import load_splits
 from unrolled.errors import DataError
 
 ROWS = [("good, or so", "pos"), ("bad", "neg")]

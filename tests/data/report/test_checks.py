@@ -1,7 +1,7 @@
 import numpy as np
 
 from unrolled.config import DataConfig
-from unrolled.data import load_examples, load_splits
+from unrolled.data.examples.labelled import load_examples
 from unrolled.data.report.checks import (
     TextRepeats,
     _repeated,
@@ -10,6 +10,7 @@ from unrolled.data.report.checks import (
     length_issues,
     unknown_issues,
 )
+from unrolled.data.splits.labelled import load_splits
 
 CONFIG = DataConfig()
 

@@ -60,11 +60,13 @@ class Vectors:
             embedding[~self.found] = others * scale
             embedding[self.found] = self.values[self.found].to(embedding.device)
 
-    def coverage(self) -> str:
-        """Return a sentence on the number of words with a vector."""
+    def coverage(self, *, frozen: bool = False) -> str:
+        """Return a sentence on the number of words with a vector; `frozen`: whether no embedding is trained."""
         number = int(self.found.sum())
         by_case = f", {self.by_case:,} of them from a word in another case" if self.by_case else ""
         rest = "; the others are random, with the same standard deviation" if number < self.words else ""
+        if rest and frozen:
+            rest += ", and stay so: all embeddings are frozen (without --freeze-vectors, all are trained)"
         return f"vectors for {number:,} of {self.words:,} words ({100 * number / self.words:.1f} %){by_case}{rest}"
 
 

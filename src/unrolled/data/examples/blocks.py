@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from unrolled.data.reading.addresses import STDIN_NAME
 from unrolled.data.reading.files import PACKINGS, unpacked_name
-from unrolled.data.reading.formats import of_splits
+from unrolled.data.reading.foreign import TAGGED
+from unrolled.data.reading.formats import EXTENSIONS as FORMATS
+from unrolled.data.reading.formats import columns_of, of_splits, read_rows
 from unrolled.data.reading.lines import open_lines
-from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.stdin import STDIN_NAME
+from unrolled.data.reading.remedies import renaming
+from unrolled.data.reading.rows import SKIP, BadRow, Row
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 
@@ -21,7 +25,7 @@ __all__ = ["COLUMNS", "DOCUMENT", "Block", "Layout", "Sentence", "blocks", "file
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 CONLLU = ".conllu"
-EXTENSIONS = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bilou", ".bmes", ".tsv", ".txt")
+EXTENSIONS = (*TAGGED, ".tsv", ".txt")  # the first is that of CoNLL-U
 ID = re.compile(r"\d+([-.]\d+)?")
 SAMPLED = 200  # lines from which the layout is recognised
 DOCUMENT = "-DOCSTART-"  # first word of a line between documents
@@ -155,20 +159,36 @@ def _extension(path: Path, file: str) -> str:
     Raises:
         DataError: it is another, or the file is a folder.
     """
-    extensions = (CONLLU, *EXTENSIONS)
     if path.is_dir():
         problem = "is a folder, not a file with tagged sentences"
-        raise of_splits(path, extensions) or DataError(problem, file=file, fix="name one file in it")
+        raise of_splits(path, EXTENSIONS) or DataError(problem, file=file, fix="name one file in it")
     extension = Path(unpacked_name(path.name)).suffix
-    if extension not in extensions:
+    if extension not in EXTENSIONS:
         got = f'"{extension}"' if extension else "a name without an extension"
         raise DataError(
             f"cannot tell the format from {got}",
             file=file,
             fix=f"files with tagged sentences end in {CONLLU}, or, with a word and its tag in columns, in "
-            f"{', '.join(EXTENSIONS)}; each also with {', '.join(PACKINGS)}: rename it",
+            f"{', '.join(EXTENSIONS[1:])}; each also with {', '.join(PACKINGS)}: {_way_to_columns(path, file)}",
         )
     return extension
+
+
+def _way_to_columns(path: Path, file: str) -> str:
+    """Return the way from a file with another extension to one with a word and its tag a line."""
+    form = FORMATS.get(Path(unpacked_name(path.name)).suffix)
+    if form is None:
+        return renaming(file, ".conll", packed=True)
+    if form not in ("json", "jsonl"):
+        return "write a word, a tab and its tag a line, and a blank line after each sentence"
+    columns = columns_of(path, file=file)
+    row = next((row for row in read_rows(path, columns, file=file) if isinstance(row, Row)), None)
+    lists = [name for name, value in zip(columns, row.values, strict=True) if isinstance(value, list)] if row else []
+    words, tags = lists[:2] if len(lists) > 1 else ("tokens", "tags")
+    each = ".[] | " if form == "json" else ""
+    program = f'{each}([.{words}, .{tags}] | transpose[] | map(tostring) | join("\\t")), ""'
+    new = path.with_name(path.name.split(".")[0] + ".conll")
+    return f"jq -r {shlex.quote(program)} {shlex.quote(file)} > {shlex.quote(str(new))}"
 
 
 def numbers(lines: list[int]) -> Sequence[int]:

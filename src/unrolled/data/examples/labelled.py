@@ -172,7 +172,9 @@ def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) 
     if not isinstance(label, str):
         problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
         number = isinstance(label, numbers.Real) and math.isfinite(label)
-        return row.bad("label is not text", problem + f": numbers are for {REGRESSION}" * number, LABEL)
+        hint = f": numbers are for {REGRESSION}" * number
+        hint += "; any number of labels for a text is for --multi-label" * isinstance(label, list)
+        return row.bad("label is not text", problem + hint, LABEL)
     label = form(str(label))
     return label_fault(row, label, known) or label
 

@@ -25,12 +25,14 @@ from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.labels import label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
+from unrolled.data.reading.addresses import PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
 from unrolled.data.reading.counts import sift
 from unrolled.data.reading.faults import RAISED, Faults
-from unrolled.data.reading.objects import PYTHON, kind_of
+from unrolled.data.reading.objects import kind_of
+from unrolled.data.reading.remedies import line_feeds
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
-from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.data.reading.samples import SPLITS, find, split_file
+from unrolled.data.reading.stdin import standard_input
 from unrolled.errors import ConfigError, DataError
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
@@ -153,10 +155,10 @@ def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
     """Return name and source of `data`, and its files by their names in messages (None for Python objects)."""
     if data == STDIN:
         return "input", STDIN_NAME, {STDIN_NAME: standard_input(plain=True)}
-    if isinstance(data, str) and data.startswith(PREFIX):
+    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
         sample, split = find(data, TASK)
         splits = [split] if split else SPLITS
-        files = {f"{PREFIX}{sample.name}/{name}": split_file(sample.name, name, ".conllu") for name in splits}
+        files = {f"{SAMPLE_PREFIX}{sample.name}/{name}": split_file(sample.name, name, ".conllu") for name in splits}
         return sample.name, data, files
     if isinstance(data, (str, os.PathLike)):
         return Path(data).name.split(".")[0] or "data", str(data), {str(data): Path(data)}
@@ -201,7 +203,7 @@ def _sentence(block: Block, column: int | None) -> Parsed:
         return Parsed(block.fault, block, column)
     for number, text in block.lines:
         if "\r" in text:
-            fix = "let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW)"
+            fix = f"let lines end with a line feed: {line_feeds(block.file)}"
             problem = "the line holds a carriage return without a line feed"
             return Parsed(block.bad("bare carriage return", problem, number, text, fix=fix), block, column)
     layout = block.layout

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from unrolled.data.reading.addresses import PYTHON
 from unrolled.data.reading.counts import Counts, Skipped
-from unrolled.data.reading.objects import PYTHON
 from unrolled.errors import DataError
 
 __all__ = ["ExampleTable", "fingerprint_of"]

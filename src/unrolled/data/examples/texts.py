@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
+from unrolled.data.reading.addresses import SAMPLE_PREFIX, STDIN, STDIN_NAME
 from unrolled.data.reading.files import (
     PACKINGS,
     UNREADABLE,
     UTF8,
     Encoding,
     encoding_of,
+    holds_nul,
     open_bytes,
     transcoded,
     undecodable,
@@ -32,9 +34,9 @@ from unrolled.data.reading.files import (
     unreadable,
 )
 from unrolled.data.reading.folders import walk
-from unrolled.data.reading.samples import PREFIX, SPLITS, find, split_file
+from unrolled.data.reading.samples import SPLITS, find, split_file
 from unrolled.data.reading.split_names import split_named, split_within
-from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.data.reading.stdin import standard_input
 from unrolled.data.splitting import HELD_OUT, assign, fractions
 from unrolled.errors import DataError
 
@@ -88,7 +90,7 @@ def find_texts(data: object, config: DataConfig) -> Texts:
     """
     held_out = {"valid": config.valid, "test": config.test}
     fixed = {name: _files(file) for name, file in held_out.items() if file is not None}
-    if isinstance(data, str) and data.startswith(PREFIX):
+    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
         sample, split_name = find(data, TASK)
         if split_name is None:
             samples = {name: _files(f"{data}/{name}") for name in SPLITS}
@@ -204,7 +206,7 @@ def _whole(text: Text) -> Iterator[str]:
                     "NUL character, which text cannot hold",
                     file=text.source,
                     line=line,
-                    fix="check whether the file is UTF-16 or damaged",
+                    fix=holds_nul(block.encode(), text.source),
                 )
             if ended:
                 return
@@ -218,16 +220,18 @@ def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, enco
     before = error.object[: error.start]
     end = before.rfind(b"\n")
     offset = since + len(before) if end < 0 else len(before) - end - 1
-    problem, fix = undecodable(error, offset, encoding)
+    problem, fix = undecodable(error, offset, encoding, file)
     return DataError(problem, file=file, line=lines + before.count(b"\n") + 1, fix=fix)
 
 
 def _files(source: object) -> tuple[Text, ...]:
     """Return the text files of a path or a sample's split, sorted by name."""
-    if isinstance(source, str) and source.startswith(PREFIX):
+    if isinstance(source, str) and source.startswith(SAMPLE_PREFIX):
         sample, split_name = find(source, TASK)
         names = [split_name] if split_name else SPLITS
-        return tuple(Text(split_file(sample.name, name, ".txt"), f"{PREFIX}{sample.name}/{name}") for name in names)
+        return tuple(
+            Text(split_file(sample.name, name, ".txt"), f"{SAMPLE_PREFIX}{sample.name}/{name}") for name in names
+        )
     if source == STDIN:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(source))

@@ -18,15 +18,21 @@ LISTED = 5  # skipped rows that are listed, for each reason
 
 
 class Skipped(NamedTuple):
-    """One skipped row, to be listed."""
+    """One skipped row, to be listed; with its file, if its source has several."""
 
     line: int | None
     reason: str
     row: str
     unit: str = "line"
+    file: str = ""
+
+    @property
+    def position(self) -> str:
+        """The file, and the line in it."""
+        return ", ".join(filter(None, (self.file, f"{self.unit} {self.line}")))
 
     def __str__(self) -> str:
-        return f"{self.unit} {self.line}: {self.reason}: {self.row}"
+        return f"{self.position}: {self.reason}: {self.row}"
 
 
 class SkippedRows:
@@ -171,7 +177,7 @@ def sift(
         reason, error = example
         if error and stop and not skipped.listed:
             faults.add(error)
-        skipped.add(reason, partial(_listed, reason, error) if error else None)
+        skipped.add(reason, partial(_listed, reason, error, source) if error else None)
     counts = Counts(used + skipped.counts.total(), used, dict(skipped.counts), units)
     if not used and len(faults.found) == earlier:
         problem = f"none of its {units} can be used: {counts}" if counts.read else f"there are no {units}"
@@ -180,5 +186,6 @@ def sift(
     return counts, skipped.listed
 
 
-def _listed(reason: str, error: DataError) -> Skipped:
-    return Skipped(error.line, reason, excerpt(error.row or ""), error.unit)
+def _listed(reason: str, error: DataError, source: str) -> Skipped:
+    file = error.file if error.file and error.file != source else ""
+    return Skipped(error.line, reason, excerpt(error.row or ""), error.unit, file)

@@ -23,6 +23,7 @@ from unrolled.errors import DataError
 
 __all__ = ["columns_of_table", "read_table"]
 
+INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # byte order marks and characters without a width
 COMMENT_LINE = BadRow("comment line", None)
 SEPARATOR_LINE = BadRow("separator line", None)
 
@@ -35,8 +36,8 @@ def columns_of_table(lines: Lines, dialect: Dialect) -> tuple[str, ...]:
 
 
 def _names(first: Sequence[str], header: bool) -> tuple[str, ...]:
-    """Return the names of the columns: those in the first row, or their numbers."""
-    return tuple(first if header else numbered(len(first)))
+    """Return the names of the columns: those in the first row, without invisible characters around them; or numbers."""
+    return tuple(name.strip(INVISIBLE) for name in first) if header else tuple(numbered(len(first)))
 
 
 def read_table(lines: Lines, columns: Sequence[str], dialect: Dialect) -> Rows:
@@ -102,7 +103,8 @@ def _first(records: Iterator[list[str] | BadRow], lines: Lines) -> tuple[list[st
     for blanks, record in enumerate(records):
         if not isinstance(record, BadRow):
             return record, blanks
-        if record.error:
+        if record.error:  # skipping it would take the next row for the header
+            record.error.fix = str(record.error.fix).removesuffix(f", {SKIP}")
             raise record.error
     raise lines.empty()
 

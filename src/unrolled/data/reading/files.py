@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from unrolled.data.reading.remedies import renaming, rewriting
 from unrolled.errors import DataError, nearest
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "UTF8",
     "Encoding",
     "encoding_of",
+    "holds_nul",
+    "no_such_file",
     "open_bytes",
     "transcoded",
     "undecodable",
@@ -59,12 +62,31 @@ MARKED = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     Encoding("UTF-16", "utf-16-le", codecs.BOM_UTF16_LE),
     Encoding("UTF-16", "utf-16-be", codecs.BOM_UTF16_BE),
 )
+MISNAMED = (  # first bytes, the format that they begin, its extension, and whether it is a compression of another
+    (b"\x1f\x8b", "gzip data", ".gz", True),
+    (b"\xfd7zXZ\x00", "xz data", ".xz", True),
+    (b"BZh91AY&SY", "bzip2 data", ".bz2", True),
+    (b"PAR1\x15", "Parquet", ".parquet", False),
+)
 FOREIGN = (  # first bytes of files that are not text
-    (b"\x1f\x8b", "is gzip data, but its name does not end in .gz", "rename it, so that it ends in .gz"),
-    (b"\xfd7zXZ\x00", "is xz data, but its name does not end in .xz", "rename it, so that it ends in .xz"),
-    (b"BZh91AY&SY", "is bzip2 data, but its name does not end in .bz2", "rename it, so that it ends in .bz2"),
     (b"PK\x03\x04", "is a zip archive or a spreadsheet, not text", "unpack it, or save it as CSV with UTF-8"),
-    (b"PAR1\x15", "is Parquet, but its name does not end in .parquet", "rename it, so that it ends in .parquet"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "is a spreadsheet or document of Office, not text",
+        "save it as CSV with UTF-8",
+    ),
+    (b"SQLite format 3\0", "is a database of SQLite, not text", "write its table as CSV: sqlite3 -header -csv"),
+    (b"%PDF-", "is a PDF, not text", "save its text as UTF-8"),
+    (b"\x89PNG\r\n", "is an image, not text", "name the folder with the images of all classes"),
+    (b"\xff\xd8\xff", "is an image, not text", "name the folder with the images of all classes"),
+    (b"ARROW1", "is a table of Arrow, not text", "load it in Python, and give its data"),
+    (b"\x80\x04\x95", "is a pickle, not text", "load it in Python, and give its data"),
+    (b"\x80\x05\x95", "is a pickle, not text", "load it in Python, and give its data"),
+    (
+        b"version https://git-lfs",
+        "is a pointer of Git LFS, not the data",
+        "fetch the file that it stands for: git lfs pull",
+    ),
 )
 
 NO_CHARACTER = "\udcff"
@@ -76,6 +98,16 @@ def unpacked_name(name: str) -> str:
     """Return a file's name in lower case, without the extension of its compression."""
     name = name.lower()
     return next((name.removesuffix(packing) for packing in PACKINGS if name.endswith(packing)), name)
+
+
+def no_such_file(path: Path, file: str) -> DataError:
+    """Return the error for a file that does not exist, with the nearest name in its folder; `file` is its name."""
+    if path.is_symlink():
+        problem, fix = f"is a link to {path.readlink()}, which does not exist", "fetch that file, or name another"
+        return DataError(problem, file=file, fix=fix)
+    folder = path.parent
+    near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
+    return DataError(f"there is no such file{near}", file=file, fix="check the path")
 
 
 @contextmanager
@@ -91,13 +123,12 @@ def open_bytes(path: Path, file: str) -> Iterator[BinaryIO]:
             raise DataError(problem, file=file, fix="send it to standard input, and name - instead")
         handle = io.BufferedReader(path.open("rb", 0), BUFFER)
     except FileNotFoundError:
-        folder = path.parent
-        near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
-        raise DataError(f"there is no such file{near}", file=file, fix="check the path") from None
+        raise no_such_file(path, file) from None
     except IsADirectoryError:
         raise DataError("is a folder, not a file", file=file, fix="name one file in it") from None
     except OSError as error:
-        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix="check its permissions") from None
+        fix = "check its permissions" if isinstance(error, PermissionError) else "check the path"
+        raise DataError(f"cannot be opened: {error.strerror}", file=file, fix=fix) from None
     with handle:
         unpack = PACKINGS.get(path.suffix.lower())
         if unpack is None:
@@ -132,6 +163,10 @@ def encoding_of(first: bytes, file: str) -> Encoding:
     Raises:
         DataError: the first bytes are those of a binary format.
     """
+    for signature, what, extension, packed in MISNAMED:
+        if first.startswith(signature):
+            problem = f"the file is {what}, but its name does not end in {extension}"
+            raise DataError(problem, file=file, line=1, fix=f"rename it: {renaming(file, extension, packed=packed)}")
     for signature, problem, fix in FOREIGN:
         if first.startswith(signature):
             raise DataError(f"the file {problem}", file=file, line=1, fix=fix)
@@ -143,15 +178,25 @@ def transcoded(first: bytes, rest: BinaryIO, encoding: Encoding) -> BinaryIO:
     return io.BufferedReader(_Transcoded(first.removeprefix(encoding.mark), rest, encoding.codec), BUFFER)
 
 
-def undecodable(error: UnicodeDecodeError, offset: int, encoding: Encoding) -> tuple[str, str]:
-    """Return problem and fix for bytes that are not UTF-8, the first of them `offset` bytes into a line."""
+def undecodable(error: UnicodeDecodeError, offset: int, encoding: Encoding, file: str) -> tuple[str, str]:
+    """Return problem and fix for bytes of a file that are not UTF-8, the first of them `offset` bytes into a line."""
     if encoding != UTF8:
         fault = "it holds an unpaired surrogate or an invalid code"
         problem = f"the line is not {encoding.name}, as the byte order mark says: {fault}"
         return problem, "write the file again, preferably as UTF-8"
     byte = error.object[error.start]
     problem = f"byte 0x{byte:02x} at offset {offset} of the line is not UTF-8 ({error.reason})"
-    return problem, "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW (if that is what it is)"
+    command = rewriting("iconv -f WINDOWS-1252 -t UTF-8", file, "utf8")
+    return problem, f"convert it, if it is Windows-1252 or Latin-1: {command}"
+
+
+def holds_nul(data: bytes, file: str) -> str:
+    """Return the fix for a line with NUL bytes, which are half of the bytes of UTF-16 without a byte order mark."""
+    little, big = data[1::2].count(0), data[::2].count(0)
+    if 2 * max(little, big) <= len(data) // 2:
+        return "check whether the file is damaged"
+    codec = "UTF-16LE" if little > big else "UTF-16BE"
+    return f"convert it, as it seems to be UTF-16: {rewriting(f'iconv -f {codec} -t UTF-8', file, 'utf8')}"
 
 
 class _Transcoded(io.RawIOBase):

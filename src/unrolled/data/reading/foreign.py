@@ -9,7 +9,7 @@ from typing import NamedTuple
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.errors import DataError
 
-__all__ = ["NO_SERIES", "foreign"]
+__all__ = ["NO_SERIES", "TAGGED", "foreign"]
 
 NO_SERIES = "series of numbers are not data of a task yet: tasks read texts, tagged words, pairs, and images"
 
@@ -35,6 +35,9 @@ _ARRAYS = _Kind(
 _SPREADSHEET = _Kind("a spreadsheet", _by_pandas("read_excel", "openpyxl"))
 _DOCUMENT = _Kind("a document", "save its text as UTF-8, in a table or one file for each class")
 _SOUND = _Kind("sound", "sound is not data of a task: give its transcript as text")
+_PAIRS = _Kind("a file of translations with markup", "write its pairs as TSV: a source, a tab, a target")
+TAGGED = (".conllu", ".conll", ".bio", ".iob", ".iob2", ".bioes", ".bilou", ".bmes")
+"""Endings of files with tagged words, which only task tag reads."""
 KINDS = {
     ".npy": _ARRAYS,
     ".npz": _ARRAYS,
@@ -67,7 +70,11 @@ KINDS = {
     ".wav": _SOUND,
     ".mp3": _SOUND,
     ".flac": _SOUND,
-    ".conllu": _Kind("a file of tagged sentences", "add --task tag"),
+    ".tmx": _PAIRS,
+    ".xlf": _PAIRS,
+    ".xliff": _PAIRS,
+    ".po": _PAIRS,
+    **dict.fromkeys(TAGGED, _Kind("a file of tagged words", "add --task tag")),
 }
 KINDS |= {".sqlite": KINDS[".db"], ".pickle": KINDS[".pkl"], ".sqlite3": KINDS[".db"]}
 

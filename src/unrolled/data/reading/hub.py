@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from unrolled.data.reading.addresses import HUB_PREFIX
 from unrolled.data.reading.keys import value_at
 from unrolled.data.reading.rows import Location, Row, Rows, pick
 from unrolled.data.reading.split_names import split_named, splits_among
 from unrolled.errors import DataError, excerpt, nearest
 
-__all__ = ["PREFIX", "Address", "columns_of", "read_rows", "splits_of", "unused_splits"]
+__all__ = ["Address", "columns_of", "read_rows", "splits_of", "unused_splits"]
 
-PREFIX = "hub:"
 log = logging.getLogger("unrolled")
 
 
@@ -41,7 +41,7 @@ class Address(NamedTuple):
         Raises:
             DataError: the name is missing, or there are too many colons.
         """
-        name, *rest = text.removeprefix(PREFIX).split(":")
+        name, *rest = text.removeprefix(HUB_PREFIX).split(":")
         if not name or len(rest) > 2:
             raise DataError(
                 f'"{excerpt(text)}" names no data set', fix="write hub:NAME, hub:NAME:CONFIG or hub:NAME:CONFIG:SPLIT"
@@ -49,7 +49,7 @@ class Address(NamedTuple):
         return cls(name, *(word or None for word in rest))
 
     def __str__(self) -> str:
-        return PREFIX + ":".join([self.name, self.config or "", self.split or ""]).rstrip(":")
+        return HUB_PREFIX + ":".join([self.name, self.config or "", self.split or ""]).rstrip(":")
 
 
 def splits_of(address: Address) -> dict[str, Address]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from unrolled.data.reading.files import PACKINGS, UNREADABLE, open_bytes
 from unrolled.data.reading.folders import is_hidden
 from unrolled.data.reading.image_names import PACKING, is_idx
+from unrolled.data.reading.remedies import renaming
 from unrolled.data.reading.samples import SPLITS
 from unrolled.data.reading.split_names import split_named
 from unrolled.errors import DataError, excerpt
@@ -134,7 +135,7 @@ def _header(handle: BinaryIO, file: str, axes: tuple[int, ...], units: str) -> t
         raise DataError(
             f"the file is compressed, but its name does not end in {packing}",
             file=file,
-            fix=f"rename it, so that it ends in {packing}",
+            fix=f"rename it: {renaming(file, packing, packed=True)}",
         )
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or not magic[3]:
         shown = magic.hex(" ") or "nothing"

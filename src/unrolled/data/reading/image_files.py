@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.reading.files import no_such_file
 from unrolled.data.reading.folders import walk
 from unrolled.data.reading.idx import MOST_PIXELS
 from unrolled.data.reading.image_names import EXTENSIONS, is_image_file
@@ -84,7 +85,9 @@ def read_image(path: Path) -> NDArray[np.uint8] | BadRow:
             file=str(path),
             fix="pip install 'unrolled[images]' (IDX files and arrays need nothing)",
         ) from None
-    if path.exists() and not path.is_file():
+    if not path.exists():
+        return BadRow("no file", no_such_file(path, str(path)))
+    if not path.is_file():
         return _bad(path, "no file", "is a folder, a pipe or a device, not a file", fix=f"remove it, {SKIP}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -64,13 +64,24 @@ def _records(lines: Lines) -> Iterator[Any]:
     if isinstance(value, dict) and (rows := _by_columns(value)) is not None:
         return rows
     old, new = shlex.quote(lines.file), shlex.quote(lines.file.removesuffix(".json") + ".jsonl")
-    keys = [key for key, inner in value.items() if isinstance(inner, list)] if isinstance(value, dict) else []
-    path = f".[{json.dumps(keys[0])}][]" if keys else "."
     raise DataError(
         f"is {kind_of_json(value)}, not an array of objects",
         file=lines.file,
-        fix=f"write one object a line: jq -c {shlex.quote(path)} {old} > {new}",
+        fix=f"write one object a line: jq -c {shlex.quote(_objects_in(value))} {old} > {new}",
     )
+
+
+def _objects_in(value: Any) -> str:
+    """Return the expression of jq for the objects in a value: the items of its longest list."""
+    lists = {key: inner for key, inner in value.items() if isinstance(inner, list)} if isinstance(value, dict) else {}
+    if not lists:
+        return "."
+    key = max(lists, key=lambda key: (any(isinstance(item, dict) for item in lists[key]), len(lists[key])))
+    items, first = f".[{json.dumps(key)}][]", next(iter(lists[key]), None)
+    if not isinstance(first, list):
+        return items
+    names = ("text", "label", *map(str, range(2, len(first))))[: len(first)]
+    return f"{items} | {{{', '.join(f'{json.dumps(name)}: .[{index}]' for index, name in enumerate(names))}}}"
 
 
 def _decoded(lines: Lines) -> Any:
@@ -103,7 +114,17 @@ def _decoded(lines: Lines) -> Any:
 
 
 def _by_columns(value: Mapping[str, Any]) -> Iterator[dict[str, Any]] | None:
-    """Return the rows of an object of columns, which are lists of equal length, or objects with equal indices."""
+    """Return the rows of an object of columns, which are lists of equal length, or objects with equal indices.
+
+    Or else an object with lists of columns and of data, as pandas splits a frame.
+    """
+    names, data = value.get("columns"), value.get("data")
+    if (
+        isinstance(names, list)
+        and isinstance(data, list)
+        and all(isinstance(row, list) and len(row) == len(names) for row in data)
+    ):
+        return (dict(zip(names, row, strict=True)) for row in data)
     columns = list(value.values())
     if columns and all(isinstance(column, dict) and all(map(str.isdecimal, column)) for column in columns):
         indices = list(columns[0])

@@ -9,6 +9,7 @@ from typing import Any
 
 from unrolled.data.reading.keys import MISSING, keys_of, value_at
 from unrolled.data.reading.lines import Lines
+from unrolled.data.reading.remedies import object_lines
 from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows
 from unrolled.errors import DataError, excerpt, nearest
 
@@ -66,14 +67,15 @@ def first_keys(records: Iterable[Any], lines: Lines) -> tuple[str, ...]:
     """Return the keys of the first object.
 
     Raises:
-        DataError: a bad row comes first, or there is no object.
+        DataError: all rows are bad, or there is no row.
     """
+    fault = None
     for record in records:
         if isinstance(record, dict):
             return tuple(keys_of(record))
-        if isinstance(record, BadRow) and record.error:
-            raise record.error
-    raise lines.empty()
+        if isinstance(record, BadRow):
+            fault = fault or record.error
+    raise fault or lines.empty()
 
 
 def _objects(lines: Lines) -> Iterator[dict[str, Any] | BadRow]:
@@ -104,12 +106,8 @@ def _object(lines: Lines, text: str) -> dict[str, Any] | BadRow:
     try:
         value = DECODER.decode(text)
     except json.JSONDecodeError as error:
-        return lines.bad(
-            "not JSON",
-            f"not JSON: {error.msg}",
-            column=error.colno,
-            fix=f"write one object a line (jq -c '.[]' converts an array), {SKIP}",
-        )
+        fix = f"write one object a line: {object_lines(text, lines.file)}, {SKIP}"
+        return lines.bad("not JSON", f"not JSON: {error.msg}", column=error.colno, fix=fix)
     except FaultError as fault:
         return lines.bad(*fault.args)
     except RecursionError:

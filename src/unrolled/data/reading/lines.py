@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from unrolled.data.reading.files import UNREADABLE, UTF8, encoding_of, open_bytes, transcoded, undecodable, unreadable
+from unrolled.data.reading.files import (
+    UNREADABLE,
+    UTF8,
+    encoding_of,
+    holds_nul,
+    open_bytes,
+    transcoded,
+    undecodable,
+    unreadable,
+)
+from unrolled.data.reading.remedies import line_feeds
 from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError
 
@@ -74,12 +84,12 @@ class Lines:
             text = data.decode()
         except UnicodeDecodeError as error:
             text = data.decode("utf-8", "backslashreplace")
-            problem, fix = undecodable(error, error.start, self._encoding)
+            problem, fix = undecodable(error, error.start, self._encoding, self.file)
             self._blame(f"not {self._encoding.name}", problem, text, f"{fix}, {SKIP}")
         if "\0" in text:
             offset = data.index(b"\0")
             problem = f"NUL character at offset {offset} of the line, which text cannot hold"
-            self._blame("NUL character", problem, text, f"check whether the file is UTF-16 or damaged, {SKIP}")
+            self._blame("NUL character", problem, text, f"{holds_nul(data, self.file)}, {SKIP}")
         if self.number == self.start:
             self.raw = text
             if self.number > 1 and text.startswith("\ufeff"):
@@ -111,7 +121,7 @@ class Lines:
 
     def bare_carriage_return(self) -> BadRow:
         """Return the current row as a bad row, because of a carriage return without a line feed."""
-        fix = f"let lines end with a line feed (tr '\\r' '\\n' < OLD > NEW), {SKIP}"
+        fix = f"let lines end with a line feed: {line_feeds(self.file)}, {SKIP}"
         return self.bad("bare carriage return", "the row holds a carriage return without a line feed", fix=fix)
 
     def empty(self) -> DataError:

@@ -6,14 +6,14 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from unrolled.data.reading.addresses import PYTHON
 from unrolled.data.reading.json_lines import missing_key
 from unrolled.data.reading.keys import MISSING, value_at
 from unrolled.data.reading.rows import BadRow, Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["PYTHON", "kind_of", "read_objects"]
+__all__ = ["kind_of", "read_objects"]
 
-PYTHON = "python objects"
 OF_PANDAS = {"NAType": "NA", "NaTType": "NaT"}
 """Types of pandas for missing values."""
 

@@ -40,14 +40,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from unrolled.data.reading.addresses import SAMPLE_PREFIX
 from unrolled.data.reading.formats import read_rows
 from unrolled.data.reading.rows import BadRow, Rows
 from unrolled.data.reading.split_names import SPLITS
 from unrolled.errors import DataError, nearest
 
-__all__ = ["PREFIX", "SAMPLES", "SPLITS", "Sample", "find", "image_folder", "named", "read_sample", "split_file"]
+__all__ = ["SAMPLES", "SPLITS", "Sample", "find", "image_folder", "named", "read_sample", "split_file"]
 
-PREFIX = "sample:"
 SPLIT_COLUMN = "part"  # its name in the files
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
 ZALANDO = "MIT, Zalando SE 2017 (fashion/LICENSE)"
@@ -98,13 +98,13 @@ def named(address: str) -> tuple[Sample, str | None]:
     Raises:
         DataError: the sample or split is unknown; the message gives the nearest.
     """
-    name, slash, split = address.removeprefix(PREFIX).partition("/")
+    name, slash, split = address.removeprefix(SAMPLE_PREFIX).partition("/")
     names = [sample.name for sample in SAMPLES]
     if name not in names:
-        have = ", ".join(PREFIX + known for known in names)
+        have = ", ".join(SAMPLE_PREFIX + known for known in names)
         raise DataError(f'there is no sample "{name}"{nearest(name, names)}', fix=f"samples are {have}")
     if slash and split not in SPLITS:
-        have = ", ".join(f"{PREFIX}{name}/{known}" for known in SPLITS)
+        have = ", ".join(f"{SAMPLE_PREFIX}{name}/{known}" for known in SPLITS)
         raise DataError(f'sample {name} has no split "{split}"{nearest(split, SPLITS)}', fix=f"its splits are {have}")
     return SAMPLES[names.index(name)], split or None
 
@@ -117,9 +117,9 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
     """
     sample, split = named(address)
     if sample.task != task:
-        ours = "".join(f", or {PREFIX}{known.name}" for known in SAMPLES if known.task == task)
+        ours = "".join(f", or {SAMPLE_PREFIX}{known.name}" for known in SAMPLES if known.task == task)
         raise DataError(
-            f"{PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
+            f"{SAMPLE_PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
             fix=f"use --task {sample.task}{ours}",
         )
     return sample, split

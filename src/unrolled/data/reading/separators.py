@@ -96,6 +96,9 @@ def dialect_of(
     """
     with open_lines(path, file) as lines:
         head = _head(lines)
+    if "".join(head[:3]).lstrip().lower().startswith(("<!doctype html", "<html")):
+        fix = "fetch the file itself: pages about a file often have a link to its raw form"
+        raise DataError("is a page of HTML, not a table", file=file, fix=fix)
     first, declared = _declaration(head)
     if separator != AUTO:
         candidates = [SEPARATORS.get(separator, separator)]

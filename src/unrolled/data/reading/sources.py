@@ -11,26 +11,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from unrolled.config import DataConfig
-from unrolled.data.reading import hub, parallel, samples, text_folders
+from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
+from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
 from unrolled.data.reading.foreign import foreign
 from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
 from unrolled.data.reading.header import numbered
-from unrolled.data.reading.objects import PYTHON, read_objects
+from unrolled.data.reading.objects import read_objects
 from unrolled.data.reading.rows import Rows
 from unrolled.data.reading.separators import AUTO
-from unrolled.data.reading.stdin import STDIN, STDIN_NAME, standard_input
+from unrolled.data.reading.stdin import standard_input
 from unrolled.errors import DataError
 
-__all__ = ["NOT_REREADABLE", "DataSource", "has_lines", "is_file", "open_source"]
+__all__ = ["DataSource", "has_lines", "open_source"]
 
 CLASSIFY, TRANSLATE = "classify", "translate"
 DEFAULTS = DataConfig()
 DEFAULT_SIDES = (DEFAULTS.source, DEFAULTS.target)
-NOT_REREADABLE = {  # sources that another process cannot read again
-    PYTHON: "Python objects, which are not saved",
-    STDIN: "standard input, which is not saved",
-    STDIN_NAME: "standard input, which is not saved",
-}
 
 
 class DataSource(NamedTuple):
@@ -72,9 +68,9 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
         DataError: an unknown sample or data set of the hub; standard input that is a terminal; a file that no task
             reads; a folder that is none of texts.
     """
-    if isinstance(data, str) and data.startswith(samples.PREFIX):
+    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
         return _sample(data, task)
-    if isinstance(data, str) and data.startswith(hub.PREFIX):
+    if isinstance(data, str) and data.startswith(HUB_PREFIX):
         return _hub(data)
     if task == TRANSLATE and parallel.are_sides(data):
         return _sides([Path(each) for each in cast("Sequence[str]", data)])
@@ -89,13 +85,15 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
         return _parallel(path, config)
     if task == CLASSIFY and path.is_dir():
         return _texts(path)
+    if task != TRANSLATE and config.separator == AUTO and config.header and fasttext.is_fasttext(path):
+        return _fasttext(path, config)
     return _table(path, str(data), task, config)
 
 
 def _sample(address: str, task: str) -> DataSource:
     sample, split = samples.find(address, task)
     if sample.images:
-        raise DataError(f"{samples.PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
+        raise DataError(f"{SAMPLE_PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
     splits = {} if split else {name: f"{address}/{name}" for name in samples.SPLITS}
     return DataSource(
         sample.name,
@@ -138,6 +136,17 @@ def _texts(folder: Path) -> DataSource:
         lambda: text_folders.COLUMNS,
         fixed=True,
         splits={split: str(path) for split, path in splits.items()},
+    )
+
+
+def _fasttext(path: Path, config: DataConfig) -> DataSource:
+    return DataSource(
+        path.name.split(".")[0] or "data",
+        str(path),
+        "lines of fastText",
+        lambda columns: fasttext.read_fasttext(path, columns, several=config.multi_label),
+        lambda: fasttext.COLUMNS,
+        fixed=True,
     )
 
 
@@ -213,8 +222,3 @@ def _table(path: Path, source: str, task: str, config: DataConfig) -> DataSource
         "row" if form in ("parquet", "json") else "line",
         lambda: described(path, requested=requested, **how | {"header": config.header and not untitled()}),
     )
-
-
-def is_file(source: str) -> bool:
-    """Return whether a source, as an argument or as recorded, is a path."""
-    return source not in NOT_REREADABLE and not source.startswith((samples.PREFIX, hub.PREFIX))

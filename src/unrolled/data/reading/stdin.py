@@ -13,14 +13,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from unrolled.data.reading.addresses import STDIN_NAME
 from unrolled.data.reading.files import unwritable
 from unrolled.data.reading.lines import open_lines
 from unrolled.errors import DataError
 
-__all__ = ["STDIN", "STDIN_NAME", "standard_input"]
+__all__ = ["standard_input"]
 
-STDIN = "-"
-STDIN_NAME = "standard input"
 SIGNATURES = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"BZh": ".bz2", b"PAR1\x15": ".parquet"}
 
 

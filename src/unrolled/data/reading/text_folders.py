@@ -28,6 +28,7 @@ __all__ = ["COLUMNS", "TextFolder", "holds_texts", "is_text_file", "no_classes",
 
 COLUMNS = ("text", "label")
 EXTENSION = ".txt"
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 UNLABELLED = {"unsup", "unlabeled", "unlabelled", "unsupervised"}
 NOTES = {"readme", "license", "licence", "copying", "authors", "makefile"}  # about the data
 SHOWN = 8  # names in a sentence
@@ -155,6 +156,10 @@ def no_classes(folder: Path) -> DataError:
     """Return the error about a folder without images and texts."""
     kinds = Counter(path.suffix or "no extension" for path, hidden in walk(folder) if not hidden)
     have = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(SHOWN)) or "no files"
+    tables = [path for path, hidden in walk(folder) if not hidden and Path(unpacked_name(path.name)).suffix in TABLES]
+    if tables:
+        problem = f"is a folder with tables ({have}), not one of texts or images"
+        return DataError(problem, file=str(folder), fix=f"name one of them as the data, as {tables[0]}")
     return DataError(
         f"holds no images and no texts by their names ({have})",
         file=str(folder),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -96,12 +97,12 @@ def _counted(lengths: NDArray[np.integer[Any]], width: int, number: int) -> NDAr
 
 
 def label_bars(title: str, counts: Mapping[str, Mapping[str, int]], shown: int) -> Bars:
-    """Return the bars of the most frequent labels of the training split.
+    """Return the bars of the most frequent labels, those of all splits together.
 
     Args:
         title: of the panel. counts: split -> label -> number of examples. shown: maximum number of labels.
     """
-    labels = by_frequency(counts["train"])
+    labels = by_frequency(sum(map(Counter, counts.values()), Counter()))
     bars = {label: {name: split[label] for name, split in counts.items()} for label in labels[:shown]}
     return Bars(title, bars, len(labels) - len(bars))
 

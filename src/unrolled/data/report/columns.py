@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from unrolled.config import DataConfig
+from unrolled.data.reading.addresses import is_file
 from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import TABLES, split_files
 from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault
 from unrolled.data.reading.rows import Row
-from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.split_names import split_named
 from unrolled.data.report.issues import Issue, Report
 from unrolled.data.report.spelling import quoted
@@ -68,8 +69,9 @@ class ColumnReport(Report):
             if self.numeric:
                 yield f"all columns hold numbers: {NO_SERIES}"
                 return
-            if len(self.columns) == 1:
+            if len(self.columns) == 1 and self.format.split()[0] in TABLES:
                 yield "if a character separates the columns, name it, as in --separator semicolon"
+                return
             yield f"likely: {options}" if options else f"name the columns with {flags}"
         else:
             yield from loads(self.loaded, self.skipped, self.how)

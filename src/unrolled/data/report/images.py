@@ -13,9 +13,9 @@ from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.image_folders import ClassFolders
 from unrolled.data.examples.images import Images
+from unrolled.data.reading.addresses import PYTHON
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.faults import Faults
-from unrolled.data.reading.objects import PYTHON
 from unrolled.data.report.charts import Panel, label_bars
 from unrolled.data.report.checks import Repeats, label_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from unrolled.data.reading.objects import PYTHON
+from unrolled.data.reading.addresses import PYTHON
 from unrolled.data.report.charts import Panel, draw
 from unrolled.display import Displayed
 

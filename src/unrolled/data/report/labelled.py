@@ -16,9 +16,10 @@ from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
+from unrolled.data.reading.addresses import is_file
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
-from unrolled.data.reading.sources import DataSource, is_file, open_source
+from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (

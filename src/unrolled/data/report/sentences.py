@@ -17,9 +17,9 @@ from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.examples.spans import Scheme
+from unrolled.data.reading.addresses import SAMPLE_PREFIX
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.faults import Faults
-from unrolled.data.reading.samples import PREFIX
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import Repeats, key_of, label_issues, length_issues, unknown_issues
 from unrolled.data.report.issues import Issue, IssueExample, Report, location
@@ -124,7 +124,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         for name, split in sentences.items()
     }
     return TagReport(
-        data if isinstance(data, str) and data.startswith(PREFIX) else splits.train.source,
+        data if isinstance(data, str) and data.startswith(SAMPLE_PREFIX) else splits.train.source,
         splits.how,
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),

@@ -88,7 +88,7 @@ def loads(loaded: Mapping[str, Counts], skipped: Iterable[tuple[str, Skipped]], 
             shown = [row for name, row in rows if name == source and row.reason == reason]
             if shown:
                 yield f"  {count:,} skipped: {reason}"
-                yield from (f"    {row.unit} {row.line}: {row.row}" for row in shown)
+                yield from (f"    {row.position}: {row.row}" for row in shown)
             if shown and count > len(shown):
                 yield f"    … and {count - len(shown):,} more"
     yield f"split: {how}"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.images import Images, load_images, splits_of, without_unknown
+from unrolled.data.reading.addresses import PYTHON
 from unrolled.data.reading.faults import RAISED, Faults
-from unrolled.data.reading.objects import PYTHON
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import DataError
 

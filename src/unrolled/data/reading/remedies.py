@@ -1,0 +1,47 @@
+"""Shell commands that messages give as remedies, complete with the names of the files."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+__all__ = ["line_feeds", "object_lines", "renaming", "rewriting"]
+
+UNPACKERS = {".gz": "gzip -dc", ".xz": "xz -dc", ".bz2": "bzip2 -dc"}
+
+
+def rewriting(command: str, file: str, part: str) -> str:
+    """Return the command that reads a file, unpacked, and writes what `command` makes of it into a new one.
+
+    Args:
+        command: a filter. file: the name of its input; the filter alone is returned if this is no file.
+        part: of the new name, before its extension.
+    """
+    path = Path(file)
+    if not path.is_file():
+        return command
+    unpack = UNPACKERS.get(path.suffix.lower())
+    name = path.with_suffix("") if unpack else path
+    new = name.with_name(f"{name.stem}.{part}{name.suffix}")
+    old, written = shlex.quote(file), shlex.quote(str(new))
+    return f"{unpack} {old} | {command} > {written}" if unpack else f"{command} < {old} > {written}"
+
+
+def line_feeds(file: str) -> str:
+    """Return the command that ends lines with a line feed in place of a carriage return."""
+    return rewriting("tr '\\r' '\\n'", file, "lines")
+
+
+def object_lines(line: str, file: str) -> str:
+    """Return the command that writes the values of a file as objects of JSON lines; `line` is one of its lines."""
+    if line.startswith("{'"):  # as Python writes a dict
+        program = "import sys, ast, json; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin]"
+        return rewriting(f"python -c {shlex.quote(program)}", file, "lines")
+    return rewriting("""jq -c 'if type == "array" then .[] else . end'""", file, "lines")
+
+
+def renaming(file: str, extension: str, *, packed: bool = False) -> str:
+    """Return the command that gives a file another extension, or adds that of its compression."""
+    path = Path(file)
+    new = f"{file}{extension}" if packed else str(path.with_suffix(extension))
+    return f"mv {shlex.quote(file)} {shlex.quote(new)}"

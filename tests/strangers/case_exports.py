@@ -1,0 +1,155 @@
+"""Exports of other tools: read, or refused with a command that is run here as it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from strangers.cases import case
+from strangers.commands import SMALL, command, reviews, table
+from unrolled.config import DataConfig
+from unrolled.data.examples.label_sets import load_label_sets
+from unrolled.data.examples.labelled import load_examples
+
+
+def follow(message: str, tool: str) -> None:
+    """Run the command of a message that begins with `tool`."""
+    found = re.search(rf"{tool} .*?(?=, or skip|$)", message, re.M)
+    assert found, message
+    subprocess.run(found[0], shell=True, check=True)
+
+
+def objects(path: Path, *items: object) -> Path:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    return path
+
+
+@case("C")
+def lines_of_fasttext(folder: Path) -> None:
+    """__label__x text, in .txt or any other ending, with one label or several"""
+    for name in ("a.txt", "cooking.train", "noending"):
+        path = folder / name
+        path.write_text("".join(f"__label__{label} {text}\n" for text, label in reviews(60)))
+        outcome = command("data", path)
+        assert outcome.code == 0, outcome
+        assert "lines of fastText" in outcome.out, outcome
+        first = load_examples(path, DataConfig()).items[0]
+        assert first[:2] == ("the warm garden was warm number 0", "good"), first
+    outcome = command("train", folder / "a.txt", "--out", folder / "run", *SMALL)
+    assert outcome.code == 0, outcome
+    assert len(command("decode", folder / "run", "--file", folder / "a.txt").out.splitlines()) == 60
+    several = folder / "several.txt"
+    several.write_text("__label__a __label__b one text\n__label__b another\nno label at all\n")
+    outcome = command("data", several)
+    assert outcome.code == 2, outcome
+    assert "--multi-label" in outcome.out
+    assert "1 no label" in outcome.out
+    sets = load_label_sets(several, DataConfig(multi_label=True))
+    assert list(sets.labels()) == ['["a", "b"]', '["b"]', "[]"]  # without a label is a set, too
+
+
+@case("C")
+def items_of_lists(folder: Path) -> None:
+    """Label Studio, chats and prodigy: messages.0.content, accept.0"""
+    chats = objects(
+        folder / "chat.jsonl",
+        *({"messages": [{"role": "user", "content": text}, {"content": label}]} for text, label in reviews(60)),
+    )
+    assert "messages.0.content" in command("data", chats).out
+    assert command("data", chats, "--text", "messages.0.content", "--label", "messages.1.content").code == 0
+    accepted = objects(folder / "prodigy.jsonl", *({"text": text, "accept": [label]} for text, label in reviews(60)))
+    assert command("data", accepted, "--label", "accept.0").code == 0
+    outcome = command("data", accepted, "--label", "accept")
+    assert "--multi-label" in outcome.out, outcome
+    assert command("data", accepted, "--label", "accept", "--multi-label").code == 0
+
+
+@case("C")
+def json_that_a_command_mends(folder: Path) -> None:
+    """JSON over several lines, Python's dicts, objects of splits: the command in the message writes JSON lines"""
+    rows = [{"text": text, "label": label} for text, label in reviews(60)]
+    (folder / "pretty.jsonl").write_text("".join(json.dumps(row, indent=2) + "\n" for row in rows))
+    (folder / "python.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    for name, tool in (("pretty", "jq"), ("python", "python -c")):
+        outcome = command("data", folder / f"{name}.jsonl")
+        assert outcome.code == 2, outcome
+        follow(outcome.err, tool)
+        assert command("data", folder / f"{name}.lines.jsonl").code == 0, name
+    whole = {"clinc": {"val": [["x", "y"]], "train": reviews(60)}, "nested": {"version": [1], "data": rows}}
+    for name, value in whole.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+        follow(command("data", folder / f"{name}.json").err, "jq")
+        assert "60 rows read = 60 used" in command("data", folder / f"{name}.jsonl").out, name
+    frame = {"columns": ["text", "label"], "index": list(range(60)), "data": reviews(60)}
+    (folder / "split.json").write_text(json.dumps(frame))
+    assert command("data", folder / "split.json").code == 0
+
+
+@case("C")
+def a_report_goes_on_after_a_bad_first_line(folder: Path) -> None:
+    """JSON lines whose first line is bad are reported on like others, also with numbers and several labels"""
+    rows = [{"text": text, "label": label} for text, label in reviews(60, ("1", "2"))]
+    path = objects(folder / "a.jsonl", *rows)
+    path.write_text('{"text": "x", "label": NaN}\n' + path.read_text() + "{}\n")
+    for flags in ((), ("--multi-label",), ("--task", "regress")):
+        outcome = command("data", path, *flags)
+        assert outcome.code == 2, outcome
+        assert "62 rows read = 60 used + 2 skipped" in outcome.out, outcome
+
+
+@case("C")
+def tagged_words_as_json(folder: Path) -> None:
+    """Lists of tokens and tags in JSON, and CoNLL files of other names: the command in the message makes a .conll"""
+    items = [{"id": i, "tokens": ["EU", f"w{i}"], "ner_tags": [3, 0]} for i in range(40)]
+    objects(folder / "a.jsonl", *items)
+    (folder / "b.json").write_text(json.dumps(items))
+    for path in (folder / "a.jsonl", folder / "b.json"):
+        follow(command("data", path, "--task", "tag").err, "jq")
+        assert "40 sentences read = 40 used" in command("data", path.with_suffix(".conll"), "--task", "tag").out
+    (folder / "eng.testa").write_text("".join(f"EU B-ORG\nw{i} O\n\n" for i in range(40)))
+    follow(command("data", folder / "eng.testa", "--task", "tag").err, "mv")
+    assert command("data", folder / "eng.testa.conll", "--task", "tag").code == 0
+    outcome = command("data", folder / "eng.testa.conll")
+    assert "add --task tag" in outcome.err, outcome
+
+
+@case("C")
+def names_of_columns_with_invisible_characters(folder: Path) -> None:
+    """A second byte order mark, or a space without a width, around a name in a header is ignored"""
+    for header in ("\ufeff\ufefftext,label", "text,label\u200b"):
+        assert command("data", table(folder / "a.csv", reviews(60), header=header)).code == 0, header
+
+
+@case("C")
+def files_that_are_none(folder: Path) -> None:
+    """A link to nothing, a page of HTML, an empty name, a folder of tables, a memory of translations"""
+    (folder / "link.csv").symlink_to(folder / "gone.csv")
+    (folder / "page.csv").write_text("\n<!DOCTYPE html>\n<html></html>\n")
+    (folder / "a.tmx").write_text("<?xml version='1.0'?>\n")
+    tables = folder / "tables"
+    tables.mkdir()
+    table(tables / "one.csv", reviews(60))
+    assert f"is a link to {folder / 'gone.csv'}" in command("data", folder / "link.csv").err
+    assert "is a page of HTML" in command("data", folder / "page.csv").err
+    assert "the name of the data is empty" in command("data", "").err
+    assert "translations with markup" in command("data", folder / "a.tmx", "--task", "translate").err
+    outcome = command("data", tables)
+    assert command("data", outcome.err.split("as the data, as ")[1].strip()).code == 0, outcome
+
+
+@case("C")
+def separators_that_nobody_guesses(folder: Path) -> None:
+    """With one column nothing is proposed that ends nowhere; a header that is not UTF-8 cannot be skipped"""
+    path = folder / "a.csv"
+    path.write_text("text~label\n" + "".join(f"{text}~{label}\n" for text, label in reviews(60)))
+    assert "likely" not in command("data", path).out
+    assert command("data", path, "--separator", "~").code == 0
+    path.write_bytes("Texte;\u00c9tiquette\n".encode("latin-1"))
+    outcome = command("data", path)
+    assert "--on-bad-row" not in outcome.err, outcome
+    assert shlex.quote(os.fspath(path)) in outcome.err
