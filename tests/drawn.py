@@ -56,7 +56,7 @@ def _walk(element: ET.Element, x: float, y: float):
     if moved := re.match(r"translate\(([\d.]+) ([\d.]+)\)", element.get("transform", "")):
         x, y = x + float(moved[1]), y + float(moved[2])
     tag = element.tag.removeprefix(SVG)
-    if tag == "text" and element.text:
+    if tag == "text" and "".join(element.itertext()):
         yield _text(element, x, y)
     elif tag in ("rect", "image"):
         left, top = x + float(element.get("x")), y + float(element.get("y"))
@@ -73,10 +73,10 @@ def _walk(element: ET.Element, x: float, y: float):
 
 
 def _text(element: ET.Element, x: float, y: float) -> Box:
-    points = float(element.get("font-size", 12))
-    wide, high = UNIT * NARROW * points / 12 * columns(element.text), 0.72 * points
+    points, words = float(element.get("font-size", 12)), "".join(element.itertext())
+    wide, high = UNIT * NARROW * points / 12 * columns(words), 0.72 * points
     before = {"start": 0.0, "middle": wide / 2, "end": wide}[element.get("text-anchor", "start")]
     x, y = x + float(element.get("x")), y + float(element.get("y"))
     if "rotate(-90" in element.get("transform", ""):
-        return Box(x - high, y + before - wide, x, y + before, element.text)
-    return Box(x - before, y - high, x - before + wide, y, element.text)
+        return Box(x - high, y + before - wide, x, y + before, words)
+    return Box(x - before, y - high, x - before + wide, y, words)

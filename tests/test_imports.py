@@ -23,6 +23,7 @@ LEAVES = {
     "eager",
     "saved",
     "strings",
+    "palette",
     "svg",
     "keywords",
     "display",

@@ -8,17 +8,53 @@ import numpy as np
 import pytest
 
 from unrolled import svg
+from unrolled.palette import ABOVE, BELOW, CARD, DARK, INK, KEEP, MEMORY, RESET, SHOW, SOFT, WRITE
 from unrolled.svg import UNIT, Drawing, Scale
 
 GREY = np.array([0.21, 0.72, 0.07])
 
 
-@pytest.mark.parametrize("scale", [Scale(0, 1), Scale.signed(2), Scale(1e-6, 1, log=True)])
+@pytest.mark.parametrize("scale", [Scale(0, 1), Scale.gate(KEEP), Scale(1e-6, 1, log=True)])
 def test_a_scale_keeps_its_order_in_grey(scale):
     light = scale.palette() @ GREY
     steps = np.diff(light)
     assert (steps <= 0.5).all() or (steps >= -0.5).all(), "rounding alone may turn back"
     assert abs(light[-1] - light[0]) > 150
+
+
+def test_a_scale_with_a_sign_is_pale_at_zero():
+    light = Scale.signed(2).palette() @ GREY
+    assert light.argmax() in (127, 128)
+    assert light.max() > 240
+    assert (np.diff(light[:128]) >= -0.5).all()
+    assert (np.diff(light[128:]) <= 0.5).all()
+    assert max(light[0], light[-1]) < 60
+
+
+def test_dark_rules_are_those_of_the_colours_that_are_used():
+    drawn = svg.document(9, 9, [svg.box(0, 0, 5, 5, KEEP, stroke="#123456")], paper=CARD)
+    assert f'[fill="{KEEP}"]{{fill:{DARK[KEEP]}}}' in drawn
+    assert f'[fill="{CARD}"]{{fill:{DARK[CARD]}}}' in drawn
+    assert "#123456]" not in drawn
+    assert BELOW not in drawn
+    assert "invert" not in drawn
+    assert "invert" in svg.document(9, 9, [svg.raster(0, 0, 5, 5, np.eye(2), Scale(0, 1), label="x")])
+    photo = Scale(0, 1, photo=True)
+    assert "invert" not in svg.document(9, 9, [svg.raster(0, 0, 5, 5, np.eye(2), photo, label="x")])
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's ratio of two colours."""
+    values = np.array([[int(each[i : i + 2], 16) / 255 for i in (1, 3, 5)] for each in (one, other)])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ np.array([0.2126, 0.7152, 0.0722]) + 0.05)
+    return high / low
+
+
+@pytest.mark.parametrize("colour", [INK, SOFT, MEMORY, KEEP, WRITE, SHOW, RESET, ABOVE, BELOW])
+def test_texts_are_legible_on_both_backgrounds(colour):
+    assert contrast(colour, CARD) >= 4.8
+    assert contrast(DARK[colour], DARK[CARD]) >= 4.8
 
 
 def test_indices_on_a_scale():
@@ -27,9 +63,9 @@ def test_indices_on_a_scale():
     assert Scale(1e-4, 1, log=True).indices(np.array([0, 1e-4, 1e-2, 1])).tolist() == [0, 0, 128, 255]
     assert Scale(3, 3).indices(np.array([3.0])).tolist() == [0]
     assert Scale(0, 1).colour(0) == "#ffffff"
-    assert Scale(0, 1).ink(1) == "#ffffff"
+    assert Scale(0, 1).ink(1) == svg.LIGHT_TEXT
     red_to_green = Scale(0, 1, ("#ff0000", "#00ff00"))
-    assert (red_to_green.ink(0), red_to_green.ink(1)) == ("#ffffff", svg.INK), "green is lighter than red"
+    assert (red_to_green.ink(0), red_to_green.ink(1)) == (svg.LIGHT_TEXT, svg.DARK_TEXT), "green is lighter than red"
 
 
 def test_a_raster_is_the_matrix_as_pixels():

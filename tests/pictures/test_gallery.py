@@ -129,11 +129,24 @@ def test_a_caption_names_the_run_and_the_truncation() -> None:
 
 def test_the_request_is_drawn() -> None:
     trace = traced("lstm", 5)
-    assert "lstm.l0, step 2" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
+    assert "step 2 (" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
+    assert "unit 3 of 5, lstm.l0" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
     assert "lstm.l0.f[2,3]" in draw("cell", [trace], layer="lstm.l0", step=2, unit=3)
     assert "lstm.l1.f[4,3]" in draw("gates", [trace], unit=3)
-    assert draw("cell", [trace], gate="f").count('opacity="0.25"') > 10
-    assert 'opacity="0.25"' not in draw("cell", [trace])
+    whole, forget = draw("cell", [trace]), draw("cell", [trace], gate="f")
+    assert "The forget gate of the LSTM cell" in forget
+    assert "lstm.l1.f[" in forget
+    assert "lstm.l1.o[" in whole
+    assert "lstm.l1.o[" not in forget, "what another gate does is faded, without numbers"
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "elman"])
+def test_a_narrow_cell_is_a_layout_of_its_own(name: str) -> None:
+    svg = draw("cell", [traced(name, 5)], width=320)
+    check(svg)
+    wide, high = drawn.size(svg)
+    assert wide <= 400 < high
+    assert set(drawn.titles(svg)) == set(drawn.titles(draw("cell", [traced(name, 5)])))
 
 
 @pytest.mark.parametrize(

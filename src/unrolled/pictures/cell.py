@@ -110,8 +110,7 @@ def _drawing(
             value = numbers[line.value]
             written = sentences.number(value) if line.role else sentences.signed(value)
             body.append(wiring.label(*line.label, value, written, letter=line.letter, role=line.role))
-    x, y = layout.shift
-    return Drawing(*layout.size, f'<g transform="translate({-x:g} {-y:g})">\n{chr(10).join(body)}\n</g>')
+    return Drawing(*layout.size, "\n".join(body))
 
 
 def _is_shown(line: Line, shown: Collection[str] | None) -> bool:

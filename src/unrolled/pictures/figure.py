@@ -65,9 +65,13 @@ class Picture(NamedTuple):
     draw: Callable[[Sequence[Trace], Request], Figure]
 
 
-def frame(figure: Figure, traces: Sequence[Trace]) -> str:
-    """Return the picture as SVG: title, drawing, caption, the runs with their scores, and truncated inputs."""
-    width = max(WIDTH, figure.drawing.width)
+def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
+    """Return the picture as SVG: title, drawing, caption, the runs with their scores, and truncated inputs.
+
+    Args:
+        width: pixels at least. traces: those that are drawn.
+    """
+    width = max(width, figure.drawing.width)
     sources = dict.fromkeys(map(_source, traces))
     # A snapshot of a run has no score: its line is left out where the run itself has one.
     notes = [one for one in sources if not any(other.startswith(f"{one} ") for other in sources)]

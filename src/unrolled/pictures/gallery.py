@@ -71,4 +71,5 @@ def draw(name: str, traces: Sequence[Trace], **request: Any) -> str:
         problem = f"cannot be drawn from a trace of model {models}" if models else "needs a trace: got none"
         others = ", ".join(available(traces)) or "none"
         raise TraceError(f'picture "{name}" ({picture.summary}) {problem}; available pictures: {others}')
-    return frame(picture.draw(drawable, Request(**request)), drawable)
+    chosen = Request(**request)
+    return frame(picture.draw(drawable, chosen), drawable, chosen.width)

@@ -1,5 +1,7 @@
 """Every node of every diagram against what a real module computes."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -130,9 +132,22 @@ def test_a_wrong_formula_is_seen():
 
 def test_boxes_do_not_overlap():
     for name in DIAGRAMS:
-        positions = [node.position for node in load(name).nodes.values()]
+        layouts = load(name).layouts
+        positions = [node.position for node in load(name).nodes.values()] if not layouts else []
         for i, (x, y) in enumerate(positions):
             assert all(abs(x - a) >= 1 or abs(y - b) >= 1 for a, b in positions[:i]), name
+        for layout in layouts.values():
+            centres = [mark.at for mark in layout.marks.values()]
+            for i, (x, y) in enumerate(centres):
+                assert all(abs(x - a) >= 60 or abs(y - b) >= 50 for a, b in centres[:i]), (name, x, y)
+
+
+def test_wires_of_a_layout_carry_what_formulas_read():
+    lstm = load("lstm")
+    wide = lstm.layouts["wide"]
+    cut = wide._replace(wires=tuple(wire for wire in wide.wires if (wire.value, wire.target) != ("f", "kept")))
+    with pytest.raises(ValueError, match=r"diagram lstm, wide: kept needs wires from \['c_before', 'f'\]"):
+        diagrams._check_layouts(dataclasses.replace(lstm, layouts={"wide": cut}))
 
 
 def test_wires_that_are_not_what_formulas_read_are_refused():

@@ -116,7 +116,7 @@ class Line(NamedTuple):
 class Layout(NamedTuple):
     """Drawing of a cell, in pixels.
 
-    shift: the position of its upper left corner. belt: the line of the memory; missing: of the memory that the cell
+    belt: the line of the memory; missing: of the memory that the cell
     lacks. notes: x, y, text and anchor.
     """
 
@@ -124,7 +124,6 @@ class Layout(NamedTuple):
     marks: Mapping[str, Mark]
     wires: tuple[Line, ...]
     notes: tuple[tuple[float, float, str, str], ...]
-    shift: tuple[float, float] = (0, 0)
     belt: tuple[tuple[float, float], ...] = ()
     missing: tuple[tuple[float, float], ...] = ()
 
@@ -230,10 +229,7 @@ def load(name: str) -> Diagram:
     if name not in DIAGRAMS:
         raise ConfigError(f'there is no diagram "{name}"{nearest(name, DIAGRAMS)}; there are {", ".join(DIAGRAMS)}')
     content = _json(name)
-    nodes = {
-        own: Node(own, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
-        for own, entry in content["nodes"].items()
-    }
+    nodes = {own: _node(own, entry) for own, entry in content["nodes"].items()}
     wires = tuple(
         Wire(source, target, tuple((x, y) for x, y in via)) for source, target, *via in content.get("wires", ())
     )
@@ -244,6 +240,11 @@ def load(name: str) -> Diagram:
     else:
         _check(diagram)
     return diagram
+
+
+def _node(name: str, entry: Mapping[str, Any]) -> Node:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return Node(name, **values)
 
 
 def _layout(entry: Mapping[str, Any]) -> Layout:
