@@ -24,7 +24,8 @@ class Settings(TypedDict, total=False):
     text: str
     """column (or JSON key) of the text."""
     label: str
-    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with --multi-
+    label also several columns of 0 and 1, with commas between their names."""
     strip_labels: bool
     """remove blanks around labels (tasks classify and tag)."""
     fold_labels: bool
@@ -316,7 +317,8 @@ class EvaluateKeywords(TypedDict, total=False):
     on_bad_row: Literal["stop", "skip"] | None
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
     label: str | None
-    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with --multi-
+    label also several columns of 0 and 1, with commas between their names."""
     column: int | None
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""

@@ -22,7 +22,9 @@ class DataConfig(Section):
 
     text: str = Field("text", description="column (or JSON key) of the text")
     label: str = Field(
-        "label", description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U"
+        "label",
+        description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with "
+        "--multi-label also several columns of 0 and 1, with commas between their names",
     )
     strip_labels: bool = Field(False, description="remove blanks around labels (tasks classify and tag)")
     fold_labels: bool = Field(

@@ -12,6 +12,7 @@ from unrolled.data.examples.label_sets import label_sets
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
+from unrolled.data.reading.flags import label_columns
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
     TextRepeats,
@@ -89,7 +90,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
     """
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
-    if problem := missing_columns(data_source, (config.text, config.label)):
+    if problem := missing_columns(data_source, (config.text, *label_columns(config, data_source.columns))):
         likely = likely_columns(data, data_source, headerless, config)
         return LabelSetReport(
             data_source.source,
@@ -176,8 +177,8 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
             len(splits.train),
             "no row of train has more than one label",
             (),
-            f"check --label-separator, which is {config.label_separator!r}; if every text has one label, remove "
-            "--multi-label",
+            f"check --label-separator, which is {config.label_separator!r}; if every text has one label, write its "
+            "name in place of flags, if there are any, and remove --multi-label",
         )
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize

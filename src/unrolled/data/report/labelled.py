@@ -18,6 +18,7 @@ from unrolled.data.examples.labelled import Examples
 from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
+from unrolled.data.reading.flags import likely_labels
 from unrolled.data.reading.sources import DataSource, is_file, open_source
 from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
@@ -263,6 +264,8 @@ def _likely(data_source: DataSource) -> dict[str, str]:
     if not texts:
         return {}
     likely = {"text": max(texts, key=lambda name: texts[name])}
+    if several := likely_labels(values):
+        return likely | {"label": several, "multi_label": ""}
     kinds = {
         name: len(set(column))
         for name, column in values.items()
