@@ -34,6 +34,8 @@ class Settings(TypedDict, total=False):
     """read and answer any number of labels for a text, also none (task classify)."""
     label_separator: str
     """with --multi-label, the text between two labels of a text; \t: a tab; lists in JSON need none."""
+    decimal: Literal[".", ","]
+    """character before the decimals of a number in text (task regress), as in 0.5 or 0,5."""
     column: int
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""
@@ -319,6 +321,8 @@ class EvaluateKeywords(TypedDict, total=False):
     label: str | None
     """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with --multi-
     label also several columns of 0 and 1, with commas between their names."""
+    decimal: Literal[".", ","] | None
+    """character before the decimals of a number in text (task regress), as in 0.5 or 0,5."""
     column: int | None
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""

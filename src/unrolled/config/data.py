@@ -39,6 +39,9 @@ class DataConfig(Section):
         max_length=100,
         description="with --multi-label, the text between two labels of a text; \\t: a tab; lists in JSON need none",
     )
+    decimal: Literal[".", ","] = Field(
+        ".", description="character before the decimals of a number in text (task regress), as in 0.5 or 0,5"
+    )
     column: int = Field(
         -1,
         ge=-1,

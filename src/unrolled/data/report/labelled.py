@@ -15,7 +15,7 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
+from unrolled.data.examples.labels import are_numbers, is_number, not_classes, regression
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.flags import likely_labels
@@ -208,7 +208,9 @@ def _number_issues(splits: Splits) -> Iterator[Issue]:
     """Yield the issues of labels that are numbers, of nearly as many labels as rows, and of texts that are numbers."""
     counts, rows = Counter(splits.train.labels()), len(splits.train)
     if are_numbers(counts):
-        yield Issue("numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {REGRESSION}")
+        yield Issue(
+            "numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {regression(counts)}"
+        )
     elif len(counts) > MANY_LABELS and rows < MIN_ROWS * len(counts):
         yield Issue(
             "many classes",
