@@ -119,6 +119,27 @@ def tagged_words_as_json(folder: Path) -> None:
 
 
 @case("C")
+def tables_of_tagged_words(folder: Path) -> None:
+    """Kaggle's Sentence #,Word,POS,Tag: sentence numbers once or in every row: a command makes a .conll"""
+    words = (("Thousands", "NNS", "O"), ('"London, \u201cUK\u201d"', "NNP", "B-geo"), ('"a ""quote"""', "NN", "O"))
+    for number, name in enumerate(("first", "every")):
+        lines = ["Sentence #,Word,POS,Tag"]
+        for i in range(40):
+            for k, (word, pos, tag) in enumerate((*words, (f"n{i}", "CD", "O"))):
+                lines.append(f"{f'Sentence: {i}' if number or not k else ''},{word},{pos},{tag}")
+        path = folder / f"{name} ner.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="cp1252")
+        follow(command("data", path, "--task", "tag").err, "iconv")
+        follow(command("data", folder / f"{name} ner.utf8.csv", "--task", "tag").err, "python -c")
+        made = folder / f"{name} ner.utf8.conll"
+        outcome = command("data", made, "--task", "tag")
+        assert "40 sentences read = 40 used" in outcome.out, outcome
+        assert made.read_text().split("\n\n")[3].endswith('London, \u201cUK\u201d\tB-geo\na "quote"\tO\nn3\tO'), made
+    plain = table(folder / "plain.csv", [("EU", "B-ORG")], header="word,tag")
+    assert "a blank line after each sentence" in command("data", plain, "--task", "tag").err
+
+
+@case("C")
 def names_of_columns_with_invisible_characters(folder: Path) -> None:
     """A second byte order mark, or a space without a width, around a name in a header is ignored"""
     for header in ("\ufeff\ufefftext,label", "text,label\u200b"):

@@ -10,19 +10,19 @@ __all__ = ["line_feeds", "object_lines", "renaming", "rewriting"]
 UNPACKERS = {".gz": "gzip -dc", ".xz": "xz -dc", ".bz2": "bzip2 -dc"}
 
 
-def rewriting(command: str, file: str, part: str) -> str:
+def rewriting(command: str, file: str, part: str, extension: str = "") -> str:
     """Return the command that reads a file, unpacked, and writes what `command` makes of it into a new one.
 
     Args:
         command: a filter. file: the name of its input; the filter alone is returned if this is no file.
-        part: of the new name, before its extension.
+        part: of the new name, before its extension; "" for none. extension: the new one; "": as before.
     """
     path = Path(file)
     if not path.is_file():
         return command
     unpack = UNPACKERS.get(path.suffix.lower())
     name = path.with_suffix("") if unpack else path
-    new = name.with_name(f"{name.stem}.{part}{name.suffix}")
+    new = name.with_name(f"{name.stem}{part and f'.{part}'}{extension or name.suffix}")
     old, written = shlex.quote(file), shlex.quote(str(new))
     return f"{unpack} {old} | {command} > {written}" if unpack else f"{command} < {old} > {written}"
 
