@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-__all__ = ["line_feeds", "object_lines", "renaming", "rewriting"]
+__all__ = ["folder_converting", "line_feeds", "object_lines", "renaming", "rewriting"]
 
 UNPACKERS = {".gz": "gzip -dc", ".xz": "xz -dc", ".bz2": "bzip2 -dc"}
 
@@ -38,6 +38,18 @@ def object_lines(line: str, file: str) -> str:
         program = "import sys, ast, json; [print(json.dumps(ast.literal_eval(line))) for line in sys.stdin]"
         return rewriting(f"python -c {shlex.quote(program)}", file, "lines")
     return rewriting("""jq -c 'if type == "array" then .[] else . end'""", file, "lines")
+
+
+def folder_converting(folder: Path, new: Path) -> str:
+    """Return the command that writes the files of a folder into a new one as UTF-8, of which some are Windows-1252."""
+    program = (
+        "import sys, codecs, pathlib; old, new = map(pathlib.Path, sys.argv[1:]); "
+        'codecs.register_error("other", lambda e: (e.object[e.start:e.end].decode("cp1252", "replace"), e.end)); '
+        "[((new / f.relative_to(old)).parent.mkdir(parents=True, exist_ok=True), "
+        '(new / f.relative_to(old)).write_bytes(f.read_bytes().decode("utf-8", "other").encode())) '
+        'for f in old.rglob("*") if f.is_file()]'
+    )
+    return f"python -c {shlex.quote(program)} {shlex.quote(str(folder))} {shlex.quote(str(new))}"
 
 
 def renaming(file: str, extension: str, *, packed: bool = False) -> str:
