@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -174,3 +175,46 @@ def separators_that_nobody_guesses(folder: Path) -> None:
     outcome = command("data", path)
     assert "--on-bad-row" not in outcome.err, outcome
     assert shlex.quote(os.fspath(path)) in outcome.err
+
+
+@case("C")
+def texts_encoded_twice(folder: Path) -> None:
+    """naïve as UTF-8 read as Windows-1252: data names it and the command that mends it; French is as it is"""
+    right = [
+        (f"{text}: na\u00efve \u201ccaf\u00e9\u201d \u2013 it\u2019s 5 \u20ac \U0001f600", label)
+        for text, label in reviews(60)
+    ]
+    for codec in ("latin-1", "cp1252"):  # of which the second has no character for some bytes
+        twice = [("".join(_character(byte, codec) for byte in text.encode()), label) for text, label in right]
+        path = table(folder / f"{codec}.csv", twice)
+        outcome = command("data", path)
+        assert "encoded twice: 60 texts" in outcome.out, outcome
+        assert f"{path}, line 2" in outcome.out
+        follow(outcome.out, "python -c")
+        assert [item[:2] for item in load_examples(folder / f"{codec}.once.csv", DataConfig()).items] == right
+    french = [(f"\u00ab\u00a0voil\u00e0\u00a0\u00bb NA\u00cfVE \u00c0 {text}", label) for text, label in reviews(60)]
+    assert "encoded twice" not in command("data", table(folder / "right.csv", french)).out
+
+
+def _character(byte: int, codec: str) -> str:
+    """Return a byte as programs read it that let no byte be an error."""
+    return bytes([byte]).decode("latin-1" if byte in b"\x81\x8d\x8f\x90\x9d" else codec)
+
+
+@case("C")
+def texts_with_html(folder: Path) -> None:
+    """IMDB's <br />, &amp; and &quot; in CSV and JSON lines: data names them and the command that removes them"""
+    html = [(f'{text}<br /><a href="x">R&amp;B</a> &quot;a&quot;, 1 &lt; 2&#10;', label) for text, label in reviews(60)]
+    plain = [(f"{text}  R&B  'a', 1 < 2 ", label) for text, label in reviews(60)]
+    with (folder / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *html])
+    objects(folder / "a.jsonl", *({"text": text, "label": label} for text, label in html))
+    for name in ("csv", "jsonl"):
+        outcome = command("data", folder / f"a.{name}")
+        assert "HTML: 60 texts" in outcome.out, outcome
+        follow(outcome.out, "python -c")
+        made = folder / f"a.plain.{name}"
+        assert [item[:2] for item in load_examples(made, DataConfig()).items] == plain, name
+        assert "HTML" not in command("data", made).out
+    few = [*reviews(200), ("one of R&amp;B", "good")]
+    assert "HTML" not in command("data", table(folder / "few.csv", few)).out

@@ -24,6 +24,7 @@ from unrolled.data.report.checks import (
 from unrolled.data.report.columns import ColumnReport, form_of, is_numeric, missing_columns, open_table, table_issues
 from unrolled.data.report.issues import Issue
 from unrolled.data.report.labelled import SHOWN_EXAMPLES, SHOWN_LABELS, count_tokens, likely_columns
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, by_frequency, duplicates, skipped_rows, spread
@@ -150,6 +151,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *rare_issues(counts),
             *length_issues(examples, lengths, longest, issue_example),

@@ -42,6 +42,7 @@ from unrolled.data.report.columns import (
     text_lengths,
 )
 from unrolled.data.report.issues import SHOWN, Issue, Report
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
@@ -170,6 +171,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *label_issues({name: report.labels for name, report in reports.items()}),
             *length_issues(examples, lengths, longest, issue_example),

@@ -39,6 +39,7 @@ from unrolled.data.report.columns import (
 )
 from unrolled.data.report.issues import SHOWN, Issue
 from unrolled.data.report.labelled import count_tokens
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
@@ -161,6 +162,7 @@ def inspect_numbers(data: object, config: DataConfig, *, longest: int = 2_048) -
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *length_issues(examples, lengths, longest, issue_example),
             *unknown_issues({name: report.unknown_rate for name, report in reports.items()}),
