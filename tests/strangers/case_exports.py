@@ -218,3 +218,28 @@ def texts_with_html(folder: Path) -> None:
         assert "HTML" not in command("data", made).out
     few = [*reviews(200), ("one of R&amp;B", "good")]
     assert "HTML" not in command("data", table(folder / "few.csv", few)).out
+
+
+@case("C")
+def lines_of_other_tools(folder: Path) -> None:
+    """TREC's LABEL text, word/TAG or word_TAG, source ||| target: refused with the command that writes what is read"""
+    trec = [f"{('DESC:manner', 'NUM:date', '1')[i % 3]} How did it : {i} ?" for i in range(60)]
+    (folder / "trec.txt").write_text("\n".join(trec) + "\n\n")
+    follow(command("data", folder / "trec.txt").err, "awk")
+    first = load_examples(folder / "trec.tsv", DataConfig()).items[0]
+    assert first[:2] == ("How did it : 0 ?", "DESC:manner")
+    assert command("data", folder / "trec.tsv").code == 0
+    for joint in "/_":
+        path = folder / f"brown{ord(joint)}.txt"
+        path.write_text("".join(f"The{joint}DT 1{joint}{i}{joint}CD .{joint}.\n\n" for i in range(40)))
+        follow(command("data", path, "--task", "tag").err, "awk")
+        assert path.with_suffix(".conll").read_text().startswith(f"The\tDT\n1{joint}0\tCD\n.\t.\n\n")
+        outcome = command("data", path.with_suffix(".conll"), "--task", "tag")
+        assert "40 sentences read = 40 used" in outcome.out, outcome
+    (folder / "fast.txt").write_text("".join(f"ein haus {i} ||| a house {i}\n" for i in range(40)))
+    follow(command("data", folder / "fast.txt", "--task", "translate").err, "awk")
+    outcome = command("data", folder / "fast.pairs.txt", "--task", "translate")
+    assert "40 pairs read = 40 used" in outcome.out, outcome
+    prose = "".join(f"word{i} and others\n" for i in range(40))
+    (folder / "prose.txt").write_text(prose)
+    assert "awk" not in command("data", folder / "prose.txt").err

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from unrolled.data.examples.remedies import way_to_columns
+from unrolled.data.examples.remedies import joined_words, way_to_columns
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.foreign import TAGGED
 from unrolled.data.reading.formats import of_splits
@@ -19,7 +19,18 @@ from unrolled.data.reading.stdin import STDIN_NAME
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 
-__all__ = ["COLUMNS", "DOCUMENT", "Block", "Layout", "Sentence", "blocks", "file_layout", "numbers", "tag_columns"]
+__all__ = [
+    "COLUMNS",
+    "DOCUMENT",
+    "Block",
+    "Layout",
+    "Sentence",
+    "blocks",
+    "file_layout",
+    "numbers",
+    "refuse_joined_words",
+    "tag_columns",
+]
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 CONLLU = ".conllu"
@@ -141,6 +152,16 @@ def tag_columns(path: Path, file: str, layout: Layout) -> list[int]:
     """Return the numbers of the columns that have several values in the first lines, from 2; see `file_layout`."""
     rows = [row for row in map(layout.fields, _first_lines(path, file)) if len(row) == layout.width]
     return [number for number, column in enumerate(zip(*rows, strict=True), start=1) if number > 1 < len(set(column))]
+
+
+def refuse_joined_words(path: Path, file: str) -> None:
+    """Refuse a file with a sentence a line, whose words have their tags behind them; see `joined_words`.
+
+    Raises:
+        DataError: it is such a file.
+    """
+    if error := joined_words(_first_lines(path, file), file):
+        raise error
 
 
 def _first_lines(path: Path, file: str) -> list[str]:

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.formats import EXTENSIONS, columns_of, read_rows
 from unrolled.data.reading.remedies import renaming, rewriting
 from unrolled.data.reading.rows import BadRow, Row
+from unrolled.errors import DataError
 
-__all__ = ["HEADER_TAGS", "HEADER_WORDS", "way_to_columns"]
+__all__ = ["HEADER_TAGS", "HEADER_WORDS", "joined_words", "way_to_columns"]
 
 HEADER_WORDS = {"word", "words", "token", "tokens", "form", "text"}
 HEADER_TAGS = {"tag", "tags", "label", "labels", "pos", "upos", "xpos", "ner", "ner_tag", "pos_tag"}
 SENTENCE = "sent"  # begins the name of a column that numbers the sentences: Sentence #, sentence_id, sent
 CONLL = ".conll"
+JOINTS = ("/", "_")  # between a word and its tag: of the Brown and Penn corpora, and of Stanford's tagger
 BY_HAND = "write a word, a tab and its tag a line, and a blank line after each sentence"
+
+
+def joined_words(lines: Sequence[str], file: str) -> DataError | None:
+    """Return the error about a file with a sentence a line, as `The/DT cat/NN` or `The_DT cat_NN`; None for another.
+
+    Args:
+        lines: the first ones with words. file: its name in messages.
+    """
+    words = [line.split() for line in lines]
+    several = 2 * sum(len(each) > 1 for each in words) > len(words)
+    for joint in JOINTS if several else ():
+        if all(re.fullmatch(rf".+{joint}[^{joint}]+", word) for each in words for word in each):
+            program = (
+                f'{{for (i = 1; i <= NF; i++) {{n = split($i, part, "{joint}"); '
+                'print substr($i, 1, length($i) - length(part[n]) - 1) "\\t" part[n]}; print ""}'
+            )
+            command = rewriting(f"awk {shlex.quote(program)}", file, "", CONLL)
+            problem = f'has a sentence a line, with "{joint}" between a word and its tag'
+            return DataError(problem, file=file, fix=f"write a word and its tag a line: {command}")
+    return None
 
 
 def way_to_columns(path: Path, file: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["folder_converting", "line_feeds", "object_lines", "renaming", "rewriting"]
+__all__ = ["folder_converting", "labels_behind", "line_feeds", "object_lines", "renaming", "rewriting", "tabs_for_bars"]
 
+REPEATED = 3  # occurrences of a label on average
 UNPACKERS = {".gz": "gzip -dc", ".xz": "xz -dc", ".bz2": "bzip2 -dc"}
 
 
@@ -50,6 +52,27 @@ def folder_converting(folder: Path, new: Path) -> str:
         'for f in old.rglob("*") if f.is_file()]'
     )
     return f"python -c {shlex.quote(program)} {shlex.quote(str(folder))} {shlex.quote(str(new))}"
+
+
+def tabs_for_bars(file: str) -> str:
+    """Return the command that writes a tab in place of the ` ||| ` between a source and its target."""
+    program = '{i = index($0, " ||| "); print substr($0, 1, i - 1) "\\t" substr($0, i + 5)}'
+    return rewriting(f"awk {shlex.quote(program)}", file, "pairs")
+
+
+def labels_behind(lines: Sequence[str], file: str) -> str | None:
+    """Return the command that writes a table of texts and labels, if the first word of each line seems to be its label.
+
+    Args:
+        lines: the first ones. file: its name.
+    """
+    first = [line.partition(" ")[0] for line in lines if line.strip()]
+    if not 1 < REPEATED * len(set(first)) <= len(first) or any(
+        " " not in line.strip() for line in lines if line.strip()
+    ):
+        return None
+    program = 'BEGIN {print "text\\tlabel"} NF {i = index($0, " "); print substr($0, i + 1) "\\t" substr($0, 1, i - 1)}'
+    return rewriting(f"awk {shlex.quote(program)}", file, "", ".tsv")
 
 
 def renaming(file: str, extension: str, *, packed: bool = False) -> str:
