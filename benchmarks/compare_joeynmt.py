@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from record import save_part
+from record import PLAIN_BLOCKS, save_part
 
 from unrolled import machine
 from unrolled.config import Config, from_flat
@@ -38,7 +38,14 @@ from unrolled.training.progress import Score
 
 SIZES = {  # about 6.4 and 7.6 million parameters
     "rnn": {"model": "attention", "hidden_size": 288, "embedding_size": 256},
-    "transformer": {"model": "transformer", "hidden_size": 256, "embedding_size": 256, "num_layers": 3, "num_heads": 4},
+    "transformer": {
+        "model": "transformer",
+        "hidden_size": 256,
+        "embedding_size": 256,
+        "num_layers": 3,
+        "num_heads": 4,
+        **PLAIN_BLOCKS,
+    },
 }
 SETTINGS = {"task": "translate", "vocabulary_size": 4_000, "max_length": 200, "batch_tokens": 4_096, "dropout": 0.1}
 TURNS, UPDATES = 6, 8  # of training; the first turn warms up

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from record import PLAIN_BLOCKS
 
 import unrolled
 from unrolled.data.reading.samples import FOLDER
@@ -96,7 +97,7 @@ NETWORKS = {
         },
     ),
     "transformer": Network(
-        "sample:letters", {"model": "transformer", **LETTERS, "num_layers": 1, "num_heads": 4}, word,
+        "sample:letters", {"model": "transformer", **LETTERS, **PLAIN_BLOCKS, "num_layers": 1, "num_heads": 4}, word,
         {
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),

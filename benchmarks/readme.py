@@ -46,17 +46,22 @@ def films(found: dict[str, Any]) -> str:
 
 
 def defaults(found: dict[str, Any]) -> str:
-    """Accuracy with the defaults of before and of now."""
+    """Scores with the defaults of before and of now."""
     lines = [
-        "| data | examples | model | accuracy before, by seed | now, by seed | CPU seconds before | now |",
-        "|---|---|---|---|---|---|---|",
+        "| data | examples | model | figure | before, by seed | now, by seed | CPU seconds before | now |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in found["rows"]:
         size = f"{row['size']:,}" if row["size"] else "all"
-        scores = (", ".join(f"{accuracy:.1%}" for accuracy in row[which]) for which in ("old", "new"))
+        form = ".1f" if row["score"] == "bleu" else ".1%"
+        scores = (", ".join(format(score, form) for score in row[which]) for which in ("old", "new"))
         seconds = (f"{sum(row[which]) / len(row[which]):.1f}" for which in ("old_seconds", "new_seconds"))
-        lines.append(f"| {row['data']} | {size} | {row['model']} | {' | '.join(scores)} | {' | '.join(seconds)} |")
+        cells = (row["data"], size, row["model"], FIGURES[row["score"]], *scores, *seconds)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+FIGURES = {"accuracy": "accuracy", "exact_match": "exact match", "bleu": "BLEU"}
 
 
 def training_speed(found: dict[str, Any]) -> str:

@@ -16,6 +16,8 @@ SINCE_BY_DATA: dict[str, dict[str, Any]] = {
     "tag": {"batch_tokens": 2_048, "best_by": "loss", "baseline": False, "epochs": 16},
 }
 """Settings that now follow from the data, with the values that they had when the results were measured."""
+PLAIN_BLOCKS = {"position": "sinusoidal", "normalization": "layer", "gated": False, "nonlinearity": "relu"}
+"""Vaswani's blocks of a Transformer, which were the defaults when the results were measured."""
 RESULTS = Path(__file__).parent / "results"
 
 

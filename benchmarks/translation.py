@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from record import RESULTS, save_part
+from record import PLAIN_BLOCKS, RESULTS, save_part
 
 import unrolled
 from unrolled.config import chosen
@@ -32,13 +32,13 @@ CASES: dict[str, dict[str, dict[str, Any]]] = {
     "letters": {  # about 2.3 million parameters
         "encoder_decoder": {"hidden_size": 352},
         "attention": {"hidden_size": 288},
-        "transformer": {"hidden_size": 160},
+        "transformer": {"hidden_size": 160, **PLAIN_BLOCKS},
         "gpt": {"hidden_size": 192, "num_layers": 5},
     },
     "verses": {  # about 6 million
         "encoder_decoder": {"hidden_size": 384},
         "attention": {"hidden_size": 304},
-        "transformer": {"hidden_size": 192},
+        "transformer": {"hidden_size": 192, **PLAIN_BLOCKS},
     },
 }
 SETTINGS: dict[str, dict[str, Any]] = {

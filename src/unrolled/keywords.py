@@ -24,7 +24,8 @@ class Settings(TypedDict, total=False):
     text: str
     """column (or JSON key) of the text."""
     label: str
-    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with --multi-
+    label also several columns of 0 and 1, with commas between their names."""
     strip_labels: bool
     """remove blanks around labels (tasks classify and tag)."""
     fold_labels: bool
@@ -33,6 +34,8 @@ class Settings(TypedDict, total=False):
     """read and answer any number of labels for a text, also none (task classify)."""
     label_separator: str
     """with --multi-label, the text between two labels of a text; \t: a tab; lists in JSON need none."""
+    decimal: Literal[".", ","]
+    """character before the decimals of a number in text (task regress), as in 0.5 or 0,5."""
     column: int
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""
@@ -162,7 +165,8 @@ class Settings(TypedDict, total=False):
     """file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the
     embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it."""
     freeze_vectors: bool
-    """do not train the embeddings, which --vectors or --from has set."""
+    """do not train the embeddings, which --vectors or --from has set; words without a vector keep their random
+    values."""
     updates: int | None
     """number of optimiser updates; takes precedence over --epochs."""
     epochs: float | None
@@ -316,7 +320,10 @@ class EvaluateKeywords(TypedDict, total=False):
     on_bad_row: Literal["stop", "skip"] | None
     """stop at a bad row, or skip it (skipped rows are counted and listed)."""
     label: str | None
-    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U."""
+    """column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with --multi-
+    label also several columns of 0 and 1, with commas between their names."""
+    decimal: Literal[".", ","] | None
+    """character before the decimals of a number in text (task regress), as in 0.5 or 0,5."""
     column: int | None
     """number of the column with the tag, from 2, or -1 for the last, in files of tagged words other than
     CoNLL-U (task tag)."""

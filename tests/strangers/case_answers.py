@@ -85,7 +85,7 @@ def numbers_are_learned_and_answered(folder: Path) -> None:
 def numbers_that_are_none(folder: Path) -> None:
     """A label that is no number names line, column and remedy: decimal comma, thousands, words, NaN, infinity"""
     remedies = {
-        "1,5": "write 1.5",
+        "1,5": "add --decimal ,",
         "1.234,5": "write 1234.5",
         "12,345.6": "write 12345.6",
         "\u22123": 'write the sign as "-": -3',

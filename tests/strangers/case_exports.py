@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -119,6 +120,27 @@ def tagged_words_as_json(folder: Path) -> None:
 
 
 @case("C")
+def tables_of_tagged_words(folder: Path) -> None:
+    """Kaggle's Sentence #,Word,POS,Tag: sentence numbers once or in every row: a command makes a .conll"""
+    words = (("Thousands", "NNS", "O"), ('"London, \u201cUK\u201d"', "NNP", "B-geo"), ('"a ""quote"""', "NN", "O"))
+    for number, name in enumerate(("first", "every")):
+        lines = ["Sentence #,Word,POS,Tag"]
+        for i in range(40):
+            for k, (word, pos, tag) in enumerate((*words, (f"n{i}", "CD", "O"))):
+                lines.append(f"{f'Sentence: {i}' if number or not k else ''},{word},{pos},{tag}")
+        path = folder / f"{name} ner.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="cp1252")
+        follow(command("data", path, "--task", "tag").err, "iconv")
+        follow(command("data", folder / f"{name} ner.utf8.csv", "--task", "tag").err, "python -c")
+        made = folder / f"{name} ner.utf8.conll"
+        outcome = command("data", made, "--task", "tag")
+        assert "40 sentences read = 40 used" in outcome.out, outcome
+        assert made.read_text().split("\n\n")[3].endswith('London, \u201cUK\u201d\tB-geo\na "quote"\tO\nn3\tO'), made
+    plain = table(folder / "plain.csv", [("EU", "B-ORG")], header="word,tag")
+    assert "a blank line after each sentence" in command("data", plain, "--task", "tag").err
+
+
+@case("C")
 def names_of_columns_with_invisible_characters(folder: Path) -> None:
     """A second byte order mark, or a space without a width, around a name in a header is ignored"""
     for header in ("\ufeff\ufefftext,label", "text,label\u200b"):
@@ -153,3 +175,71 @@ def separators_that_nobody_guesses(folder: Path) -> None:
     outcome = command("data", path)
     assert "--on-bad-row" not in outcome.err, outcome
     assert shlex.quote(os.fspath(path)) in outcome.err
+
+
+@case("C")
+def texts_encoded_twice(folder: Path) -> None:
+    """naïve as UTF-8 read as Windows-1252: data names it and the command that mends it; French is as it is"""
+    right = [
+        (f"{text}: na\u00efve \u201ccaf\u00e9\u201d \u2013 it\u2019s 5 \u20ac \U0001f600", label)
+        for text, label in reviews(60)
+    ]
+    for codec in ("latin-1", "cp1252"):  # of which the second has no character for some bytes
+        twice = [("".join(_character(byte, codec) for byte in text.encode()), label) for text, label in right]
+        path = table(folder / f"{codec}.csv", twice)
+        outcome = command("data", path)
+        assert "encoded twice: 60 texts" in outcome.out, outcome
+        assert f"{path}, line 2" in outcome.out
+        follow(outcome.out, "python -c")
+        assert [item[:2] for item in load_examples(folder / f"{codec}.once.csv", DataConfig()).items] == right
+    french = [(f"\u00ab\u00a0voil\u00e0\u00a0\u00bb NA\u00cfVE \u00c0 {text}", label) for text, label in reviews(60)]
+    assert "encoded twice" not in command("data", table(folder / "right.csv", french)).out
+
+
+def _character(byte: int, codec: str) -> str:
+    """Return a byte as programs read it that let no byte be an error."""
+    return bytes([byte]).decode("latin-1" if byte in b"\x81\x8d\x8f\x90\x9d" else codec)
+
+
+@case("C")
+def texts_with_html(folder: Path) -> None:
+    """IMDB's <br />, &amp; and &quot; in CSV and JSON lines: data names them and the command that removes them"""
+    html = [(f'{text}<br /><a href="x">R&amp;B</a> &quot;a&quot;, 1 &lt; 2&#10;', label) for text, label in reviews(60)]
+    plain = [(f"{text}  R&B  'a', 1 < 2 ", label) for text, label in reviews(60)]
+    with (folder / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *html])
+    objects(folder / "a.jsonl", *({"text": text, "label": label} for text, label in html))
+    for name in ("csv", "jsonl"):
+        outcome = command("data", folder / f"a.{name}")
+        assert "HTML: 60 texts" in outcome.out, outcome
+        follow(outcome.out, "python -c")
+        made = folder / f"a.plain.{name}"
+        assert [item[:2] for item in load_examples(made, DataConfig()).items] == plain, name
+        assert "HTML" not in command("data", made).out
+    few = [*reviews(200), ("one of R&amp;B", "good")]
+    assert "HTML" not in command("data", table(folder / "few.csv", few)).out
+
+
+@case("C")
+def lines_of_other_tools(folder: Path) -> None:
+    """TREC's LABEL text, word/TAG or word_TAG, source ||| target: refused with the command that writes what is read"""
+    trec = [f"{('DESC:manner', 'NUM:date', '1')[i % 3]} How did it : {i} ?" for i in range(60)]
+    (folder / "trec.txt").write_text("\n".join(trec) + "\n\n")
+    follow(command("data", folder / "trec.txt").err, "awk")
+    first = load_examples(folder / "trec.tsv", DataConfig()).items[0]
+    assert first[:2] == ("How did it : 0 ?", "DESC:manner")
+    assert command("data", folder / "trec.tsv").code == 0
+    for joint in "/_":
+        path = folder / f"brown{ord(joint)}.txt"
+        path.write_text("".join(f"The{joint}DT 1{joint}{i}{joint}CD .{joint}.\n\n" for i in range(40)))
+        follow(command("data", path, "--task", "tag").err, "awk")
+        assert path.with_suffix(".conll").read_text().startswith(f"The\tDT\n1{joint}0\tCD\n.\t.\n\n")
+        outcome = command("data", path.with_suffix(".conll"), "--task", "tag")
+        assert "40 sentences read = 40 used" in outcome.out, outcome
+    (folder / "fast.txt").write_text("".join(f"ein haus {i} ||| a house {i}\n" for i in range(40)))
+    follow(command("data", folder / "fast.txt", "--task", "translate").err, "awk")
+    outcome = command("data", folder / "fast.pairs.txt", "--task", "translate")
+    assert "40 pairs read = 40 used" in outcome.out, outcome
+    prose = "".join(f"word{i} and others\n" for i in range(40))
+    (folder / "prose.txt").write_text(prose)
+    assert "awk" not in command("data", folder / "prose.txt").err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import subprocess
 from pathlib import Path
 
 from PIL import Image
@@ -122,3 +124,36 @@ def an_empty_text_in_a_folder(folder: Path) -> None:
     assert "the text is empty" in outcome.out
     outcome = command("data", folder, "--on-bad-row", "skip")
     assert "39 used + 1 skipped (1 empty text)" in outcome.out, outcome
+
+
+def follow_conversion(message: str) -> str:
+    """Run the command for a folder that is not UTF-8, and return the folder that is to be named instead."""
+    found = re.search(r"and name (.*) in place of .*: (python -c .*), or skip", message)
+    assert found, message
+    subprocess.run(found[2], shell=True, check=True)
+    return found[1]
+
+
+@case("C")
+def folders_in_windows_1252(folder: Path) -> None:
+    """20news: some files are Windows-1252, others UTF-8: one command converts all, also of folders of splits"""
+    data = folder / "news's"
+    for split in ("train", "test"):
+        for label in ("space", "med"):
+            documents(data / split, label, extension="")
+        (data / split / "med" / "0_7").write_bytes("na\u00efve \u201ccaf\u00e9\u201d".encode("cp1252"))
+        (data / split / "med" / "1_7").write_bytes("na\u00efve UTF-8".encode())
+    outcome = command("data", data)
+    assert outcome.code == 2, outcome
+    new = follow_conversion(outcome.out)
+    assert Path(new) == folder / "news's-utf8"
+    assert command("data", new).code == 0
+    assert (Path(new) / "test" / "med" / "0_7").read_text() == "na\u00efve \u201ccaf\u00e9\u201d"
+    assert (Path(new) / "train" / "med" / "1_7").read_text() == "na\u00efve UTF-8"
+    lines = folder / "reviews"
+    lines.mkdir()
+    for label in ("pos", "neg"):
+        (lines / f"{label}.txt").write_bytes("".join(f"{label} caf\u00e9 {i}\n" for i in range(30)).encode("cp1252"))
+    outcome = command("train", lines, "--out", folder / "run", *SMALL)
+    assert outcome.code == 2, outcome
+    assert command("train", follow_conversion(outcome.err), "--out", folder / "run", *SMALL).code == 0

@@ -21,6 +21,7 @@ OPTIONS = [
     Option("label", "other_label"),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),
     Option("separator", "semicolon", {"data": "either.csv", "header": False, "text": "1", "label": "2"}),
+    Option("decimal", ",", {"label": "sometimes", "on_bad_row": "skip"}),
     Option("valid", "valid.csv"),
     Option("test", "test.csv"),
     Option("valid_fraction", 0.3),

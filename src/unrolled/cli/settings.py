@@ -52,7 +52,7 @@ GROUPS = {
 }
 TEXT_SETTINGS = ("text", "source", "header", "separator", "on_bad_row")
 """Settings with which `decode` reads texts for a finished run."""
-READ_SETTINGS = (*TEXT_SETTINGS, "label", "column", "target", "cache", "truncate")
+READ_SETTINGS = (*TEXT_SETTINGS, "label", "decimal", "column", "target", "cache", "truncate")
 """Settings with which the data of a finished run are read."""
 CHOICES = {
     "task": tuple(task.name for task in TASKS),

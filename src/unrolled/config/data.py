@@ -22,7 +22,9 @@ class DataConfig(Section):
 
     text: str = Field("text", description="column (or JSON key) of the text")
     label: str = Field(
-        "label", description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U"
+        "label",
+        description="column (or JSON key) of the label, or of the number (task regress); of the tag in CoNLL-U; with "
+        "--multi-label also several columns of 0 and 1, with commas between their names",
     )
     strip_labels: bool = Field(False, description="remove blanks around labels (tasks classify and tag)")
     fold_labels: bool = Field(
@@ -36,6 +38,9 @@ class DataConfig(Section):
         min_length=1,
         max_length=100,
         description="with --multi-label, the text between two labels of a text; \\t: a tab; lists in JSON need none",
+    )
+    decimal: Literal[".", ","] = Field(
+        ".", description="character before the decimals of a number in text (task regress), as in 0.5 or 0,5"
     )
     column: int = Field(
         -1,

@@ -15,8 +15,12 @@ MULTI_LABEL = "multi_label"
 """Task classify with several labels a text: a task of its own for defaults and uses of settings."""
 IMAGES = "images"
 """Task classify with image data, for which `by` is set: a task of its own for defaults and uses of settings."""
-MODERN_BLOCKS = {"position": "rotary", "normalization": "rms", "gated": True, "nonlinearity": "silu"}
-"""Options of blocks as most networks since 2023 have them (docs/measured.md, "Defaults")."""
+GATED_BLOCKS = {"normalization": "rms", "gated": True, "nonlinearity": "silu"}
+MODERN_BLOCKS = {"position": "rotary", **GATED_BLOCKS}
+"""Options of blocks as most networks since 2023 have them (docs/measured.md, "Defaults").
+
+With a source to attend to, positions stay sinusoidal: rotary ones are unknown to that attention.
+"""
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "classify": {"best_by": "accuracy"},
     IMAGES: {
@@ -61,11 +65,12 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 3e-3,
         "label_smoothing": 0.1,
     },
+    "classify feedforward": {"best_by": "loss"},
     "classify transformer": {"learning_rate": 1e-3, **MODERN_BLOCKS},
     "regress transformer": {"learning_rate": 1e-3, **MODERN_BLOCKS},
     "tag transformer": {"num_layers": 2, "learning_rate": 1e-3, **MODERN_BLOCKS},
     "generate gpt": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
-    "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3},
+    "translate transformer": {"num_layers": 3, "dropout": 0.1, "learning_rate": 1.5e-3, **GATED_BLOCKS},
     "translate gpt": {
         "bidirectional": False,
         "num_layers": 4,
@@ -90,8 +95,8 @@ class ByData(NamedTuple):
 
 
 BY_DATA = {
-    "classify": ByData((512, 2_048), 10, 400),
-    "regress": ByData((512, 2_048), 10, 400),
+    "classify": ByData((512, 2_048), 10, 1_200),
+    "regress": ByData((512, 2_048), 10, 1_200),
     IMAGES: ByData((16, 128), 10, 400),
     "generate": ByData(None, 4, 400),
     "tag": ByData((512, 2_048), 16, 400),

@@ -73,6 +73,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     "label": _tasks(*TEXTS, "tag"),
     **dict.fromkeys(("strip_labels", "fold_labels"), _tasks("classify", MULTI_LABEL, "tag")),
     **dict.fromkeys(("multi_label", "label_separator"), _tasks("classify", MULTI_LABEL)),
+    "decimal": _tasks("regress"),
     "class_names": _tasks("classify", IMAGES),
     **dict.fromkeys(("header", "separator"), _tasks(*TEXTS, "translate")),
     **dict.fromkeys(("on_bad_row", "folds", "fold"), _tasks(*TEXTS, IMAGES, "tag", "translate")),

@@ -96,6 +96,7 @@ class TextRun(Run):
         *,
         text: str | None = None,
         label: str | None = None,
+        decimal: str | None = None,
         header: bool | None = None,
         separator: str | None = None,
         on_bad_row: str | None = None,
@@ -107,6 +108,7 @@ class TextRun(Run):
         Args:
             data: a path, a sample's name or Python objects; None: the run's own test split.
             text, label: the columns; default: as in training.
+            decimal: character before the decimals of a number (task regress); default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
             separator: of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
@@ -118,7 +120,8 @@ class TextRun(Run):
             ConfigError: columns are named without data, or an option was given.
         """
         chosen = self.EVALUATE_OPTIONS.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, text=text, label=label, header=header, separator=separator, on_bad_row=on_bad_row)
+        columns = {"text": text, "label": label, "decimal": decimal}
+        settings = reading(self, **columns, header=header, separator=separator, on_bad_row=on_bad_row)
         if data is not None and not test_split:
             examples = self.load_examples(data, settings)
             log_read(examples)

@@ -46,11 +46,11 @@ def test_a_number_is_read(value: Any, stored: str, number: float) -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("1,5", 'got "1,5"; write 1.5 if the comma separates decimals\n'),
-        ("-,5", "write -.5 if the comma"),
+        ("1,5", 'got "1,5"; add --decimal , if the comma separates decimals\n'),
+        ("-,5", "add --decimal , if the comma"),
         ("1.234,56", "write 1234.56 if the comma separates decimals\n"),
         ("1,234.5", "write 1234.5\n"),
-        ("1,234", "write 1.234 if the comma separates decimals, or 1234 if it separates thousands"),
+        ("1,234", "add --decimal , if the comma separates decimals, or write 1234 if it separates thousands"),
         ("1,234,567", "write 1234567\n"),
         ("\u22123", 'write the sign as "-": -3'),
         ("good", "labels that are classes are for --task classify"),
@@ -84,7 +84,7 @@ def test_anything_else_is_refused(value: Any, problem: str) -> None:
 
 def test_a_file_and_a_data_frame(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", [("fine", "4"), ("dull", '"1,5"')], header="says,stars")
-    with pytest.raises(DataError, match=r'line 3, column 2 \("stars"\): a number is expected.*write 1\.5'):
+    with pytest.raises(DataError, match=r'line 3, column 2 \("stars"\): a number is expected.*--decimal ,'):
         load_numbers(path, DataConfig(text="says", label="stars"))
     frame = pandas.DataFrame({"text": ["a b", "c d"], "label": [1.5, 2]})
     assert numbers_of(load_numbers(frame, CONFIG)).tolist() == [1.5, 2]

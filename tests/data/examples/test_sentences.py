@@ -57,7 +57,7 @@ def test_words_without_tags_are_read_to_be_tagged(tmp_path: Path) -> None:
 
 def test_a_file_with_another_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'a\.csv: cannot tell the format from "\.csv"\n  fix: .*\.conllu'):
-        load_sentences(tmp_path / "a.csv", CONFIG)
+        load_sentences(written(tmp_path / "a.csv", "word,tag\n"), CONFIG)
     written(tmp_path / "a.conllu", FINE)
     with pytest.raises(DataError, match=r'no such file \(did you mean "a.conllu"\?\)'):
         load_sentences(tmp_path / "b.conllu", CONFIG)

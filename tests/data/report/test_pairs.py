@@ -76,7 +76,7 @@ def test_before_the_columns_are_named_it_says_which_are_likely(tmp_path: Path) -
     named = CONFIG.model_copy(update={"source": "English", "target": "German"})
     assert inspect_pairs(path, named).problem is None
     alone = written(tmp_path / "b.csv", "id\n1\n")
-    assert "if a character separates the columns, name it" in inspect_pairs(alone, CONFIG).text()
+    assert "name it, as in --separator semicolon" in inspect_pairs(alone, CONFIG).text()
 
 
 def test_skipped_rows_are_counted_and_listed(tmp_path: Path) -> None:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from unrolled.data.examples.remedies import joined_words, way_to_columns
 from unrolled.data.reading.addresses import STDIN_NAME
 from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.foreign import TAGGED
-from unrolled.data.reading.formats import EXTENSIONS as FORMATS
-from unrolled.data.reading.formats import columns_of, of_splits, read_rows
+from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.lines import open_lines
-from unrolled.data.reading.remedies import renaming
-from unrolled.data.reading.rows import SKIP, BadRow, Row
+from unrolled.data.reading.rows import SKIP, BadRow
 from unrolled.errors import DataError
 from unrolled.strings import words_of
 
-__all__ = ["COLUMNS", "DOCUMENT", "Block", "Layout", "Sentence", "blocks", "file_layout", "numbers", "tag_columns"]
+__all__ = [
+    "COLUMNS",
+    "DOCUMENT",
+    "Block",
+    "Layout",
+    "Sentence",
+    "blocks",
+    "file_layout",
+    "numbers",
+    "refuse_joined_words",
+    "tag_columns",
+]
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 CONLLU = ".conllu"
@@ -145,6 +154,16 @@ def tag_columns(path: Path, file: str, layout: Layout) -> list[int]:
     return [number for number, column in enumerate(zip(*rows, strict=True), start=1) if number > 1 < len(set(column))]
 
 
+def refuse_joined_words(path: Path, file: str) -> None:
+    """Refuse a file with a sentence a line, whose words have their tags behind them; see `joined_words`.
+
+    Raises:
+        DataError: it is such a file.
+    """
+    if error := joined_words(_first_lines(path, file), file):
+        raise error
+
+
 def _first_lines(path: Path, file: str) -> list[str]:
     """Return the first lines of a file with words, or with comments, if there are only these."""
     with open_lines(path, file) as lines:
@@ -169,26 +188,9 @@ def _extension(path: Path, file: str) -> str:
             f"cannot tell the format from {got}",
             file=file,
             fix=f"files with tagged sentences end in {CONLLU}, or, with a word and its tag in columns, in "
-            f"{', '.join(EXTENSIONS[1:])}; each also with {', '.join(PACKINGS)}: {_way_to_columns(path, file)}",
+            f"{', '.join(EXTENSIONS[1:])}; each also with {', '.join(PACKINGS)}: {way_to_columns(path, file)}",
         )
     return extension
-
-
-def _way_to_columns(path: Path, file: str) -> str:
-    """Return the way from a file with another extension to one with a word and its tag a line."""
-    form = FORMATS.get(Path(unpacked_name(path.name)).suffix)
-    if form is None:
-        return renaming(file, ".conll", packed=True)
-    if form not in ("json", "jsonl"):
-        return "write a word, a tab and its tag a line, and a blank line after each sentence"
-    columns = columns_of(path, file=file)
-    row = next((row for row in read_rows(path, columns, file=file) if isinstance(row, Row)), None)
-    lists = [name for name, value in zip(columns, row.values, strict=True) if isinstance(value, list)] if row else []
-    words, tags = lists[:2] if len(lists) > 1 else ("tokens", "tags")
-    each = ".[] | " if form == "json" else ""
-    program = f'{each}([.{words}, .{tags}] | transpose[] | map(tostring) | join("\\t")), ""'
-    new = path.with_name(path.name.split(".")[0] + ".conll")
-    return f"jq -r {shlex.quote(program)} {shlex.quote(file)} > {shlex.quote(str(new))}"
 
 
 def numbers(lines: list[int]) -> Sequence[int]:

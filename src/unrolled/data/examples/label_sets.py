@@ -1,8 +1,9 @@
 """Examples for the task *classify* with `--multi-label`: texts with any number of labels each, also none.
 
 The labels of a text are a list of JSON or Python, the same list written as text (["a", "b"], as pandas writes it), or a
-text with a separator between the labels. An empty value is no label. Spaces around a label, and repeated labels, are
-dropped. A row stores its labels, sorted, as a JSON list.
+text with a separator between the labels; or flags, see `flags`, in a column or a key of JSON for each label. An empty
+value is no label. Spaces around a label, and repeated labels, are dropped. A row stores its labels, sorted, as a JSON
+list.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ast
 import json
 import math
 import numbers
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import LABEL, Examples, label_fault, load_examples
 from unrolled.data.examples.labels import label_form
 from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.flags import flag_of
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.rows import BadRow, Row
 from unrolled.errors import excerpt
@@ -67,7 +69,7 @@ def multi_hot(examples: Examples, labels: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _read(row: Row, *, separator: str, known: Collection[str] | None, form: Callable[[str], str]) -> str | BadRow:
-    found = _listed(row, row.values[LABEL], separator)
+    found = _flagged(row) if _has_flags(row) else _listed(row, row.values[LABEL], separator)
     if isinstance(found, BadRow):
         return found
     own: set[str] = set()
@@ -82,6 +84,26 @@ def _read(row: Row, *, separator: str, known: Collection[str] | None, form: Call
             return fault
         own.add(label)
     return json.dumps(sorted(own), ensure_ascii=False)
+
+
+def _has_flags(row: Row) -> bool:
+    return len(row.values) > LABEL + 1 or isinstance(row.values[LABEL], Mapping)
+
+
+def _flagged(row: Row) -> list[str] | BadRow:
+    """Return the labels whose flags are set, in the columns of a row or the keys of its value."""
+    several = len(row.values) > LABEL + 1
+    names = row.location.names[LABEL:] if several else tuple(map(str, row.values[LABEL]))
+    values = row.values[LABEL:] if several else tuple(row.values[LABEL].values())
+    own = []
+    for index, (name, value) in enumerate(zip(names, values, strict=True)):
+        flag = flag_of(value)
+        if flag is None:
+            got = f'"{excerpt(value, 40)}"' if isinstance(value, str) else kind_of(value)
+            problem = f'the flag of label "{excerpt(name, 40)}" should be 0 or 1, true or false, yes or no; got {got}'
+            return row.bad("not a flag", problem, LABEL + index * several)
+        own += [name] * flag
+    return own
 
 
 def _listed(row: Row, value: Any, separator: str) -> Iterable[Any] | BadRow:

@@ -25,6 +25,7 @@ from unrolled.data.examples.labels import REGRESSION, label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Counts, Skipped, sift
 from unrolled.data.reading.faults import RAISED, Faults
+from unrolled.data.reading.flags import are_flags, label_columns
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.progress import watched
 from unrolled.data.reading.rows import BadRow, Row
@@ -112,7 +113,6 @@ def load_examples(
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.
     """
-    columns = (config.text, config.label) if need_labels else (config.text,)
     if need_labels and config.text == config.label:
         raise DataError(
             f'text and label are both read from "{config.text}"', fix="name two columns with --text and --label"
@@ -120,9 +120,11 @@ def load_examples(
     if read_label is None:
         known = None if labels is None else dict.fromkeys(labels)
         read_label = partial(_class, known=known, form=label_form(config))
+    data_source = open_source(data, task, config)
+    labelled = label_columns(config, data_source.columns) if need_labels else ()
     return _collect(
-        open_source(data, task, config),
-        columns,
+        data_source,
+        (config.text, *labelled),
         stop=config.on_bad_row == "stop",
         read_label=read_label if need_labels else None,
         faults=faults,
@@ -173,7 +175,7 @@ def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) 
         problem = f"a label is text, a whole number, true or false; got {kind_of(label)}"
         number = isinstance(label, numbers.Real) and math.isfinite(label)
         hint = f": numbers are for {REGRESSION}" * number
-        hint += "; any number of labels for a text is for --multi-label" * isinstance(label, list)
+        hint += "; any number of labels for a text is for --multi-label" * (isinstance(label, list) or are_flags(label))
         return row.bad("label is not text", problem + hint, LABEL)
     label = form(str(label))
     return label_fault(row, label, known) or label

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from unrolled.config import TASK_DEFAULTS, DataConfig
-from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout, tag_columns
+from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout, refuse_joined_words, tag_columns
 from unrolled.data.examples.conll import columns_sentence, tag_index
 from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
@@ -169,6 +169,8 @@ def _sentences(path: Path, file: str, config: DataConfig, need_labels: bool) -> 
     """Yield the sentences of a file, and its bad rows; arguments as in `load_sentences`."""
     layout, column = file_layout(path, file), None
     if need_labels:
+        if layout is not None:
+            refuse_joined_words(path, file)
         column = tag_column(config.label) if layout is None else tag_index(config.column, layout, file)
     for block in blocks(path, file, layout):
         yield Parsed(block, None, None) if isinstance(block, BadRow) else _sentence(block, column)

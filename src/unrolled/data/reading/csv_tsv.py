@@ -14,6 +14,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
+from unrolled.data.reading.flags import likely_labels
 from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault, numbered
 from unrolled.data.reading.lines import BLANK, Lines
@@ -81,12 +82,16 @@ def _indices(
         return pick(names, columns, file=lines.file, line=line)
     except DataError as error:
         rows = [row for row in islice(records, SAMPLED) if isinstance(row, list) and len(row) == len(names)]
-        reason = header_fault({name: [row[i] for row in rows] for i, name in enumerate(names)})
-        if len(rows) > 1 and all(are_numbers([row[i] for row in rows]) for i in range(len(names))):
+        values = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        reason = header_fault(values)
+        if len(rows) > 1 and all(map(are_numbers, values.values())):
             problem = f"{error.problem}. All columns hold numbers: {NO_SERIES}"
             raise DataError(problem, file=lines.file, line=line, fix="name a table with a column of texts") from None
         if reason is None and len(names) == 1 < len(columns):
             fix = "if a character separates the columns, name it, as in --separator semicolon"
+            raise DataError(error.problem, file=lines.file, line=line, fix=fix) from None
+        if reason is None and (labels := likely_labels(values)):
+            fix = f'{error.fix}; for a label in each column of 0 and 1: --label "{labels}" --multi-label'
             raise DataError(error.problem, file=lines.file, line=line, fix=fix) from None
         if reason is None:
             raise

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from unrolled.data.reading.flags import are_flags
+
 __all__ = ["MISSING", "keys_of", "value_at"]
 
 MISSING = object()
@@ -33,13 +35,18 @@ def value_at(record: Mapping[str, Any] | list[Any], key: str) -> Any:
 
 
 def keys_of(record: Mapping[str, Any], depth: int = DEEPEST) -> Iterator[str]:
-    """Yield the keys of an object, in order; those of objects inside it, also in lists, as dotted keys."""
+    """Yield the keys of an object, in order; those of objects inside it, also in lists, as dotted keys.
+
+    A list of texts and an object of flags are values, too.
+    """
     for key, value in record.items():
         inner = value
         if isinstance(value, list):
             inner = {str(index): item for index, item in enumerate(islice(value, ITEMS))}
             if not any(isinstance(item, (Mapping, list)) for item in inner.values()):
-                yield str(key)  # a list of labels is a value, too
+                yield str(key)
+        elif are_flags(value):
+            yield str(key)
         if isinstance(inner, Mapping) and inner and depth > 1:
             yield from (f"{key}.{name}" for name in keys_of(inner, depth - 1))
         else:

@@ -20,6 +20,7 @@ from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.folders import is_hidden
 from unrolled.data.reading.formats import EXTENSIONS
 from unrolled.data.reading.lines import BLANK, Lines, open_lines
+from unrolled.data.reading.remedies import tabs_for_bars
 from unrolled.data.reading.rows import BadRow, Location, Row, Rows
 from unrolled.data.reading.split_names import SPLITS, split_named, split_within
 from unrolled.errors import DataError
@@ -35,6 +36,8 @@ __all__ = [
     "sides",
     "splits_of",
 ]
+
+BARS = " ||| "  # between a source and its target, for aligners of words
 
 PART = re.compile(r"([-_./])")
 SHOWN = 6  # files in a sentence
@@ -192,6 +195,9 @@ def _row(opened: Sequence[Lines], texts: Sequence[str], location: Location) -> R
 
 def _no_sides(path: Path, columns: Sequence[str]) -> DataError:
     """Return the error about a file of lines whose name has none of the columns."""
+    if BARS in first_line(path):
+        fix = f"write a tab between them: {tabs_for_bars(str(path))}"
+        return DataError(f'has "{BARS}" between a source and its target', file=str(path), fix=fix)
     names = _names(path.parent) if path.parent.is_dir() else []
     alike = (path.with_name(name) for name in names if _stem(name) == _stem(path.name) and name != path.name)
     files = [shlex.quote(str(file)) for file in (path, next(alike, path.with_name("TARGETS")))]

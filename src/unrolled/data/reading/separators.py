@@ -20,6 +20,7 @@ from typing import NamedTuple
 from unrolled.config import SEPARATORS
 from unrolled.data.reading.header import SAMPLED
 from unrolled.data.reading.lines import open_lines
+from unrolled.data.reading.remedies import labels_behind
 from unrolled.errors import DataError
 
 __all__ = ["AUTO", "COMMENT", "CSV", "TSV", "Dialect", "allow_long_fields", "dialect_of"]
@@ -107,10 +108,11 @@ def dialect_of(
     tables = [_table(head, first, each, form, columns) for each in candidates]
     found = _with_header(tables, columns, form) if header else _by_number(tables, columns)
     if found is None and form == "txt" and len(tables) > 1:
+        fix = "plain text is for --task generate; for a table name the separator, as in --separator comma"
+        if command := labels_behind(head, file):
+            fix += f"; if the first word of each line is its label: {command}"
         raise DataError(
-            "is plain text, not a table: no tab, semicolon or bar separates its columns",
-            file=file,
-            fix="plain text is for --task generate; for a table name the separator, as in --separator comma",
+            "is plain text, not a table: no tab, semicolon or bar separates its columns", file=file, fix=fix
         )
     table = found or tables[0]
     quoted = form == "csv" or table.separator != "\t"

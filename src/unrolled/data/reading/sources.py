@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from unrolled.config import DataConfig
 from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
 from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
+from unrolled.data.reading.flags import label_columns
 from unrolled.data.reading.foreign import foreign
 from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
 from unrolled.data.reading.header import numbered
@@ -191,7 +192,8 @@ def _sides(files: Sequence[Path]) -> DataSource:
 
 def _table(path: Path, source: str, task: str, config: DataConfig) -> DataSource:
     form = format_of(path, config.separator)
-    requested = (config.source, config.target) if task == TRANSLATE else (config.text, config.label)
+    labelled = (config.text, *label_columns(config, tuple))
+    requested = (config.source, config.target) if task == TRANSLATE else labelled
     how: dict[str, Any] = {"file": source, "header": config.header, "separator": config.separator}
 
     def untitled() -> bool:

@@ -20,7 +20,8 @@ from unrolled.data.reading.files import PACKINGS, unpacked_name
 from unrolled.data.reading.folders import folders_in, is_hidden, walk
 from unrolled.data.reading.image_names import is_idx, is_image_file
 from unrolled.data.reading.lines import Lines, open_lines
-from unrolled.data.reading.rows import BadRow, Location, Row, Rows
+from unrolled.data.reading.remedies import folder_converting
+from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows
 from unrolled.data.reading.split_names import SPLITS, split_named, split_within, splits_among
 from unrolled.errors import DataError, excerpt
 
@@ -53,6 +54,12 @@ class TextFolder(NamedTuple):
 
     def rows(self, columns: Sequence[str]) -> Rows:
         """Yield the texts and, if two columns are requested, their labels; without labels each file is a text."""
+        for row in self._rows(columns):
+            if isinstance(row, BadRow) and row.reason == "not UTF-8" and row.error:
+                row.error.fix = f"{_conversion(self.folder)}, {SKIP}"
+            yield row
+
+    def _rows(self, columns: Sequence[str]) -> Rows:
         by_line = self.by_line and len(columns) > 1
         yield from (BadRow(reason, None) for reason in self.left_out)
         number = 0
@@ -166,6 +173,17 @@ def no_classes(folder: Path) -> DataError:
         fix="a folder is read as images or texts of classes: a folder for each class with image files or "
         f"{EXTENSION} files, or a {EXTENSION} file for each class with a text a line; or as IDX files",
     )
+
+
+def _conversion(folder: Path) -> str:
+    """Return the way to a folder in UTF-8; of folders of splits all are converted."""
+    root = folder.resolve()
+    siblings = folders_in(root.parent)
+    if len(siblings) > 1 and all(split_within(path.name) for path in siblings):
+        root = root.parent
+    new = root.with_name(f"{root.name}-utf8")
+    command = folder_converting(root, new)
+    return f"convert all files, if they are Windows-1252 or Latin-1, and name {new} in place of {root}: {command}"
 
 
 def _lines(lines: Lines, location: Location, label: str) -> Iterator[Row | BadRow]:

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 QUOTED = re.compile(r'".*"', re.DOTALL)
+OPTION = 1_000  # characters of the value of an option
 DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
 
 
@@ -48,7 +49,7 @@ class ColumnReport(Report):
     format: str
     columns: tuple[str, ...]  # all columns, if they have names
     problem: str | None = None  # the reason why the rest is empty
-    likely: dict[str, str] = field(default_factory=dict)  # {"text": column, "label": column}, a guess
+    likely: dict[str, str] = field(default_factory=dict)  # settings that name text and label, a guess; "" for a flag
     headerless: str | None = None  # the reason why the file seems to have no header; then `likely` has numbers
     how: str = ""  # a sentence on the split
     loaded: dict[str, Counts] = field(default_factory=dict)  # by source
@@ -62,7 +63,7 @@ class ColumnReport(Report):
         yield f"{self.source}: {self.format}" + (f" with the columns {columns}" if columns else "")
         if self.problem:
             yield f"{self.problem} to read from"
-            options = " ".join(f'--{role} "{excerpt(name, 40)}"' for role, name in self.likely.items())
+            options = " ".join(map(_option, self.likely, self.likely.values()))
             if self.headerless:
                 yield f"the file seems to have no header: {self.headerless}"
                 options = f"--no-header {options}"
@@ -75,6 +76,11 @@ class ColumnReport(Report):
             yield f"likely: {options}" if options else f"name the columns with {flags}"
         else:
             yield from loads(self.loaded, self.skipped, self.how)
+
+
+def _option(setting: str, value: str) -> str:
+    flag = f"--{setting.replace('_', '-')}"
+    return f'{flag} "{excerpt(value, OPTION)}"' if value else flag
 
 
 def open_table(data: object, task: str, config: DataConfig) -> tuple[DataSource, str | None]:

@@ -12,6 +12,7 @@ from unrolled.data.examples.label_sets import label_sets
 from unrolled.data.examples.labelled import Examples
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
+from unrolled.data.reading.flags import label_columns
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
 from unrolled.data.report.checks import (
     TextRepeats,
@@ -23,6 +24,7 @@ from unrolled.data.report.checks import (
 from unrolled.data.report.columns import ColumnReport, form_of, is_numeric, missing_columns, open_table, table_issues
 from unrolled.data.report.issues import Issue
 from unrolled.data.report.labelled import SHOWN_EXAMPLES, SHOWN_LABELS, count_tokens, likely_columns
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, by_frequency, duplicates, skipped_rows, spread
@@ -89,7 +91,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
     """
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
-    if problem := missing_columns(data_source, (config.text, config.label)):
+    if problem := missing_columns(data_source, (config.text, *label_columns(config, data_source.columns))):
         likely = likely_columns(data, data_source, headerless, config)
         return LabelSetReport(
             data_source.source,
@@ -149,6 +151,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *rare_issues(counts),
             *length_issues(examples, lengths, longest, issue_example),
@@ -176,8 +179,8 @@ def ruinous_issues(data: object, config: DataConfig, splits: Splits) -> Iterator
             len(splits.train),
             "no row of train has more than one label",
             (),
-            f"check --label-separator, which is {config.label_separator!r}; if every text has one label, remove "
-            "--multi-label",
+            f"check --label-separator, which is {config.label_separator!r}; if every text has one label, write its "
+            "name in place of flags, if there are any, and remove --multi-label",
         )
     yield from text_spelling_issues(
         splits.named(), Examples.texts, issue_example, units="texts", normalize=config.normalize

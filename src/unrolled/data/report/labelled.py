@@ -15,10 +15,11 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.examples.labels import REGRESSION, are_numbers, is_number, not_classes
+from unrolled.data.examples.labels import are_numbers, is_number, not_classes, regression
 from unrolled.data.reading.addresses import is_file
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
+from unrolled.data.reading.flags import likely_labels
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
@@ -42,6 +43,7 @@ from unrolled.data.report.columns import (
     text_lengths,
 )
 from unrolled.data.report.issues import SHOWN, Issue, Report
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import label_spelling_issues, quoted, similar, text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
@@ -170,6 +172,7 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *label_issues({name: report.labels for name, report in reports.items()}),
             *length_issues(examples, lengths, longest, issue_example),
@@ -208,7 +211,9 @@ def _number_issues(splits: Splits) -> Iterator[Issue]:
     """Yield the issues of labels that are numbers, of nearly as many labels as rows, and of texts that are numbers."""
     counts, rows = Counter(splits.train.labels()), len(splits.train)
     if are_numbers(counts):
-        yield Issue("numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {REGRESSION}")
+        yield Issue(
+            "numbers as labels", len(counts), not_classes(counts), (), f"predict numbers with {regression(counts)}"
+        )
     elif len(counts) > MANY_LABELS and rows < MIN_ROWS * len(counts):
         yield Issue(
             "many classes",
@@ -264,6 +269,8 @@ def _likely(data_source: DataSource) -> dict[str, str]:
     if not texts:
         return {}
     likely = {"text": max(texts, key=lambda name: texts[name])}
+    if several := likely_labels(values):
+        return likely | {"label": several, "multi_label": ""}
     kinds = {
         name: len(set(column))
         for name, column in values.items()

@@ -13,7 +13,7 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.numbers import Scale
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.examples.labels import is_number
+from unrolled.data.examples.labels import DECIMALS, is_number
 from unrolled.data.examples.numbers import numbers_of
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
@@ -39,6 +39,7 @@ from unrolled.data.report.columns import (
 )
 from unrolled.data.report.issues import SHOWN, Issue
 from unrolled.data.report.labelled import count_tokens
+from unrolled.data.report.markup import markup_issues
 from unrolled.data.report.refused import EmptyReport, refusals
 from unrolled.data.report.spelling import text_spelling_issues
 from unrolled.data.report.tables import SplitTable, duplicates, skipped_rows, spread
@@ -161,6 +162,7 @@ def inspect_numbers(data: object, config: DataConfig, *, longest: int = 2_048) -
         ),
         issues=(
             *ruinous_issues(data, config, splits),
+            *markup_issues(examples),
             *repeats.issues(),
             *length_issues(examples, lengths, longest, issue_example),
             *unknown_issues({name: report.unknown_rate for name, report in reports.items()}),
@@ -221,12 +223,21 @@ def _likely(data: object, data_source: DataSource, headerless: str | None, confi
     if headerless:
         data_source = open_source(data, TASK, config.model_copy(update={"header": False}))
     values = sample(data_source)
-    numeric = [name for name, column in values.items() if all(map(is_number, column))]
+    numeric = {
+        name: decimal
+        for decimal in (DECIMALS[1], DECIMALS[0])  # of whole numbers the second, which is the default
+        for name, column in values.items()
+        if all(is_number(value, decimal) for value in column)
+    }
     texts = {name: length for name, length in text_lengths(values).items() if name not in numeric}
     if not texts:
         return {}
     likely = {"text": max(texts, key=lambda name: texts[name])}
-    return likely | ({"label": numeric[0]} if numeric else {})
+    label = next((name for name in values if name in numeric), None)
+    if label is None:
+        return likely
+    decimal = {} if numeric[label] == DECIMALS[0] else {"decimal": numeric[label]}
+    return likely | {"label": label} | decimal
 
 
 def _split_report(numbers: Numbers, mean: float, lengths: Lengths, unknown: int) -> NumberSplit:

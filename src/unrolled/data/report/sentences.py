@@ -15,6 +15,7 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, marked
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.blocks import Sentence
+from unrolled.data.examples.remedies import HEADER_TAGS, HEADER_WORDS
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.examples.spans import Scheme
 from unrolled.data.reading.addresses import SAMPLE_PREFIX
@@ -35,8 +36,6 @@ from unrolled.strings import normalized
 __all__ = ["TagReport", "TagSplitReport", "inspect_sentences", "ruinous_issues"]
 
 NO_TAG = "_"
-HEADER_WORDS = {"word", "words", "token", "tokens", "form", "text"}
-HEADER_TAGS = {"tag", "tags", "label", "labels", "pos", "upos", "xpos", "ner", "ner_tag", "pos_tag"}
 SHOWN_TAGS = 40
 SHOWN_EXAMPLES = 3
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, Examples, load_examples, unknown_label
-from unrolled.data.examples.labels import REGRESSION, are_numbers, not_classes
+from unrolled.data.examples.labels import are_numbers, not_classes, regression
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.rows import SKIP
@@ -56,7 +56,7 @@ def load_splits(data: object, config: DataConfig, faults: Faults = RAISED) -> Sp
     known = {label: counts[label] for label in labels}
     held_out = {name: without_unknown(splits.named()[name], name, known, config, faults=faults) for name in HELD_OUT}
     if not held_out["valid"] and are_numbers(counts):
-        fix = f"predict numbers with {REGRESSION}"
+        fix = f"predict numbers with {regression(counts)}"
         faults.add(DataError(not_classes(counts), file=splits.train.source, fix=fix))
     elif splits.train:
         refuse_empty(held_out["valid"], "rows", train=splits.train, faults=faults)
@@ -109,7 +109,7 @@ def without_unknown(
         unknown = next(label for label in members(str(first.label)) if label not in known)
         problem, fix = unknown_label(unknown, labels), "give more rows with this label"
         if isinstance(labels, Mapping) and are_numbers(labels):
-            problem, fix = not_classes(labels), f"predict numbers with {REGRESSION}; for classes, {fix}"
+            problem, fix = not_classes(labels), f"predict numbers with {regression(labels)}; for classes, {fix}"
         where = f", and this row is in the {name} split"
         faults.add(split.error(first, problem + where, f"{fix}, try another --split-seed, {SKIP}"))
 
