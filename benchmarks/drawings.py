@@ -19,11 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import made_sentences
 import numpy as np
 from record import PLAIN_BLOCKS
 
 import unrolled
+from unrolled.config import DataConfig
 from unrolled.data.reading.samples import FOLDER
+from unrolled.data.splits.labelled import load_splits
 from unrolled.pictures import draw, score_by_length
 from unrolled.training import Run
 
@@ -36,10 +39,31 @@ AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 class Network(NamedTuple):
     """A network: its training, the input that it reads, and its drawings (file -> picture and options)."""
 
-    data: str
+    data: Callable[[], Any]
     settings: dict[str, Any]
     input: Callable[[], Any]
     drawings: dict[str, tuple[str, dict[str, Any]]]
+
+
+def films() -> list[tuple[str, str]]:
+    """Return film sentences, and short made ones from which a small network learns negation."""
+    splits = load_splits("sample:films", DataConfig())
+    rows = [
+        pair
+        for split in (splits.train, splits.valid, splits.test)
+        for pair in zip(split.texts(), split.labels(), strict=True)
+    ]
+    return [*rows, *made_sentences.make(6_000, without=[SENTENCE])]
+
+
+def letters() -> str:
+    """Return the sample of words and their sounds."""
+    return "sample:letters"
+
+
+def fashion() -> str:
+    """Return the sample of images."""
+    return "sample:fashion"
 
 
 def image() -> Any:
@@ -62,19 +86,19 @@ def word() -> str:
     return WORD
 
 
-FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 4, "seed": 1, "keep": "snapshots"}
+FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 6, "seed": 1, "keep": "snapshots"}
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
 NETWORKS = {
     "feedforward": Network(
-        "sample:fashion", {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
+        fashion, {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
         {"feedforward": ("feedforward", {})},
     ),
     "elman": Network(
-        "sample:films", {"model": "elman", **FILMS}, sentence,
+        films, {"model": "elman", **FILMS}, sentence,
         {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {})},
     ),
     "lstm": Network(
-        "sample:films", {"model": "lstm", **FILMS}, sentence,
+        films, {"model": "lstm", **FILMS}, sentence,
         {
             "lstm_cell": ("cell", AT_DULL),
             "lstm_forget": ("cell", {**AT_DULL, "gate": "f"}),
@@ -84,12 +108,12 @@ NETWORKS = {
             "lstm_text": ("text", {}),
         },
     ),
-    "gru": Network("sample:films", {"model": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
+    "gru": Network(films, {"model": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
     "encoder_decoder": Network(
-        "sample:letters", {"model": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
+        letters, {"model": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
     ),
     "attention": Network(
-        "sample:letters", {"model": "attention", **LETTERS}, word,
+        letters, {"model": "attention", **LETTERS}, word,
         {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
@@ -97,7 +121,7 @@ NETWORKS = {
         },
     ),
     "transformer": Network(
-        "sample:letters", {"model": "transformer", **LETTERS, **PLAIN_BLOCKS, "num_layers": 1, "num_heads": 4}, word,
+        letters, {"model": "transformer", **LETTERS, **PLAIN_BLOCKS, "num_layers": 1, "num_heads": 4}, word,
         {
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
@@ -161,8 +185,8 @@ def main() -> None:
 
 def trained(name: str, network: Network, folder: Path) -> Run:
     """Return the run in the folder; train it where it is missing."""
-    out = folder / f"{network.data.partition(':')[2]}-{name}"
-    return unrolled.load(out) if out.exists() else unrolled.train(network.data, out=out, **network.settings)
+    out = folder / f"{network.data.__name__}-{name}"
+    return unrolled.load(out) if out.exists() else unrolled.train(network.data(), out=out, **network.settings)
 
 
 def write(file: str, svg: str) -> None:

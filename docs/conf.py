@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+from sphinx.application import Sphinx
+
 from unrolled.version import __version__
 
 project = "unrolled"
@@ -22,6 +24,17 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 
+suppress_warnings = ["toc.not_included"]  # decisions, which their own page lists
+
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "unrolled"
+
+
+def setup(app: Sphinx) -> None:
+    """Lead links to pages outside of this folder to their places on the site."""
+
+    def read(_: Sphinx, name: str, text: list[str]) -> None:
+        text[0] = text[0].replace("](../README.md", "](index.md").replace("](../CHANGELOG.md", "](changelog.md")
+
+    app.connect("source-read", read)
