@@ -29,8 +29,8 @@ def is_fasttext(path: Path) -> bool:
         DataError: the file cannot be read.
     """
     other = EXTENSIONS.get(Path(unpacked_name(path.name)).suffix, "txt") != "txt"
-    if other or not path.is_file() or foreign(path, str(path)):
-        return False
+    if other or not path.is_file() or not path.stat().st_size or foreign(path, str(path)):
+        return False  # files of /proc have no size, and reading one may wait for ever
     with open_lines(path, str(path)) as lines:
         return next((text for text in lines if text.strip()), "").startswith(PREFIX)
 
