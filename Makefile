@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
+.PHONY: help docs install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
 .PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
@@ -80,6 +80,11 @@ bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours compared with JoeyNMT 
 
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py
+
+docs: $(INSTALLED) ## the documentation site, into build/docs/: warnings are errors
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[docs]'
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh

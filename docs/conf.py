@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def setup(app: Sphinx) -> None:
     """Lead links to pages outside of this folder to their places on the site."""
 
     def read(_: Sphinx, name: str, text: list[str]) -> None:
-        text[0] = text[0].replace("](../README.md", "](index.md").replace("](../CHANGELOG.md", "](changelog.md")
+        text[0] = re.sub(r"\]\(\.\./README\.md[^)]*\)", "](index.md)", text[0])
+        text[0] = text[0].replace("](../CHANGELOG.md", "](changelog.md")
 
     app.connect("source-read", read)
