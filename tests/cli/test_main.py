@@ -402,7 +402,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
             "--resume continues in its own folder, with its own weights: remove --out, --over",
         ),
         ("decode nothing x", "nothing does not exist: give the folder of a finished run"),
-        ("decode writr x", "writr does not exist: did you mean writer?"),
+        ("decode writr x", 'writr does not exist (did you mean "writer"?): give the folder'),
         ("decode data.csv x", "data.csv is a file: give the folder of a finished run"),
         ("decode mine x", "mine is not a finished run: config.json, model.safetensors, run.json, tokenizer.json, SHA"),
         ("decode run x --file data.csv", "pass either texts or --file, not both"),
@@ -563,7 +563,7 @@ def test_help(verb: str, say: Callable[..., Said]) -> None:
 
 def test_the_help_of_some_choice_has_every_setting(say: Callable[..., Said]) -> None:
     choices = ["--task tag", "--task generate --model gpt", "--by row", "--task translate --cell lstm", ""]
-    choices += ["--task translate --model attention", "--schedule plateau", "--task classify"]
+    choices += ["--task translate --model attention", "--schedule plateau", "--task classify", "--task regress"]
     words = " ".join(" ".join(say("train", *choice.split(), "--help").out.split()) for choice in choices)
     for _, _, name, field in fields():
         assert f"--{name.replace('_', '-')}" in words

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
 from unrolled.data.reading.addresses import SAMPLE_PREFIX, is_file
-from unrolled.errors import CheckpointError, ConfigError, DataError
+from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
 __all__ = ["check_data", "check_file", "check_output", "check_run", "check_settings", "unused_by", "ways_of"]
@@ -113,9 +113,6 @@ def check_run(run: Path) -> Config:
     from unrolled.runs.folder import describe
 
     leftovers.recover(run)
-    if not run.exists() and not run.is_symlink():
-        near = _nearest_path(run)
-        raise CheckpointError(f"{run} does not exist: {near or 'give the folder of a finished run'}")
     return describe(run)[1]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unrolled import atomic
 from unrolled.config import Config
-from unrolled.errors import CheckpointError, ConfigError
+from unrolled.errors import CheckpointError, ConfigError, nearest
 from unrolled.runs import older
 from unrolled.runs.schema import FORMAT_VERSION, Manifest, Record, record_schema
 from unrolled.saved import decoded, parse, valid
@@ -139,7 +139,8 @@ def refuse_missing(folder: Path) -> None:
             f"`unrolled train --resume {folder}`"
         )
     if not folder.is_dir():
-        problem = "is a file" if folder.exists() else "does not exist"
+        names = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        problem = "is a file" if folder.exists() else f"does not exist{nearest(folder.name, names)}"
         raise CheckpointError(f"{folder} {problem}: give the folder of a finished run (`unrolled runs` lists them)")
     missing = [name for name in (*NEEDED, preprocessor_file(folder), atomic.SUMS) if not (folder / name).is_file()]
     if missing:
