@@ -86,7 +86,15 @@ def word() -> str:
     return WORD
 
 
-FILMS: dict[str, Any] = {"embedding_size": 32, "hidden_size": 32, "epochs": 6, "seed": 1, "keep": "snapshots"}
+FILMS: dict[str, Any] = {
+    "embedding_size": 32,
+    "hidden_size": 32,
+    "epochs": 14,
+    "learning_rate": 6e-3,
+    "patience": 0,
+    "seed": 1,
+    "keep": "snapshots",
+}
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
 NETWORKS = {
     "feedforward": Network(
