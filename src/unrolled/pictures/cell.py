@@ -131,7 +131,9 @@ def _mark(
     title = titles[name] if shown else ""
     if mark.kind in ("gate", "candidate"):
         value = numbers[name] if shown else None
-        return wiring.box(x, y, value, "σ" if mark.role else "tanh", mark.name, role=mark.role, name=title)
+        return wiring.box(
+            x, y, value, mark.sign or ("σ" if mark.role else "tanh"), mark.name, role=mark.role, name=title
+        )
     draw = wiring.operation if mark.kind == "operation" else wiring.function
     return draw(x, y, mark.sign, faded=not shown, name=title)
 

@@ -86,7 +86,7 @@ class Mark(NamedTuple):
     """Symbol of a layout, at its centre.
 
     kind: word, gate, candidate, operation or function. role: of a gate: keep, write, show, reset. name: the words in a
-    box. sign: the text in a circle or pill.
+    box. sign: the text in a circle or pill, or in a box that is neither σ nor tanh.
     """
 
     at: tuple[float, float]
