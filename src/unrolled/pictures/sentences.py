@@ -101,8 +101,8 @@ def _elman(v: Mapping[str, float], first: bool) -> dict[str, str]:
         if first
         else f"The past contributes {signed(v['past'])}, a weighted sum of all units; this unit was "
         f"{signed(v['h_before'])}.",
-        "h": f"The nonlinearity φ of their sum with the bias {signed(v['bias'])} is {signed(v['h'])}, the new state. No gate "
-        "decides what stays.",
+        "h": f"The nonlinearity φ of their sum with the bias {signed(v['bias'])} is {signed(v['h'])}, the new state. "
+        "No gate decides what stays.",
     }
 
 
