@@ -32,7 +32,9 @@ from unrolled.training import Run
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
 SENTENCE = "it is not a dull film"
+TURNED = "it is not , as some say , a pointless film"  # too far for an Elman network
 WORD = "unrolled"
+ANSWERS = {TURNED: "positive", WORD: "AH N R OW L D"}
 AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 
 
@@ -101,6 +103,7 @@ NETWORKS = {
         fashion, {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
         {"feedforward": ("feedforward", {})},
     ),
+    "bag": Network(films, {"model": "feedforward", **FILMS}, sentence, {}),
     "elman": Network(
         films, {"model": "elman", **FILMS}, sentence,
         {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {})},
@@ -135,6 +138,9 @@ NETWORKS = {
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
         },
     ),
+    "gpt": Network(
+        letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}
+    ),
 }  # fmt: skip
 
 
@@ -142,6 +148,12 @@ LONG = (
     "it is a long and winding story of two brothers and a lost letter , told without a single dull moment , and in the "
     "end every one of its many threads is tied with care"
 )
+
+
+def overview(runs: dict[str, Run]) -> str:
+    """Draw a card for each architecture: those that label on a sentence, those that translate on a word."""
+    traces = [runs[name].explain(TURNED) for name in READERS] + [runs[name].explain(WORD) for name in TRANSLATORS]
+    return draw("lineage", traces, expected=ANSWERS)
 
 
 def gradients(runs: dict[str, Run]) -> str:
@@ -160,7 +172,9 @@ def lengths(runs: dict[str, Run]) -> str:
     return score_by_length({name: runs[name].evaluate() for name in ("encoder_decoder", "attention")})
 
 
+READERS, TRANSLATORS = ("bag", "elman", "lstm", "gru"), ("encoder_decoder", "attention", "transformer", "gpt")
 TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
+    "overview": ((*READERS, *TRANSLATORS), overview),
     "gradient": (("elman", "lstm"), gradients),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }

@@ -30,6 +30,7 @@ class Architecture(NamedTuple):
 
     Args:
         name: its name in settings and flags.
+        title: its name in texts and pictures.
         year: of the paper.
         adds: its addition to the architecture before it.
         cannot: its limitation.
@@ -42,6 +43,7 @@ class Architecture(NamedTuple):
     """
 
     name: str
+    title: str
     year: int
     adds: str
     cannot: str
@@ -102,6 +104,7 @@ TASKS = (
 LINEAGE = (
     Architecture(
         "feedforward",
+        "Feedforward",
         1986,
         "one pass from input to output, layer by layer",
         "sees its input whole and only once: no order, no memory",
@@ -112,6 +115,7 @@ LINEAGE = (
     ),
     Architecture(
         "elman",
+        "Elman",
         1990,
         "its previous output returns as input: a sequence, step by step",
         "forgets what came long before",
@@ -122,6 +126,7 @@ LINEAGE = (
     ),
     Architecture(
         "lstm",
+        "LSTM",
         1997,
         "a cell state with forget, input and output gates",
         "one output per input, in order",
@@ -132,6 +137,7 @@ LINEAGE = (
     ),
     Architecture(
         "gru",
+        "GRU",
         2014,
         "no separate cell state, two gates; 1 − update does the other's work",
         "one output per input, in order",
@@ -142,6 +148,7 @@ LINEAGE = (
     ),
     Architecture(
         "encoder_decoder",
+        "Encoder-decoder",
         2014,
         "input and output of different length and order, through one fixed vector",
         "the whole source must fit into that vector, and it is biased to the last words",
@@ -152,6 +159,7 @@ LINEAGE = (
     ),
     Architecture(
         "attention",
+        "Attention",
         2015,
         "at each step the decoder reads a weighted sum of all encoder outputs",
         "still one step after another",
@@ -162,6 +170,7 @@ LINEAGE = (
     ),
     Architecture(
         "transformer",
+        "Transformer",
         2017,
         "attention only: no recurrence, no convolution",
         "its state grows with the sequence",
@@ -171,6 +180,7 @@ LINEAGE = (
     ),
     Architecture(
         "gpt",
+        "GPT",
         2018,
         "the decoder alone, predicting the next token",
         "its state grows with the sequence",

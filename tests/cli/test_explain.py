@@ -146,6 +146,14 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not capsys.readouterr().out
 
 
+def test_an_expected_answer_is_marked(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "lineage", "--expected"]
+    assert run([*asked, "no such label"]) == 0
+    assert "× wrong" in capsys.readouterr().out
+    assert run(["explain", str(runs / "films"), "the film is warm", "--expected", "x"]) == 2
+    assert "--expected needs --picture NAME" in capsys.readouterr().err
+
+
 def test_the_list_of_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "nowhere", "--picture", "list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(pictures.PICTURES)

@@ -167,7 +167,7 @@ def test_a_request_that_does_not_exist_is_refused(kind: str, request_: dict, mes
 def test_a_trace_without_the_tensors_lists_the_available_pictures() -> None:
     with pytest.raises(
         TraceError,
-        match=r'"attention" .* cannot be drawn from a trace of model lstm; available pictures: network, text',
+        match=r'"attention" .* cannot be drawn from a trace of model lstm; available pictures: lineage, network',
     ):
         draw("attention", [traced("lstm", 5)])
     with pytest.raises(TraceError, match="needs a trace: got none"):

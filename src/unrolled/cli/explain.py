@@ -47,6 +47,7 @@ def command(
     step: Annotated[int | None, Parameter(group=PICTURE)] = None,
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
     gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    expected: Annotated[str | None, Parameter(group=PICTURE)] = None,
 ) -> None:
     """Explain an answer: its attribution to each token, and every gate, state and attention weight.
 
@@ -109,11 +110,13 @@ def command(
         Index of the attention head to draw, from 0.
     gate
         Gate to highlight in the picture of a cell: i, f, g or o of an LSTM, r, z or n of a GRU.
+    expected
+        The right answer to the text; the picture "lineage" marks each answer as right or wrong.
     """
     if save and (compare_with or snapshots):
         raise ConfigError("--save writes one trace: remove --compare-with and --snapshots")
-    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
-    request = {name: value for name, value in options.items() if value is not None}
+    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate, "expected": expected}
+    request: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
         raise ConfigError(f"{flags} needs --picture NAME (see --picture list)")
@@ -146,6 +149,8 @@ def command(
     if export:
         atomic.write_file(export, pictures.page(traces).encode())
     if picture:
+        if expected is not None:
+            request["expected"] = {each.about.source_text or each.about.text: expected for each in traces}
         drawing = pictures.draw(picture, traces, **request)
         if out:
             atomic.write_file(out, drawing.encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,7 +36,8 @@ class Request:
 
     unit, step, head: indices from 0. layer: prefix of its tensors, "lstm.l0", "decoder.gru.l1". units: number of units
     to draw, those that vary most. gate: the gate of a cell to be highlighted, "f". below: without a layer, the number
-    of layers to go down from the highest. width: pixels of the drawing.
+    of layers to go down from the highest. width: pixels of the drawing. expected: the right answers by
+    input, where they are known.
     """
 
     unit: int | None = None
@@ -47,6 +48,7 @@ class Request:
     gate: str | None = None
     below: int = 0
     width: int = WIDTH
+    expected: Mapping[str, str] | None = None
 
 
 class Figure(NamedTuple):

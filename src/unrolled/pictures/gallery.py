@@ -15,6 +15,7 @@ from unrolled.pictures import (
     feedforward,
     gates,
     gradient,
+    lineage,
     network,
     text,
     tree,
@@ -24,6 +25,11 @@ from unrolled.pictures.figure import Picture, Request, frame
 __all__ = ["PICTURES", "available", "draw"]
 
 PICTURES: dict[str, Picture] = {
+    "lineage": Picture(
+        "a card for each architecture: its answer, what it adds, and its limit",
+        lineage.can_draw,
+        lineage.draw,
+    ),
     "network": Picture("the network, rolled up and unrolled over the input", network.can_draw, network.draw),
     "feedforward": Picture(
         "a feedforward network: input, strongest units, answers", feedforward.can_draw, feedforward.draw

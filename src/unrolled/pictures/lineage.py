@@ -1,0 +1,136 @@
+"""Cards of architectures on the same input: the way to the answer, the answer, what each adds, and its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from unrolled import svg
+from unrolled.inside import Trace
+from unrolled.lineage import LINEAGE, Architecture
+from unrolled.palette import CARD, INK, LINE, PAPER, SOFT
+from unrolled.pictures.figure import Figure, Request
+from unrolled.pictures.miniature import HEIGHT, miniature
+from unrolled.svg import Drawing
+
+__all__ = ["can_draw", "draw"]
+
+ACROSS, GAP, PAD = 4, 12.0, 12.0  # cards beside each other where there is room; pixels between and inside them
+NARROWEST = 150.0  # pixels of a card
+LINE_HEIGHT = 16.0
+BOLD = 8.2  # pixels of a bold character of size 12
+LOOSE = 1.12  # lines are broken for wide letters; words in small ones are narrower
+KNOWN = {each.name: each for each in LINEAGE}
+
+
+def can_draw(trace: Trace) -> bool:
+    """Return whether the trace is of an architecture of the lineage and has an answer."""
+    return trace.about.model_name in KNOWN and bool(trace.about.answers)
+
+
+def draw(traces: Sequence[Trace], request: Request) -> Figure:
+    """Draw a card for each trace, in the order of the lineage; an input is written once above its cards."""
+    across = max(1, min(ACROSS, int((request.width + GAP) // (NARROWEST + GAP))))
+    width = (request.width - GAP * (across - 1)) / across
+    order = sorted(traces, key=lambda trace: [*KNOWN].index(trace.about.model_name))
+    drawings = []
+    for _, group in groupby(order, key=_input):
+        cards = [*group]
+        drawings.append(_heading(cards[0], request.width, (request.expected or {}).get(_input(cards[0]))))
+        for first in range(0, len(cards), across):
+            row = cards[first : first + across]
+            drawings.append(svg.side_by_side(_row(row, width, request.expected or {}), GAP))
+    caption = (
+        "A wire from a token is as wide as the bits that the answer loses without it (orange: gains); the token that "
+        "counts most is named. Violet: attention, or between steps the fraction of a step that is left at the end."
+    )
+    return Figure("Each architecture on the same input", svg.stack(drawings, GAP), caption)
+
+
+def answer_of(trace: Trace) -> str:
+    """Return the answer as text: a label, the translation, the tags or the continuation."""
+    about = trace.about
+    return about.text if about.source else " ".join(about.answers)
+
+
+def _input(trace: Trace) -> str:
+    return trace.about.source_text or trace.about.text
+
+
+def _heading(trace: Trace, width: float, expected: str | None) -> Drawing:
+    """Write the input, and below it the right answer if it is known."""
+    lines = svg.wrapped(f"“{_input(trace)}”", width, 17) if _input(trace) else ["the input"]
+    body = [
+        svg.text(0, 24 + 22 * i, line, size=17, bold=True, fill=INK, most=width) for i, line in enumerate(lines[:3])
+    ]
+    y = 24.0 + 22 * (len(body) - 1)
+    if expected is not None:
+        y += 20
+        body.append(svg.text(0, y, f"right answer: {expected}", fill=SOFT, most=width))
+    return Drawing(width, y + 4, "\n".join(body))
+
+
+def _row(traces: Sequence[Trace], width: float, expected: Mapping[str, str]) -> list[Drawing]:
+    """Draw cards beside each other, whose lines stand at equal heights."""
+    inner = width - 2 * PAD
+    known = [KNOWN[trace.about.model_name] for trace in traces]
+    adds, cannot = (
+        max(len(svg.wrapped(getattr(each, name), LOOSE * inner)) for each in known) for name in ("adds", "cannot")
+    )
+    return [
+        _card(trace, each, width, (adds, cannot), expected.get(_input(trace)))
+        for trace, each in zip(traces, known, strict=True)
+    ]
+
+
+def _card(trace: Trace, known: Architecture, width: float, lines: tuple[int, int], expected: str | None) -> Drawing:
+    """Draw one card.
+
+    Args:
+        lines: the number of lines of the two sentences, of the longest in the row.
+        expected: the right answer, if it is known.
+    """
+    inner = width - 2 * PAD
+    small = miniature(trace, inner)
+    y = 40.0
+    body = [
+        svg.text(PAD, y - 18, str(known.year), size=11, fill=SOFT),
+        svg.text(PAD, y, known.title, size=14, bold=True, fill=INK, most=inner),
+        f'<g transform="translate({PAD} {y + 8:.1f})">\n{small.body}\n</g>',
+    ]
+    y += 8 + HEIGHT + 24
+    body += _answer(trace, y, inner)
+    if expected is not None:
+        body.append(_verdict(answer_of(trace) == expected, PAD, y + 10))
+    y += 52 if expected is not None else 26
+    for name, words, count, ink in (
+        ("adds", known.adds, lines[0], INK), ("limit", known.cannot, lines[1], SOFT)
+    ):  # fmt: skip
+        body.append(svg.text(PAD, y, name, size=11, fill=SOFT))
+        for i, line in enumerate(svg.wrapped(words, LOOSE * inner)):
+            body.append(svg.text(PAD, y + LINE_HEIGHT * (i + 1), line, fill=ink, most=LOOSE * inner))
+        y += LINE_HEIGHT * (count + 1) + 10
+    return Drawing(width, y, "\n".join([svg.box(0, 0, width, y, CARD, stroke=LINE, radius=14), *body]))
+
+
+def _answer(trace: Trace, y: float, width: float) -> list[str]:
+    """Write the answer, with its probability where it is one label."""
+    words = answer_of(trace)
+    if len(trace.about.answers) == 1 and "log_prob" in trace:
+        probability = float(trace["log_prob"][0].exp())
+        percent = "> 99 %" if probability > 0.995 else f"{100 * probability:.0f} %"
+        beside = svg.columns(percent) * BOLD * 17 / 12 + 6
+        return [
+            svg.text(PAD, y, percent, size=17, bold=True, fill=INK),
+            svg.text(PAD + beside, y, words, fill=SOFT, most=LOOSE * width - beside),
+        ]
+    return [svg.text(PAD, y, words, size=14, bold=True, fill=INK, most=width)]
+
+
+def _verdict(right: bool, x: float, y: float) -> str:
+    """Return a pill that says whether the answer is right."""
+    words = "✓ right" if right else "× wrong"
+    pill = svg.box(x, y, 62, 20, PAPER if right else INK, stroke=LINE if right else INK, radius=10)
+    return (
+        f"{pill}\n{svg.text(x + 31, y + 14, words, anchor='middle', size=11, bold=True, fill=INK if right else CARD)}"
+    )
