@@ -10,6 +10,7 @@ import pytest
 from unrolled.atomic import SUMS
 from unrolled.cli.main import VERBS, app
 from unrolled.lineage import LINEAGE
+from unrolled.version import __version__
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -101,6 +102,11 @@ def test_the_files_of_a_run_are_those_of_its_page() -> None:
     assert re.findall(r"^\| `([\w.]+)` \|", page, re.M) == [
         "config.json", "model.safetensors", "tokenizer.json", "metrics.jsonl", "run.json", "README.md", SUMS,
     ]  # fmt: skip
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.+)$", cited, re.M) == [__version__]
 
 
 def test_nothing_names_the_machine_it_was_written_on() -> None:
