@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
-.PHONY: help docs install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
+.PHONY: help docs docs-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
 .PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
@@ -81,10 +81,17 @@ bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours compared with JoeyNMT 
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py
 
-docs: $(INSTALLED) ## the documentation site, into build/docs/: warnings are errors
+DOCS := $(VENV)/.docs
+$(DOCS): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[docs]'
+	@touch $@
+
+docs: $(DOCS) ## the documentation site, into build/docs/: warnings are errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
+
+docs-test: $(DOCS) ## run the commands of the tutorial and the notebook, and compare what they print
+	OMP_NUM_THREADS=1 $(BIN)/python tools/docs_test.py
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh

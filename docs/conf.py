@@ -27,6 +27,9 @@ napoleon_google_docstring = True
 
 suppress_warnings = ["toc.not_included"]  # decisions, which their own page lists
 
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
+
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "unrolled"

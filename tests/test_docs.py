@@ -1,9 +1,11 @@
 """The documents say what is so: links, code, tables, flags and paths."""
 
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -119,6 +121,38 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
         path = ROOT / name
         if path.suffix in (".md", ".py", ".toml", ".json") and path.is_file() and path != Path(__file__):
             assert not re.search(r"/(work|root|home)/\w", path.read_text(encoding="utf-8")), name
+
+
+@pytest.fixture
+def docs_test(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    return importlib.import_module("docs_test")
+
+
+SHOWN = """rows 9,028
+…
+accuracy 82.0 %
+done"""
+
+
+@pytest.mark.parametrize(
+    ("printed", "wrong"),
+    [
+        ("rows 9,030\nsome\nlines\naccuracy   79.1 %\ndone", ""),
+        ("rows 9,030\naccuracy 79.1 %\ndone", ""),
+        ("head\nrows 9,030\naccuracy 79.1 %\ndone", "rows 9,028"),
+        ("rows 9,030\naccuracy 79.1 %\nother\ndone", "done"),
+        ("rows 9,030\nprecision 79.1 %\ndone", "accuracy 82.0 %"),
+        ("rows 9,030\naccuracy 79.1 %\ndone\nmore", "nothing more, but got: more"),
+    ],
+)
+def test_what_a_page_shows_is_compared_but_for_numbers(printed: str, wrong: str, docs_test: ModuleType) -> None:
+    assert docs_test.differs(SHOWN.splitlines(), printed.splitlines()) == wrong
+
+
+def test_the_commands_of_a_page_are_found_with_their_output(docs_test: ModuleType) -> None:
+    page = "text\n```console\n$ one\na\nb\n$ two\n```\n```\n$ none\n```\n"
+    assert docs_test.commands(page) == [("one", ["a", "b"]), ("two", [])]
 
 
 def test_the_figures_are_those_of_the_benchmarks() -> None:
