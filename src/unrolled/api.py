@@ -116,7 +116,7 @@ def resume(
     That holds for the same build, instruction set and threads; where they differ, a warning names them.
 
     Args:
-        folder: of the run, or of its training (`<run>.partial`).
+        folder: folder of the run, or of its training (`<run>.partial`).
         data: the Python objects of the training, if it had no files; files are read again.
         finish: end after one more update, with the best weights so far.
         report: called with the progress of the training.
@@ -178,7 +178,8 @@ def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
     (tasks translate and generate).
 
     Args:
-        runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".
+        runs: runs, or their folders.
+        device: device to load the folders on: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         ConfigError: runs that cannot answer together. CheckpointError: see `load`.
@@ -194,7 +195,8 @@ def decode(
     """Return the answers for one text or image or several, in order.
 
     Args:
-        run: a run, or its folder. inputs, options: see the `decode` of the run's task.
+        run: a run, or its folder.
+        inputs, options: see the `decode` of the run's task.
         threads: CPU threads during the call; default: chosen by PyTorch.
     """
     with _use_threads(threads):
@@ -207,7 +209,8 @@ def evaluate(
     """Evaluate a run on `data`, or on its own test split.
 
     Args:
-        run: a run, or its folder. data, options: see the `evaluate` of the run's task.
+        run: a run, or its folder.
+        data, options: see the `evaluate` of the run's task.
         threads: CPU threads during the call; default: chosen by PyTorch.
     """
     with _use_threads(threads):
@@ -226,7 +229,8 @@ def explain(
     """Return a trace of a run on an input, as named tensors.
 
     Args:
-        run: a run, or its folder. input, attribution, gradient, max_length: see `Run.explain`.
+        run: a run, or its folder.
+        input, attribution, gradient, max_length: see `Run.explain`.
         threads: CPU threads during the call; default: chosen by PyTorch.
     """
     with _use_threads(threads):

@@ -72,7 +72,7 @@ def check(module: nn.Module, *, seed: int = 0) -> list[LawResult]:
 
     Args:
         module: a Cell, a Layer or a Model, yours or ours.
-        seed: of the random inputs.
+        seed: seed of the random inputs.
 
     Returns:
         One LawResult for each law, printable.

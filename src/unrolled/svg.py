@@ -235,8 +235,9 @@ def raster(
     """Return a matrix as an image with one pixel a number, drawn from (x, y) to (x + width, y + height).
 
     Args:
-        values: (rows, columns). label: the text under the pointer. data: attributes for a page; `rows` becomes
-            data-rows.
+        values: (rows, columns).
+        label: the text under the pointer.
+        data: attributes for a page; `rows` becomes data-rows.
     """
     rows, across = values.shape
     if not rows or not across:

@@ -94,7 +94,8 @@ def outputs(model: Model, sequences: Readable) -> NDArray[np.float64]:
     Sequences of similar length share a batch.
 
     Args:
-        model: answers once, in eval mode. sequences: N of them.
+        model: a model that answers once, in eval mode.
+        sequences: N sequences.
     """
     device = next(model.parameters()).device
     found = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
@@ -116,7 +117,7 @@ def classify(
 
     Args:
         inputs: texts, or the names of images.
-        labels: of the K classes.
+        labels: labels of the K classes.
         probability: (N, K).
         answer: makes an answer from an input, its label, the label's probability, and those of several labels.
         top: see `class_probabilities`.

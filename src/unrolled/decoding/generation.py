@@ -144,9 +144,9 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
     before each later one.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: a model that answers at each step, in eval mode.
         ids: (N,) integers, read a chunk at a time.
-        streams: at most N.
+        streams: number of streams, at most N.
     """
     if model.max_length:
         return _score_windows(model, ids, model.max_length)

@@ -54,7 +54,7 @@ class Hypothesis:
     """A sequence found by a search.
 
     Args:
-        tokens: without the prompt, and without <eos>.
+        tokens: its tokens, without the prompt and without <eos>.
         log_probability: ln p in nats, of all chosen tokens (with <eos>), given the source and the prompt; with a
             repetition_penalty of the distribution after it.
         score: the rank of a beam; ln p for greedy decoding and sampling.
@@ -118,11 +118,11 @@ def search(
     returned. A prompt's answer does not depend on the others of the batch.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: a model that answers at each step, in eval mode.
         prompts: B sequences of ids, of any length, without <bos>, which each hypothesis continues (after a source: a
             forced prefix). They are not part of the returned tokens and scores.
         strategy: `Sampling(temperature=0)` is greedy.
-        state: of B sequences, as `model.encode` returns it; None where there is no source.
+        state: state of B sequences, as `model.encode` returns it; None where there is no source.
         min_length: minimum number of tokens before <eos>.
         max_length: maximum number of tokens, <eos> included, of all prompts or of each; at most 1,000,000,000. A model
             with a maximum length writes no more than its remaining length after the prompt.

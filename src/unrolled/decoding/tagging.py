@@ -66,7 +66,8 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
     Sentences of similar length share a batch.
 
     Args:
-        model: answers at each step, in eval mode. subwords: of the sentences, with the last subword of each word.
+        model: a model that answers at each step, in eval mode.
+        subwords: subwords of the sentences, with the last subword of each word.
     """
     device = next(model.parameters()).device
     probability = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)

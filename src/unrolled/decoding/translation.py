@@ -84,8 +84,8 @@ def translate(
     """Return the translations of N sources, in order; sources of similar length share a batch.
 
     Args:
-        model: has an encoder, in eval mode.
-        tokenizer: of the targets.
+        model: a model with an encoder, in eval mode.
+        tokenizer: tokenizer of the targets.
         texts: the sources, as the answers name them.
         sources: their ids, at least one each.
         strategy: greedy, sampling or a beam, see `search`.

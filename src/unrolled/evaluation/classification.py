@@ -144,7 +144,7 @@ def evaluate_classification(
             that the loss stays finite.
         lengths: (N,) integers, the tokens of each example.
         majority: index of the training split's most frequent class.
-        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
+        temperature: temperature of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.

@@ -71,7 +71,8 @@ def evaluate_generation(
         nats: (M,) floats, −Σ ln p of the tokens in each of M chunks of the text, which the interval resamples.
         right: (M,) integers, the number of tokens in each chunk that had the highest probability.
         tokens: (M,) integers, the number of tokens in each chunk.
-        characters: number of characters of the whole text. unknown: number of its tokens that are <unk>.
+        characters: number of characters of the whole text.
+        unknown: number of its tokens that are <unk>.
         train_counts: (V,) integers, the count of each token in the training split.
         counts: (V,) integers, the count of each token in this text.
 

@@ -56,7 +56,7 @@ def bootstrap(
         statistic: (R, M) counts of R resamples -> (R,) values of the metric.
         resamples: number of resamples R.
         level: fraction of the resampled values that the interval covers.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         ShapeError: `counts` is not (M,) integers.

@@ -46,7 +46,9 @@ def score_spans(labels: Sequence[str], truth: Integers, answers: Integers, lengt
     """Return the metrics of the spans of N sentences, or None where the labels are not tags of spans.
 
     Args:
-        labels: the K tags. truth, answers: (W,) class indices of the words. lengths: (N,) words of each sentence.
+        labels: the K tags.
+        truth, answers: (W,) class indices of the words.
+        lengths: (N,) words of each sentence.
     """
     scheme = scheme_of(labels)
     if scheme is None:

@@ -96,7 +96,7 @@ def evaluate_tagging(
         lengths: (N,) integers above 0, the words of each sentence, W in all.
         seen: (W,) bool, whether the training split has the word.
         baseline: (W,) integers, the baseline's answers.
-        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
+        temperature: temperature of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.

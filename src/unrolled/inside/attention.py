@@ -64,7 +64,8 @@ def _head_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
     """Return the tensors of N heads, without the batch axis.
 
     Args:
-        query: (1, N, T, K). key, value: (1, M, P, K); each head has those of its group.
+        query: (1, N, T, K).
+        key, value: (1, M, P, K); each head has those of its group.
         mask: (T, P) bool, True where a step may attend; None: all.
     """
     key, value = (repeated(each, query.shape[1]) for each in (key, value))

@@ -46,7 +46,8 @@ def attribution(model: Model, example: Example) -> dict[str, Tensor]:
     """Return gradient_norm, input_x_gradient and occlusion, (A, T) each, and (A, S) for a source.
 
     Args:
-        model: in eval mode. example: without −1 in its answers.
+        model: the model, in eval mode.
+        example: the example, without −1 in its answers.
     """
     return gradients(model, example) | occlusion(model, example)
 

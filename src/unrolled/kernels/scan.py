@@ -136,8 +136,12 @@ def run(
     """Run a recurrence over x, in a call for which `can_run` holds.
 
     Args:
-        weights: of the recurrence. reverse: run from the last real step to the first.
-        x: (B, T, D). lengths: (B,) or None. mask: (B, H) or None. h0, c0: (B, H), c0 of the LSTM alone.
+        weights: weights of the recurrence.
+        reverse: run from the last real step to the first.
+        x: inputs (B, T, D).
+        lengths: (B,) or None.
+        mask: (B, H) or None.
+        h0, c0: (B, H), c0 of the LSTM alone.
 
     Returns:
         y (B, T, H), h (B, H), and c (B, H) of the LSTM.

@@ -80,7 +80,8 @@ class _Layers(Twin, nn.RNNBase):
         """Return outputs and final state, as torch's forward does.
 
         Args:
-            input: (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence. hx: the initial state; None: 0.
+            input: (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence.
+            hx: the initial state; None: 0.
         """
         if isinstance(input, fx.Proxy):
             return call_module(self, super().forward, input, hx)

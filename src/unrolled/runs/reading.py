@@ -52,7 +52,8 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
     """Return the test split of a run's training data, after checking that it is unchanged.
 
     Args:
-        run: with the record of its training data. test: reads the test split of a data source.
+        run: the run, with the record of its training data.
+        test: reads the test split of a data source.
         data: the training data, if the user has named them; None: those of the record, if they can be verified.
 
     Raises:

@@ -51,8 +51,12 @@ def scan(
     The weights and context of a sequence of length 0 are those of its first step; they must not be used.
 
     Args:
-        cell: a plain cell, in float32. x: (B, T, E). state: before the first step. lengths: (B,) or None.
-        query: W_q, (A, H). v, keys, outputs, source_lengths: see `kernels.attention.attend`.
+        cell: a plain cell, in float32.
+        x: (B, T, E).
+        state: state before the first step.
+        lengths: (B,) or None.
+        query: W_q, (A, H).
+        v, keys, outputs, source_lengths: see `kernels.attention.attend`.
     """
     recurrence, *weights = weights_of(cell)
     kernel = Kernel(recurrence, index(x.dtype), threads(), reverse=False)
@@ -354,7 +358,8 @@ def _weight_gradients(call: Call, dh: Tensor, dc: Tensor | None) -> WeightGradie
     """Return the gradients of the cell's weights: one backward scan over all steps.
 
     Args:
-        dh: after 0 … T steps, all gradients from outside of the recurrence. dc: after T steps.
+        dh: gradients of h after 0 … T steps, all those from outside of the recurrence.
+        dc: gradient of c after T steps.
     """
     assert kernels is not None
     inputs = call.inputs(0, len(call.steps.query))

@@ -92,7 +92,8 @@ def resume(out: Path, data: object, *, report: Report) -> CrossValidation:
     """Continue a cross-validation: finished folds are kept.
 
     Args:
-        out: its folder. data: the Python objects of the training, if it had no files.
+        out: folder of the cross-validation.
+        data: the Python objects of the training, if it had no files.
         report: called with the progress of the trainings.
 
     Raises:

@@ -38,7 +38,8 @@ def label_spelling_issues(labels: Sequence[str], *, flags: bool = True, texts: b
     """Yield the issues of labels that mean the same, or hold several labels.
 
     Args:
-        labels: all different. flags: whether the task has --strip-labels and --fold-labels.
+        labels: the different labels.
+        flags: whether the task has --strip-labels and --fold-labels.
         texts: whether they are labels of texts, which may have several.
     """
     if groups := similar(labels):
@@ -99,8 +100,9 @@ def text_spelling_issues(
     """Yield the issues of texts without a visible character, and of texts that Unicode's normal form would change.
 
     Args:
-        splits: by name.
-        texts: split -> the text of each row. issue_example: (split, index of a row) -> example.
+        splits: the splits by name.
+        texts: split -> the text of each row.
+        issue_example: (split, index of a row) -> example.
         units: plural noun for the texts.
         normalize: the form to which the tokenizer brings texts: none, nfc or nfkc.
     """

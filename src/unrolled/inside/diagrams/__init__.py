@@ -151,7 +151,9 @@ class Diagram:
         """Return the value of every node at all steps, from its tensor or else its formula; others are left out.
 
         Args:
-            trace: named tensors. layer: prefix of the tensors, "lstm.l0", "attention". head: index, for several heads.
+            trace: named tensors.
+            layer: prefix of the tensors, "lstm.l0", "attention".
+            head: index, for several heads.
         """
         values: dict[str, Value] = {}
         for name, node in self._in_order():
