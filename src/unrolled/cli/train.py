@@ -182,7 +182,8 @@ def _check(
         flags: flags that were given.
 
     Raises:
-        ConfigError: a setting without a use, or a folder in the way. DataError: no such file or sample.
+        ConfigError: a setting without a use, or a folder in the way.
+        DataError: no such file or sample.
         CheckpointError: no such run.
     """
     if out is not None or resume is not None:

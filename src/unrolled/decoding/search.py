@@ -128,8 +128,9 @@ def search(
             with a maximum length writes no more than its remaining length after the prompt.
 
     Raises:
-        ConfigError: a length out of range. DataError: a prompt that leaves no remaining length. CheckpointError: the
-            model's logits are not finite.
+        ConfigError: a length out of range.
+        DataError: a prompt that leaves no remaining length.
+        CheckpointError: the model's logits are not finite.
     """
     lengths = max_length if isinstance(max_length, Sequence) else [max_length] * len(prompts)
     for length in set(lengths):

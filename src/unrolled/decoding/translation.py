@@ -95,7 +95,8 @@ def translate(
             maximum length writes no more than its remaining length after the source.
 
     Raises:
-        ConfigError: a length out of range. DataError: a source that leaves no remaining length for a target.
+        ConfigError: a length out of range.
+        DataError: a source that leaves no remaining length for a target.
     """
     prompt = _ids(tokenizer, prefix)
     answers: list[list[Hypothesis]] = [[] for _ in texts]

@@ -219,7 +219,8 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
     """Check right classes (N,) and probabilities (N, K).
 
     Raises:
-        ShapeError: a wrong shape or dtype. DataError: there is no example, or a value is invalid.
+        ShapeError: a wrong shape or dtype.
+        DataError: there is no example, or a value is invalid.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != K or K == 0:
         raise ShapeError(

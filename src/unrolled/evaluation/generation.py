@@ -77,7 +77,8 @@ def evaluate_generation(
         counts: (V,) integers, the count of each token in this text.
 
     Raises:
-        ShapeError: arguments of unequal shape. DataError: there is no token to evaluate on.
+        ShapeError: arguments of unequal shape.
+        DataError: there is no token to evaluate on.
     """
     nats, right, tokens = np.asarray(nats, dtype=np.float64), np.asarray(right), np.asarray(tokens)
     if not nats.shape == right.shape == tokens.shape or nats.ndim != 1:

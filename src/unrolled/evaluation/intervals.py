@@ -85,7 +85,8 @@ def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) ->
     For metrics that depend on the examples through sums. values: (N, M), M numbers for each example.
 
     Raises:
-        ShapeError: `values` is not (N, M). DataError: there is no example.
+        ShapeError: `values` is not (N, M).
+        DataError: there is no example.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2:

@@ -64,7 +64,8 @@ class GPTModel(Model):
             lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
-            ConfigError: the model was not built with Pairs. ShapeError: a source without any token.
+            ConfigError: the model was not built with Pairs.
+            ShapeError: a source without any token.
         """
         if not isinstance(self.inputs, Pairs):
             raise ConfigError("model gpt has a source only if built with Pairs: start with state None")

@@ -78,7 +78,8 @@ class TransformerModel(Model):
             lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
-            ConfigError: the model is an encoder alone. ShapeError: a source without any token.
+            ConfigError: the model is an encoder alone.
+            ShapeError: a source without any token.
         """
         if self.decoder is None:
             raise ConfigError("model transformer has a decoder only if built with Pairs: start with state None")

@@ -110,8 +110,8 @@ class _Layers(Twin, nn.RNNBase):
             numbers a step: (T, B, H), (B, T, H), (T, H) or a PackedSequence.
 
         Raises:
-            ConfigError: the layer has a proj_size. RuntimeError, ValueError: input or hx is not what forward takes; the
-                error is torch's.
+            ConfigError: the layer has a proj_size.
+            RuntimeError, ValueError: input or hx is not what forward takes; the error is torch's.
         """
         if self.proj_size:
             raise ConfigError(f"states: a layer with proj_size={self.proj_size} cannot be replayed; build it without")

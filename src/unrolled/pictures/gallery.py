@@ -62,7 +62,8 @@ def draw(name: str, traces: Sequence[Trace], **request: Any) -> str:
         request: fields of Request.
 
     Raises:
-        ConfigError: there is no such picture, unit, step, head or layer. TraceError: no trace has the needed tensors.
+        ConfigError: there is no such picture, unit, step, head or layer.
+        TraceError: no trace has the needed tensors.
     """
     picture = PICTURES.get(name)
     if picture is None:

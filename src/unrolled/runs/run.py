@@ -180,7 +180,8 @@ class Run(Displayed, ABC):
         """Return the run with each of the weights that were saved during its training, in order of their updates.
 
         Raises:
-            ConfigError: there are no snapshots. CheckpointError: a file of them is damaged.
+            ConfigError: there are no snapshots.
+            CheckpointError: a file of them is damaged.
         """
         weights = {} if self.path is None else read_snapshots(self.path, self.model.state_dict())
         if not weights:

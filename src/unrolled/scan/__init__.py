@@ -231,7 +231,8 @@ def scan(
         of length 0, its initial state).
 
     Raises:
-        ShapeError: x, state, lengths or mask of another shape. BackendError: a forced backend cannot run.
+        ShapeError: x, state, lengths or mask of another shape.
+        BackendError: a forced backend cannot run.
         ConfigError: there is no such backend, or a mask for a cell that feeds nothing back into its gates.
     """
     if x.dim() != 3 or x.shape[2] != cell.input_size:

@@ -36,7 +36,8 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
         config: settings to start from; None: the defaults.
 
     Raises:
-        ConfigError: no such model or task. DataError: no such sample.
+        ConfigError: no such model or task.
+        DataError: no such sample.
     """
     base = config or Config()
     names = {} if base.data.class_names is None else {"class_names": base.data.class_names}

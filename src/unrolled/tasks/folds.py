@@ -97,7 +97,8 @@ def resume(out: Path, data: object, *, report: Report) -> CrossValidation:
         report: called with the progress of the trainings.
 
     Raises:
-        ConfigError: there is no cross-validation. CheckpointError: a file of it is damaged.
+        ConfigError: there is no cross-validation.
+        CheckpointError: a file of it is damaged.
         DataError: its data are not local or have changed, and must be named.
     """
     if not (out / PLAN).is_file():

@@ -192,7 +192,8 @@ class PartialRun:
         """Write a checkpoint and raise Interrupted with the commands that resume or end the training.
 
         Raises:
-            Interrupted: everything is saved. CheckpointError: the checkpoint cannot be written.
+            Interrupted: everything is saved.
+            CheckpointError: the checkpoint cannot be written.
         """
         self.save(trainer)
         progress = trainer.progress

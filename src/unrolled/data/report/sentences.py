@@ -98,7 +98,8 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         longest: maximum number of ids in a sentence without an issue.
 
     Raises:
-        DataError: no sentence can be read. ConfigError: as `split_sentences`.
+        DataError: no sentence can be read.
+        ConfigError: as `split_sentences`.
     """
     faults = Faults(collect=True)
     splits = split_sentences(data, config, faults)

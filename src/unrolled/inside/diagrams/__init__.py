@@ -226,7 +226,8 @@ def load(name: str) -> Diagram:
     """Return a diagram of DIAGRAMS.
 
     Raises:
-        ConfigError: there is no diagram of that name. ValueError: its file is inconsistent.
+        ConfigError: there is no diagram of that name.
+        ValueError: its file is inconsistent.
     """
     if name not in DIAGRAMS:
         raise ConfigError(f'there is no diagram "{name}"{nearest(name, DIAGRAMS)}; there are {", ".join(DIAGRAMS)}')
