@@ -1,4 +1,4 @@
-"""Docstrings say what can be checked: each argument on a line of its own, under its own name."""
+"""Docstrings as the reference reads them: each argument and each error on a line of its own, under its own name."""
 
 import ast
 import importlib
@@ -9,6 +9,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src"
 NAME = r"\*{0,2}[a-zA-Z_]\w*"
 NAMES = rf"({NAME}(?:, {NAME})*): "
+ERROR = r"(?:[A-Z]\w*(?:Error|Warning)|KeyboardInterrupt|Interrupted)"
 
 
 def arguments(path: Path, node: ast.FunctionDef | ast.ClassDef) -> set[str]:
@@ -22,19 +23,20 @@ def arguments(path: Path, node: ast.FunctionDef | ast.ClassDef) -> set[str]:
     return {argument.arg for argument in every if argument}
 
 
-def entries(docstring: str) -> list[str]:
-    """The entries of the section `Args` or `Attributes`, each in one line."""
-    section = re.search(r"^(?:Args|Attributes):\n((?:    .*\n?)*)", docstring, re.M)
+def entries(docstring: str, section: str) -> list[str]:
+    """The entries of a section, each in one line; `section` is a pattern."""
+    section = re.search(rf"^(?:{section}):\n((?:    .*\n?)*)", docstring, re.M)
     return re.sub(r"\n {5,}", " ", section[1]).splitlines() if section else []
 
 
 def faults(path: Path) -> list[str]:
-    """Entries that name no argument, or hold a second one."""
+    """Entries that name no argument or error, or hold a second one."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
             continue
-        written = entries(ast.get_docstring(node) or "")
+        docstring = ast.get_docstring(node) or ""
+        written = entries(docstring, "Args|Attributes")
         known = arguments(path, node) if written else set()
         for entry in written:
             begins = re.match(rf" {{4}}{NAMES}", entry)
@@ -42,8 +44,11 @@ def faults(path: Path) -> list[str]:
             rest = entry[begins.end() :] if begins else ""
             second = [m[1] for m in re.finditer(rf"[.;] {NAMES}", rest) if known.issuperset(m[1].split(", "))]
             found += [f"{path.name}: {node.name}: {name}" for name in {*names} - known | {*second}]
+        for entry in entries(docstring, "Raises"):
+            if not re.match(rf" {{4}}{ERROR}(?:, {ERROR})*: (?!.*[.;] {ERROR}: )", entry):
+                found.append(f"{path.name}: {node.name}: {entry.strip()}")
     return found
 
 
-def test_each_argument_has_a_line_and_its_name() -> None:
+def test_each_argument_and_each_error_has_a_line() -> None:
     assert not [fault for path in sorted(SOURCE.rglob("*.py")) for fault in faults(path)]

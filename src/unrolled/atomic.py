@@ -302,7 +302,11 @@ def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -
 
 
 def sums_file(sums: Mapping[str, str]) -> bytes:
-    """Return the content of SHA256SUMS. sums: the SHA-256 of each file by name."""
+    """Return the content of SHA256SUMS.
+
+    Args:
+        sums: the SHA-256 of each file by name.
+    """
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
 
 

@@ -53,7 +53,9 @@ EPS32 = torch.finfo(torch.float32).eps
 class LawResult(NamedTuple):
     """Result of a law.
 
-    compared: number of comparisons, 0 where the law does not apply, for the reason `why`. worst: largest difference.
+    Args:
+        compared: number of comparisons, 0 where the law does not apply, for the reason `why`.
+        worst: largest difference.
     """
 
     law: str
@@ -392,7 +394,9 @@ class _Subject:
     def begin(self, rows: Sequence[int], *, garbage: bool = False, unpadded: bool = False) -> State:
         """Return the initial state of the sequences `rows`: None, or the encoded sources of a model with an encoder.
 
-        garbage: whether the sources have other padding. unpadded: whether they have none.
+        Args:
+            garbage: whether the sources have other padding.
+            unpadded: whether they have none.
         """
         if self.sources is None:
             return None

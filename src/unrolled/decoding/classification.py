@@ -54,7 +54,11 @@ class Classification(Displayed):
 
 @dataclass(frozen=True, repr=False)
 class ImageClassification(Displayed):
-    """The answer for one image: as `Classification`. image: the file, and the position in it, that it was read from."""
+    """The answer for one image, with the fields of `Classification`.
+
+    Args:
+        image: the file that it was read from, and its position there.
+    """
 
     image: str
     label: str

@@ -56,7 +56,11 @@ class Cursor:
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> None:
-        """Read one more token of every sequence. ids: (B,) integers."""
+        """Read one more token of every sequence.
+
+        Args:
+            ids: (B,) integers.
+        """
         logits, self.state = self._stepped(ids)
         if self.history is not None:
             self.history.add(ids)

@@ -30,7 +30,12 @@ Integers = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, repr=False)
 class Continuation(Displayed):
-    """Continuation of a prompt. tokens: their number, of the text. ended: the reason, "length" or "stop"."""
+    """Continuation of a prompt.
+
+    Args:
+        tokens: number of tokens of the text.
+        ended: the reason of its end, "length" or "stop".
+    """
 
     prompt: str
     text: str

@@ -202,7 +202,11 @@ def _remaining(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:
 
 
 def _sample(generation: Generation, min_length: int, longest: Integers) -> list[list[Hypothesis]]:
-    """Return one hypothesis for each prompt, by sampling. longest: maximum lengths, (B,)."""
+    """Return one hypothesis for each prompt, by sampling.
+
+    Args:
+        longest: maximum lengths, (B,).
+    """
     hypotheses: list[list[Hypothesis]] = [[] for _ in longest]
     tokens: list[list[int]] = [[] for _ in longest]
     log_p = np.zeros(len(longest))
@@ -278,7 +282,10 @@ class _BeamSearch:
     def _continuations(self, *, end: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the best continuations of each source: ln p, index of the hypothesis continued, token, (B, W') each.
 
-        The last result is ln p of each open hypothesis if it ended here, (B, W). end: whether it may.
+        The last result is ln p of each open hypothesis if it ended here, (B, W).
+
+        Args:
+            end: whether hypotheses may end here.
         """
         B, W = self.log_p.shape
         logits = self.cursor.logits  # (B·W, V)
@@ -305,7 +312,11 @@ class _BeamSearch:
             self._add(ended, self.tokens.view(*ends.shape, -1), ends, scores, "eos")
 
     def _finished(self, step: int, first: Tensor) -> Tensor:
-        """Return whether no open hypothesis can overtake the n_best ended ones, (B,). first: ln p of the best, (B,)."""
+        """Return whether no open hypothesis can overtake the n_best ended ones, (B,).
+
+        Args:
+            first: ln p of the best open hypothesis, (B,).
+        """
         worst = self.best[:, self.beam.n_best - 1]
         hope, now = (first / self.beam.penalty(length) for length in (self.longest, torch.tensor(step)))
         return (worst >= hope) | ((self.best[:, -1] > -torch.inf) & (worst >= now))

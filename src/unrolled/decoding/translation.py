@@ -27,7 +27,11 @@ BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the
 
 @dataclass(frozen=True, repr=False)
 class Target(Displayed):
-    """A target found for a source: see `Hypothesis`. tokens: their number, a forced prefix included."""
+    """A target found for a source, with the fields of `Hypothesis`.
+
+    Args:
+        tokens: number of tokens, a forced prefix included.
+    """
 
     text: str
     tokens: int
@@ -43,7 +47,11 @@ class Target(Displayed):
 
 @dataclass(frozen=True, repr=False)
 class Translation(Displayed):
-    """The answer for one source: its targets, best first. truncated: a note if the source was, else ""."""
+    """The answer for one source: its targets, best first.
+
+    Args:
+        truncated: a note on the tokens left out, if the source was truncated, else "".
+    """
 
     source: str
     targets: tuple[Target, ...]

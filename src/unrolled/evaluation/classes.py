@@ -82,7 +82,9 @@ def mean_f1(hits: NDArray[Any], totals: NDArray[Any]) -> Floats:
 def class_table(classes: Sequence[ClassScores], noun: str, units: str) -> Iterator[str]:
     """Yield a table of the classes as lines of at most 80 columns.
 
-    noun: the word for a class, "class" or "tag". units: the plural word for its examples, "examples" or "words".
+    Args:
+        noun: the word for a class, "class" or "tag".
+        units: the plural word for its examples, "examples" or "words".
     """
     shown = tuple(classes)
     if len(shown) > MAX_CLASSES:

@@ -82,7 +82,10 @@ def bootstrap(
 def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
     """Draw N of N examples with replacement, R times, and return the sums of their values in each draw, (R, M).
 
-    For metrics that depend on the examples through sums. values: (N, M), M numbers for each example.
+    For metrics that depend on the examples through sums.
+
+    Args:
+        values: (N, M), M numbers for each example.
 
     Raises:
         ShapeError: `values` is not (N, M).

@@ -31,7 +31,12 @@ NO_TYPE = "(no type)"
 
 @dataclass(frozen=True)
 class SpanScores:
-    """Metrics of spans, as fractions from 0 to 1. spans: number of true ones. types: the same of each type."""
+    """Metrics of spans, as fractions from 0 to 1.
+
+    Args:
+        spans: number of true spans.
+        types: the metrics of each type.
+    """
 
     scheme: Scheme
     spans: int

@@ -147,7 +147,10 @@ def _class_counts(
 ) -> NDArray[np.int64]:
     """Return in how many words of each sentence a class is both truth and answer, and in how many of either, (2, N, K).
 
-    truth, answers: (W,). lengths: (N,) words of each sentence. K: number of classes.
+    Args:
+        truth, answers: class indices (W,).
+        lengths: (N,) words of each sentence.
+        K: number of classes.
     """
     N = len(lengths)
     first = np.repeat(np.arange(N), lengths) * K  # (W,), index of class 0 in the sentence of each word

@@ -129,7 +129,11 @@ class Block(Layer):
         lengths: Tensor | None = None,
         source: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, State]:
-        """(B, T, D) -> (B, T, D). source: keys, values (see `CrossAttention.keys`) and lengths (B,)."""
+        """(B, T, D) -> (B, T, D).
+
+        Args:
+            source: keys, values (see `CrossAttention.keys`) and lengths (B,).
+        """
         after: State = None
 
         def mix(x: Tensor) -> Tensor:
@@ -218,7 +222,12 @@ class Blocks(Layer):
         keys: tuple[tuple[Tensor, Tensor], ...] | None = None,
         source_lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """(B, T, input_size) -> (B, T, D). keys: of the source, see `keys`; source_lengths: (B,)."""
+        """(B, T, input_size) -> (B, T, D).
+
+        Args:
+            keys: keys and values of the source, see `keys`.
+            source_lengths: lengths of the sources (B,).
+        """
         B, T = x.shape[:2]
         steps, before = state or (None, [None] * len(self.blocks))
         x = self.enter(x)

@@ -51,7 +51,9 @@ class Features(NamedTuple):
 class Pairs(NamedTuple):
     """Inputs that are a source and a target, both token ids: (B, S) and (B, T).
 
-    source_size, vocabulary_size: sizes of the vocabularies of source and target. shared: both are one vocabulary.
+    Args:
+        source_size, vocabulary_size: sizes of the vocabularies of source and target.
+        shared: whether both are one vocabulary.
     """
 
     source_size: int

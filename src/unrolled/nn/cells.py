@@ -79,7 +79,7 @@ class RNNCell(_Cell, nn.RNNCell):
     twin = nn.RNNCell
 
     def recurrence(self) -> int | None:
-        """Return the recurrence of the cell's nonlinearity; None for another than tanh and relu, which torch refuses."""
+        """Return the recurrence of the cell's nonlinearity; None for one that torch refuses."""
         return {"tanh": Recurrence.ELMAN, "relu": Recurrence.ELMAN_RELU}.get(self.nonlinearity)
 
 

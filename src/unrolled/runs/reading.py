@@ -34,7 +34,11 @@ log = logging.getLogger("unrolled")
 
 
 def log_read(read: Read, name: str | None = None) -> None:
-    """Log the numbers of rows read and used, and the first skipped ones. name: of the data, by default their source."""
+    """Log the numbers of rows read and used, and the first skipped ones.
+
+    Args:
+        name: name of the data, by default their source.
+    """
     log.info("%s: %s", name or read.source, read.counts)
     for row in read.skipped[:LISTED]:
         log.info("  skipped: %s", row)

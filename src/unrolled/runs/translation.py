@@ -341,7 +341,11 @@ class TranslationRun(Run):
         return _Source(first, truncated, fault("source", first, longest))
 
     def _refuse_unknown(self, text: str, name: str) -> None:
-        """Refuse the text of a target with tokens that the run does not know. name: of the text, for messages."""
+        """Refuse the text of a target with tokens that the run does not know.
+
+        Args:
+            name: name of the text, for messages.
+        """
         if has_surrogate(text):
             raise DataError(f"the {name} {NOT_UNICODE}", row=text, fix="give whole characters")
         if unknown := self.tokenizers.target.unknown(text):

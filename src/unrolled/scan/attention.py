@@ -90,8 +90,12 @@ class Attention(NamedTuple):
 class Steps(NamedTuple):
     """The values of all steps.
 
-    x: [x_t; context_t], (B, T, E + D). gates: (T, B, ·), of the LSTM and the GRU. h, c: before the first step and after
-    each, (T + 1, B, H), c of the LSTM alone. query: q_t, (T, B, A). weights: (T, B, S).
+    Args:
+        x: [x_t; context_t], (B, T, E + D).
+        gates: (T, B, ·), of the LSTM and the GRU.
+        h, c: states before the first step and after each, (T + 1, B, H), c of the LSTM alone.
+        query: q_t, (T, B, A).
+        weights: (T, B, S).
     """
 
     x: Tensor
@@ -136,8 +140,10 @@ class Call(NamedTuple):
 class Arriving(NamedTuple):
     """The gradients of the steps' results from outside of the recurrence; None is zero.
 
-    h: after 0 … T steps, (B, T + 1, H). c: the same, (T + 1, B, H). weights, context: of steps 0 … T − 1,
-    (T + 1, B, ·), the last unused.
+    Args:
+        h: gradient of h after 0 … T steps, (B, T + 1, H).
+        c: gradient of c after 0 … T steps, (T + 1, B, H).
+        weights, context: gradients of those of steps 0 … T − 1, (T + 1, B, ·), the last unused.
     """
 
     h: Tensor

@@ -205,8 +205,9 @@ class Progress:
 class Outcome:
     """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock.
 
-    averaged: the updates whose mean weights were kept; empty: those of best_update were.
-    late: it took too much longer than its time limit, and can be resumed where it was saved.
+    Args:
+        averaged: the updates whose mean weights were kept; empty: the weights of best_update were kept.
+        late: whether it took so much longer than its time limit that it ended early; it can be resumed if it was saved.
     """
 
     updates: int

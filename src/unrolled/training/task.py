@@ -112,7 +112,11 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: Model, *, by: BestBy = "loss") -> Score:
-        """Return the score of the model on the validation split. by: a figure that it must have."""
+        """Return the score of the model on the validation split.
+
+        Args:
+            by: name of a figure that the score must have.
+        """
 
     def validation(self, model: Model) -> Answers:
         """Return the probabilities of the classes (N, K) and the right classes (N,) on the validation split.

@@ -257,7 +257,11 @@ def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], 
 
 
 def _found(folder: Path, *, warn: bool = False) -> _Saved | None:
-    """Return the content of a folder; None if there is none, or if it is damaged. warn: report the damage."""
+    """Return the content of a folder; None if there is none, or if it is damaged.
+
+    Args:
+        warn: whether to report the damage.
+    """
     if not (folder / atomic.SUMS).is_file():
         return None
     try:

@@ -286,7 +286,11 @@ def _likely(data_source: DataSource) -> dict[str, str]:
 def _split_report(
     split: Examples, names: Mapping[str, str], majority: str, lengths: Lengths, unknown: int
 ) -> SplitReport:
-    """Return the statistics of a split. names: of the labels."""
+    """Return the statistics of a split.
+
+    Args:
+        names: names of the labels.
+    """
     counts = Counter(split.labels())
     return SplitReport(
         rows=len(split),

@@ -139,7 +139,11 @@ class _Found:
         self.examples: list[IssueExample] = []
 
     def of(self, units: str) -> str:
-        """Return the number of rows in words; units: plural noun for them."""
+        """Return the number of rows in words.
+
+        Args:
+            units: plural noun for the rows.
+        """
         return f"{self.count:,} {units.removesuffix('s') if self.count == 1 else units}"
 
     def add(self, split: P, index: int, issue_example: Callable[[P, int], IssueExample]) -> None:
