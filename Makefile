@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
-.PHONY: help docs install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
+.PHONY: help docs docs-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
 .PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
@@ -85,6 +85,9 @@ docs: $(INSTALLED) ## the documentation site, into build/docs/: warnings are err
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[docs]'
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
+
+docs-test: $(INSTALLED) ## every command of the how-to guides: its output is the one that the page shows
+	$(BIN)/python tools/sessions.py
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh

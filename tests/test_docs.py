@@ -1,8 +1,10 @@
 """The documents say what is so: links, code, tables, flags and paths."""
 
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,32 @@ def test_the_figures_are_those_of_the_benchmarks() -> None:
         [sys.executable, str(ROOT / "benchmarks" / "readme.py"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of every call of unrolled in the blocks of a page that are not Python."""
+    blocks = re.findall(r"^```(?:console|sh)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    for line in "\n".join(blocks).replace("\\\n", "").splitlines():
+        if re.match(r"\$ |unrolled |(?:z?cat|head) ", line):
+            for part in re.findall(r"""(?:"[^"]*"|'[^']*'|[^|<>;&#"'])+""", line.removeprefix("$ ")):
+                if call := re.match(r" *(?:timeout -s \w+ \d+ )?unrolled (.+)", part):
+                    yield shlex.split(call[1])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=named)
+def test_its_commands_are_understood(page: Path) -> None:
+    for arguments in commands(page):
+        if arguments[0] not in ("--install-completion", "--help"):
+            app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+
+def test_sessions_are_compared_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import sessions
+
+    output = ["reading", "accuracy  70.1 %", "saved: runs/a"]
+    assert sessions.aligned(["…", "accuracy   9.5 %", "…"], output) == ["…", "accuracy  70.1 %", "…"]
+    assert sessions.aligned(["…", "saved: …"], output) == ["…", "saved: …"]
+    assert sessions.aligned(["…", "kept: runs/a"], output) is None
+    assert sessions.aligned(["reading", "accuracy  1 %"], output) is None
+    assert [*sessions.commands("$ a \\\n  -b\none\ntwo\n$ c\n")] == [("a \\\n  -b", ["one", "two"]), ("c", [])]
