@@ -90,8 +90,8 @@ docs: $(DOCS) ## the documentation site, into build/docs/: warnings are errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
-docs-test: $(DOCS) ## run the commands of the tutorial and the notebook, and compare what they print
-	OMP_NUM_THREADS=1 $(BIN)/python tools/docs_test.py
+docs-test: $(DOCS) ## the tutorial, the how-to guides and the notebook: every command prints what the page shows
+	OMP_NUM_THREADS=1 $(BIN)/python tools/sessions.py
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh

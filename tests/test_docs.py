@@ -1,11 +1,11 @@
 """The documents say what is so: links, code, tables, flags and paths."""
 
-import importlib
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -123,40 +123,37 @@ def test_nothing_names_the_machine_it_was_written_on() -> None:
             assert not re.search(r"/(work|root|home)/\w", path.read_text(encoding="utf-8")), name
 
 
-@pytest.fixture
-def docs_test(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(ROOT / "tools")
-    return importlib.import_module("docs_test")
-
-
-SHOWN = """rows 9,028
-…
-accuracy 82.0 %
-done"""
-
-
-@pytest.mark.parametrize(
-    ("printed", "wrong"),
-    [
-        ("rows 9,030\nsome\nlines\naccuracy   79.1 %\ndone", ""),
-        ("rows 9,030\naccuracy 79.1 %\ndone", ""),
-        ("head\nrows 9,030\naccuracy 79.1 %\ndone", "rows 9,028"),
-        ("rows 9,030\naccuracy 79.1 %\nother\ndone", "done"),
-        ("rows 9,030\nprecision 79.1 %\ndone", "accuracy 82.0 %"),
-        ("rows 9,030\naccuracy 79.1 %\ndone\nmore", "nothing more, but got: more"),
-    ],
-)
-def test_what_a_page_shows_is_compared_but_for_numbers(printed: str, wrong: str, docs_test: ModuleType) -> None:
-    assert docs_test.differs(SHOWN.splitlines(), printed.splitlines()) == wrong
-
-
-def test_the_commands_of_a_page_are_found_with_their_output(docs_test: ModuleType) -> None:
-    page = "text\n```console\n$ one\na\nb\n$ two\n```\n```\n$ none\n```\n"
-    assert docs_test.commands(page) == [("one", ["a", "b"]), ("two", [])]
-
-
 def test_the_figures_are_those_of_the_benchmarks() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "readme.py"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The arguments of every call of unrolled in the blocks of a page that are not Python."""
+    blocks = re.findall(r"^```(?:console|sh)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    for line in "\n".join(blocks).replace("\\\n", "").splitlines():
+        if re.match(r"\$ |unrolled |(?:z?cat|head) ", line):
+            for part in re.findall(r"""(?:"[^"]*"|'[^']*'|[^|<>;&#"'])+""", line.removeprefix("$ ")):
+                if call := re.match(r" *(?:timeout -s \w+ \d+ )?unrolled (.+)", part):
+                    yield shlex.split(call[1])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))], ids=named)
+def test_its_commands_are_understood(page: Path) -> None:
+    for arguments in commands(page):
+        if arguments[0] not in ("--install-completion", "--help"):
+            app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+
+def test_sessions_are_compared_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import sessions
+
+    output = ["reading", "accuracy  70.1 %", "saved: runs/a"]
+    assert sessions.aligned(["…", "accuracy   9.5 %", "…"], output) == ["…", "accuracy  70.1 %", "…"]
+    assert sessions.aligned(["…", "saved: …"], output) == ["…", "saved: …"]
+    assert sessions.aligned(["…", "kept: runs/a"], output) is None
+    assert sessions.aligned(["reading", "accuracy  1 %"], output) is None
+    assert [*sessions.commands("$ a \\\n  -b\none\ntwo\n$ c\n")] == [("a \\\n  -b", ["one", "two"]), ("c", [])]

@@ -63,14 +63,20 @@ def train(
     """Train a model on `data`, evaluate it on the test split, and save it.
 
     Args:
-        data: for task classify a CSV, TSV, JSONL or Parquet file, "-" (standard input), a sample's name
-            ("sample:films"), "hub:NAME", or Python objects: (text, label) pairs, dicts with the text and label keys, a
-            mapping of two lists, a data frame; or a folder of texts by class; or images: an IDX file or a folder of
-            these, a folder of image files by class, "sample:fashion", a pair of arrays (images, labels). For task tag a
-            CoNLL-U file, one of two columns, "sample:tags", or (words, tags) pairs. For task translate (source, target)
-            pairs, from the same data sources as labelled texts, two parallel files as a pair of paths ("train.de",
-            "train.en"), "sample:letters" or "sample:verses". For task generate a text file, a folder of them, a list of
-            these, "-", or "sample:shakespeare".
+        data: the examples, by task.
+
+            - classify, texts: a CSV, TSV, JSONL or Parquet file, a folder of texts by class, or Python objects: (text,
+              label) pairs, dicts with the text and label keys, a mapping of two lists, a data frame.
+            - classify, images: an IDX file or a folder of these, a folder of image files by class, or a pair of arrays
+              (images, labels).
+            - regress: as classify with texts; the labels are numbers.
+            - tag: a CoNLL-U file, one of two columns, or (words, tags) pairs.
+            - translate: (source, target) pairs, from the same sources as labelled texts, or two parallel files as a
+              pair of paths ("train.de", "train.en").
+            - generate: a text file, a folder of them, or a list of these.
+
+            Of every task also "-" (standard input) and a sample's name such as "sample:films"; of tables also
+            "hub:NAME", a data set of the Hugging Face Hub.
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<model>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is complete.
@@ -81,7 +87,7 @@ def train(
         settings: any setting by its flat name: model="lstm", hidden_size=256, epochs=5.
 
     Returns:
-        the run, in eval mode, with the weights of its best evaluation.
+        The run, in eval mode, with the weights of its best evaluation.
 
     Ctrl-C or SIGTERM ends training between two updates. With a folder to save to, everything is saved there and
     Interrupted says so: `resume` continues. Without one, the run with the best weights so far is returned, and has
@@ -116,17 +122,22 @@ def resume(
     That holds for the same build, instruction set and threads; where they differ, a warning names them.
 
     Args:
-        folder: of the run, or of its training (`<run>.partial`).
+        folder: folder of the run, or of its training (`<run>.partial`).
         data: the Python objects of the training, if it had no files; files are read again.
         finish: end after one more update, with the best weights so far.
         report: called with the progress of the training.
         settings: device, threads, backend, checkpoint_every, tensorboard and cache may differ from before; no other
             may.
 
+    Returns:
+        The run, as `train` returns it.
+
     Raises:
         ConfigError: there is no such training, another process has locked it, or a setting has changed.
-        DataError: the data have changed. CheckpointError: no checkpoint is complete.
-        All that `train` raises.
+        DataError: the data have changed.
+        CheckpointError: no checkpoint is complete.
+
+    All other errors of `train` are possible, too.
     """
     from unrolled.tasks import session
 
@@ -155,11 +166,15 @@ def cross_validate(
         resume: continue the cross-validation in `out`, with the settings it began with; finished folds are kept. Data
             are needed only if they were Python objects.
 
+    Returns:
+        The figures of each fold, their mean and standard deviation, and those over all examples with an interval.
+
     Raises:
         Interrupted: a signal has arrived, and everything is saved in `out`, to be resumed.
         ConfigError: the data have a test split, or the task does not split examples.
         DataError: there are too few examples for the folds.
-        All that `train` raises.
+
+    All other errors of `train` are possible, too.
     """
     from unrolled.tasks import folds as tasks_folds
 
@@ -178,10 +193,15 @@ def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:
     (tasks translate and generate).
 
     Args:
-        runs: runs, or their folders. device: for folders: "auto", "cpu", "cuda" or "mps".
+        runs: runs, or their folders.
+        device: device to load the folders on: "auto", "cpu", "cuda" or "mps".
+
+    Returns:
+        A run that is in memory only: it cannot be saved or explained, but each of its members can.
 
     Raises:
-        ConfigError: runs that cannot answer together. CheckpointError: see `load`.
+        ConfigError: runs that cannot answer together.
+        CheckpointError: a folder that cannot be loaded, see `load`.
     """
     from unrolled.runs.ensemble import ensemble
 
@@ -194,8 +214,20 @@ def decode(
     """Return the answers for one text or image or several, in order.
 
     Args:
-        run: a run, or its folder. inputs, options: see the `decode` of the run's task.
+        run: a run, or its folder.
+        inputs: one input or a list of them: texts (classify, regress), sentences or lists of words (tag), sources
+            (translate), prompts (generate), image files or arrays (images).
         threads: CPU threads during the call; default: chosen by PyTorch.
+        options: options of the run's task, such as beam=5 (translate) or length=300 (generate); see
+            `unrolled.keywords.DecodeKeywords`.
+
+    Returns:
+        One answer for each input, with the fields that `unrolled decode --json` prints.
+
+    Raises:
+        DataError: an input that the run cannot read.
+        ConfigError: an option that the task does not have.
+        CheckpointError: a folder that cannot be loaded, see `load`.
     """
     with _use_threads(threads):
         return _run(run).decode(inputs, **options)
@@ -207,8 +239,19 @@ def evaluate(
     """Evaluate a run on `data`, or on its own test split.
 
     Args:
-        run: a run, or its folder. data, options: see the `evaluate` of the run's task.
+        run: a run, or its folder.
+        data: labelled examples, as `train` takes them; None: the test split of the run's own data.
         threads: CPU threads during the call; default: chosen by PyTorch.
+        options: how `data` are read, and options of the run's task; see `unrolled.keywords.EvaluateKeywords`.
+
+    Returns:
+        The result: the figures of the task with their intervals as attributes; `text()` to read, `to_dict()` as JSON
+        values.
+
+    Raises:
+        DataError: data that cannot be read as requested, or (with None) training data that are missing or have changed.
+        ConfigError: an option that the task does not have.
+        CheckpointError: a folder that cannot be loaded, see `load`.
     """
     with _use_threads(threads):
         return _run(run).evaluate(data, **options)
@@ -226,8 +269,21 @@ def explain(
     """Return a trace of a run on an input, as named tensors.
 
     Args:
-        run: a run, or its folder. input, attribution, gradient, max_length: see `Run.explain`.
+        run: a run, or its folder.
+        input: a text or a list of its tokens; a sentence or its words (tag); a source or a pair (source, target)
+            (translate); an image, as `decode` takes it.
+        attribution: whether to include the attribution of each answer to the inputs, which takes most of the time.
+        gradient: whether to include the gradient of each answer with respect to the states of recurrent layers.
+        max_length: maximum number of tokens; a longer input is truncated, and the trace's header says so.
         threads: CPU threads during the call; default: chosen by PyTorch.
+
+    Returns:
+        A mapping from names to tensors, such as trace["lstm.l0.f"], (T, H). `trace.summary()` lists them.
+
+    Raises:
+        DataError: the run cannot read the input.
+        ConfigError: a max_length out of range, or the run is an ensemble.
+        CheckpointError: a folder that cannot be loaded, see `load`.
     """
     with _use_threads(threads):
         return _run(run).explain(input, attribution=attribution, gradient=gradient, max_length=max_length)
@@ -236,8 +292,15 @@ def explain(
 def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:
     """Return every gate and state of one sequence of `module(x, hx)`.
 
-    The module is a torch.nn.RNN, LSTM or GRU, or a model that contains some, which are found by name. See
-    `unrolled.inside.torch_modules`.
+    Args:
+        module: a torch.nn.RNN, LSTM or GRU, or a model that contains some.
+        x: the module's input, such as (T, B, D).
+        hx: the module's second argument, such as the initial state; None: it is called with x alone.
+        sequence: index of the sequence in the batch.
+
+    Returns:
+        A mapping from names to tensors without a batch axis, such as trace["lstm.l0.f"], (T, H). In a model the names
+        begin with the path of the layer: trace["encoder.rnn.lstm.l0.f"].
     """
     from unrolled import inside, pictures  # noqa: F401  (pictures: a trace shows itself in a notebook)
 
@@ -247,8 +310,13 @@ def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) ->
 def inspect(data: object, *, config: Config | None = None, **settings: Unpack[Settings]) -> Report:
     """Return the data report: how `data` are read, and the issues that a training would suffer from.
 
+    Args:
+        data: the data, as `train` takes them.
+        config: settings to start from; default: `Config()`.
+        settings: any setting by its flat name, such as text="review" or task="tag".
+
     Returns:
-        a report: `text()` to read, `to_dict()` as JSON values, `picture()` as SVG, `issues` one by one.
+        A report: `text()` to read, `to_dict()` as JSON values, `picture()` as SVG, `issues` one by one.
 
     Raises:
         DataError: the data cannot be read as requested; names file and line.

@@ -44,7 +44,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write an atomic folder; one of the same name is replaced.
 
     Args:
-        folder: its path. files: the content of each file by name.
+        folder: path of the folder.
+        files: the content of each file by name.
 
     Raises:
         CheckpointError: it cannot be written; the earlier folder, if any, is unchanged.
@@ -65,7 +66,8 @@ def write_files(folder: Path, files: Mapping[str, bytes], *, also: Iterable[Path
     """Write files into an existing folder, then SHA256SUMS, and sync all of them.
 
     Args:
-        folder: its path. files: the content of each file by name.
+        folder: path of the folder.
+        files: the content of each file by name.
         also: paths of files below the folder that exist already, which SHA256SUMS includes.
 
     Raises:
@@ -97,7 +99,8 @@ def check(folder: Path, names: Iterable[str]) -> None:
     """Check the sums of files, which are read block by block.
 
     Args:
-        folder: with SHA256SUMS. names: of the files.
+        folder: a folder with SHA256SUMS.
+        names: names of the files to compare.
 
     Raises:
         CheckpointError: one of them cannot be read, or is not the file that was written; names it.
@@ -299,7 +302,11 @@ def _fill(folder: Path, files: Mapping[str, bytes], also: Iterable[Path] = ()) -
 
 
 def sums_file(sums: Mapping[str, str]) -> bytes:
-    """Return the content of SHA256SUMS. sums: the SHA-256 of each file by name."""
+    """Return the content of SHA256SUMS.
+
+    Args:
+        sums: the SHA-256 of each file by name.
+    """
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
 
 

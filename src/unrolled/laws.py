@@ -53,7 +53,9 @@ EPS32 = torch.finfo(torch.float32).eps
 class LawResult(NamedTuple):
     """Result of a law.
 
-    compared: number of comparisons, 0 where the law does not apply, for the reason `why`. worst: largest difference.
+    Args:
+        compared: number of comparisons, 0 where the law does not apply, for the reason `why`.
+        worst: largest difference.
     """
 
     law: str
@@ -72,7 +74,7 @@ def check(module: nn.Module, *, seed: int = 0) -> list[LawResult]:
 
     Args:
         module: a Cell, a Layer or a Model, yours or ours.
-        seed: of the random inputs.
+        seed: seed of the random inputs.
 
     Returns:
         One LawResult for each law, printable.
@@ -87,6 +89,16 @@ def split(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that one call equals any split of it with the state passed on: to the bit in the fused scan.
 
     Applies to causal modules.
+
+    Args:
+        module: a Cell, a Layer or a Model.
+        seed: seed of the random inputs.
+
+    Returns:
+        The number of comparisons and the largest difference; or the reason why the law does not apply.
+
+    Raises:
+        LawError: the law is broken; the message gives the tensor, the index and the difference.
     """
     subject = _Subject(module, torch.float64, seed)
     if not subject.causal:
@@ -116,7 +128,20 @@ def _split(law: _Law, subject: _Subject) -> None:
 
 
 def causal(module: nn.Module, *, seed: int = 0) -> LawResult:
-    """Check that inputs after step t never change y up to t. Applies to causal modules with an output at each step."""
+    """Check that inputs after step t never change y up to t.
+
+    Applies to causal modules with an output at each step.
+
+    Args:
+        module: a Cell, a Layer or a Model.
+        seed: seed of the random inputs.
+
+    Returns:
+        The number of comparisons and the largest difference; or the reason why the law does not apply.
+
+    Raises:
+        LawError: the law is broken; the message gives the tensor, the index and the difference.
+    """
     subject = _Subject(module, torch.float32, seed)
     if not subject.causal or not subject.each:
         return LawResult(
@@ -136,6 +161,16 @@ def batch_invariance(module: nn.Module, *, seed: int = 0) -> LawResult:
     """Check that a sequence's outputs depend neither on other sequences nor on padding: to the bit in the fused scan.
 
     Applies to every module.
+
+    Args:
+        module: a Cell, a Layer or a Model.
+        seed: seed of the random inputs.
+
+    Returns:
+        The number of comparisons and the largest difference; or the reason why the law does not apply.
+
+    Raises:
+        LawError: the law is broken; the message gives the tensor, the index and the difference.
     """
     law = _Law("batch_invariance")
     for subject in _alike(module, _Subject(module, torch.float64, seed), seed):
@@ -181,6 +216,16 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     A backend's float32 may differ from the reference's float64 by 4 times the reference's own error in float32, plus 8
     units in the last place of the tensor's largest number: another order of sums, but no other sum. The own error is
     the largest of three, with parameters that differ by up to 0.1 %, because a single one may be small by luck.
+
+    Args:
+        module: a Cell, a Layer or a Model.
+        seed: seed of the random inputs.
+
+    Returns:
+        The number of comparisons and the largest difference; or the reason why the law does not apply.
+
+    Raises:
+        LawError: the law is broken; the message gives the tensor, the index and the difference.
     """
     whole = _wrapped(module)
     layers = [layer for layer in whole.modules() if isinstance(layer, Recurrent)]
@@ -212,7 +257,18 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
 
 
 def round_trip(module: nn.Module, *, seed: int = 0) -> LawResult:
-    """Check that a saved and loaded module gives the same bits: its state_dict holds all that its outputs depend on."""
+    """Check that a saved and loaded module gives the same bits: its state_dict holds all that its outputs depend on.
+
+    Args:
+        module: a Cell, a Layer or a Model.
+        seed: seed of the random inputs.
+
+    Returns:
+        The number of comparisons and the largest difference; or the reason why the law does not apply.
+
+    Raises:
+        LawError: the law is broken; the message gives the tensor, the index and the difference.
+    """
     subject = _Subject(module, torch.float32, seed)
     law = _Law("round_trip")
     saved = safetensors.torch.save({name: value.contiguous() for name, value in subject.module.state_dict().items()})
@@ -231,11 +287,14 @@ def round_trip(module: nn.Module, *, seed: int = 0) -> LawResult:
 
 
 class Option(NamedTuple):
-    """Option to test.
+    """An option that `options_matter` tests.
 
-    value: its other value. context: settings in which it applies. changes: whether it should change anything. False is
-    for options that must change nothing, such as a backend: results may differ by at most `within` (relative; 0: to the
-    bit).
+    Args:
+        name: its name in the settings.
+        value: a value other than its default.
+        context: settings in which it applies.
+        changes: whether it should change anything. False is for options that must change nothing, such as a backend.
+        within: largest relative difference where nothing should change; 0: to the bit.
     """
 
     name: str
@@ -335,7 +394,9 @@ class _Subject:
     def begin(self, rows: Sequence[int], *, garbage: bool = False, unpadded: bool = False) -> State:
         """Return the initial state of the sequences `rows`: None, or the encoded sources of a model with an encoder.
 
-        garbage: whether the sources have other padding. unpadded: whether they have none.
+        Args:
+            garbage: whether the sources have other padding.
+            unpadded: whether they have none.
         """
         if self.sources is None:
             return None

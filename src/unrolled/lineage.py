@@ -31,12 +31,12 @@ class Architecture(NamedTuple):
     Args:
         name: its name in settings and flags.
         title: its name in texts and pictures.
-        year: of the paper.
+        year: year of the paper.
         adds: its addition to the architecture before it.
         cannot: its limitation.
         source: the paper.
         tasks: the tasks that it serves.
-        path: of its class, "module:class".
+        path: path of its class, "module:class".
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
         any_cell: whether its recurrent layers run any cell.
         whole: whether it reads an image as one input instead of step by step.
@@ -61,7 +61,7 @@ class Task(NamedTuple):
     Args:
         name: its name in settings and flags.
         data: its training data, in words.
-        path: of its class, "module:class".
+        path: path of its class, "module:class".
         run: path of the class of its finished runs.
         images: the same two paths for image data, if the task accepts images.
         multi_label: the same two paths for texts with several labels each, if the task has them.

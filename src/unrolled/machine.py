@@ -65,7 +65,8 @@ def isolated(device: torch.device, *, threads: int | None) -> Iterator[None]:
     """Compute in the block without an effect on torch's threads and random generators after it.
 
     Args:
-        device: whose generator is restored, next to the CPU's. threads: of the block; None: as they are.
+        device: device whose generator is restored, next to the CPU's.
+        threads: number of threads within the block; None: unchanged.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), use_threads(threads):
         yield

@@ -59,7 +59,8 @@ def parse(name: Path | str, data: bytes) -> Any:
     """Return the value of a JSON file.
 
     Args:
-        name: of the file, for the message. data: its bytes.
+        name: name of the file, for the message.
+        data: its bytes.
 
     Raises:
         CheckpointError: it is not JSON in UTF-8, too large, nested too deep, or has a number that is not finite.
@@ -81,7 +82,9 @@ def valid(schema: type[M], name: Path | str, data: bytes) -> M:
     """Return JSON as an instance of a schema.
 
     Args:
-        schema: the pydantic class. name: of the file, for the message. data: its bytes.
+        schema: the pydantic class.
+        name: name of the file, for the message.
+        data: its bytes.
 
     Raises:
         CheckpointError: the file is not JSON, or does not fit the schema; names the file and the entries.

@@ -35,7 +35,9 @@ S = TypeVar("S")
 class EncoderDecoderState(NamedTuple):
     """State of a model with an encoder.
 
-    memory: the encoded source, which never changes. decoder: the state of the decoder.
+    Args:
+        memory: the encoded source, which never changes.
+        decoder: the state of the decoder.
     """
 
     memory: Any
@@ -51,7 +53,10 @@ def select(state: S, indices: Tensor | Sequence[int]) -> S:
 def reorder(state: S, indices: Tensor | Sequence[int]) -> S:
     """Return `select(state, indices)` for hypotheses that replace others of the same source, as in beam search.
 
-    The memory of an encoder is equal for all hypotheses of a source and is not copied. indices: (B,) integers.
+    The memory of an encoder is equal for all hypotheses of a source and is not copied.
+
+    Args:
+        indices: integers (B,).
     """
     if isinstance(state, EncoderDecoderState):
         return state._replace(decoder=select(state.decoder, indices))
@@ -80,7 +85,11 @@ def detach(state: S) -> S:
 
 
 def hold(real: Tensor, new: S, old: S) -> S:
-    """Return `new` for the sequences whose step is real and `old` for the others. real: (B,) bool."""
+    """Return `new` for the sequences whose step is real and `old` for the others.
+
+    Args:
+        real: (B,) bool.
+    """
     return mapped(lambda n, o: torch.where(real.view(-1, *[1] * (n.dim() - 1)), n, o), new, old)
 
 

@@ -47,9 +47,11 @@ FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 class Scale(NamedTuple):
     """Colour scale for numbers.
 
-    low, high: the numbers at its ends; numbers beyond have the colour of the end. anchors: colours, evenly spaced. log:
-    whether it is logarithmic; then low is above 0, and smaller numbers count as low. photo: whether the numbers are
-    those of an image, whose colours are the same on a dark background.
+    Args:
+        low, high: the numbers at its ends; numbers beyond have the colour of the end.
+        anchors: colours, evenly spaced.
+        log: whether it is logarithmic; then low is above 0, and smaller numbers count as low.
+        photo: whether the numbers are those of an image, whose colours are the same on a dark background.
     """
 
     low: float
@@ -123,7 +125,12 @@ def side_by_side(drawings: Sequence[Drawing], gap: float = 0) -> Drawing:
 def document(
     width: float, height: float, body: Iterable[str], *, title: str = "", description: str = "", paper: str = ""
 ) -> str:
-    """Return the SVG of a whole picture. title, description: for screen readers. paper: the background colour."""
+    """Return the SVG of a whole picture.
+
+    Args:
+        title, description: texts for screen readers.
+        paper: the background colour.
+    """
     role = ' role="img"' if title else ""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" '
@@ -152,7 +159,12 @@ def box(
     dash: str = "",
     opacity: float = 1,
 ) -> str:
-    """Return a rectangle, or "" where it has no area. opacity: of its fill. name: the text under the pointer."""
+    """Return a rectangle, or "" where it has no area.
+
+    Args:
+        opacity: opacity of its fill.
+        name: the text under the pointer.
+    """
     if width <= 0 or height <= 0:
         return ""
     more = (f' stroke="{stroke}"' if stroke else "") + (f' rx="{_n(radius)}"' if radius else "")
@@ -164,7 +176,11 @@ def box(
 
 
 def dot(x: float, y: float, radius: float, fill: str, *, stroke: str = "none", name: str = "") -> str:
-    """Return a disc around (x, y). name: the text under the pointer."""
+    """Return a disc around (x, y).
+
+    Args:
+        name: the text under the pointer.
+    """
     return _element(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_n(radius)}" fill="{fill}" stroke="{stroke}"', name)
 
 
@@ -178,7 +194,11 @@ def line(
     arrow: bool = False,
     name: str = "",
 ) -> str:
-    """Return straight lines from point to point. arrow: whether the last one ends in an arrowhead."""
+    """Return straight lines from point to point.
+
+    Args:
+        arrow: whether the last one ends in an arrowhead.
+    """
     d = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     drawn = path(d, stroke=stroke, width=width, opacity=opacity, dash=dash, name=name)
     if not arrow or len(points) < 2:
@@ -221,7 +241,12 @@ def text(
     italic: bool = False,
     turned: bool = False,
 ) -> str:
-    """Return text on a baseline. most: its maximum width in pixels. turned: whether it reads upwards."""
+    """Return text on a baseline.
+
+    Args:
+        most: its maximum width in pixels.
+        turned: whether it reads upwards.
+    """
     style = (f' font-size="{_n(size)}"' if size != 12 else "") + (' font-weight="bold"' if bold else "")
     style += ' font-style="italic"' if italic else ""
     style += f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
@@ -235,8 +260,9 @@ def raster(
     """Return a matrix as an image with one pixel a number, drawn from (x, y) to (x + width, y + height).
 
     Args:
-        values: (rows, columns). label: the text under the pointer. data: attributes for a page; `rows` becomes
-            data-rows.
+        values: (rows, columns).
+        label: the text under the pointer.
+        data: attributes for a page; `rows` becomes data-rows.
     """
     rows, across = values.shape
     if not rows or not across:
@@ -279,7 +305,11 @@ def columns(words: str) -> int:
 
 
 def path(d: str, *, stroke: str = INK, width: float = 1, opacity: float = 1, dash: str = "", name: str = "") -> str:
-    """Return a path without a fill. d: its commands."""
+    """Return a path without a fill.
+
+    Args:
+        d: commands of the path.
+    """
     more = (f' stroke-width="{_n(width)}"' if width != 1 else "") + (f' opacity="{opacity:.2f}"' if opacity < 1 else "")
     more += f' stroke-dasharray="{dash}"' if dash else ""
     return _element(f'<path d="{d}" fill="none" stroke="{stroke}"{more}', name)

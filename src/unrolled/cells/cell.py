@@ -122,7 +122,8 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
         """Return the summands of each gate, for a trace: {} unless the gates are sums of two products and biases.
 
         Args:
-            x: (B, T, D). state: the leaves in `feedback` before each step, (B, T, H).
+            x: inputs (B, T, D).
+            state: the leaves in `feedback` before each step, (B, T, H).
 
         Returns:
             from_x and from_h (B, T, G, H), bias (1, G, H), and further biases by name.

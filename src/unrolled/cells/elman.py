@@ -39,7 +39,8 @@ class ElmanCell(Cell[ElmanState, ElmanGates]):
     """One step of an Elman network.
 
     Args:
-        input_size: D. hidden_size: H.
+        input_size: size D of the input x.
+        hidden_size: size H of the hidden state.
         nonlinearity: φ, "tanh" or "relu".
 
     Parameters: weight_x (H, D), weight_h (H, H), bias (H,).

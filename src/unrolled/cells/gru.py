@@ -60,7 +60,8 @@ class GRUCell(Cell[GRUState, GRUGates]):
     """One step of a GRU.
 
     Args:
-        input_size: D. hidden_size: H.
+        input_size: size D of the input x.
+        hidden_size: size H of the hidden state.
 
     Parameters: weight_x (3H, D), weight_h (3H, H), bias (3H,), packed r, z, n; bias_n (H,).
     """

@@ -31,7 +31,8 @@ class LayerNormGRUCell(Cell[GRUState, GRUGates]):
     """One step of a GRU with layer normalisation.
 
     Args:
-        input_size: D. hidden_size: H.
+        input_size: size D of the input x.
+        hidden_size: size H of the hidden state.
 
     Parameters: weight_x (3H, D), weight_h (3H, H), bias, gain_x and gain_h (3H,), packed r, z, n; bias_n (H,).
     """

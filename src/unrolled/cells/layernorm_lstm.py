@@ -31,7 +31,8 @@ class LayerNormLSTMCell(Cell[LSTMState, LSTMGates]):
     """One step of an LSTM with layer normalisation.
 
     Args:
-        input_size: D. hidden_size: H.
+        input_size: size D of the input x.
+        hidden_size: size H of the hidden state.
         forget_bias: initial value of b_f; with 1 a new cell keeps its state.
 
     Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), gain_x and gain_h (4H,), packed i, f, g, o; gain_c and

@@ -58,7 +58,8 @@ class LSTMCell(Cell[LSTMState, LSTMGates]):
     """One step of an LSTM.
 
     Args:
-        input_size: D. hidden_size: H.
+        input_size: size D of the input x.
+        hidden_size: size H of the hidden state.
         forget_bias: initial value of b_f; with 1 a new cell keeps its state.
 
     Parameters: weight_x (4H, D), weight_h (4H, H), bias (4H,), packed i, f, g, o.

@@ -21,7 +21,8 @@ def check_data(data: object, config: Config) -> None:
     """Refuse data, and files of other splits, that do not exist.
 
     Args:
-        data: the argument, or a source and a target file. config: names the other splits.
+        data: the argument, or a source and a target file.
+        config: settings, which name the files of the other splits.
 
     Raises:
         DataError: there is no such file or sample, or the sample is for another task.
@@ -65,7 +66,9 @@ def check_output(path: Path | None, flag: str, suffix: str | None = None, *more:
     A name without an ending is taken as it is: it may be a pipe or a device.
 
     Args:
-        path: of the file, if one is named. flag: that names it. suffix: the ending of its format; None: any.
+        path: path of the file to write; None: none is named.
+        flag: flag that named it, for the message.
+        suffix: the ending of its format; None: any.
         more: other endings of that format.
 
     Raises:
@@ -86,7 +89,8 @@ def check_settings(data: str | None, named: Collection[str], config: Config) -> 
     """Refuse settings that the task or model does not use. Files are told from images by name only.
 
     Args:
-        data: the argument; None: not named. named: settings that were given as flags.
+        data: the argument; None: not named.
+        named: settings that were given as flags.
         config: all settings, before those that the data imply.
 
     Raises:

@@ -208,9 +208,9 @@ def _lines(read_bytes: Callable[[], bytes], name: str, refuse: Callable[[str], N
     Lines before a bad one are yielded first, so that they are answered.
 
     Args:
-        read_bytes: returns the next bytes, none at the end.
-        name: of the source, for messages.
-        refuse: raises DataError for a text that the run cannot answer.
+        read_bytes: function that returns the next bytes, none at the end.
+        name: name of the source, for messages.
+        refuse: function that raises DataError for a text that the run cannot answer.
 
     Raises:
         DataError: names the line that is not UTF-8, or refused.

@@ -43,7 +43,9 @@ class Flag(NamedTuple):
     """A flag in the help.
 
     Args:
-        group: its heading. label: its names and values. description: with the default.
+        group: heading below which it is listed.
+        label: its names and the values it takes.
+        description: its help text, with the default.
     """
 
     group: str
@@ -55,7 +57,9 @@ def help_of(app: App, verb: str, arguments: Sequence[str]) -> str:
     """Return the help of a verb for the choice on the command line.
 
     Args:
-        app: the application. verb: its name. arguments: all that follow the verb.
+        app: the application.
+        verb: its name.
+        arguments: all that follow the verb.
 
     Raises:
         ConfigError: an unknown task or model on the command line, or a model that does not serve the task.

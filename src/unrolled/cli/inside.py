@@ -120,7 +120,9 @@ def _rest(rows: int) -> list[Text]:
 def _coloured(text: str, spans: Sequence[Sequence[int]], values: Sequence[float], meaning: str, form: str) -> Text:
     """Return the text with a background for each token as strong as its value, and the meaning of the colours.
 
-    meaning: of the colours, in words. form: of the largest value, with its unit.
+    Args:
+        meaning: meaning of the colours, in words.
+        form: format of the largest value, with its unit.
     """
     shown = Text(escaped(text))
     largest = max((abs(value) for value in values), default=0) or 1

@@ -97,7 +97,9 @@ def _run(arguments: list[str]) -> int:
     """Run one command and return its exit code.
 
     Raises:
-        ConfigError: standard output is closed, or an argument is not text. All that the command raises.
+        ConfigError: standard output is closed, or an argument is not text.
+
+    All errors of the command are possible, too.
     """
     if sys.stdout is None:
         raise ConfigError("standard output is closed: redirect it, for example with > /dev/null")

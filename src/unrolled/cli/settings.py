@@ -141,7 +141,9 @@ def data_of(data: str | None, source: Path | None, target: Path | None, task: st
     """Return the data that were named: DATA, or the pair of a source and a target file; None for neither.
 
     Args:
-        data: the argument DATA. source, target: the files. task: its name.
+        data: the argument DATA.
+        source, target: the files.
+        task: name of the task.
 
     Raises:
         ConfigError: one file only is named, DATA as well, or the task has no sources and targets.
@@ -191,7 +193,9 @@ def refuse_unused(names: Collection[str], unused: Collection[str], task: str) ->
     """Refuse flags that were given although the run's task does not use them.
 
     Args:
-        names: of the flags that were given. unused: those that the task does not use. task: its name.
+        names: names of the flags that were given.
+        unused: those that the task does not use.
+        task: name of the task.
 
     Raises:
         ConfigError: names them.

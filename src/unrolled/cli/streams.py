@@ -33,7 +33,7 @@ class Stream:
 
     Args:
         stream: the stream.
-        name: for messages.
+        name: its name, for messages.
         messages: whether it carries messages instead of data: they are always escaped, and one that cannot be written
             is dropped, since there is nowhere to report the error.
     """

@@ -177,10 +177,13 @@ def _check(
     """Refuse wrong settings and paths, before torch is imported.
 
     Args:
-        data, out, overwrite, start, resume: see `command`. settings: all of them. flags: those that were given.
+        data, out, overwrite, start, resume: see `command`.
+        settings: all settings.
+        flags: flags that were given.
 
     Raises:
-        ConfigError: a setting without a use, or a folder in the way. DataError: no such file or sample.
+        ConfigError: a setting without a use, or a folder in the way.
+        DataError: no such file or sample.
         CheckpointError: no such run.
     """
     if out is not None or resume is not None:

@@ -21,8 +21,10 @@ def wrapped(text: str, width: int | None, *, indent: str = "", prefix: str = "")
     Lines that begin with a space (rows, remedies, commands) are broken in the same way, with their own indentation.
 
     Args:
-        text: in lines. width: None: the lines are not broken. indent: of each line.
-        prefix: of the first line, which is not broken from its first word.
+        text: lines to break.
+        width: None: the lines are not broken.
+        indent: beginning of each line.
+        prefix: beginning of the first line, never separated from its first word.
     """
     first, *rest = text.split("\n")
     return "\n".join([_wrapped(first, width, indent, prefix), *(_wrapped(line, width, indent) for line in rest)])

@@ -18,7 +18,7 @@ def sentences(error: ValidationError, file: str | None = None, text: str = "") -
     """Yield a sentence for each problem that pydantic reports: location, problem, value.
 
     Args:
-        error: from pydantic.
+        error: error of pydantic.
         file, text: name and contents of the TOML file, if the settings were read from one.
     """
     for problem in error.errors(include_url=False):

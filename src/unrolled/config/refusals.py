@@ -56,7 +56,9 @@ def refusal(names: Collection[str], choice: Choice, named: Collection[str] = ())
     """Return the message for settings that are not used: a sentence for all that have the same users.
 
     Args:
-        names: of the settings. choice: the present one. named: settings that were written down by themselves.
+        names: names of the settings.
+        choice: the present choice.
+        named: settings that were written down by themselves.
     """
     groups: dict[str, list[str]] = {}
     for name in (flat for _, _, flat, _ in fields() if flat in names):

@@ -55,7 +55,8 @@ def to_toml(config: Config, names: Collection[str] | None = None) -> str:
     """Return settings as TOML, with their descriptions as comments; those that are None are commented out.
 
     Args:
-        config: all settings. names: flat, of the settings to return; None: every one.
+        config: all settings.
+        names: flat names of the settings to return; None: every one.
     """
     lines: list[str] = []
     current: str | None = None

@@ -23,7 +23,9 @@ class Choice(NamedTuple):
 
     Args:
         task: its name; of task classify also "images", for image data, and "multi_label".
-        model: its name. cell: that of its recurrent layers; None: it has none. schedule: of the learning rate.
+        model: name of the model.
+        cell: cell of its recurrent layers; None: it has none.
+        schedule: schedule of the learning rate.
     """
 
     task: str

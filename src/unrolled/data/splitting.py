@@ -84,11 +84,11 @@ def read_splits(
     Args:
         config: fractions, seed, and the files of splits (`valid`, `test`), which take precedence over `sources`.
         sources: the source of each split by name, "train" included.
-        name: of the data as a whole, for `how`.
+        name: name of the data as a whole, for `how`.
         load: (source, training split if it is known) -> examples.
         keys: examples -> the key of each, which decides its split.
         by: singular noun for a key.
-        faults: raises or collects faults.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load`; or there are too few examples for the splits.
@@ -121,8 +121,10 @@ def refuse_empty(valid: Table, units: str, *, train: Table, faults: Faults = RAI
     """Refuse data without a validation split.
 
     Args:
-        valid: the validation split. units: plural noun for the examples. train: the training split, for the message.
-        faults: raises or collects the fault.
+        valid: the validation split.
+        units: plural noun for the examples.
+        train: the training split, for the message.
+        faults: the collector, which raises the fault or keeps it for a report.
 
     Raises:
         DataError: the validation split is empty.
@@ -138,10 +140,11 @@ def refuse_one_label(
     """Refuse a training split with a single label.
 
     Args:
-        labels: the different labels of the training split. train: the split.
+        labels: the different labels of the training split.
+        train: the split.
         label, units: nouns for a label, and for the examples (plural).
         fix: the remedy.
-        faults: raises or collects the fault.
+        faults: the collector, which raises the fault or keeps it for a report.
 
     Raises:
         DataError: there is only one label.
@@ -184,8 +187,8 @@ def assign(keys: Collection[str], fractions: Mapping[str, float], seed: int) -> 
 
     Args:
         keys: all different.
-        fractions: of the splits other than train, in the order in which they take keys.
-        seed: of the split.
+        fractions: fractions of the splits other than train, in the order in which they take keys.
+        seed: seed of the split.
     """
     hashes = {key: _hash(key, seed) for key in keys}
     order = sorted(hashes, key=lambda key: hashes[key])

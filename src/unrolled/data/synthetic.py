@@ -53,7 +53,7 @@ class Synthetic(ABC):
     Args:
         length: T, the difficulty.
         symbols: number K of different symbols (recall, copy, reverse).
-        seed: of all batches.
+        seed: seed of all batches.
     """
 
     length: int

@@ -54,7 +54,11 @@ class Classification(Displayed):
 
 @dataclass(frozen=True, repr=False)
 class ImageClassification(Displayed):
-    """The answer for one image: as `Classification`. image: the file, and the position in it, that it was read from."""
+    """The answer for one image, with the fields of `Classification`.
+
+    Args:
+        image: the file that it was read from, and its position there.
+    """
 
     image: str
     label: str
@@ -94,7 +98,8 @@ def outputs(model: Model, sequences: Readable) -> NDArray[np.float64]:
     Sequences of similar length share a batch.
 
     Args:
-        model: answers once, in eval mode. sequences: N of them.
+        model: a model that answers once, in eval mode.
+        sequences: N sequences.
     """
     device = next(model.parameters()).device
     found = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
@@ -116,7 +121,7 @@ def classify(
 
     Args:
         inputs: texts, or the names of images.
-        labels: of the K classes.
+        labels: labels of the K classes.
         probability: (N, K).
         answer: makes an answer from an input, its label, the label's probability, and those of several labels.
         top: see `class_probabilities`.

@@ -25,9 +25,9 @@ class Cursor:
     which is read again.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: a model that answers at each step, in eval mode.
         prompts: B sequences of ids, of any length, without <bos>, which is read before them.
-        state: of B sequences, as `model.encode` returns it; None where there is no encoder.
+        state: state of B sequences, as `model.encode` returns it; None where there is no encoder.
         rules: against repetition; the logits are those after their penalty.
     """
 
@@ -56,7 +56,11 @@ class Cursor:
 
     @torch.inference_mode()
     def step(self, ids: Tensor) -> None:
-        """Read one more token of every sequence. ids: (B,) integers."""
+        """Read one more token of every sequence.
+
+        Args:
+            ids: (B,) integers.
+        """
         logits, self.state = self._stepped(ids)
         if self.history is not None:
             self.history.add(ids)

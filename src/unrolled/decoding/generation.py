@@ -30,7 +30,12 @@ Integers = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, repr=False)
 class Continuation(Displayed):
-    """Continuation of a prompt. tokens: their number, of the text. ended: the reason, "length" or "stop"."""
+    """Continuation of a prompt.
+
+    Args:
+        tokens: number of tokens of the text.
+        ended: the reason of its end, "length" or "stop".
+    """
 
     prompt: str
     text: str
@@ -144,9 +149,9 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
     before each later one.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: a model that answers at each step, in eval mode.
         ids: (N,) integers, read a chunk at a time.
-        streams: at most N.
+        streams: number of streams, at most N.
     """
     if model.max_length:
         return _score_windows(model, ids, model.max_length)

@@ -400,7 +400,11 @@ def _refusal(name: str, schema: type[Options], task: str, settings: Iterable[str
 
 
 def _sentences(error: ValidationError, schema: type[Options], value_of: str = "") -> Iterable[str]:
-    """Yield a sentence for each problem that pydantic found. value_of: the option, where one value was validated."""
+    """Yield a sentence for each problem that pydantic found.
+
+    Args:
+        value_of: name of the option, if a single value was validated.
+    """
     for problem in error.errors(include_url=False):
         if problem["type"] == "value_error":
             yield str(problem["ctx"]["error"])

@@ -38,7 +38,8 @@ def predictions(model: Model, sequences: Readable, scale: Scale) -> NDArray[np.f
     """Return the predicted number of each of the N sequences, (N,), in their order.
 
     Args:
-        model: answers once with one output, in eval mode. scale: of the numbers that it was trained on.
+        model: a model that answers once with one output, in eval mode.
+        scale: mean and standard deviation of the numbers that it was trained on.
     """
     return scale.restore(outputs(model, sequences)[:, 0])
 

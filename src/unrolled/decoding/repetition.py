@@ -49,7 +49,10 @@ class History:
     """The tokens of B sequences so far, and what the rules make of them.
 
     Args:
-        rules: n and θ. prompts: B sequences of ids. num_outputs: V. device: of the logits.
+        rules: n and θ.
+        prompts: B sequences of ids.
+        num_outputs: number V of logits.
+        device: device of the logits.
     """
 
     def __init__(

@@ -93,7 +93,10 @@ class Generation:
         self.chosen: Integers | None = None  # tokens that the model has not read yet
 
     def step(self, *, end: bool = False) -> Integers:
-        """Return the next token of every sequence, (B,). end: whether it may be <eos>.
+        """Return the next token of every sequence, (B,).
+
+        Args:
+            end: whether the token may be <eos>.
 
         Raises:
             CheckpointError: the model's logits are not finite.

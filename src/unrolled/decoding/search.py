@@ -54,7 +54,7 @@ class Hypothesis:
     """A sequence found by a search.
 
     Args:
-        tokens: without the prompt, and without <eos>.
+        tokens: its tokens, without the prompt and without <eos>.
         log_probability: ln p in nats, of all chosen tokens (with <eos>), given the source and the prompt; with a
             repetition_penalty of the distribution after it.
         score: the rank of a beam; ln p for greedy decoding and sampling.
@@ -118,18 +118,19 @@ def search(
     returned. A prompt's answer does not depend on the others of the batch.
 
     Args:
-        model: answers at each step, in eval mode.
+        model: a model that answers at each step, in eval mode.
         prompts: B sequences of ids, of any length, without <bos>, which each hypothesis continues (after a source: a
             forced prefix). They are not part of the returned tokens and scores.
         strategy: `Sampling(temperature=0)` is greedy.
-        state: of B sequences, as `model.encode` returns it; None where there is no source.
+        state: state of B sequences, as `model.encode` returns it; None where there is no source.
         min_length: minimum number of tokens before <eos>.
         max_length: maximum number of tokens, <eos> included, of all prompts or of each; at most 1,000,000,000. A model
             with a maximum length writes no more than its remaining length after the prompt.
 
     Raises:
-        ConfigError: a length out of range. DataError: a prompt that leaves no remaining length. CheckpointError: the
-            model's logits are not finite.
+        ConfigError: a length out of range.
+        DataError: a prompt that leaves no remaining length.
+        CheckpointError: the model's logits are not finite.
     """
     lengths = max_length if isinstance(max_length, Sequence) else [max_length] * len(prompts)
     for length in set(lengths):
@@ -201,7 +202,11 @@ def _remaining(model: Model, prompts: Sequence[Sequence[int]]) -> Integers:
 
 
 def _sample(generation: Generation, min_length: int, longest: Integers) -> list[list[Hypothesis]]:
-    """Return one hypothesis for each prompt, by sampling. longest: maximum lengths, (B,)."""
+    """Return one hypothesis for each prompt, by sampling.
+
+    Args:
+        longest: maximum lengths, (B,).
+    """
     hypotheses: list[list[Hypothesis]] = [[] for _ in longest]
     tokens: list[list[int]] = [[] for _ in longest]
     log_p = np.zeros(len(longest))
@@ -277,7 +282,10 @@ class _BeamSearch:
     def _continuations(self, *, end: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the best continuations of each source: ln p, index of the hypothesis continued, token, (B, W') each.
 
-        The last result is ln p of each open hypothesis if it ended here, (B, W). end: whether it may.
+        The last result is ln p of each open hypothesis if it ended here, (B, W).
+
+        Args:
+            end: whether hypotheses may end here.
         """
         B, W = self.log_p.shape
         logits = self.cursor.logits  # (B·W, V)
@@ -304,7 +312,11 @@ class _BeamSearch:
             self._add(ended, self.tokens.view(*ends.shape, -1), ends, scores, "eos")
 
     def _finished(self, step: int, first: Tensor) -> Tensor:
-        """Return whether no open hypothesis can overtake the n_best ended ones, (B,). first: ln p of the best, (B,)."""
+        """Return whether no open hypothesis can overtake the n_best ended ones, (B,).
+
+        Args:
+            first: ln p of the best open hypothesis, (B,).
+        """
         worst = self.best[:, self.beam.n_best - 1]
         hope, now = (first / self.beam.penalty(length) for length in (self.longest, torch.tensor(step)))
         return (worst >= hope) | ((self.best[:, -1] > -torch.inf) & (worst >= now))

@@ -50,7 +50,8 @@ class TaggedSentence(Displayed):
     def shown(self, top: int = 1) -> str:
         """Return a line for each word, and an empty line: word, tag and probability, separated by tabs.
 
-        top: number of pairs of tag and probability in a line, the most probable first.
+        Args:
+            top: number of pairs of tag and probability in a line, the most probable first.
         """
         lines = []
         for word in self.words:
@@ -66,7 +67,8 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
     Sentences of similar length share a batch.
 
     Args:
-        model: answers at each step, in eval mode. subwords: of the sentences, with the last subword of each word.
+        model: a model that answers at each step, in eval mode.
+        subwords: subwords of the sentences, with the last subword of each word.
     """
     device = next(model.parameters()).device
     probability = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)
@@ -87,7 +89,8 @@ def tag(
 ) -> Answers[TaggedSentence]:
     """Return the answers for the sentences, in their order, from the probabilities (W, K) of their W words.
 
-    top: see `class_probabilities`.
+    Args:
+        top: see `class_probabilities`.
 
     Raises:
         CheckpointError: a probability is not finite.

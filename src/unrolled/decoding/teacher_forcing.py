@@ -24,7 +24,8 @@ def score_targets(model: Model, pairs: PairSequences) -> Scored:
     Each token is predicted from those before it in the target; <eos> counts as one.
 
     Args:
-        model: has an encoder, in eval mode. pairs: N of them.
+        model: a model with an encoder, in eval mode.
+        pairs: N pairs.
     """
     device = next(model.parameters()).device
     nats, right = np.zeros(len(pairs)), np.zeros(len(pairs), dtype=np.int64)

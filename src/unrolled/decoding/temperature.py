@@ -39,7 +39,8 @@ def fit_temperature(probabilities: Floats, truth: NDArray[np.integer[Any]]) -> f
     """Return the temperature of the least mean loss.
 
     Args:
-        probabilities: (N, K), of a model at temperature 1. truth: (N,) class indices.
+        probabilities: (N, K), of a model at temperature 1.
+        truth: (N,) class indices.
     """
     logits = _logits(probabilities)
     of_truth = np.take_along_axis(logits, truth[:, np.newaxis], axis=1)[:, 0]  # (N,)

@@ -27,7 +27,11 @@ BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the
 
 @dataclass(frozen=True, repr=False)
 class Target(Displayed):
-    """A target found for a source: see `Hypothesis`. tokens: their number, a forced prefix included."""
+    """A target found for a source, with the fields of `Hypothesis`.
+
+    Args:
+        tokens: number of tokens, a forced prefix included.
+    """
 
     text: str
     tokens: int
@@ -43,7 +47,11 @@ class Target(Displayed):
 
 @dataclass(frozen=True, repr=False)
 class Translation(Displayed):
-    """The answer for one source: its targets, best first. truncated: a note if the source was, else ""."""
+    """The answer for one source: its targets, best first.
+
+    Args:
+        truncated: a note on the tokens left out, if the source was truncated, else "".
+    """
 
     source: str
     targets: tuple[Target, ...]
@@ -84,8 +92,8 @@ def translate(
     """Return the translations of N sources, in order; sources of similar length share a batch.
 
     Args:
-        model: has an encoder, in eval mode.
-        tokenizer: of the targets.
+        model: a model with an encoder, in eval mode.
+        tokenizer: tokenizer of the targets.
         texts: the sources, as the answers name them.
         sources: their ids, at least one each.
         strategy: greedy, sampling or a beam, see `search`.
@@ -95,7 +103,8 @@ def translate(
             maximum length writes no more than its remaining length after the source.
 
     Raises:
-        ConfigError: a length out of range. DataError: a source that leaves no remaining length for a target.
+        ConfigError: a length out of range.
+        DataError: a source that leaves no remaining length for a target.
     """
     prompt = _ids(tokenizer, prefix)
     answers: list[list[Hypothesis]] = [[] for _ in texts]

@@ -38,8 +38,10 @@ class Baseline:
     """A baseline next to a network, on n test examples; intervals cover 95 %.
 
     Args:
-        name: the method, in words. n: number of examples. seconds: of learning and answering.
-        accuracy, accuracy_interval: of the baseline.
+        name: the method, in words.
+        n: number of examples.
+        seconds: seconds of learning and answering.
+        accuracy, accuracy_interval: accuracy of the baseline, and its interval.
         difference, difference_interval: accuracy of the network minus that of the baseline.
     """
 
@@ -84,8 +86,11 @@ def compare(name: str, network: Bools, baseline: Bools, seconds: float, *, lengt
     """Return a baseline next to a network.
 
     Args:
-        name: of the baseline. network, baseline: (N,), whether each is right. seconds: of the baseline.
-        lengths: of the groups of examples that are drawn together, as the words of sentences are; they sum to N.
+        name: name of the baseline.
+        network, baseline: (N,), whether each is right.
+        seconds: seconds that the baseline took.
+        lengths: lengths of the groups of examples that are drawn together, as the words of sentences are; they sum to
+            N.
     """
     n, only = len(network), network.astype(np.int64) - baseline
     if lengths is None:
@@ -118,7 +123,8 @@ def linear_texts(
     chosen by accuracy on the validation split. Of a large training split a part is used.
 
     Args:
-        train, valid: texts and their classes. test: N texts.
+        train, valid: texts and their classes.
+        test: N texts.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
@@ -155,7 +161,8 @@ def linear_pixels(
     """Learn a linear classifier of pixels; return its name, its answers (N,) and the seconds.
 
     Args:
-        train: images (M, …) and their classes (M,); a part of them is used where they are many. test: images (N, …).
+        train: images (M, …) and their classes (M,); a part of them is used where they are many.
+        test: images (N, …).
     """
     from sklearn.linear_model import LogisticRegression
 

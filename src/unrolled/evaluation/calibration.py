@@ -59,7 +59,9 @@ def calibrate(truth: Integers, probabilities: Floats, temperature: float) -> Cal
     """Return the calibration of the answers to N examples.
 
     Args:
-        truth: (N,) class indices. probabilities: (N, K) at temperature 1. temperature: that the run uses.
+        truth: (N,) class indices.
+        probabilities: (N, K) at temperature 1.
+        temperature: temperature that the run uses.
     """
     bins = _bins(truth, scaled(probabilities, temperature))
     unscaled = bins if temperature == 1 else _bins(truth, probabilities)

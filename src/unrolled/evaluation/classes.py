@@ -71,7 +71,8 @@ def mean_f1(hits: NDArray[Any], totals: NDArray[Any]) -> Floats:
     """Return the mean F1, (R,), over the classes with a total above 0.
 
     Args:
-        hits: (R, G), right answers of each of G classes. totals: (R, G), examples of the class and answers of it.
+        hits: (R, G), right answers of each of G classes.
+        totals: (R, G), examples of the class and answers of it.
     """
     f1 = 2 * hits / np.maximum(totals, 1)  # (R, G)
     mean: Floats = f1.sum(axis=1) / (totals > 0).sum(axis=1)
@@ -81,7 +82,9 @@ def mean_f1(hits: NDArray[Any], totals: NDArray[Any]) -> Floats:
 def class_table(classes: Sequence[ClassScores], noun: str, units: str) -> Iterator[str]:
     """Yield a table of the classes as lines of at most 80 columns.
 
-    noun: the word for a class, "class" or "tag". units: the plural word for its examples, "examples" or "words".
+    Args:
+        noun: the word for a class, "class" or "tag".
+        units: the plural word for its examples, "examples" or "words".
     """
     shown = tuple(classes)
     if len(shown) > MAX_CLASSES:

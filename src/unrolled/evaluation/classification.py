@@ -144,7 +144,7 @@ def evaluate_classification(
             that the loss stays finite.
         lengths: (N,) integers, the tokens of each example.
         majority: index of the training split's most frequent class.
-        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
+        temperature: temperature of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -219,7 +219,8 @@ def check_answers(K: int, truth: Integers, probabilities: Floats) -> None:
     """Check right classes (N,) and probabilities (N, K).
 
     Raises:
-        ShapeError: a wrong shape or dtype. DataError: there is no example, or a value is invalid.
+        ShapeError: a wrong shape or dtype.
+        DataError: there is no example, or a value is invalid.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != K or K == 0:
         raise ShapeError(

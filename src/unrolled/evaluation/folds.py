@@ -36,8 +36,10 @@ class CrossValidation(Displayed):
 
     Args:
         examples: N, of all folds together; of task tag the words.
-        figure: the name of the pooled figure. pooled, pooled_interval: its value over all examples.
-        folds: the figures of each fold, by name. mean, deviation: over the folds, by name.
+        figure: the name of the pooled figure.
+        pooled, pooled_interval: its value over all examples.
+        folds: the figures of each fold, by name.
+        mean, deviation: mean and standard deviation over the folds, by name.
     """
 
     examples: int

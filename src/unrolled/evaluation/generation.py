@@ -71,12 +71,14 @@ def evaluate_generation(
         nats: (M,) floats, −Σ ln p of the tokens in each of M chunks of the text, which the interval resamples.
         right: (M,) integers, the number of tokens in each chunk that had the highest probability.
         tokens: (M,) integers, the number of tokens in each chunk.
-        characters: number of characters of the whole text. unknown: number of its tokens that are <unk>.
+        characters: number of characters of the whole text.
+        unknown: number of its tokens that are <unk>.
         train_counts: (V,) integers, the count of each token in the training split.
         counts: (V,) integers, the count of each token in this text.
 
     Raises:
-        ShapeError: arguments of unequal shape. DataError: there is no token to evaluate on.
+        ShapeError: arguments of unequal shape.
+        DataError: there is no token to evaluate on.
     """
     nats, right, tokens = np.asarray(nats, dtype=np.float64), np.asarray(right), np.asarray(tokens)
     if not nats.shape == right.shape == tokens.shape or nats.ndim != 1:

@@ -56,7 +56,7 @@ def bootstrap(
         statistic: (R, M) counts of R resamples -> (R,) values of the metric.
         resamples: number of resamples R.
         level: fraction of the resampled values that the interval covers.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         ShapeError: `counts` is not (M,) integers.
@@ -82,10 +82,14 @@ def bootstrap(
 def resample(values: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> NDArray[np.float64]:
     """Draw N of N examples with replacement, R times, and return the sums of their values in each draw, (R, M).
 
-    For metrics that depend on the examples through sums. values: (N, M), M numbers for each example.
+    For metrics that depend on the examples through sums.
+
+    Args:
+        values: (N, M), M numbers for each example.
 
     Raises:
-        ShapeError: `values` is not (N, M). DataError: there is no example.
+        ShapeError: `values` is not (N, M).
+        DataError: there is no example.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2:

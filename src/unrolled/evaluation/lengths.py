@@ -18,9 +18,11 @@ Integers = NDArray[np.integer[Any]]
 def by_length(lengths: Integers) -> list[NDArray[np.int64]]:
     """Return the indices of the examples in about LENGTH_BINS bins of similar size, the shortest examples first.
 
-    lengths: (N,) of the examples. A length is never split over two bins. Each length goes to the fifth of the examples
-    in which its middle lies; a bin of fewer than SMALLEST_BIN examples is then merged with the smaller of its
-    neighbours.
+    A length is never split over two bins. Each length goes to the fifth of the examples in which its middle lies; a bin
+    of fewer than SMALLEST_BIN examples is then merged with the smaller of its neighbours.
+
+    Args:
+        lengths: lengths of the N examples, (N,).
     """
     _, ranks, counts = np.unique(lengths, return_inverse=True, return_counts=True)
     middles = (counts.cumsum() - counts / 2) / len(lengths)

@@ -111,7 +111,8 @@ def evaluate_multi_label(
         threshold: probability from which a label is answered.
 
     Raises:
-        ShapeError: an argument has the wrong shape. DataError: there is no example, or a probability is invalid.
+        ShapeError: an argument has the wrong shape.
+        DataError: there is no example, or a probability is invalid.
     """
     truth, probabilities = np.asarray(truth, dtype=bool), np.asarray(probabilities, dtype=np.float64)
     if truth.ndim != 2 or truth.shape != probabilities.shape or truth.shape[1] != len(labels):

@@ -23,7 +23,8 @@ def reliability(calibration: Calibration, *, title: str, unit: str) -> str:
     """Return the diagram.
 
     Args:
-        title: of the picture, such as the name of the data. unit: of the counted answers, as "examples".
+        title: title of the picture, such as the name of the data.
+        unit: unit of the counted answers, such as "examples".
     """
     width, height = LEFT + SIDE + RIGHT, TOP + SIDE + GAP + COUNTS + AXIS
     (summary,) = calibration_lines(calibration)

@@ -31,7 +31,12 @@ NO_TYPE = "(no type)"
 
 @dataclass(frozen=True)
 class SpanScores:
-    """Metrics of spans, as fractions from 0 to 1. spans: number of true ones. types: the same of each type."""
+    """Metrics of spans, as fractions from 0 to 1.
+
+    Args:
+        spans: number of true spans.
+        types: the metrics of each type.
+    """
 
     scheme: Scheme
     spans: int
@@ -46,7 +51,9 @@ def score_spans(labels: Sequence[str], truth: Integers, answers: Integers, lengt
     """Return the metrics of the spans of N sentences, or None where the labels are not tags of spans.
 
     Args:
-        labels: the K tags. truth, answers: (W,) class indices of the words. lengths: (N,) words of each sentence.
+        labels: the K tags.
+        truth, answers: (W,) class indices of the words.
+        lengths: (N,) words of each sentence.
     """
     scheme = scheme_of(labels)
     if scheme is None:

@@ -18,8 +18,10 @@ WIDTH = 80
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows of cells as aligned lines.
 
-    The first column is left-aligned and shortened to fit, the others are right-aligned. rows: of equal numbers of
-    cells; the first row is the header.
+    The first column is left-aligned and shortened to fit, the others are right-aligned.
+
+    Args:
+        rows: rows with equal numbers of cells; the first one is the header.
     """
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     widths[0] = min(widths[0], WIDTH - sum(2 + other for other in widths[1:]))

@@ -96,7 +96,7 @@ def evaluate_tagging(
         lengths: (N,) integers above 0, the words of each sentence, W in all.
         seen: (W,) bool, whether the training split has the word.
         baseline: (W,) integers, the baseline's answers.
-        temperature: of the run; the probabilities are those at temperature 1, and are scaled here.
+        temperature: temperature of the run; the probabilities are those at temperature 1, and are scaled here.
 
     Raises:
         ShapeError: an argument has the wrong shape or dtype; the message names it.
@@ -147,7 +147,10 @@ def _class_counts(
 ) -> NDArray[np.int64]:
     """Return in how many words of each sentence a class is both truth and answer, and in how many of either, (2, N, K).
 
-    truth, answers: (W,). lengths: (N,) words of each sentence. K: number of classes.
+    Args:
+        truth, answers: class indices (W,).
+        lengths: (N,) words of each sentence.
+        K: number of classes.
     """
     N = len(lengths)
     first = np.repeat(np.arange(N), lengths) * K  # (W,), index of class 0 in the sentence of each word

@@ -154,8 +154,12 @@ def bleu(answers: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 def nearest_edits(answer: str, references: Sequence[str], units: Callable[[str], Sequence[str]]) -> tuple[int, int]:
     """Return the edits from an answer to the nearest of its references, and the number of units of that reference.
 
-    units: splits a text into units, `str.split` into words or `str` into characters. Of equally near references the
-    longest counts.
+    Of equally near references the longest counts.
+
+    Args:
+        answer: the answer.
+        references: its references, at least one.
+        units: function that splits a text into units: `str.split` into words, `str` into characters.
     """
     candidates = []
     for reference in references:
@@ -185,7 +189,11 @@ class _Metric:
 
 
 def _scores(values: Floats, metrics: Sequence[_Metric]) -> dict[str, Any]:
-    """Return the metrics of n answers with their intervals. values: (n, M), the numbers to sum over answers."""
+    """Return the metrics of n answers with their intervals.
+
+    Args:
+        values: (n, M), the numbers to sum over answers.
+    """
     resampled = resample(values)  # (R, M)
     total = values.sum(axis=0)[np.newaxis]  # (1, M)
     scores: dict[str, Any] = {"n": len(values)}

@@ -15,7 +15,11 @@ __all__ = ["bahdanau_tensors", "cross_attention_tensors", "score_tensors", "self
 
 
 def score_tensors(score: Score, calls: list[Call]) -> dict[str, Tensor]:
-    """Return the attention of a recurrent decoder in its T steps. calls: one for each step, or one for all steps."""
+    """Return the attention of a recurrent decoder in its T steps.
+
+    Args:
+        calls: calls of the attention, one for each step or one for all steps.
+    """
     memory = calls[0].arguments["memory"]
     query = torch.cat([call.arguments["query"] for call in calls], dim=1)  # (1, T, H)
     scores = score.scores(query, memory)
@@ -30,7 +34,8 @@ def score_tensors(score: Score, calls: list[Call]) -> dict[str, Tensor]:
 def bahdanau_tensors(decoder: Bahdanau, calls: list[Call], scores: list[Call]) -> dict[str, Tensor]:
     """Return the tensors of the lowest layer of a decoder that attends before each of its steps.
 
-    scores: the calls of its score; their queries are the layer's h before each step.
+    Args:
+        scores: the calls of its score; their queries are the layer's h before each step.
     """
     (call,) = calls
     attention = score_tensors(decoder.score, scores)
@@ -64,7 +69,8 @@ def _head_tensors(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
     """Return the tensors of N heads, without the batch axis.
 
     Args:
-        query: (1, N, T, K). key, value: (1, M, P, K); each head has those of its group.
+        query: (1, N, T, K).
+        key, value: (1, M, P, K); each head has those of its group.
         mask: (T, P) bool, True where a step may attend; None: all.
     """
     key, value = (repeated(each, query.shape[1]) for each in (key, value))

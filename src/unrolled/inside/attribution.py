@@ -46,7 +46,8 @@ def attribution(model: Model, example: Example) -> dict[str, Tensor]:
     """Return gradient_norm, input_x_gradient and occlusion, (A, T) each, and (A, S) for a source.
 
     Args:
-        model: in eval mode. example: without −1 in its answers.
+        model: the model, in eval mode.
+        example: the example, without −1 in its answers.
     """
     return gradients(model, example) | occlusion(model, example)
 
@@ -87,9 +88,12 @@ def occlusion(model: Model, example: Example) -> dict[str, Tensor]:
 
 
 def _input_losses(model: Model, example: Example, inputs: InputSequence, state: State, whole: Tensor) -> Tensor:
-    """Return the nats that replacing each input takes from each answer, (T, A). whole: (A,) ln p of the answers.
+    """Return the nats that replacing each input takes from each answer, (T, A).
 
     In a causal model, copies continue from the state before the first step that they replace.
+
+    Args:
+        whole: ln p of the answers, (A,).
     """
     T = len(inputs.vectors)
     losses, first = whole.new_zeros(T, len(whole)), 0

@@ -42,7 +42,8 @@ class InputSequence:
     Args:
         prefix: prefix of the names of its tensors, "" or "source.".
         embedding: the module that maps its ids to vectors; None where the inputs are vectors.
-        inputs: (1, T) ids or (1, T, D). vectors: (T, D).
+        inputs: (1, T) ids or (1, T, D).
+        vectors: (T, D).
     """
 
     prefix: str
@@ -109,7 +110,8 @@ def quantity(
     """Return the explained quantity of each answer within the steps of C copies, (C, A').
 
     Args:
-        vectors: (C, T', D) of the inputs from step `start` on. state: of the copies before that step.
+        vectors: (C, T', D) of the inputs from step `start` on.
+        state: state of the copies before that step.
     """
     with inputs.replaced_by(vectors):
         logits, _ = model(inputs.ids(vectors, start), state)

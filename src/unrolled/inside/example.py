@@ -19,7 +19,7 @@ class Quantity(NamedTuple):
     """The number that a trace explains about an answer, as a function of the model's outputs.
 
     Args:
-        name: of its tensor: "log_prob", in nats, or "value", a predicted number in its unit.
+        name: name of its tensor: "log_prob", in nats, or "value", a predicted number in its unit.
         of: maps outputs (…, V) to the number of each, (…, V).
     """
 
@@ -41,8 +41,10 @@ class Source:
     """Source of a translation.
 
     Args:
-        text: the source as text. ids: (1, S). tokens: the S tokens in readable form. spans: the characters
-            [start, end) of the text that each token covers.
+        text: the source as text.
+        ids: (1, S).
+        tokens: the S tokens in readable form.
+        spans: the characters [start, end) of the text that each token covers.
     """
 
     text: str
@@ -56,8 +58,9 @@ class Example:
     """Input of a model with the answers to explain.
 
     Args:
-        text: the input as text. inputs: ids (1, T) or features (1, T, D). tokens: the input of each step in readable
-            form.
+        text: the input as text.
+        inputs: ids (1, T) or features (1, T, D).
+        tokens: the input of each step in readable form.
         spans: the characters [start, end) of the text that each step covers; empty where the input is not text.
         steps: (A,) the step after which each answer is given, ascending.
         answers: (A,) the output index of each answer; −1 for the most probable output.

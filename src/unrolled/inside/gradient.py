@@ -41,7 +41,8 @@ def gradient(model: Model, example: Example) -> dict[str, Tensor]:
     """Return the gradient of every recurrent layer and block by name, (A, T), or (A, S) for an encoder's.
 
     Args:
-        model: in eval mode. example: without −1 in its answers.
+        model: the model, in eval mode.
+        example: the example, without −1 in its answers.
     """
     inputs, *sources = input_sequences(model, example)
     tensors: dict[str, Tensor] = {}

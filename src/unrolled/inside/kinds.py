@@ -35,8 +35,11 @@ PHASES = ("", "encoder.", "decoder.")
 class Kind(NamedTuple):
     """Traced type of module.
 
-    name: (module, layer number) -> prefix of its tensors' names. tensors: (module, its calls, lookup of the calls of
-    another module) -> its tensors, by their names without the prefix. phased: whether the phase precedes the prefix.
+    Args:
+        name: (module, layer number) -> prefix of its tensors' names.
+        tensors: (module, its calls, lookup of the calls of another module) -> its tensors, by their names without the
+            prefix.
+        phased: whether the phase precedes the prefix.
     """
 
     name: Callable[[Any, str], str]
@@ -98,7 +101,11 @@ def named(model: nn.Module) -> dict[nn.Module, str]:
 
 
 def tensors(notes: Notes, names: dict[nn.Module, str]) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor of the traced modules with its full name. names: as `named` returns them."""
+    """Yield every tensor of the traced modules with its full name.
+
+    Args:
+        names: as `named` returns them.
+    """
     for phase, module, calls in notes:
         kind = KINDS[type(module)]
         prefix = (phase if kind.phased else "") + names[module]

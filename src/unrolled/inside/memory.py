@@ -39,7 +39,8 @@ def memory(model: nn.Module, trace: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return retention and half-life of every layer, and the retention of the lowest, by name.
 
     Args:
-        model: the traced model. trace: the tensors of its trace, by name.
+        model: the traced model.
+        trace: the tensors of its trace, by name.
     """
     tensors: dict[str, Tensor] = {}
     for module, name in named(model).items():
@@ -97,7 +98,9 @@ def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool =
     It multiplies vectors of length 1 with the Jacobians ∂h_t / ∂h_{t−1} of the steps.
 
     Args:
-        cell: of the layer. x_gates: its projected inputs, (T, G·H). h: its hidden states, (T, H).
+        cell: cell of the layer.
+        x_gates: its projected inputs, (T, G·H).
+        h: its hidden states, (T, H).
     """
     if reverse:
         return of_step(cell, x_gates.flip(0), h.flip(0)).flip(0, 1)

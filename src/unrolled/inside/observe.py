@@ -34,9 +34,11 @@ def explain(
     """Return the trace of a model in eval mode for an example on its device.
 
     Args:
-        about: header with the fields that describe the run. attribution: whether to compute gradient_norm,
-            input_x_gradient, occlusion, path_length, retention and half_life. gradient: whether to compute the gradient
-            with respect to the h of every recurrent layer and the output of every block.
+        about: header with the fields that describe the run.
+        attribution: whether to compute gradient_norm, input_x_gradient, occlusion, path_length, retention and
+            half_life.
+        gradient: whether to compute the gradient with respect to the h of every recurrent layer and the output of every
+            block.
     """
     trace, example = observe(model, example, about)
     traced = dict(trace)

@@ -60,7 +60,11 @@ def written(tokenizer: Tokenizer, ids: Sequence[int]) -> Tokens:
 
 
 def truncate(tokens: Tokens, max_length: int, noun: str = "tokens") -> tuple[Tokens, str]:
-    """Return the first `max_length` tokens, and a sentence on those left out, "" for none. noun: of a token, plural."""
+    """Return the first `max_length` tokens, and a sentence on those left out, "" for none.
+
+    Args:
+        noun: noun for the tokens, plural.
+    """
     first = Tokens(tokens.text, tokens.ids[:max_length], tokens.tokens[:max_length], tokens.spans[:max_length])
     return first, truncation(len(tokens.ids), max_length, noun)
 

@@ -38,8 +38,8 @@ def of_module(module: nn.Module, x: Any, hx: Any = None, *, sequence: int = 0) -
         sequence: the index of the sequence in the batch.
 
     Raises:
-        ConfigError: the module is no such layer and calls none, or a layer has a proj_size. ShapeError: x or hx has the
-            wrong shape, or the batch has no such sequence.
+        ConfigError: the module is no such layer and calls none, or a layer has a proj_size.
+        ShapeError: x or hx has the wrong shape, or the batch has no such sequence.
     """
     if isinstance(module, nn.RNNBase):
         return _trace(type(module).__name__, {"": _Call(module, x, hx)}, sequence)

@@ -37,10 +37,12 @@ class Header:
     """Description of a trace: the run and model, the input and the answers.
 
     Args:
-        run: name of the run's folder, or of the model. model_name, cell, task: of the run; "" where there is none.
+        run: name of the run's folder, or of the model.
+        model_name, cell, task: names of the run's architecture, cell and task; "" where there is none.
         score: the run's score on its test split, in a sentence; "" where it is unknown.
         update: the update of the training that a snapshot was saved after; None for the final weights.
-        text: the input as text, in whose characters `spans` count. tokens: the input of each of the T steps, readable.
+        text: the input as text, in whose characters `spans` count.
+        tokens: the input of each of the T steps, readable.
         source_text, source: the same of the source, where there is one; S tokens.
         answers: the label, tag or next token of each of the A answers.
         guesses: the labels, tags or tokens with the largest logits of each answer, the most probable first.
@@ -75,7 +77,8 @@ class Trace(Mapping[str, Tensor]):
     """Tensors of one example by name: float32 or int64, on the CPU.
 
     Args:
-        about: the header. tensors: by name, see `names.py`.
+        about: the header.
+        tensors: the tensors by name, see `names.py`.
     """
 
     notebook_html: ClassVar[Callable[[Trace], str] | None] = None

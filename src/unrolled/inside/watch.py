@@ -16,7 +16,12 @@ __all__ = ["Call", "Notes", "watching"]
 
 
 class Call(NamedTuple):
-    """One call of a module. arguments: by their names in `forward`. returned: its result."""
+    """One call of a module.
+
+    Args:
+        arguments: its arguments, by their names in `forward`.
+        returned: its result.
+    """
 
     arguments: dict[str, Any]
     returned: Any

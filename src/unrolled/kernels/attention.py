@@ -34,7 +34,11 @@ def attend(query: Tensor, keys: Tensor, v: Tensor, outputs: Tensor, lengths: Ten
     """Return the weights (B, S) and the context (B, D) of one attention step.
 
     Args:
-        query: (B, A). keys: (B, S, A). v: (A,). outputs: o, (B, S, D). lengths: (B,), int64, at least 1.
+        query: (B, A).
+        keys: (B, S, A).
+        v: (A,).
+        outputs: o, (B, S, D).
+        lengths: (B,), int64, at least 1.
     """
     inputs = (dense(query), dense(keys), dense(v), dense(outputs), dense(lengths))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (query, keys, v, outputs)):

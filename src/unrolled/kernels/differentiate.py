@@ -23,8 +23,9 @@ def gradients_of(
 
     Args:
         definition: the same function as the kernel's, in torch's operations.
-        inputs: its arguments. needed: whether the gradient of each is requested.
-        gradients: of its results; None is zero.
+        inputs: its arguments.
+        needed: whether the gradient of each is requested.
+        gradients: gradients of its results; None is zero.
 
     Returns:
         A gradient for each input, None where it is not needed or the result does not depend on the input.

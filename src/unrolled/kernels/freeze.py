@@ -128,7 +128,9 @@ def of(module: nn.Module, name: str = "weight_h", tensors: Sequence[Tensor | Non
     """Return the packed weights of a recurrence, or None if there are none that a call may use.
 
     Args:
-        module: their owner. name: of the recurrence, see Packable. tensors: the other operands of the call.
+        module: their owner.
+        name: name of the recurrence, see Packable.
+        tensors: the other operands of the call.
     """
     packed: FrozenScan | None = _packed_weights(module, name, tensors)
     return packed

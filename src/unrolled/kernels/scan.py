@@ -40,8 +40,12 @@ __all__ = [
 class CellWeights(NamedTuple):
     """The weights of one recurrence with G gates in their packed order.
 
-    recurrence: see `native.Recurrence`. weight_x: (G·H, D). weight_h: (G·H, H). bias: (G·H,) or
-    None. bias_n: (H,), of the GRU, or None.
+    Args:
+        recurrence: see `native.Recurrence`.
+        weight_x: (G·H, D).
+        weight_h: (G·H, H).
+        bias: (G·H,) or None.
+        bias_n: (H,), of the GRU, or None.
     """
 
     recurrence: int
@@ -54,8 +58,11 @@ class CellWeights(NamedTuple):
 class Kernel(NamedTuple):
     """The compiled function of one call.
 
-    recurrence: see `CellWeights`. isa: the instruction set, see `native.index`. threads: their number. reverse: run
-    from the last real step to the first.
+    Args:
+        recurrence: see `CellWeights`.
+        isa: the instruction set, see `native.index`.
+        threads: number of threads.
+        reverse: run from the last real step to the first.
     """
 
     recurrence: int
@@ -67,8 +74,12 @@ class Kernel(NamedTuple):
 class Inputs(NamedTuple):
     """The tensors of one call.
 
-    x: (B, T, D). lengths: (B,) int64 or None. The four weights: see `CellWeights`. mask: (B, H) or None. h0, c0:
-    (B, H), c0 of the LSTM alone.
+    Args:
+        x: (B, T, D).
+        lengths: (B,) int64 or None.
+        weight_x, weight_h, bias, bias_n: see `CellWeights`.
+        mask: (B, H) or None.
+        h0, c0: (B, H), c0 of the LSTM alone.
     """
 
     x: Tensor
@@ -136,8 +147,12 @@ def run(
     """Run a recurrence over x, in a call for which `can_run` holds.
 
     Args:
-        weights: of the recurrence. reverse: run from the last real step to the first.
-        x: (B, T, D). lengths: (B,) or None. mask: (B, H) or None. h0, c0: (B, H), c0 of the LSTM alone.
+        weights: weights of the recurrence.
+        reverse: run from the last real step to the first.
+        x: inputs (B, T, D).
+        lengths: (B,) or None.
+        mask: (B, H) or None.
+        h0, c0: (B, H), c0 of the LSTM alone.
 
     Returns:
         y (B, T, H), h (B, H), and c (B, H) of the LSTM.
@@ -185,8 +200,9 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return y, h, c (LSTM) and, with `keep`, the gates that backward needs (LSTM, GRU).
 
-    clean: for an operator, whose results have fixed values and layouts: fill the gates of padded steps with zeros
-    instead of leaving them unwritten, and return y in C order whatever the layout of x.
+    Args:
+        clean: for an operator, whose results have fixed values and layouts: fill the gates of padded steps with zeros
+            instead of leaving them unwritten, and return y in C order whatever the layout of x.
     """
     assert kernels is not None
     (B, T, _), x, h0 = inputs.x.shape, inputs.x, inputs.h0

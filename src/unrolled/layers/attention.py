@@ -44,7 +44,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     It is computed by torch's fused attention; for short sequences on a CPU by the definition.
 
     Args:
-        query: (B, N, T, K). key, value: (B, M, S, K), where N is a multiple of M.
+        query: (B, N, T, K).
+        key, value: (B, M, S, K), where N is a multiple of M.
         mask: (B, 1, T, S) or (B, 1, 1, S) bool, True where a query attends to a key, at least once for each query.
             None: every query attends to every key.
         causal: instead of a mask, each of T = S queries attends to its own step and those before it.
@@ -123,10 +124,12 @@ class SelfAttention(Layer):
     """Self-attention: every step attends to all steps or, if causal, to itself and the steps before it.
 
     Args:
-        size: D of x and y. num_heads: N.
+        size: size D of x and y.
+        num_heads: number N of heads.
         causal: whether a step attends only to itself and the steps before it.
         kv_heads: M, the number of heads of keys and values; default: N.
-        rotary: whether rotary positions turn queries and keys. max_length: of a sequence with them; None: unlimited.
+        rotary: whether rotary positions turn queries and keys.
+        max_length: maximum length of a sequence with them; None: unlimited.
 
     State: AttentionState; () if not causal, because then a call is a whole sequence.
 
@@ -205,7 +208,9 @@ class CrossAttention(nn.Module):
     """Cross-attention: every step attends to the outputs of an encoder.
 
     Args:
-        size: D of x and y. source_size: D of the encoder's outputs. num_heads: N.
+        size: size D of x and y.
+        source_size: size D of the encoder's outputs.
+        num_heads: number N of heads.
         kv_heads: M, the number of heads of keys and values; default: N.
 
     Raises:

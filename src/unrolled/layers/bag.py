@@ -32,7 +32,7 @@ class Bag(Layer):
     """Pool x over time.
 
     Args:
-        size: D.
+        size: size D of the vectors.
         pool: "mean" or "max".
     """
 

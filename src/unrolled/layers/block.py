@@ -61,7 +61,10 @@ class Feedforward(nn.Sequential):
     """W_2 φ(W_1 x + b_1) + b_2, step by step; gated: W_2 (φ(W_1 x + b_1) ⊙ (W_3 x + b_3)) + b_2, W_1 above W_3.
 
     Args:
-        size: D of x and y. inner_size: F, of the hidden layer. nonlinearity: φ. dropout: of the hidden layer.
+        size: size D of x and y.
+        inner_size: size F of the hidden layer.
+        nonlinearity: name of φ.
+        dropout: dropout rate of the hidden layer.
         gated: whether the second half of a hidden layer of 2 F multiplies φ of its first half.
     """
 
@@ -79,10 +82,13 @@ class Block(Layer):
 
     Args:
         mixer: a layer from D to D, such as `SelfAttention(D, num_heads, causal=True)` or `Recurrent(GRUCell(D, D))`.
-        inner_size: of the feedforward network.
+        inner_size: hidden size of the feedforward network.
         cross: attention to a source; None: no source.
-        norm: "pre" or "post". normalization: "layer" or "rms". nonlinearity: φ. gated: see Feedforward.
-        dropout: after each sublayer.
+        norm: "pre" or "post".
+        normalization: "layer" or "rms".
+        nonlinearity: name of φ.
+        gated: see Feedforward.
+        dropout: dropout rate after each sublayer.
 
     State: the mixer's.
 
@@ -123,7 +129,11 @@ class Block(Layer):
         lengths: Tensor | None = None,
         source: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, State]:
-        """(B, T, D) -> (B, T, D). source: keys, values (see `CrossAttention.keys`) and lengths (B,)."""
+        """(B, T, D) -> (B, T, D).
+
+        Args:
+            source: keys, values (see `CrossAttention.keys`) and lengths (B,).
+        """
         after: State = None
 
         def mix(x: Tensor) -> Tensor:
@@ -165,8 +175,10 @@ class Blocks(Layer):
     """A linear layer to size D, positions, a stack of blocks and, after pre-norm blocks, a final norm.
 
     Args:
-        input_size: of x; if it is D there is no linear layer. size: D.
-        blocks: from the lowest to the highest, all of size D; an iterator is read after the layers below are built.
+        input_size: size of x; if it is D there is no linear layer.
+        size: size D of the vectors.
+        blocks: the blocks from the lowest to the highest, all of size D; an iterator is read after the layers below are
+            built.
         position, max_length: see Position; None: no positions, as mixers that know the order need none.
         scaled: whether the initial weights of the layers that are added to x are divided by the root of their number,
             2 or 3 in a block, so that the spread of x does not grow with the number of blocks.
@@ -210,7 +222,12 @@ class Blocks(Layer):
         keys: tuple[tuple[Tensor, Tensor], ...] | None = None,
         source_lengths: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """(B, T, input_size) -> (B, T, D). keys: of the source, see `keys`; source_lengths: (B,)."""
+        """(B, T, input_size) -> (B, T, D).
+
+        Args:
+            keys: keys and values of the source, see `keys`.
+            source_lengths: lengths of the sources (B,).
+        """
         B, T = x.shape[:2]
         steps, before = state or (None, [None] * len(self.blocks))
         x = self.enter(x)

@@ -22,7 +22,9 @@ class Embedding(nn.Embedding):
     layers the variance for which their own weights are initialised.
 
     Args:
-        vocabulary_size: V. embedding_size: D. std: standard deviation of the initial values.
+        vocabulary_size: number V of tokens.
+        embedding_size: size D of the vectors.
+        std: standard deviation of the initial values.
     """
 
     def __init__(self, vocabulary_size: int, embedding_size: int, *, std: float = 1.0) -> None:

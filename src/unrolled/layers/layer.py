@@ -19,7 +19,8 @@ class Layer(nn.Module):
     """Base of every layer.
 
     Args:
-        input_size: D of x. output_size: D of y.
+        input_size: size D of x.
+        output_size: size D of y.
         causal: whether y up to t depends only on x up to t.
     """
 

@@ -15,8 +15,11 @@ __all__ = ["AttentionDecoderState", "Memory"]
 class Memory(NamedTuple):
     """The result of an encoder for a source; () for a field that a model does not use.
 
-    outputs: (B, S, D), 0 at padding. keys: (B, S, A), compared with a query. lengths: (B,), numbers of real steps.
-    summary: that of each layer's final state, batch first.
+    Args:
+        outputs: (B, S, D), 0 at padding.
+        keys: (B, S, A), compared with a query.
+        lengths: (B,), numbers of real steps.
+        summary: summary of each layer's final state, batch first.
     """
 
     outputs: Any
@@ -33,8 +36,11 @@ class Memory(NamedTuple):
 class AttentionDecoderState(NamedTuple):
     """The state of a decoder with attention.
 
-    layers: the states of the recurrent layers. weights (B, S) and context (B, D): of the last step. fed: with input
-    feeding y of the last step, (B, H), else ().
+    Args:
+        layers: the states of the recurrent layers.
+        weights: attention weights of the last step, (B, S).
+        context: context of the last step, (B, D).
+        fed: with input feeding y of the last step, (B, H), else ().
     """
 
     layers: Any

@@ -60,7 +60,8 @@ class Head(Linear):
     within 5 % of ln V, large enough that the gradients of the units below differ.
 
     Args:
-        size: D. num_outputs: V.
+        size: size D of the vectors.
+        num_outputs: number V of logits.
         spread: factor of the initial weights: less than 1 where the outputs of the network are larger than a gate's.
     """
 
@@ -82,7 +83,9 @@ class TiedHead(nn.Module):
     The vector of a token thus receives a gradient at every prediction, not only where the token was read.
 
     Args:
-        size: of y. embedding_size: D, of E; if it equals `size`, there is no P. num_outputs: V.
+        size: size of y.
+        embedding_size: D, of E; if it equals `size`, there is no P.
+        num_outputs: number V of logits.
     """
 
     def __init__(self, size: int, embedding_size: int, num_outputs: int) -> None:

@@ -29,7 +29,8 @@ class Position(nn.Module):
     """A vector for each position in a sequence.
 
     Args:
-        size: D. kind: "sinusoidal" or "learned".
+        size: size D of the vectors.
+        kind: "sinusoidal" or "learned".
         max_length: the number of positions, required if they are learned; None: unlimited.
         std: standard deviation of the initial learned vectors.
 
@@ -61,7 +62,7 @@ class Position(nn.Module):
         """Add the positions to x (B, T, D).
 
         Args:
-            x: (B, T, D).
+            x: inputs (B, T, D).
             before: (B,), numbers of earlier steps: sequence b starts at position before[b]. None: all start at 0.
             lengths: (B,), numbers of real steps: padding needs no position of its own.
 

@@ -27,7 +27,8 @@ class Score(nn.Module):
     """Base of the scores. A call computes weights and context from a query and a memory.
 
     Args:
-        query_size: H. memory_size: D of the encoder's outputs.
+        query_size: size H of the query.
+        memory_size: size D of the encoder's outputs.
     """
 
     def __init__(self, query_size: int, memory_size: int) -> None:
@@ -46,7 +47,9 @@ class Score(nn.Module):
         """Return weights (B, T, S) and context (B, T, D).
 
         Args:
-            query: (B, T, H). memory: with its keys. real: (B, S), `memory.real`, True at least once in each sequence.
+            query: (B, T, H).
+            memory: the memory with its keys.
+            real: (B, S), `memory.real`, True at least once in each sequence.
         """
         weights = softmax(self.scores(query, memory), real)
         return weights, weights @ memory.outputs
@@ -56,7 +59,9 @@ class Additive(Score):
     """The additive score: a feedforward network with one hidden layer and one output.
 
     Args:
-        query_size: H. memory_size: D. size: A, the number of hidden units.
+        query_size: size H of the query.
+        memory_size: size D of the encoder's outputs.
+        size: A, the number of hidden units.
     """
 
     def __init__(self, query_size: int, memory_size: int, size: int) -> None:

@@ -34,7 +34,7 @@ class Window(Layer):
     """A window of n inputs around each step.
 
     Args:
-        size: D.
+        size: size D of the vectors.
         length: n, including the step's own input.
         ahead: a, the number of inputs after the step's own; those after the end of a call are 0. A window with inputs
             ahead is not causal.

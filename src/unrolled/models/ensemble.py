@@ -26,7 +26,7 @@ class Ensemble(Model):
     Its maximum lengths are the smallest of its models.
 
     Args:
-        models: that answer at each step; all with an encoder, or all without.
+        models: models that answer at each step; all with an encoder, or all without.
 
     Raises:
         ConfigError: inputs, outputs or answers differ, or there is no model.

@@ -60,10 +60,12 @@ class GPTModel(Model):
         """Read the source and <sep> and return the initial state of decoding.
 
         Args:
-            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
+            source: ids (B, S).
+            lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
-            ConfigError: the model was not built with Pairs. ShapeError: a source without any token.
+            ConfigError: the model was not built with Pairs.
+            ShapeError: a source without any token.
         """
         if not isinstance(self.inputs, Pairs):
             raise ConfigError("model gpt has a source only if built with Pairs: start with state None")

@@ -51,7 +51,9 @@ class Features(NamedTuple):
 class Pairs(NamedTuple):
     """Inputs that are a source and a target, both token ids: (B, S) and (B, T).
 
-    source_size, vocabulary_size: sizes of the vocabularies of source and target. shared: both are one vocabulary.
+    Args:
+        source_size, vocabulary_size: sizes of the vocabularies of source and target.
+        shared: whether both are one vocabulary.
     """
 
     source_size: int
@@ -115,7 +117,8 @@ class Model(nn.Module):
         """Read a source and return the initial state of decoding.
 
         Args:
-            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
+            source: ids (B, S).
+            lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
             ConfigError: the model has no encoder.
@@ -161,7 +164,8 @@ class Model(nn.Module):
         """Refuse options that are set although the model does not use them; the table is in `config/uses.py`.
 
         Args:
-            name: of the architecture. cell: that of its recurrent layers.
+            name: name of the architecture.
+            cell: cell of its recurrent layers.
             ignored: options that are accepted without a use.
 
         Raises:

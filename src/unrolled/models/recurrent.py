@@ -75,8 +75,10 @@ def make_layers(
     """Build a stack of `config.num_layers` recurrent layers, with the config's dropouts and zoneout.
 
     Args:
-        cell: a key of CELLS. input_size: D of the lowest layer. bidirectional: two directions in each layer. reverse:
-            all layers read from the last real step to the first.
+        cell: name of the cell, a key of CELLS.
+        input_size: size D of the input of the lowest layer.
+        bidirectional: two directions in each layer.
+        reverse: all layers read from the last real step to the first.
     """
 
     def direction(size: int, *, reverse: bool) -> Recurrent:

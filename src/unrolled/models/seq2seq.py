@@ -80,7 +80,8 @@ class EncoderDecoderModel(Model):
         """Read a source and return the initial state of decoding.
 
         Args:
-            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
+            source: ids (B, S).
+            lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
             ShapeError: a source without any token.
@@ -166,7 +167,8 @@ class Bridge(nn.Module):
     """A Linear and tanh for each leaf, from the final state of an encoder's layer to the decoder's initial state.
 
     Args:
-        cell: that of both layers. directions: their number in the encoder's layer; their states are concatenated.
+        cell: cell of both layers.
+        directions: their number in the encoder's layer; their states are concatenated.
     """
 
     def __init__(self, cell: Cell[Any, Any], *, directions: int) -> None:

@@ -74,10 +74,12 @@ class TransformerModel(Model):
         """Read a source and return the initial state of decoding.
 
         Args:
-            source: ids (B, S). lengths: (B,), numbers of real tokens; None: all S.
+            source: ids (B, S).
+            lengths: (B,), numbers of real tokens; None: all S.
 
         Raises:
-            ConfigError: the model is an encoder alone. ShapeError: a source without any token.
+            ConfigError: the model is an encoder alone.
+            ShapeError: a source without any token.
         """
         if self.decoder is None:
             raise ConfigError("model transformer has a decoder only if built with Pairs: start with state None")
@@ -138,7 +140,8 @@ def blocks(
     """Build a stack of blocks with self-attention from the config.
 
     Args:
-        input_size: of x. causal: whether a step attends only to itself and the steps before it.
+        input_size: size of the input x.
+        causal: whether a step attends only to itself and the steps before it.
         window, nonlinearity: defaults of options that the config does not set.
         source_size: D of the encoder whose outputs each block attends to; None: no source.
     """

@@ -47,17 +47,27 @@ _TORCHS = {ours: theirs for theirs, ours in _OURS.items()}
 
 
 def convert(module: M) -> M:
-    """Change the class of every torch recurrent layer and cell inside `module` to ours, in place; return `module`.
+    """Change the class of every torch recurrent layer and cell inside `module` to ours, in place.
 
-    Objects keep their parameters, hooks and mode. Subclasses of torch's classes stay unchanged.
+    Args:
+        module: a torch.nn.RNN, LSTM, GRU, RNNCell, LSTMCell or GRUCell, or a model with any number of them. They keep
+            their parameters, hooks and mode. Subclasses of torch's classes stay unchanged.
+
+    Returns:
+        `module` itself.
     """
     return _change(module, _OURS)
 
 
 def to_torch(module: M) -> M:
-    """Change the class of every layer and cell of ours inside `module` to torch's, in place; return `module`.
+    """Change the class of every layer and cell of ours inside `module` to torch's, in place: the inverse of `convert`.
 
-    The inverse of `convert`. Objects keep their parameters, hooks and mode. Subclasses of our classes stay unchanged.
+    Args:
+        module: one of our layers or cells, or a model with any number of them. They keep their parameters, hooks and
+            mode. Subclasses of our classes stay unchanged.
+
+    Returns:
+        `module` itself.
     """
     return _change(module, _TORCHS)
 

@@ -30,7 +30,12 @@ class _Cell(Twin, nn.RNNCellBase):
         raise NotImplementedError(f"{type(self).__name__} must define recurrence()")
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """Return the next state, as torch's forward does. input: (B, D) or (D,). hx: the state; None: 0."""
+        """Return the next state, as torch's forward does.
+
+        Args:
+            input: (B, D), or (D,) without a batch.
+            hx: state before the step, (B, H) or (H,), of an LSTMCell a pair (h, c); None: 0.
+        """
         if isinstance(input, fx.Proxy):
             return call_module(self, super().forward, input, hx)
         is_pair = isinstance(self, nn.LSTMCell)
@@ -69,30 +74,30 @@ class _Cell(Twin, nn.RNNCellBase):
 
 
 class RNNCell(_Cell, nn.RNNCell):
-    """torch.nn.RNNCell, faster on the CPU."""
+    """torch.nn.RNNCell, faster on the CPU: one step of an Elman network. The arguments are torch's."""
 
     twin = nn.RNNCell
 
     def recurrence(self) -> int | None:
-        """Return that of the present nonlinearity; torch raises its error for another than tanh and relu."""
+        """Return the recurrence of the cell's nonlinearity; None for one that torch refuses."""
         return {"tanh": Recurrence.ELMAN, "relu": Recurrence.ELMAN_RELU}.get(self.nonlinearity)
 
 
 class GRUCell(_Cell, nn.GRUCell):
-    """torch.nn.GRUCell, faster on the CPU."""
+    """torch.nn.GRUCell, faster on the CPU: one step of a GRU. The arguments are torch's."""
 
     twin = nn.GRUCell
 
     def recurrence(self) -> int:
-        """Return the GRU's."""
+        """Return the recurrence of the GRU."""
         return Recurrence.GRU
 
 
 class LSTMCell(_Cell, nn.LSTMCell):
-    """torch.nn.LSTMCell, faster on the CPU."""
+    """torch.nn.LSTMCell, faster on the CPU: one step of an LSTM. The arguments are torch's."""
 
     twin = nn.LSTMCell
 
     def recurrence(self) -> int:
-        """Return the LSTM's."""
+        """Return the recurrence of the LSTM."""
         return Recurrence.LSTM

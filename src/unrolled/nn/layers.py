@@ -32,7 +32,13 @@ class RNNStates(NamedTuple):
 class GRUStates(NamedTuple):
     """Gates and states of one layer and direction of a GRU, in the form of the layer's output with H numbers a step.
 
-    h: hidden state, r: reset gate, z: update gate, n: candidate. h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}.
+    h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}.
+
+    Args:
+        h: hidden state.
+        r: reset gate.
+        z: update gate.
+        n: candidate.
     """
 
     h: Tensor
@@ -44,8 +50,15 @@ class GRUStates(NamedTuple):
 class LSTMStates(NamedTuple):
     """Gates and states of one layer and direction of an LSTM, in the form of the layer's output with H numbers a step.
 
-    h: hidden state, c: cell state, i, f, g, o: input gate, forget gate, candidate, output gate.
     c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t, h_t = o_t ⊙ tanh(c_t).
+
+    Args:
+        h: hidden state.
+        c: cell state.
+        i: input gate.
+        f: forget gate.
+        g: candidate.
+        o: output gate.
     """
 
     h: Tensor
@@ -80,7 +93,8 @@ class _Layers(Twin, nn.RNNBase):
         """Return outputs and final state, as torch's forward does.
 
         Args:
-            input: (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence. hx: the initial state; None: 0.
+            input: (T, B, D), (B, T, D) with batch_first, (T, D), or a PackedSequence.
+            hx: the initial state; None: 0.
         """
         if isinstance(input, fx.Proxy):
             return call_module(self, super().forward, input, hx)
@@ -109,8 +123,8 @@ class _Layers(Twin, nn.RNNBase):
             numbers a step: (T, B, H), (B, T, H), (T, H) or a PackedSequence.
 
         Raises:
-            ConfigError: the layer has a proj_size. RuntimeError, ValueError: input or hx is not what forward takes; the
-                error is torch's.
+            ConfigError: the layer has a proj_size.
+            RuntimeError, ValueError: input or hx is not what forward takes; the error is torch's.
         """
         if self.proj_size:
             raise ConfigError(f"states: a layer with proj_size={self.proj_size} cannot be replayed; build it without")

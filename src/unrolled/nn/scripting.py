@@ -27,8 +27,9 @@ def call_module(module: nn.Module, forward: Callable[..., Any], input: fx.Proxy,
     """Record a call of the module as one node of a graph, as torch.fx does for torch's own modules.
 
     Args:
-        module: one of ours. forward: torch's own, called if the module is itself the root of the graph.
-        input, hx: of the call.
+        module: one of ours.
+        forward: torch's own, called if the module is itself the root of the graph.
+        input, hx: arguments of the call.
     """
     tracer = cast(fx.Tracer, input.tracer)
     if module is tracer.root:

@@ -40,7 +40,8 @@ def packable(module: nn.Module, recurrence: int | None, names: Sequence[str]) ->
     """Yield a recurrence for `frozen`, if there are kernels for it and its weights are parameters.
 
     Args:
-        module: the owner of the weights. names: of the weights, see `in_our_form`.
+        module: the owner of the weights.
+        names: names of the weights, see `in_our_form`.
     """
     parameters = {name: getattr(module, name) for name in names}
     if recurrence is not None and all(isinstance(p, nn.Parameter) for p in parameters.values()):
@@ -95,7 +96,9 @@ def scan(
 
     Args:
         module, name: the owner of the weights and the name of its weight_hh, by which frozen weights are found.
-        recurrence, weights: see `in_our_form`. reverse, x, lengths: see `kernels.scan.run`. initial: (h,) or (h, c).
+        recurrence, weights: see `in_our_form`.
+        reverse, x, lengths: see `kernels.scan.run`.
+        initial: (h,) or (h, c).
     """
     h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
     if (packed := freeze.of(module, name, (x, *initial))) is not None:

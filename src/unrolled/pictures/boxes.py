@@ -34,8 +34,10 @@ def diagram_drawing(
     """Draw a diagram with a text or a picture in each node.
 
     Args:
-        texts: a number or word by node. titles: the text under the pointer by node. pictures: a drawing by node, at
-            most a box wide, instead of a text. highlighted: the nodes that are not faded; None: all.
+        texts: a number or word by node.
+        titles: the text under the pointer by node.
+        pictures: a drawing by node, at most a box wide, instead of a text.
+        highlighted: the nodes that are not faded; None: all.
     """
     nodes = diagram.nodes.values()
     left = min(

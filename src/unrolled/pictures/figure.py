@@ -71,7 +71,8 @@ def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
     """Return the picture as SVG: title, drawing, caption, the runs with their scores, and truncated inputs.
 
     Args:
-        width: pixels at least. traces: those that are drawn.
+        width: pixels at least.
+        traces: those that are drawn.
     """
     width = max(width, figure.drawing.width)
     sources = dict.fromkeys(map(_source, traces))

@@ -63,10 +63,13 @@ def draw(name: str, traces: Sequence[Trace], **request: Any) -> str:
     """Return a picture as SVG; the same traces give the same bytes. Traces without the needed tensors are left out.
 
     Args:
-        name: a key of PICTURES. traces: at least one. request: fields of Request.
+        name: a key of PICTURES.
+        traces: at least one.
+        request: fields of Request.
 
     Raises:
-        ConfigError: there is no such picture, unit, step, head or layer. TraceError: no trace has the needed tensors.
+        ConfigError: there is no such picture, unit, step, head or layer.
+        TraceError: no trace has the needed tensors.
     """
     picture = PICTURES.get(name)
     if picture is None:

@@ -158,7 +158,9 @@ def label_interval(count: int, cell: float, needed: float) -> int:
     """Return the smallest k of 1, 2, 5, 10, … such that a label at every k-th position has the pixels it needs.
 
     Args:
-        count: number of positions. cell: pixels from one position to the next. needed: pixels of a label.
+        count: number of positions.
+        cell: pixels from one position to the next.
+        needed: pixels of a label.
     """
     intervals = (base * power for power in (1, 10, 100, 1000, 10000, 100000) for base in (1, 2, 5))
     return next(k for k in intervals if k * cell >= needed or k >= count)
@@ -190,7 +192,8 @@ def column_labels(
     """Draw names at columns: horizontal or vertical where they fit, else numbers at some of the columns.
 
     Args:
-        x, y: the left end of the first column and the edge of the columns. below: whether to draw below that edge.
+        x, y: the left end of the first column and the edge of the columns.
+        below: whether to draw below that edge.
     """
     turned = column_label_height(names, cell) > 16
     if names and not turned and cell < MIN_LABEL:

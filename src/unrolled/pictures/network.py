@@ -212,7 +212,8 @@ def _attention(
     """Draw lines from the keys, at y = low, to the queries, at y = high, as wide as their weights.
 
     Args:
-        queries, keys: their indices, None for a gap. query_xs, key_xs: the x of each.
+        queries, keys: their indices, None for a gap.
+        query_xs, key_xs: the x of each.
     """
     values = weights.view().values()
     body = []

@@ -37,7 +37,9 @@ def fraction(value: float, whole: str, *, one: str, many: str) -> str:
     """Return a fraction in words, as the subject of a sentence: "three quarters of the memory stay".
 
     Args:
-        value: from 0 to 1. whole: of which it is a fraction. one, many: the verb for words in singular and plural.
+        value: from 0 to 1.
+        whole: of which it is a fraction.
+        one, many: the verb for words in singular and plural.
     """
     words, plural = next((words, plural) for bound, words, plural in FRACTIONS if value < bound)
     return f"{words} of {whole} {many if plural else one}"

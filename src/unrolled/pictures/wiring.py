@@ -60,9 +60,11 @@ def wire(
     """Return a wire with an arrowhead.
 
     Args:
-        path: its points. value: the number that it carries, of at most `largest`; None: a faded wire. role: of a gate.
-        joins: whether it lies on the band, or branches off another wire, so that it leaves no gap. name: the text under
-            under the pointer.
+        path: its points.
+        value: the number that it carries, of at most `largest`; None: a faded wire.
+        role: of a gate.
+        joins: whether it lies on the band, or branches off another wire, so that it leaves no gap.
+        name: the text under the pointer.
     """
     colour = LINE if value is None else colour_of(value, role)
     width = THIN + THICK * min(1, abs(value or 0) / largest)
@@ -93,9 +95,12 @@ def box(x: float, y: float, value: float | None, sign: str, words: str, *, role:
     """Return a layer with weights as a glass: of a gate filled from below, of a candidate from the middle.
 
     Args:
-        x, y: its centre. value: the number that it is filled to; None: a faded box. sign: its function. words: its
-            name. role: of a gate; a box without one is filled up or down by the sign of its number. name: the text
-            under the pointer.
+        x, y: its centre.
+        value: the number that it is filled to; None: a faded box.
+        sign: its function.
+        words: its name.
+        role: of a gate; a box without one is filled up or down by the sign of its number.
+        name: the text under the pointer.
     """
     left, top, edge = x - WIDE / 2, y - HIGH / 2, LINE if value is None else ROLES.get(role, INK)
     body = [svg.box(left, top, WIDE, HIGH, CARD, radius=10)]

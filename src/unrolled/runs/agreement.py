@@ -23,8 +23,10 @@ def refuse_disagreement(
     """Refuse a run whose files disagree.
 
     Args:
-        folder: of the run, for the message. manifest: of config.json. config, data: of run.json.
-        preprocessor: of its own file.
+        folder: folder of the run, for the message.
+        manifest: contents of config.json.
+        config, data: entries of run.json.
+        preprocessor: the preprocessor that its own file holds.
 
     Raises:
         CheckpointError: names the file, the entry and both values.
@@ -43,7 +45,9 @@ def refuse_other_preprocessor(folder: Path, config: Config, preprocessor: Prepro
     """Refuse a preprocessor that was not made with these settings.
 
     Args:
-        folder: of the run, for the message. config: its settings. preprocessor: of its own file.
+        folder: folder of the run, for the message.
+        config: its settings.
+        preprocessor: the preprocessor that its own file holds.
 
     Raises:
         CheckpointError: names the file, the entry and both values.

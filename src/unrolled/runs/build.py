@@ -16,7 +16,7 @@ def build(name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, a
     """Return the model of an architecture, with initial weights from torch's generator.
 
     Args:
-        name: of the architecture, as in `lineage.LINEAGE`.
+        name: name of the architecture, as in `lineage.LINEAGE`.
         inputs, num_outputs, config, answer: see `unrolled.models.Model`.
 
     Raises:

@@ -18,7 +18,7 @@ def model_card(
     """Return the README.md of a run's folder.
 
     Args:
-        config, record: of the run.
+        config, record: settings and record of the run.
         pipeline: the name of the task on the Hugging Face Hub.
         answers: a sentence on the answers of the model.
         command: a command that gets an answer.

@@ -23,7 +23,8 @@ def next_run(parent: Path, data: str, model: str) -> Path:
     """Return the first free one of `parent/<data>-<model>-1`, `-2`, … and make the folder of its training.
 
     Args:
-        parent: the folder of runs. data, model: the names of the data and the model.
+        parent: the folder of runs.
+        data, model: the names of the data and the model.
 
     Raises:
         CheckpointError: nothing can be written there.
@@ -121,7 +122,8 @@ def locked(folder: Path, run: Path) -> Iterator[None]:
     """Lock the folder of a training for this process.
 
     Args:
-        folder: of the training. run: of the finished run, for the message.
+        folder: folder of the training.
+        run: folder of the finished run, for the message.
 
     Raises:
         ConfigError: another process has locked it.
@@ -136,7 +138,9 @@ def refuse_resumable(folder: Path, run: Path, *, overwrite: bool) -> None:
     """Refuse the folder of a training that can be resumed, unless it may be overwritten.
 
     Args:
-        folder: of the training. run: of the finished run. overwrite: whether it may be overwritten.
+        folder: folder of the training.
+        run: folder of the finished run.
+        overwrite: whether it may be overwritten.
 
     Raises:
         ConfigError: the training can be resumed, or the folder is not one of unrolled.

@@ -53,7 +53,11 @@ class Classifier(Run):
         return scaled(self._unscaled(inputs, self.sequences(inputs)), self.temperature)
 
     def _unscaled(self, inputs: Any, sequences: Readable) -> NDArray[np.float64]:
-        """Return the probabilities before the run's temperature. sequences: the inputs, as its model reads them."""
+        """Return the probabilities before the run's temperature.
+
+        Args:
+            sequences: the inputs, as its model reads them.
+        """
         if self.members:
             return self.averaged(lambda run: run.probabilities(inputs))
         return probabilities(self.model, sequences)

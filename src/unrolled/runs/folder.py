@@ -58,8 +58,10 @@ class Files(NamedTuple):
     """The content of a run folder, whose sums and schemas hold.
 
     Args:
-        manifest: of config.json. weights: of model.safetensors.
-        preprocessor: the name of the preprocessor's file. text: its content.
+        manifest: contents of config.json.
+        weights: contents of model.safetensors.
+        preprocessor: the name of the preprocessor's file.
+        text: its content.
         config, record: the settings and the whole of run.json.
     """
 
@@ -172,7 +174,9 @@ def refuse_newer(path: Path, data: bytes, newest: int) -> int:
     """Return the format version of a JSON file, which is read first since the rest of a newer format is unknown.
 
     Args:
-        path: for the message. data: the bytes of the file. newest: the newest version that can be read.
+        path: path of the file, for the message.
+        data: the bytes of the file.
+        newest: the newest version that can be read.
 
     Raises:
         CheckpointError: the version is above `newest`, or there is none.

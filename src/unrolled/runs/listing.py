@@ -28,7 +28,10 @@ class Headline(NamedTuple):
     """The figure of a task by which its runs are compared.
 
     Args:
-        name: in run.json. words: for tables. form: of its numbers. best: 1 if larger is better, -1 if smaller is.
+        name: its name in run.json.
+        words: its name in tables.
+        form: format of its numbers.
+        best: 1 if larger is better, -1 if smaller is.
     """
 
     name: str
@@ -54,13 +57,17 @@ class Entry:
     """A run or a training in a list; a field that is not known is None.
 
     Args:
-        path: of the folder. state: finished, interrupted, training (by another process) or damaged.
-        date: of the end, or of the newest checkpoint. bytes: of all its files.
-        task, model, data: names. parameters: their number.
+        path: path of the folder.
+        state: finished, interrupted, training (by another process) or damaged.
+        date: date of the end, or of the newest checkpoint.
+        bytes: size of all its files, in bytes.
+        task, model, data: names of the task, the architecture and the data.
+        parameters: number of parameters.
         kind: the task, or of task classify also images, and multi_label for several labels a text.
-        score, interval: on the test split: the figure of `HEADLINES`.
+        score, interval: figure of `HEADLINES` on the test split, and its interval.
         update, updates: the newest checkpoint of a training, and the number of its updates.
-        resume: the command that resumes an interrupted training. problem: the reason why a run is damaged.
+        resume: the command that resumes an interrupted training.
+        problem: the reason why a run is damaged.
     """
 
     path: str

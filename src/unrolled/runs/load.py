@@ -28,7 +28,8 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     The run computes with the best backend of this machine, independent of its training.
 
     Args:
-        path: the folder. device: "auto", "cpu", "cuda" or "mps".
+        path: the folder.
+        device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
         CheckpointError: the folder or a file of it is missing, damaged, foreign, or of a newer format; or its files

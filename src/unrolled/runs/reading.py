@@ -34,7 +34,11 @@ log = logging.getLogger("unrolled")
 
 
 def log_read(read: Read, name: str | None = None) -> None:
-    """Log the numbers of rows read and used, and the first skipped ones. name: of the data, by default their source."""
+    """Log the numbers of rows read and used, and the first skipped ones.
+
+    Args:
+        name: name of the data, by default their source.
+    """
     log.info("%s: %s", name or read.source, read.counts)
     for row in read.skipped[:LISTED]:
         log.info("  skipped: %s", row)
@@ -52,7 +56,8 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
     """Return the test split of a run's training data, after checking that it is unchanged.
 
     Args:
-        run: with the record of its training data. test: reads the test split of a data source.
+        run: the run, with the record of its training data.
+        test: reads the test split of a data source.
         data: the training data, if the user has named them; None: those of the record, if they can be verified.
 
     Raises:

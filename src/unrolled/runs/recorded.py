@@ -43,7 +43,8 @@ def sums_of(data: object, config: DataConfig) -> list[dict[str, Any]]:
     A source that cannot be read has no sum: the reader will report it.
 
     Args:
-        data: the argument of the user. config: may name files of other splits.
+        data: the data, as the user named them.
+        config: may name files of other splits.
     """
     named = [data] if isinstance(data, str | Path) else data if isinstance(data, list | tuple) else []
     sources = [str(each) for each in named if isinstance(each, str | Path)]

@@ -80,7 +80,11 @@ class RegressionRun(TextRun):
         )
 
     def _numbers(self, inputs: Iterable[str] | Examples, sequences: Sequences) -> NDArray[np.float64]:
-        """Return the number predicted for each of N texts, (N,). sequences: the texts, as its model reads them."""
+        """Return the number predicted for each of N texts, (N,).
+
+        Args:
+            sequences: the texts, as its model reads them.
+        """
         if self.members:
             return self.averaged(lambda run: run._numbers(inputs, run.sequences(inputs))[:, np.newaxis])[:, 0]
         return predictions(self.model, sequences, self.scale)

@@ -41,7 +41,7 @@ class Run(Displayed, ABC):
 
     Args:
         config: the resolved settings.
-        model: in eval mode, on its device.
+        model: the model, in eval mode, on its device.
         preprocessor: turns data into the model's inputs.
         labels: the label of each output of the model; empty where the outputs are the tokens themselves.
         record: the content of run.json: settings, versions, machine, data, the end of the training, the result on the
@@ -50,7 +50,7 @@ class Run(Displayed, ABC):
         test: the result on the test split, of a run that was just trained on data with one.
         metrics: the events of its training, as in metrics.jsonl, of a run that was just trained.
         update: the update after which the weights were saved, of a snapshot; None: the run is finished.
-        members: of an ensemble, the runs whose answers are averaged; the first has its settings, labels and record.
+        members: members of an ensemble, whose answers are averaged; the first has its settings, labels and record.
     """
 
     answer: ClassVar[Answer]
@@ -97,7 +97,7 @@ class Run(Displayed, ABC):
         """Return the mean of the answers of the members of an ensemble, (…, K), for its labels.
 
         Args:
-            answers: of one member, for its labels.
+            answers: answers of one member, for its labels.
         """
         every = [answers(run)[..., [run.labels.index(label) for label in self.labels]] for run in self.members]
         return np.asarray(np.mean(every, axis=0))
@@ -180,7 +180,8 @@ class Run(Displayed, ABC):
         """Return the run with each of the weights that were saved during its training, in order of their updates.
 
         Raises:
-            ConfigError: there are no snapshots. CheckpointError: a file of them is damaged.
+            ConfigError: there are no snapshots.
+            CheckpointError: a file of them is damaged.
         """
         weights = {} if self.path is None else read_snapshots(self.path, self.model.state_dict())
         if not weights:

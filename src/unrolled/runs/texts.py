@@ -79,7 +79,7 @@ class TextRun(Run):
             path: a CSV, TSV or JSONL file, or a sample's name.
             text: the column; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
+            separator: separator of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
 
         Raises:
@@ -110,10 +110,10 @@ class TextRun(Run):
             text, label: the columns; default: as in training.
             decimal: character before the decimals of a number (task regress); default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
+            separator: separator of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: of this task: threshold, for runs trained with multi_label.
+            options: options of this task: threshold, for runs trained with multi_label.
 
         Raises:
             DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.

@@ -126,7 +126,8 @@ class TranslationRun(Run):
         Without a target, the target is written by the model (greedy). Either side may be a list of tokens.
 
         Args:
-            input: a source, or a pair. max_length: maximum number of tokens to read of each side.
+            input: a source, or a pair.
+            max_length: maximum number of tokens to read of each side.
         """
         from unrolled.inside import Example, Source
         from unrolled.inside.tokens import read, truncate
@@ -188,7 +189,7 @@ class TranslationRun(Run):
             path: a CSV, TSV, JSONL or Parquet file, or a sample's name.
             source: the column; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
+            separator: separator of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether `decode` will truncate sources beyond the maximum length; else they are bad rows; default:
                 as in training.
@@ -227,7 +228,7 @@ class TranslationRun(Run):
             data: a path, a sample's name or Python objects; None: the run's own test split.
             source, target: the columns; default: as in training.
             header: whether the first row of a CSV or TSV file names the columns; default: as in training.
-            separator: of the columns of a CSV or TSV file; default: as in training.
+            separator: separator of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             truncate: whether sources and targets beyond the maximum length are truncated; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
@@ -340,7 +341,11 @@ class TranslationRun(Run):
         return _Source(first, truncated, fault("source", first, longest))
 
     def _refuse_unknown(self, text: str, name: str) -> None:
-        """Refuse the text of a target with tokens that the run does not know. name: of the text, for messages."""
+        """Refuse the text of a target with tokens that the run does not know.
+
+        Args:
+            name: name of the text, for messages.
+        """
         if has_surrogate(text):
             raise DataError(f"the {name} {NOT_UNICODE}", row=text, fix="give whole characters")
         if unknown := self.tokenizers.target.unknown(text):

@@ -27,9 +27,10 @@ def read_weights(
     """Return the tensors of a file by name.
 
     Args:
-        path: for the message. data: the bytes of the file.
+        path: path of the file, for the message.
+        data: the bytes of the file.
         expected: the tensors of the model, which may be on the device meta.
-        dtype: of floating point tensors in the file; None: those of the model.
+        dtype: type of floating point tensors in the file; None: those of the model.
 
     Raises:
         CheckpointError: the tensors are not those of the model, or have a number that is not finite.
@@ -81,7 +82,8 @@ def read_snapshots(folder: Path, expected: Mapping[str, Tensor]) -> dict[int, di
     """Return the weights that were saved during the training of a run, in float16, by update in ascending order.
 
     Args:
-        folder: of the run. expected: the tensors of its model.
+        folder: folder of the run.
+        expected: the tensors of its model.
 
     Raises:
         CheckpointError: a file of them is damaged, or of another model.

@@ -156,8 +156,10 @@ def conditions(
     """Return the conditions of `backend`: those on the machine and, with a cell, those on a call.
 
     Args:
-        cell: the cell to run. masked, edited, zoned: whether the call has a recurrent mask, an edit, a zoneout.
-        forced: whether the backend is requested by name. tensors: of the call.
+        cell: the cell to run.
+        masked, edited, zoned: whether the call has a recurrent mask, an edit, a zoneout.
+        forced: whether the backend is requested by name.
+        tensors: tensors of the call.
     """
     result = [Condition(needs, holds()) for needs, holds in _MACHINE[backend]]
     if cell is not None:
@@ -181,7 +183,8 @@ def choose(
     """Return the backend of a call.
 
     Args:
-        backend: "auto", "reference", "torch" or "fused". cell, masked, edited, zoned, tensors: see `conditions`.
+        backend: "auto", "reference", "torch" or "fused".
+        cell, masked, edited, zoned, tensors: see `conditions`.
 
     Raises:
         BackendError: `backend` is forced and some of its conditions do not hold; the message names them.
@@ -228,7 +231,8 @@ def scan(
         of length 0, its initial state).
 
     Raises:
-        ShapeError: x, state, lengths or mask of another shape. BackendError: a forced backend cannot run.
+        ShapeError: x, state, lengths or mask of another shape.
+        BackendError: a forced backend cannot run.
         ConfigError: there is no such backend, or a mask for a cell that feeds nothing back into its gates.
     """
     if x.dim() != 3 or x.shape[2] != cell.input_size:

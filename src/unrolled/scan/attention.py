@@ -51,8 +51,12 @@ def scan(
     The weights and context of a sequence of length 0 are those of its first step; they must not be used.
 
     Args:
-        cell: a plain cell, in float32. x: (B, T, E). state: before the first step. lengths: (B,) or None.
-        query: W_q, (A, H). v, keys, outputs, source_lengths: see `kernels.attention.attend`.
+        cell: a plain cell, in float32.
+        x: (B, T, E).
+        state: state before the first step.
+        lengths: (B,) or None.
+        query: W_q, (A, H).
+        v, keys, outputs, source_lengths: see `kernels.attention.attend`.
     """
     recurrence, *weights = weights_of(cell)
     kernel = Kernel(recurrence, index(x.dtype), threads(), reverse=False)
@@ -86,8 +90,12 @@ class Attention(NamedTuple):
 class Steps(NamedTuple):
     """The values of all steps.
 
-    x: [x_t; context_t], (B, T, E + D). gates: (T, B, ·), of the LSTM and the GRU. h, c: before the first step and after
-    each, (T + 1, B, H), c of the LSTM alone. query: q_t, (T, B, A). weights: (T, B, S).
+    Args:
+        x: [x_t; context_t], (B, T, E + D).
+        gates: (T, B, ·), of the LSTM and the GRU.
+        h, c: states before the first step and after each, (T + 1, B, H), c of the LSTM alone.
+        query: q_t, (T, B, A).
+        weights: (T, B, S).
     """
 
     x: Tensor
@@ -132,8 +140,10 @@ class Call(NamedTuple):
 class Arriving(NamedTuple):
     """The gradients of the steps' results from outside of the recurrence; None is zero.
 
-    h: after 0 … T steps, (B, T + 1, H). c: the same, (T + 1, B, H). weights, context: of steps 0 … T − 1,
-    (T + 1, B, ·), the last unused.
+    Args:
+        h: gradient of h after 0 … T steps, (B, T + 1, H).
+        c: gradient of c after 0 … T steps, (T + 1, B, H).
+        weights, context: gradients of those of steps 0 … T − 1, (T + 1, B, ·), the last unused.
     """
 
     h: Tensor
@@ -354,7 +364,8 @@ def _weight_gradients(call: Call, dh: Tensor, dc: Tensor | None) -> WeightGradie
     """Return the gradients of the cell's weights: one backward scan over all steps.
 
     Args:
-        dh: after 0 … T steps, all gradients from outside of the recurrence. dc: after T steps.
+        dh: gradients of h after 0 … T steps, all those from outside of the recurrence.
+        dc: gradient of c after T steps.
     """
     assert kernels is not None
     inputs = call.inputs(0, len(call.steps.query))

@@ -45,9 +45,12 @@ def replay(
 
     Args:
         cell: the cell that was run.
-        x: (B, T, D). y: (B, T, O), the outputs of the scan.
-        state: the initial state. lengths: (B,). reverse, zoneout: the arguments of the scan; zoneout can be replayed in
-            evaluation only, since the draws of training are not saved.
+        x: inputs (B, T, D).
+        y: (B, T, O), the outputs of the scan.
+        state: state before the first step.
+        lengths: numbers of real steps (B,).
+        reverse, zoneout: the arguments of the scan; zoneout can be replayed in evaluation only, since the draws of
+            training are not saved.
     """
     T = y.shape[1]
     state = cell.initial(x) if state is None else state
@@ -73,8 +76,10 @@ def before(y: Tensor, y0: Tensor, lengths: Tensor | None = None, reverse: bool =
     """Return the output before each step, (B, T, O).
 
     Args:
-        y: (B, T, O), the outputs. y0: (B, 1, O), the output before the first step.
-        lengths: (B,), numbers of real steps; None: all T. reverse: the direction of the scan.
+        y: (B, T, O), the outputs.
+        y0: (B, 1, O), the output before the first step.
+        lengths: (B,), numbers of real steps; None: all T.
+        reverse: the direction of the scan.
     """
     T = y.shape[1]
     if not reverse:

@@ -82,7 +82,9 @@ def copy_to_torch(
     """Copy the cell's weights into a cell of torch.nn, or into one layer and direction of its RNN, LSTM or GRU.
 
     Args:
-        cell: a plain cell. module: of the same kind and sizes. layer, reverse: the layer and direction of an RNN.
+        cell: a plain cell.
+        module: a module of torch.nn, of the same kind and sizes.
+        layer, reverse: the layer and direction of an RNN.
 
     Raises:
         ConfigError: the module has no biases, so that those of the cell would be lost.

@@ -31,11 +31,13 @@ def infer_settings(data: object, settings: Mapping[str, Any], config: Config | N
     settings, the columns of parallel files.
 
     Args:
-        data: the argument of the user. settings: flat; they take precedence over the inferred ones.
+        data: the data, as the user named them.
+        settings: flat; they take precedence over the inferred ones.
         config: settings to start from; None: the defaults.
 
     Raises:
-        ConfigError: no such model or task. DataError: no such sample.
+        ConfigError: no such model or task.
+        DataError: no such sample.
     """
     base = config or Config()
     names = {} if base.data.class_names is None else {"class_names": base.data.class_names}

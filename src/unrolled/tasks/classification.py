@@ -77,7 +77,7 @@ class Classified(AnsweredOnce):
 
     Args:
         train, valid: the sequences of two splits, and their classes (N,).
-        names: of the labels in the data, in the order of the classes; see `class_names`.
+        names: names of the labels in the data, in the order of the classes; see `class_names`.
     """
 
     best_by = ("loss", "accuracy", "macro_f1")
@@ -120,8 +120,10 @@ class Classify(Classified):
     """The task classify for texts.
 
     Args:
-        data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
-        names: of the labels in the data.
+        data: the data, as the user named them.
+        splits: the splits, read from it.
+        tokenizer: the tokeniser, learned from the training split.
+        names: names of the labels in the data.
     """
 
     run = ClassificationRun

@@ -92,11 +92,13 @@ def resume(out: Path, data: object, *, report: Report) -> CrossValidation:
     """Continue a cross-validation: finished folds are kept.
 
     Args:
-        out: its folder. data: the Python objects of the training, if it had no files.
+        out: folder of the cross-validation.
+        data: the Python objects of the training, if it had no files.
         report: called with the progress of the trainings.
 
     Raises:
-        ConfigError: there is no cross-validation. CheckpointError: a file of it is damaged.
+        ConfigError: there is no cross-validation.
+        CheckpointError: a file of it is damaged.
         DataError: its data are not local or have changed, and must be named.
     """
     if not (out / PLAN).is_file():

@@ -44,7 +44,8 @@ class Generate(Task):
     """The task generate.
 
     Args:
-        data: the argument of the user. corpus: the three splits of the text as ids, and the tokeniser.
+        data: the data, as the user named them.
+        corpus: the three splits of the text as ids, and the tokeniser.
     """
 
     answer = "each"

@@ -33,9 +33,10 @@ class ClassifyImages(Classified):
     """The task classify for images.
 
     Args:
-        data: the argument of the user. splits: read from it.
+        data: the data, as the user named them.
+        splits: the splits, read from it.
         pixels: the order of the pixels, and mean and standard deviation of the training split.
-        names: of the labels in the data.
+        names: names of the labels in the data.
     """
 
     run = ImageRun

@@ -37,7 +37,9 @@ class ClassifyMultiLabel(AnsweredOnce):
     """The task classify for texts with several labels each; the targets are 1 for those that a text has, (N, K).
 
     Args:
-        data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
+        data: the data, as the user named them.
+        splits: the splits, read from it.
+        tokenizer: the tokeniser, learned from the training split.
     """
 
     best_by = ("loss", "micro_f1")

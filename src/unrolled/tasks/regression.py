@@ -39,7 +39,9 @@ class Regress(AnsweredOnce):
     """The task regress.
 
     Args:
-        data: the argument of the user. splits: read from it. tokenizer: learned from the training split.
+        data: the data, as the user named them.
+        splits: the splits, read from it.
+        tokenizer: the tokeniser, learned from the training split.
     """
 
     best_by = ("loss", "r2")

@@ -46,7 +46,9 @@ class Tag(Task):
     """The task tag.
 
     Args:
-        data: the argument of the user. splits: read from it. tokenizer: learned from the words of the training split.
+        data: the data, as the user named them.
+        splits: the splits, read from it.
+        tokenizer: the tokeniser, learned from the words of the training split.
     """
 
     answer = "each"

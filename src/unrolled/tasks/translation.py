@@ -40,8 +40,10 @@ class Translate(Task):
     """The task translate.
 
     Args:
-        data: the argument of the user. splits: read from it, without the pairs that no model can take.
-        tokenizers: learned from the training split. pairs: the splits as ids, by name.
+        data: the data, as the user named them.
+        splits: read from it, without the pairs that no model can take.
+        tokenizers: the tokenisers of both sides, learned from the training split.
+        pairs: the splits as ids, by name.
     """
 
     answer = "each"

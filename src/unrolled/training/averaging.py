@@ -29,7 +29,8 @@ class Average:
     """An exponential average of a model's parameters.
 
     Args:
-        model: the model to average. decay: d, near 1; the average covers about 1 / (1 − d) updates.
+        model: the model to average.
+        decay: d, near 1; the average covers about 1 / (1 − d) updates.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

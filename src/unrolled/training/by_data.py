@@ -26,7 +26,8 @@ def decide(task: Task, config: Config) -> dict[str, Any]:
     """Return the settings, by flat name, that the requested ones leave to the data.
 
     Args:
-        task: with its data. config: the requested settings.
+        task: the task with its data.
+        config: the requested settings.
     """
     training, usual = config.training, by_data(config)
     decided: dict[str, Any] = dict(_tokenizers(task, config))

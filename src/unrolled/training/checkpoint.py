@@ -37,8 +37,10 @@ class Checkpoint(NamedTuple):
     """The content of a checkpoint.
 
     Args:
-        progress: of the training. tensors: by name, `group/…`, see `trainer_state`.
-        metrics: the bytes of metrics.jsonl. build: machine and library versions that can change the last bits.
+        progress: progress of the training.
+        tensors: the tensors by name, `group/…`, see `trainer_state`.
+        metrics: the bytes of metrics.jsonl.
+        build: machine and library versions that can change the last bits.
     """
 
     progress: Progress

@@ -24,8 +24,11 @@ class ClassificationLoader:
     """Batches of sequences of similar lengths, with a class each.
 
     Args:
-        sequences: N sequences of tokens, or of an image's steps. targets: (N,) class indices.
-        batch_tokens: maximum tokens of a batch, padding included. seed: of the order. device: of the batches.
+        sequences: N sequences of tokens, or of an image's steps.
+        targets: (N,) class indices.
+        batch_tokens: maximum tokens of a batch, padding included.
+        seed: seed of the order of the batches.
+        device: device of the batches.
     """
 
     def __init__(
@@ -54,7 +57,8 @@ def loss_nats(
     """Return −Σ log p(target), the summed nats of a batch.
 
     Args:
-        logits: (B, K). targets: (B,) class indices.
+        logits: (B, K).
+        targets: (B,) class indices.
         label_smoothing: fraction of each target that is spread over all K classes (Szegedy et al. 2016).
         class_weights: (K,) factors of the nats of each class.
     """

@@ -43,7 +43,8 @@ def fit(
         partial: the folder that saves the training while it lasts; None: it stays in memory.
 
     Raises:
-        TrainingError: a loss or gradient is not finite. Interrupted: a signal has arrived, and everything is saved.
+        TrainingError: a loss or gradient is not finite.
+        Interrupted: a signal has arrived, and everything is saved.
         CheckpointError: a file cannot be written.
     """
     config, task, model = prepared.config, prepared.task, prepared.model

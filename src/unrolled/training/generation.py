@@ -29,8 +29,10 @@ class Streams:
     begins with the empty state.
 
     Args:
-        ids: (N,) integers. streams: B, or fewer where N tokens are not a chunk for each. chunk: T, tokens of a stream
-            in a batch; the last batch of an epoch may have fewer. device: of the batches.
+        ids: (N,) integers.
+        streams: B, or fewer where N tokens are not a chunk for each.
+        chunk: T, tokens of a stream in a batch; the last batch of an epoch may have fewer.
+        device: device of the batches.
     """
 
     def __init__(self, ids: Integers, *, streams: int, chunk: int, device: torch.device) -> None:
@@ -67,8 +69,12 @@ class Windows:
     window. The context has no targets (<pad>, which the loss ignores).
 
     Args:
-        ids: (N,) integers. receptive_field: tokens that an output depends on. streams: B. chunk: T, targets of a
-            sequence. seed: of the positions. device: of the batches.
+        ids: (N,) integers.
+        receptive_field: tokens that an output depends on.
+        streams: B.
+        chunk: T, targets of a sequence.
+        seed: seed of the positions.
+        device: device of the batches.
     """
 
     def __init__(
@@ -110,7 +116,8 @@ def loss_nats(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) 
     """Return −Σ log p(target), the summed nats of a batch, without the targets that are <pad>.
 
     Args:
-        logits: (B, T, V). targets: (B, T) ids.
+        logits: (B, T, V).
+        targets: (B, T) ids.
         label_smoothing: fraction of each target that is spread over all V tokens (Szegedy et al. 2016).
     """
     return F.cross_entropy(

@@ -23,8 +23,8 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
     """Return the number of updates that fit into `seconds` with their evaluations, at least 1.
 
     Args:
-        trainer: before its first update. It is restored.
-        seconds: for the whole training, this measurement included.
+        trainer: the trainer, before its first update. It is restored.
+        seconds: time limit of the whole training, this measurement included.
     """
     began = time.perf_counter()
     start = {name: value.clone() for name, value in state_tensors(trainer).items()}
@@ -48,7 +48,7 @@ def mean_seconds(trainer: Trainer, updates: int, limit: float) -> float:
     """Return the mean seconds of an update.
 
     Args:
-        trainer: takes the updates.
+        trainer: the trainer, which takes the updates.
         updates: the number to take; more until MIN_FRACTION of the limit has passed, fewer once MAX_FRACTION has.
         limit: the time limit in seconds.
     """

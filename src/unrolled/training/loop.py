@@ -53,7 +53,7 @@ class Trainer:
     """A training of a model, in place.
 
     Args:
-        model: on its device already.
+        model: the model, on its device already.
         loader: the training split.
         loss_nats, plain_nats: see `Step`.
         score: evaluates the model, as it is then and in eval mode, on the validation split.

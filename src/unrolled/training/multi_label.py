@@ -18,7 +18,8 @@ def loss_nats(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) 
     """Return −Σ ln p(target) over all texts and labels of a batch, in nats.
 
     Args:
-        logits: (B, K). targets: (B, K), 1 for the labels that a text has, else 0.
+        logits: (B, K).
+        targets: (B, K), 1 for the labels that a text has, else 0.
         label_smoothing: fraction of each target that is spread evenly over "has" and "has not".
     """
     targets = targets * (1 - label_smoothing) + label_smoothing / 2

@@ -29,8 +29,10 @@ def clip_(model: nn.Module, max_norm: float, *, update: int, loss_nats: float) -
     """Scale the gradients in place so that their joint norm is at most `max_norm`; return the norm before.
 
     Args:
-        model: with gradients. max_norm: the limit.
-        update: from 0, for the message. loss_nats: the loss of the update, which is checked next to the gradients.
+        model: the model, with gradients.
+        max_norm: the greatest norm that gradients keep.
+        update: number of the update, from 0, for the message.
+        loss_nats: the loss of the update, which is checked next to the gradients.
 
     Raises:
         TrainingError: the loss or a gradient is not finite. Nothing was changed; the message names the update and the

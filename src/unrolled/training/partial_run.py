@@ -123,7 +123,7 @@ class PartialRun:
         """Read the newest complete checkpoint, and refuse one of another model, before this one is built.
 
         Args:
-            model: without memory, on the device meta.
+            model: the model on the device meta, without memory.
 
         Raises:
             CheckpointError: no checkpoint is complete, or it is of another model.
@@ -192,7 +192,8 @@ class PartialRun:
         """Write a checkpoint and raise Interrupted with the commands that resume or end the training.
 
         Raises:
-            Interrupted: everything is saved. CheckpointError: the checkpoint cannot be written.
+            Interrupted: everything is saved.
+            CheckpointError: the checkpoint cannot be written.
         """
         self.save(trainer)
         progress = trainer.progress
@@ -277,7 +278,8 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
     """Make and lock the folder of a fresh training; it is removed by an error before the first checkpoint.
 
     Args:
-        run: the folder of the finished run. overwrite: whether a run or a partial run there may be replaced.
+        run: the folder of the finished run.
+        overwrite: whether a run or a partial run there may be replaced.
 
     Raises:
         ConfigError: `run` exists and may not be overwritten, or another process is writing it.

@@ -45,7 +45,8 @@ class Plan(Strict):
         """Return the plan of a training.
 
         Args:
-            config: the resolved settings. record: of the data, see `Task.record`.
+            config: the resolved settings.
+            record: record of the data, see `Task.record`.
             start: the run whose weights it begins with, if any.
         """
         return cls(config=with_absolute_files(config), data=_Data.model_validate_json(to_json(record)), start=start)
@@ -74,7 +75,7 @@ class Plan(Strict):
         """Refuse data that are not those of the plan.
 
         Args:
-            record: of the data, see `Task.record`.
+            record: record of the data, see `Task.record`.
 
         Raises:
             DataError: names the split that differs, with its old and new figures.

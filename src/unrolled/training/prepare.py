@@ -37,7 +37,8 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
     """Refuse settings without a use in the task or the model, and a backend that cannot run, before any data is read.
 
     Args:
-        task, config, device: of the training. saved: whether it is saved to a folder.
+        task, config, device: task, settings and device of the training.
+        saved: whether it is saved to a folder.
 
     Raises:
         ConfigError: a setting without a use, or a figure that the task does not have.
@@ -67,9 +68,11 @@ class Prepared:
     """A training before its first update.
 
     Args:
-        config: the resolved settings. task: with its data. model, trainer: made for them.
+        config: the resolved settings.
+        task: the task with its data.
+        model, trainer: made for them.
         start: the run whose weights the training begins with; None: the weights are random.
-        sums: of the files of the data, see `recorded.sums_of`.
+        sums: checksums of the files of the data, see `recorded.sums_of`.
         decided: the settings that follow from the data, see `by_data`.
         vectors: the record of the word vectors that the embeddings begin with, if any.
     """
@@ -123,7 +126,7 @@ def prepare(
     """Build the model and its trainer.
 
     Args:
-        task, config, device: of the training.
+        task, config, device: task, settings and device of the training.
         start: the run whose weights the training begins with; None: they are drawn from the seed.
         vectors: word vectors that the embeddings begin with.
         resumed: whether the training will be restored. Its time limit is then a number of updates already.

@@ -30,8 +30,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     """Return the settings of a training that begins with a run's weights.
 
     Args:
-        run: gives the settings that are not requested, all but the files of the validation and test splits and those
-            that followed from its data.
+        run: run that gives the settings that are not requested, except the files of the validation and test splits and
+            those that followed from its data.
         requested: flat settings, which take precedence.
         config: settings to use instead of the run's.
 
@@ -59,7 +59,9 @@ def refuse_other_labels(run: Run, labels: Collection[str], source: str) -> None:
     """Refuse data with other labels than the run's.
 
     Args:
-        run: whose weights a training begins with. labels: of the training split. source: the data, for the message.
+        run: run whose weights a training begins with.
+        labels: labels of the training split.
+        source: the data, for the message.
 
     Raises:
         DataError: names the labels.

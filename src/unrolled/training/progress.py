@@ -25,7 +25,8 @@ class Score:
         loss_nats: mean loss in nats; less is better, of all others more.
         accuracy: fraction of targets that are the most probable output.
         macro_f1: mean F1 of the classes.
-        micro_f1: F1 of all decisions on labels. r2: R² of predicted numbers; None where it is undefined.
+        micro_f1: F1 of all decisions on labels.
+        r2: R² of predicted numbers; None where it is undefined.
         bleu: BLEU of greedy translations, from 0 to 100.
         targets: number of targets that `accuracy` counts.
     """
@@ -120,18 +121,18 @@ class Progress:
     Args:
         updates: number of updates of the whole training.
         update: number of updates done.
-        epoch, index: of the next batch.
-        best_update: of the evaluation whose model is kept so far, see `add_evaluation`.
+        epoch, index: epoch of the next batch, and its index in the epoch.
+        best_update: update of the evaluation whose model is kept so far, see `add_evaluation`.
         highest: the greatest figure so far, see `Score.figure`.
-        least_loss_nats, least_loss_update: of the evaluation of least loss.
+        least_loss_nats, least_loss_update: loss and update of the evaluation of least loss.
         ranking: the best evaluations, best first, with average_best.
         worse: number of evaluations since the last one with a greater figure or a smaller loss than all before.
         flat: number of evaluations since the one of least loss or the last reduction of the learning rate.
         reductions: number of reductions of the learning rate.
-        learning_rate, gradient_norm: of the last update.
+        learning_rate, gradient_norm: learning rate and norm of the gradient of the last update.
         tokens: real tokens trained on.
-        total_seconds: on the run's own clock, which stops while the training is interrupted.
-        seconds: of each of the CLOCKS.
+        total_seconds: seconds on the run's own clock, which stops while the training is interrupted.
+        seconds: seconds of each of the CLOCKS.
         since: sums since the last event.
         resumed: for each resume the update, and the machine or library versions that had changed.
     """
@@ -166,7 +167,8 @@ class Progress:
         that was trained for longer is better on other data.
 
         Args:
-            score: on the validation split. by: the figure that decides.
+            score: score on the validation split.
+            by: the figure that decides.
             plateau_patience: evaluations without a smaller loss after which the learning rate is reduced; None: never.
         """
         figure = score.figure(by)
@@ -203,8 +205,9 @@ class Progress:
 class Outcome:
     """The end of a training: `updates` of the `planned` ones were done, for the reason `stopped`; seconds by clock.
 
-    averaged: the updates whose mean weights were kept; empty: those of best_update were.
-    late: it took too much longer than its time limit, and can be resumed where it was saved.
+    Args:
+        averaged: the updates whose mean weights were kept; empty: the weights of best_update were kept.
+        late: whether it took so much longer than its time limit that it ended early; it can be resumed if it was saved.
     """
 
     updates: int

@@ -26,7 +26,8 @@ def loss_nats(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return −Σ ln p(target), the summed nats of a batch.
 
     Args:
-        outputs: (B, 1). targets: (B,) standardised numbers.
+        outputs: (B, 1).
+        targets: (B,) standardised numbers.
     """
     return (outputs[:, 0] - targets).square().sum() / 2 + CERTAIN * len(targets)
 

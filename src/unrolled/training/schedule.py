@@ -27,8 +27,11 @@ def learning_rate(
     """Return the learning rate of an update.
 
     Args:
-        update: from 0, out of `updates`. peak: the largest rate. warmup: the fraction of the updates that warm up.
-        schedule: after the warm-up. reduced: factor^k, of the plateau schedule; else 1.
+        update: number of the update, from 0, out of `updates`.
+        peak: the largest rate.
+        warmup: the fraction of the updates that warm up.
+        schedule: schedule after the warm-up.
+        reduced: factor^k, of the plateau schedule; else 1.
     """
     W = math.ceil(warmup * updates)
     if update < W:

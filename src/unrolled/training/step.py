@@ -25,7 +25,7 @@ class Step(nn.Module):
     """The summed loss of a model on a batch.
 
     Args:
-        model: on its device.
+        model: the model, on its device.
         loss_nats: (logits, targets) -> the summed nats of all real targets, which training minimises.
         plain_nats: the same without smoothing and weights, to report; None: `loss_nats` is plain.
         bf16: whether the products of the forward pass are computed in bfloat16. States, sums of the loss, weights and
@@ -42,7 +42,7 @@ class Step(nn.Module):
         """Return the summed nats of the batch, the plain ones (detached), and the detached state that it leaves.
 
         Args:
-            batch: on the model's device.
+            batch: the batch, on the model's device.
             state: the state that the previous batch left; only used by a batch that `continues`.
         """
         device = batch.inputs.device.type

@@ -24,8 +24,11 @@ class TaggingLoader:
     """Batches of sentences of similar lengths, with a class for each word.
 
     Args:
-        subwords: N sentences of W words in all. targets: (W,) class indices.
-        batch_tokens: maximum ids of a batch, padding included. seed: of the order. device: of the batches.
+        subwords: N sentences of W words in all.
+        targets: (W,) class indices.
+        batch_tokens: maximum ids of a batch, padding included.
+        seed: seed of the order of the batches.
+        device: device of the batches.
     """
 
     def __init__(
@@ -59,7 +62,8 @@ def loss_nats(
     """Return −Σ log p(target) over the words, the summed nats of a batch.
 
     Args:
-        logits: (B, T, K). targets: (B, T) class indices; NO_WORD where no word ends.
+        logits: (B, T, K).
+        targets: (B, T) class indices; NO_WORD where no word ends.
         label_smoothing, class_weights: see `classification.loss_nats`.
     """
     ends = targets != NO_WORD

@@ -33,7 +33,7 @@ class Task(ABC):
     """A task with its data, read and encoded for a model; made by `read`.
 
     Attributes:
-        name: of the data, for run folders.
+        name: name of the data, for run folders.
         preprocessor: turns the data into the model's inputs.
         labels: the label of each of the model's outputs; empty where the outputs are the tokens themselves.
     """
@@ -57,8 +57,9 @@ class Task(ABC):
         """Read `data`, split it, learn the preprocessor from the training split, and log the result.
 
         Args:
-            data: the argument of the user. config: the settings to read it with.
-            preprocessor: of an earlier training, which is used as it is; None: it is learned.
+            data: the data, as the user named them.
+            config: the settings to read it with.
+            preprocessor: preprocessor of an earlier training, used unchanged; None: it is learned.
 
         Raises:
             DataError: the data cannot be read as requested; names file and line.
@@ -88,7 +89,8 @@ class Task(ABC):
         """Refuse sequences that are longer than the model's maximum length.
 
         Args:
-            model: with its maximum length. name: of its architecture, for the message.
+            model: the model, with its maximum length.
+            name: name of its architecture, for the message.
 
         Raises:
             DataError: names the longest sequence, and the context window that it needs.
@@ -110,7 +112,11 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: Model, *, by: BestBy = "loss") -> Score:
-        """Return the score of the model on the validation split. by: a figure that it must have."""
+        """Return the score of the model on the validation split.
+
+        Args:
+            by: name of a figure that the score must have.
+        """
 
     def validation(self, model: Model) -> Answers:
         """Return the probabilities of the classes (N, K) and the right classes (N,) on the validation split.

@@ -40,7 +40,7 @@ def restore(trainer: Trainer, progress: Progress, tensors: Mapping[str, Tensor])
     """Set a trainer to the point at which `state_tensors` was called.
 
     Args:
-        trainer: of the same model and settings.
+        trainer: a trainer of the same model and settings.
         progress: the progress at that point. It becomes the trainer's own.
         tensors: the result of `state_tensors`.
 

@@ -22,8 +22,10 @@ class TranslationLoader:
     """Batches of pairs of similar lengths.
 
     Args:
-        pairs: N pairs. batch_tokens: maximum tokens of a batch, both sides and padding included. seed: of the order.
-        device: of the batches.
+        pairs: N pairs.
+        batch_tokens: maximum tokens of a batch, both sides and padding included.
+        seed: seed of the order of the batches.
+        device: device of the batches.
     """
 
     def __init__(self, pairs: PairSequences, *, batch_tokens: int, seed: int, device: torch.device) -> None:

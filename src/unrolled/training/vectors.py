@@ -23,10 +23,12 @@ def with_vector_size(config: Config, settings: Mapping[str, Any], base: Config |
     """Return the settings with the embedding size of the word vectors, if there are any.
 
     Args:
-        config: the resolved settings. settings, base: those of the user, from which they were resolved.
+        config: the resolved settings.
+        settings, base: those of the user, from which they were resolved.
 
     Raises:
-        ConfigError: the user has set another size, or there are no vectors to freeze. DataError: as `read_size`.
+        ConfigError: the user has set another size, or there are no vectors to freeze.
+        DataError: as `read_size`.
     """
     file = config.training.vectors
     if file is None:

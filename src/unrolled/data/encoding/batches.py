@@ -68,7 +68,7 @@ class Batches:
     Args:
         lengths: (N,) of the sequences; or (N, K), if each example has K sequences that are padded separately.
         batch_tokens: the budget.
-        seed: of the order. Each epoch has its own order, and may have its own number of batches.
+        seed: seed of the order. Each epoch has its own order, and may have its own number of batches.
     """
 
     def __init__(self, lengths: Tensor, batch_tokens: int, seed: int) -> None:
@@ -106,7 +106,8 @@ def by_length(lengths: Tensor, batch_tokens: int) -> list[Tensor]:
     """Return the indices of all examples in batches (B,) within the budget, the longest first, without randomness.
 
     Args:
-        lengths: (N,) or (N, K), see `Batches`. batch_tokens: the budget.
+        lengths: (N,) or (N, K), see `Batches`.
+        batch_tokens: the budget.
     """
     table = _lengths(lengths)
     return _group(np.arange(len(table)), table, batch_tokens)

@@ -42,7 +42,9 @@ def choose(texts: Sequence[str], config: DataConfig, *, usual: Usual) -> Choice:
     """Return the tokenizer that suits the texts.
 
     Args:
-        texts: of the training split; of many, a part is looked at. config: how words are counted. usual: the task's.
+        texts: texts of the training split; of many, a part is examined.
+        config: settings that say how words are counted.
+        usual: tokenizer that is usual for the task.
     """
     some = texts if len(texts) <= MOST_TEXTS else [texts[i] for i in range(0, len(texts), len(texts) // MOST_TEXTS)]
     held_out = [text for i, text in enumerate(some) if i % 10 == 9] or [*some]
@@ -71,9 +73,10 @@ def learn(
     """Learn a vocabulary with the settings of `config`; see `Tokenizer.train`.
 
     Args:
-        texts: of the training split. config: the settings.
+        texts: texts of the training split.
+        config: the settings.
         usual: the tokenizer of the task, for tokenizer auto; characters suit every text.
-        side: of pairs, for the log.
+        side: side of the pairs, for the log.
 
     Raises:
         ConfigError: as `Tokenizer.train`, or no token occurs often enough.

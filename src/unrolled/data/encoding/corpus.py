@@ -62,8 +62,10 @@ class TextSplit:
 
     Args:
         ids: (N,) integers, memory-mapped and read-only: the tokens of its files, one file after the other.
-        characters: number of characters of the text. unknown: number of ids that are <unk>.
-        fingerprint: SHA-256 of the text. files: number of files.
+        characters: number of characters of the text.
+        unknown: number of ids that are <unk>.
+        fingerprint: SHA-256 of the text.
+        files: number of files.
     """
 
     ids: NDArray[np.integer[Any]]
@@ -86,7 +88,7 @@ class Corpus:
     """A text in three splits, and its tokenizer.
 
     Args:
-        name: for run folders.
+        name: name for run folders.
         source: the path, or the sample's name.
         how: a sentence on how the splits were made.
         tokenizer: learned from the training split, or an argument of `load_corpus`.
@@ -136,7 +138,9 @@ def refuse_short(corpus: Corpus, chunk: int, faults: Faults = RAISED) -> None:
     """Refuse a text whose training split is shorter than a chunk, or whose validation split is empty.
 
     Args:
-        corpus: the text. chunk: tokens of a chunk. faults: raises or collects the faults.
+        corpus: the text.
+        chunk: tokens of a chunk.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: says which of the two.
@@ -253,7 +257,11 @@ def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], 
 
 
 def _found(folder: Path, *, warn: bool = False) -> _Saved | None:
-    """Return the content of a folder; None if there is none, or if it is damaged. warn: report the damage."""
+    """Return the content of a folder; None if there is none, or if it is damaged.
+
+    Args:
+        warn: whether to report the damage.
+    """
     if not (folder / atomic.SUMS).is_file():
         return None
     try:

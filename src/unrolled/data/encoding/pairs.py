@@ -90,7 +90,8 @@ class PairTokenizers:
         """Return the tokenizers of the JSON from `to_json`.
 
         Args:
-            text: the JSON. name: of its file, for the message.
+            text: the JSON.
+            name: name of the file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged; the message names the fault.
@@ -122,7 +123,8 @@ class PairSequences:
     """N pairs as ids, flat in memory.
 
     Args:
-        tokenizers: of both sides. pairs: the texts.
+        tokenizers: tokenizers of both sides.
+        pairs: the texts.
         max_length: length to which sources and targets are truncated; None: not at all.
     """
 
@@ -168,7 +170,9 @@ def fault(side: str, ids: Sequence[int], max_length: int) -> Fault | None:
     """Return the reason why a model refuses a source or target, or None.
 
     Args:
-        side: "source" or "target". ids: its ids. max_length: maximum number of ids.
+        side: "source" or "target".
+        ids: its ids.
+        max_length: maximum number of ids.
     """
     if len(ids) > max_length:
         return Fault(
@@ -192,7 +196,7 @@ def encode(pairs: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) -
 
     Args:
         pairs: the texts.
-        tokenizers: of both sides.
+        tokenizers: tokenizers of both sides.
         config: maximum length, whether longer texts are truncated, and whether a bad pair is an error.
 
     Returns:
@@ -226,7 +230,10 @@ def first_fault(
     """Return the error with which a training refuses pairs, None if it does not.
 
     Args:
-        pairs: the texts. tokenizers: of both sides. rows: of the bad pairs. config: whether bad rows are skipped.
+        pairs: the texts.
+        tokenizers: tokenizers of both sides.
+        rows: rows of the bad pairs.
+        config: whether bad rows are skipped.
     """
     if not rows or config.on_bad_row == "skip":
         return None
@@ -238,7 +245,9 @@ def leave_out(pairs: PairedTexts, bad: Mapping[int, Fault], config: DataConfig) 
     """Return the pairs without the bad ones, which are counted.
 
     Args:
-        pairs: all pairs. bad: the fault of each bad pair, by index. config: whether a bad pair is an error.
+        pairs: all pairs.
+        bad: the fault of each bad pair, by index.
+        config: whether a bad pair is an error.
 
     Raises:
         DataError: a pair is bad, unless bad rows are skipped; or no pair is left.

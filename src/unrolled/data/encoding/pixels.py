@@ -35,10 +35,10 @@ class Pixels(Strict):
 
     Args:
         height, width, channels: H, W, C.
-        dtype: of the images: uint8, from 0 to 255, or float32, in any unit.
+        dtype: type of the images' numbers: uint8, from 0 to 255, or float32, in any unit.
         by: unit of a step.
-        mean, std: of each channel, in the images' unit.
-        permutation: of the H·W pixels, or None.
+        mean, std: mean and standard deviation of each channel, in the images' unit.
+        permutation: permutation of the H·W pixels; None: they stay in order.
     """
 
     FILE: ClassVar[str] = "pixels.json"
@@ -126,7 +126,8 @@ class Pixels(Strict):
         """Return the settings of the JSON from `to_json`.
 
         Args:
-            text: the JSON. name: of its file, for the message.
+            text: the JSON.
+            name: name of the file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged.
@@ -138,7 +139,8 @@ class ImageSteps:
     """N images as sequences of steps; only batches are converted to floats.
 
     Args:
-        images: (N, H, W, C). pixels: their division into steps.
+        images: (N, H, W, C).
+        pixels: their division into steps.
     """
 
     def __init__(self, images: NDArray[np.generic], pixels: Pixels) -> None:

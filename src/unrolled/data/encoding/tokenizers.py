@@ -76,7 +76,7 @@ class Tokenizer:
     Args:
         kind: unit of a token.
         tokens: the vocabulary, by id.
-        merges: of bpe, in order.
+        merges: merges of bpe, in order.
         lowercase: whether upper case is folded (kind word).
         normalize: Unicode normal form of every text before it is split: none, nfc or nfkc. Kind word composes anyway.
     """
@@ -332,7 +332,8 @@ class Tokenizer:
         """Return the tokenizer of the JSON from `to_json`.
 
         Args:
-            text: the JSON. name: of its file, for the message.
+            text: the JSON.
+            name: name of the file, for the message.
 
         Raises:
             CheckpointError: the JSON is damaged or not from `to_json`; the message names the fault.

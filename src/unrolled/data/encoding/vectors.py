@@ -40,7 +40,8 @@ class Vectors:
 
     Args:
         values: (V, D), 0 where there is no vector.
-        found: (V,) bool, whether a token has a vector. by_case: number of tokens that have that of another case.
+        found: (V,) bool, whether a token has a vector.
+        by_case: number of tokens that took the vector of their word in another case.
         words: number of tokens that are words.
     """
 
@@ -91,7 +92,8 @@ def read_vectors(path: Path, tokenizer: Tokenizer) -> Vectors:
     """Read the vectors of a vocabulary's words.
 
     Args:
-        path: of the file, which may be compressed (.gz, .xz, .bz2). tokenizer: with words in its vocabulary.
+        path: path of the file, which may be compressed (.gz, .xz, .bz2).
+        tokenizer: a tokenizer with words in its vocabulary.
 
     Raises:
         DataError: the file cannot be read, is binary or cut off, a line has another number of values or one that is no
@@ -124,7 +126,8 @@ class _Found:
     """The vectors of a vocabulary's words that have been found so far.
 
     Args:
-        tokenizer: with the vocabulary. size: D.
+        tokenizer: the tokenizer, whose vocabulary needs vectors.
+        size: size D of the vectors.
     """
 
     def __init__(self, tokenizer: Tokenizer, size: int) -> None:

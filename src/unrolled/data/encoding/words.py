@@ -24,7 +24,8 @@ class Subwords(Sequences):
     """N sentences with W words in total, as ids.
 
     Args:
-        tokenizer: of the words. sentences: the words of each.
+        tokenizer: tokenizer of the words.
+        sentences: the words of each.
     """
 
     def __init__(self, tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> None:

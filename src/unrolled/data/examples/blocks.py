@@ -103,7 +103,9 @@ def blocks(path: Path, file: str, layout: Layout | None) -> Iterator[Block | Bad
     """Yield the blocks of lines between blank lines, and a bad row without an error for a line between documents.
 
     Args:
-        path: of the file. file: its name in messages. layout: see `file_layout`.
+        path: path of the file.
+        file: its name in messages.
+        layout: see `file_layout`.
 
     Raises:
         DataError: the file is empty, or cannot be read.

@@ -20,7 +20,9 @@ def tag_index(column: int, layout: Layout, file: str) -> int:
     """Return the index of the column with the tag.
 
     Args:
-        column: its number, from 1, or -1 for the last. layout: of the file. file: its name in messages.
+        column: number of the column, from 1, or -1 for the last.
+        layout: layout of the file.
+        file: its name in messages.
 
     Raises:
         DataError: there is no such column.
@@ -43,7 +45,9 @@ def columns_sentence(block: Block, layout: Layout, column: int | None) -> Senten
     """Return the sentence of a block, or a bad row with the first problem.
 
     Args:
-        block: its lines. layout: of the file. column: index of the tag; None: tags are not read.
+        block: lines of the sentence.
+        layout: layout of the file.
+        column: index of the tag; None: tags are not read.
     """
     words: list[str] = []
     tags: list[str] = []

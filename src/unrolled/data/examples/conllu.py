@@ -40,7 +40,8 @@ def conllu_sentence(block: Block, column: int | None) -> Sentence | BadRow:
     """Return the sentence of a block, or a bad row with the first problem.
 
     Args:
-        block: its lines. column: of the tags (see `tag_column`); None: tags are not read.
+        block: lines of the sentence.
+        column: column of the tags (see `tag_column`); None: tags are not read.
     """
     words: list[str] = []
     tags: list[str] = []

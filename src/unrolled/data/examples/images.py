@@ -145,7 +145,7 @@ def load_images(
             floats, labels (N,).
         config: whether a bad image stops.
         labels: the allowed labels; an image with another label is bad. None: all.
-        faults: raises or collects faults.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: an image or a label is bad (unless bad rows are skipped), or the data are not images.

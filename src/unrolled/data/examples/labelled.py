@@ -106,7 +106,7 @@ def load_examples(
         config: the columns of text and label (samples have their own), and whether a bad row is an error.
         labels: the allowed labels; a row with another label is bad. None: all.
         need_labels: whether labels are read; if not, every label is None.
-        faults: raises or collects faults.
+        faults: the collector, which raises a fault or keeps it for a report.
         task: its name, for samples.
         read_label: reads labels that are not one class each; None: classes, as `labels` allows.
 

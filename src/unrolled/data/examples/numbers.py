@@ -86,7 +86,8 @@ def _hint(text: str, decimal: str) -> str:
     """Return the remedy for a text that is nearly a number, after a semicolon; else a note on classes.
 
     Args:
-        text: not a number. decimal: the character before decimals.
+        text: text that is not a number.
+        decimal: the character before decimals.
     """
     plain = text.replace("\u2212", "-")
     if number_in(plain, decimal):

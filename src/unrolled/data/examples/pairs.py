@@ -83,7 +83,7 @@ def load_pairs(data: object, config: DataConfig, *, need_targets: bool = True, f
             length; a pandas or polars data frame. Without targets an iterable of texts is read, too.
         config: the columns of source and target (samples have their own), and whether a bad row is an error.
         need_targets: whether targets are read; if not, every target is "".
-        faults: raises or collects faults.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: a bad row (unless bad rows are skipped), a file that cannot be read, or no usable row.

@@ -27,7 +27,8 @@ def joined_words(lines: Sequence[str], file: str) -> DataError | None:
     """Return the error about a file with a sentence a line, as `The/DT cat/NN` or `The_DT cat_NN`; None for another.
 
     Args:
-        lines: the first ones with words. file: its name in messages.
+        lines: the first lines with words.
+        file: its name in messages.
     """
     words = [line.split() for line in lines]
     several = 2 * sum(len(each) > 1 for each in words) > len(words)

@@ -98,7 +98,7 @@ def load_sentences(
         config: the column of the tags (`label` of CoNLL-U, else `column`), and whether a bad sentence is an error.
         labels: the allowed tags; a sentence with another tag is bad. None: all.
         need_labels: whether tags are read. If not, a file may have a single column, of words.
-        faults: raises or collects faults.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: a bad sentence (unless bad rows are skipped), a file that cannot be read, or no usable sentence.

@@ -56,7 +56,7 @@ def scheme_of(tags: Iterable[str]) -> Scheme | None:
     IOB2 has; spans are the same in both.
 
     Args:
-        tags: of a data set, in any order; repeated or not.
+        tags: tags of a data set, in any order; repeated or not.
     """
     letters: dict[str, set[str]] = defaultdict(set)
     for tag in {*tags} - {OUTSIDE}:
@@ -75,7 +75,8 @@ def spans(tags: Iterable[str], scheme: Scheme) -> list[Span]:
     """Return the spans of one sentence, in order.
 
     Args:
-        tags: one a word. scheme: of the data set, from `scheme_of`.
+        tags: tags of a sentence, one a word.
+        scheme: scheme of the data set, from `scheme_of`.
 
     Raises:
         DataError: a tag is not of the scheme.

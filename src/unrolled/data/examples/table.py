@@ -21,12 +21,12 @@ class ExampleTable(Generic[ItemsT]):
     """N examples with their source and counts.
 
     Args:
-        name: for run folders: the file's stem, the sample's name, or "data".
+        name: name for run folders: the file's stem, the sample's name, or "data".
         source: the path, an address like "sample:films", or "python objects".
         items: the examples.
         counts: numbers of rows that were read, used and skipped.
         skipped: the first skipped rows of each reason.
-        unit: of the items' lines, see `Location.unit`.
+        unit: unit in which items are counted, see `Location.unit`.
     """
 
     UNITS: ClassVar[str] = "rows"

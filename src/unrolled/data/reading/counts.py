@@ -116,7 +116,8 @@ def accounts(loaded: Sequence[ReadT], splits: Mapping[str, ReadT]) -> dict[str, 
     """Return everything that has counts to report, by name: each source, and each split that lost rows later.
 
     Args:
-        loaded: the examples of each source. splits: the splits that were made of them, by name.
+        loaded: the examples of each source.
+        splits: the splits that were made of them, by name.
     """
     reports = {table.source: table for table in loaded}
     for name, split in splits.items():
@@ -156,13 +157,14 @@ def sift(
     """Parse all rows, append the examples, and return the counts and the first bad rows of each reason.
 
     Args:
-        rows: of the source.
+        rows: rows of the source.
         parse: row -> example, or the bad row.
         append: stores an example.
         stop: whether the first bad row is a fault; otherwise bad rows are only counted.
         source: name of the source in messages.
         units: plural noun for the rows.
-        faults: raises or collects faults; while it collects, bad rows are counted, too.
+        faults: the collector, which raises a fault or keeps it for a report; while it keeps them, bad rows are counted,
+            too.
 
     Raises:
         DataError: a bad row, or no row can be used.

@@ -39,7 +39,9 @@ def read_fasttext(path: Path, columns: Sequence[str], *, several: bool) -> Rows:
     """Yield the lines as rows of a text and, if two columns are requested, its labels.
 
     Args:
-        path: of the file. columns: as many as are requested. several: whether labels are a list, even if it is one.
+        path: path of the file.
+        columns: as many as are requested.
+        several: whether labels are a list, even if it is one.
     """
     with open_lines(path, str(path)) as lines:
         location = Location(

@@ -41,7 +41,8 @@ def label_columns(config: DataConfig, known: Callable[[], Sequence[str]]) -> tup
     """Return the columns of the labels: one, or with `multi_label` several with a comma between their names.
 
     Args:
-        config: names them. known: -> all columns; one with the whole name takes precedence.
+        config: settings, which name them.
+        known: -> all columns; one with the whole name takes precedence.
     """
     if not config.multi_label or BETWEEN not in config.label or config.label in known():
         return (config.label,)

@@ -83,7 +83,8 @@ def foreign(path: Path, file: str) -> DataError | None:
     """Return the error about a file that is known by its name and read by no task that reads tables.
 
     Args:
-        path: of the file. file: its name in messages.
+        path: path of the file.
+        file: its name in messages.
     """
     kind = KINDS.get(Path(unpacked_name(path.name)).suffix) or KINDS.get(path.suffix.lower())
     if kind is None:

@@ -44,10 +44,11 @@ def read_rows(
     """Yield the rows of a file with the values of `columns`.
 
     Args:
-        path: of the file. columns: names.
+        path: path of the file.
+        columns: names of the columns to read.
         file: its name in messages, by default the path.
         header: whether the first row of a CSV, TSV or TXT file names the columns; otherwise they are "1", "2", …
-        separator: of the columns of these, or "auto".
+        separator: separator of the columns of these, or "auto".
 
     Raises:
         DataError: the file cannot be opened, its format is not supported, or its structure is broken as a whole.

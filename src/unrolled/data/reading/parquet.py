@@ -69,7 +69,10 @@ class _Field(NamedTuple):
     """A column, or a part of one that holds objects.
 
     Args:
-        name: its name, or dotted key. top: name of the column. path: names from there to the part. type: its type.
+        name: its name, or dotted key.
+        top: name of the column.
+        path: names that lead from there to the part.
+        type: its type.
     """
 
     name: str

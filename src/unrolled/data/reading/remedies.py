@@ -16,8 +16,10 @@ def rewriting(command: str, file: str, part: str, extension: str = "") -> str:
     """Return the command that reads a file, unpacked, and writes what `command` makes of it into a new one.
 
     Args:
-        command: a filter. file: the name of its input; the filter alone is returned if this is no file.
-        part: of the new name, before its extension; "" for none. extension: the new one; "": as before.
+        command: a filter.
+        file: the name of its input; the filter alone is returned if this is no file.
+        part: part of the new name before its extension; "" for none.
+        extension: the new one; "": as before.
     """
     path = Path(file)
     if not path.is_file():
@@ -64,7 +66,8 @@ def labels_behind(lines: Sequence[str], file: str) -> str | None:
     """Return the command that writes a table of texts and labels, if the first word of each line seems to be its label.
 
     Args:
-        lines: the first ones. file: its name.
+        lines: the first lines of the file.
+        file: its name.
     """
     first = [line.partition(" ")[0] for line in lines if line.strip()]
     if not 1 < REPEATED * len(set(first)) <= len(first) or any(

@@ -87,7 +87,9 @@ def dialect_of(
     """Return the way in which a table is written.
 
     Args:
-        path: of the table. file: its name in messages. form: "csv", "tsv" or "txt".
+        path: path of the table.
+        file: its name in messages.
+        form: "csv", "tsv" or "txt".
         columns: the requested ones, as far as they are known.
         header: whether the first row names the columns; otherwise they are "1", "2", …
         separator: its name, or itself; "auto" to recognise it.

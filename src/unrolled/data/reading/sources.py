@@ -34,12 +34,12 @@ class DataSource(NamedTuple):
     """A source of rows.
 
     Args:
-        name: for run folders: the file's stem, the sample's name, or "data".
-        source: for records and messages: the path, an address, "standard input" or "python objects".
+        name: name for run folders: the file's stem, the sample's name, or "data".
+        source: name for records and messages: the path, an address, "standard input" or "python objects".
         form: the format, for reports.
         rows: names of columns -> rows with the values of these columns. Can be called again, except for iterators.
         columns: -> names of all columns; empty if they are not known before rows are read.
-        unit: of the lines of rows, see `Location`.
+        unit: unit in which rows are counted, see `Location`.
         described: -> a note on the way in which its rows are read, "" for none.
         fixed: whether the columns are fixed, whatever their names in the settings.
         splits: addresses of its fixed splits by name; empty if it has none.
@@ -62,7 +62,8 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
     """Return the data source of `data`; only standard input is read at once.
 
     Args:
-        data: see `unrolled.train`. task: its name.
+        data: see `unrolled.train`.
+        task: name of the task.
         config: how tables are written: the requested columns, header and separator.
 
     Raises:

@@ -39,7 +39,7 @@ class TextFolder(NamedTuple):
     """A folder of labelled texts.
 
     Args:
-        folder: its path.
+        folder: path of the folder.
         classes: the files of each class, by label.
         by_line: whether each line of a file is a text; otherwise each file is one.
         left_out: the reason for each file that is not read.

@@ -100,7 +100,9 @@ def label_bars(title: str, counts: Mapping[str, Mapping[str, int]], shown: int) 
     """Return the bars of the most frequent labels, those of all splits together.
 
     Args:
-        title: of the panel. counts: split -> label -> number of examples. shown: maximum number of labels.
+        title: title of the panel.
+        counts: split -> label -> number of examples.
+        shown: maximum number of labels.
     """
     labels = by_frequency(sum(map(Counter, counts.values()), Counter()))
     bars = {label: {name: split[label] for name, split in counts.items()} for label in labels[:shown]}

@@ -67,7 +67,8 @@ class Repeats(ABC, Generic[P]):
     """Rows with a text (or image) that occurs more than once, in arrays sorted by text.
 
     Args:
-        splits: by name, train first. labels: all labels.
+        splits: the splits by name, train first.
+        labels: all labels.
     """
 
     ONE: ClassVar[str]  # noun for a text, with article
@@ -247,7 +248,8 @@ def rare_issues(
     """Yield the issues of labels that are rare, or absent from a split.
 
     Args:
-        counts: split -> label -> number of rows, train first. advice: on rare ones.
+        counts: split -> label -> number of rows, train first.
+        advice: advice on rare ones.
     """
     train = counts["train"]
     rare = [label for label, count in train.items() if count < FEW]
@@ -279,7 +281,7 @@ def length_issues(
     """Yield the issue of rows with more than `most` tokens.
 
     Args:
-        splits, lengths: by name, the rows of a split and their lengths (N,).
+        splits, lengths: rows of each split and their lengths (N,), by the split's name.
         most: maximum number of tokens.
         issue_example: (split, index of a row) -> example.
     """
@@ -302,7 +304,8 @@ def unknown_issues(rates: Mapping[str, float], *, most: float = MUCH_UNKNOWN) ->
     """Yield the issues of splits with too many unknown tokens.
 
     Args:
-        rates: fraction of unknown tokens by split. most: maximum fraction without an issue.
+        rates: fraction of unknown tokens by split.
+        most: maximum fraction without an issue.
     """
     for name, rate in rates.items():
         if rate > most:

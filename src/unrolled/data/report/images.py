@@ -176,7 +176,11 @@ def folder_issues(source: str, folders: ClassFolders) -> Iterator[Issue]:
 
 
 def _split_report(split: Images, names: Mapping[str, str], majority: str) -> ImageSplitReport:
-    """Return the statistics of a split. names: of the labels."""
+    """Return the statistics of a split.
+
+    Args:
+        names: names of the labels.
+    """
     numbers = np.bincount(split.among([*names]), minlength=len(names)).tolist()
     counts = dict(zip(names.values(), numbers, strict=True))
     return ImageSplitReport(len(split), counts, counts[names[majority]] / len(split))

@@ -83,7 +83,8 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
     """Read, split and tokenize `data` as a training does, and return the report.
 
     Args:
-        data: see `load_label_sets`. config: how it is read.
+        data: see `load_label_sets`.
+        config: settings that say how it is read.
         longest: maximum number of tokens in a row without an issue.
 
     Raises:

@@ -114,7 +114,8 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     Bad rows and other faults for which a training would refuse the data are listed; the rest is made without them.
 
     Args:
-        data: see `load_examples`. config: how it is read.
+        data: see `load_examples`.
+        config: settings that say how it is read.
         longest: maximum number of tokens in a row without an issue.
 
     Raises:
@@ -285,7 +286,11 @@ def _likely(data_source: DataSource) -> dict[str, str]:
 def _split_report(
     split: Examples, names: Mapping[str, str], majority: str, lengths: Lengths, unknown: int
 ) -> SplitReport:
-    """Return the statistics of a split. names: of the labels."""
+    """Return the statistics of a split.
+
+    Args:
+        names: names of the labels.
+    """
     counts = Counter(split.labels())
     return SplitReport(
         rows=len(split),

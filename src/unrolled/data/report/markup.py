@@ -42,7 +42,7 @@ def markup_issues(splits: Mapping[str, Examples]) -> Iterator[Issue]:
     """Yield the issues of texts that seem to be encoded twice, and of texts with HTML, where they are frequent.
 
     Args:
-        splits: by name.
+        splits: the splits by name.
     """
     for kind, pattern, rest, part, program in ISSUES:
         search = re.compile(pattern).search

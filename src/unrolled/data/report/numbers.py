@@ -103,7 +103,8 @@ def inspect_numbers(data: object, config: DataConfig, *, longest: int = 2_048) -
     """Read, split and tokenize `data` as a training does, and return the report; bad rows are listed as an issue.
 
     Args:
-        data: see `load_numbers`. config: how it is read.
+        data: see `load_numbers`.
+        config: settings that say how it is read.
         longest: maximum number of tokens in a row without an issue.
 
     Raises:

@@ -31,8 +31,9 @@ class EmptyReport(Report):
         """Return the report on what was read.
 
         Args:
-            reads: what was read, by source. faults: for which a training refuses it.
-            error: for which nothing else can be said; None: no row can be used, because of the faults.
+            reads: what was read, by source.
+            faults: faults for which a training refuses it.
+            error: the error that leaves nothing to report; None: no row can be used, because of the faults.
 
         Raises:
             DataError: not even a row was read.

@@ -29,7 +29,8 @@ def scheme_issues(splits: Mapping[str, Sentences], scheme: Scheme | None) -> Ite
     """Yield the issues of tags of spans.
 
     Args:
-        splits: by name, train first. scheme: of the tags of the training split; None: they have none.
+        splits: the splits by name, train first.
+        scheme: scheme of the tags of the training split; None: they have none.
     """
     if scheme is None:
         yield from _mixed(splits)

@@ -93,11 +93,13 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     """Read, split and tokenize tagged sentences as a training does, and return the report.
 
     Args:
-        data: see `load_sentences`. config: how it is read.
+        data: see `load_sentences`.
+        config: settings that say how it is read.
         longest: maximum number of ids in a sentence without an issue.
 
     Raises:
-        DataError: no sentence can be read. ConfigError: as `split_sentences`.
+        DataError: no sentence can be read.
+        ConfigError: as `split_sentences`.
     """
     faults = Faults(collect=True)
     splits = split_sentences(data, config, faults)

@@ -38,7 +38,8 @@ def label_spelling_issues(labels: Sequence[str], *, flags: bool = True, texts: b
     """Yield the issues of labels that mean the same, or hold several labels.
 
     Args:
-        labels: all different. flags: whether the task has --strip-labels and --fold-labels.
+        labels: the different labels.
+        flags: whether the task has --strip-labels and --fold-labels.
         texts: whether they are labels of texts, which may have several.
     """
     if groups := similar(labels):
@@ -99,8 +100,9 @@ def text_spelling_issues(
     """Yield the issues of texts without a visible character, and of texts that Unicode's normal form would change.
 
     Args:
-        splits: by name.
-        texts: split -> the text of each row. issue_example: (split, index of a row) -> example.
+        splits: the splits by name.
+        texts: split -> the text of each row.
+        issue_example: (split, index of a row) -> example.
         units: plural noun for the texts.
         normalize: the form to which the tokenizer brings texts: none, nfc or nfkc.
     """
@@ -137,7 +139,11 @@ class _Found:
         self.examples: list[IssueExample] = []
 
     def of(self, units: str) -> str:
-        """Return the number of rows in words; units: plural noun for them."""
+        """Return the number of rows in words.
+
+        Args:
+            units: plural noun for the rows.
+        """
         return f"{self.count:,} {units.removesuffix('s') if self.count == 1 else units}"
 
     def add(self, split: P, index: int, issue_example: Callable[[P, int], IssueExample]) -> None:

@@ -75,7 +75,9 @@ def inspect_text(data: object, config: DataConfig, *, chunk: int = 1) -> TextRep
     """Read, split and tokenize a text as a training does, and return the report.
 
     Args:
-        data: see `find_texts`. config: how it is read. chunk: tokens of a chunk, the minimum of a training.
+        data: see `find_texts`.
+        config: settings that say how it is read.
+        chunk: tokens of a chunk, the minimum of a training.
 
     Raises:
         DataError: as `load_corpus`.

@@ -28,7 +28,7 @@ class Splits(DataSplits[Examples]):
     """The three splits of labelled texts.
 
     Args:
-        labels: of the training split, sorted: label k is class k.
+        labels: labels of the training split, sorted: label k is class k.
     """
 
     labels: tuple[str, ...]
@@ -38,7 +38,9 @@ def load_splits(data: object, config: DataConfig, faults: Faults = RAISED) -> Sp
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Args:
-        data: see `load_examples`. config: how it is read. faults: raises or collects faults.
+        data: see `load_examples`.
+        config: settings that say how it is read.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load_examples`; or the validation split is empty, the training split has one class only, or a
@@ -74,8 +76,9 @@ def split_texts(
     """Read `data` and the files of splits, and split off the missing splits by text.
 
     Args:
-        load: (source, training split if it is known) -> examples. task: its name, for samples.
-        faults: raises or collects faults.
+        load: (source, training split if it is known) -> examples.
+        task: its name, for samples.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load`; or there are too few texts for the splits.
@@ -97,8 +100,10 @@ def without_unknown(
     """Return the split without rows whose label does not occur in training; the first is a fault, as any bad row.
 
     Args:
-        split, name, config: of the split. labels: of the training split, with their counts where they may be numbers.
-        members: maps what a row stores as its label to its labels. faults: raises or collects the fault.
+        split, name, config: the rows of the split, its name, and the settings.
+        labels: labels of the training split, with their counts where they may be numbers.
+        members: maps what a row stores as its label to its labels.
+        faults: the collector, which raises the fault or keeps it for a report.
     """
     known = set(labels)
     bad = {i: UNKNOWN_LABEL for i, label in enumerate(split.labels()) if not known.issuperset(members(label))}

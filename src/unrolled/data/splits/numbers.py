@@ -16,7 +16,9 @@ def split_numbers(data: object, config: DataConfig, faults: Faults = RAISED) -> 
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Args:
-        data: see `load_numbers`. config: how it is read. faults: raises or collects faults.
+        data: see `load_numbers`.
+        config: settings that say how it is read.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load_numbers`; or the validation split is empty, or the training split has one number only.

@@ -25,7 +25,9 @@ def split_pairs(data: object, config: DataConfig, faults: Faults = RAISED) -> Pa
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Args:
-        data: see `load_pairs`. config: how it is read. faults: raises or collects faults.
+        data: see `load_pairs`.
+        config: settings that say how it is read.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load_pairs`; or the validation split is empty.

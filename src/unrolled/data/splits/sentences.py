@@ -44,7 +44,9 @@ def split_sentences(data: object, config: DataConfig, faults: Faults = RAISED) -
     """Read `data` and the files `config.valid` and `config.test`, and split off the missing splits.
 
     Args:
-        data: see `load_sentences`. config: how it is read. faults: raises or collects faults.
+        data: see `load_sentences`.
+        config: settings that say how it is read.
+        faults: the collector, which raises a fault or keeps it for a report.
 
     Raises:
         DataError: as `load_sentences`; or the validation split is empty, the training split has one tag only, or a tag

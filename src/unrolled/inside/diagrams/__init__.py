@@ -85,8 +85,11 @@ class Node(NamedTuple):
 class Mark(NamedTuple):
     """Symbol of a layout, at its centre.
 
-    kind: word, gate, candidate, operation or function. role: of a gate: keep, write, show, reset. name: the words in a
-    box. sign: the text in a circle or pill, or in a box that is neither σ nor tanh.
+    Args:
+        kind: word, gate, candidate, operation or function.
+        role: role of a gate: keep, write, show or reset.
+        name: the words in a box.
+        sign: the text in a circle or pill, or in a box that is neither σ nor tanh.
     """
 
     at: tuple[float, float]
@@ -99,9 +102,14 @@ class Mark(NamedTuple):
 class Line(NamedTuple):
     """Wire of a layout.
 
-    value: the node whose number it carries. path: its points. target: the mark at its end; None: it leaves the cell.
-    label: x, y and anchor of its number. letter: what stands before the number. role: of the gate that it comes from.
-    vector: whether it stands for all numbers of the node.
+    Args:
+        value: the node whose number it carries.
+        path: its points.
+        target: the mark at its end; None: it leaves the cell.
+        label: x, y and anchor of its number.
+        letter: letter in front of the number.
+        role: role of the gate that it comes from.
+        vector: whether it stands for all numbers of the node.
     """
 
     value: str
@@ -116,8 +124,10 @@ class Line(NamedTuple):
 class Layout(NamedTuple):
     """Drawing of a cell, in pixels.
 
-    belt: the line of the memory; missing: of the memory that the cell
-    lacks. notes: x, y, text and anchor.
+    Args:
+        belt: the line of the memory.
+        missing: the line of the memory that the cell lacks.
+        notes: x, y, text and anchor of each note.
     """
 
     size: tuple[float, float]
@@ -129,7 +139,11 @@ class Layout(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """Line from one node to another. via: points in between, in columns and rows."""
+    """Line from one node to another.
+
+    Args:
+        via: points in between, in columns and rows.
+    """
 
     source: str
     target: str
@@ -138,7 +152,11 @@ class Wire(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagram:
-    """Nodes of a cell or of an attention mechanism, with wires or layouts. source: the papers that introduced it."""
+    """Nodes of a cell or of an attention mechanism, with wires or layouts.
+
+    Args:
+        source: the papers that introduced it.
+    """
 
     name: str
     title: str
@@ -151,7 +169,9 @@ class Diagram:
         """Return the value of every node at all steps, from its tensor or else its formula; others are left out.
 
         Args:
-            trace: named tensors. layer: prefix of the tensors, "lstm.l0", "attention". head: index, for several heads.
+            trace: named tensors.
+            layer: prefix of the tensors, "lstm.l0", "attention".
+            head: index, for several heads.
         """
         values: dict[str, Value] = {}
         for name, node in self._in_order():
@@ -203,9 +223,14 @@ class Diagram:
 class Morph(NamedTuple):
     """Changes that turn one diagram into the next.
 
-    problem: of the old architecture. fix: by the new one. keeps: old node -> its name in the new diagram. merges: new
-    node -> the old nodes that it replaces. adds: new nodes. drops: old nodes. changes: kept nodes with a new formula,
-    by their new names.
+    Args:
+        problem: problem of the old architecture.
+        fix: remedy of the new architecture.
+        keeps: old node -> its name in the new diagram.
+        merges: new node -> the old nodes that it replaces.
+        adds: new nodes.
+        drops: old nodes.
+        changes: kept nodes with a new formula, by their new names.
     """
 
     old: str
@@ -224,7 +249,8 @@ def load(name: str) -> Diagram:
     """Return a diagram of DIAGRAMS.
 
     Raises:
-        ConfigError: there is no diagram of that name. ValueError: its file is inconsistent.
+        ConfigError: there is no diagram of that name.
+        ValueError: its file is inconsistent.
     """
     if name not in DIAGRAMS:
         raise ConfigError(f'there is no diagram "{name}"{nearest(name, DIAGRAMS)}; there are {", ".join(DIAGRAMS)}')
