@@ -131,6 +131,7 @@ NETWORKS = {
     "transformer": Network(
         letters, {"model": "transformer", **LETTERS, **PLAIN_BLOCKS, "num_layers": 1, "num_heads": 4}, word,
         {
+            "transformer_block": ("block", {"step": 2}),
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
         },

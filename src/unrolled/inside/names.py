@@ -103,6 +103,16 @@ NAMES: tuple[Name, ...] = (
     Name("attention.weights", "T S", "fraction", "softmax of the scores, sums to 1 over the source", _ATTENTION),
     Name("attention.context", "T D", "", "weighted sum of the encoder's outputs", _ATTENTION),
     # --- blocks of a Transformer
+    Name("transformer.token", "T D", "", "vector of each token, at the size of the blocks", _BLOCKS),
+    Name("transformer.position", "T D", "", "vector of each position, which is added to that of the token", _BLOCKS),
+    Name("transformer.l{i}.x", "T D", "", "input of the block", _BLOCKS),
+    Name("transformer.l{i}.attention_input", "T D", "", "input of self-attention, after the norm if that is first",
+         _BLOCKS),
+    Name("transformer.l{i}.attention_output", "T D", "", "output of self-attention, which is added to x", _BLOCKS),
+    Name("transformer.l{i}.feedforward_input", "T D", "",
+         "input of the feedforward network, after the norm if that is first", _BLOCKS),
+    Name("transformer.l{i}.feedforward_output", "T D", "", "output of the feedforward network, which is added to x",
+         _BLOCKS),
     Name("transformer.l{i}.query", "N T K", "", "query of each step, turned by a rotary position", _BLOCKS),
     Name("transformer.l{i}.key", "N P K", "",
          "key of each step, turned as the query; heads of a group share it", _BLOCKS),
@@ -124,6 +134,8 @@ NAMES: tuple[Name, ...] = (
             ("score", "N T S", "", "query · key / √K"),
             ("weights", "N T S", "fraction", "softmax of the scores"),
             ("context", "N T K", "", "weighted sum of the values"),
+            ("input", "T D", "", "its input, after the norm if that is first"),
+            ("output", "T D", "", "its output, which is added to x"),
         )
     ),
     # --- feedforward

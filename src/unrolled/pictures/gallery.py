@@ -11,6 +11,7 @@ from unrolled.pictures import (
     attention,
     attention_step,
     attribution,
+    block,
     cell,
     feedforward,
     gates,
@@ -39,6 +40,7 @@ PICTURES: dict[str, Picture] = {
     "attention-step": Picture(
         "one attention step: query, scores, weights, context", attention_step.can_draw, attention_step.draw
     ),
+    "block": Picture("a block of a Transformer at one step, with its numbers", block.can_draw, block.draw),
     "attribution": Picture(
         "gradient norm, retention, occlusion and path length of every token", attribution.can_draw, attribution.draw
     ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["CELLS", "change", "fraction", "number", "of_gate", "signed"]
+__all__ = ["CELLS", "block", "change", "fraction", "number", "of_gate", "signed"]
 
 FRACTIONS = (  # upper bound, words, whether they take a plural verb
     (0.02, "nothing", False),
@@ -128,3 +128,17 @@ MEANINGS = {
 def of_gate(cell: str, gate: str) -> str:
     """Return the sentence on the meaning of a gate."""
     return MEANINGS[cell, gate]
+
+
+def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, float]]) -> list[str]:
+    """Return the sentences on a block of a Transformer.
+
+    Args:
+        added: name of each sublayer, the length of the vector that it adds, and the length of the sum. read: the token
+            with the largest weight of each attention, and that weight.
+    """
+    lead = "A number beside a double wire is the length of its vector."
+    adds = "; ".join(f"{name} adds {number(length)} and makes it {number(after)}" for name, length, after in added)
+    most = "; ".join(f"{name} reads most from {token} ({number(weight)})"
+                     for (name, _, _), (token, weight) in zip(added, read, strict=False))  # fmt: skip
+    return [lead, f"{most[0].upper()}{most[1:]}.", f"{adds[0].upper()}{adds[1:]}."]
