@@ -151,6 +151,11 @@ def gradients(runs: dict[str, Run]) -> str:
     return draw("gradient", traces)
 
 
+def backpropagations(runs: dict[str, Run]) -> str:
+    """Draw the gradient of the answer to the sentence, on its way back through two networks."""
+    return draw("backpropagation", [runs[name].explain(SENTENCE, gradient=True) for name in ("elman", "lstm")])
+
+
 def stages(run: Run) -> list[Run]:
     """Return every third snapshot of the training, and the finished run."""
     return [*run.snapshots()[::3], run]
@@ -163,6 +168,7 @@ def lengths(runs: dict[str, Run]) -> str:
 
 TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
     "gradient": (("elman", "lstm"), gradients),
+    "backpropagation": (("elman", "lstm"), backpropagations),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }
 """Drawings of several networks: these networks, and the function; drawn where all of them are requested."""

@@ -282,12 +282,10 @@ def _key(
             svg.line([(x - 6, stop), (x + 6, stop)], stroke=SOFT, width=2),
             svg.text(x, stop - 7, "hidden", anchor="middle", size=11, fill=SOFT),
         ]
-    thick = 1 + 9 * value
     return [
         pill,
         words,
-        svg.line([(x, low - 12), (x, edge + 3 + thick)], stroke=MEMORY, width=thick, name=name),
-        _head(x, edge + 1, 3 + thick, MEMORY),
-        f'<text x="{x + thick / 2 + 4:.1f}" y="{(low - 12 + edge) / 2 + 4:.1f}" font-size="12" font-weight="bold" '
+        wiring.wire([(x, low - 12), (x, edge + 1)], value, role="memory", joins=True, name=name),
+        f'<text x="{x + 8:.1f}" y="{(low - 12 + edge) / 2 + 4:.1f}" font-size="12" font-weight="bold" '
         f'fill="{MEMORY}">{sentences.number(value)}</text>',
     ]

@@ -11,6 +11,7 @@ from unrolled.pictures import (
     attention,
     attention_step,
     attribution,
+    backpropagation,
     block,
     cell,
     feedforward,
@@ -43,6 +44,9 @@ PICTURES: dict[str, Picture] = {
     "block": Picture("a block of a Transformer at one step, with its numbers", block.can_draw, block.draw),
     "attribution": Picture(
         "gradient norm, retention, occlusion and path length of every token", attribution.can_draw, attribution.draw
+    ),
+    "backpropagation": Picture(
+        "backpropagation through time: the gradient at every step", backpropagation.can_draw, backpropagation.draw
     ),
     "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
     "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),

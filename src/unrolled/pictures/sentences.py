@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["CELLS", "block", "change", "fraction", "number", "of_gate", "signed"]
+__all__ = ["CELLS", "block", "change", "fraction", "number", "of_gate", "percent", "signed", "way_back"]
 
 FRACTIONS = (  # upper bound, words, whether they take a plural verb
     (0.02, "nothing", False),
@@ -142,3 +142,19 @@ def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, f
     most = "; ".join(f"{name} reads most from {token} ({number(weight)})"
                      for (name, _, _), (token, weight) in zip(added, read, strict=False))  # fmt: skip
     return [lead, f"{most[0].upper()}{most[1:]}.", f"{adds[0].upper()}{adds[1:]}."]
+
+
+def percent(part: float) -> str:
+    """Return a fraction in percent, with one significant digit below 10."""
+    if part < 1e-4:
+        return "< 0.01 %" if part else "0 %"
+    return f"{100 * part:.1g} %" if part < 0.095 else f"{100 * part:.0f} %"
+
+
+def way_back(model: str, first: str, part: float) -> str:
+    """Return the sentence on a gradient that was passed back to the first step.
+
+    Args:
+        model: its name. first: the first token. part: the norm of the gradient there, relative to the last step.
+    """
+    return f"Model {model}: at the first token, {first}, the gradient is {percent(part)} of that at the last one."
