@@ -66,6 +66,11 @@ def fashion() -> str:
     return "sample:fashion"
 
 
+def shakespeare() -> str:
+    """Return the sample of plays, for a language model by character."""
+    return "sample:shakespeare"
+
+
 def image() -> Any:
     """Return the first boot (class 9) of the test split."""
     labels = np.frombuffer(
@@ -84,6 +89,11 @@ def sentence() -> str:
 def word() -> str:
     """Return a word to pronounce."""
     return WORD
+
+
+def line_of_verse() -> str:
+    """Return the beginning of a line."""
+    return "My lord, the king"
 
 
 FILMS: dict[str, Any] = {
@@ -126,6 +136,7 @@ NETWORKS = {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
             "attention_inside": ("attention-step", {"step": 4}),
+            "beam": ("beam", {}),
         },
     ),
     "transformer": Network(
@@ -135,6 +146,15 @@ NETWORKS = {
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
         },
+    ),
+    "gpt": Network(
+        shakespeare,
+        {
+            "task": "generate", "model": "gpt", **PLAIN_BLOCKS, "hidden_size": 64, "num_layers": 2, "num_heads": 4,
+            "window": 64, "updates": 2000, "seed": 1,
+        },
+        line_of_verse,
+        {"gpt_block": ("block", {"layer": "transformer.l0", "step": 7}), "gpt_tree": ("tree", {"step": 4})},
     ),
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ MADE = {
     "gpt": lambda T: small.text_run("gpt").explain(prose(min(T, 60))),
     "fixed": lambda T: small.translation_run("encoder_decoder", bidirectional=True).explain(letters(T)),
     "attention": lambda T: small.translation_run("attention").explain(letters(T)),
+    "searched": lambda T: small.translation_run("attention").explain(letters(T)[0]),
     "dot": lambda T: small.translation_run("attention", score="dot", bidirectional=False).explain(letters(T)),
     "one-sequence": lambda T: small.translation_run("gpt").explain(letters(min(T, 60))),
     "cross": lambda T: small.translation_run("transformer").explain(letters(min(T, 60))),

@@ -12,6 +12,7 @@ from unrolled.pictures import (
     attention_step,
     attribution,
     backpropagation,
+    beam,
     block,
     cell,
     feedforward,
@@ -49,6 +50,7 @@ PICTURES: dict[str, Picture] = {
         "backpropagation through time: the gradient at every step", backpropagation.can_draw, backpropagation.draw
     ),
     "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
+    "beam": Picture("a beam search as a tree, with the branches that were cut", beam.can_draw, beam.draw),
     "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),
 }
 """Every picture by its name, in the order of a page."""

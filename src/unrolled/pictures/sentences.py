@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import exp
 
-__all__ = ["CELLS", "block", "change", "fraction", "number", "of_gate", "percent", "signed", "way_back"]
+__all__ = ["CELLS", "beam", "block", "change", "fraction", "number", "of_gate", "percent", "signed", "way_back"]
 
 FRACTIONS = (  # upper bound, words, whether they take a plural verb
     (0.02, "nothing", False),
@@ -158,3 +159,8 @@ def way_back(model: str, first: str, part: float) -> str:
         model: its name. first: the first token. part: the norm of the gradient there, relative to the last step.
     """
     return f"Model {model}: at the first token, {first}, the gradient is {percent(part)} of that at the last one."
+
+
+def beam(count: int, words: Sequence[str], log_prob: float) -> str:
+    """Return the sentence on a beam search. count: of its answers. words: of the best one, whose ln p is log_prob."""
+    return f"Answers found: {count}; the most probable one, {' '.join(words)}, has probability {number(exp(log_prob))}."
