@@ -1,4 +1,5 @@
 """Drawings of the article, into docs/pictures/lineage/: networks are trained on the samples, in minutes, and drawn.
+Those with a narrow layout are drawn a second time, into narrow/, which the site shows on small screens.
 
     python benchmarks/drawings.py                     all drawings
     python benchmarks/drawings.py lstm attention      drawings of these networks only
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,7 @@ from unrolled.pictures import draw, score_by_length
 from unrolled.training import Run
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
+NARROW = 320  # pixels of the drawings for a phone
 SENTENCE = "it is not a dull film"
 WORD = "unrolled"
 AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
@@ -171,9 +175,10 @@ def gradients(runs: dict[str, Run]) -> str:
     return draw("gradient", traces)
 
 
-def backpropagations(runs: dict[str, Run]) -> str:
+def backpropagations(runs: dict[str, Run], **request: Any) -> str:
     """Draw the gradient of the answer to the sentence, on its way back through two networks."""
-    return draw("backpropagation", [runs[name].explain(SENTENCE, gradient=True) for name in ("elman", "lstm")])
+    traces = [runs[name].explain(SENTENCE, gradient=True) for name in ("elman", "lstm")]
+    return draw("backpropagation", traces, **request)
 
 
 def stages(run: Run) -> list[Run]:
@@ -189,6 +194,7 @@ def lengths(runs: dict[str, Run]) -> str:
 TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
     "gradient": (("elman", "lstm"), gradients),
     "backpropagation": (("elman", "lstm"), backpropagations),
+    "narrow/backpropagation": (("elman", "lstm"), partial(backpropagations, width=NARROW)),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }
 """Drawings of several networks: these networks, and the function; drawn where all of them are requested."""
@@ -203,7 +209,7 @@ def main() -> None:
     requested = options.networks or list(NETWORKS)
     if unknown := set(requested) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "narrow").mkdir(parents=True, exist_ok=True)
     runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in requested:
@@ -212,6 +218,9 @@ def main() -> None:
             trace = runs[name].explain(network.input())
             for file, (picture, chosen) in network.drawings.items():
                 write(file, draw(picture, [trace], **chosen))
+                narrow = draw(picture, [trace], **chosen, width=NARROW)
+                if width(narrow) <= NARROW + 80:  # it has a narrow layout, with margins
+                    write(f"narrow/{file}", narrow)
             print(f"{name}: {time.perf_counter() - begun:.0f} s, {trace.about.score}")
         for file, (needed, drawn) in TOGETHER.items():
             if set(needed) <= set(runs):
@@ -222,6 +231,11 @@ def trained(name: str, network: Network, folder: Path) -> Run:
     """Return the run in the folder; train it where it is missing."""
     out = folder / f"{network.data.__name__}-{name}"
     return unrolled.load(out) if out.exists() else unrolled.train(network.data(), out=out, **network.settings)
+
+
+def width(svg: str) -> float:
+    """Return the width of a drawing in pixels."""
+    return float(re.findall(r' width="([\d.]+)"', svg)[0])
 
 
 def write(file: str, svg: str) -> None:

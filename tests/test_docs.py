@@ -75,6 +75,32 @@ def test_words_of_the_glossary_are_linked_where_they_are_first_used(page: Path) 
         assert not uses or 0 <= link < uses[0], word
 
 
+EQUATIONS = [
+    pytest.param(latex, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in PAGES
+    for number, latex in enumerate(
+        re.findall(
+            r"^\$\$\n(.*?)^\$\$|\$([^$\n]+)\$",
+            re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", path.read_text("utf-8")),
+            re.M | re.S,
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("latex", EQUATIONS)
+def test_an_equation_is_typeset_whole(latex: tuple[str, str]) -> None:
+    convert = pytest.importorskip("latex2mathml.converter").convert
+    mathml = convert("".join(latex).replace("{aligned}", "{align*}"))  # as docs/_ext/mathml.py does
+    assert not re.search(r">(&|&amp;|\\[^<]*)</", mathml), "a command or an alignment that it does not know"
+
+
+def test_a_narrow_drawing_is_that_of_a_wide_one() -> None:
+    folder = ROOT / "docs" / "pictures" / "lineage"
+    narrow = {path.name for path in (folder / "narrow").glob("*.svg")}
+    assert {"lstm_cell.svg", "beam.svg"} <= narrow <= {path.name for path in folder.glob("*.svg")}
+
+
 def rows(page: Path) -> list[list[str]]:
     """The cells of the first table with a row of the lineage in it, without links and marks."""
     found = []

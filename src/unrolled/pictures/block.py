@@ -71,16 +71,16 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         layer = _requested(trace, request)
         step = resolve_index(request.step, len(trace[f"{layer}.x"]), "step", len(trace[f"{layer}.x"]) - 1)
         block = _block(trace, layer, step, request)
-        weights = [_of_step(each.weights, step, request) for each in block.sublayers if each.weights is not None]
         drawings += [
             heading(trace, traces, f"{layer}, step {step} ({block.token})"),
             _drawing(trace, layer, step, block, request),
         ]
-        texts += sentences.block(
-            [(each.name, each.added, each.after) for each in block.sublayers],
-            [_read_most(each.weights, values) for each, values in zip(block.sublayers, weights, strict=False)
-             if each.weights is not None],
-        )  # fmt: skip
+        read = [
+            (each.name, *_read_most(each.weights, step, request))
+            for each in block.sublayers
+            if each.weights is not None
+        ]
+        texts += sentences.block([(each.name, each.added, each.after) for each in block.sublayers], read)
     return Figure("A Transformer block at one step", svg.stack(drawings, 6), " ".join(texts))
 
 
@@ -136,8 +136,9 @@ def _of_step(weights: Weights, step: int, request: Request) -> NDArray[np.float3
     return chosen
 
 
-def _read_most(weights: Weights, values: NDArray[np.float32]) -> tuple[str, float]:
+def _read_most(weights: Weights, step: int, request: Request) -> tuple[str, float]:
     """Return the token with the largest weight, and that weight."""
+    values = _of_step(weights, step, request)
     largest = int(values.argmax())
     return weights.keys[largest], float(values[largest])
 
@@ -276,13 +277,13 @@ def _key(
         x, low + 4.5, weights.keys[key].replace(" ", "␣"), anchor="middle", size=12, fill=ink, most=wide - 2
     )
     if masked:
-        stop = (low - 12 + edge) / 2
+        stop = low - 24
         return [
             pill,
             words,
             svg.line([(x, low - 12), (x, stop)], stroke=WIRE, width=1.5, dash="3 3"),
             svg.line([(x - 6, stop), (x + 6, stop)], stroke=SOFT, width=2),
-            svg.text(x, stop - 7, "hidden", anchor="middle", size=11, fill=SOFT),
+            svg.text(x, edge + 12, "hidden", anchor="middle", size=11, fill=SOFT),
         ]
     return [
         pill,

@@ -131,17 +131,16 @@ def of_gate(cell: str, gate: str) -> str:
     return MEANINGS[cell, gate]
 
 
-def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, float]]) -> list[str]:
+def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, str, float]]) -> list[str]:
     """Return the sentences on a block of a Transformer.
 
     Args:
-        added: name of each sublayer, the length of the vector that it adds, and the length of the sum. read: the token
-            with the largest weight of each attention, and that weight.
+        added: name of each sublayer, the length of the vector that it adds, and the length of the sum.
+        read: name of each attention, the token with its largest weight, and that weight.
     """
     lead = "A number beside a double wire is the length of its vector."
     adds = "; ".join(f"{name} adds {number(length)} and makes it {number(after)}" for name, length, after in added)
-    most = "; ".join(f"{name} reads most from {token} ({number(weight)})"
-                     for (name, _, _), (token, weight) in zip(added, read, strict=False))  # fmt: skip
+    most = "; ".join(f"{name} reads most from {token} ({number(weight)})" for name, token, weight in read)
     return [lead, f"{most[0].upper()}{most[1:]}.", f"{adds[0].upper()}{adds[1:]}."]
 
 
