@@ -243,7 +243,7 @@ def _keys(weights: Weights, step: int, edge: float, space: Space, request: Reque
     own = {weights.before + step} if ".cross." not in weights.tensor else set[int]()
     largest = [int(each) for each in np.argsort(-values, kind="stable") if each not in own and values[each] > 0]
     shown = sorted({*own, *largest[: count - len(own)]})
-    left = (space.left + space.right - space.token * (len(shown) + len(masked) - 1)) / 2
+    left = (space.left + space.right - space.token * (len(shown) + len(masked) - 1)) / 2 - 8
     body, low = [], edge + KEYS - HIGH / 2 - 12
     for column, key in enumerate([*shown, *masked]):
         x = left + column * space.token
@@ -274,7 +274,7 @@ def _key(
     pill = svg.box(x - wide / 2, low - 12, wide, 24, INK if is_own else CARD, stroke=WIRE if masked else INK, radius=12,
                    dash="3 3" if masked else "", name=name)  # fmt: skip
     words = svg.text(
-        x, low + 4.5, weights.keys[key].replace(" ", "␣"), anchor="middle", size=12, fill=ink, most=wide - 2
+        x, low + 4.5, weights.keys[key].replace(" ", "␣"), anchor="middle", size=11.5, fill=ink, most=wide - 2
     )
     if masked:
         stop = low - 24
