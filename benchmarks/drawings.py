@@ -1,4 +1,5 @@
 """Drawings of the article, into docs/pictures/lineage/: networks are trained on the samples, in minutes, and drawn.
+Those with a narrow layout are drawn a second time, into narrow/, which the site shows on small screens.
 
     python benchmarks/drawings.py                     all drawings
     python benchmarks/drawings.py lstm attention      drawings of these networks only
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,7 @@ from unrolled.pictures import draw, score_by_length
 from unrolled.training import Run
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
+NARROW = 320  # pixels of the drawings for a phone
 SENTENCE = "it is not a dull film"
 TURNED = "it is not , as some say , a pointless film"  # too far for an Elman network
 WORD = "unrolled"
@@ -68,6 +72,11 @@ def fashion() -> str:
     return "sample:fashion"
 
 
+def shakespeare() -> str:
+    """Return the sample of plays, for a language model by character."""
+    return "sample:shakespeare"
+
+
 def image() -> Any:
     """Return the first boot (class 9) of the test split."""
     labels = np.frombuffer(
@@ -86,6 +95,11 @@ def sentence() -> str:
 def word() -> str:
     """Return a word to pronounce."""
     return WORD
+
+
+def line_of_verse() -> str:
+    """Return the beginning of a line."""
+    return "My lord, the king"
 
 
 FILMS: dict[str, Any] = {
@@ -129,18 +143,27 @@ NETWORKS = {
             "attention": ("network", {}),
             "attention_matrix": ("attention", {}),
             "attention_inside": ("attention-step", {"step": 4}),
+            "beam": ("beam", {}),
         },
     ),
     "transformer": Network(
         letters, {"model": "transformer", **LETTERS, **PLAIN_BLOCKS, "num_layers": 1, "num_heads": 4}, word,
         {
+            "transformer_block": ("block", {"step": 2}),
             "transformer_heads": ("heads", {}),
             "transformer_inside": ("attention-step", {"layer": "encoder.transformer.l0", "step": 0}),
         },
     ),
     "gpt": Network(
-        letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}
+        shakespeare,
+        {
+            "task": "generate", "model": "gpt", **PLAIN_BLOCKS, "hidden_size": 64, "num_layers": 2, "num_heads": 4,
+            "window": 64, "updates": 2000, "seed": 1,
+        },
+        line_of_verse,
+        {"gpt_block": ("block", {"layer": "transformer.l0", "step": 7}), "gpt_tree": ("tree", {"step": 4})},
     ),
+    "gpt_letters": Network(letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}),
 }  # fmt: skip
 
 
@@ -150,16 +173,22 @@ LONG = (
 )
 
 
-def overview(runs: dict[str, Run]) -> str:
+def overview(runs: dict[str, Run], **request: Any) -> str:
     """Draw a card for each architecture: those that label on a sentence, those that translate on a word."""
     traces = [runs[name].explain(TURNED) for name in READERS] + [runs[name].explain(WORD) for name in TRANSLATORS]
-    return draw("lineage", traces, expected=ANSWERS)
+    return draw("lineage", traces, expected=ANSWERS, **request)
 
 
 def gradients(runs: dict[str, Run]) -> str:
     """Draw the gradient of the answer to a long sentence by distance, over the training."""
     traces = [each.explain(LONG, gradient=True) for name in ("elman", "lstm") for each in stages(runs[name])]
     return draw("gradient", traces)
+
+
+def backpropagations(runs: dict[str, Run], **request: Any) -> str:
+    """Draw the gradient of the answer to the sentence, on its way back through two networks."""
+    traces = [runs[name].explain(SENTENCE, gradient=True) for name in ("elman", "lstm")]
+    return draw("backpropagation", traces, **request)
 
 
 def stages(run: Run) -> list[Run]:
@@ -172,10 +201,13 @@ def lengths(runs: dict[str, Run]) -> str:
     return score_by_length({name: runs[name].evaluate() for name in ("encoder_decoder", "attention")})
 
 
-READERS, TRANSLATORS = ("bag", "elman", "lstm", "gru"), ("encoder_decoder", "attention", "transformer", "gpt")
+READERS, TRANSLATORS = ("bag", "elman", "lstm", "gru"), ("encoder_decoder", "attention", "transformer", "gpt_letters")
 TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
     "overview": ((*READERS, *TRANSLATORS), overview),
+    "narrow/overview": ((*READERS, *TRANSLATORS), partial(overview, width=NARROW)),
     "gradient": (("elman", "lstm"), gradients),
+    "backpropagation": (("elman", "lstm"), backpropagations),
+    "narrow/backpropagation": (("elman", "lstm"), partial(backpropagations, width=NARROW)),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }
 """Drawings of several networks: these networks, and the function; drawn where all of them are requested."""
@@ -190,7 +222,7 @@ def main() -> None:
     requested = options.networks or list(NETWORKS)
     if unknown := set(requested) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "narrow").mkdir(parents=True, exist_ok=True)
     runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in requested:
@@ -199,6 +231,9 @@ def main() -> None:
             trace = runs[name].explain(network.input())
             for file, (picture, chosen) in network.drawings.items():
                 write(file, draw(picture, [trace], **chosen))
+                narrow = draw(picture, [trace], **chosen, width=NARROW)
+                if width(narrow) <= NARROW + 80:  # it has a narrow layout, with margins
+                    write(f"narrow/{file}", narrow)
             print(f"{name}: {time.perf_counter() - begun:.0f} s, {trace.about.score}")
         for file, (needed, drawn) in TOGETHER.items():
             if set(needed) <= set(runs):
@@ -209,6 +244,11 @@ def trained(name: str, network: Network, folder: Path) -> Run:
     """Return the run in the folder; train it where it is missing."""
     out = folder / f"{network.data.__name__}-{name}"
     return unrolled.load(out) if out.exists() else unrolled.train(network.data(), out=out, **network.settings)
+
+
+def width(svg: str) -> float:
+    """Return the width of a drawing in pixels."""
+    return float(re.findall(r' width="([\d.]+)"', svg)[0])
 
 
 def write(file: str, svg: str) -> None:

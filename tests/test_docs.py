@@ -51,6 +51,59 @@ def test_its_code_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     exec(compile(code, "block", "exec"), {"__name__": "block"})
 
 
+@pytest.mark.parametrize("code", [block for block in BLOCKS if str(block.id).startswith("docs/lineage")])
+def test_the_output_of_the_lineages_code_is_below_it(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "block", "exec"), {"__name__": "block"})
+    for line in capsys.readouterr().out.splitlines():
+        assert f"# {line}" in code
+
+
+NO_PROSE = r"""(?msx) ^\#\#\ The\ paper\n.* | ^```.*?^``` | ^\$\$.*?^\$\$ | \$[^$\n]+\$ | `[^`\n]*` |
+    !?\[[^]]*\]\([^)]*\) | ^[#|][^\n]*"""
+GLOSSARY = re.findall(r"^### (.+)$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.M)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "lineage"], ids=named)
+def test_words_of_the_glossary_are_linked_where_they_are_first_used(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(NO_PROSE, lambda match: " " * len(match[0]), text)
+    for word in sorted(GLOSSARY, key=len, reverse=True):  # "update gate" before "update"
+        form = re.compile(rf"(?<![\w-]){word.removesuffix('s')}(?:s|es)?(?![\w-])", re.I)
+        uses = [match.start() for match in form.finditer(prose)]
+        prose = form.sub(lambda match: " " * len(match[0]), prose)
+        link = text.find(f"(../glossary.md#{word.lower().replace(' ', '-')})")
+        assert not uses or 0 <= link < uses[0], word
+
+
+EQUATIONS = [
+    pytest.param(latex, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in PAGES
+    for number, latex in enumerate(
+        re.findall(
+            r"^\$\$\n(.*?)^\$\$|\$([^$\n]+)\$",
+            re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", path.read_text("utf-8")),
+            re.M | re.S,
+        )
+    )
+]
+
+
+@pytest.mark.parametrize("latex", EQUATIONS)
+def test_an_equation_is_typeset_whole(latex: tuple[str, str]) -> None:
+    convert = pytest.importorskip("latex2mathml.converter").convert
+    mathml = convert("".join(latex).replace("{aligned}", "{align*}"))  # as docs/_ext/mathml.py does
+    assert not re.search(r">(&|&amp;|\\[^<]*)</", mathml), "a command or an alignment that it does not know"
+
+
+def test_a_narrow_drawing_is_that_of_a_wide_one() -> None:
+    folder = ROOT / "docs" / "pictures" / "lineage"
+    narrow = {path.name for path in (folder / "narrow").glob("*.svg")}
+    assert {"lstm_cell.svg", "beam.svg"} <= narrow <= {path.name for path in folder.glob("*.svg")}
+
+
 def rows(page: Path) -> list[list[str]]:
     """The cells of the first table with a row of the lineage in it, without links and marks."""
     found = []

@@ -9,6 +9,11 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 
+ALIGNED = {  # browsers know alignment in a table from style sheets alone
+    'columnalign="right"': 'style="text-align:right;padding-right:0"',
+    'columnalign="left"': 'style="text-align:left;padding-left:0"',
+}
+
 
 def inline(writer: HTML5Translator, node: nodes.math) -> None:
     """Write an equation in a line of text."""
@@ -17,8 +22,11 @@ def inline(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def block(writer: HTML5Translator, node: nodes.math_block) -> None:
-    """Write an equation on lines of its own."""
-    writer.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>\n')
+    """Write an equation on lines of its own; a line that is too long for the screen scrolls."""
+    mathml = convert(node.astext().replace("{aligned}", "{align*}"), display="block")  # the same in latex2mathml
+    for attribute, style in ALIGNED.items():
+        mathml = mathml.replace(attribute, style)
+    writer.body.append(f'<div class="math" style="overflow-x:auto;overflow-y:hidden">{mathml}</div>\n')
     raise nodes.SkipNode
 
 

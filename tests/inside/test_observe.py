@@ -145,6 +145,21 @@ def test_the_context_of_blocks_is_that_of_the_fast_path(modern: bool) -> None:
         close(seen[0][0], block.mixer.output(context))
 
 
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_adds_the_output_of_each_sublayer_to_its_input(norm: str) -> None:
+    run = small.translation_run("transformer", norm=norm, dropout=0.0)
+    trace = run.explain(("abcd", "DCBA"))
+    close(trace["decoder.transformer.token"] + trace["decoder.transformer.position"], trace["decoder.transformer.l0.x"])
+    block, layer = run.model.decoder.blocks[0], "decoder.transformer.l0."
+    x = trace[layer + "x"]
+    for norm_layer, sublayer in zip(block.norms, ("attention_", "cross.", "feedforward_"), strict=True):
+        with torch.no_grad():
+            close(trace[f"{layer}{sublayer}input"], norm_layer(x) if norm == "pre" else x)
+            x = x + trace[f"{layer}{sublayer}output"]
+            x = x if norm == "pre" else norm_layer(x)
+    close(trace[layer + "y"], x)
+
+
 def test_the_rank_of_an_answer_is_the_number_of_more_probable_ones() -> None:
     trace = small.text_run("gru").explain("the film a cat", attribution=False)
     logits = small.text_run("gru").model(trace["tokens"].long()[None])[0][0].detach()

@@ -44,6 +44,7 @@ MADE = {
     "gpt": lambda T: small.text_run("gpt").explain(prose(min(T, 60))),
     "fixed": lambda T: small.translation_run("encoder_decoder", bidirectional=True).explain(letters(T)),
     "attention": lambda T: small.translation_run("attention").explain(letters(T)),
+    "searched": lambda T: small.translation_run("attention").explain(letters(T)[0]),
     "dot": lambda T: small.translation_run("attention", score="dot", bidirectional=False).explain(letters(T)),
     "one-sequence": lambda T: small.translation_run("gpt").explain(letters(min(T, 60))),
     "cross": lambda T: small.translation_run("transformer").explain(letters(min(T, 60))),
@@ -114,7 +115,9 @@ def test_numbers_under_the_pointer_are_those_of_the_trace(name: str, kind: str) 
             value = {"exp ": value.exp(), "−": -value}.get(change, value)
             assert float(shown.replace("−", "-")) == pytest.approx(float(value), rel=0.06, abs=6e-4), title
             checked += 1
-    assert checked or kind in ("attention", "heads", "attribution", "network", "gates", "gradient"), "matrices alone"
+    assert checked or kind in ("attention", "heads", "attribution", "network", "gates", "gradient", "block"), (
+        "no elements"
+    )
 
 
 def test_a_caption_names_the_run_and_the_truncation() -> None:

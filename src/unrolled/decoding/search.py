@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.encoding.tokenizers import EOS, SPECIAL
+from unrolled.decoding.candidates import Candidates
 from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import (
@@ -111,6 +112,7 @@ def search(
     state: State = None,
     min_length: int = 0,
     max_length: int | Sequence[int],
+    record: list[Candidates] | None = None,
 ) -> list[list[Hypothesis]]:
     """Return the hypotheses of each of B prompts, best first: one, or the beam's n_best.
 
@@ -127,6 +129,8 @@ def search(
         max_length: maximum number of tokens, <eos> included, of all prompts or of each; at most 1,000,000,000. A model
             with a maximum length writes no more than its remaining length after the prompt.
 
+        record: a list to which a beam adds the candidates of each step, for one prompt.
+
     Raises:
         ConfigError: a length out of range.
         DataError: a prompt that leaves no remaining length.
@@ -140,9 +144,8 @@ def search(
     longest = np.minimum(np.asarray(lengths, dtype=np.int64), _remaining(model, prompts))
     with frozen(model):
         if isinstance(strategy, Beam):
-            found = _BeamSearch(Cursor(model, prompts, state, strategy), strategy, torch.from_numpy(longest)).run(
-                min_length
-            )
+            cursor = Cursor(model, prompts, state, strategy)
+            found = _BeamSearch(cursor, strategy, torch.from_numpy(longest), record).run(min_length)
             refuse_infinite([hypothesis.score for each in found for hypothesis in each])
             return found
         return _sample(Generation(model, prompts, strategy, state), min_length, longest)
@@ -238,9 +241,9 @@ class _BeamSearch:
     finished.
     """
 
-    def __init__(self, cursor: Cursor, beam: Beam, longest: Tensor) -> None:
+    def __init__(self, cursor: Cursor, beam: Beam, longest: Tensor, record: list[Candidates] | None = None) -> None:
         B, device = len(longest), cursor.device
-        self.cursor, self.beam = cursor, beam
+        self.cursor, self.beam, self.record = cursor, beam, record
         self.ended: list[list[Hypothesis]] = [[] for _ in range(B)]  # of all sources
         self.source = torch.arange(B)  # (B,), indices of the sources that are still searched
         self.longest = longest.to(device)  # (B,)
@@ -260,6 +263,8 @@ class _BeamSearch:
             written = torch.cat([self.tokens[parents], tokens.unsqueeze(2)], dim=2)  # (B, W', t)
             full = self.longest == step
             self._truncate(full, log_p, written)
+            if self.record is not None:
+                self.record[-1] = self.record[-1]._replace(truncated=bool(full[0]))
             open_sources = ~full & ~self._finished(step, log_p[:, 0])
             if open_sources.all():
                 move = self.cursor.reorder if parents.shape == self.log_p.shape else self.cursor.select
@@ -296,16 +301,23 @@ class _BeamSearch:
         k = values.shape[1]
         every = (before.unsqueeze(2) + values.reshape(B, W, k)).flatten(1)  # (B, W·k)
         log_p, order = every.sort(dim=1, descending=True, stable=True)
+        ends = before + logits[:, EOS].view(B, W)
+        if self.record is not None:
+            written = tokens.reshape(-1)[order[0]] + len(SPECIAL)
+            kept, ended = min(self.beam.size, W * k), torch.zeros(W, dtype=torch.bool)
+            self.record.append(Candidates(order[0] // k, written, log_p[0], kept, ends[0], ended))
         log_p, order = log_p[:, : self.beam.size], order[:, : self.beam.size]
         parents = order // k + W * torch.arange(B, device=order.device).unsqueeze(1)
         chosen = tokens.reshape(B, W * k).gather(1, order) + len(SPECIAL)
-        return log_p, parents, chosen, before + logits[:, EOS].view(B, W)
+        return log_p, parents, chosen, ends
 
     def _end(self, step: int, log_p: Tensor, ends: Tensor) -> None:
         """End the hypotheses whose <eos> is among the `size` best of all next tokens."""
         every = torch.cat([log_p, ends], dim=1)
         bar = every.topk(min(self.beam.size, every.shape[1]), dim=1).values[:, -1:]
         ended = (ends >= bar) & (ends > -torch.inf)  # (B, W)
+        if self.record is not None:
+            self.record[-1] = self.record[-1]._replace(ended=ended[0])
         if ended.any():
             scores = (ends / self.beam.penalty(torch.tensor(step))).masked_fill(~ended, -torch.inf)
             self.best = torch.cat([self.best, scores], dim=1).topk(self.beam.size, dim=1).values

@@ -70,6 +70,7 @@ class Example:
         temperature: divisor of the logits.
         quantity: the number that is explained about each answer.
         also: further tensors for the trace, such as an image's pixels.
+        beam: the token of each node of a beam search, whose tensors are in `also`; empty for none.
     """
 
     text: str
@@ -84,6 +85,7 @@ class Example:
     temperature: float = 1.0
     quantity: Quantity = LOG_PROB
     also: Mapping[str, Tensor] = field(default_factory=dict)
+    beam: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> Example:
         """Return the example on a device."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unrolled.inside import attention, feedforward, recurrent
+from unrolled.inside import attention, blocks, feedforward, recurrent
 from unrolled.inside.watch import Call, Notes
 from unrolled.layers import (
     MLP,
@@ -21,6 +21,7 @@ from unrolled.layers import (
     Dot,
     Embedding,
     General,
+    Position,
     Recurrent,
     SelfAttention,
 )
@@ -86,7 +87,10 @@ KINDS: dict[type[nn.Module], Kind] = {
     Feedforward: Kind(
         lambda module, i: f"transformer.l{i}.", lambda module, calls, calls_of: feedforward.block_tensors(module, calls)
     ),
-    Block: Kind(lambda module, i: f"transformer.l{i}.", _outputs("y")),
+    Position: Kind(
+        lambda module, i: "transformer.", lambda module, calls, calls_of: blocks.position_tensors(module, calls)
+    ),
+    Block: Kind(lambda module, i: f"transformer.l{i}.", blocks.block_tensors),
     MLP: Kind(lambda module, i: "feedforward.", lambda module, calls, calls_of: feedforward.mlp_tensors(module, calls)),
 }
 

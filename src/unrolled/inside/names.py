@@ -2,7 +2,8 @@
 
 Letters of the axes: T steps (in tensors of an encoder those of the source), S steps of the source, P steps that can be
 attended to, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E sizes between
-two layers, k the number of the largest logits. For task regress, `value` takes the place of `log_prob`, and its unit
+two layers, k the number of the largest logits, C candidates of a beam search. For task regress, `value` takes the
+place of `log_prob`, and its unit
 that of nats and bits.
 
 Tensors of the encoder have the prefix `encoder.`, those of the decoder `decoder.`; those of a model without a source
@@ -102,7 +103,28 @@ NAMES: tuple[Name, ...] = (
     Name("attention.score", "T S", "", "score of each output of the encoder for the query", _ATTENTION),
     Name("attention.weights", "T S", "fraction", "softmax of the scores, sums to 1 over the source", _ATTENTION),
     Name("attention.context", "T D", "", "weighted sum of the encoder's outputs", _ATTENTION),
+    # --- beam search
+    *(
+        Name(f"beam.{name}", "C", unit, meaning, "models of task translate, for a source alone")
+        for name, unit, meaning in (
+            ("step", "step", "step of each candidate"),
+            ("parent", "", "index of the candidate that it continues; −1 at the first step"),
+            ("token", "id", "its token"),
+            ("log_prob", "nats", "ln p of all tokens up to it"),
+            ("kept", "", "1 where it is continued or an answer, 0 where it is cut"),
+        )
+    ),
     # --- blocks of a Transformer
+    Name("transformer.token", "T D", "", "vector of each token, at the size of the blocks", _BLOCKS),
+    Name("transformer.position", "T D", "", "vector of each position, which is added to that of the token", _BLOCKS),
+    Name("transformer.l{i}.x", "T D", "", "input of the block", _BLOCKS),
+    Name("transformer.l{i}.attention_input", "T D", "", "input of self-attention, after the norm if that is first",
+         _BLOCKS),
+    Name("transformer.l{i}.attention_output", "T D", "", "output of self-attention, which is added to x", _BLOCKS),
+    Name("transformer.l{i}.feedforward_input", "T D", "",
+         "input of the feedforward network, after the norm if that is first", _BLOCKS),
+    Name("transformer.l{i}.feedforward_output", "T D", "", "output of the feedforward network, which is added to x",
+         _BLOCKS),
     Name("transformer.l{i}.query", "N T K", "", "query of each step, turned by a rotary position", _BLOCKS),
     Name("transformer.l{i}.key", "N P K", "",
          "key of each step, turned as the query; heads of a group share it", _BLOCKS),
@@ -124,6 +146,8 @@ NAMES: tuple[Name, ...] = (
             ("score", "N T S", "", "query · key / √K"),
             ("weights", "N T S", "fraction", "softmax of the scores"),
             ("context", "N T K", "", "weighted sum of the values"),
+            ("input", "T D", "", "its input, after the norm if that is first"),
+            ("output", "T D", "", "its output, which is added to x"),
         )
     ),
     # --- feedforward

@@ -11,6 +11,9 @@ from unrolled.pictures import (
     attention,
     attention_step,
     attribution,
+    backpropagation,
+    beam,
+    block,
     cell,
     feedforward,
     gates,
@@ -45,10 +48,15 @@ PICTURES: dict[str, Picture] = {
     "attention-step": Picture(
         "one attention step: query, scores, weights, context", attention_step.can_draw, attention_step.draw
     ),
+    "block": Picture("a block of a Transformer at one step, with its numbers", block.can_draw, block.draw),
     "attribution": Picture(
         "gradient norm, retention, occlusion and path length of every token", attribution.can_draw, attribution.draw
     ),
+    "backpropagation": Picture(
+        "backpropagation through time: the gradient at every step", backpropagation.can_draw, backpropagation.draw
+    ),
     "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
+    "beam": Picture("a beam search as a tree, with the branches that were cut", beam.can_draw, beam.draw),
     "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),
 }
 """Every picture by its name, in the order of a page."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from math import exp
 
-__all__ = ["CELLS", "change", "fraction", "number", "of_gate", "signed"]
+__all__ = ["CELLS", "beam", "block", "change", "fraction", "number", "of_gate", "percent", "signed", "way_back"]
 
 FRACTIONS = (  # upper bound, words, whether they take a plural verb
     (0.02, "nothing", False),
@@ -130,3 +131,37 @@ MEANINGS = {
 def of_gate(cell: str, gate: str) -> str:
     """Return the sentence on the meaning of a gate."""
     return MEANINGS[cell, gate]
+
+
+def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, str, float]]) -> list[str]:
+    """Return the sentences on a block of a Transformer.
+
+    Args:
+        added: name of each sublayer, the length of the vector that it adds, and the length of the sum.
+        read: name of each attention, the token with its largest weight, and that weight.
+    """
+    lead = "A number beside a double wire is the length of its vector."
+    adds = "; ".join(f"{name} adds {number(length)} and makes it {number(after)}" for name, length, after in added)
+    most = "; ".join(f"{name} reads most from {token} ({number(weight)})" for name, token, weight in read)
+    return [lead, f"{most[0].upper()}{most[1:]}.", f"{adds[0].upper()}{adds[1:]}."]
+
+
+def percent(part: float) -> str:
+    """Return a fraction in percent, with one significant digit below 10."""
+    if part < 1e-4:
+        return "< 0.01 %" if part else "0 %"
+    return f"{100 * part:.1g} %" if part < 0.095 else f"{100 * part:.0f} %"
+
+
+def way_back(model: str, first: str, part: float) -> str:
+    """Return the sentence on a gradient that was passed back to the first step.
+
+    Args:
+        model: its name. first: the first token. part: the norm of the gradient there, relative to the last step.
+    """
+    return f"Model {model}: at the first token, {first}, the gradient is {percent(part)} of that at the last one."
+
+
+def beam(count: int, words: Sequence[str], log_prob: float) -> str:
+    """Return the sentence on a beam search. count: of its answers. words: of the best one, whose ln p is log_prob."""
+    return f"Answers found: {count}; the most probable one, {' '.join(words)}, has probability {number(exp(log_prob))}."

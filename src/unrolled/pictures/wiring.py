@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from math import hypot
 
 from unrolled import svg
-from unrolled.palette import ABOVE, BELOW, BELT, CARD, INK, KEEP, LINE, PALE, RESET, SHOW, SOFT, WIRE, WRITE
+from unrolled.palette import ABOVE, BELOW, BELT, CARD, INK, KEEP, LINE, MEMORY, PALE, RESET, SHOW, SOFT, WIRE, WRITE
 
 __all__ = ["ROLES", "band", "box", "bus", "colour_of", "function", "label", "missing_band", "operation", "wire", "word"]
 
-ROLES = {"keep": KEEP, "write": WRITE, "show": SHOW, "reset": RESET}
+ROLES = {"keep": KEEP, "write": WRITE, "show": SHOW, "reset": RESET, "memory": MEMORY}
 RADIUS, GAP, BAND = 9.0, 3.5, 34.0
 WIDE, HIGH = 82.0, 58.0  # pixels of a box
 THIN, THICK = 1.5, 6.5  # pixels of a wire: at 0, and more at 1

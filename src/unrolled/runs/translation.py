@@ -18,10 +18,11 @@ from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, e
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
+from unrolled.decoding.candidates import Candidates, tree
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import BeamOptions, Options, TranslationOptions, TranslationStreamOptions, documented
 from unrolled.decoding.sampling import GREEDY, Sampling
-from unrolled.decoding.search import Beam, search, strategy_of
+from unrolled.decoding.search import Beam, Hypothesis, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.decoding.translation import Translation, max_lengths, stream, translate
 from unrolled.display import Answers
@@ -40,6 +41,8 @@ __all__ = ["TranslationRun", "refuse_longer"]
 
 Schema = TypeVar("Schema", bound=Options)
 log = logging.getLogger("unrolled")
+
+EXPLAINED_BEAM = 3  # hypotheses of the search in a trace
 
 
 class TranslationRun(Run):
@@ -138,6 +141,7 @@ class TranslationRun(Run):
         self.refuse(first.text, truncate=True)
         ids = torch.tensor([first.ids])
         tokens, ended = self._greedy_target(ids) if target is None else (self._target(target), True)
+        beam = self._beam(ids) if target is None else {}
         remaining = int(self.model.remaining_length(torch.tensor([ids.shape[1]])))  # for <bos> and the target
         tokens, target_note = truncate(tokens, min(max_length, remaining - 1), "tokens of the target")
         special = {name: self.tokenizers.target.tokens([name])[0] for name in (BOS, EOS)}
@@ -152,18 +156,33 @@ class TranslationRun(Run):
             meanings=self.tokenizers.target.tokens,
             source=Source(first.text, ids, first.tokens, first.spans),
             truncated="; ".join(note for note in (source_note, target_note) if note),
+            also={f"beam.{name}": value for name, value in beam.items()},
+            beam=tuple(self.tokenizers.target.tokens(beam["token"].tolist())) if beam else (),
         )
+
+    def _beam(self, source: Tensor) -> dict[str, Tensor]:
+        """Return the nodes of a beam search for the ids of a source, (1, S); see `decoding.candidates.tree`."""
+        record: list[Candidates] = []
+        self._searched(source, Beam(EXPLAINED_BEAM), record)
+        return tree(record)
 
     def _greedy_target(self, source: Tensor) -> tuple[Tokens, bool]:
         """Return the greedy target for the ids of a source, (1, S), and whether it ends with <eos>."""
         from unrolled.inside.tokens import written
 
+        best = self._searched(source, GREEDY)
+        return written(self.tokenizers.target, best.tokens), best.ended == "eos"
+
+    def _searched(
+        self, source: Tensor, strategy: Sampling | Beam, record: list[Candidates] | None = None
+    ) -> Hypothesis:
+        """Return the best hypothesis for the ids of a source, (1, S); see `search`."""
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.encode(source.to(device))
         longest = max_lengths(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
-        ((best, *_),) = search(self.model, [[]], GREEDY, state=state, max_length=longest)
-        return written(self.tokenizers.target, best.tokens), best.ended == "eos"
+        ((best, *_),) = search(self.model, [[]], strategy, state=state, max_length=longest, record=record)
+        return best
 
     def _target(self, target: Any) -> Tokens:
         """Return the tokens of a target, a text or a list of tokens."""
