@@ -103,7 +103,7 @@ def write_files(folder: Path) -> None:
 
 def masked(line: str) -> str:
     """Return a line without its numbers and the widths of its columns."""
-    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d[\d.,]*", "0", line)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d+(?:[.,]\d+)*", "0", line)).strip()
 
 
 def same(shown: str, line: str) -> bool:
