@@ -210,3 +210,26 @@ def test_sessions_are_compared_line_by_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert sessions.aligned(["…", "kept: runs/a"], output) is None
     assert sessions.aligned(["reading", "accuracy  1 %"], output) is None
     assert [*sessions.commands("$ a \\\n  -b\none\ntwo\n$ c\n")] == [("a \\\n  -b", ["one", "two"]), ("c", [])]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page
+        for page in PAGES
+        if page.parent.name != "howto" and page.name != "tutorial.md" and "```console" in page.read_text("utf-8")
+    ],
+    ids=named,
+)
+def test_a_quoted_message_is_the_one_that_is_printed(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    import sessions
+
+    assert sessions.replay(page, write=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_messages_are_quoted_in_sessions_only(page: Path) -> None:
+    """A message in any other block would not be compared with the program's."""
+    others = re.sub(r"^```console\n.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert not re.findall(r"^(?:unrolled: |  fix:  ).*", others, re.M)

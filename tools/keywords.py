@@ -52,7 +52,9 @@ def source() -> str:
     split = ("test_split", "bool", "the data are those of the training: evaluate on their test split")
     blocks = [
         typed(
-            "Settings", "Every setting by its flat name; see `unrolled config`.", [(n, *s) for n, s in settings.items()]
+            "Settings",
+            "Types of all settings, by flat name; see `unrolled config`.",
+            [(n, *s) for n, s in settings.items()],
         ),
         typed(
             "DecodeKeywords",

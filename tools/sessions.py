@@ -7,8 +7,8 @@ python tools/sessions.py --files FOLDER            # write the files that the gu
 
 A session is a block ```console: lines that begin with "$ " are commands, the lines below each are its output. A line
 "…" stands for any number of lines, an "…" within a line for any characters. Numbers are compared as numbers at all:
-those of a training differ between processors. All sessions of a page share one folder, which begins with the files that
-`write_files` writes. A notebook is run from its first cell to its last.
+those of a training differ between processors. All sessions of a page share one folder, which for a guide begins with
+the files of `FILES` that it names. A notebook is run from its first cell to its last.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,25 +89,35 @@ def write_images(folder: Path, count: int) -> None:
         path.write_bytes(b"P5 28 28 255\n" + pixels[784 * k : 784 * (k + 1)])
 
 
-def write_files(folder: Path) -> None:
-    """Write the files that the guides use: parts of the samples, and made complaints."""
-    write_table(folder / "reviews.csv", table("films", "train", ["text", "label"], 3000, every=3))
-    write_table(folder / "new.csv", table("films", "test", ["text", "label"], 200, every=2))
-    write_table(folder / "ratings.csv", table("films", "train", ["text", "rating"], 3000, every=3))
-    write_table(folder / "words.tsv", table("letters", "train", ["word", "phonemes"], 10_000, every=12))
-    write_table(folder / "verses.csv", table("verses", "train", ["en", "fr"], 2000))
-    texts = [row[0] for row in table("films", "test", ["text"], 3, every=180)][1:]
-    (folder / "texts.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    write_images(folder / "clothes", 600)
-    lines = (json.dumps(row) + "\n" for row in complaints(1500))
-    (folder / "complaints.jsonl").write_text("".join(lines), encoding="utf-8")
-    (folder / "play.txt").write_text(excerpt("shakespeare.train.txt.xz", "\n", 300_000), encoding="utf-8")
-    (folder / "tagged.conllu").write_text(excerpt("tags.train.conllu.xz", "\n\n", 1_500_000), encoding="utf-8")
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, its line ends as they are."""
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def lines(rows: Iterable[object]) -> str:
+    """Return rows as lines."""
+    return "".join(f"{row}\n" for row in rows)
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "reviews.csv": lambda path: write_table(path, table("films", "train", ["text", "label"], 3000, every=3)),
+    "new.csv": lambda path: write_table(path, table("films", "test", ["text", "label"], 200, every=2)),
+    "ratings.csv": lambda path: write_table(path, table("films", "train", ["text", "rating"], 3000, every=3)),
+    "words.tsv": lambda path: write_table(path, table("letters", "train", ["word", "phonemes"], 10_000, every=12)),
+    "texts.txt": lambda path: write_text(
+        path, lines(row[0] for row in [*table("films", "test", ["text"], 3, every=180)][1:])
+    ),
+    "complaints.jsonl": lambda path: write_text(path, lines(map(json.dumps, complaints(1500)))),
+    "play.txt": lambda path: write_text(path, excerpt("shakespeare.train.txt.xz", "\n", 300_000)),
+    "tagged.conllu": lambda path: write_text(path, excerpt("tags.train.conllu.xz", "\n\n", 1_500_000)),
+    "clothes": lambda path: write_images(path, 600),
+}
+"""The files that the guides use: parts of the samples, and made complaints."""
 
 
 def masked(line: str) -> str:
     """Return a line without its numbers and the widths of its columns."""
-    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d[\d.,]*", "0", line)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d+(?:[.,]\d+)*", "0", line)).strip()
 
 
 def same(shown: str, line: str) -> bool:
@@ -166,7 +176,9 @@ def replay(page: Path, *, write: bool) -> bool:
     text, good = page.read_text(encoding="utf-8"), True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(folder)
+        for file, write_file in FILES.items():
+            if page.resolve() in PAGES and file in text:
+                write_file(folder / file)
         for session in SESSION.findall(text):
             fresh = ""
             for command, shown in commands(session):
@@ -214,7 +226,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.files:
         options.files.mkdir(parents=True, exist_ok=True)
-        write_files(options.files)
+        for file, write_file in FILES.items():
+            write_file(options.files / file)
         return 0
 
     def check(page: Path) -> bool:

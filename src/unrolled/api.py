@@ -182,7 +182,9 @@ def cross_validate(
     if not resume:
         return tasks_folds.cross_validate(data, settings, out=folder, config=config, report=report)
     if folder is None or settings or config is not None:
-        raise ConfigError("resume=True needs out, the folder, and takes the settings from it: remove all others")
+        raise ConfigError(
+            "resume=True needs out, the folder of the cross-validation, and no settings: they are read from that folder"
+        )
     return tasks_folds.resume(folder, data, report=report)
 
 

@@ -17,7 +17,7 @@ __all__ = ["DecodeKeywords", "EvaluateKeywords", "Settings"]
 
 
 class Settings(TypedDict, total=False):
-    """Every setting by its flat name; see `unrolled config`."""
+    """Types of all settings, by flat name; see `unrolled config`."""
 
     task: Literal["classify", "regress", "tag", "translate", "generate"]
     """task: classify, regress, tag, translate or generate."""

@@ -53,7 +53,10 @@ def test_all_data_that_are_split_by_hash_have_folds() -> None:
         ({"folds": 1}, "folds should be greater than or equal to 2"),
         ({"fold": 2}, "fold needs the number of folds: got 2; add folds"),
         ({"folds": 3, "fold": 4}, "fold must be from 1 to folds, 3: got 4"),
-        ({"folds": 3, "test_fraction": 0.2}, "folds take the place of test_fraction: remove one of them"),
+        (
+            {"folds": 3, "test_fraction": 0.2},
+            "test_fraction has no use with folds, which are the test splits: remove one of them",
+        ),
         ({"folds": 10**9}, r"folds should be less than or equal to 1000 \(each is a training\)"),
     ],
 )

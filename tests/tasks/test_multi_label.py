@@ -117,7 +117,7 @@ def test_answers_are_explained_one_by_one() -> None:
 
 
 def test_what_has_no_use_or_no_sense_is_refused() -> None:
-    with pytest.raises(ConfigError, match="label_separator separates the labels of a text: add multi_label"):
+    with pytest.raises(ConfigError, match="label_separator only applies with multi_label"):
         api.train(rows(), label_separator="|")
     with pytest.raises(ConfigError, match="class_weights does not apply to texts with several labels"):
         made(class_weights="balanced")

@@ -191,14 +191,14 @@ class DataConfig(Section):
             of = "needs the number of folds" if self.folds is None else f"must be from 1 to folds, {self.folds}"
             raise ValueError(f"fold {of}: got {self.fold}; " + ("add folds" if self.folds is None else "change it"))
         if self.folds is not None and self.test_fraction != type(self).model_fields["test_fraction"].default:
-            raise ValueError("folds take the place of test_fraction: remove one of them")
+            raise ValueError("test_fraction has no use with folds, which are the test splits: remove one of them")
         return self
 
     @model_validator(mode="after")
     def _separator_is_for_several_labels(self) -> Self:
         if self.label_separator != LABEL_SEPARATOR and not self.multi_label:
             raise ValueError(
-                f"label_separator separates the labels of a text: add multi_label, or remove it (got "
+                f"label_separator only applies with multi_label: set multi_label, or remove label_separator (got "
                 f"{self.label_separator!r})"
             )
         return self

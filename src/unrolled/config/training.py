@@ -27,7 +27,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class TrainingConfig(Section):
-    """Settings of the optimiser, its schedule, and the device."""
+    """Settings of a training: optimiser, learning rate and schedule, length, evaluations, checkpoints, device."""
 
     vectors: str | None = Field(
         None,

@@ -116,7 +116,7 @@ class Recall(Synthetic):
 
 
 class Parity(Synthetic):
-    """Parity of the number of ones among T bits. Chance: accuracy 1 / 2."""
+    """Parity of the number of ones among T bits, answered after the last bit. A guess has accuracy 1 / 2."""
 
     @property
     def at_chance(self) -> float:

@@ -38,7 +38,10 @@ class MultiLabelClassification(Displayed):
 
 
 def label_probabilities(model: Model, sequences: Readable) -> NDArray[np.float64]:
-    """Return the probability of each of the K labels for each of the N sequences, (N, K); any number may be 1."""
+    """Return the probability of each of the K labels for each of the N sequences, (N, K).
+
+    The labels are independent: the probabilities of a sequence need not sum to 1.
+    """
     return torch.from_numpy(outputs(model, sequences)).sigmoid().numpy()
 
 

@@ -62,7 +62,7 @@ class TaggedSentence(Displayed):
 
 @torch.inference_mode()
 def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
-    """Return the probability of each of the K labels for each of the W words, (W, K), in their order.
+    """Return the probability of each of the K tags for each of the W words, (W, K), in the order of the words.
 
     Sentences of similar length share a batch.
 

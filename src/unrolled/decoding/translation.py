@@ -63,7 +63,7 @@ class Translation(Displayed):
         return self.targets[0].text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary of JSON values."""
+        """Return the answer as JSON values: source, targets with scores, and a note if the source was truncated."""
         return asdict(self)
 
     def _display(self) -> dict[str, object]:

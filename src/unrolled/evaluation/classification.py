@@ -256,7 +256,7 @@ def _by_length(lengths: Integers, right: NDArray[np.bool_]) -> Iterator[LengthBi
 
 
 def plain(value: Any) -> Any:
-    """Return `value` with its tuples as lists, ready for JSON."""
+    """Return a value with all tuples in it as lists, as JSON has them."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

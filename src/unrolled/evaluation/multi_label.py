@@ -120,7 +120,7 @@ def evaluate_multi_label(
             f"truth and probabilities must be (N, K={len(labels)}): got {truth.shape} and {probabilities.shape}"
         )
     if not len(truth):
-        raise DataError("there is no example to evaluate on", fix="pass at least one")
+        raise DataError("there is no example to evaluate on", fix="pass a test split with at least one example")
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise DataError("a probability is not a number from 0 to 1", fix="pass probabilities")
     answers = probabilities >= threshold

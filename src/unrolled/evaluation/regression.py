@@ -203,7 +203,7 @@ def _check(truth: Floats, predicted: Floats, lengths: NDArray[Any], deviation: f
     if lengths.dtype.kind not in "iu":
         raise ShapeError(f"lengths must be integers: got {lengths.dtype}")
     if not len(truth):
-        raise DataError("there is no example to evaluate on", fix="pass at least one")
+        raise DataError("there is no example to evaluate on", fix="pass a test split with at least one example")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
         raise DataError("a number is not finite", fix="pass finite numbers")
     if not (0 < deviation < math.inf and math.isfinite(deviation)):

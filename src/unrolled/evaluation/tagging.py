@@ -38,7 +38,7 @@ class TaggingResult(Displayed):
 
     `unseen` counts the words that are not in the training split; without any, their metrics are None.
     `whole_sentences` is the fraction of sentences without an error. The module's docstring defines the baseline.
-    `spans` is None where the tags are not a scheme of spans.
+    `spans` is None where the tags do not stand for spans.
     """
 
     sentences: int

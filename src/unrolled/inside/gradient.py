@@ -62,10 +62,10 @@ def gradient(model: Model, example: Example) -> dict[str, Tensor]:
 
 
 def by_distance(values: Tensor, steps: Tensor) -> Tensor:
-    """Return the mean of values (A, T) at each distance back from the answer's step, (T,); NaN for no pair.
+    """Return the mean of values (A, T) over the pairs of answer and step at each distance, (T,); NaN without one.
 
     Args:
-        steps: (A,) the step after which each answer is given.
+        steps: step after which each answer is given, (A,).
     """
     T = values.shape[1]
     back = steps.unsqueeze(1) - torch.arange(T)  # (A, T)

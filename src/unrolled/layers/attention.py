@@ -91,7 +91,9 @@ class _Cache(NamedTuple):
 class AttentionState(_Cache):
     """The state of causal self-attention: keys and values of all steps so far.
 
-    key, value: (B, M, P, K). Of each sequence only the first `length` (B,) steps are ever attended to.
+    Args:
+        key, value: keys and values (B, M, P, K) of M heads and P steps.
+        length: number of steps (B,) of each sequence, all that later steps attend to.
     """
 
     buffer: _Buffer | None = None

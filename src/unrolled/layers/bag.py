@@ -55,7 +55,7 @@ class Bag(Layer):
         return y, self._after(x, state, lengths)
 
     def absorb(self, x: Tensor, state: State = None, lengths: Tensor | None = None) -> BagState:
-        """Return only the state after x (B, T, D): all that one answer needs, without the pool after each step."""
+        """Return the state after x (B, T, D), without the outputs of the steps."""
         x, state, _ = self._prepare(x, state, lengths)
         return self._after(x, state, lengths)
 

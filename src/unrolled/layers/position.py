@@ -137,7 +137,7 @@ class Rotary(Position):
             )
 
     def forward(self, x: Tensor, before: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Turn queries or keys x (B, N, T, K); see `Position.forward`. Half precision is turned in float32."""
+        """Return queries or keys x (B, N, T, K) turned by their positions, in float32; see `Position.forward`."""
         y = x.to(torch.promote_types(x.dtype, torch.float32))
         cos, sin = self.vectors(x.shape[2], before, lengths, like=y).chunk(2, dim=-1)
         if cos.dim() == 3:

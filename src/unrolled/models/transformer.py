@@ -89,7 +89,7 @@ class TransformerModel(Model):
         return EncoderDecoderState(Memory((), self.decoder.keys(outputs), lengths, ()), None)
 
     def remaining_length(self, lengths: Tensor) -> Tensor:
-        """Return the remaining length, see Model; source and target have positions of their own."""
+        """Return the maximum number of target inputs, (N,); source and target have positions of their own."""
         if self.max_source_length is None:
             return super().remaining_length(lengths)
         return torch.where(lengths <= self.max_source_length, self.max_source_length, 0)

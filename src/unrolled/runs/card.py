@@ -69,7 +69,7 @@ def kept_model(training: dict[str, Any]) -> str:
 
 
 def calibration(record: dict[str, Any]) -> str:
-    """Return a sentence on the probabilities of a run with a fitted temperature, with a space before it, or ""."""
+    """Return a sentence on the temperature of a run, after a space, or "" if none was fitted."""
     found = record["result"].get("calibration")
     if found is None or "temperature" not in record:
         return ""

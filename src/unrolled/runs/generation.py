@@ -157,7 +157,9 @@ class GenerationRun(Run):
         if not isinstance(prompt, str):
             raise DataError(f"prompt {number} is a {type(prompt).__name__}, not a string", fix="give strings")
         if has_surrogate(prompt):
-            raise DataError(f"prompt {number} {NOT_UNICODE}", fix="give whole characters")
+            raise DataError(
+                f"prompt {number} {NOT_UNICODE}", fix="remove the unpaired surrogate, or decode the text as UTF-8"
+            )
         if unknown := self.tokenizer.unknown(prompt):
             first: dict[str, int] = {}
             for position, token in unknown:

@@ -42,7 +42,7 @@ class TextRun(Run):
 
     @abstractmethod
     def result(self, *args: Any, **options: Any) -> Any:
-        """Evaluate on examples that are already read."""
+        """Return the result of the run on examples that are already read."""
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its answer is explained."""

@@ -346,7 +346,9 @@ class TranslationRun(Run):
         if not text.strip():
             raise DataError(f"source {number} is empty", fix=fix)
         if has_surrogate(text):
-            raise DataError(f"source {number} {NOT_UNICODE}", fix="give whole characters")
+            raise DataError(
+                f"source {number} {NOT_UNICODE}", fix="remove the unpaired surrogate, or decode the text as UTF-8"
+            )
         source = self._source(text, settings)
         if source.fault:
             raise DataError(source.fault.problem, line=number, unit="source", row=text, fix=source.fault.fix)
@@ -366,7 +368,9 @@ class TranslationRun(Run):
             name: name of the text, for messages.
         """
         if has_surrogate(text):
-            raise DataError(f"the {name} {NOT_UNICODE}", row=text, fix="give whole characters")
+            raise DataError(
+                f"the {name} {NOT_UNICODE}", row=text, fix="remove the unpaired surrogate, or decode the text as UTF-8"
+            )
         if unknown := self.tokenizers.target.unknown(text):
             token = excerpt(unknown[0][1], 20)
             raise DataError(f'the {name} contains a token that the run does not know: "{token}"', row=text)

@@ -46,7 +46,7 @@ def scan(
 
 
 def step(cell: Cell[Any, Any], gates: Any, state: State, zoneout: Zoneout | None) -> tuple[Tensor, State]:
-    """Run one step with these gates -> y and the state after it."""
+    """Return the output and the state after one step with these gates."""
     y, after = cell.advance(gates, state)
     if zoneout is None:
         return y, after

@@ -93,7 +93,7 @@ class Regress(AnsweredOnce):
         return weights
 
     def record(self) -> dict[str, Any]:
-        """Return the splits, and mean and standard deviation of the numbers."""
+        """Return the record of the data: the splits, and mean and standard deviation of the training numbers."""
         return {**data_record(self.data, self.splits), **self.scale._asdict()}
 
     def test(self, run: Run) -> RegressionResult | None:

@@ -22,7 +22,7 @@ log = logging.getLogger("unrolled")
 
 
 class Split(Read, Protocol):
-    """One split of a data set."""
+    """One split of a data set, as the record of a training describes it."""
 
     @property
     def name(self) -> str:

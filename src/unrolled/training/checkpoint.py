@@ -76,7 +76,7 @@ class _Metrics(Open):
 
 
 def write(parent: Path, checkpoint: Checkpoint) -> Path:
-    """Write `parent/update-N`, read it back, then remove all but the newest two, and return the folder.
+    """Write a checkpoint to `parent/update-N`, read it back, remove all but the newest two, and return its folder.
 
     Raises:
         CheckpointError: it could not be written completely; earlier checkpoints are untouched.

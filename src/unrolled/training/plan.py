@@ -47,7 +47,7 @@ class Plan(Strict):
         Args:
             config: the resolved settings.
             record: record of the data, see `Task.record`.
-            start: the run whose weights it begins with, if any.
+            start: the run whose weights the training begins with; None: they are random.
         """
         return cls(config=with_absolute_files(config), data=_Data.model_validate_json(to_json(record)), start=start)
 

@@ -47,7 +47,7 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
     refuse_misread_images(config)
     refuse_unused(config)
     if (by := config.training.best_by) not in task.best_by:
-        raise ConfigError(f"task {config.task} has no {by}: best_by is {' or '.join(task.best_by)}")
+        raise ConfigError(f'task {config.task} has no figure "{by}": best_by must be {" or ".join(task.best_by)}')
     if not saved and (config.training.keep or config.training.tensorboard):
         raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
     if config.training.tensorboard:

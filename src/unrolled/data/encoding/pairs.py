@@ -219,7 +219,7 @@ def encode(pairs: PairedTexts, tokenizers: PairTokenizers, config: DataConfig) -
 
 
 def bad_rows(encoded: PairSequences, max_length: int) -> list[int]:
-    """Return the indices of the pairs that a model refuses."""
+    """Return the indices of the pairs with a side that a model cannot read, ascending."""
     rows: list[int] = (encoded.longer(max_length).any(dim=1) | encoded.unknown()).nonzero().flatten().tolist()
     return rows
 

@@ -123,10 +123,10 @@ class Pixels(Strict):
 
     @classmethod
     def from_json(cls, text: str, name: Path | str = FILE) -> Self:
-        """Return the settings of the JSON from `to_json`.
+        """Return the settings that `to_json` wrote.
 
         Args:
-            text: the JSON.
+            text: contents of the file.
             name: name of the file, for the message.
 
         Raises:

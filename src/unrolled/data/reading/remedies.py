@@ -67,7 +67,7 @@ def labels_behind(lines: Sequence[str], file: str) -> str | None:
 
     Args:
         lines: the first lines of the file.
-        file: its name.
+        file: name of the file.
     """
     first = [line.partition(" ")[0] for line in lines if line.strip()]
     if not 1 < REPEATED * len(set(first)) <= len(first) or any(

@@ -53,8 +53,8 @@ class Report(Displayed, ABC):
     """Data report: a dataclass of JSON values.
 
     Attributes:
-        problem: the reason why the rest is empty, or None.
-        issues: properties that harm a training.
+        problem: the reason why all other fields are empty, or None.
+        issues: properties of the data that harm a training, with examples.
         refusals: the messages with which a training would refuse the data.
     """
 

@@ -245,7 +245,7 @@ class SentenceRepeats(Repeats[Sentences]):
         return (index[_tagging(sentence)] for sentence in split.items)
 
     def issue_example(self, split: Sentences, index: int) -> IssueExample:
-        """Return a sentence with its tags."""
+        """Return a sentence with its tags as the example of an issue."""
         return _issue_example(split, index)
 
 

@@ -155,7 +155,7 @@ class Diagram:
     """Nodes of a cell or of an attention mechanism, with wires or layouts.
 
     Args:
-        source: the papers that introduced it.
+        source: the papers that introduced the cell or mechanism.
     """
 
     name: str
