@@ -123,8 +123,16 @@ def test_a_caption_names_the_run_and_the_truncation() -> None:
         **{**vars(trace.about), "run": "films-lstm-1", "truncated": "truncated after the first 5 of 9 tokens"}
     )
     texts = " ".join(text.content for text in drawn.texts(draw("gates", [Trace(header, trace)])))
-    for words in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens", "without unit"):
+    for words in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens"):
         assert words in texts
+
+
+def test_the_run_is_one_line_of_small_print() -> None:
+    trace = traced("lstm", 5)
+    header = Header(**{**vars(trace.about), "run": "films-lstm-1"})
+    small = [text for text in drawn.texts(draw("gates", [Trace(header, trace)])) if "films-lstm-1" in text.content]
+    assert [text.content for text in small] == ["films-lstm-1 · model lstm · accuracy 25.0% on 4 held-out examples"]
+    assert small[0].bottom - small[0].top < 0.8 * 11
 
 
 def test_the_request_is_drawn() -> None:
@@ -140,13 +148,21 @@ def test_the_request_is_drawn() -> None:
     assert "lstm.l1.o[" not in forget, "what another gate does is faded, without numbers"
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "elman"])
-def test_a_narrow_cell_is_a_layout_of_its_own(name: str) -> None:
-    svg = draw("cell", [traced(name, 5)], width=320)
-    check(svg)
-    wide, high = drawn.size(svg)
-    assert wide <= 400 < high
-    assert set(drawn.titles(svg)) == set(drawn.titles(draw("cell", [traced(name, 5)])))
+NARROW = ("cell", "network", "gates")
+SHALLOW = ("elman", "attention", "fixed", "gru", "text")  # one layer a stack, which fits side by side
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    sorted({(name, kind) for name, kind, _ in CASES if kind in NARROW and (kind != "network" or name in SHALLOW)}),
+)
+def test_a_narrow_picture_is_a_layout_of_its_own(name: str, kind: str) -> None:
+    for T in (5, 200):
+        svg = draw(kind, [traced(name, T)], width=320)
+        check(svg)
+        assert drawn.size(svg)[0] <= 400, "pixels, margins included"
+    short = draw(kind, [traced(name, 5)])
+    assert sorted(drawn.titles(draw(kind, [traced(name, 5)], width=320))) == sorted(drawn.titles(short))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ __all__ = [
     "draw_heads",
     "draw_lines",
     "source_weights",
+    "threshold",
     "transformer_weights",
 ]
 
@@ -106,7 +107,7 @@ def _scale(drawn: Iterable[Weights]) -> Scale:
     return Scale(0, max(float(each.trace[each.tensor].max()) for each in drawn))
 
 
-def _threshold(weights: Weights) -> float:
+def threshold(weights: Weights) -> float:
     """Return the smallest weight drawn as a line: 0.05, or one and a half times the weight of uniform attention."""
     return min(0.05, 1.5 / len(weights.keys))
 
@@ -145,7 +146,7 @@ def draw_lines(traces: Sequence[Trace], request: Request) -> Figure:
     caption = (
         "Attention of the decoder, as lines from the tokens of the source (above) to the answer tokens (below). A "
         "wider, darker line is a larger weight. Weights below "
-        f"{number(min(map(_threshold, every)))} are not drawn, and at most {LINES} lines for each answer token. The "
+        f"{number(min(map(threshold, every)))} are not drawn, and at most {LINES} lines for each answer token. The "
         "weights of an answer token sum to 1."
     )
     return Figure("Alignment of source and answer", svg.stack(drawings, 2), caption)
@@ -159,7 +160,7 @@ def _lines(weights: Weights) -> Drawing:
     body = column_labels(weights.keys, 0, top, key_width, range(S))
     for t, row in enumerate(values):
         for s in sorted(range(S), key=lambda s: -row[s])[:LINES]:
-            if (weight := float(row[s])) >= _threshold(weights):
+            if (weight := float(row[s])) >= threshold(weights):
                 start, end = ((s + 0.5) * key_width, top), ((t + 0.5) * query_width, top + TALL)
                 name = f"{weights.tensor}[{','.join(map(str, (*weights.lead, t, s)))}] = {number(weight)}"
                 thick = max(0.6, min(6, key_width, query_width) * weight)

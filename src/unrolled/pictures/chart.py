@@ -84,7 +84,7 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float])
     for tick in y.ticks():
         at = floor - tall * float(y.fraction(np.array(tick)))
         body.append(svg.line([(LEFT, at), (LEFT + across, at)], stroke=LINE))
-        body.append(svg.text(LEFT - 6, at + 4, number(tick), anchor="end", size=10, fill=INK))
+        body.append(svg.text(LEFT - 6, at + 4, number(tick), anchor="end", size=11, fill=INK))
     if y.label:
         middle = floor - tall / 2
         body.append(svg.text(12, middle, y.label, size=11, fill=INK, turned=True, anchor="middle", most=height))
@@ -127,7 +127,7 @@ def _numbers(x: Axis, width: float, floor: float) -> list[str]:
     for tick in x.ticks():
         at = LEFT + width * float(x.fraction(np.array(tick)))
         body.append(svg.line([(at, floor), (at, floor + 4)], stroke=INK))
-        body.append(svg.text(at, floor + 16, number(tick), anchor="middle", size=10, fill=INK))
+        body.append(svg.text(at, floor + 16, number(tick), anchor="middle", size=11, fill=INK))
     body.append(svg.line([(LEFT, floor), (LEFT + width, floor)], stroke=INK))
     body.append(svg.text(LEFT + width / 2, floor + 31, x.label, anchor="middle", size=11, fill=INK, most=width))
     return body
