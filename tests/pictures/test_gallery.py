@@ -148,7 +148,7 @@ def test_the_request_is_drawn() -> None:
     assert "lstm.l1.o[" not in forget, "what another gate does is faded, without numbers"
 
 
-NARROW = ("cell", "network", "gates", "attention-step")
+NARROW = ("cell", "network", "gates", "attention-step", "text")
 SHALLOW = ("elman", "attention", "fixed", "gru", "text")  # one layer a stack, which fits side by side
 
 
