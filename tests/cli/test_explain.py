@@ -146,6 +146,14 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not capsys.readouterr().out
 
 
+def test_a_narrow_picture(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "gates"]
+    assert run([*asked, "--width", "320"]) == 0
+    assert 'width="360"' in capsys.readouterr().out.splitlines()[0]
+    assert run([*asked, "--width", "200"]) == 2
+    assert "a picture is at least 320 pixels wide: got 200" in capsys.readouterr().err
+
+
 def test_the_list_of_pictures(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "nowhere", "--picture", "list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(pictures.PICTURES)

@@ -47,6 +47,7 @@ def command(
     step: Annotated[int | None, Parameter(group=PICTURE)] = None,
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
     gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    width: Annotated[int | None, Parameter(group=PICTURE)] = None,
 ) -> None:
     """Explain an answer: its attribution to each token, and every gate, state and attention weight.
 
@@ -109,10 +110,12 @@ def command(
         Index of the attention head to draw, from 0.
     gate
         Gate to highlight in the picture of a cell: i, f, g or o of an LSTM, r, z or n of a GRU.
+    width
+        Pixels of the picture, at least 320; below 600 it has the layout for a narrow screen. [default: 760]
     """
     if save and (compare_with or snapshots):
         raise ConfigError("--save writes one trace: remove --compare-with and --snapshots")
-    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate}
+    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate, "width": width}
     request = {name: value for name, value in options.items() if value is not None}
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])

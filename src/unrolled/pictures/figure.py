@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 WIDTH = 760  # pixels of the drawing; the picture adds a margin at each side
-WIDE_FROM = 600
+WIDE_FROM, NARROWEST = 600, 320
 MARGIN = 20
 CAPTION, PRINT = 12.5, 11  # sizes of characters: of the caption, and of the small print
 BOLD = 8.2  # pixels of a bold character of size 12
@@ -41,7 +41,10 @@ class Request:
     unit, step, head: indices from 0. layer: prefix of its tensors, "lstm.l0", "decoder.gru.l1". units: number of units
     to draw, those that vary most. gate: the gate of a cell to be highlighted, "f". below: without a layer, the number
     of layers to go down from the highest. truth: the true answers, by which the drawn ones are marked right or wrong.
-    width: pixels of the drawing; below WIDE_FROM it has a layout of its own.
+    width: pixels of the drawing, at least NARROWEST; below WIDE_FROM it has a layout of its own.
+
+    Raises:
+        ConfigError: the width is below NARROWEST.
     """
 
     unit: int | None = None
@@ -53,6 +56,10 @@ class Request:
     below: int = 0
     truth: Sequence[str] = ()
     width: int = WIDTH
+
+    def __post_init__(self) -> None:
+        if self.width < NARROWEST:
+            raise ConfigError(f"a picture is at least {NARROWEST} pixels wide: got {self.width}")
 
     @property
     def is_narrow(self) -> bool:

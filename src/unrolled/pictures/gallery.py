@@ -42,7 +42,7 @@ PICTURES: dict[str, Picture] = {
     "attribution": Picture(
         "gradient norm, retention, occlusion and path length of every token", attribution.can_draw, attribution.draw
     ),
-    "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
+    "gradient": Picture("gradient by distance, of each run and its snapshots", gradient.can_draw, gradient.draw),
     "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),
 }
 """Every picture by its name, in the order of a page."""

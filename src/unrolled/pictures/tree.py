@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.palette import ABOVE, INK, SOFT, WIRE
-from unrolled.pictures.figure import WIDTH, Figure, Request, resolve_index
+from unrolled.pictures.figure import Figure, Request, resolve_index
 from unrolled.pictures.matrix import number
 from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-STEPS, GUESSES = 8, 3  # steps drawn, and answers drawn at each step
-COLUMN, LEAF, WIDE, HIGH = 92, 24, 74, 19  # pixels: from step to step, from leaf to leaf, of a box
+STEPS, NARROW_STEPS, GUESSES = 8, 3, 3  # steps drawn, on a narrow screen, and answers drawn at each step
+COLUMN, LEAF, WIDE, HIGH = 97, 27, 80, 22  # pixels: from step to step, from leaf to leaf, of a box
 TINT = 0.35  # opacity of the colour of a probability of 1
 
 
@@ -41,34 +41,34 @@ def can_draw(trace: Trace) -> bool:
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw the steps from the requested one on; by default from the start, or where several traces first differ."""
+    steps = NARROW_STEPS if request.is_narrow else STEPS
     shortest = min(len(trace.about.answers) for trace in traces)
     differ = next((a for a in range(shortest) if len({trace.about.answers[a] for trace in traces}) > 1), shortest)
-    default = max(0, min(differ - 2, shortest - STEPS)) if len(traces) > 1 else 0
+    default = max(0, min(differ - 2, shortest - steps)) if len(traces) > 1 else 0
     first = resolve_index(request.step, shortest, "step", default)
     root = Node("", 1, "")
     for trace in traces:
-        _grow(root, trace, first)
-    last = min(first + STEPS, max(len(trace.about.answers) for trace in traces))
+        _grow(root, trace, first, steps)
+    last = min(first + steps, max(len(trace.about.answers) for trace in traces))
     nodes: list[str] = []
     _draw_children(root, 0, 4, nodes)
     before = "".join(f" {word}" for word in traces[0].about.answers[max(0, first - 6) : first])
     start = f"after “…{before}”" if first else "from the start"
-    title = Drawing(
-        WIDTH, 22, svg.text(0, 12, f"Answers {first} to {last - 1}, {start}", size=11, fill=INK, most=WIDTH)
-    )
+    words = f"Answers {first} to {last - 1}, {start}"
+    title = Drawing(request.width, 22, svg.text(0, 12, words, fill=INK, most=request.width))
     height = LEAF * _leaves(root)
     caption = (
-        f"The {GUESSES} most probable answers at each step, with their probabilities. The actual answer is in bold. A "
-        "wider branch is a more probable answer. Each probability is conditional on the answers to its left."
+        f"Time runs to the right: each step has its {GUESSES} most probable answers, and the one that was given, in "
+        "bold, goes on. A wider branch is a more probable answer."
     )
-    drawn = Drawing(COLUMN * (last - first), height, "\n".join(nodes))
+    drawn = Drawing(COLUMN * (last - first) - COLUMN + WIDE, height, "\n".join(nodes))
     return Figure("The most probable answers at each step", svg.stack([title, drawn]), caption)
 
 
-def _grow(root: Node, trace: Trace, first: int) -> None:
+def _grow(root: Node, trace: Trace, first: int, steps: int) -> None:
     """Add a trace's answers and their alternatives to the tree."""
     node, about = root, trace.about
-    for a in range(first, min(first + STEPS, len(about.answers))):
+    for a in range(first, min(first + steps, len(about.answers))):
         for k, word in enumerate(about.guesses[a][:GUESSES]):
             probability = float(trace["top_log_prob"][a, k].exp())
             node.following.setdefault(word, Node(word, probability, f"exp top_log_prob[{a},{k}]"))
@@ -114,5 +114,5 @@ def _draw_children(node: Node, column: int, y: float, body: list[str]) -> float:
         )
         style = {"size": 11, "fill": INK, "bold": child.taken}
         body.append(svg.text(x + 4, middle + 4, child.word.replace(" ", "␣"), most=WIDE - 34, **style))  # type: ignore[arg-type]
-        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.probability), anchor="end", size=9, fill=SOFT))
+        body.append(svg.text(x + WIDE - 3, middle + 4, number(child.probability), anchor="end", size=11, fill=SOFT))
     return own
