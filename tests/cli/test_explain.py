@@ -149,7 +149,7 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_a_narrow_picture(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "gates"]
     assert run([*asked, "--width", "320"]) == 0
-    assert 'width="360"' in capsys.readouterr().out.splitlines()[0]
+    assert 'width="336"' in capsys.readouterr().out.splitlines()[0]
     assert run([*asked, "--width", "200"]) == 2
     assert "a picture is at least 320 pixels wide: got 200" in capsys.readouterr().err
 

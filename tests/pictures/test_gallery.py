@@ -173,7 +173,7 @@ def test_a_narrow_picture_is_a_layout_of_its_own(name: str, kind: str) -> None:
     for T in (5, 200):
         svg = draw(kind, [traced(name, T)], width=320)
         check(svg)
-        assert drawn.size(svg)[0] <= 400, "pixels, margins included"
+        assert drawn.size(svg)[0] <= 360, "pixels, margins included"
     wide, narrow = (drawn.titles(draw(kind, [traced(name, 5)], width=width)) for width in (760, 320))
     assert sorted(narrow) == sorted(wide) if kind != "tree" else set(narrow) < set(wide), "a tree has fewer steps"
 

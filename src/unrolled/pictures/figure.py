@@ -29,7 +29,7 @@ __all__ = [
 
 WIDTH = 760  # pixels of the drawing; the picture adds a margin at each side
 WIDE_FROM, NARROWEST = 600, 320
-MARGIN = 20
+MARGIN, NARROW_MARGIN = 20, 8
 CAPTION, PRINT = 12.5, 11  # sizes of characters: of the caption, and of the small print
 BOLD = 8.2  # pixels of a bold character of size 12
 
@@ -96,20 +96,24 @@ def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
     notes += dict.fromkeys(
         f"The input was shortened: {trace.about.truncated}." for trace in traces if trace.about.truncated
     )
-    title = _lines([figure.title], width, 15, MARGIN + 12, INK, bold=True)
+    margin = MARGIN if width >= WIDE_FROM else NARROW_MARGIN
+    title = _lines([figure.title], width, 15, (margin, MARGIN + 12), INK, bold=True)
     top = title.height - 4
-    caption = _lines([figure.caption], width, CAPTION, top + figure.drawing.height + 26, INK)
-    small = _lines(notes, width, PRINT, caption.height + 4, SOFT)
-    drawn = f'<g transform="translate({MARGIN} {top:.1f})">\n{figure.drawing.body}\n</g>'
+    caption = _lines([figure.caption], width, CAPTION, (margin, top + figure.drawing.height + 26), INK)
+    small = _lines(notes, width, PRINT, (margin, caption.height + 4), SOFT)
+    drawn = f'<g transform="translate({margin} {top:.1f})">\n{figure.drawing.body}\n</g>'
     body = [title.body, drawn, caption.body, small.body]
     height = small.height + MARGIN / 2
-    return svg.document(width + 2 * MARGIN, height, body, title=figure.title, description=figure.caption, paper=CARD)
+    return svg.document(width + 2 * margin, height, body, title=figure.title, description=figure.caption, paper=CARD)
 
 
-def _lines(paragraphs: Sequence[str], width: float, size: float, y: float, fill: str, *, bold: bool = False) -> Drawing:
-    """Return paragraphs as lines, the first one at the baseline y; the height is the baseline of the next line."""
+def _lines(
+    paragraphs: Sequence[str], width: float, size: float, at: tuple[float, float], fill: str, *, bold: bool = False
+) -> Drawing:
+    """Return paragraphs as lines, the first at a baseline from `at`; the height is the next baseline."""
+    x, y = at
     lines = [line for each in paragraphs for line in svg.wrapped(each, width, size * (1.1 if bold else 0.95))]
-    body = [svg.text(MARGIN, y + i * (size + 5), line, size=size, fill=fill, bold=bold) for i, line in enumerate(lines)]
+    body = [svg.text(x, y + i * (size + 5), line, size=size, fill=fill, bold=bold) for i, line in enumerate(lines)]
     return Drawing(width, y + len(lines) * (size + 5), "\n".join(body))
 
 
