@@ -5,15 +5,16 @@ Those with a narrow layout are drawn a second time, into narrow/, which the site
     python benchmarks/drawings.py lstm attention      drawings of these networks only
     python benchmarks/drawings.py --keep FOLDER       save the networks there; saved ones are not trained again
 
-All numbers in them are those of trained networks; each caption names the network and its score. The networks are small,
-so that every unit is visible. The same machine and versions give the same bytes.
+All numbers in them are those of trained networks; the small print names the network and its score. The networks are
+small, so that every unit is visible. NAME_narrow.svg is the same drawing for narrow screens. The same machine and
+versions give the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import re
+import random
 import sys
 import tempfile
 import time
@@ -30,15 +31,19 @@ import unrolled
 from unrolled.config import DataConfig
 from unrolled.data.reading.samples import FOLDER
 from unrolled.data.splits.labelled import load_splits
+from unrolled.inside import Trace
 from unrolled.pictures import draw, score_by_length
+from unrolled.pictures.figure import WIDTH
 from unrolled.training import Run
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures" / "lineage"
-NARROW = 320  # pixels of the drawings for a phone
+NARROW = 320  # pixels of the narrow drawings
 SENTENCE = "it is not a dull film"
 TURNED = "it is not , as some say , a pointless film"  # too far for an Elman network
 WORD = "unrolled"
-ANSWERS = {TURNED: "positive", WORD: "AH N R OW L D"}
+TRUTH = {SENTENCE: ["positive"], TURNED: ["positive"], WORD: ["AH", "N", "R", "OW", "L", "D"], "": ["ankle boot"]}
+"""The true answers by input; "" is the image. The pronouncing dictionary has the sounds."""
+LAG = 40  # tokens between the one that decides and the answer
 AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 
 
@@ -87,6 +92,18 @@ def image() -> Any:
     return np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[first].copy()
 
 
+def recall() -> list[tuple[str, str]]:
+    """Return texts whose first token, one of eight, is the label; all tokens after it are drawn at random."""
+    draws = random.Random(0)
+    firsts = (draws.choice("ABCDEFGH") for _ in range(3_000))
+    return [(" ".join([first, *draws.choices("abcdefgh", k=LAG)]), first) for first in firsts]
+
+
+def recalled() -> str:
+    """Return the first text of `recall`."""
+    return recall()[0][0]
+
+
 def sentence() -> str:
     """Return a sentence with two words that change each other's meaning."""
     return SENTENCE
@@ -112,15 +129,23 @@ FILMS: dict[str, Any] = {
     "keep": "snapshots",
 }
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
+RECALL: dict[str, Any] = {
+    "embedding_size": 16,
+    "hidden_size": 24,
+    "epochs": 12,
+    "learning_rate": 5e-3,
+    "patience": 0,
+    "seed": 1,
+}
 NETWORKS = {
     "feedforward": Network(
         fashion, {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
-        {"feedforward": ("feedforward", {})},
+        {"feedforward": ("feedforward", {"truth": TRUTH})},
     ),
     "bag": Network(films, {"model": "feedforward", **FILMS}, sentence, {}),
     "elman": Network(
         films, {"model": "elman", **FILMS}, sentence,
-        {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {})},
+        {"elman_cell": ("cell", {"step": 4}), "unrolled": ("network", {"truth": TRUTH})},
     ),
     "lstm": Network(
         films, {"model": "lstm", **FILMS}, sentence,
@@ -135,12 +160,12 @@ NETWORKS = {
     ),
     "gru": Network(films, {"model": "gru", **FILMS}, sentence, {"gru_cell": ("cell", {"step": 4})}),
     "encoder_decoder": Network(
-        letters, {"model": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {})}
+        letters, {"model": "encoder_decoder", **LETTERS}, word, {"encoder_decoder": ("network", {"truth": TRUTH})}
     ),
     "attention": Network(
         letters, {"model": "attention", **LETTERS}, word,
         {
-            "attention": ("network", {}),
+            "attention": ("network", {"truth": TRUTH}),
             "attention_matrix": ("attention", {}),
             "attention_inside": ("attention-step", {"step": 4}),
             "beam": ("beam", {}),
@@ -164,50 +189,40 @@ NETWORKS = {
         {"gpt_block": ("block", {"layer": "transformer.l0", "step": 7}), "gpt_tree": ("tree", {"step": 4})},
     ),
     "gpt_letters": Network(letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}),
+    "recall_elman": Network(recall, {"model": "elman", **RECALL}, recalled, {}),
+    "recall_lstm": Network(recall, {"model": "lstm", **RECALL}, recalled, {}),
 }  # fmt: skip
 
 
-LONG = (
-    "it is a long and winding story of two brothers and a lost letter , told without a single dull moment , and in the "
-    "end every one of its many threads is tied with care"
-)
+def gradients(runs: dict[str, Run], width: int) -> str:
+    """Draw the gradient of the answer by distance, where the first token decides it."""
+    traces = [runs[name].explain(recalled(), gradient=True) for name in ("recall_elman", "recall_lstm")]
+    return draw("gradient", traces, width=width)
 
 
-def overview(runs: dict[str, Run], **request: Any) -> str:
+def overview(runs: dict[str, Run], width: int) -> str:
     """Draw a card for each architecture: those that label on a sentence, those that translate on a word."""
     traces = [runs[name].explain(TURNED) for name in READERS] + [runs[name].explain(WORD) for name in TRANSLATORS]
-    return draw("lineage", traces, expected=ANSWERS, **request)
+    return draw("lineage", traces, truth=TRUTH, width=width)
 
 
-def gradients(runs: dict[str, Run]) -> str:
-    """Draw the gradient of the answer to a long sentence by distance, over the training."""
-    traces = [each.explain(LONG, gradient=True) for name in ("elman", "lstm") for each in stages(runs[name])]
-    return draw("gradient", traces)
-
-
-def backpropagations(runs: dict[str, Run], **request: Any) -> str:
+def backpropagations(runs: dict[str, Run], width: int) -> str:
     """Draw the gradient of the answer to the sentence, on its way back through two networks."""
     traces = [runs[name].explain(SENTENCE, gradient=True) for name in ("elman", "lstm")]
-    return draw("backpropagation", traces, **request)
+    return draw("backpropagation", traces, width=width)
 
 
-def stages(run: Run) -> list[Run]:
-    """Return every third snapshot of the training, and the finished run."""
-    return [*run.snapshots()[::3], run]
-
-
-def lengths(runs: dict[str, Run]) -> str:
+def lengths(runs: dict[str, Run], width: int) -> str:
     """Draw the score by length of words, through one vector and with attention."""
-    return score_by_length({name: runs[name].evaluate() for name in ("encoder_decoder", "attention")})
+    results = {name: runs[name].evaluate() for name in ("encoder_decoder", "attention")}
+    return score_by_length(results, width=width)
 
 
 READERS, TRANSLATORS = ("bag", "elman", "lstm", "gru"), ("encoder_decoder", "attention", "transformer", "gpt_letters")
-TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run]], str]]] = {
+TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run], int], str]]] = {
     "overview": ((*READERS, *TRANSLATORS), overview),
-    "narrow/overview": ((*READERS, *TRANSLATORS), partial(overview, width=NARROW)),
-    "gradient": (("elman", "lstm"), gradients),
+    "gradient": (("recall_elman", "recall_lstm"), gradients),
     "backpropagation": (("elman", "lstm"), backpropagations),
-    "narrow/backpropagation": (("elman", "lstm"), partial(backpropagations, width=NARROW)),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }
 """Drawings of several networks: these networks, and the function; drawn where all of them are requested."""
@@ -227,35 +242,33 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in requested:
             begun, network = time.perf_counter(), NETWORKS[name]
-            runs[name] = trained(name, network, options.keep or Path(folder))
+            runs[name] = trained(network, options.keep or Path(folder))
             trace = runs[name].explain(network.input())
             for file, (picture, chosen) in network.drawings.items():
-                write(file, draw(picture, [trace], **chosen))
-                narrow = draw(picture, [trace], **chosen, width=NARROW)
-                if width(narrow) <= NARROW + 80:  # it has a narrow layout, with margins
-                    write(f"narrow/{file}", narrow)
+                write(file, partial(drawn_alone, picture, trace, chosen))
             print(f"{name}: {time.perf_counter() - begun:.0f} s, {trace.about.score}")
         for file, (needed, drawn) in TOGETHER.items():
             if set(needed) <= set(runs):
-                write(file, drawn(runs))
+                write(file, partial(drawn, runs))
 
 
-def trained(name: str, network: Network, folder: Path) -> Run:
+def trained(network: Network, folder: Path) -> Run:
     """Return the run in the folder; train it where it is missing."""
-    out = folder / f"{network.data.__name__}-{name}"
+    out = folder / f"{network.data.__name__}-{network.settings['model']}"
     return unrolled.load(out) if out.exists() else unrolled.train(network.data(), out=out, **network.settings)
 
 
-def width(svg: str) -> float:
-    """Return the width of a drawing in pixels."""
-    return float(re.findall(r' width="([\d.]+)"', svg)[0])
+def drawn_alone(picture: str, trace: Trace, chosen: dict[str, Any], width: int) -> str:
+    """Draw one network."""
+    return draw(picture, [trace], width=width, **chosen)
 
 
-def write(file: str, svg: str) -> None:
-    """Save a drawing, and print its size."""
-    path = PICTURES / f"{file}.svg"
-    path.write_text(svg, encoding="utf-8")
-    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+def write(file: str, drawn: Callable[[int], str]) -> None:
+    """Save a drawing and its narrow form, and print their sizes."""
+    for name, width in ((file, WIDTH), (f"{file}_narrow", NARROW)):
+        path = PICTURES / f"{name}.svg"
+        path.write_text(drawn(width), encoding="utf-8")
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

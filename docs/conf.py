@@ -32,7 +32,6 @@ copybutton_only_copy_prompt_lines = True
 
 html_math_renderer = "mathml"
 html_theme = "furo"
-html_static_path = ["pictures/lineage/narrow"]
 html_title = "unrolled"
 
 

@@ -98,12 +98,6 @@ def test_an_equation_is_typeset_whole(latex: tuple[str, str]) -> None:
     assert not re.search(r">(&|&amp;|\\[^<]*)</", mathml), "a command or an alignment that it does not know"
 
 
-def test_a_narrow_drawing_is_that_of_a_wide_one() -> None:
-    folder = ROOT / "docs" / "pictures" / "lineage"
-    narrow = {path.name for path in (folder / "narrow").glob("*.svg")}
-    assert {"lstm_cell.svg", "beam.svg"} <= narrow <= {path.name for path in folder.glob("*.svg")}
-
-
 def rows(page: Path) -> list[list[str]]:
     """The cells of the first table with a row of the lineage in it, without links and marks."""
     found = []

@@ -1,31 +1,38 @@
-"""Narrow drawings on small screens, for every picture that has one in `pictures/lineage/narrow`."""
+"""Pictures with a drawing for narrow screens: NAME.svg is shown with NAME_narrow.svg where that stands beside it."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
-FOLDER = "pictures/lineage/narrow"
-SMALL = "(max-width: 640px)"
+MEDIA = "(max-width: 600px)"
 
 
-def add_sources(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Offer the narrow drawing of each picture of a page next to the wide one."""
-    narrow = {path.name for path in (Path(app.srcdir) / FOLDER).glob("*.svg")}
+def visit(writer: HTML5Translator, node: nodes.image) -> None:
+    """Open a picture element with the narrow drawing as its other source, which is copied to the site."""
+    whole = PurePosixPath(node["uri"])
+    narrow = whole.with_stem(f"{whole.stem}_narrow")
+    builder = writer.builder
+    node["has_narrow"] = (Path(builder.srcdir) / narrow).is_file()
+    if node["has_narrow"]:
+        builder.images[str(narrow)] = narrow.name
+        source = PurePosixPath(builder.imgpath) / narrow.name
+        writer.body.append(f'<picture><source media="{MEDIA}" srcset="{source}">')
+    HTML5Translator.visit_image(writer, node)
 
-    def picture(image: re.Match[str]) -> str:
-        if image[1] not in narrow:
-            return image[0]
-        source = context["pathto"](f"_static/{image[1]}", 1)
-        return f'<picture><source media="{SMALL}" srcset="{source}">{image[0]}</picture>'
 
-    context["body"] = re.sub(r'<img [^>]*src="[^"]*_images/([^"/]+\.svg)"[^>]*>', picture, context.get("body", ""))
+def depart(writer: HTML5Translator, node: nodes.image) -> None:
+    """Close the picture element."""
+    HTML5Translator.depart_image(writer, node)
+    if node["has_narrow"]:
+        writer.body.append("</picture>")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Copy the narrow drawings to the site, and offer them."""
-    app.connect("html-page-context", add_sources)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    """Let images be written by this extension."""
+    app.add_node(nodes.image, override=True, html=(visit, depart))
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -36,6 +36,7 @@ __all__ = [
     "side_by_side",
     "stack",
     "text",
+    "triangle",
     "wrapped",
 ]
 
@@ -182,6 +183,12 @@ def dot(x: float, y: float, radius: float, fill: str, *, stroke: str = "none", n
         name: the text under the pointer.
     """
     return _element(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_n(radius)}" fill="{fill}" stroke="{stroke}"', name)
+
+
+def triangle(x: float, y: float, radius: float, fill: str, *, stroke: str = "none", name: str = "") -> str:
+    """Return a triangle around (x, y) that points up. name: the text under the pointer."""
+    corners = f"{x:.1f},{y - radius:.1f} {x + radius:.1f},{y + radius:.1f} {x - radius:.1f},{y + radius:.1f}"
+    return _element(f'<polygon points="{corners}" fill="{fill}" stroke="{stroke}"', name)
 
 
 def line(

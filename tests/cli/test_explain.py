@@ -146,12 +146,20 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not capsys.readouterr().out
 
 
-def test_an_expected_answer_is_marked(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "lineage", "--expected"]
+def test_an_answer_is_marked_by_the_truth(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "lineage", "--truth"]
     assert run([*asked, "no such label"]) == 0
     assert "× wrong" in capsys.readouterr().out
-    assert run(["explain", str(runs / "films"), "the film is warm", "--expected", "x"]) == 2
-    assert "--expected needs --picture NAME" in capsys.readouterr().err
+    assert run(["explain", str(runs / "films"), "the film is warm", "--truth", "x"]) == 2
+    assert "--truth needs --picture NAME" in capsys.readouterr().err
+
+
+def test_a_narrow_picture(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "gates"]
+    assert run([*asked, "--width", "320"]) == 0
+    assert 'width="336"' in capsys.readouterr().out.splitlines()[0]
+    assert run([*asked, "--width", "200"]) == 2
+    assert "a picture is at least 320 pixels wide: got 200" in capsys.readouterr().err
 
 
 def test_the_list_of_pictures(capsys: pytest.CaptureFixture[str]) -> None:

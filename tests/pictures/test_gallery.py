@@ -126,8 +126,16 @@ def test_a_caption_names_the_run_and_the_truncation() -> None:
         **{**vars(trace.about), "run": "films-lstm-1", "truncated": "truncated after the first 5 of 9 tokens"}
     )
     texts = " ".join(text.content for text in drawn.texts(draw("gates", [Trace(header, trace)])))
-    for words in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens", "without unit"):
+    for words in ("films-lstm-1", "model lstm", "truncated after the first 5 of 9 tokens"):
         assert words in texts
+
+
+def test_the_run_is_one_line_of_small_print() -> None:
+    trace = traced("lstm", 5)
+    header = Header(**{**vars(trace.about), "run": "films-lstm-1"})
+    small = [text for text in drawn.texts(draw("gates", [Trace(header, trace)])) if "films-lstm-1" in text.content]
+    assert [text.content for text in small] == ["films-lstm-1 · model lstm · accuracy 25.0% on 4 held-out examples"]
+    assert small[0].bottom - small[0].top < 0.8 * 11
 
 
 def test_the_request_is_drawn() -> None:
@@ -143,13 +151,34 @@ def test_the_request_is_drawn() -> None:
     assert "lstm.l1.o[" not in forget, "what another gate does is faded, without numbers"
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "elman"])
-def test_a_narrow_cell_is_a_layout_of_its_own(name: str) -> None:
-    svg = draw("cell", [traced(name, 5)], width=320)
-    check(svg)
-    wide, high = drawn.size(svg)
-    assert wide <= 400 < high
-    assert set(drawn.titles(svg)) == set(drawn.titles(draw("cell", [traced(name, 5)])))
+NARROW = (
+    "cell",
+    "network",
+    "gates",
+    "attention-step",
+    "text",
+    "feedforward",
+    "attention",
+    "alignment",
+    "heads",
+    "attribution",
+    "gradient",
+    "tree",
+)
+SHALLOW = ("elman", "attention", "fixed", "gru", "text")  # one layer a stack, which fits side by side
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    sorted({(name, kind) for name, kind, _ in CASES if kind in NARROW and (kind != "network" or name in SHALLOW)}),
+)
+def test_a_narrow_picture_is_a_layout_of_its_own(name: str, kind: str) -> None:
+    for T in (5, 200):
+        svg = draw(kind, [traced(name, T)], width=320)
+        check(svg)
+        assert drawn.size(svg)[0] <= 360, "pixels, margins included"
+    wide, narrow = (drawn.titles(draw(kind, [traced(name, 5)], width=width)) for width in (760, 320))
+    assert sorted(narrow) == sorted(wide) if kind != "tree" else set(narrow) <= set(wide), "a tree has fewer steps"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +188,7 @@ def test_a_narrow_cell_is_a_layout_of_its_own(name: str) -> None:
         ("cell", {"unit": 5}, "unit 5 does not exist: there are 5, from 0 to 4"),
         ("cell", {"step": 9}, "step 9 does not exist: there are 5"),
         ("cell", {"layer": "lstm.l7"}, 'there is no layer "lstm.l7"'),
+        ("cell", {"width": 300}, "a picture is at least 320 pixels wide: got 300"),
         ("cell", {"gate": "z"}, 'there is no gate "z" in this cell: lstm has f, i, g, o'),
     ],
 )

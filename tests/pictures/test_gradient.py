@@ -20,9 +20,24 @@ def test_the_mean_of_all_pairs_at_a_distance():
     assert series.y.tolist() == [6, (2 + 3 + 2) / 3, 1, 0.5]
 
 
-def test_a_panel_a_run_and_a_curve_an_update():
+def test_a_line_a_run_and_thin_ones_for_its_snapshots():
     svg = draw("gradient", [trace(1), trace(1000), trace(None), trace(None, "gru")])
     texts = [text.content for text in drawn.texts(svg)]
-    for words in ("elman", "gru", "update 1", "update 1,000", "at the end"):
-        assert words in texts
-    assert "mean of elman.l0.gradient, 3 steps back = 0.50" in drawn.titles(svg)
+    assert {"elman", "gru", "lost: a thousandth is left", "steps back from the answer"} <= set(texts)
+    assert "fraction of elman.l0.gradient, 3 steps back = 0.083" in drawn.titles(svg), "0.5 of 6"
+    assert svg.count('opacity="0.50"') == 2, "a thin line a snapshot"
+
+
+def test_each_line_has_a_mark_of_its_own():
+    svg = draw("gradient", [trace(None, name) for name in ("elman", "lstm", "gru")])
+    marks = {
+        each.tag.removeprefix(drawn.SVG): title.text
+        for each in drawn.tree(svg).iter()
+        for title in each.findall(f"{drawn.SVG}title")
+        if title.text.startswith("fraction")
+    }
+    assert {tag: text.split()[2] for tag, text in marks.items()} == {
+        "circle": "elman.l0.gradient,",
+        "rect": "lstm.l0.gradient,",
+        "polygon": "gru.l0.gradient,",
+    }

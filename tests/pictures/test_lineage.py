@@ -1,4 +1,4 @@
-"""Cards of architectures: each answer is marked by the expected one, and the token that counts most is named."""
+"""Cards of architectures: each answer is marked by the true one, and the token that counts most is named."""
 
 import re
 
@@ -18,12 +18,12 @@ def said(svg: str) -> list[str]:
 def test_a_card_has_the_lineages_words_and_the_answer_is_marked() -> None:
     traces = [small.trained(name).explain(TEXT) for name in ("gru", "elman")]
     label, other = traces[0].about.answers[0], {"good": "bad", "bad": "good"}.get(traces[0].about.answers[0], "other")
-    right = said(draw("lineage", traces[:1], expected={TEXT: label}))
+    right = said(draw("lineage", traces[:1], truth={TEXT: [label]}))
     assert "✓ right" in right
     assert "× wrong" not in right
-    assert "× wrong" in said(draw("lineage", traces[:1], expected={TEXT: other}))
+    assert "× wrong" in said(draw("lineage", traces[:1], truth={TEXT: [other]}))
     words = said(draw("lineage", traces))
-    assert not {"✓ right", "× wrong"} & set(words), "no verdict without an expected answer"
+    assert not {"✓ right", "× wrong"} & set(words), "no verdict without a true answer"
     assert words.index("Elman") < words.index("GRU"), "in the order of the lineage"
     text = " ".join(words)
     for name in ("elman", "gru"):
@@ -47,12 +47,12 @@ def test_the_named_token_is_the_one_without_which_the_answer_loses_most_bits() -
 def test_a_translations_answer_is_its_text() -> None:
     trace = small.translation_run("attention").explain("abc")
     assert answer_of(trace) == trace.about.text
-    assert "✓ right" in said(draw("lineage", [trace], expected={"abc": trace.about.text}))
+    assert "✓ right" in said(draw("lineage", [trace], truth={"abc": [trace.about.text]}))
 
 
 def test_narrow_cards_stand_in_two_columns() -> None:
     traces = [small.trained(name).explain(TEXT) for name in ("elman", "gru", "lstm")]
     width, height = drawn.size(draw("lineage", traces, width=320))
     wide, low = drawn.size(draw("lineage", traces))
-    assert width == 360 < wide
+    assert width == 336 < wide
     assert height > low

@@ -98,7 +98,7 @@ def test_many_pairs_of_tokens_make_it_large_and_it_says_so():
     text = page(
         [Trace(Header(run="wide", model_name="transformer", tokens=("word",) * 500, answers=("pos",)), tensors)]
     )
-    assert "it holds 750,000 numbers, most of them in matrices of all pairs of tokens" in text
+    assert "it holds 750,004 numbers, most of them in matrices of all pairs of tokens" in text
     assert "units of each layer that vary most" not in text
 
 

@@ -47,7 +47,8 @@ def command(
     step: Annotated[int | None, Parameter(group=PICTURE)] = None,
     head: Annotated[int | None, Parameter(group=PICTURE)] = None,
     gate: Annotated[str | None, Parameter(group=PICTURE)] = None,
-    expected: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    truth: Annotated[str | None, Parameter(group=PICTURE)] = None,
+    width: Annotated[int | None, Parameter(group=PICTURE)] = None,
 ) -> None:
     """Explain an answer: its attribution to each token, and every gate, state and attention weight.
 
@@ -110,12 +111,14 @@ def command(
         Index of the attention head to draw, from 0.
     gate
         Gate to highlight in the picture of a cell: i, f, g or o of an LSTM, r, z or n of a GRU.
-    expected
-        The right answer to the text; the picture "lineage" marks each answer as right or wrong.
+    truth
+        The true answer, by which the pictures lineage, network and feedforward mark the drawn ones as right or wrong.
+    width
+        Pixels of the picture, at least 320; below 600 it has the layout for a narrow screen. [default: 760]
     """
     if save and (compare_with or snapshots):
         raise ConfigError("--save writes one trace: remove --compare-with and --snapshots")
-    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate, "expected": expected}
+    options = {"layer": layer, "unit": unit, "step": step, "head": head, "gate": gate, "truth": truth, "width": width}
     request: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if picture is None and (request or out):
         flags = ", ".join(f"--{name}" for name in [*request, *(["out"] if out else [])])
@@ -149,8 +152,9 @@ def command(
     if export:
         atomic.write_file(export, pictures.page(traces).encode())
     if picture:
-        if expected is not None:
-            request["expected"] = {each.about.source_text or each.about.text: expected for each in traces}
+        if truth is not None:
+            several = len(traces[0].about.answers) > 1
+            request["truth"] = {pictures.input_of(each): truth.split() if several else [truth] for each in traces}
         drawing = pictures.draw(picture, traces, **request)
         if out:
             atomic.write_file(out, drawing.encode())

@@ -39,7 +39,7 @@ class Header:
     Args:
         run: name of the run's folder, or of the model.
         model_name, cell, task: names of the run's architecture, cell and task; "" where there is none.
-        score: the run's score on its test split, in a sentence; "" where it is unknown.
+        score: the run's score on its test split, in a few words; "" where it is unknown.
         update: the update of the training that a snapshot was saved after; None for the final weights.
         text: the input as text, in whose characters `spans` count.
         tokens: the input of each of the T steps, readable.

@@ -12,12 +12,12 @@ a trace, not the name of its model, decide which pictures can be drawn.
 import html
 
 from unrolled.inside import Trace
-from unrolled.pictures.figure import Picture, Request
+from unrolled.pictures.figure import Picture, Request, input_of
 from unrolled.pictures.gallery import PICTURES, available, draw
 from unrolled.pictures.lengths import score_by_length
 from unrolled.pictures.page import page
 
-__all__ = ["PICTURES", "Picture", "Request", "available", "draw", "page", "score_by_length"]
+__all__ = ["PICTURES", "Picture", "Request", "available", "draw", "input_of", "page", "score_by_length"]
 
 
 def _notebook_html(trace: Trace) -> str:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import INK, MEMORY
-from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels, resolve_index
+from unrolled.palette import INK, MEMORY, SOFT
+from unrolled.pictures.figure import Figure, Request, heading, panels, resolve_index
 from unrolled.pictures.matrix import MIN_LABEL, View, column_label_height, column_labels, legend, matrix, number
 from unrolled.svg import Drawing, Scale
 
@@ -21,12 +21,14 @@ __all__ = [
     "draw_heads",
     "draw_lines",
     "source_weights",
+    "threshold",
     "transformer_weights",
 ]
 
 SEP = "<sep>"
 LINES = 4  # drawn for each query, at most
 TALL = 130  # pixels between the source and the answers
+AXES = ("answer ↓", "source →")
 
 
 class Weights(NamedTuple):
@@ -102,11 +104,25 @@ def can_draw_heads(trace: Trace) -> bool:
 
 
 def _scale(drawn: Iterable[Weights]) -> Scale:
-    """Return a scale from 0 to the largest weight drawn, so that many small weights are visible too."""
-    return Scale(0, max(float(each.trace[each.tensor].max()) for each in drawn))
+    """Return a scale from 0, pale, to the largest weight drawn, so that many small weights are visible too."""
+    return Scale(
+        0, max(float(each.trace[each.tensor].max()) for each in drawn), ("#f7f5f1", "#b7a6e2", MEMORY, "#2e1a66")
+    )
 
 
-def _threshold(weights: Weights) -> float:
+def _of_head(weights: Weights) -> str:
+    """Return the words for a head; "" where there is only one."""
+    return f"head {weights.lead[0]} of {weights.tensor.removesuffix('.weights')}" if weights.lead else ""
+
+
+def _where(tensor: str) -> str:
+    """Return the words for a layer of a Transformer."""
+    module = "encoder" if tensor.startswith("encoder.") else "decoder" if tensor.startswith("decoder.") else ""
+    kind = "attention to the source" if ".cross." in tensor else "self-attention"
+    return " ".join(filter(None, (module, kind)))
+
+
+def threshold(weights: Weights) -> float:
     """Return the smallest weight drawn as a line: 0.05, or one and a half times the weight of uniform attention."""
     return min(0.05, 1.5 / len(weights.keys))
 
@@ -120,19 +136,20 @@ def _selected(trace: Trace, request: Request) -> Weights:
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw the matrix of each trace."""
-    space = WIDTH if len(traces) == 1 else (WIDTH - 24) / 2
+    space = request.width if len(traces) == 1 or request.is_narrow else (request.width - 24) / 2
     every = [_selected(trace, request) for trace in traces]
     drawings, scale = [], _scale(every)
     for trace, one in zip(traces, every, strict=True):
-        drawn = matrix(one.view(), scale, down=one.queries, above=one.keys, space=(space, 600), square=True)
-        drawings.append(svg.stack([heading(trace, traces, one.title), drawn]))
+        drawn = matrix(one.view(), scale, down=one.queries, above=one.keys, space=(space, 600), square=True, axes=AXES)
+        drawings.append(svg.stack([heading(trace, traces, _of_head(one), space), drawn]))
     caption = (
-        "Attention of the decoder to the source. Each row is an answer token, each column a token of the source. The "
-        "darker a cell, the more that source token contributed to the context vector for the answer. The weights of "
+        "Read it row by row: each answer takes its context from the tokens of the source that are dark. The weights of "
         "a row sum to 1."
     )
     return Figure(
-        "Attention to the source", svg.stack([panels(drawings), legend(scale, "attention weight")], 14), caption
+        "Attention to the source",
+        svg.stack([panels(drawings, most=request.width), legend(scale, "attention weight", most=request.width)], 14),
+        caption,
     )
 
 
@@ -141,29 +158,27 @@ def draw_lines(traces: Sequence[Trace], request: Request) -> Figure:
     every = [_selected(trace, request) for trace in traces]
     drawings = []
     for trace, one in zip(traces, every, strict=True):
-        drawings += [heading(trace, traces, one.title), _lines(one), Drawing(0, 10, "")]
+        drawings += [heading(trace, traces, _of_head(one), request.width), _lines(one, request.width)]
     caption = (
-        "Attention of the decoder, as lines from the tokens of the source (above) to the answer tokens (below). A "
-        "wider, darker line is a larger weight. Weights below "
-        f"{number(min(map(_threshold, every)))} are not drawn, and at most {LINES} lines for each answer token. The "
-        "weights of an answer token sum to 1."
+        "Lines lead from the source, above, to the answers, below; a wider line is a larger weight. Each answer has at "
+        f"most {LINES}, none below {number(min(map(threshold, every)))}."
     )
     return Figure("Alignment of source and answer", svg.stack(drawings, 2), caption)
 
 
-def _lines(weights: Weights) -> Drawing:
+def _lines(weights: Weights, width: float) -> Drawing:
     values = weights.view().values()
     T, S = values.shape
-    key_width, query_width = min(70, WIDTH / S), min(70, WIDTH / T)
+    key_width, query_width = min(70, width / S), min(70, width / T)
     top = column_label_height(weights.keys, key_width)
     body = column_labels(weights.keys, 0, top, key_width, range(S))
     for t, row in enumerate(values):
         for s in sorted(range(S), key=lambda s: -row[s])[:LINES]:
-            if (weight := float(row[s])) >= _threshold(weights):
+            if (weight := float(row[s])) >= threshold(weights):
                 start, end = ((s + 0.5) * key_width, top), ((t + 0.5) * query_width, top + TALL)
                 name = f"{weights.tensor}[{','.join(map(str, (*weights.lead, t, s)))}] = {number(weight)}"
                 thick = max(0.6, min(6, key_width, query_width) * weight)
-                body.append(svg.curve(start, end, stroke=MEMORY, width=thick, opacity=0.25 + 0.75 * weight, name=name))
+                body.append(svg.curve(start, end, stroke=MEMORY, width=thick, name=name))
     body += column_labels(weights.queries, 0, top + TALL, query_width, range(T), below=True)
     height = top + TALL + max(16, column_label_height(weights.queries, query_width))
     return Drawing(max(key_width * S, query_width * T), height, "\n".join(body))
@@ -182,7 +197,7 @@ def draw_heads(traces: Sequence[Trace], request: Request) -> Figure:
         ]
         for tensor in dict.fromkeys(each.tensor for each in selected):
             heads = [each for each in selected if each.tensor == tensor]
-            space = max(110, min(370, (WIDTH - 16 * (len(heads) - 1)) / len(heads)))
+            space = max(148, min(370, (request.width - 16 * (len(heads) - 1)) / len(heads)))
             drawn = []
             for each in heads:
                 labelled = (space - 60) / len(each.keys) >= MIN_LABEL
@@ -190,12 +205,15 @@ def draw_heads(traces: Sequence[Trace], request: Request) -> Figure:
                     each.view(), scale, down=each.queries if labelled else [], above=each.keys if labelled else [],
                     space=(space, space), square=True,
                 )  # fmt: skip
-                title = Drawing(space, 16, svg.text(0, 12, f"head {each.lead[0]}", size=10, fill=INK))
+                title = Drawing(space, 16, svg.text(0, 12, f"head {each.lead[0]}", bold=True, fill=INK))
                 drawn.append(svg.stack([title, one]))
-            drawings += [heading(trace, traces, tensor), panels(drawn, 16), Drawing(0, 6, "")]
+            small = svg.text(0, 9, tensor.removesuffix(".weights"), size=11, fill=SOFT, most=request.width)
+            drawings.append(svg.stack([heading(trace, traces, _where(tensor), request.width), Drawing(0, 18, small)]))
+            drawings.append(panels(drawn, 16, request.width))
     caption = (
-        "Attention heads of a Transformer. Each row is a step that attends, each column a step that it attends to. The "
-        "darker a cell, the more of that step's value vector enters the head's output. The weights of a row sum to 1. "
-        "A weight shows which value was read, not why."
+        "Each row is a step that attends, each column a step that it attends to; the darker, the larger the weight. A "
+        "row sums to 1. A weight shows which value was read, not why."
     )
-    return Figure("Attention heads", svg.stack([*drawings, legend(scale, "attention weight")], 4), caption)
+    return Figure(
+        "Attention heads", svg.stack([*drawings, legend(scale, "attention weight", most=request.width)], 8), caption
+    )

@@ -7,22 +7,28 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled import svg
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
-from unrolled.inside.diagrams import Diagram, Value, load
-from unrolled.palette import INK, LINE, MEMORY, SOFT
+from unrolled.inside.diagrams import Diagram, load
+from unrolled.palette import BELT, INK, LINE, MEMORY, PAPER, SOFT
+from unrolled.pictures import sentences, wiring
 from unrolled.pictures.attention import Weights, source_weights, transformer_weights
-from unrolled.pictures.boxes import diagram_drawing
 from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
-from unrolled.pictures.matrix import number
+from unrolled.pictures.layers import most_varied
+from unrolled.pictures.matrix import View, number
+from unrolled.pictures.sentences import signed
+from unrolled.pictures.wiring import colour_of
 from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
-ROWS = 10  # positions listed in the table
-STRIP = 84  # pixels of a vector in its box
+ROWS, UNITS = 10, 6  # positions drawn, and numbers of a vector
+TOP, ROW = 80.0, 36.0  # pixels above the first position, and of a position
+SEEN = 0.01  # the smallest weight that has a wire
+Row = NDArray[np.float32]
 
 
 class AttentionStep(NamedTuple):
@@ -74,66 +80,129 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         weights = selected.weights.view().values()
         step = resolve_index(request.step, len(weights), "step", int(weights.max(axis=1).argmax()))
         titles[selected.diagram.title] = None
-        more = f"{selected.weights.title}, step {step} ({selected.weights.queries[step]})"
-        drawings += [
-            heading(trace, traces, more),
-            _diagram(trace, selected, step),
-            _table(trace, selected, step),
-            Drawing(0, 8, ""),
-        ]
+        several = "" if selected.head is None else f"head {selected.head} of {selected.layer}"
+        drawings += [heading(trace, traces, several, request.width), _step(trace, selected, step, request)]
     caption = (
-        "One attention step. The query of this step is compared with every key, which gives one score for each "
-        "position. Softmax turns the scores into weights that sum to 1. The weighted sum of the values (of a recurrent "
-        "decoder: of the encoder's outputs) is the context vector. A coloured strip is a vector, from its own smallest "
-        "number (light) to its largest (dark). The table "
-        f"lists the {ROWS} positions with the largest weights. The numbers have no unit."
+        "The query is compared with every position, which gives one score each. Softmax turns the scores into weights "
+        "that sum to 1, and the context is the sum of the values, each times its weight."
     )
-    return Figure(" · ".join(titles), svg.stack(drawings, 6), caption)
+    return Figure(" · ".join(titles), svg.stack(drawings, 8), caption)
 
 
-def _diagram(trace: Trace, selected: AttentionStep, step: int) -> Drawing:
-    values = selected.diagram.values(trace, selected.layer, selected.head)
-    strips, names = {}, {}
-    for node, value in values.items():
-        array = _at_step(value, step)
-        tensor = selected.diagram.tensor_name(node, selected.layer)
-        lead = "" if selected.head is None else f"{selected.head},"
-        index = f"[{lead}{step}]" if "T" in value.axes else f"[{selected.head}]" if selected.head is not None else ""
-        low, high = number(float(array.min())), number(float(array.max()))
-        names[node] = f"{tensor}{index}, {array.size} numbers from {low} to {high}"
-        flat = array.reshape(len(array), -1)
-        strip = flat if flat.shape[1] > 1 else flat.T
-        finite = strip[np.isfinite(strip)]
-        scale = Scale(float(finite.min()), float(finite.max()))
-        raster = svg.raster(0, 0, STRIP, 16, strip, scale, label=names[node])
-        strips[node] = Drawing(STRIP, 16, raster + svg.box(0, 0, STRIP, 16, "none", stroke=LINE))
-    return diagram_drawing(selected.diagram, {}, names, strips)
+class Columns(NamedTuple):
+    """Pixels from the left: the middle of the tokens, both ends of the scores and of the weights, and the sum."""
+
+    token: float
+    score: tuple[float, float]
+    weight: tuple[float, float]
+    sum: float
 
 
-def _at_step(value: Value, step: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Return the value of a node at one step, or the whole value where it has no axis T."""
-    tensor = value.tensor.select(value.axes.index("T"), step) if "T" in value.axes else value.tensor
-    array: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = tensor.numpy()
-    return array
+WIDE = Columns(50, (130, 330), (370, 500), 640)
+NARROW = Columns(34, (78, 158), (172, 244), 300)
 
 
-def _table(trace: Trace, selected: AttentionStep, step: int) -> Drawing:
-    """Draw a table of the positions with the largest weights: position, token, score, weight as number and bar."""
-    scores = trace[selected.layer + ".score"][selected.weights.lead][step].numpy()
-    weights = selected.weights.view().values()[step]
-    largest = sorted(np.argsort(-weights, kind="stable")[:ROWS].tolist())
-    most = float(weights.max())
-    lead = "".join(f"{each}," for each in selected.weights.lead)
-    titles = ((0, "position"), (60, "token"), (230, "score"), (310, "weight"))
-    body = [svg.text(x, 12, words, size=10, fill=SOFT) for x, words in titles]
-    for i, position in enumerate(largest):
-        y, weight = 30 + 18 * i, float(weights[position])
-        name = f"{selected.weights.tensor}[{lead}{step},{position}] = {number(weight)}"
-        body += [
-            svg.text(0, y, str(position), size=11, fill=INK),
-            svg.text(60, y, selected.weights.keys[position], size=11, fill=INK, most=160),
-            svg.text(230, y, number(float(scores[position])), size=11, fill=INK),
-            svg.text(310, y, number(weight), size=11, fill=INK, bold=True),
-            svg.box(360, y - 9, 1 + (WIDTH - 370) * weight / most, 10, MEMORY, name=name),
+def _step(trace: Trace, selected: AttentionStep, step: int, request: Request) -> Drawing:
+    """Draw the query above, a line for each position, and the context that the lines run into."""
+    columns = NARROW if request.is_narrow else WIDE
+    weights, scores = selected.weights.view().values()[step], trace[f"{selected.layer}.score"]
+    score = scores[selected.weights.lead][step].numpy()
+    shown = sorted(np.argsort(-weights, kind="stable")[:ROWS].tolist())
+    floor = TOP + ROW * len(shown)
+    middle = (TOP + floor) / 2
+    body = [_query(trace, selected, step, columns), _names(columns)]
+    finite = np.abs(score[np.isfinite(score)])
+    largest = float(finite.max(initial=1e-9))
+    for i, position in enumerate(shown):
+        body.append(_line(selected, step, position, TOP + ROW * (i + 0.5), middle, columns, score, weights, largest))
+    body.append(wiring.operation(columns.sum, middle, "Σ"))
+    body.append(_context(trace, selected, step, (columns.sum, middle), floor, request))
+    left_out = len(weights) - len(shown)
+    if left_out:
+        body.append(svg.text(0, floor + 16, f"and {left_out} positions with smaller weights", fill=SOFT))
+    width = request.width if request.is_narrow else WIDTH
+    return Drawing(width, floor + (74 if request.is_narrow else 24), "\n".join(body))
+
+
+def _query(trace: Trace, selected: AttentionStep, step: int, columns: Columns) -> str:
+    """Draw the query with some of its numbers, and a wire that leads it to the scores."""
+    middle = sum(columns.score) / 2
+    token = selected.weights.queries[step]
+    x = columns.token + 34
+    return "\n".join(
+        [
+            svg.text(0, 12, f"query of step {step}, “{token}”", fill=INK, bold=True, most=columns.sum),
+            wiring.bus([(columns.token + 40, 34), (middle, 34), (middle, 54)], arrow=True),
+            svg.box(x - 76 + 8, 20, 84, 28, PAPER, stroke=INK, radius=8),
+            _numbers(trace, selected, "query", step, x - 26, 28),
         ]
-    return Drawing(WIDTH, 24 + 18 * len(largest), "\n".join(body))
+    )
+
+
+def _names(columns: Columns) -> str:
+    """Draw the names of the columns."""
+    places = ((sum(columns.score) / 2, "score"), (columns.weight[0] + 34, "weight"))
+    return "\n".join(svg.text(x, 72, words, anchor="middle", fill=SOFT, italic=True) for x, words in places)
+
+
+def _line(
+    selected: AttentionStep, step: int, position: int, y: float, middle: float, columns: Columns, scores: Row,
+    weights: Row, largest: float,
+) -> str:  # fmt: skip
+    """Draw a position: its token, its score from the middle, its weight, and a wire to the sum."""
+    score, weight = float(scores[position]), float(weights[position])
+    (left, right), (low, high) = columns.score, columns.weight
+    zero = (left + right) / 2
+    index = ",".join(map(str, (*selected.weights.lead, step, position)))
+    body = [
+        wiring.word(columns.token, y, selected.weights.keys[position], most=2 * columns.token, size=12),
+        svg.line([(zero, y - ROW / 2), (zero, y + ROW / 2)], stroke=LINE),
+    ]
+    if np.isfinite(score):
+        length = (right - left) / 2 * abs(score) / largest
+        name = f"{selected.layer}.score[{index}] = {number(score)}"
+        body.append(svg.box(zero - length * (score < 0), y - 7, length, 14, colour_of(score), radius=2, name=name))
+        outside = (zero + 5, "start") if score < 0 else (zero - 5, "end")
+        body.append(svg.text(outside[0], y + 4, signed(score), anchor=outside[1], size=11.5, fill=INK))
+    else:
+        body.append(svg.text(zero + 5, y + 4, "masked", size=11.5, fill=SOFT))
+    length = max(1.0, (high - low - 36) * weight)
+    name = f"{selected.weights.tensor}[{index}] = {number(weight)}"
+    body.append(svg.box(low, y - 7, length, 14, MEMORY, radius=2, name=name))
+    body.append(svg.text(low + length + 4, y + 4, sentences.number(weight), size=11.5, fill=INK, bold=True))
+    if weight >= SEEN:
+        body.append(svg.line([(low + length + 38, y), (columns.sum, middle)], stroke=MEMORY, width=0.8 + 6 * weight))
+    return "\n".join(body)
+
+
+def _context(
+    trace: Trace, selected: AttentionStep, step: int, at: tuple[float, float], floor: float, request: Request
+) -> str:
+    """Draw the context with some of its numbers: right of the sum, or below it."""
+    x, y = at
+    if request.is_narrow:
+        box, wire = (x - 84, floor + 24), [(x, y + 17), (x, floor + 24)]
+        words = svg.text(box[0] - 6, box[1] + 19, "context", anchor="end", fill=INK, bold=True)
+    else:
+        box, wire = (x + 36, y - 14), [(x + 17, y), (x + 36, y)]
+        words = svg.text(box[0] + 42, box[1] - 8, "context", anchor="middle", fill=INK, bold=True)
+    return "\n".join(
+        [
+            wiring.bus(wire, arrow=True),
+            svg.box(*box, 84, 28, BELT, stroke=MEMORY, radius=8),
+            _numbers(trace, selected, "context", step, box[0] + 42, box[1] + 8),
+            words,
+        ]
+    )
+
+
+def _numbers(trace: Trace, selected: AttentionStep, node: str, step: int, x: float, y: float) -> str:
+    """Draw the numbers of a vector that vary most over the steps, centred at x."""
+    tensor = f"{selected.layer}.{node}"
+    lead = selected.weights.lead
+    values = trace[tensor][lead]
+    view = View(trace, tensor, [step], most_varied(values, UNITS), lead)
+    scale = Scale.signed(max(1e-9, float(values.abs().max())))
+    wide = 12 * len(view.columns)
+    label = f"{tensor}[{','.join(map(str, (*lead, step)))}], {len(view.columns)} of {values.shape[1]} numbers"
+    return svg.raster(x - wide / 2, y, wide, 12, view.values(), scale, label=label, **view.data())

@@ -8,8 +8,8 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import INK
-from unrolled.pictures.figure import WIDTH, Figure, Request, heading, panels
+from unrolled.palette import INK, SOFT
+from unrolled.pictures.figure import Figure, Request, heading, panels
 from unrolled.pictures.matrix import View, legend, matrix
 from unrolled.svg import Drawing, Scale
 
@@ -17,19 +17,15 @@ __all__ = ["can_draw", "draw"]
 
 DECADES = 6  # of a logarithmic scale, down from the largest number
 MEANINGS = {
-    "gradient_norm": (
-        "Gradient norm: how fast the log-probability of the answer, or the predicted number, changes when the vector "
-        "of the token changes (logarithmic scale)."
-    ),
+    "gradient_norm": ("Gradient norm: how fast the answer changes with the vector of the token (logarithmic scale)."),
     "retention": (
-        "Retention: the fraction of an earlier step (column) that is left in the lowest layer at a later step (row), "
-        "counting only the direct path through its gates, recurrent weights or attention weights."
+        "Retention: the fraction of an earlier step (column) left in the lowest layer at a later one (row), along the "
+        "direct path."
     ),
     "occlusion": (
-        "Occlusion: the bits of log-probability that the answer loses, or the decrease of the predicted number, when "
-        "the token's vector is replaced by the mean vector of all tokens; a negative number is a gain."
+        "Occlusion: what the answer loses when the token is replaced by the mean of all tokens; below 0 it gains."
     ),
-    "path_length": "Path length: the number of nonlinear steps on the shortest path from the token to the answer.",
+    "path_length": "Path length: the nonlinear steps on the shortest way from the token to the answer.",
 }
 
 
@@ -52,7 +48,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     scales = {
         kind: _scale(kind, max(float(np.abs(values).max(initial=0)) for values in many)) for kind, many in kinds.items()
     }
-    space = max(230, (WIDTH - 20 * (len(kinds) - 1)) / max(1, len(kinds)))
+    space = max(230, (request.width - 20 * (len(kinds) - 1)) / max(1, len(kinds)))
     drawings = []
     for trace in traces:
         drawn = []
@@ -64,19 +60,24 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
             view, scale = View(trace, name, range(answers), range(steps)), scales[_kind(name)]
             size = (space, space if answers > 1 else 40)
             one = matrix(view, scale, down=down[:answers], above=above[:steps], space=size, square=answers > 1)
-            title = Drawing(space, 18, svg.text(0, 12, name, size=11, bold=True, fill=INK, most=space))
-            drawn.append(svg.stack([title, one]))
-        drawings += [heading(trace, traces), panels(drawn, 20), Drawing(0, 8, "")]
-    legends = panels([legend(scale, _label(kind, traces[0])) for kind, scale in scales.items()], 16)
-    caption = (
-        "Attribution of each answer (a row) to each token that the network read (a column). Numbers are absolute, and "
-        "all traces share one scale. " + " ".join(MEANINGS[kind] for kind in kinds)
-    )
+            words = svg.text(0, 12, _named(name), bold=True, size=12.5, fill=INK, most=space)
+            small = svg.text(0, 27, name, size=11, fill=SOFT, most=space)
+            drawn.append(svg.stack([Drawing(space, 36, f"{words}\n{small}"), one]))
+        drawings += [heading(trace, traces, most=request.width), panels(drawn, 20, request.width), Drawing(0, 8, "")]
+    keys = [legend(scale, _label(kind, traces[0]), most=request.width) for kind, scale in scales.items()]
+    legends = panels(keys, 16, request.width)
+    caption = "A row is an answer, a column a token that was read. " + " ".join(MEANINGS[kind] for kind in kinds)
     return Figure("Influence of each token on each answer", svg.stack([*drawings, legends], 4), caption)
 
 
 def _kind(name: str) -> str:
     return name.rsplit(".", 1)[-1]
+
+
+def _named(name: str) -> str:
+    """Return the words for a measure: "Gradient norm, of the source"."""
+    words = _kind(name).replace("_", " ").capitalize()
+    return f"{words}, of the source" if name.startswith("source.") else words
 
 
 def _label(kind: str, trace: Trace) -> str:

@@ -17,7 +17,6 @@ from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-WIDE_FROM = 600  # pixels of the width from which on time runs to the right; below, it runs down
 COLUMN, ROW, ROWS = 108.0, 74.0, 9  # pixels from step to step in both layouts, and most steps in the narrow one
 WIDE, HIGH = 62.0, 40.0  # pixels of a cell
 DECADES = 3  # a gradient that is smaller by more powers of ten is drawn as lost
@@ -49,7 +48,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         answer = resolve_index(request.step, answers, "answer", answers - 1)
         steps = _steps(trace, layer, answer)
         words = trace.about.answers[answer]
-        drawn = (_wide if request.width >= WIDE_FROM else _narrow)(steps, words, request.width)
+        drawn = (_narrow if request.is_narrow else _wide)(steps, words, request.width)
         drawings += [heading(trace, traces, layer.name), drawn, Drawing(0, 8, "")]
         texts.append(sentences.way_back(trace.about.model_name, steps[0].token, steps[0].part))
     caption = (

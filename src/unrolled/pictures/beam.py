@@ -17,7 +17,6 @@ from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-WIDE_FROM = 600  # pixels of the width from which on time runs to the right; below, it runs down
 STEPS = 8  # drawn at most
 CUT = 2  # candidates drawn of those that are cut at a step, the most probable ones
 PILL, HIGH = 72.0, 38.0  # pixels of a candidate
@@ -113,7 +112,7 @@ def _places(nodes: Sequence[Node]) -> dict[int, tuple[int, int]]:
 def _tree(nodes: Sequence[Node], best: Sequence[int], request: Request) -> Drawing:
     places = _places(nodes)
     steps, ranks = (1 + max(place[i] for place in places.values()) for i in (0, 1))
-    wide = request.width >= WIDE_FROM
+    wide = not request.is_narrow
     if wide:
         grid = Grid((PILL / 2, 26), ((request.width - PILL) / max(5, steps - 1), 0), (0, 50))
     else:

@@ -20,7 +20,6 @@ from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-WIDE_FROM = 600  # pixels of the width from which on the wide layout is drawn
 HIGH, RISE = 54.0, 62.0  # pixels of a sublayer's box, and from its middle up to the + on the belt
 KEYS = 96.0  # pixels from the middle of a box down to the tokens that it attends to
 
@@ -145,7 +144,7 @@ def _read_most(weights: Weights, step: int, request: Request) -> tuple[str, floa
 
 def _drawing(trace: Trace, layer: str, step: int, block: Block, request: Request) -> Drawing:
     """Draw a block from below; y falls on the way up, and the whole is moved down at the end."""
-    wide, width = request.width >= WIDE_FROM, float(request.width)
+    wide, width = not request.is_narrow, float(request.width)
     space = Space(120, 250, 330, width - 8, 74) if wide else Space(30, 96, 136, width - 4, 45)
     body, y = _entry(trace, layer, step, block, space)
     first, y = y, y - 24

@@ -17,7 +17,6 @@ from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
-WIDE_FROM = 600  # pixels of the width from which on time runs to the right
 NEW_STATE = "new state"  # the box of an Elman cell, which is no gate
 BEFORE_SIGMA = 2.5  # the largest term of a gate's sum that has a wire of its own width
 LEGEND = (
@@ -45,7 +44,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         unit = resolve_index(request.unit, units, "unit", strongest(trace, layer, 1)[0])
         more = f"step {step} ({layer.tokens[step]}), unit {unit} of {units}, {layer.name}"
         drawing, said = _cell(trace, layer, step, unit, request)
-        drawings += [heading(trace, traces, more), drawing]
+        drawings += [heading(trace, traces, more, request.width), drawing]
         texts += said
     cells = dict.fromkeys(requested_layer(trace, request).cell for trace in traces)
     title = " · ".join(_title(cell, request.gate) for cell in cells)
@@ -60,7 +59,7 @@ def _title(cell: str, gate: str | None) -> str:
 def _cell(trace: Trace, layer: Layer, step: int, unit: int, request: Request) -> tuple[Drawing, list[str]]:
     """Return the drawing of a cell and the sentences on its numbers."""
     diagram = load(layer.cell)
-    layout = diagram.layouts["narrow" if request.width < WIDE_FROM else "wide"]
+    layout = diagram.layouts["narrow" if request.is_narrow else "wide"]
     values = diagram.values(trace, layer.name)
     numbers = {name: _at(value, {"T": step, "H": unit}) for name, value in values.items()}
     titles = {

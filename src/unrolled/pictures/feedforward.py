@@ -9,17 +9,28 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import ABOVE, INK, LINE, SOFT
-from unrolled.pictures.figure import Figure, Request, heading, resolve_index
+from unrolled.palette import INK, LINE, SOFT
+from unrolled.pictures.figure import (
+    Figure,
+    Request,
+    heading,
+    marked,
+    panels,
+    resolve_index,
+    translated,
+    truth_of,
+    verdict,
+)
 from unrolled.pictures.matrix import legend, number
+from unrolled.pictures.wiring import colour_of
 from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
 UNITS = 12  # drawn of a layer
 NUMBERS = 64  # drawn of an input that is not an image
-TALL, RADIUS, GAP, IMAGE = 330, 10, 150, 200  # pixels
-INPUT, ANSWERS = 250, 190
+TALL, RADIUS, GAP, IMAGE = 340, 12, 160, 180  # pixels
+INPUT, ANSWERS = 260, 180
 
 
 def can_draw(trace: Trace) -> bool:
@@ -40,48 +51,77 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     drawings: list[Drawing] = []
     for trace in traces:
         answer = resolve_index(request.step, len(trace.about.answers), "answer", len(trace.about.answers) - 1)
-        drawings += [heading(trace, traces), _network(trace, answer, inputs, activations), Drawing(0, 8, "")]
-    legends = [legend(activations, "activation of a unit")]
+        drawings += [
+            heading(trace, traces, most=request.width),
+            _network(trace, answer, inputs, activations, request),
+            Drawing(0, 8, ""),
+        ]
+    legends = [legend(activations, "activation of a unit", most=request.width)]
     if not all("image" in trace for trace in traces):
-        legends.append(legend(inputs, "input"))
+        legends.append(legend(inputs, "input", most=request.width))
     caption = (
-        f"A feedforward network. Left: the input. Middle: the {UNITS} units of each layer with the largest "
-        "activations, labelled with their index; activations have no unit. Right: the most probable answers with "
-        "their logits, in nats. Every unit of a layer is connected to every unit of the next layer; the lines do not "
-        "show the weights."
+        f"The input goes through layers of units: shown are the {UNITS} of each with the largest activation, by their "
+        "index. The answer is the largest logit; a bar to the left is below 0. Lines show that all units of two layers "
+        f"are connected, not how strongly.{marked(traces, request)}"
     )
-    return Figure("A feedforward network", svg.stack([*drawings, svg.side_by_side(legends, 20)], 2), caption)
+    keys = panels(legends, 20, request.width)
+    return Figure("A feedforward network", svg.stack([*drawings, keys], 2), caption)
 
 
-def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale) -> Drawing:
+def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale, request: Request) -> Drawing:
     wires: list[str] = []
-    body, ends = [_input(trace, answer, inputs)], [(IMAGE + 4.0, TALL / 2)]
-    x = float(INPUT)
+    down = request.is_narrow
+    at = float(INPUT if not down else IMAGE + 60)
+    ends = [(request.width / 2, IMAGE + 8.0) if down else (IMAGE + 4.0, TALL / 2)]
+    moved = ((request.width - IMAGE) / 2, (IMAGE - TALL) / 2) if down else (0.0, 0.0)
+    body = [translated(Drawing(0, 0, _input(trace, answer, inputs)), *moved).body]
     for name in _layers(trace):
         values = trace[name][answer].numpy()
         units = sorted(np.argsort(-np.abs(values), kind="stable")[:UNITS].tolist())
-        spread = (TALL - 40) / max(1, len(units))
-        centres = [(x, 24 + spread * (i + 0.5)) for i in range(len(units))]
+        spread = (request.width if down else TALL - 24) / max(1, len(units))
+        centres = [(spread * (i + 0.5), at) if down else (at, 24 + spread * (i + 0.5)) for i in range(len(units))]
         wires += [svg.line([a, b], stroke=LINE, width=0.7) for a in ends for b in centres]
-        for unit, (_, y) in zip(units, centres, strict=True):
+        for unit, (x, y) in zip(units, centres, strict=True):
             title = f"{name}[{answer},{unit}] = {number(float(values[unit]))}"
             fill, ink = activations.colour(float(values[unit])), activations.ink(float(values[unit]))
             body.append(svg.dot(x, y, RADIUS, fill, stroke=SOFT, name=title))
-            body.append(svg.text(x, y + 3.5, str(unit), anchor="middle", size=9, fill=ink))
-        words = f"{name.split('.')[1]}: {len(units)} of {len(values)}"
-        body.append(svg.text(x, 12, words, anchor="middle", size=10, fill=INK))
-        ends, x = centres, x + GAP
+            body.append(svg.text(x, y + 4, str(unit), anchor="middle", size=11, fill=ink))
+        words = f"layer {int(name.split('.')[1][1:]) + 1}: {len(units)} of {len(values)} units"
+        place = (0.0, at - RADIUS - 8) if down else (at, 12.0)
+        body.append(svg.text(*place, words, anchor="start" if down else "middle", size=11.5, fill=INK))
+        ends, at = centres, at + (84 if down else GAP)
+    left, top = (0.0, at - 20) if down else (at, TALL / 2 - 17 * len(trace.about.guesses[answer]))
+    entry = [(request.width / 2, top - 4)] if down else [(left - 6, TALL / 2)]
+    wires += [svg.line([a, b], stroke=LINE, width=0.7) for a in ends for b in entry]
+    answers = _answers(trace, answer, request)
+    height = top + answers.height if down else max(TALL, top + answers.height)
+    return Drawing(left + answers.width, height, "\n".join([*wires, *body, translated(answers, left, top).body]))
+
+
+def _answers(trace: Trace, answer: int, request: Request) -> Drawing:
+    """Draw the most probable answers with their logits as bars, to the left below 0."""
     logits, guesses = trace["logits"][answer].tolist(), trace.about.guesses[answer]
-    low, high = min([0.0, *logits]), max(logits)
+    wide = request.width if request.is_narrow else ANSWERS
+    low, high = min([0.0, *logits]), max([0.0, *logits])
+    scale = wide / ((high - low) or 1)
+    zero, body = -low * scale, []
     for j, (word, logit) in enumerate(zip(guesses, logits, strict=False)):
-        y = TALL / 2 + 30 * (j - (len(guesses) - 1) / 2)
-        wires += [svg.line([a, (x - 20, y)], stroke=LINE, width=0.7) for a in ends]
-        length = 4 + (ANSWERS - 80) * (logit - low) / ((high - low) or 1)
-        body.append(svg.box(x - 18, y - 1, length, 9, ABOVE, name=f"logits[{answer},{j}] = {number(logit)}"))
-        actual = word == trace.about.answers[answer]
-        body.append(svg.text(x - 18, y - 5, word, size=11, fill=INK, bold=actual, most=ANSWERS))
-        body.append(svg.text(x - 14 + length, y + 8, number(logit), size=10, fill=INK))
-    return Drawing(x + ANSWERS, TALL, "\n".join([*wires, *body]))
+        y, actual = 34.0 * j, word == trace.about.answers[answer]
+        mark = verdict(trace.about.answers, answer, truth_of(trace, request)) if actual else ""
+        body += [
+            svg.text(0, y + 12, f"{word} {mark}".strip(), fill=INK, bold=actual, most=wide - 50),
+            svg.text(wide, y + 12, number(logit), anchor="end", fill=INK, bold=actual),
+            svg.box(
+                zero - max(0.0, -logit) * scale,
+                y + 17,
+                max(1.0, abs(logit) * scale),
+                8,
+                colour_of(logit),
+                name=f"logits[{answer},{j}] = {number(logit)}",
+            ),
+        ]
+    body.append(svg.line([(zero, 14), (zero, 34 * len(guesses) - 6)], stroke=SOFT))
+    return Drawing(wide, 34 * len(guesses), "\n".join(body))
 
 
 def _input(trace: Trace, answer: int, scale: Scale) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from unrolled import svg
@@ -19,14 +19,20 @@ __all__ = [
     "Request",
     "frame",
     "heading",
+    "input_of",
+    "marked",
     "panel_name",
     "panels",
     "resolve_index",
     "translated",
+    "truth_of",
+    "verdict",
 ]
 
 WIDTH = 760  # pixels of the drawing; the picture adds a margin at each side
-MARGIN, TITLE, LINE = 20, 30, 17
+WIDE_FROM, NARROWEST = 600, 320
+MARGIN, NARROW_MARGIN = 20, 8
+CAPTION, PRINT = 12.5, 11  # sizes of characters: of the caption, and of the small print
 BOLD = 8.2  # pixels of a bold character of size 12
 
 
@@ -36,8 +42,12 @@ class Request:
 
     unit, step, head: indices from 0. layer: prefix of its tensors, "lstm.l0", "decoder.gru.l1". units: number of units
     to draw, those that vary most. gate: the gate of a cell to be highlighted, "f". below: without a layer, the number
-    of layers to go down from the highest. width: pixels of the drawing. expected: the right answers by
-    input, where they are known.
+    of layers to go down from the highest. truth: the true answers by input (see `input_of`), by which the drawn ones
+    are marked right or wrong. width: pixels of the drawing, at least NARROWEST; below WIDE_FROM it has a layout of its
+    own.
+
+    Raises:
+        ConfigError: the width is below NARROWEST.
     """
 
     unit: int | None = None
@@ -47,8 +57,17 @@ class Request:
     units: int | None = None
     gate: str | None = None
     below: int = 0
+    truth: Mapping[str, Sequence[str]] = field(default_factory=dict)
     width: int = WIDTH
-    expected: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < NARROWEST:
+            raise ConfigError(f"a picture is at least {NARROWEST} pixels wide: got {self.width}")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the drawing is for a narrow screen, where time runs down."""
+        return self.width < WIDE_FROM
 
 
 class Figure(NamedTuple):
@@ -68,7 +87,7 @@ class Picture(NamedTuple):
 
 
 def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
-    """Return the picture as SVG: title, drawing, caption, the runs with their scores, and truncated inputs.
+    """Return the picture as SVG: title, drawing, caption, and the runs and truncated inputs as small print.
 
     Args:
         width: pixels at least.
@@ -81,29 +100,62 @@ def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
     notes += dict.fromkeys(
         f"The input was shortened: {trace.about.truncated}." for trace in traces if trace.about.truncated
     )
-    lines = [line for note in (figure.caption, *notes) for line in svg.wrapped(note, width, 11)]
-    y = MARGIN + TITLE + figure.drawing.height + LINE
-    body = [
-        svg.text(MARGIN, MARGIN + 12, figure.title, size=15, bold=True, fill=INK, most=width),
-        f'<g transform="translate({MARGIN} {MARGIN + TITLE})">\n{figure.drawing.body}\n</g>',
-        *(svg.text(MARGIN, y + i * LINE, line, size=11, fill=SOFT) for i, line in enumerate(lines)),
-    ]
-    height = y + len(lines) * LINE + MARGIN / 2
-    return svg.document(width + 2 * MARGIN, height, body, title=figure.title, description=figure.caption, paper=CARD)
+    margin = MARGIN if width >= WIDE_FROM else NARROW_MARGIN
+    title = _lines([figure.title], width, 15, (margin, MARGIN + 12), INK, bold=True)
+    top = title.height - 4
+    caption = _lines([figure.caption], width, CAPTION, (margin, top + figure.drawing.height + 26), INK)
+    small = _lines(notes, width, PRINT, (margin, caption.height + 4), SOFT)
+    drawn = f'<g transform="translate({margin} {top:.1f})">\n{figure.drawing.body}\n</g>'
+    body = [title.body, drawn, caption.body, small.body]
+    height = small.height + MARGIN / 2
+    return svg.document(width + 2 * margin, height, body, title=figure.title, description=figure.caption, paper=CARD)
+
+
+def _lines(
+    paragraphs: Sequence[str], width: float, size: float, at: tuple[float, float], fill: str, *, bold: bool = False
+) -> Drawing:
+    """Return paragraphs as lines, the first at a baseline from `at`; the height is the next baseline."""
+    x, y = at
+    lines = [line for each in paragraphs for line in svg.wrapped(each, width, size * (1.1 if bold else 0.95))]
+    body = [svg.text(x, y + i * (size + 5), line, size=size, fill=fill, bold=bold) for i, line in enumerate(lines)]
+    return Drawing(width, y + len(lines) * (size + 5), "\n".join(body))
 
 
 def _source(trace: Trace) -> str:
-    """Return the line of the caption that names a trace's run, model and score."""
+    """Return the line of small print that names a trace's run, model and score."""
     about = trace.about
-    names = ", ".join(name for name in (about.run or "a model", about.architecture if about.model_name else "") if name)
-    return f"Drawn from {names}. {about.score}".strip()
+    names = (about.run, about.architecture if about.model_name else "", about.score)
+    return " · ".join(filter(None, names))
 
 
-def heading(trace: Trace, traces: Sequence[Trace], more: str = "") -> Drawing:
+def input_of(trace: Trace) -> str:
+    """Return the text that a trace's network read, of a translation the source; "" for an image."""
+    return trace.about.source_text or trace.about.text
+
+
+def truth_of(trace: Trace, request: Request) -> Sequence[str]:
+    """Return the true answers to the input of a trace; () where they are not known."""
+    return request.truth.get(input_of(trace), ())
+
+
+def marked(traces: Sequence[Trace], request: Request) -> str:
+    """Return the sentence of a caption on the marks of `verdict`, after a space; "" where the truth is not known."""
+    known = dict.fromkeys(f"“{' '.join(truth)}”" for trace in traces if (truth := truth_of(trace, request)))
+    return f" ✓ is a right answer, ✗ a wrong one; the truth is {' and '.join(known)}." if known else ""
+
+
+def verdict(answers: Sequence[str], index: int, truth: Sequence[str]) -> str:
+    """Return a mark for an answer: "✓" for a right one, "✗" for a wrong one, "" where the truth is not known."""
+    if index >= len(truth):
+        return ""
+    return "✓" if answers[index] == truth[index] else "✗"
+
+
+def heading(trace: Trace, traces: Sequence[Trace], more: str = "", most: float = WIDTH) -> Drawing:
     """Return the heading of a panel: the trace's name among several, and `more`; empty where there is neither."""
     words = " · ".join(each for each in (panel_name(trace, traces), more) if each)
-    width = min(WIDTH, BOLD * svg.columns(words))
-    return Drawing(width, 20, svg.text(0, 12, words, bold=True, fill=INK, most=WIDTH)) if words else Drawing(0, 0, "")
+    width = min(most, BOLD * svg.columns(words))
+    return Drawing(width, 20, svg.text(0, 12, words, bold=True, fill=INK, most=most)) if words else Drawing(0, 0, "")
 
 
 def panel_name(trace: Trace, traces: Sequence[Trace]) -> str:
@@ -119,11 +171,11 @@ def panel_name(trace: Trace, traces: Sequence[Trace]) -> str:
     return names[index] if names.count(names[index]) == 1 else f"{names[index]} ({1 + index})"
 
 
-def panels(drawings: Sequence[Drawing], gap: float = 24) -> Drawing:
-    """Arrange drawings side by side as far as the width allows, then on the next line."""
+def panels(drawings: Sequence[Drawing], gap: float = 24, most: float = WIDTH) -> Drawing:
+    """Arrange drawings side by side as far as `most` pixels allow, then on the next line."""
     lines: list[list[Drawing]] = [[]]
     for drawing in drawings:
-        if lines[-1] and sum(each.width + gap for each in lines[-1]) + drawing.width > WIDTH + 1:
+        if lines[-1] and sum(each.width + gap for each in lines[-1]) + drawing.width > most + 1:
             lines.append([])
         lines[-1].append(drawing)
     return svg.stack([svg.side_by_side(line, gap) for line in lines], gap)

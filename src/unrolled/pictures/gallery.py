@@ -55,7 +55,7 @@ PICTURES: dict[str, Picture] = {
     "backpropagation": Picture(
         "backpropagation through time: the gradient at every step", backpropagation.can_draw, backpropagation.draw
     ),
-    "gradient": Picture("gradient by distance, over training", gradient.can_draw, gradient.draw),
+    "gradient": Picture("gradient by distance, of each run and its snapshots", gradient.can_draw, gradient.draw),
     "beam": Picture("a beam search as a tree, with the branches that were cut", beam.can_draw, beam.draw),
     "tree": Picture("the most probable answers at each step, as a tree", tree.can_draw, tree.draw),
 }

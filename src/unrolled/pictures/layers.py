@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from unrolled.cells import CELLS, Cell
 from unrolled.errors import ConfigError, nearest
 from unrolled.inside import Trace
 from unrolled.pictures.figure import Request
 
-__all__ = ["TENSORS", "Layer", "recurrent", "requested_layer", "strongest"]
+__all__ = ["TENSORS", "Layer", "most_varied", "recurrent", "requested_layer", "strongest"]
 
 
 def _drawn(cell: type[Cell[Any, Any]]) -> tuple[str, ...]:
@@ -78,5 +79,10 @@ def requested_layer(trace: Trace, request: Request) -> Layer:
 
 def strongest(trace: Trace, layer: Layer, count: int) -> Sequence[int]:
     """Return the indices of the `count` units whose memory varies most over the steps, ascending."""
-    spread = trace[layer.remembers].numpy().std(axis=0)
+    return most_varied(trace[layer.remembers], count)
+
+
+def most_varied(states: Tensor, count: int) -> list[int]:
+    """Return the indices of the `count` units that vary most over the steps, ascending. states: (T, H)."""
+    spread = states.numpy().std(axis=0)
     return sorted(np.argsort(-spread, kind="stable")[:count].tolist())

@@ -24,12 +24,13 @@ FIGURES = {
 }
 
 
-def score_by_length(results: Mapping[str, Any], figure: str | None = None) -> str:
+def score_by_length(results: Mapping[str, Any], figure: str | None = None, *, width: int = WIDTH) -> str:
     """Return the picture of a figure by length as SVG, with one curve for each run.
 
     Args:
         results: results of `run.evaluate()` by the name of their curve; each has `by_length`.
         figure: a key of FIGURES; by default the first that all results have.
+        width: pixels of the drawing.
 
     Raises:
         ConfigError: there is no result, or one without lengths, or one without the figure.
@@ -55,7 +56,7 @@ def score_by_length(results: Mapping[str, Any], figure: str | None = None) -> st
         f"{label[0].upper()}{label[1:]}, by length of the input. Each point is a range of lengths and stands at its "
         f"middle; the vertical line is its 95 % interval. {counts}."
     )
-    return frame(Figure("Score by length of the input", chart(series, x, y, (WIDTH, TALL)), caption), [])
+    return frame(Figure("Score by length of the input", chart(series, x, y, (width, TALL)), caption), [], width)
 
 
 def _curve(name: str, bins: Sequence[Any], figure: str) -> Series:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.lineage import LINEAGE, Architecture
 from unrolled.palette import CARD, INK, LINE, PAPER, SOFT
-from unrolled.pictures.figure import Figure, Request
+from unrolled.pictures.figure import Figure, Request, input_of, truth_of
 from unrolled.pictures.miniature import HEIGHT, miniature
 from unrolled.svg import Drawing
 
@@ -34,12 +34,12 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     width = (request.width - GAP * (across - 1)) / across
     order = sorted(traces, key=lambda trace: [*KNOWN].index(trace.about.model_name))
     drawings = []
-    for _, group in groupby(order, key=_input):
+    for _, group in groupby(order, key=input_of):
         cards = [*group]
-        drawings.append(_heading(cards[0], request.width, (request.expected or {}).get(_input(cards[0]))))
+        drawings.append(_heading(cards[0], request.width, truth_of(cards[0], request)))
         for first in range(0, len(cards), across):
             row = cards[first : first + across]
-            drawings.append(svg.side_by_side(_row(row, width, request.expected or {}), GAP))
+            drawings.append(svg.side_by_side(_row(row, width, request), GAP))
     caption = (
         "A wire from a token is as wide as the bits that the answer loses without it (orange: gains); the token that "
         "counts most is named. Violet: attention, or between steps the fraction of a step that is left at the end."
@@ -53,24 +53,20 @@ def answer_of(trace: Trace) -> str:
     return about.text if about.source else " ".join(about.answers)
 
 
-def _input(trace: Trace) -> str:
-    return trace.about.source_text or trace.about.text
-
-
-def _heading(trace: Trace, width: float, expected: str | None) -> Drawing:
+def _heading(trace: Trace, width: float, truth: Sequence[str]) -> Drawing:
     """Write the input, and below it the right answer if it is known."""
-    lines = svg.wrapped(f"“{_input(trace)}”", width, 17) if _input(trace) else ["the input"]
+    lines = svg.wrapped(f"“{input_of(trace)}”", width, 17) if input_of(trace) else ["the input"]
     body = [
         svg.text(0, 24 + 22 * i, line, size=17, bold=True, fill=INK, most=width) for i, line in enumerate(lines[:3])
     ]
     y = 24.0 + 22 * (len(body) - 1)
-    if expected is not None:
+    if truth:
         y += 20
-        body.append(svg.text(0, y, f"right answer: {expected}", fill=SOFT, most=width))
+        body.append(svg.text(0, y, f"right answer: {' '.join(truth)}", fill=SOFT, most=width))
     return Drawing(width, y + 4, "\n".join(body))
 
 
-def _row(traces: Sequence[Trace], width: float, expected: Mapping[str, str]) -> list[Drawing]:
+def _row(traces: Sequence[Trace], width: float, request: Request) -> list[Drawing]:
     """Draw cards beside each other, whose lines stand at equal heights."""
     inner = width - 2 * PAD
     known = [KNOWN[trace.about.model_name] for trace in traces]
@@ -78,17 +74,17 @@ def _row(traces: Sequence[Trace], width: float, expected: Mapping[str, str]) -> 
         max(len(svg.wrapped(getattr(each, name), LOOSE * inner)) for each in known) for name in ("adds", "cannot")
     )
     return [
-        _card(trace, each, width, (adds, cannot), expected.get(_input(trace)))
+        _card(trace, each, width, (adds, cannot), truth_of(trace, request))
         for trace, each in zip(traces, known, strict=True)
     ]
 
 
-def _card(trace: Trace, known: Architecture, width: float, lines: tuple[int, int], expected: str | None) -> Drawing:
+def _card(trace: Trace, known: Architecture, width: float, lines: tuple[int, int], truth: Sequence[str]) -> Drawing:
     """Draw one card.
 
     Args:
         lines: the number of lines of the two sentences, of the longest in the row.
-        expected: the right answer, if it is known.
+        truth: the true answers, if they are known.
     """
     inner = width - 2 * PAD
     small = miniature(trace, inner)
@@ -100,9 +96,9 @@ def _card(trace: Trace, known: Architecture, width: float, lines: tuple[int, int
     ]
     y += 8 + HEIGHT + 24
     body += _answer(trace, y, inner)
-    if expected is not None:
-        body.append(_verdict(answer_of(trace) == expected, PAD, y + 10))
-    y += 52 if expected is not None else 26
+    if truth:
+        body.append(_verdict(answer_of(trace) == " ".join(truth), PAD, y + 10))
+    y += 52 if truth else 26
     for name, words, count, ink in (
         ("adds", known.adds, lines[0], INK), ("limit", known.cannot, lines[1], SOFT)
     ):  # fmt: skip

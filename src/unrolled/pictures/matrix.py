@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import INK, LINE
+from unrolled.palette import INK, LINE, SOFT
 from unrolled.svg import Drawing, Scale
 
 __all__ = [
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 LABEL, TURNED = 90, 64  # largest size in pixels of a label left of a row, and of a vertical one above a column
-MIN_LABEL = 10.5  # pixels that a row or column needs for a label of its own
+MIN_LABEL = 11  # pixels that a row or column needs for a label of its own
 TICKS = 36  # pixels that a number on an axis needs
 MAX_CELL = 28
-SMALL = svg.UNIT * 10 / 12  # pixels of a character of a label
+SMALL = svg.UNIT * 11 / 12  # pixels of a character of a label
 
 
 class View(NamedTuple):
@@ -74,20 +74,30 @@ def fingerprint(trace: Trace) -> str:
     return f"{checksum:08x}"
 
 
-def legend(scale: Scale, unit: str, width: float = 180) -> Drawing:
-    """Draw the legend of a scale: a colour bar with numbers below it, and the quantity with its unit at its right."""
+def legend(scale: Scale, unit: str, width: float = 180, most: float = 760) -> Drawing:
+    """Draw the legend of a scale: a colour bar with numbers below it, and the quantity with its unit.
+
+    Args:
+        scale: the scale.
+        unit: the words, at the right of the bar or, where that is wider than `most` pixels, below it.
+        width: pixels of the bar.
+    """
     ramp = np.linspace(0, 1, 256)
     low, high = (np.log(scale.low), np.log(scale.high)) if scale.log else (scale.low, scale.high)
     values = low + ramp * (high - low)
     bar = svg.raster(14, 2, width, 9, np.exp(values)[None] if scale.log else values[None], scale, label=unit)
     marks = [scale.low, (scale.low * scale.high) ** 0.5 if scale.log else (scale.low + scale.high) / 2, scale.high]
     numbers = [
-        svg.text(14 + fraction * width, 24, number(mark), anchor="middle", size=10, fill=INK)
+        svg.text(14 + fraction * width, 24, number(mark), anchor="middle", size=11, fill=INK)
         for fraction, mark in zip((0, 0.5, 1), marks, strict=True)
     ]
     edge = svg.box(14, 2, width, 9, "none", stroke=LINE)
-    words = svg.text(width + 36, 11, unit, size=11, fill=INK, most=560 - width)
-    return Drawing(width + 40 + svg.UNIT * svg.columns(unit), 34, "\n".join([bar, edge, *numbers, words]))
+    beside = width + 36 + svg.UNIT * svg.columns(unit) <= most
+    lines = [unit] if beside else svg.wrapped(unit, most, 12)
+    x, y = (width + 36, 12) if beside else (0, 42)
+    words = [svg.text(x, y + 15 * i, line, fill=INK, most=most) for i, line in enumerate(lines)]
+    wide = max(x + svg.UNIT * max(map(svg.columns, lines)), width + 28)
+    return Drawing(wide, 34 if beside else y + 15 * len(lines) - 7, "\n".join([bar, edge, *numbers, *words]))
 
 
 def number(value: float) -> str:
@@ -120,6 +130,7 @@ def matrix(
     above: Sequence[str],
     space: tuple[float, float],
     square: bool = False,
+    axes: tuple[str, str] = ("", ""),
 ) -> Drawing:
     """Draw a matrix of numbers as colours, with labels at its rows and columns.
 
@@ -128,15 +139,17 @@ def matrix(
             numbered instead.
         space: available width and height in pixels, labels included except those above the matrix.
         square: whether the cells are square.
+        axes: the names of the rows and of the columns.
     """
     values = view.values()
     rows, columns = values.shape
-    left = min(LABEL, 8 + SMALL * max([3, *map(svg.columns, down)]))
+    left = min(LABEL, 8 + SMALL * max(3, *map(svg.columns, (axes[0], *down))))
     wide = min(MAX_CELL * 2, (space[0] - left - 2) / max(1, columns))
     high = min(MAX_CELL, space[1] / max(1, rows))
     if square:
         wide = high = min(wide, high)
-    top = column_label_height(above, wide)
+    over = 18 if axes[1] else 0
+    top = over + column_label_height(above, wide)
     image = svg.raster(
         left,
         top,
@@ -149,7 +162,11 @@ def matrix(
         **view.data(),
     )
     edge = svg.box(left, top, wide * columns, high * rows, "none", stroke=LINE)
-    body = [image, edge, *_row_labels(down, left - 4, top, high, view.rows)]
+    names = [
+        svg.text(0, top - 5, axes[0], size=11, fill=SOFT, italic=True) if axes[0] and above else "",
+        svg.text(left, 11, axes[1], size=11, fill=SOFT, italic=True) if over else "",
+    ]
+    body = [image, edge, *filter(None, names), *_row_labels(down, left - 4, top, high, view.rows)]
     body += column_labels(above, left, top, wide, view.columns)
     return Drawing(left + wide * columns + 2, top + high * rows + 2, "\n".join(body))
 
@@ -170,12 +187,12 @@ def _row_labels(names: Sequence[str], x: float, y: float, cell: float, indices: 
     """Draw right-aligned names at rows, or numbers at some of the rows where names do not fit."""
     if cell >= MIN_LABEL:
         return [
-            svg.text(x, y + (i + 0.5) * cell + 3.5, name, anchor="end", size=10, fill=INK, most=LABEL - 8)
+            svg.text(x, y + (i + 0.5) * cell + 3.5, name, anchor="end", size=11, fill=INK, most=LABEL - 8)
             for i, name in enumerate(names)
         ]
     step = label_interval(len(names), cell, 14)
     return [
-        svg.text(x, y + (i + 0.5) * cell + 3.5, str(indices[i]), anchor="end", size=10, fill=INK)
+        svg.text(x, y + (i + 0.5) * cell + 3.5, str(indices[i]), anchor="end", size=11, fill=INK)
         for i in range(0, len(names), step)
     ]
 
@@ -199,7 +216,7 @@ def column_labels(
     if names and not turned and cell < MIN_LABEL:
         step = label_interval(len(names), cell, TICKS)
         names = [str(index) if i % step == 0 else "" for i, index in enumerate(indices)]
-    style = {"size": 10, "fill": INK, "turned": turned, "most": TURNED - 8 if turned else 1e9}
+    style = {"size": 11, "fill": INK, "turned": turned, "most": TURNED - 8 if turned else 1e9}
     anchor = ("end" if below else "start") if turned else "middle"
     at = y + (5 if turned else 12) if below else y - 5
     return [

@@ -1,281 +1,367 @@
-"""The network rolled up, with its weights once, and unrolled, with a copy of every layer for each step."""
+"""The network rolled up, with its weights once, and unrolled, with a copy of every layer for each step.
+
+Wide drawings let time run to the right, and layers rise; in narrow ones time runs down, and layers stand side by side.
+Both are one drawing: a position is (step, across), which a Plan turns into pixels.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import BELT, CARD, INK, MEMORY, PAPER, SOFT
-from unrolled.pictures.attention import Weights, source_weights, transformer_weights
-from unrolled.pictures.figure import WIDTH, Figure, Request, heading, resolve_index
-from unrolled.pictures.layers import recurrent
+from unrolled.palette import BELT, INK, LINE, MEMORY, PAPER, SOFT
+from unrolled.pictures import wiring
+from unrolled.pictures.attention import Weights, source_weights, threshold, transformer_weights
+from unrolled.pictures.figure import Figure, Request, heading, marked, resolve_index, truth_of, verdict
+from unrolled.pictures.layers import most_varied, recurrent
 from unrolled.pictures.matrix import View, legend, number
+from unrolled.pictures.stacks import LayerBoxes, Stack, drawn_steps, stacks_of
 from unrolled.svg import Drawing, Scale
 
 __all__ = ["can_draw", "draw"]
 
-COLUMN, WIDE, HIGH, BACK = 76, 62, 34, 16  # pixels: from step to step, of a box, added for a second direction
-RISE, ATTENTION_RISE, LINK = 24, 66, 96  # pixels below a layer: without attention, with it, and below a decoder
-ROLLED = 150  # pixels of the rolled-up network at the left
-WORDS = 34  # pixels of the words below and above
-WIRE, ATTENTION = SOFT, MEMORY
+WIDE, HIGH, SECOND = 64.0, 46.0, 16.0  # pixels of a box, and of its strip for a second direction
+UNITS = 6  # of a state, drawn in its box
+TOKEN = 12.5  # size of a token's characters
+BUS = 8.0  # pixels from the middle of a box to the wire of each direction, where there are two
+STRIP, ROOM, MOST_ROWS = 8.0, 22.0, 14  # pixels of a unit, of the headings; steps of a narrow drawing
 
 
-class LayerBoxes(NamedTuple):
-    """One layer, drawn as a box for each step: its tensor (T, H) and the connections between its steps.
+class Plan(NamedTuple):
+    """Geometry of a drawing. Pixels across are counted from the tokens of the lowest stack.
 
-    direction: 1 where a step reads the state of the step before it, −1 of the step after it, 0 where there is no state.
-    reverse: the tensor of a second direction. attention: the weights of a head.
+    down: whether time runs down. step: pixels from step to step. start: pixels before the first step, where the network
+    stands rolled up. words, rise, link: pixels across, of the tokens, from one layer to the next, and from an encoder
+    to its decoder. answers: pixels across, of the answers. floor: the y of 0 across, where time runs to the right.
     """
 
-    tensor: str
-    label: str
-    direction: int = 0
-    reverse: str = ""
-    attention: Weights | None = None
+    down: bool
+    step: float
+    start: float
+    words: float
+    rise: float
+    link: float
+    answers: float
+    floor: float = 0
 
-    @property
-    def height(self) -> float:
-        """Height of a box in pixels."""
-        return HIGH + BACK * bool(self.reverse)
+    def at(self, step: float, across: float) -> tuple[float, float]:
+        """Return the pixels of a position; step −1 is the middle of the network rolled up."""
+        along = (self.start - 24) / 2 if step < 0 else self.start + self.step * (step + 0.5)
+        return (across, ROOM + along) if self.down else (along, self.floor - across)
 
-    @property
-    def rise(self) -> float:
-        """Pixels between the layer below and the box."""
-        return ATTENTION_RISE if self.attention else RISE
+    def half(self, two: bool) -> tuple[float, float]:
+        """Return half the pixels of a box, along and across. two: whether it has two directions."""
+        sizes = (WIDE / 2, (HIGH + SECOND * two) / 2)
+        return sizes[::-1] if self.down else sizes
+
+    def moved(self, position: tuple[float, float], along: float, across: float = 0) -> tuple[float, float]:
+        """Return a position moved by pixels."""
+        x, y = position
+        return (x + across, y + along) if self.down else (x + along, y - across)
 
 
-class Stack(NamedTuple):
-    """Layers over the same steps, lowest first. module: "encoder", "decoder" or ""."""
+class Placed(NamedTuple):
+    """A stack with the pixels across of its tokens and of each layer's middle, and the drawn steps."""
 
-    module: str
-    tokens: Sequence[str]
-    layers: Sequence[LayerBoxes]
+    stack: Stack
+    words: float
+    layers: Sequence[float]
+    top: float
+    steps: Sequence[int | None]
 
 
 def can_draw(trace: Trace) -> bool:
     """Return whether the trace has layers with an output at each step."""
-    return bool(_stacks(trace, Request()))
+    return bool(stacks_of(trace, None))
 
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
     """Draw each network with all of its steps or, where they do not fit, the first ones and the last two."""
     drawings: list[Drawing] = []
     largest = max(1e-9, *(abs(float(trace[layer.tensor].abs().max())) for trace in traces
-                          for stack in _stacks(trace, request) for layer in stack.layers))  # fmt: skip
+                          for stack in stacks_of(trace, request.head) for layer in stack.layers))  # fmt: skip
     scale = Scale.signed(largest)
     for trace in traces:
-        drawings += [heading(trace, traces), _network(trace, request, scale), Drawing(0, 10, "")]
-    caption = (
-        "The network, unrolled: every layer is drawn once for each step, always with the same weights. Where the steps "
-        "do not fit, the first ones and the last two are shown. The coloured strip in a box is the output vector of "
-        "the layer at that step (h of a recurrent layer), without unit, on one scale. Above a step stands its answer "
-        "with the probability p."
+        drawings += [heading(trace, traces, most=request.width), _network(trace, request, scale), Drawing(0, 10, "")]
+    key = legend(scale, f"number of a vector; the {UNITS} that vary most are shown", most=request.width)
+    return Figure("The network, unrolled", svg.stack([*drawings, key], 4), _caption(traces, request))
+
+
+def _caption(traces: Sequence[Trace], request: Request) -> str:
+    words = (
+        "The same network reads one step after the other: its weights are drawn once at the start, then once a step."
     )
-    if any(recurrent(trace) for trace in traces):
-        caption += " At the left, the same layers are drawn rolled up, with the state h returning to its layer."
-    if any(source_weights(trace) or transformer_weights(trace) for trace in traces):
-        caption += " Violet lines are the attention of one head: a wider line is a larger weight; the smallest is 0.02."
-    return Figure("The network, unrolled", svg.stack([*drawings, legend(scale, "h, or output of a block")], 4), caption)
-
-
-def _stacks(trace: Trace, request: Request) -> list[Stack]:
-    """Return the stacks of a trace, from the encoder up."""
-    about = trace.about
-    boxes: dict[str, list[LayerBoxes]] = {}
-    layers = {layer.name: layer for layer in recurrent(trace)}
-    for name, layer in layers.items():
-        reverse = f"{name}.reverse"
-        if name.endswith(".reverse") and name.removesuffix(".reverse") in layers:
-            continue
-        direction = -1 if name.endswith(".reverse") else 1
-        label = "Elman" if layer.cell == "elman" else layer.cell.upper()
-        second = f"{reverse}.h" if reverse in layers else ""
-        boxes.setdefault(layer.part, []).append(LayerBoxes(f"{name}.h", label, direction, second))
-    heads = transformer_weights(trace)
-    for name in trace:
-        if match := re.fullmatch(r"(?:(encoder|decoder)\.)?transformer\.l\d+\.y", name):
-            own = [each for each in heads if each.tensor == name.removesuffix("y") + "weights"]
-            attention = own[resolve_index(request.head, len(own), "head", 0)] if own else None
-            boxes.setdefault(match[1] or "", []).append(LayerBoxes(name, "block", attention=attention))
-    tokens = {"encoder": about.source, "decoder": about.tokens, "": about.tokens}
-    return [Stack(module, tokens[module], boxes[module]) for module in ("encoder", "decoder", "") if module in boxes]
-
-
-def drawn_steps(count: int, columns: int) -> list[int | None]:
-    """Return the steps to draw in that many columns: all, or the first ones, None for a gap, and the last two."""
-    return [*range(count)] if count <= columns else [*range(columns - 3), None, count - 2, count - 1]
+    if not any(recurrent(trace) for trace in traces):
+        words = "Every step has the same blocks, with the same weights."
+    marks = marked(traces, request)
+    for trace in traces:
+        if source_weights(trace) or transformer_weights(trace):
+            return f"{words} Violet lines are attention: a wider line is a larger weight.{marks}"
+        if "encoder.summary" in trace:
+            return f"{words} All that the decoder learns of the source passes through one vector.{marks}"
+    return f"{words} A double wire hands the state, a vector, to the next step.{marks}"
 
 
 def _network(trace: Trace, request: Request, scale: Scale) -> Drawing:
-    """Draw the stacks from the bottom up, with the link from an encoder to its decoder."""
-    stacks = _stacks(trace, request)
-    rolled = ROLLED if any(layer.direction for stack in stacks for layer in stack.layers) else 0
-    columns = int((WIDTH - rolled) // COLUMN)
-    steps = [drawn_steps(len(trace[stack.layers[0].tensor]), columns) for stack in stacks]
-    heights = [WORDS - 12 + sum(layer.height + layer.rise for layer in stack.layers) for stack in stacks]
-    total = WORDS + sum(heights) + LINK * (len(stacks) - 1)
-    floor, tops, body = float(total), [], []
-    for stack, own, height in zip(stacks, steps, heights, strict=True):
-        body.append(_stack(trace, stack, own, rolled, floor, scale))
-        tops.append(floor - height)
-        floor -= height + LINK
-    if len(stacks) == 2:
-        body.append(_link(trace, request, steps, rolled, tops[0], stacks, scale))
+    """Draw the stacks from the lowest up, with the link from an encoder to its decoder."""
+    stacks = stacks_of(trace, request.head)
+    rolled = any(layer.direction for stack in stacks for layer in stack.layers)
+    plan = _plan(request, rolled, stacks)
+    placed = _places(trace, stacks, plan, request)
+    across = placed[-1].top + plan.answers
+    across = max(across, request.width) if plan.down else across
+    count = max(len(each.steps) for each in placed)
+    if not plan.down:
+        plan = plan._replace(floor=across + ROOM)
+    body = [_headings(plan, count)] if rolled else []
+    if len(placed) == 2:
+        body.append(_link(trace, request, placed, plan, scale))
+    body += [_stack(trace, each, plan, scale) for each in placed]
     if stacks[-1].module != "encoder":
-        body += _answers(trace, steps[-1], rolled, tops[-1])
-    return Drawing(rolled + COLUMN * max(map(len, steps)), total, "\n".join(body))
+        body.append(_answers(trace, placed[-1], plan, request))
+    along = plan.start + plan.step * count
+    size = (across, along + ROOM) if plan.down else (along, across + ROOM + 4)
+    return Drawing(*size, "\n".join(body))
 
 
-def _stack(trace: Trace, stack: Stack, steps: Sequence[int | None], left: float, floor: float, scale: Scale) -> str:
-    """Draw one stack: tokens below, boxes with strips, and the connections upwards and between steps."""
-    body = []
-    centres = [left + COLUMN * (i + 0.5) for i in range(len(steps))]
-    for x, step in zip(centres, steps, strict=True):
-        word = "…" if step is None else stack.tokens[step] if step < len(stack.tokens) else ""
-        body.append(svg.text(x, floor - 16, word, anchor="middle", size=11, fill=INK, most=COLUMN - 6))
-        if step is not None:
-            body.append(svg.text(x, floor - 3, f"step {step}", anchor="middle", size=9, fill=WIRE))
-    if left:
-        body.append(svg.text(left / 2, floor - 16, "x", anchor="middle", size=11, fill=INK, italic=True))
-    below = floor - WORDS + 6
-    for layer in stack.layers:
-        y = below - layer.rise - layer.height + (6 if layer is stack.layers[0] else 0)
-        if left:
-            body.append(_rolled(layer, left / 2, y, below))
-        for i, (x, step) in enumerate(zip(centres, steps, strict=True)):
-            if step is None:
-                body.append(svg.text(x, y + HIGH / 2 + 4, "…", anchor="middle", fill=INK))
-                continue
-            if layer.attention is None:
-                body.append(svg.line([(x, below), (x, y + layer.height + 1)], stroke=WIRE, arrow=True))
-            body.append(svg.box(x - WIDE / 2, y, WIDE, layer.height, PAPER, stroke=WIRE, radius=4))
-            body.append(svg.text(x, y + 12, layer.label, anchor="middle", size=9, fill=INK))
-            directions = ((layer.tensor, layer.direction), (layer.reverse, -1))
-            for k, (tensor, direction) in enumerate(directions[: 1 + bool(layer.reverse)]):
-                at = y + 17 + k * BACK
-                body.append(_strip(trace, tensor, step, x, at, scale))
-                if direction and i:
-                    ends = [(centres[i - 1] + WIDE / 2, at + 6), (x - WIDE / 2, at + 6)]
-                    body.append(svg.line(ends[::direction], stroke=WIRE, width=1.6, arrow=True))
+def _plan(request: Request, rolled: bool, stacks: Sequence[Stack]) -> Plan:
+    layers = [layer for stack in stacks for layer in stack.layers]
+    rise = 72.0 if any(layer.attention for layer in layers) else 38.0
+    if request.is_narrow:
+        step = HIGH + 20 + SECOND * any(layer.reverse for layer in layers)
+        tokens = [token for stack in stacks if stack.shows_tokens for token in stack.tokens]
+        words = max((wiring.word_width(token, most=72, size=TOKEN) for token in tokens), default=0)
+        return Plan(True, step, 140 if rolled else 0, words + 2, max(44, rise - 24), 72, 64)
+    return Plan(False, 76, 150 if rolled else 0, 40, rise, 100, 50)
+
+
+def _places(trace: Trace, stacks: Sequence[Stack], plan: Plan, request: Request) -> list[Placed]:
+    columns = MOST_ROWS if plan.down else int((request.width - plan.start) // plan.step)
+    placed: list[Placed] = []
+    across = 0.0
+    for stack in stacks:
+        words = across + plan.words / 2
+        across += plan.words if stack.shows_tokens else 0
+        layers = []
+        for i, layer in enumerate(stack.layers):
+            _, half = plan.half(bool(layer.reverse))
+            across += (plan.rise if i or layer.attention else 16 * stack.shows_tokens) + half
+            layers.append(across)
+            across += half
+        steps = drawn_steps(len(trace[stack.layers[0].tensor]), columns)
+        placed.append(Placed(stack, words, layers, across, steps))
+        across += plan.link
+    return placed
+
+
+def _headings(plan: Plan, count: int) -> str:
+    """Draw the words above both halves, and the sign between them."""
+    middle = (plan.start - 24) / 2
+    left = 0 if plan.down else middle
+    first = (0.0, ROOM + plan.start - 14) if plan.down else (plan.start, 12.0)
+    sign = (WIDE / 2 + 76, ROOM + plan.start - 34) if plan.down else (plan.start - 10, plan.floor / 2 + ROOM)
+    words = "unrolled: the same weights at every step"
+    return "\n".join(
+        [
+            svg.text(left, 12, "rolled up", anchor="start" if plan.down else "middle", fill=SOFT),
+            svg.text(*first, words, fill=SOFT, most=plan.step * count if not plan.down else 1e9),
+            "" if plan.down else svg.text(*sign, "=", anchor="middle", size=22, fill=SOFT),
+        ]
+    )
+
+
+def _stack(trace: Trace, placed: Placed, plan: Plan, scale: Scale) -> str:
+    """Draw one stack: tokens, boxes with their strongest units, and the wires between layers and between steps."""
+    body: list[str] = []
+    stack, below = placed.stack, placed.words + 17
+    for layer, across in zip(stack.layers, placed.layers, strict=True):
+        _, half = plan.half(bool(layer.reverse))
+        if layer.direction:
+            body.append(_rolled(layer, plan, below if stack.shows_tokens or layer != stack.layers[0] else None, across))
         if layer.attention is not None:
-            keys = [None if step is None else step + layer.attention.before for step in steps]
-            body += _attention(layer.attention, steps, keys, centres, centres, below - 2, y + layer.height + 2)
-        below = y
+            keys = [None if step is None else step + layer.attention.before for step in placed.steps]
+            body += _attention(layer.attention, plan, (keys, below), (placed.steps, across - half))
+        units = (
+            most_varied(trace[layer.tensor], UNITS),
+            most_varied(trace[layer.reverse], UNITS) if layer.reverse else [],
+        )
+        for i, step in enumerate(placed.steps):
+            if step is None:
+                body.append(
+                    svg.text(*plan.moved(plan.at(i, across), 4 if plan.down else 0), "…", anchor="middle", fill=INK)
+                )
+                continue
+            if layer.attention is None and (stack.shows_tokens or layer != stack.layers[0]):
+                body.append(wiring.bus([plan.at(i, below), plan.at(i, across - half)], arrow=True))
+            body += _between(layer, plan, i, across)
+            body.append(_box(trace, layer, units, step, plan.at(i, across), scale))
+        below = across + half
+    if stack.shows_tokens:
+        body += _tokens(placed, plan)
     return "\n".join(body)
 
 
-def _strip(trace: Trace, tensor: str, step: int, x: float, y: float, scale: Scale) -> str:
-    """Draw the output vector of a layer at a step, one pixel column a number."""
-    view = View(trace, tensor, [step], range(trace[tensor].shape[1]))
-    label = f"{tensor}[{step}]"
-    return svg.raster(x - WIDE / 2 + 4, y, WIDE - 8, 12, view.values(), scale, label=label, **view.data())
+def _tokens(placed: Placed, plan: Plan) -> list[str]:
+    body = []
+    for i, step in enumerate(placed.steps):
+        token = placed.stack.tokens[step] if step is not None and step < len(placed.stack.tokens) else ""
+        if token:
+            body.append(wiring.word(*plan.at(i, placed.words), token, most=72, size=TOKEN))
+    if plan.start:
+        body.append(wiring.word(*plan.at(-1, placed.words), "x", most=72, size=TOKEN))
+    return body
 
 
-def _rolled(layer: LayerBoxes, x: float, y: float, under: float) -> str:
-    """Draw a layer rolled up, with its state returning to it and the names of its weights."""
-    right, over, low = x + WIDE / 2, y - 8, y + layer.height
-    left = x - WIDE / 2
-    loop = [
-        (right, y + 17),
-        (right + 14, y + 17),
-        (right + 14, over),
-        (left - 14, over),
-        (left - 14, y + 17),
-        (left, y + 17),
+def _between(layer: LayerBoxes, plan: Plan, i: int, across: float) -> list[str]:
+    """Draw the wires that hand the state from the step before to step i, or back."""
+    if not i:
+        return []
+    along, _ = plan.half(bool(layer.reverse))
+    before, after = plan.at(i - 1, across), plan.at(i, across)
+    if not layer.reverse:
+        ends = [plan.moved(before, along), plan.moved(after, -along)]
+        return [wiring.bus(ends[:: layer.direction], arrow=True)] if layer.direction else []
+    forward = [plan.moved(before, along, BUS), plan.moved(after, -along, BUS)]
+    back = [plan.moved(after, -along, -BUS), plan.moved(before, along, -BUS)]
+    return [wiring.bus(forward, arrow=True), wiring.bus(back, arrow=True)]
+
+
+def _box(
+    trace: Trace, layer: LayerBoxes, units: tuple[Sequence[int], Sequence[int]], step: int, at: tuple[float, float],
+    scale: Scale,
+) -> str:  # fmt: skip
+    """Draw a layer at a step, with some units of its output."""
+    x, y = at
+    high = HIGH + SECOND * bool(layer.reverse)
+    top = y - high / 2
+    body = [
+        svg.box(x - WIDE / 2, top, WIDE, high, PAPER, stroke=INK, radius=10),
+        svg.text(x, top + 16, layer.label, anchor="middle", size=11.5, fill=INK),
     ]
+    for k, tensor in enumerate(filter(None, (layer.tensor, layer.reverse))):
+        view = View(trace, tensor, [step], units[k])
+        wide, low = STRIP * len(units[k]), top + 24 + SECOND * k
+        label = f"{tensor}[{step}]"
+        body.append(svg.raster(x - wide / 2, low, wide, 12, view.values(), scale, label=label, **view.data()))
+        body.append(svg.box(x - wide / 2, low, wide, 12, "none", stroke=LINE))
+    return "\n".join(body)
+
+
+def _rolled(layer: LayerBoxes, plan: Plan, below: float | None, across: float) -> str:
+    """Draw a layer rolled up, with its state returning to it. below: where its input comes from."""
+    centre = plan.at(-1, across)
+    along, half = plan.half(bool(layer.reverse))
+    out, over = 14.0, half + 12
+    loop = [
+        plan.moved(centre, along), plan.moved(centre, along + out), plan.moved(centre, along + out, over),
+        plan.moved(centre, -along - out, over), plan.moved(centre, -along - out), plan.moved(centre, -along),
+    ]  # fmt: skip
+    x, y = centre
+    high = HIGH + SECOND * bool(layer.reverse)
     return "\n".join(
         [
-            svg.line([(x, under), (x, low + 1)], stroke=WIRE, arrow=True),
-            svg.text(x + 6, low + 15, "W_x", size=10, fill=INK, italic=True),
-            svg.box(x - WIDE / 2, y, WIDE, layer.height, CARD, stroke=WIRE, radius=4),
-            svg.text(x, y + layer.height / 2 + 4, layer.label, anchor="middle", size=11, fill=INK),
-            svg.line(loop[:: layer.direction], stroke=WIRE, width=1.6, arrow=True),
-            *([svg.line(loop[:: -layer.direction], stroke=WIRE, width=1.6, arrow=True)] if layer.reverse else []),
-            svg.text(right + 17, y + 2, "W_h", size=10, fill=INK, italic=True),
+            *([wiring.bus([plan.at(-1, below), plan.at(-1, across - half)], arrow=True)] if below is not None else []),
+            wiring.bus(loop[:: layer.direction], arrow=True, both=bool(layer.reverse)),
+            svg.box(x - WIDE / 2, y - high / 2, WIDE, high, PAPER, stroke=INK, radius=10),
+            svg.text(x, y + 4, layer.label, anchor="middle", size=13, fill=INK, bold=True),
         ]
     )
 
 
 def _attention(
     weights: Weights,
-    queries: Sequence[int | None],
-    keys: Sequence[int | None],
-    query_xs: Sequence[float],
-    key_xs: Sequence[float],
-    low: float,
-    high: float,
+    plan: Plan,
+    keys: tuple[Sequence[int | None], float],
+    queries: tuple[Sequence[int | None], float],
 ) -> list[str]:
-    """Draw lines from the keys, at y = low, to the queries, at y = high, as wide as their weights.
-
-    Args:
-        queries, keys: their indices, None for a gap.
-        query_xs, key_xs: the x of each.
-    """
-    values = weights.view().values()
+    """Draw lines from the keys to the queries, as wide as their weights. Each: their indices, and pixels across."""
+    values, least = weights.view().values(), threshold(weights)
     body = []
-    for x, t in zip(query_xs, queries, strict=True):
-        for from_x, s in zip(key_xs, keys, strict=True):
-            if t is None or s is None or (weight := float(values[t, s])) < 0.02:
+    for i, t in enumerate(queries[0]):
+        for j, s in enumerate(keys[0]):
+            if t is None or s is None or (weight := float(values[t, s])) < least:
                 continue
             name = f"{weights.tensor}[{','.join(map(str, (*weights.lead, t, s)))}] = {number(weight)}"
-            width, opacity = 0.8 + 4 * weight, 0.2 + 0.8 * weight
-            body.append(svg.curve((from_x, low), (x, high), stroke=ATTENTION, width=width, opacity=opacity, name=name))
+            ends = [plan.at(j, keys[1] + 3), plan.at(i, queries[1] - 3)]
+            body.append(svg.line(ends, stroke=MEMORY, width=0.8 + 5 * weight, name=name))
     return body
 
 
-def _link(
-    trace: Trace, request: Request, steps: Sequence[Sequence[int | None]], left: float, y: float,
-    stacks: Sequence[Stack], scale: Scale,
-) -> str:  # fmt: skip
-    """Draw the link from an encoder, whose top is at y, to its decoder: attention, or the fixed vector."""
-    key_xs, query_xs = ([left + COLUMN * (i + 0.5) for i in range(len(each))] for each in steps)
+def _link(trace: Trace, request: Request, placed: Sequence[Placed], plan: Plan, scale: Scale) -> str:
+    """Draw the link from an encoder to its decoder: attention, or the fixed vector."""
+    encoder, decoder = placed
     weights = source_weights(trace) or [
         each for each in transformer_weights(trace) if each.tensor.startswith("decoder.")
     ]
     if weights:  # where source and target are one sequence, the first keys are those of the source
         highest = [each for each in weights if each.tensor == weights[-1].tensor]
         one = highest[resolve_index(request.head, len(highest), "head", 0)]
-        return "\n".join(_attention(one, steps[1], steps[0], query_xs, key_xs, y - 2, y - LINK + 2))
-    layer, first, last = stacks[0].layers[-1], left - 20, key_xs[-1]
+        end = encoder.top + plan.link
+        return "\n".join(_attention(one, plan, (encoder.steps, encoder.top), (decoder.steps, end)))
+    return _fixed_vector(trace, encoder, plan, scale)
+
+
+def _fixed_vector(trace: Trace, encoder: Placed, plan: Plan, scale: Scale) -> str:
+    layer, across = encoder.stack.layers[-1], encoder.top + plan.link / 2
+    last = len(encoder.steps) - 1
+    middle = last / 2
+    wide, high = (66.0, 58.0) if plan.down else (150.0, 44.0)
+    along = (high if plan.down else wide) / 2
+    tensor = "encoder.summary"
+    top = len(trace[tensor]) - 1
+    units = most_varied(trace[layer.tensor], UNITS)
+    view = View(trace, tensor, [top], units)
+    x, y = plan.at(middle, across)
+    words = ["one fixed", "vector"] if plan.down else ["one fixed vector"]
     # A direction ends at the last step, or at the first one where it reads from the end.
-    ends = [last] * (layer.direction > 0) + [key_xs[0]] * (layer.direction < 0 or bool(layer.reverse))
-    summary = "encoder.summary"
-    top = len(trace[summary]) - 1
-    strip = View(trace, summary, [top], range(trace[summary].shape[1]))
-    values, up = strip.values(), (last, y - LINK / 2 + 4)
+    ends = [last] * (layer.direction > 0) + [0] * (layer.direction < 0 or bool(layer.reverse))
+    wires = [
+        wiring.bus(
+            [
+                plan.at(i, encoder.top),
+                plan.at(i, across - 12),
+                plan.moved(plan.at(middle, across - 12), along if i else -along),
+            ],
+            arrow=True,
+        )
+        for i in ends
+    ]
+    out = [
+        plan.moved(plan.at(middle, across + 12), -along),
+        plan.at(0, across + 12),
+        plan.at(0, encoder.top + plan.link),
+    ]
     return "\n".join(
         [
-            *(svg.line([(x, y), (x, y - 18), (last, y - 18), up], stroke=WIRE, width=2, arrow=True) for x in ends),
-            svg.box(last - 90, y - LINK / 2 - 26, 118, 30, BELT, stroke=WIRE, radius=4),
-            svg.text(last - 31, y - LINK / 2 - 13, "one fixed vector", anchor="middle", size=10, fill=INK),
-            svg.raster(last - 84, y - LINK / 2 - 9, 106, 9, values, scale, label=f"{summary}[{top}]", **strip.data()),
-            svg.line(
-                [(last - 90, y - LINK / 2 - 11), (first, y - LINK / 2 - 11), (first, y - LINK - WORDS - 26),
-                 (left + COLUMN / 2 - WIDE / 2, y - LINK - WORDS - 26)],
-                stroke=WIRE, width=2, arrow=True,
-            ),
+            *wires,
+            wiring.bus(out, arrow=True),
+            svg.box(x - wide / 2, y - high / 2, wide, high, BELT, stroke=MEMORY, radius=10),
+            *(svg.text(x, y - high / 2 + 16 + 14 * k, each, anchor="middle", fill=INK) for k, each in enumerate(words)),
+            svg.raster(x - STRIP * len(units) / 2, y + high / 2 - 20, STRIP * len(units), 12, view.values(), scale,
+                       label=f"{tensor}[{top}]", **view.data()),
         ]
     )  # fmt: skip
 
 
-def _answers(trace: Trace, steps: Sequence[int | None], left: float, y: float) -> list[str]:
-    """Draw the answers with their probabilities above their steps."""
+def _answers(trace: Trace, placed: Placed, plan: Plan, request: Request) -> str:
+    """Draw the answers with their probabilities at their steps, and whether they are right where that is known."""
     at = {int(step): a for a, step in enumerate(trace["steps"].tolist())}
     body = []
-    for i, step in enumerate(steps):
-        if step in at:
-            a, x = at[step], left + COLUMN * (i + 0.5)
-            body.append(svg.line([(x, y), (x, y - 6)], stroke=WIRE, arrow=True))
-            body.append(
-                svg.text(
-                    x, y - 21, trace.about.answers[a], anchor="middle", size=11, fill=INK, bold=True, most=COLUMN - 4
-                )
-            )
-            if "log_prob" in trace:
-                probability = number(float(trace["log_prob"][a].exp()))
-                body.append(svg.text(x, y - 9, f"p {probability}", anchor="middle", size=9, fill=WIRE))
-    return body
+    for i, step in enumerate(placed.steps):
+        if step not in at:
+            continue
+        a = at[step]
+        body.append(wiring.bus([plan.at(i, placed.top), plan.at(i, placed.top + 16)], arrow=True))
+        x, y = plan.at(i, placed.top + 20)
+        anchor, lines = ("start", [y, y + 15]) if plan.down else ("middle", [y - 16, y - 2])
+        mark = verdict(trace.about.answers, a, truth_of(trace, request))
+        answer = f"{trace.about.answers[a]} {mark}".strip()
+        alone = request.width - x if plan.down else 2 * (request.width - x)
+        most = alone if plan.down or len(at) == 1 else plan.step - 4
+        body.append(svg.text(x, lines[0], answer, anchor=anchor, size=13, fill=INK, bold=True, most=most))
+        if "log_prob" in trace:
+            probability = number(float(trace["log_prob"][a].exp()))
+            body.append(svg.text(x, lines[1], f"p {probability}", anchor=anchor, size=11, fill=SOFT))
+    return "\n".join(body)

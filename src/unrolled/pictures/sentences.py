@@ -157,7 +157,9 @@ def way_back(model: str, first: str, part: float) -> str:
     """Return the sentence on a gradient that was passed back to the first step.
 
     Args:
-        model: its name. first: the first token. part: the norm of the gradient there, relative to the last step.
+        model: its name.
+        first: the first token.
+        part: the norm of the gradient there, relative to the last step.
     """
     return f"Model {model}: at the first token, {first}, the gradient is {percent(part)} of that at the last one."
 

@@ -12,7 +12,20 @@ from math import hypot
 from unrolled import svg
 from unrolled.palette import ABOVE, BELOW, BELT, CARD, INK, KEEP, LINE, MEMORY, PALE, RESET, SHOW, SOFT, WIRE, WRITE
 
-__all__ = ["ROLES", "band", "box", "bus", "colour_of", "function", "label", "missing_band", "operation", "wire", "word"]
+__all__ = [
+    "ROLES",
+    "band",
+    "box",
+    "bus",
+    "colour_of",
+    "function",
+    "label",
+    "missing_band",
+    "operation",
+    "wire",
+    "word",
+    "word_width",
+]
 
 ROLES = {"keep": KEEP, "write": WRITE, "show": SHOW, "reset": RESET, "memory": MEMORY}
 RADIUS, GAP, BAND = 9.0, 3.5, 34.0
@@ -42,10 +55,22 @@ def missing_band(path: Sequence[Point]) -> str:
     )
 
 
-def bus(path: Sequence[Point], *, name: str = "") -> str:
-    """Return a double wire. name: the text under the pointer."""
-    d = _rounded(path)
-    return _drawn(d, WIRE, 5.5, name=name) + "\n" + _drawn(d, CARD, 2.5)
+def bus(path: Sequence[Point], *, arrow: bool = False, both: bool = False, name: str = "") -> str:
+    """Return a double wire.
+
+    Args:
+        path: its points.
+        arrow: whether it ends in an arrowhead.
+        both: whether it begins with one too.
+        name: the text under the pointer.
+    """
+    points, heads = [*path], []
+    for turned in (False, True)[: arrow + both]:
+        points = points[::-1] if turned else points
+        corners, points[-1] = _head(points, 9, 5.5)
+        heads.append(f'<polygon points="{corners}" fill="{WIRE}"/>')
+    d = _rounded(points)
+    return "\n".join([_drawn(d, WIRE, 5.5, name=name), _drawn(d, CARD, 2.5), *heads])
 
 
 def wire(
@@ -68,13 +93,7 @@ def wire(
     """
     colour = LINE if value is None else colour_of(value, role)
     width = THIN + THICK * min(1, abs(value or 0) / largest)
-    (x0, y0), (x1, y1) = path[-2:]
-    length = hypot(x1 - x0, y1 - y0)
-    ux, uy = (x1 - x0) / length, (y1 - y0) / length
-    long, half = 7 + width * 0.5, 5 + width * 0.55
-    left, right = ((x1 - ux * long - s * uy * half, y1 - uy * long + s * ux * half) for s in (1, -1))
-    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in ((x1, y1), left, right))
-    end = (x1 - ux * long * 0.8, y1 - uy * long * 0.8)
+    corners, end = _head(path, 7 + width * 0.5, 5 + width * 0.55)
     gap = [] if joins else [_drawn(_rounded(_inner(path)), CARD, width + 2 * GAP)]
     line = _drawn(_rounded([*path[:-1], end]), colour, width, name=name)
     return "\n".join([*gap, line, f'<polygon points="{corners}" fill="{colour}"/>'])
@@ -138,15 +157,32 @@ def function(x: float, y: float, sign: str, *, faded: bool = False, name: str = 
     return f"{pill}\n{_bold(x, y + 5, sign, 14.5, SOFT if faded else INK)}"
 
 
-def word(x: float, y: float, words: str, *, most: float = 160) -> str:
-    """Return a token, as a dark pill."""
-    shown = svg.shorten(words, most - 26, 14.5)
-    wide = max(44.0, svg.columns(shown) * svg.UNIT * 14.5 / 12 + 26)
-    return f"{svg.box(x - wide / 2, y - 17, wide, 34, INK, radius=17)}\n{_bold(x, y + 5.5, shown, 14.5, CARD)}"
+def word(x: float, y: float, words: str, *, most: float = 160, size: float = 14.5) -> str:
+    """Return a token, as a dark pill. most: pixels of its width. size: of its characters."""
+    wide, high = word_width(words, most=most, size=size), size * 2.35
+    shown = svg.shorten(words, most - size * 1.8, size)
+    pill = svg.box(x - wide / 2, y - high / 2, wide, high, INK, radius=high / 2)
+    return f"{pill}\n{_bold(x, y + size * 0.38, shown, size, CARD)}"
+
+
+def word_width(words: str, *, most: float = 160, size: float = 14.5) -> float:
+    """Return the pixels of a token's pill."""
+    shown = svg.shorten(words, most - size * 1.8, size)
+    return max(size * 3, svg.columns(shown) * svg.UNIT * size / 12 + size * 1.8)
 
 
 def _bold(x: float, y: float, words: str, size: float, fill: str) -> str:
     return svg.text(x, y, words, anchor="middle", size=size, fill=fill, bold=True)
+
+
+def _head(path: Sequence[Point], long: float, half: float) -> tuple[str, tuple[float, float]]:
+    """Return the corners of an arrowhead at the end of a path, and the end of its line. long, half: pixels."""
+    (x0, y0), (x1, y1) = path[-2:]
+    length = hypot(x1 - x0, y1 - y0)
+    ux, uy = (x1 - x0) / length, (y1 - y0) / length
+    left, right = ((x1 - ux * long - s * uy * half, y1 - uy * long + s * ux * half) for s in (1, -1))
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in ((x1, y1), left, right))
+    return corners, (x1 - ux * long * 0.8, y1 - uy * long * 0.8)
 
 
 def _inner(path: Sequence[Point]) -> list[Point]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,11 @@ class Headline(NamedTuple):
     words: str
     form: str = ".1%"
     best: int = 1
+
+    def shown(self, result: Mapping[str, Any]) -> str:
+        """Return the figure of a run's result in a few words: "accuracy 86.8% on 1,545 held-out examples"."""
+        held_out = f" on {result['n']:,} held-out examples" if "n" in result else " on held-out text"
+        return f"{self.words} {result[self.name]:{self.form}}{held_out}" if self.name in result else ""
 
 
 HEADLINES = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled import atomic
-from unrolled.config import Config
+from unrolled.config import Choice, Config
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.display import Displayed
 from unrolled.errors import ConfigError
@@ -22,6 +22,7 @@ from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
 from unrolled.runs.folder import pack
+from unrolled.runs.listing import HEADLINES
 from unrolled.runs.preprocessor import Preprocessor, inputs_of
 from unrolled.runs.schema import SPECIAL_IDS, Manifest, saved_inputs
 from unrolled.runs.weights import read_snapshots
@@ -155,7 +156,8 @@ class Run(Displayed, ABC):
         from unrolled.inside import Header
 
         name = "" if self.path is None else self.path.name
-        score = self.card()["result"].replace("`", "") if self.update is None else ""  # no Markdown in pictures
+        headline = HEADLINES.get(Choice.of(self.config).task) if self.update is None else None
+        score = headline.shown(self.record["result"] or {}) if headline else ""
         return Header(
             run=name, model_name=self.config.model.name, task=self.config.task, score=score, update=self.update
         )
