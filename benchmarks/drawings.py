@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import random
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import long_lag
 import made_sentences
 import numpy as np
 from record import PLAIN_BLOCKS
@@ -43,7 +43,6 @@ TURNED = "it is not , as some say , a pointless film"  # too far for an Elman ne
 WORD = "unrolled"
 TRUTH = {SENTENCE: ["positive"], TURNED: ["positive"], WORD: ["AH", "N", "R", "OW", "L", "D"], "": ["ankle boot"]}
 """The true answers by input; "" is the image. The pronouncing dictionary has the sounds."""
-LAG = 40  # tokens between the one that decides and the answer
 AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 
 
@@ -93,15 +92,13 @@ def image() -> Any:
 
 
 def recall() -> list[tuple[str, str]]:
-    """Return texts whose first token, one of eight, is the label; all tokens after it are drawn at random."""
-    draws = random.Random(0)
-    firsts = (draws.choice("ABCDEFGH") for _ in range(3_000))
-    return [(" ".join([first, *draws.choices("abcdefgh", k=LAG)]), first) for first in firsts]
+    """Return texts whose first token decides how the rest is read."""
+    return long_lag.make()
 
 
 def recalled() -> str:
-    """Return the first text of `recall`."""
-    return recall()[0][0]
+    """Return the first of these texts."""
+    return long_lag.make()[0][0]
 
 
 def sentence() -> str:
@@ -129,14 +126,6 @@ FILMS: dict[str, Any] = {
     "keep": "snapshots",
 }
 LETTERS: dict[str, Any] = {"task": "translate", "embedding_size": 32, "hidden_size": 48, "updates": 1500, "seed": 1}
-RECALL: dict[str, Any] = {
-    "embedding_size": 16,
-    "hidden_size": 24,
-    "epochs": 12,
-    "learning_rate": 5e-3,
-    "patience": 0,
-    "seed": 1,
-}
 NETWORKS = {
     "feedforward": Network(
         fashion, {"model": "feedforward", "hidden_size": 64, "num_layers": 2, "epochs": 10}, image,
@@ -189,8 +178,8 @@ NETWORKS = {
         {"gpt_block": ("block", {"layer": "transformer.l0", "step": 7}), "gpt_tree": ("tree", {"step": 4})},
     ),
     "gpt_letters": Network(letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}),
-    "recall_elman": Network(recall, {"model": "elman", **RECALL}, recalled, {}),
-    "recall_lstm": Network(recall, {"model": "lstm", **RECALL}, recalled, {}),
+    "recall_elman": Network(recall, {"model": "elman", **long_lag.SETTINGS, **long_lag.MODELS["elman"]}, recalled, {}),
+    "recall_lstm": Network(recall, {"model": "lstm", **long_lag.SETTINGS, **long_lag.MODELS["lstm"]}, recalled, {}),
 }  # fmt: skip
 
 

@@ -86,3 +86,15 @@ def letters(found: dict[str, Any]) -> str:
         f"more the mean attended position moves on to the right in {found['steps_forward']:.1%} of the steps; the "
         f"correlation of its ranks with the phoneme's position is {found['monotonicity']:.3f}."
     )
+
+
+def long_lag(found: dict[str, Any]) -> str:
+    """Accuracy and the gradient that is left by distance, where the first token decides how the rest is read."""
+    far = list(next(iter(found["models"].values()))[0]["left"])
+    lines = ["| model | order | accuracy | " + " | ".join(f"{d} back" for d in far) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(far))
+    for name, rows in found["models"].items():
+        for row in rows:
+            left = " | ".join(f"{value:.0e}" for value in row["left"].values())
+            lines.append(f"| {name} | {row['order']} | {row['accuracy']:.0%} | {left} |")
+    return "\n".join(lines)

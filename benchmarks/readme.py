@@ -474,6 +474,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "inside_films": (inside_tables.films, "inside_films"),
     "inside_recall": (inside_tables.recall, "inside_recall"),
     "inside_vanishing": (inside_tables.vanishing, "inside_recall"),
+    "long_lag": (inside_tables.long_lag, "long_lag"),
     "inside_reverse": (inside_tables.reverse, "inside_reverse"),
     "inside_letters": (inside_tables.letters, "inside_letters"),
 }
