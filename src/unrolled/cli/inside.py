@@ -12,14 +12,14 @@ from rich.text import Text
 from unrolled.cli.console import Console
 from unrolled.cli.streams import escaped
 from unrolled.errors import printable
+from unrolled.palette import ABOVE, BELOW
 
 if TYPE_CHECKING:
     from unrolled.inside import Trace
 
 __all__ = ["show"]
 
-FOR, AGAINST = (230, 97, 1), (94, 60, 153)
-"""Orange and violet, which stay distinct for colour-blind readers and in grey print."""
+FOR, AGAINST = ([int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (ABOVE, BELOW))
 ROWS = 24
 """Maximum number of rows in a table."""
 BITS = 1 / math.log(2)  # bits in a nat
@@ -54,7 +54,7 @@ def _one_answer(trace: Trace) -> list[Text | Table]:
         return blocks
     bits = trace["occlusion"][0].tolist()
     if about.text and "spans" in trace:
-        unit = "bits for (orange) and against (violet) the answer" if p else "the number up (orange) or down (violet)"
+        unit = "bits for (blue) and against (orange) the answer" if p else "the number up (blue) or down (orange)"
         blocks.append(_coloured(about.text, trace["spans"].tolist(), bits, unit, "{:.2f} bits" if p else "{:.4g}"))
     names = {"occlusion": "occlusion", "input_x_gradient": "input × gradient", "gradient_norm": "gradient norm"}
     table = _table("token", [", ".join(filter(None, (title, trace.unit(name)))) for name, title in names.items()])
