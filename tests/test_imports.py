@@ -16,6 +16,7 @@ LEAVES = {
     "errors",
     "lineage",
     "config",
+    "palette",
     "shapes",
     "state",
     "machine",
