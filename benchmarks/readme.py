@@ -1,6 +1,6 @@
 """Figures of benchmarks/results/ in the pages that show them, between markers: no number is typed by hand.
 
-python benchmarks/readme.py            rewrite README.md, docs/measured.md and docs/data.md
+python benchmarks/readme.py            rewrite the pages of PAGES
 python benchmarks/readme.py --check    check that they are up to date (exit code 1: one is not)
 """
 
@@ -442,6 +442,17 @@ def joeynmt(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def level(found: dict[str, Any]) -> str:
+    """Fractions of equal models that are called different, by method; the power, computed and simulated."""
+    methods = list(next(iter(found["levels"].values())))
+    lines = [f"| | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
+    for case, fractions in found["levels"].items():
+        lines.append(f"| {case} | {' | '.join(f'{fractions[name]:.1%}' for name in methods)} |")
+    lines += ["", "| power at two standard errors | computed | simulated |", "|---|---|---|"]
+    lines += [f"| {case} | {row['computed']:.1%} | {row['found']:.1%} |" for case, row in found["powers"].items()]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -474,11 +485,17 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "inside_films": (inside_tables.films, "inside_films"),
     "inside_recall": (inside_tables.recall, "inside_recall"),
     "inside_vanishing": (inside_tables.vanishing, "inside_recall"),
+    "level": (level, "level"),
     "long_lag": (inside_tables.long_lag, "long_lag"),
     "inside_reverse": (inside_tables.reverse, "inside_reverse"),
     "inside_letters": (inside_tables.letters, "inside_letters"),
 }
-PAGES = (Path("README.md"), Path("docs") / "measured.md", Path("docs") / "data.md")
+PAGES = (
+    Path("README.md"),
+    Path("docs") / "measured.md",
+    Path("docs") / "data.md",
+    Path("docs") / "decisions" / "0030-a-difference-over-seeds-and-examples.md",
+)
 
 
 def filled(page: Path) -> str:
