@@ -78,6 +78,20 @@ def test_words_of_the_glossary_are_linked_where_they_are_first_used(page: Path) 
         assert not uses or 0 <= link < uses[0], word
 
 
+DESCRIBED = [
+    pytest.param(words, page.parent / target, id=f"{page.relative_to(ROOT)}-{Path(target).stem}")
+    for page in PAGES
+    for words, target in re.findall(r"^!\[([^]]*)\]\(([^)]*\.svg)\)", page.read_text(encoding="utf-8"), re.M)
+]
+
+
+@pytest.mark.parametrize(("words", "picture"), DESCRIBED)
+def test_numbers_of_an_alt_text_stand_in_its_picture(words: str, picture: Path) -> None:
+    drawn = re.findall(r"[+−]?\d+(?:\.\d+)?", " ".join(re.findall(r">([^<]+)<", picture.read_text(encoding="utf-8"))))
+    numbers = {number.lstrip("+") for number in drawn}
+    assert not [n for n in re.findall(r"[+−]?\d+(?:\.\d+)?", words) if n.lstrip("+") not in numbers]
+
+
 EQUATIONS = [
     pytest.param(latex, id=f"{path.relative_to(ROOT)}-{number}")
     for path in PAGES
