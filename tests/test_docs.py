@@ -11,6 +11,8 @@ import pytest
 
 from unrolled.atomic import SUMS
 from unrolled.cli.main import VERBS, app
+from unrolled.config import DataConfig
+from unrolled.data.splits.labelled import load_splits
 from unrolled.lineage import LINEAGE
 from unrolled.version import __version__
 
@@ -76,6 +78,27 @@ def test_words_of_the_glossary_are_linked_where_they_are_first_used(page: Path) 
         prose = form.sub(lambda match: " " * len(match[0]), prose)
         link = text.find(f"(../glossary.md#{word.lower().replace(' ', '-')})")
         assert not uses or 0 <= link < uses[0], word
+
+
+DESCRIBED = [
+    pytest.param(words, page.parent / target, id=f"{page.relative_to(ROOT)}-{Path(target).stem}")
+    for page in PAGES
+    for words, target in re.findall(r"^!\[([^]]*)\]\(([^)]*\.svg)\)", page.read_text(encoding="utf-8"), re.M)
+]
+
+
+@pytest.mark.parametrize(("words", "picture"), DESCRIBED)
+def test_numbers_of_an_alt_text_stand_in_its_picture(words: str, picture: Path) -> None:
+    drawn = re.findall(r"[+−]?\d+(?:\.\d+)?", " ".join(re.findall(r">([^<]+)<", picture.read_text(encoding="utf-8"))))
+    numbers = {number.lstrip("+") for number in drawn}
+    assert not [n for n in re.findall(r"[+−]?\d+(?:\.\d+)?", words) if n.lstrip("+") not in numbers]
+
+
+def test_the_tutorials_count_of_negated_sentences() -> None:
+    texts = load_splits("sample:films", DataConfig()).train.texts()
+    words = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    negated = sum(bool(re.search(r"\bnot an?\b", text)) for text in texts)
+    assert f"of its {len(texts):,} training sentences only {negated} contain *not a* or *not an*" in words
 
 
 EQUATIONS = [

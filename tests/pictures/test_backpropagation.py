@@ -64,5 +64,5 @@ def test_its_sentences() -> None:
         "161 %", "33 %", "8 %", "0.04 %", "< 0.01 %", "0 %",
     ]  # fmt: skip
     assert sentences.way_back("lstm", "it", 0.11) == (
-        "Model lstm: at the first token, it, the gradient is 11 % of that at the last one."
+        "Model lstm: at the first token, “it”, the gradient is 11 % of that at the last one."
     )

@@ -75,6 +75,6 @@ def test_a_block_that_does_not_exist_is_refused() -> None:
 def test_its_sentences() -> None:
     assert sentences.block([("attention", 2.09, 5.28), ("feedforward", 5.97, 11.62)], [("attention", "not", 0.48)]) == [
         "A number beside a double wire is the length of its vector.",
-        "Attention reads most from not (0.48).",
+        "Attention reads most from “not” (0.48).",
         "Attention adds 2.09 and makes it 5.28; feedforward adds 5.97 and makes it 11.62.",
     ]

@@ -20,8 +20,10 @@ def test_numbers_have_two_decimals_and_a_real_minus() -> None:
     ("value", "said"),
     [
         (0, "nothing of it stays"),
+        (0.01, "almost nothing of it stays"),
         (0.25, "a quarter of it stays"),
         (0.75, "three quarters of it stay"),
+        (0.99, "nearly all of it stays"),
         (1, "all of it stays"),
     ],
 )

@@ -90,9 +90,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
 
 
 def _caption(traces: Sequence[Trace], request: Request) -> str:
-    words = (
-        "The same network reads one step after the other: its weights are drawn once at the start, then once a step."
-    )
+    words = "One network, drawn twice: rolled up, with a loop; and unrolled, once for each step with the same weights."
     if not any(recurrent(trace) for trace in traces):
         words = "Every step has the same blocks, with the same weights."
     marks = marked(traces, request)

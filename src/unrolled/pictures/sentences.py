@@ -7,8 +7,8 @@ from math import exp
 
 __all__ = ["CELLS", "beam", "block", "change", "fraction", "number", "of_gate", "percent", "signed", "way_back"]
 
-FRACTIONS = (  # upper bound, words, whether they take a plural verb
-    (0.02, "nothing", False),
+FRACTIONS = (  # upper bound, words, whether they take a plural verb; 0.00 is nothing and 1.00 all, as printed
+    (0.005, "nothing", False),
     (0.08, "almost nothing", False),
     (0.17, "an eighth", False),
     (0.29, "a quarter", False),
@@ -17,7 +17,7 @@ FRACTIONS = (  # upper bound, words, whether they take a plural verb
     (0.71, "two thirds", True),
     (0.84, "three quarters", True),
     (0.93, "most", False),
-    (0.985, "nearly all", False),
+    (0.995, "nearly all", False),
     (float("inf"), "all", False),
 )
 SMALL = 0.05  # states and changes below it count as none
@@ -142,7 +142,7 @@ def block(added: Sequence[tuple[str, float, float]], read: Sequence[tuple[str, s
     """
     lead = "A number beside a double wire is the length of its vector."
     adds = "; ".join(f"{name} adds {number(length)} and makes it {number(after)}" for name, length, after in added)
-    most = "; ".join(f"{name} reads most from {token} ({number(weight)})" for name, token, weight in read)
+    most = "; ".join(f"{name} reads most from “{token}” ({number(weight)})" for name, token, weight in read)
     return [lead, f"{most[0].upper()}{most[1:]}.", f"{adds[0].upper()}{adds[1:]}."]
 
 
@@ -161,7 +161,7 @@ def way_back(model: str, first: str, part: float) -> str:
         first: the first token.
         part: the norm of the gradient there, relative to the last step.
     """
-    return f"Model {model}: at the first token, {first}, the gradient is {percent(part)} of that at the last one."
+    return f"Model {model}: at the first token, “{first}”, the gradient is {percent(part)} of that at the last one."
 
 
 def beam(count: int, words: Sequence[str], log_prob: float) -> str:

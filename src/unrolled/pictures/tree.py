@@ -67,8 +67,8 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
     last = min(first + steps, max(len(trace.about.answers) for trace in traces))
     free = [0] * (last - first + 1)
     placed = [*_place(root, 0, 0, free)]
-    before = "".join(f" {word}" for word in traces[0].about.answers[max(0, first - 6) : first])
-    start = f"after “…{before}”" if first else "from the start"
+    before = " ".join(word.replace(" ", "␣") for word in traces[0].about.answers[max(0, first - 6) : first])
+    start = f"after “{'… ' * (first > 6)}{before}”" if first else "from the start"
     words = f"Answers {first} to {last - 1}, {start}"
     title = Drawing(request.width, 22, svg.text(0, 12, words, fill=INK, most=request.width))
     caption = (
