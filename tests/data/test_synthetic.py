@@ -46,6 +46,75 @@ def test_what_is_answers() -> None:
     torch.testing.assert_close(targets, (inputs[:, :, 0] * inputs[:, :, 1]).sum(1))
 
 
+def majority(ids: list[int]) -> int:
+    key, *bits = ids
+    more = bits.count(0) < bits.count(1)
+    return int(more if key == 2 else not more)
+
+
+def order(ids: list[int]) -> int:
+    """With 4 distractors: X is 4 and Y is 5; one of them in each half."""
+    first, second = (each for each in ids if each >= 4)
+    assert min(k for k, each in enumerate(ids) if each >= 4) < len(ids) // 2
+    return ["44", "45", "54", "55"].index(f"{first}{second}")
+
+
+def open_bracket(ids: list[int]) -> int:
+    """With 4 kinds, 0 to 3 open and 4 to 7 close: every closing bracket fits the innermost open one."""
+    stack: list[int] = []
+    for each in ids:
+        if each < 4:
+            stack.append(each)
+        else:
+            assert stack.pop() == each - 4
+    return stack[-1]
+
+
+def looked_up(ids: list[int]) -> int:
+    *pairs, query = ids
+    table = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    assert len(table) == 9, "each key once"
+    return table[query]
+
+
+RULES = {
+    "keyed_majority": majority,
+    "temporal_order": order,
+    "agreement": lambda ids: ids[0] % 2,
+    "dyck": open_bracket,
+    "associative_recall": looked_up,
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_answer_follows_from_the_rule(name: str) -> None:
+    inputs, targets = make(name, 9, symbols=4).batch(0, 200)
+    for ids, target in zip((inputs - FIRST).tolist(), targets.tolist(), strict=True):
+        assert RULES[name](ids) == target
+    assert len(set(targets.tolist())) == make(name, 9, symbols=4).num_outputs, "every answer occurs"
+
+
+@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("name", ["copy", "reverse", "selective_copy"])
+def test_a_gap_is_that_many_blanks_before_the_mark(name: str, gap: int) -> None:
+    inputs, targets = make(name, 5, symbols=3, gap=gap).batch(0, 50)
+    blank = FIRST + 3
+    for ids, answers in zip(inputs.tolist(), targets.tolist(), strict=True):
+        shown, asked = ids[: 5 + gap], ids[6 + gap :]
+        assert ids[5 + gap] == SEP
+        assert asked == [blank] * 5
+        symbols = [each - FIRST for each in shown if each != blank]
+        assert answers == [-1] * (6 + gap) + (symbols[::-1] if name == "reverse" else symbols)
+        assert name == "selective_copy" or shown[5:] == [blank] * gap
+    assert make("selective_copy", 5).batch(0, 1).inputs.shape == (1, 16), "as many blanks as symbols by default"
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in ("associative_recall", "adding")])
+def test_a_longer_sequence_has_the_same_ids_and_outputs(name: str) -> None:
+    short, long = make(name, 4), make(name, 40)
+    assert (short.vocabulary_size, short.num_outputs) == (long.vocabulary_size, long.num_outputs)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_chance_is_what_the_best_constant_answer_reaches(name: str) -> None:
     task, n = make(name, 7, symbols=4), 4000
@@ -89,5 +158,9 @@ def test_what_cannot_be_made_is_refused() -> None:
         make("recal", 3)
     with pytest.raises(ConfigError, match="length must be at least 2: got 1"):
         make("adding", 1)
+    with pytest.raises(ConfigError, match="gap is for copy, reverse and selective_copy"):
+        make("recall", 3, gap=2)
+    with pytest.raises(ConfigError, match="gap must be at least 0: got -1"):
+        make("copy", 3, gap=-1)
     with pytest.raises(ConfigError, match="symbols must be at least 2: got 1"):
         make("copy", 3, symbols=1)

@@ -8,7 +8,7 @@ import pytest
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation import intervals
 from unrolled.evaluation.classes import macro_f1
-from unrolled.evaluation.intervals import RESAMPLES, bootstrap, resample, spread, wilson
+from unrolled.evaluation.intervals import RESAMPLES, bootstrap, of_fraction, resample, spread, wilson
 
 
 def fraction(counts):
@@ -174,3 +174,9 @@ def test_resampling_nothing_is_refused():
         resample(np.empty((0, 3)))
     with pytest.raises(ShapeError, match=r"\(N, M\): got shape \(3,\)"):
         resample([1, 2, 3])
+
+
+def test_a_fraction_of_all_or_none_has_a_width() -> None:
+    assert of_fraction(12, 12) == wilson(12, 12)
+    assert of_fraction(0, 12) == wilson(0, 12)
+    assert of_fraction(9, 12) == bootstrap([9, 3], lambda counts: counts[:, 0] / 12)

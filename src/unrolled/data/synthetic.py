@@ -1,17 +1,30 @@
 """Synthetic tasks with known memory requirements: the information to store, and the number of steps.
 
-| task      | input                                    | answer                     | chance               |
-|-----------|------------------------------------------|----------------------------|----------------------|
-| `recall`  | K symbols in any order, then T blanks    | the first symbol           | accuracy 1 / K       |
-| `parity`  | T bits                                   | parity of the ones         | accuracy 1 / 2       |
-| `copy`    | T symbols of K, a mark, T blanks         | the symbols, at the blanks | accuracy 1 / K       |
-| `reverse` | as `copy`                                | the symbols in reverse     | accuracy 1 / K       |
-| `adding`  | T numbers in [0, 1), two of them marked  | the sum of the two         | squared error 1 / 6  |
+====================   ================================================   ==========================   =============
+task                   input                                              answer                       chance
+====================   ================================================   ==========================   =============
+`recall`               K symbols in any order, then T blanks              the first symbol             1 / K
+`parity`               T bits                                             parity of the ones           1 / 2
+`keyed_majority`       P or N, then T bits                                P: more ones; N: not so      1 / 2
+`temporal_order`       T of K distractors, two of them replaced by X, Y   XX, XY, YX or YY             1 / 4
+`agreement`            a noun, then T others of either number             the number of the first      1 / 2
+`dyck`                 T brackets of K kinds, at least one stays open     the kind that has to close   1 / K
+`associative_recall`   T pairs of a key and one of K values, then a key   the value of that key        1 / K
+`copy`                 T symbols of K, a gap, a mark, T blanks            the symbols, at the blanks   1 / K
+`reverse`              as `copy`                                          the symbols in reverse       1 / K
+`selective_copy`       T symbols of K among blanks, a mark, T blanks      the symbols, at the blanks   1 / K
+`adding`               T numbers in [0, 1), two of them marked            the sum of the two           1 / 6 (error)
+====================   ================================================   ==========================   =============
 
 The number of batches is unlimited, and batch i is a pure function of (seed, i): nothing has to be stored, split or
-overfitted. In `recall` every sequence holds the same symbols, so that a bag of tokens, without their order, stays at
-chance. Adding: Hochreiter & Schmidhuber 1997; at chance, the answer is the mean, 1, with the variance of a sum of two
-numbers as squared error.
+overfitted. Chance is the accuracy of the best constant answer. In `recall` every sequence holds the same symbols, so
+that a bag of tokens, without their order, stays at chance. T may differ between training and test: the ids and the
+outputs do not depend on it (but for the keys of `associative_recall`).
+
+Sources: adding and temporal order, Hochreiter & Schmidhuber 1997 (experiments 4 and 6a; at chance the answer to adding
+is the mean, 1, with the variance of a sum of two numbers as squared error). Dyck: Suzgun et al. 2019. Associative
+recall: Ba et al. 2016. Selective copy: Gu & Dao 2023. Agreement, after Linzen, Dupoux & Goldberg 2016. Keyed majority
+is ours: the key has to be kept while the rest is counted.
 """
 
 from __future__ import annotations
@@ -52,20 +65,28 @@ class Synthetic(ABC):
 
     Args:
         length: T, the difficulty.
-        symbols: number K of different symbols (recall, copy, reverse).
+        symbols: number K of different symbols; without use for parity, keyed_majority and adding.
         seed: seed of all batches.
+        gap: number of blanks, before the mark of copy and reverse (default 0), among the symbols of selective_copy
+            (default T); no other task has one.
     """
 
     length: int
     symbols: int = 8
     seed: int = 0
+    gap: int | None = None
 
     def __post_init__(self) -> None:
         if self.length < self.shortest:
             raise ConfigError(f"length must be at least {self.shortest}: got {self.length}")
         if self.symbols < 2:
             raise ConfigError(f"symbols must be at least 2: got {self.symbols}")
+        if self.gap is not None and not self.has_gap:
+            raise ConfigError("gap is for copy, reverse and selective_copy; in other tasks length is the distance")
+        if self.gap is not None and self.gap < 0:
+            raise ConfigError(f"gap must be at least 0: got {self.gap}")
 
+    has_gap: ClassVar[bool] = False
     shortest: ClassVar[int] = 1
     answer: ClassVar[str] = "once"
     """One answer after the last step ("once"), or an answer at each step ("each")."""
@@ -133,10 +154,134 @@ class Parity(Synthetic):
         return FIRST + bits, bits.sum(axis=1) % 2
 
 
-class Copy(Synthetic):
-    """T symbols, a mark, and T steps to repeat them. Chance: accuracy 1 / K."""
+class KeyedMajority(Synthetic):
+    """A key, P or N, then T bits: for P whether most are ones, for N whether not. Chance: accuracy 1 / 2."""
 
-    answer = "each"
+    @property
+    def at_chance(self) -> float:
+        """1 / 2."""
+        return 0.5
+
+    @property
+    def num_outputs(self) -> int:
+        """2: no and yes."""
+        return 2
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the special ones, two bits, and two keys."""
+        return FIRST + 4
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        bits, key = random.integers(0, 2, size=(B, self.length)), random.integers(0, 2, size=B)
+        most = 2 * bits.sum(axis=1) > self.length
+        return np.concatenate([FIRST + 2 + key[:, None], FIRST + bits], axis=1), (most ^ (key == 1)).astype(np.int64)
+
+
+class TemporalOrder(Synthetic):
+    """Order of two marked symbols, one in each half of T steps: XX, XY, YX or YY. Chance: accuracy 1 / 4."""
+
+    shortest = 2
+
+    @property
+    def at_chance(self) -> float:
+        """1 / 4."""
+        return 0.25
+
+    @property
+    def num_outputs(self) -> int:
+        """4: the orders."""
+        return 4
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the special ones, the distractors, X and Y."""
+        return FIRST + self.symbols + 2
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        T, half, rows = self.length, self.length // 2, np.arange(B)
+        ids = random.integers(0, self.symbols, size=(B, T))
+        first, second = random.integers(0, 2, size=(2, B))
+        ids[rows, random.integers(0, half, size=B)] = self.symbols + first
+        ids[rows, random.integers(half, T, size=B)] = self.symbols + second
+        return FIRST + ids, 2 * first + second
+
+
+class Agreement(Synthetic):
+    """Number, singular or plural, of the first of T + 1 nouns, each of K in either number. Chance: accuracy 1 / 2."""
+
+    @property
+    def at_chance(self) -> float:
+        """1 / 2."""
+        return 0.5
+
+    @property
+    def num_outputs(self) -> int:
+        """2: singular and plural."""
+        return 2
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the special ones, and each noun in both numbers."""
+        return FIRST + 2 * self.symbols
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        nouns = random.integers(0, 2 * self.symbols, size=(B, self.length + 1))
+        return FIRST + nouns, nouns[:, 0] % 2
+
+
+class Dyck(Synthetic):
+    """Kind of the innermost bracket that is still open after T brackets of K kinds. Chance: accuracy 1 / K."""
+
+    @property
+    def at_chance(self) -> float:
+        """1 / K."""
+        return 1 / self.symbols
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the special ones, and each kind of bracket, opening and closing."""
+        return FIRST + 2 * self.symbols
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        T, rows = self.length, np.arange(B)
+        kinds, closes = random.integers(0, self.symbols, size=(B, T)), random.integers(0, 2, size=(B, T)) == 1
+        stack, depth, ids = np.zeros((B, T), np.int64), np.zeros(B, np.int64), np.zeros((B, T), np.int64)
+        for t in range(T):
+            close = closes[:, t] & (depth > 1)  # one stays open
+            top = stack[rows, np.maximum(depth - 1, 0)]
+            ids[:, t] = np.where(close, self.symbols + top, kinds[:, t])
+            stack[rows[~close], depth[~close]] = kinds[~close, t]
+            depth += np.where(close, -1, 1)
+        return FIRST + ids, stack[rows, depth - 1]
+
+
+class AssociativeRecall(Synthetic):
+    """Value of a key among T pairs of a key and one of K values. Chance: accuracy 1 / K."""
+
+    @property
+    def at_chance(self) -> float:
+        """1 / K."""
+        return 1 / self.symbols
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids: the special ones, the values, and T keys."""
+        return FIRST + self.symbols + self.length
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        T, rows = self.length, np.arange(B)
+        keys = random.permuted(np.tile(np.arange(T), (B, 1)), axis=1)
+        values, asked = random.integers(0, self.symbols, size=(B, T)), random.integers(0, T, size=B)
+        pairs = np.stack([self.symbols + keys, values], axis=2).reshape(B, 2 * T)
+        query = self.symbols + keys[rows, asked]
+        return FIRST + np.concatenate([pairs, query[:, None]], axis=1), values[rows, asked]
+
+
+class Copy(Synthetic):
+    """T symbols, a gap of blanks, a mark, and T steps to repeat them. Chance: accuracy 1 / K."""
+
+    answer, has_gap = "each", True
 
     @property
     def at_chance(self) -> float:
@@ -145,8 +290,13 @@ class Copy(Synthetic):
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         T, symbols = self.length, random.integers(0, self.symbols, size=(B, self.length))
-        inputs = np.concatenate([FIRST + symbols, np.full((B, 1), SEP), np.full((B, T), self._blank)], axis=1)
-        return inputs, np.concatenate([np.full((B, T + 1), -1), self._answers(symbols)], axis=1)
+        shown = self._shown(random, FIRST + symbols)
+        inputs = np.concatenate([shown, np.full((B, 1), SEP), np.full((B, T), self._blank)], axis=1)
+        return inputs, np.concatenate([np.full((B, shown.shape[1] + 1), -1), self._answers(symbols)], axis=1)
+
+    def _shown(self, random: np.random.Generator, ids: Numbers) -> Numbers:
+        """Return the ids with their blanks, (B, T + gap)."""
+        return np.concatenate([ids, np.full((len(ids), self.gap or 0), self._blank)], axis=1)
 
     def _answers(self, symbols: Numbers) -> Numbers:
         return symbols
@@ -157,6 +307,18 @@ class Reverse(Copy):
 
     def _answers(self, symbols: Numbers) -> Numbers:
         return symbols[:, ::-1]
+
+
+class SelectiveCopy(Copy):
+    """T symbols among blanks, a mark, and T steps to repeat them in order. Chance: accuracy 1 / K."""
+
+    def _shown(self, random: np.random.Generator, ids: Numbers) -> Numbers:
+        B, T = ids.shape
+        steps = T + (T if self.gap is None else self.gap)
+        at = np.sort(random.permuted(np.tile(np.arange(steps), (B, 1)), axis=1)[:, :T], axis=1)
+        shown = np.full((B, steps), self._blank)
+        np.put_along_axis(shown, at, ids, axis=1)
+        return shown
 
 
 class Adding(Synthetic):
@@ -181,16 +343,33 @@ class Adding(Synthetic):
 
 
 TASKS: dict[str, type[Synthetic]] = {
-    "recall": Recall, "parity": Parity, "copy": Copy, "reverse": Reverse, "adding": Adding,
-}  # fmt: skip
+    "recall": Recall,
+    "parity": Parity,
+    "keyed_majority": KeyedMajority,
+    "temporal_order": TemporalOrder,
+    "agreement": Agreement,
+    "dyck": Dyck,
+    "associative_recall": AssociativeRecall,
+    "copy": Copy,
+    "reverse": Reverse,
+    "selective_copy": SelectiveCopy,
+    "adding": Adding,
+}
 
 
-def make(name: str, length: int, *, symbols: int = 8, seed: int = 0) -> Synthetic:
+def make(name: str, length: int, *, symbols: int = 8, seed: int = 0, gap: int | None = None) -> Synthetic:
     """Return the task called `name`.
+
+    Args:
+        name: a key of TASKS.
+        length: T, the difficulty.
+        symbols: number K of different symbols.
+        seed: seed of all batches.
+        gap: number of blanks of copy, reverse and selective_copy; None: see Synthetic.
 
     Raises:
         ConfigError: the task is unknown (the message gives the nearest), or a value is out of range.
     """
     if name not in TASKS:
         raise ConfigError(f'there is no synthetic task "{name}"{nearest(name, TASKS)}; there are {", ".join(TASKS)}')
-    return TASKS[name](length, symbols, seed)
+    return TASKS[name](length, symbols, seed, gap)

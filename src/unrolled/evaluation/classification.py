@@ -31,7 +31,7 @@ from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.calibration import Calibration, brier_score, calibrate, calibration_lines
 from unrolled.evaluation.classes import ClassScores, class_scores, class_table, macro_f1
-from unrolled.evaluation.intervals import Interval, bootstrap, wilson
+from unrolled.evaluation.intervals import Interval, bootstrap, of_fraction, wilson
 from unrolled.evaluation.lengths import by_length
 from unrolled.evaluation.reliability import reliability
 from unrolled.evaluation.tables import WIDTH, count, percent, safe, shorten, table, width
@@ -166,7 +166,7 @@ def evaluate_classification(
     return ClassificationResult(
         n=N,
         accuracy=correct / N,
-        accuracy_interval=bootstrap([correct, N - correct], lambda counts: counts[:, 0] / N),
+        accuracy_interval=of_fraction(correct, N),
         macro_f1=float(macro_f1(confusion[cells][np.newaxis], *cells)[0]),
         macro_f1_interval=f1_interval,
         top_k=tuple(_top_k(truth, probabilities)),
@@ -197,7 +197,7 @@ def _top_k(truth: Integers, probabilities: Floats) -> Iterator[TopK]:
     for k in TOP:
         if k < K:
             right = int((rank < k).sum())
-            yield TopK(k, right / N, bootstrap([right, N - right], lambda counts: counts[:, 0] / N))
+            yield TopK(k, right / N, of_fraction(right, N))
 
 
 def _check(K: int, truth: Integers, probabilities: Floats, lengths: Integers, majority: int) -> None:

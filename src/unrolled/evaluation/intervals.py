@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError, ShapeError
 
-__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "draws", "resample", "spread", "wilson"]
+__all__ = ["LEVEL", "RESAMPLES", "Interval", "bootstrap", "draws", "of_fraction", "resample", "spread", "wilson"]
 
 LEVEL = 0.95
 RESAMPLES = 2_000
@@ -111,6 +111,16 @@ def spread(figures: NDArray[np.floating[Any]], *, level: float = LEVEL) -> Inter
     """Return the interval that covers the fraction `level` of resampled values (R,)."""
     low, high = np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high))
+
+
+def of_fraction(right: int, N: int) -> Interval:
+    """Return the bootstrap interval of the fraction `right` of N, or Wilson's where all or none are right.
+
+    There a bootstrap has no width, as if no other example could be answered otherwise.
+    """
+    if right in (0, N):
+        return wilson(right, N)
+    return bootstrap([right, N - right], lambda counts: counts[:, 0] / N)
 
 
 def wilson(right: int, n: int, *, level: float = LEVEL) -> Interval:
