@@ -122,7 +122,7 @@ def _table_row(trace: Trace) -> str:
         about.model_name,
         about.task,
         answer[:200],
-        " ".join(note for note in (about.score, about.truncated) if note),
+        " ".join(note for note in (about.score, about.truncated, about.unknown) if note),
     )
     return "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in cells) + "</tr>"
 
