@@ -96,7 +96,10 @@ def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> 
     assert second.endswith("so dull")
     said = say("evaluate", "mine", "--json")
     assert json.loads(said.out) == record["result"]
-    assert "accuracy" in say("evaluate", "mine", data).out
+    said = say("evaluate", "mine", data)
+    assert "accuracy" in said.out
+    assert "these are the data of the training, most of which the model has learned" in said.err
+    assert "data of the training" not in say("evaluate", "mine").err + say("evaluate", "mine", data, "--test-split").err
 
 
 def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> None:

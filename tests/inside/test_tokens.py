@@ -86,5 +86,5 @@ def test_unknown_tokens_are_counted_and_named() -> None:
         "1 of 3 tokens is unknown, and alike to the network: “dull”"
     )
     assert unknown(read(tokenizer("word"), "a b c d the")) == (
-        "4 of 5 tokens are unknown, and alike to the network: “a”, “b”, “c”, …"
+        "4 of 5 tokens are unknown, and alike to the network: “a”, “b”, “c” and others"
     )

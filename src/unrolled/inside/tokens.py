@@ -76,7 +76,8 @@ def unknown(tokens: Tokens) -> str:
     missing = [token for i, token in zip(tokens.ids, tokens.tokens, strict=True) if i == UNK]
     if not missing:
         return ""
-    named = ", ".join(f"“{token}”" for token in dict.fromkeys(missing[:NAMED])) + ", …" * (len(missing) > NAMED)
+    different = [f"“{token}”" for token in dict.fromkeys(missing)]
+    named = ", ".join(different[:NAMED]) + " and others" * (len(different) > NAMED)
     are = "is" if len(missing) == 1 else "are"
     return f"{len(missing):,} of {len(tokens.ids):,} tokens {are} unknown, and alike to the network: {named}"
 
