@@ -88,3 +88,4 @@ def test_unknown_tokens_are_counted_and_named() -> None:
     assert unknown(read(tokenizer("word"), "a b c d the")) == (
         "4 of 5 tokens are unknown, and alike to the network: “a”, “b”, “c” and others"
     )
+    assert unknown(read(tokenizer("character"), "\u202ethe")).endswith("“\\u202e”"), "safe on a terminal"

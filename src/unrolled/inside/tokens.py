@@ -76,7 +76,7 @@ def unknown(tokens: Tokens) -> str:
     missing = [token for i, token in zip(tokens.ids, tokens.tokens, strict=True) if i == UNK]
     if not missing:
         return ""
-    different = [f"“{token}”" for token in dict.fromkeys(missing)]
+    different = [f"“{excerpt(token, 30)}”" for token in dict.fromkeys(missing)]
     named = ", ".join(different[:NAMED]) + " and others" * (len(different) > NAMED)
     are = "is" if len(missing) == 1 else "are"
     return f"{len(missing):,} of {len(tokens.ids):,} tokens {are} unknown, and alike to the network: {named}"
