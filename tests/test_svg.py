@@ -120,3 +120,25 @@ def test_lines_end_in_arrows_and_boxes_without_area_are_none():
     assert svg.line([(0, 0), (10, 0)], arrow=True).count("polygon") == 1
     assert "10.0,0.0" in svg.line([(0, 0), (10, 0)], arrow=True)
     assert svg.curve((0, 0), (10, 20)).count("C0.0 10.0 10.0 10.0 10.0 20.0") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("a\u202eb", "a\\u202eb"),
+        ("\U0001f469\u200d\U0001f467", "\U0001f469\u200d\U0001f467"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+        ("\u200d", "\\u200d"),
+        ("a \u200d", "a \\u200d"),
+        ("\ufe0f", "\\ufe0f"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
+        ("\u0301", "◌\u0301"),
+    ],
+)
+def test_joiners_stay_between_characters_and_lone_marks_are_visible(words: str, shown: str) -> None:
+    assert svg.visible(words) == shown
+
+
+def test_texts_without_spaces_are_broken_to_fit() -> None:
+    lines = svg.wrapped("忘" * 28 + " end", 10 * svg.UNIT)
+    assert [len(line) for line in lines] == [5, 5, 5, 5, 5, 3 + 4]

@@ -6,13 +6,15 @@ prefers a dark background. A scale of numbers without sign is monotonic in light
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import chain
 from typing import Any, NamedTuple
-from unicodedata import combining, east_asian_width
+from unicodedata import category, combining, east_asian_width
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +39,14 @@ __all__ = [
     "stack",
     "text",
     "triangle",
+    "visible",
     "wrapped",
 ]
 
 UNIT = 7.2  # pixels of a character of size 12 that is not wide
 DARK_TEXT, LIGHT_TEXT = "#1b1e27", "#fffffe"  # on colours of a scale: not of the palette, so that they never turn dark
+JOINER = re.compile(r"(?<=\S)([\u200c\u200d])(?=\S)")  # within an emoji of several characters, or a word of Persian
+INVISIBLE = re.compile(r"[\ufe00-\ufe0f]+")
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
 
@@ -286,7 +291,7 @@ def raster(
 
 def shorten(words: str, most: float, size: float = 12) -> str:
     """Return the words, printable, and ended by … where they are wider than `most` pixels."""
-    shown, unit = printable(words[:400]), UNIT * size / 12
+    shown, unit = visible(words[:400]), UNIT * size / 12
     if unit * columns(shown) > most:
         while shown and unit * (columns(shown) + 1) > most:
             shown = shown[:-1]
@@ -294,16 +299,35 @@ def shorten(words: str, most: float, size: float = 12) -> str:
     return shown
 
 
+def visible(words: str) -> str:
+    """Return the words printable; joiners between characters stay, and characters invisible alone are escaped."""
+    if INVISIBLE.fullmatch(words):
+        return words.encode("unicode_escape").decode()
+    parts = JOINER.split(words)  # every second one is a joiner
+    shown = "".join(part if i % 2 else printable(part) for i, part in enumerate(parts))
+    return f"◌{shown}" if words and category(words[0]).startswith("M") else shown
+
+
 def wrapped(words: str, most: float, size: float = 12) -> list[str]:
-    """Return the words as lines of at most `most` pixels; a longer word has a line of its own."""
+    """Return the words as lines of at most `most` pixels; a longer word is broken, as are texts without spaces."""
     lines, unit = [""], UNIT * size / 12
-    for word in words.split():
+    for word in chain.from_iterable(_broken(word, most / unit) for word in words.split()):
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and unit * columns(longer) > most:
             lines.append(word)
         else:
             lines[-1] = longer
     return lines
+
+
+def _broken(word: str, most: float) -> list[str]:
+    """Return the pieces of a word, of at most `most` columns each."""
+    pieces = [""]
+    for each in word:
+        if pieces[-1] and columns(pieces[-1] + each) > most:
+            pieces.append("")
+        pieces[-1] += each
+    return pieces
 
 
 def columns(words: str) -> int:

@@ -96,7 +96,10 @@ def test_the_whole_way(say: Callable[..., Said], data: Path, tmp_path: Path) -> 
     assert second.endswith("so dull")
     said = say("evaluate", "mine", "--json")
     assert json.loads(said.out) == record["result"]
-    assert "accuracy" in say("evaluate", "mine", data).out
+    said = say("evaluate", "mine", data)
+    assert "accuracy" in said.out
+    assert "these are the data of the training, most of which the model has learned" in said.err
+    assert "data of the training" not in say("evaluate", "mine").err + say("evaluate", "mine", data, "--test-split").err
 
 
 def test_the_whole_way_of_a_text(say: Callable[..., Said], tmp_path: Path) -> None:
@@ -237,6 +240,13 @@ def test_decode_from_a_file_in_its_order(say: Callable[..., Said], folder: Path,
     said = say("decode", folder, "-f", "new.jsonl", "--text", "says")
     assert said.out.endswith("\ttab\\tand\\nline\n"), "an answer is one line"
     assert say("decode", folder, "--file", "sample:films/test").out.count("\n") == 495
+
+
+def test_decode_says_of_how_many_texts_no_token_is_known(say: Callable[..., Said], folder: Path) -> None:
+    note = "all tokens of 2 texts are unknown to the vocabulary: their answer does not depend on the words"
+    assert note in say("decode", folder, "xyzzy", "忘れ", "so fine").err
+    assert "unknown" not in say("decode", folder, "so fine", "xyzzy fine").err
+    assert "1 of 2 tokens is unknown, and alike to the network: “xyzzy”." in say("explain", folder, "xyzzy fine").out
 
 
 def standard_input(monkeypatch: pytest.MonkeyPatch, given: bytes) -> Iterator[None]:

@@ -19,7 +19,7 @@ def test_an_evaluation_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
         progress(event(10, Score(0.61, 0.75, 0.5), best=True))
         progress(event(20, Score(0.61)))
     assert caplog.messages == [
-        "update 10/100  epoch 1.0  loss 0.500  valid loss 0.610  accuracy 75.0%  best  12,346 tokens/s",
+        "update 10/100  epoch 1.0  loss 0.500  valid loss 0.610  accuracy 75.0%  kept  12,346 tokens/s",
         "update 20/100  epoch 2.0  loss 0.500  valid loss 0.610  12,346 tokens/s",
     ]
 

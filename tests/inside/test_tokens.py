@@ -4,7 +4,7 @@ import pytest
 
 from unrolled.data.encoding.tokenizers import BOS, UNK, Tokenizer
 from unrolled.errors import DataError
-from unrolled.inside.tokens import read, read_words, truncate, written
+from unrolled.inside.tokens import read, read_words, truncate, unknown, written
 
 TEXTS = ["The film's fine, the plot is not.", "the fine plot", "film fine the plot is, not the 's"]
 
@@ -78,3 +78,14 @@ def test_truncation_is_reported() -> None:
     short, sentence = truncate(tokens, 2)
     assert short.tokens == ("the", "fine")
     assert sentence == "truncated after the first 2 of 3 tokens"
+
+
+def test_unknown_tokens_are_counted_and_named() -> None:
+    assert unknown(read(tokenizer("word"), "the fine plot")) == ""
+    assert unknown(read(tokenizer("word"), "the dull plot")) == (
+        "1 of 3 tokens is unknown, and alike to the network: “dull”"
+    )
+    assert unknown(read(tokenizer("word"), "a b c d the")) == (
+        "4 of 5 tokens are unknown, and alike to the network: “a”, “b”, “c” and others"
+    )
+    assert unknown(read(tokenizer("character"), "\u202ethe")).endswith("“\\u202e”"), "safe on a terminal"

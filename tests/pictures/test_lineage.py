@@ -56,3 +56,16 @@ def test_narrow_cards_stand_in_two_columns() -> None:
     wide, low = drawn.size(draw("lineage", traces))
     assert width == 336 < wide
     assert height > low
+
+
+def test_a_long_input_is_shortened_visibly() -> None:
+    svg = draw("lineage", [small.trained("gru").explain(" ".join([TEXT] * 40))])
+    lines = [each for each in said(svg) if len(each) > 40 and small.FILLER[0] in each][:3]
+    assert [line.endswith("…") for line in lines] == [False, False, True]
+
+
+def test_unknown_tokens_are_named_below_the_picture() -> None:
+    trace = small.trained("gru").explain(f"{TEXT} 忘 れ")
+    words = " ".join(said(draw("text", [trace])))
+    assert "2 of 5 tokens are unknown, and alike to the network: “忘”, “れ”." in words
+    assert "unknown" not in " ".join(said(draw("text", [small.trained("gru").explain(TEXT)])))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unrolled.cells.cell import OPEN, Cell, affine_terms, glorot_, orthogonal_
+from unrolled.cells.cell import Cell, affine_terms, glorot_, orthogonal_
 
 __all__ = ["MEANINGS", "GRUCell", "GRUGates", "GRUState"]
 
@@ -49,7 +49,7 @@ class GRUGates(NamedTuple):
 
 
 MEANINGS = {
-    "r": f"reset gate, which lets the previous step into the candidate, {OPEN}",
+    "r": "reset gate, lets the past into the candidate at 1",
     "z": "update gate, keeps at 1, writes at 0",
     "n": "candidate, the value that may be written",
 }

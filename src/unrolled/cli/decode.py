@@ -123,6 +123,7 @@ def command(
     from unrolled import api, machine
     from unrolled.cli.progress import show_log
     from unrolled.data.reading.sources import has_lines
+    from unrolled.runs.texts import TextRun
 
     with show_log(), machine.use_threads(threads):
         loaded: Any = api.ensemble([run, *(others or ())], device=device)
@@ -138,9 +139,11 @@ def command(
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
         else:
             chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
-        blank, no_answer = 0, NO_ANSWER[Choice.of(config).task]
+        unknown, blank, no_answer = 0, 0, NO_ANSWER[Choice.of(config).task]
         for chunk in chunks:
             blank += sum(text is None for text in chunk)
+            if isinstance(loaded, TextRun) and isinstance(chunk, list):
+                unknown += loaded.count_unknown(text for text in chunk if text is not None)
             if json:
                 for answer in _answers(loaded, chunk, chosen):
                     print_json(no_answer if answer is None else answer.to_dict())
@@ -151,10 +154,18 @@ def command(
                 for answer in _answers(loaded, chunk, chosen):
                     print("" if answer is None else answer.shown(**shown))
             sys.stdout.flush()
+        if unknown:
+            log.info("%s", _unknown(unknown))
         if blank:
             log.info(
                 "%s", f"{blank:,} blank line{'s'[: blank != 1]} answered by an empty {'answer' if json else 'line'}"
             )
+
+
+def _unknown(count: int) -> str:
+    """Return the note on texts of which the network knows no token."""
+    texts, answer = ("1 text", "its answer") if count == 1 else (f"{count:,} texts", "their answer")
+    return f"all tokens of {texts} are unknown to the vocabulary: {answer} does not depend on the words"
 
 
 def _answers(run: Any, texts: Any, options: dict[str, Any]) -> Iterator[Any]:

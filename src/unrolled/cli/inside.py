@@ -38,11 +38,12 @@ def show(traces: Sequence[Trace]) -> None:
 
 
 def _head(trace: Trace) -> Text:
-    """Return the run, model and task of a trace, and the tokens that were left out."""
+    """Return the run, model and task of a trace, and notes on the tokens that were left out or are unknown."""
     about = trace.about
     update = "" if about.update is None else f", after update {about.update:,} of its training"
-    lines = [f"{about.run or 'a run'}: {about.architecture}, task {about.task}{update}"]
-    return Text("\n".join([*lines, *([f"Left out: {about.truncated}."] if about.truncated else [])]), style="dim")
+    notes = [f"Left out: {about.truncated}."] * bool(about.truncated) + [f"{about.unknown}."] * bool(about.unknown)
+    lines = [f"{about.run or 'a run'}: {about.architecture}, task {about.task}{update}", *notes]
+    return Text("\n".join(lines), style="dim")
 
 
 def _one_answer(trace: Trace) -> list[Text | Table]:

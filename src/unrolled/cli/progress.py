@@ -110,5 +110,5 @@ def _line(event: Event) -> str:
         figures = event.valid.to_dict()
         parts.append(f"valid loss {figures.pop('loss_nats'):.3f}")
         parts += [SHOWN[name](value) for name, value in figures.items() if name in SHOWN]
-        parts += ["best"] * event.best
+        parts += ["kept"] * event.best
     return "  ".join([*parts, f"{event.tokens_per_second:,.0f} tokens/s"])

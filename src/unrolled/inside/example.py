@@ -67,6 +67,7 @@ class Example:
         meanings: maps output indices to labels, tags or tokens.
         source: read before the input, by a model with an encoder or a GPT that translates.
         truncated: a sentence on the tokens that were left out; "" for none.
+        unknown: a sentence on the tokens that are not in the vocabulary; "" for none.
         temperature: divisor of the logits.
         quantity: the number that is explained about each answer.
         also: further tensors for the trace, such as an image's pixels.
@@ -82,6 +83,7 @@ class Example:
     meanings: Callable[[Iterable[int]], Sequence[str]]
     source: Source | None = None
     truncated: str = ""
+    unknown: str = ""
     temperature: float = 1.0
     quantity: Quantity = LOG_PROB
     also: Mapping[str, Tensor] = field(default_factory=dict)

@@ -75,6 +75,7 @@ def observe(model: Model, example: Example, about: Header) -> tuple[Trace, Examp
         answers=answers,
         guesses=guesses,
         truncated=example.truncated,
+        unknown=example.unknown,
         beam=example.beam,
     )
     return Trace(about, {name: as_saved(value) for name, value in traced.items()}), example

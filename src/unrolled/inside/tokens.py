@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.errors import DataError, excerpt
 from unrolled.strings import truncation
 
-__all__ = ["Tokens", "read", "read_words", "truncate", "written"]
+__all__ = ["Tokens", "read", "read_words", "truncate", "unknown", "written"]
+
+NAMED = 3  # unknown tokens in a sentence
 
 
 class Tokens(NamedTuple):
@@ -67,6 +69,17 @@ def truncate(tokens: Tokens, max_length: int, noun: str = "tokens") -> tuple[Tok
     """
     first = Tokens(tokens.text, tokens.ids[:max_length], tokens.tokens[:max_length], tokens.spans[:max_length])
     return first, truncation(len(tokens.ids), max_length, noun)
+
+
+def unknown(tokens: Tokens) -> str:
+    """Return a sentence on the tokens that are not in the vocabulary, "" for none."""
+    missing = [token for i, token in zip(tokens.ids, tokens.tokens, strict=True) if i == UNK]
+    if not missing:
+        return ""
+    different = [f"“{excerpt(token, 30)}”" for token in dict.fromkeys(missing)]
+    named = ", ".join(different[:NAMED]) + " and others" * (len(different) > NAMED)
+    are = "is" if len(missing) == 1 else "are"
+    return f"{len(missing):,} of {len(tokens.ids):,} tokens {are} unknown, and alike to the network: {named}"
 
 
 def _tokens(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:

@@ -47,6 +47,7 @@ class Header:
         answers: the label, tag or next token of each of the A answers.
         guesses: the labels, tags or tokens with the largest logits of each answer, the most probable first.
         truncated: a sentence on the tokens that were left out; "" for none.
+        unknown: a sentence on the tokens that are not in the vocabulary; "" for none.
         beam: the token of each node of a beam search; () for none.
         unrolled: the version that wrote the trace.
     """
@@ -64,6 +65,7 @@ class Header:
     answers: tuple[str, ...] = ()
     guesses: tuple[tuple[str, ...], ...] = ()
     truncated: str = ""
+    unknown: str = ""
     beam: tuple[str, ...] = ()
     unrolled: str = field(default=__version__)
     format_version: int = FORMAT_VERSION
@@ -212,6 +214,7 @@ class _About(Strict):
     answers: tuple[str, ...]
     guesses: tuple[tuple[str, ...], ...]
     truncated: str
+    unknown: str = ""
     beam: tuple[str, ...] = ()
     unrolled: str
     format_version: int

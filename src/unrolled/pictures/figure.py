@@ -87,7 +87,7 @@ class Picture(NamedTuple):
 
 
 def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
-    """Return the picture as SVG: title, drawing, caption, and the runs and truncated inputs as small print.
+    """Return the picture as SVG: title, drawing, caption; runs, truncated inputs and unknown tokens as small print.
 
     Args:
         width: pixels at least.
@@ -100,6 +100,7 @@ def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
     notes += dict.fromkeys(
         f"The input was shortened: {trace.about.truncated}." for trace in traces if trace.about.truncated
     )
+    notes += dict.fromkeys(f"{trace.about.unknown}." for trace in traces if trace.about.unknown)
     margin = MARGIN if width >= WIDE_FROM else NARROW_MARGIN
     title = _lines([figure.title], width, 15, (margin, MARGIN + 12), INK, bold=True)
     top = title.height - 4

@@ -18,6 +18,7 @@ __all__ = ["can_draw", "draw"]
 ACROSS, GAP, PAD = 4, 12.0, 12.0  # cards beside each other where there is room; pixels between and inside them
 NARROWEST = 150.0  # pixels of a card
 LINE_HEIGHT = 16.0
+HEADING = 3  # lines of the input
 BOLD = 8.2  # pixels of a bold character of size 12
 LOOSE = 1.12  # lines are broken for wide letters; words in small ones are narrower
 KNOWN = {each.name: each for each in LINEAGE}
@@ -56,9 +57,9 @@ def answer_of(trace: Trace) -> str:
 def _heading(trace: Trace, width: float, truth: Sequence[str]) -> Drawing:
     """Write the input, and below it the right answer if it is known."""
     lines = svg.wrapped(f"“{input_of(trace)}”", width, 17) if input_of(trace) else ["the input"]
-    body = [
-        svg.text(0, 24 + 22 * i, line, size=17, bold=True, fill=INK, most=width) for i, line in enumerate(lines[:3])
-    ]
+    if len(lines) > HEADING:
+        lines = [*lines[: HEADING - 1], svg.shorten(" ".join(lines[HEADING - 1 :]), width, 17)]
+    body = [svg.text(0, 24 + 22 * i, line, size=17, bold=True, fill=INK, most=width) for i, line in enumerate(lines)]
     y = 24.0 + 22 * (len(body) - 1)
     if truth:
         y += 20

@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape, unescape
 from importlib.resources import files
 from string import Template
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unrolled.errors import ConfigError, printable
 from unrolled.inside import Trace, find
+from unrolled.pictures.figure import NARROWEST, WIDTH
 from unrolled.pictures.gallery import PICTURES, available, draw
 from unrolled.pictures.layers import recurrent
 from unrolled.pictures.matrix import View, fingerprint
@@ -44,9 +45,11 @@ def page(traces: Sequence[Trace]) -> str:
     if not names:
         problem = "got traces without the tensors of any picture" if traces else "got none"
         raise ConfigError(f"a page needs a trace from which a picture can be drawn: {problem}")
-    sections, notes = _sections(traces, names, None), []
+    units: int | None = None
+    sections, notes = _sections(traces, names, units), []
     if (whole := _total(sections)) > MAX_NUMBERS:
-        sections = _sections(traces, names, STRONGEST)
+        units = STRONGEST
+        sections = _sections(traces, names, units)
         if (left := _total(sections)) < whole:
             notes.append(
                 f"All pictures would hold {whole:,} numbers, more than the {MAX_NUMBERS:,} that a page holds. Only the "
@@ -58,11 +61,12 @@ def page(traces: Sequence[Trace]) -> str:
                 "a smaller page, read fewer tokens (--max-length)."
             )
     store = _Store(traces)
+    layouts = {"wide": dict(sections)}
+    if 2 * _total(sections) <= MAX_NUMBERS:  # the images of the narrow layout take as much again
+        layouts["narrow"] = dict(_sections(traces, names, units, NARROWEST))
     body = [
-        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n'
-        + "\n".join(map(store.with_values, svgs))
-        + "</section>"
-        for name, svgs in sections
+        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n{_layouts(store, layouts, name)}</section>'
+        for name, _ in sections
     ]
     rows = "\n".join(map(_table_row, _final(traces)))
     title = "Inside " + ", ".join(
@@ -91,7 +95,19 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _sections(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
+def _layouts(store: _Store, layouts: Mapping[str, Mapping[str, Sequence[str]]], name: str) -> str:
+    """Return the SVGs of a picture in each layout; the style shows one of them, by the width of the screen."""
+    if len(layouts) == 1:
+        return "\n".join(map(store.with_values, layouts["wide"][name]))
+    return "\n".join(
+        f'<div class="{layout}">\n' + "\n".join(map(store.with_values, svgs[name])) + "\n</div>"
+        for layout, svgs in layouts.items()
+    )
+
+
+def _sections(
+    traces: Sequence[Trace], names: Sequence[str], units: int | None, width: float = WIDTH
+) -> list[tuple[str, list[str]]]:
     """Return the SVGs of every picture by name; gates once for each layer, the highest first.
 
     Snapshots of a training are drawn in the picture "gradient" only.
@@ -102,9 +118,9 @@ def _sections(traces: Sequence[Trace], names: Sequence[str], units: int | None) 
     for name in names:
         if name == "gates":
             layers = [[trace for trace in final if len(recurrent(trace)) > below] for below in range(deepest)]
-            svgs = [draw(name, some, below=below, units=units) for below, some in enumerate(layers)]
+            svgs = [draw(name, some, below=below, units=units, width=width) for below, some in enumerate(layers)]
         else:
-            svgs = [draw(name, traces if name == "gradient" else final)]
+            svgs = [draw(name, traces if name == "gradient" else final, width=width)]
         sections.append((name, svgs))
     return sections
 
@@ -117,14 +133,15 @@ def _final(traces: Sequence[Trace]) -> Sequence[Trace]:
 def _table_row(trace: Trace) -> str:
     about = trace.about
     answer = about.answers[-1] if len(about.answers) == 1 else " ".join(about.answers)
-    cells = (
-        about.run,
-        about.model_name,
-        about.task,
-        answer[:200],
-        " ".join(note for note in (about.score, about.truncated) if note),
-    )
-    return "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in cells) + "</tr>"
+    cells = {
+        "run": about.run,
+        "model": about.model_name,
+        "task": about.task,
+        "answer": answer[:200],
+        "score": "; ".join(note for note in (about.score, about.truncated, about.unknown) if note),
+    }
+    shown = (f'<td data-name="{name}">{escape(printable(cell))}</td>' for name, cell in cells.items())
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def _attributes(image: str) -> dict[str, str]:

@@ -15,10 +15,10 @@ from unrolled.config import DataConfig, from_flat
 from unrolled.data.examples.labelled import unknown_label
 from unrolled.data.reading.counts import LISTED, Read
 from unrolled.errors import ConfigError, DataError
-from unrolled.runs.recorded import refuse_unverified
+from unrolled.runs.recorded import absolute, refuse_unverified
 from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "class_indices", "known_labels", "log_read", "own_test", "reading"]
+__all__ = ["allowed_length", "class_indices", "is_training_data", "known_labels", "log_read", "own_test", "reading"]
 
 
 class Split(Protocol):
@@ -82,6 +82,12 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
             fix=run.GIVE_DATA,
         )
     return split
+
+
+def is_training_data(run: Run, data: object) -> bool:
+    """Return whether data, by their path or paths, are those of which the training split of the run was made."""
+    paths = [absolute(path) for path in data] if isinstance(data, tuple) else absolute(str(data))
+    return bool(paths == run.record["data"]["source"])
 
 
 def _refuse_unverified(run: Run, named: Collection[str]) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
+from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.examples.labelled import Examples, read_texts
 from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
@@ -47,7 +48,7 @@ class TextRun(Run):
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its answer is explained."""
         from unrolled.inside import Example
-        from unrolled.inside.tokens import read, truncate
+        from unrolled.inside.tokens import read, truncate, unknown
 
         tokens, note = truncate(read(self.tokenizer, input), allowed_length(max_length, self.model.max_length))
         if fault := _fault(tokens.text):
@@ -61,6 +62,7 @@ class TextRun(Run):
             answers=torch.tensor([-1]),
             meanings=self.meanings,
             truncated=note,
+            unknown=unknown(tokens),
             temperature=self.temperature,
         )
 
@@ -133,6 +135,10 @@ class TextRun(Run):
         else:
             examples = own_test(self, self.load_test, data)
         return self.result(examples, **chosen.model_dump())
+
+    def count_unknown(self, texts: Iterable[str]) -> int:
+        """Return the number of texts all of whose tokens are unknown, so that their words do not reach the network."""
+        return sum(set(ids) == {UNK} for ids in self.tokenizer.encode_each(texts))
 
     def sequences(self, inputs: Iterable[str] | Examples) -> Sequences:
         """Return texts, or the texts of examples, as inputs of the model."""

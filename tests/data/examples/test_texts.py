@@ -173,6 +173,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     for data, message in [
         (tmp_path / "no.txt", "no.txt: there is no such file"),
         (write(tmp_path / "a.csv", "a,b"), "a.csv: is not a text file by its name\n  fix:  text files end in .txt, "),
+        (tmp_path / "a.csv", "or read it from standard input: - < a.csv"),
         (tmp_path / "empty", "empty: the folder has no text files"),
         (tmp_path / "two", "2 files are too few to split by file"),
         (3, "plain text cannot be read from a Python int"),

@@ -129,3 +129,23 @@ def test_many_labels_are_cut():
 def test_nothing_in_the_data_reaches_the_terminal_raw():
     pairs = [(f"\x1b[31mred {i}", f"\x1b[3{i % 2}m") for i in range(50)]
     assert "\x1b" not in inspect(pairs, CONFIG).text()
+
+
+def test_other_columns_that_may_hold_the_label_are_named(tmp_path):
+    path = tmp_path / "tickets.csv"
+    rows = [f"{i},ticket {i} is open,{('low', 'high')[i % 2]},{'abc'[i % 3]}" for i in range(12)]
+    path.write_text("\n".join(["id,description,priority,category", *rows]))
+    report = inspect(path, CONFIG)
+    assert 'likely: --text "description" --label "priority" (or "category")' in report.text()
+
+
+def test_a_column_with_readings_is_named(tmp_path):
+    path = tmp_path / "sensors.csv"
+    path.write_text("text,label\n" + "".join(f"{i}.5 {i} 2.25,{'ab'[i % 2]}\n" for i in range(40)))
+    assert "numbers as texts" in [issue.kind for issue in inspect(path, CONFIG).issues]
+
+
+def test_tagged_words_in_a_file_of_columns_lead_to_their_task(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("this\tDET\nfilm\tNOUN\n\n" + "the\tDET\nend\tNOUN\n\n" * 20)
+    assert "if they are words with a tag each, add --task tag" in inspect(path, CONFIG).text()

@@ -27,8 +27,13 @@ def test_it_counts_what_there_is(tmp_path: Path) -> None:
     assert len(first["words"]) == len(first["tags"]) == len(first["subwords"])
     assert ["".join(subwords[:-1]) for subwords in first["subwords"]] == [f" {word}" for word in first["words"]]
     assert {subwords[-1] for subwords in first["subwords"]} >= {"<unk>", " the"}, "the whole word, or that it is rare"
+    assert {split.unknown_rate for split in splits} == {0}, "a rare whole word is no unknown subword"
+    assert not any(issue.kind == "unknown tokens" for issue in report.issues)
+    subwords = sum(len(ids) - 1 for example in report.examples for ids in example["subwords"])
+    assert report.splits["train"].subwords > subwords > len(report.examples)
     assert json.loads(json.dumps(report.to_dict()))["problem"] is None
     text = report.text()
+    assert "as subwords, each word whole after them:" in text
     assert "40 sentences read = 40 used + 0 skipped" in text
     assert max(len(line) for line in text.splitlines() if str(path) not in line) <= 100
     assert "multiword" not in text

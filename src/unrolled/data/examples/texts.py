@@ -239,7 +239,9 @@ def _files(source: object) -> tuple[Text, ...]:
         return _in_folder(path)[0]
     if not _is_text(path):
         raise DataError(
-            "is not a text file by its name", file=str(path), fix=f"text files end in {_LIST}: rename it, if it is one"
+            "is not a text file by its name",
+            file=str(path),
+            fix=f"text files end in {_LIST}: rename it, if it is one, or read it from standard input: - < {path.name}",
         )
     with open_bytes(path, str(path)):  # a missing file is an error at once
         return (Text(path, str(path)),)

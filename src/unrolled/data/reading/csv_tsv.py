@@ -81,9 +81,10 @@ def _indices(
     try:
         return pick(names, columns, file=lines.file, line=line)
     except DataError as error:
-        rows = [row for row in islice(records, SAMPLED) if isinstance(row, list) and len(row) == len(names)]
+        first = list(islice(records, SAMPLED))
+        rows = [row for row in first if isinstance(row, list) and len(row) == len(names)]
         values = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-        reason = header_fault(values)
+        reason = header_fault(values, blank_lines=BLANK in first)
         if len(rows) > 1 and all(map(are_numbers, values.values())):
             problem = f"{error.problem}. All columns hold numbers: {NO_SERIES}"
             raise DataError(problem, file=lines.file, line=line, fix="name a table with a column of texts") from None

@@ -16,8 +16,9 @@ from unrolled.data.reading.counts import Counts, Skipped
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import TABLES, split_files
-from unrolled.data.reading.header import SAMPLED, are_numbers, header_fault
-from unrolled.data.reading.rows import Row
+from unrolled.data.reading.header import SAMPLED, are_measurements, are_numbers, header_fault
+from unrolled.data.reading.lines import BLANK
+from unrolled.data.reading.rows import BadRow, Row
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.split_names import split_named
 from unrolled.data.report.issues import Issue, Report
@@ -56,6 +57,7 @@ class ColumnReport(Report):
     numeric: bool = False  # whether the columns hold numbers only
     skipped: tuple[tuple[str, Skipped], ...] = ()  # (source, row), the first of each source and reason
     refusals: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # columns that may hold the label as well, a guess
 
     def header(self, flags: str) -> Iterator[str]:
         """Yield the lines on source, columns, counts and split; `flags` name the columns."""
@@ -73,7 +75,10 @@ class ColumnReport(Report):
             if len(self.columns) == 1 and self.format.split()[0] in TABLES:
                 yield "if a character separates the columns, name it, as in --separator semicolon"
                 return
-            yield f"likely: {options}" if options else f"name the columns with {flags}"
+            others = ", ".join(f'"{excerpt(name, 40)}"' for name in self.others)
+            yield (
+                f"likely: {options}" + f" (or {others})" * bool(others) if options else f"name the columns with {flags}"
+            )
         else:
             yield from loads(self.loaded, self.skipped, self.how)
 
@@ -92,7 +97,7 @@ def open_table(data: object, task: str, config: DataConfig) -> tuple[DataSource,
     data_source = open_source(data, task, config)
     if not config.header or data_source.form not in TABLES:
         return data_source, None
-    return data_source, header_fault(sample(data_source))
+    return data_source, header_fault(sample(data_source), blank_lines=BLANK in _first_rows(data_source))
 
 
 def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]:
@@ -117,7 +122,7 @@ def table_issues(data: object, task: str, config: DataConfig) -> Iterator[Issue]
         elif data_source.form in TABLES:
             values = sample(data_source)
             yield from _split_columns(data_source, values)
-            yield from _numeric_texts(data_source, values, (config.text,) if task == "classify" else ())
+            yield from _numeric_texts(data_source, values, (config.text,) if task in ("classify", "regress") else ())
             yield from _quoted_columns(data_source, values)
         if data_source.unused:
             yield Issue(
@@ -172,11 +177,12 @@ def _numeric_texts(
 ) -> Iterator[Issue]:
     """Yield the issue of a column that is read as text and holds numbers only."""
     for name in texts:
-        if are_numbers(columns.get(name, ())):
+        values = columns.get(name, ())
+        if are_numbers(values) or are_measurements(values):
             yield Issue(
                 "numbers as texts",
-                len(columns[name]),
-                f'all of the first {len(columns[name]):,} values in column "{excerpt(name, 40)}" of '
+                len(values),
+                f'all of the first {len(values):,} values in column "{excerpt(name, 40)}" of '
                 f"{data_source.source} are numbers, which are read as words",
                 (),
                 f"name the column with the texts; {NO_SERIES}",
@@ -218,13 +224,21 @@ def missing_columns(data_source: DataSource, requested: Sequence[str]) -> str | 
 
 def sample(data_source: DataSource) -> dict[str, tuple[Any, ...]]:
     """Return the values of the first rows by column, for columns with unique names; empty if the rows are damaged."""
-    columns = data_source.columns()
-    unique = [name for name in columns if columns.count(name) == 1]
+    rows = (row.values for row in _first_rows(data_source) if isinstance(row, Row))
+    return dict(zip(_unique_columns(data_source), zip(*rows, strict=True), strict=False))
+
+
+def _first_rows(data_source: DataSource) -> list[Row | BadRow]:
+    """Return the first rows, with the values of the columns with unique names; none if they are damaged."""
     try:
-        rows = (row.values for row in data_source.rows(unique) if isinstance(row, Row))
-        return dict(zip(unique, zip(*islice(rows, SAMPLED), strict=True), strict=False))
+        return list(islice(data_source.rows(_unique_columns(data_source)), SAMPLED))
     except DataError:
-        return {}
+        return []
+
+
+def _unique_columns(data_source: DataSource) -> list[str]:
+    columns = data_source.columns()
+    return [name for name in columns if columns.count(name) == 1]
 
 
 def text_lengths(values: Mapping[str, Sequence[Any]]) -> dict[str, int]:

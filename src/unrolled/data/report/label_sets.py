@@ -93,7 +93,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, *label_columns(config, data_source.columns))):
-        likely = likely_columns(data, data_source, headerless, config)
+        likely, others = likely_columns(data, data_source, headerless, config)
         return LabelSetReport(
             data_source.source,
             form_of(data_source),
@@ -102,6 +102,7 @@ def inspect_label_sets(data: object, config: DataConfig, *, longest: int = 2_048
             likely,
             headerless,
             numeric=is_numeric(data_source),
+            others=others,
         )
     faults = Faults(collect=True)
     splits = split_label_sets(data, config, faults)

@@ -124,14 +124,16 @@ def inspect(data: object, config: DataConfig, *, longest: int = 2_048) -> Report
     data_source, headerless = open_table(data, TASK, config)
     columns = data_source.columns()
     if problem := missing_columns(data_source, (config.text, config.label)):
+        likely, others = likely_columns(data, data_source, headerless, config)
         return DataReport(
             data_source.source,
             form_of(data_source),
             columns,
             problem,
-            likely_columns(data, data_source, headerless, config),
+            likely,
             headerless,
             numeric=is_numeric(data_source),
+            others=others,
         )
     faults = Faults(collect=True)
     splits = load_splits(data, config, faults)
@@ -256,31 +258,37 @@ def count_tokens(split: Examples, tokenizer: Tokenizer) -> tuple[Lengths, int]:
     return np.asarray(lengths), unknown
 
 
-def likely_columns(data: object, data_source: DataSource, headerless: str | None, config: DataConfig) -> dict[str, str]:
-    """Return a guess at the columns of text and label; numbers of columns, if the file seems to have no header."""
+def likely_columns(
+    data: object, data_source: DataSource, headerless: str | None, config: DataConfig
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return a guess at the columns of text and label, and other columns that may hold the label.
+
+    If the file seems to have no header, they are numbers of columns.
+    """
     if headerless:
         data_source = open_source(data, TASK, config.model_copy(update={"header": False}))
     return _likely(data_source)
 
 
-def _likely(data_source: DataSource) -> dict[str, str]:
+def _likely(data_source: DataSource) -> tuple[dict[str, str], tuple[str, ...]]:
     """Guess that the text is the column with the longest values, and the label that with the fewest different ones."""
     values = sample(data_source)
     texts = text_lengths(values)
     if not texts:
-        return {}
+        return {}, ()
     likely = {"text": max(texts, key=lambda name: texts[name])}
     if several := likely_labels(values):
-        return likely | {"label": several, "multi_label": ""}
+        return likely | {"label": several, "multi_label": ""}, ()
     kinds = {
         name: len(set(column))
         for name, column in values.items()
         if name != likely["text"] and all(isinstance(value, (str, int)) for value in column)
     }
-    few = {name: count for name, count in kinds.items() if 2 <= count <= max(2, len(values[name]) // 2)}
-    if few:
-        likely["label"] = min(few, key=lambda name: few[name])
-    return likely
+    few = [name for name, count in kinds.items() if 2 <= count <= max(2, len(values[name]) // 2)]
+    if not few:
+        return likely, ()
+    label = min(few, key=lambda name: kinds[name])
+    return likely | {"label": label}, tuple(name for name in few if name != label and kinds[name] <= MANY_LABELS)
 
 
 def _split_report(

@@ -13,7 +13,7 @@ import numpy as np
 from unrolled.config import DataConfig
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, marked
-from unrolled.data.encoding.words import Subwords
+from unrolled.data.encoding.words import NO_WORD, Subwords
 from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.remedies import HEADER_TAGS, HEADER_WORDS
 from unrolled.data.examples.sentences import Sentences
@@ -49,8 +49,8 @@ class TagSplitReport(Displayed):
     tags: dict[str, int]  # words of each tag
     left_out: dict[str, int]  # multiword tokens and empty nodes, which are not words
     lengths: dict[str, float]  # words of a sentence: min, median, mean, 95 %, max
-    subwords: int  # number of ids
-    unknown_rate: float  # fraction of the ids that are <unk>
+    subwords: int  # without the whole words after them
+    unknown_rate: float  # fraction of the subwords that are <unk>
     unseen_rate: float  # fraction of the words that are not in the training split
     baseline_rate: float  # accuracy of the most frequent tag of each word in training
 
@@ -72,6 +72,7 @@ class TagReport(Report):
     examples: tuple[dict[str, Any], ...]  # words, tags, and the subwords of each word
     lengths: Bins  # of sentences, in ids
     scheme: Scheme | None = None  # of the tags, if they are tags of spans
+    whole_words: int = 0  # in the vocabulary
     issues: tuple[Issue, ...] = ()
     refusals: tuple[str, ...] = ()
     problem: str | None = None  # always None
@@ -119,9 +120,10 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
     sentences = {name: split for name, split in splits.named().items() if split}
     repeats = SentenceRepeats.of(sentences)
     subwords = {name: Subwords(tokenizer, split.words()) for name, split in sentences.items()}
+    whole = tokenizer.num_whole_words > 0
     lengths = {name: ids.lengths.numpy() for name, ids in subwords.items()}
     reports = {
-        name: _split_report(split, splits.labels, usual, majority, subwords[name], config.normalize)
+        name: _split_report(split, splits.labels, usual, majority, subwords[name], config.normalize, whole=whole)
         for name, split in sentences.items()
     }
     return TagReport(
@@ -145,6 +147,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         ),
         lengths=bins(lengths),
         scheme=splits.scheme,
+        whole_words=tokenizer.num_whole_words,
         refusals=refusals(faults),
         issues=(
             *ruinous_issues(config, splits),
@@ -203,13 +206,22 @@ def _tag_issues(splits: TagSplits) -> Iterator[Issue]:
 
 
 def _split_report(
-    split: Sentences, labels: tuple[str, ...], usual: Mapping[str, str], majority: str, subwords: Subwords, form: str
+    split: Sentences,
+    labels: tuple[str, ...],
+    usual: Mapping[str, str],
+    majority: str,
+    subwords: Subwords,
+    form: str,
+    *,
+    whole: bool,
 ) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in split.items])
     words = [normalized(word, form) for sentence in split.items for word in sentence.words]
     tags = split.tags()
     counts = Counter(tags)
     ids = subwords.ids[:-1]
+    if whole:  # the last id of each word is its own, which is no subword and unknown for rare words
+        ids = ids[subwords.words_at[:-1] == NO_WORD]
     right = sum(usual.get(word, majority) == tag for word, tag in zip(words, tags, strict=True))
     return TagSplitReport(
         sentences=len(split),
@@ -281,7 +293,7 @@ def _lines(report: TagReport) -> Iterator[str]:
         yield f"tags of spans: {report.scheme}"
     yield f"{report.ambiguous_words:,} of the {report.different_words:,} different words of training have several tags"
     yield f"duplicate sentences: {duplicates(report.duplicates)}"
-    yield "the first sentences, as subwords:"
+    yield "the first sentences, as subwords" + ", each word whole after them" * bool(report.whole_words) + ":"
     for example in report.examples:
         words = zip(example["subwords"], example["tags"], strict=True)
         shown = ("|".join(subword.strip() for subword in subwords) + f"/{tag}" for subwords, tag in words)
