@@ -162,11 +162,14 @@ def evaluate_classification(
     # Accuracy and macro-F1 depend on the examples only through the confusion matrix, so resampling its cells is enough;
     # an empty cell stays empty in every resample.
     cells = np.nonzero(confusion)  # (M,), (M,)
-    f1_interval = bootstrap(confusion[cells], lambda counts: macro_f1(counts, *cells))
+    accuracy_interval = of_fraction(correct, N)
+    f1_interval = accuracy_interval  # where all are right both are 1, and a bootstrap has no width
+    if correct < N:
+        f1_interval = bootstrap(confusion[cells], lambda counts: macro_f1(counts, *cells))
     return ClassificationResult(
         n=N,
         accuracy=correct / N,
-        accuracy_interval=of_fraction(correct, N),
+        accuracy_interval=accuracy_interval,
         macro_f1=float(macro_f1(confusion[cells][np.newaxis], *cells)[0]),
         macro_f1_interval=f1_interval,
         top_k=tuple(_top_k(truth, probabilities)),
