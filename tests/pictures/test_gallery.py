@@ -207,6 +207,12 @@ def test_a_trace_without_the_tensors_lists_the_available_pictures() -> None:
         draw("cell", [])
 
 
+def test_every_colour_of_a_scale_turns_dark_with_the_legend() -> None:
+    image = draw("feedforward", [traced("image", 5)])
+    units = re.findall(r'<g data-scale="">\n<circle [^>]*><title>feedforward\.l\d', image)
+    assert len(units) == image.count("<title>feedforward.l") > 0
+
+
 def test_strange_words_are_escaped() -> None:
     about = Header(
         run="<&>\"'", model_name="lstm", tokens=("\x1b[31m", "<b>", "日本語のとても長い言葉", "", "\n"), answers=("x",)
