@@ -61,6 +61,20 @@ def test_it_holds_every_picture_and_needs_no_network():
     assert "$" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S), "a placeholder was left"
 
 
+def test_every_picture_is_wide_and_narrow_and_one_of_them_is_shown():
+    text = page([small.trained("lstm").explain("a fine film")])
+    for section in re.findall(r"<section.*?</section>", text, re.S):
+        wide, narrow = re.fullmatch(
+            r'.*<div class="wide">(.*)</div>.*<div class="narrow">(.*)</div>.*', section, re.S
+        ).groups()
+        assert wide.count("<svg ") == narrow.count("<svg ") > 0
+        assert all(float(width) <= 360 for width in re.findall(r'<svg [^>]* width="([\d.]+)"', narrow))
+    style = re.search(r"<style>(.*?)</style>", text, re.S)[1]
+    before, narrow_screen = style.split("@media screen and (max-width: 700px)")
+    assert ".narrow { display: none; }" in before
+    assert ".wide { display: none; }" in narrow_screen
+
+
 def wide(T, H, layers):
     generator = np.random.default_rng(0)
     tensors = {}
@@ -77,8 +91,8 @@ def wide(T, H, layers):
     return Trace(Header(run="wide", model_name="lstm", tokens=("word",) * T, answers=("pos",)), tensors)
 
 
-def test_three_megabytes_hold_700000_numbers():
-    text = page([wide(200, 285, 2)])  # 684,000 of the gates and states alone
+def test_three_megabytes_hold_450000_numbers():
+    text = page([wide(200, 185, 2)])  # 444,000 of the gates and states alone
     assert "units of each layer that vary most" not in text
     assert len(text.encode()) <= 3_000_000
 

@@ -1,4 +1,4 @@
-"""One offline HTML file with every picture that the traces allow, and the value under the pointer.
+"""One offline HTML file with every picture that the traces allow, wide and narrow, and the value under the pointer.
 
 The file holds the numbers of every matrix that is drawn, as float16 (float32 where the scale is logarithmic), one byte
 plane after the other, deflated.
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from unrolled.errors import ConfigError, printable
 from unrolled.inside import Trace, find
+from unrolled.pictures.figure import NARROWEST, WIDTH
 from unrolled.pictures.gallery import PICTURES, available, draw
 from unrolled.pictures.layers import recurrent
 from unrolled.pictures.matrix import View, fingerprint
 
 __all__ = ["MAX_NUMBERS", "STRONGEST", "page"]
 
-MAX_NUMBERS = 700_000
+MAX_NUMBERS = 450_000
 """Maximum of numbers in a file; with more, only the STRONGEST units of each layer are drawn, and a note says so."""
 STRONGEST = 64
 
@@ -44,9 +45,11 @@ def page(traces: Sequence[Trace]) -> str:
     if not names:
         problem = "got traces without the tensors of any picture" if traces else "got none"
         raise ConfigError(f"a page needs a trace from which a picture can be drawn: {problem}")
-    sections, notes = _sections(traces, names, None), []
+    units, notes = None, []
+    sections = _sections(traces, names, units)
     if (whole := _total(sections)) > MAX_NUMBERS:
-        sections = _sections(traces, names, STRONGEST)
+        units = STRONGEST
+        sections = _sections(traces, names, units)
         if (left := _total(sections)) < whole:
             notes.append(
                 f"All pictures would hold {whole:,} numbers, more than the {MAX_NUMBERS:,} that a page holds. Only the "
@@ -60,9 +63,9 @@ def page(traces: Sequence[Trace]) -> str:
     store = _Store(traces)
     body = [
         f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n'
-        + "\n".join(map(store.with_values, svgs))
-        + "</section>"
-        for name, svgs in sections
+        f'<div class="wide">\n{store.with_values(wide)}</div>\n<div class="narrow">\n{store.with_values(narrow)}</div>'
+        "</section>"
+        for (name, wide), (_, narrow) in zip(sections, _sections(traces, names, units, NARROWEST), strict=True)
     ]
     rows = "\n".join(map(_table_row, _final(traces)))
     title = "Inside " + ", ".join(
@@ -91,8 +94,10 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _sections(traces: Sequence[Trace], names: Sequence[str], units: int | None) -> list[tuple[str, list[str]]]:
-    """Return the SVGs of every picture by name; gates once for each layer, the highest first.
+def _sections(
+    traces: Sequence[Trace], names: Sequence[str], units: int | None, width: int = WIDTH
+) -> list[tuple[str, str]]:
+    """Return the SVG of every picture by name; gates once for each layer, the highest first.
 
     Snapshots of a training are drawn in the picture "gradient" only.
     """
@@ -102,10 +107,10 @@ def _sections(traces: Sequence[Trace], names: Sequence[str], units: int | None) 
     for name in names:
         if name == "gates":
             layers = [[trace for trace in final if len(recurrent(trace)) > below] for below in range(deepest)]
-            svgs = [draw(name, some, below=below, units=units) for below, some in enumerate(layers)]
+            svgs = [draw(name, some, below=below, units=units, width=width) for below, some in enumerate(layers)]
         else:
-            svgs = [draw(name, traces if name == "gradient" else final)]
-        sections.append((name, svgs))
+            svgs = [draw(name, traces if name == "gradient" else final, width=width)]
+        sections.append((name, "\n".join(svgs)))
     return sections
 
 
@@ -138,13 +143,13 @@ def _indices(text: str) -> list[int]:
 
 
 def _count(svg: str) -> int:
-    """Return the number of numbers in the matrices of a picture."""
+    """Return the number of numbers in the matrices of pictures."""
     images = (_attributes(image) for image in IMAGE.findall(svg))
     return sum(len(_indices(each["rows"])) * len(_indices(each["columns"])) for each in images)
 
 
-def _total(sections: Sequence[tuple[str, list[str]]]) -> int:
-    return sum(_count(svg) for _, svgs in sections for svg in svgs)
+def _total(sections: Sequence[tuple[str, str]]) -> int:
+    return sum(_count(svgs) for _, svgs in sections)
 
 
 class _Store:
@@ -156,7 +161,7 @@ class _Store:
         self._indices: dict[str, int] = {}
 
     def with_values(self, svg: str) -> str:
-        """Return the picture in which every image has the index of its numbers."""
+        """Return the pictures in which every image has the index of its numbers."""
         return IMAGE.sub(lambda match: self._image(match[0]), svg)
 
     def _image(self, image: str) -> str:
