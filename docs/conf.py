@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from sphinx.application import Sphinx
 
+from unrolled import palette
 from unrolled.version import __version__
 
 project = "unrolled"
@@ -35,6 +37,27 @@ html_theme = "furo"
 html_title = "unrolled"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+
+
+def _theme(of: Callable[[str], str]) -> dict[str, str]:
+    """Return the theme's colours. of: the colour of the palette, or its counterpart for a dark background."""
+    return {
+        "color-background-primary": of(palette.PAPER),
+        "color-background-secondary": of(palette.CARD),
+        "color-background-border": of(palette.LINE),
+        "color-foreground-primary": of(palette.INK),
+        "color-foreground-secondary": of(palette.SOFT),
+        "color-foreground-muted": of(palette.SOFT),
+        "color-brand-primary": of(palette.MEMORY),
+        "color-brand-content": of(palette.MEMORY),
+        "color-brand-visited": of(palette.MEMORY),
+    }
+
+
+html_theme_options = {
+    "light_css_variables": _theme(str),
+    "dark_css_variables": _theme(palette.DARK.__getitem__),
+}
 
 
 def setup(app: Sphinx) -> None:
