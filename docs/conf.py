@@ -25,6 +25,7 @@ myst_heading_anchors = 4
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 
 suppress_warnings = ["toc.not_included"]  # decisions, which their own page lists
@@ -61,10 +62,19 @@ html_theme_options = {
 
 
 def setup(app: Sphinx) -> None:
-    """Lead links to pages outside of this folder to their places on the site."""
+    """Lead links to pages outside of this folder to their places on the site; set docstrings of modules."""
 
     def read(_: Sphinx, name: str, text: list[str]) -> None:
         text[0] = re.sub(r"\]\(\.\./README\.md[^)]*\)", "](index.md)", text[0])
         text[0] = text[0].replace("](../CHANGELOG.md", "](changelog.md")
 
     app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", set_literal, priority=400)  # before napoleon
+
+
+def set_literal(_: Sphinx, kind: str, name: str, module: object, options: object, lines: list[str]) -> None:
+    """Keep the line breaks of indented paragraphs of a module's docstring: they are code, or columns."""
+    paragraphs = [i for i, line in enumerate(lines) if line.startswith("    ") and i > 1 and not lines[i - 1]]
+    for i in reversed(paragraphs) if kind == "module" else ():
+        if not lines[i - 2].startswith("    "):
+            lines[i:i] = ["::", ""]
