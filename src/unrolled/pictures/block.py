@@ -173,7 +173,7 @@ def _entry(trace: Trace, layer: str, step: int, block: Block, space: Space) -> t
     """Draw the vector that enters the block: the token and its position, or the output of the block below."""
     phase = layer[: layer.index("transformer")]
     position = f"{phase}transformer.position"
-    body, y = [wiring.word(space.belt, -9, block.token.replace(" ", "␣"), most=2 * space.belt)], -26.0
+    body, y = [wiring.word(space.belt, -9, block.token, most=2 * space.belt)], -26.0
     if position in trace and layer.endswith(".l0"):
         y -= 34
         body += [
@@ -275,7 +275,7 @@ def _key(
     pill = svg.box(x - wide / 2, low - 12, wide, 24, INK if is_own else CARD, stroke=WIRE if masked else INK, radius=12,
                    dash="3 3" if masked else "", name=name)  # fmt: skip
     words = svg.text(
-        x, low + 4.5, weights.keys[key].replace(" ", "␣"), anchor="middle", size=11.5, fill=ink, most=wide - 2
+        x, low + 4.5, wiring.visible(weights.keys[key]), anchor="middle", size=11.5, fill=ink, most=wide - 2
     )
     if masked:
         stop = low - 19
