@@ -66,7 +66,7 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 		$(BIN)/python benchmarks/kernels.py --isa avx2 --name kernels_avx2
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kernels.py --threads 1 --shapes quick --name kernels_one_thread
-	$(BIN)/python benchmarks/plot_kernels.py
+	$(BIN)/python benchmarks/charts.py
 	$(BIN)/python benchmarks/readme.py
 
 JOEYNMT := .venv-joeynmt

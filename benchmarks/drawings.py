@@ -1,13 +1,12 @@
 """Drawings of the article, into docs/pictures/lineage/: networks are trained on the samples, in minutes, and drawn.
-Those with a narrow layout are drawn a second time, into narrow/, which the site shows on small screens.
+NAME_narrow.svg is the same drawing for narrow screens.
 
     python benchmarks/drawings.py                     all drawings
     python benchmarks/drawings.py lstm attention      drawings of these networks only
     python benchmarks/drawings.py --keep FOLDER       save the networks there; saved ones are not trained again
 
 All numbers in them are those of trained networks; the small print names the network and its score. The networks are
-small, so that every unit is visible. NAME_narrow.svg is the same drawing for narrow screens. The same machine and
-versions give the same bytes.
+small, so that every unit is visible. The same machine and versions give the same bytes.
 """
 
 from __future__ import annotations
@@ -226,7 +225,7 @@ def main() -> None:
     requested = options.networks or list(NETWORKS)
     if unknown := set(requested) - set(NETWORKS):
         sys.exit(f"no network {', '.join(sorted(unknown))}; there are {', '.join(NETWORKS)}")
-    (PICTURES / "narrow").mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
     runs: dict[str, Run] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in requested:

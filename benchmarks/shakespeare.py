@@ -20,10 +20,8 @@ import math
 import statistics
 import time
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from record import save, save_part
@@ -62,7 +60,6 @@ RECIPE = {  # nanoGPT's README: 4 layers, 4 heads, 128 wide, block 64, batch 12,
     "warmup": 0.05, "patience": 0, "evaluate_every": 2_000,
 }  # fmt: skip
 RECIPE_GRU = {"model": "gru", "hidden_size": 464, "embedding_size": 64, "learning_rate": 4e-3}
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "shakespeare_models.svg"
 PROMPT = "ROMEO:\n"
 
 
@@ -215,7 +212,6 @@ def models() -> None:
         trained.append({**figures_of(run, corpus), **own, "curve": np.round(curve, 4).tolist()})
         print({key: value for key, value in trained[-1].items() if key != "curve"}, flush=True)
     print(save("shakespeare_models", {"case": "16 × 64 characters an update, embeddings of 64", "models": trained}))
-    draw(trained)
 
 
 def seconds(chosen: Collection[str]) -> None:
@@ -242,30 +238,6 @@ def recipe() -> None:
     print(trained)
     figures = {"case": "nanoGPT's recipe for a CPU", "published_valid_nats": 1.88, "models": trained}
     print(save("shakespeare_recipe", figures))
-
-
-def draw(trained: list[dict[str, Any]]) -> None:
-    """Draw the curves of all models, as docs/pictures/shakespeare_models.svg."""
-    plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "unrolled"  # text stays text, ids stay
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    ends = sorted((each["curve"][-1][1], each["model"]) for each in trained)
-    height = None
-    for each in trained:
-        updates, nats = zip(*each["curve"], strict=True)
-        axes.plot(updates, nats, label=each["model"], linewidth=1.8)
-    colours = {line.get_label(): line.get_color() for line in axes.lines}
-    for end, name in ends:  # names at the ends of the curves, without overlap
-        height = end if height is None else max(end, height + 0.055)
-        axes.annotate(
-            f"{name} {end:.2f}", (trained[0]["curve"][-1][0], height), xytext=(6, 0), textcoords="offset points",
-            color=colours[name], va="center", annotation_clip=False,
-        )  # fmt: skip
-    axes.set(xlabel="updates", ylabel="nats a character, valid split", ylim=(1.4, 2.2))
-    axes.set_title("Four models on Shakespeare, about 556,000 parameters each", fontsize=11)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, metadata={"Date": None})
 
 
 def main() -> None:

@@ -13,10 +13,8 @@ import argparse
 import math
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import torch
 from record import save
 
@@ -35,8 +33,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "transformer": {"num_layers": 2},
     "gpt": {"num_layers": 2, "window": POSITIONS[-1]},
 }
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "state.svg"
-MARKERS = "os^Dvx+*"
 
 
 def make(name: str) -> Model:
@@ -77,25 +73,6 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
-def picture(models: list[dict[str, Any]]) -> None:
-    """Draw two panels, with a line for each model."""
-    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2))
-    for axes, figure_name, label in zip(
-        panels, ("bytes", "milliseconds"), ("bytes of state", "milliseconds for the next token"), strict=True
-    ):
-        for each, marker in zip(models, MARKERS, strict=False):
-            axes.loglog(POSITIONS, each[figure_name], marker=marker, markersize=4, label=each["model"], base=2)
-        axes.set_xlabel("tokens so far")
-        axes.set_title(label, loc="left", fontsize=10)
-        axes.set_xticks(POSITIONS, [f"{p:,}" for p in POSITIONS])
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_yscale("log", base=10)
-    panels[1].set_yscale("log", base=10)
-    panels[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
-
-
 def main() -> None:
     """Measure every model in turn, print, draw and save."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
@@ -106,7 +83,6 @@ def main() -> None:
         assert all(math.isfinite(value) for value in models[-1]["milliseconds"])
     figures = {"hidden_size": H, "source": S, "positions": POSITIONS, "models": models}
     print(save("state", figures))
-    picture(models)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
     python benchmarks/translation.py letters MODEL [--seed 0] [--time 10m]  CMUdict: letters to phonemes
     python benchmarks/translation.py verses MODEL [--seed 0] [--time 10m]   English to French verses of up to 60 words
-    python benchmarks/translation.py picture                                verses: BLEU by the length of the source
 
 MODEL is encoder_decoder, attention, transformer or gpt, or a file of experiments/, which has all settings and the
 time. Each seed of a model is a run of its own in the JSON.
@@ -20,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 from record import PLAIN_BLOCKS, RESULTS, save_part
 
 import unrolled
@@ -47,7 +45,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 BEAM = 5
 SAMPLES = (0, 100, 200, 300, 400)  # of the verses of the test split
-PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "verses_by_length.svg"
 
 
 def reporter(every: int = 20) -> Callable[[Event], None]:
@@ -101,38 +98,16 @@ def samples(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def picture() -> None:
-    """Draw BLEU by the length of the source, with intervals, a line for each model."""
-    models = json.loads((RESULTS / "verses.json").read_text(encoding="utf-8"))
-    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unrolled", "font.size": 10})
-    figure, axes = plt.subplots(figsize=(7, 4))
-    for model, marker in zip(models.values(), "os^D", strict=False):
-        bins = model["runs"][0]["greedy"]["by_length"]
-        x = [(one["shortest"] + one["longest"]) / 2 for one in bins]
-        y = [one["bleu"] for one in bins]
-        low = [one["bleu"] - one["bleu_interval"][0] for one in bins]
-        high = [one["bleu_interval"][1] - one["bleu"] for one in bins]
-        axes.errorbar(x, y, [low, high], label=model["model"], marker=marker, capsize=3)
-    axes.set_xlabel("tokens of the source")
-    axes.set_ylabel("BLEU, 95 % interval")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
-    print(PICTURE)
-
-
 def main() -> None:
     """Measure the case that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=[*CASES, "picture"])
+    parser.add_argument("case", choices=CASES)
     parser.add_argument("model", nargs="?")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time", default="10m")
     parser.add_argument("--out", help="folder to save the run to")
     options = parser.parse_args()
-    if options.case == "picture":
-        picture()
-    elif options.model in CASES[options.case]:
+    if options.model in CASES[options.case]:
         own = {**SETTINGS[options.case], **CASES[options.case][options.model]}
         settings = {"task": "translate", "model": options.model, "time_limit": options.time, **own}
         measure(options.case, settings, options.seed, options.out)

@@ -8,6 +8,8 @@ from unrolled.svg import UNIT, columns
 
 SVG = "{http://www.w3.org/2000/svg}"
 NARROW = 0.86  # a character's mean width, of UNIT, which counts on wide ones
+FIGURES, BOLD = {"+": 0.84, "−": 0.84, ".": 0.32} | dict.fromkeys("0123456789", 0.64), 1.09
+"""Widths of the characters of a number as a fraction of the size of its font, DejaVu Sans, and the factor for bold."""
 
 
 class Box(NamedTuple):
@@ -74,9 +76,15 @@ def _walk(element: ET.Element, x: float, y: float):
 
 def _text(element: ET.Element, x: float, y: float) -> Box:
     points, words = float(element.get("font-size", 12)), "".join(element.itertext())
-    wide, high = UNIT * NARROW * points / 12 * columns(words), 0.72 * points
+    wide, high = _width(words, points, element.get("font-weight") == "bold"), 0.72 * points
     before = {"start": 0.0, "middle": wide / 2, "end": wide}[element.get("text-anchor", "start")]
     x, y = x + float(element.get("x")), y + float(element.get("y"))
     if "rotate(-90" in element.get("transform", ""):
         return Box(x - high, y + before - wide, x, y + before, words)
     return Box(x - before, y - high, x - before + wide, y, words)
+
+
+def _width(words: str, points: float, bold: bool) -> float:
+    if all(each in FIGURES for each in words):
+        return points * sum(map(FIGURES.__getitem__, words)) * (BOLD if bold else 1)
+    return UNIT * NARROW * points / 12 * columns(words)

@@ -59,9 +59,9 @@ def test_trainings_with_each_backend_learn_the_same(benchmark_named) -> None:
     assert losses[0][0] != losses[0][1]
 
 
-def test_the_picture_is_drawn_from_the_figures() -> None:
+def test_the_charts_are_drawn_from_the_figures() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "plot_kernels.py"), "--check"], capture_output=True, text=True
+        [sys.executable, str(ROOT / "benchmarks" / "charts.py"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 

@@ -1,5 +1,6 @@
 """The site shows NAME_narrow.svg on narrow screens where it stands beside NAME.svg."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -8,10 +9,20 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_every_drawing_of_the_lineage_has_a_narrow_form() -> None:
-    drawings = {each.stem for each in (DOCS / "pictures" / "lineage").glob("*.svg")}
+@pytest.mark.parametrize("folder", [DOCS / "pictures", DOCS / "pictures" / "lineage"], ids=lambda path: path.name)
+def test_every_drawing_has_a_narrow_form(folder: Path) -> None:
+    drawings = {each.stem for each in folder.glob("*.svg")}
     wide = {name for name in drawings if not name.endswith("_narrow")}
     assert drawings == wide | {f"{name}_narrow" for name in wide}
+
+
+def test_the_site_has_room_for_every_drawing_unscaled() -> None:
+    style = (DOCS / "_static" / "site.css").read_text()
+    bleed, narrow_bleed = (16 * float(each) for each in re.findall(r"--bleed: ([\d.]+)rem", style))
+    for each in (DOCS / "pictures").rglob("*.svg"):
+        width = float(re.search(r'width="([\d.]+)"', each.read_text())[1])
+        text, margin = (360 - 32, narrow_bleed) if each.stem.endswith("_narrow") else (46 * 16, bleed)  # of the theme
+        assert width <= text + 2 * margin, each.name
 
 
 def test_the_site_names_both_drawings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unrolled import svg
-from unrolled.palette import ABOVE, BELOW, CARD, DARK, INK, KEEP, MEMORY, RESET, SHOW, SOFT, WRITE
+from unrolled.palette import ABOVE, BELOW, CARD, DARK, INK, INVERTED, KEEP, MEMORY, RESET, SHOW, SOFT, WRITE
 from unrolled.svg import UNIT, Drawing, Scale
 
 GREY = np.array([0.21, 0.72, 0.07])
@@ -43,6 +43,17 @@ def test_dark_rules_are_those_of_the_colours_that_are_used():
     assert "invert" not in svg.document(9, 9, [svg.raster(0, 0, 5, 5, np.eye(2), photo, label="x")])
 
 
+def test_a_scale_without_numbers_is_the_dark_card_where_a_reader_prefers_dark():
+    white = 255 * INVERTED + (1 - 2 * INVERTED) * 255  # of CSS: invert()
+    card = [int(DARK[CARD][i : i + 2], 16) for i in (1, 3, 5)]
+    assert max(abs(white - channel) for channel in card) < 16, "no black hole in the card"
+
+
+def test_single_marks_in_colours_of_a_scale_turn_dark_with_its_legend():
+    mark = svg.scaled(svg.dot(4, 4, 3, Scale(0, 1).colour(0.7)))
+    assert "[data-scale]{filter:invert" in svg.document(9, 9, [mark])
+
+
 def contrast(one: str, other: str) -> float:
     """WCAG's ratio of two colours."""
     values = np.array([[int(each[i : i + 2], 16) / 255 for i in (1, 3, 5)] for each in (one, other)])
@@ -63,9 +74,6 @@ def test_indices_on_a_scale():
     assert Scale(1e-4, 1, log=True).indices(np.array([0, 1e-4, 1e-2, 1])).tolist() == [0, 0, 128, 255]
     assert Scale(3, 3).indices(np.array([3.0])).tolist() == [0]
     assert Scale(0, 1).colour(0) == "#ffffff"
-    assert Scale(0, 1).ink(1) == svg.LIGHT_TEXT
-    red_to_green = Scale(0, 1, ("#ff0000", "#00ff00"))
-    assert (red_to_green.ink(0), red_to_green.ink(1)) == (svg.LIGHT_TEXT, svg.DARK_TEXT), "green is lighter than red"
 
 
 def test_a_raster_is_the_matrix_as_pixels():

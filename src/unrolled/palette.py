@@ -15,6 +15,7 @@ __all__ = [
     "CARD",
     "DARK",
     "INK",
+    "INVERTED",
     "KEEP",
     "LINE",
     "MEMORY",
@@ -69,16 +70,17 @@ DARK = {
     PALE[BELOW]: "#4f2c1c",
 }
 """By colour on a light background."""
+INVERTED = 0.9  # of a scale of numbers, so that white becomes the colour of a dark CARD and no black hole
 
 
 def dark_rules(drawn: str) -> str:
     """Return the style sheet that turns the colours of SVG elements dark where the reader prefers it; "" if none is.
 
     Args:
-        drawn: the elements. Colours outside the palette stay, but for images of numbers, which are inverted.
+        drawn: the elements. Colours outside the palette stay, but for scales of numbers, which are inverted.
     """
     used = dict.fromkeys(re.findall(r'(fill|stroke)="(#[0-9a-f]{6})"', drawn))
     rules = [f'[{key}="{colour}"]{{{key}:{DARK[colour]}}}' for key, colour in used if colour in DARK]
     if "data-scale" in drawn:
-        rules.append("[data-scale]{filter:invert(1) hue-rotate(180deg)}")
+        rules.append(f"[data-scale]{{filter:invert({INVERTED}) hue-rotate(180deg)}}")
     return f"@media (prefers-color-scheme:dark){{{''.join(sorted(rules))}}}" if rules else ""

@@ -34,6 +34,7 @@ __all__ = [
     "line",
     "path",
     "raster",
+    "scaled",
     "shorten",
     "side_by_side",
     "stack",
@@ -44,7 +45,6 @@ __all__ = [
 ]
 
 UNIT = 7.2  # pixels of a character of size 12 that is not wide
-DARK_TEXT, LIGHT_TEXT = "#1b1e27", "#fffffe"  # on colours of a scale: not of the palette, so that they never turn dark
 JOINER = re.compile(r"(?<=\S)([\u200c\u200d])(?=\S)")  # within an emoji of several characters, or a word of Persian
 INVISIBLE = re.compile(r"[\ufe00-\ufe0f]+")
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
@@ -95,11 +95,6 @@ class Scale(NamedTuple):
         """Return the colour of one number."""
         red, green, blue = self.palette()[self.indices(np.array([value]))[0]]
         return f"#{red:02x}{green:02x}{blue:02x}"
-
-    def ink(self, value: float) -> str:
-        """Return a colour for text on the colour of a number, dark or white."""
-        red, green, blue = self.palette()[self.indices(np.array([value]))[0]] / 255
-        return DARK_TEXT if 0.21 * red + 0.72 * green + 0.07 * blue > 0.45 else LIGHT_TEXT
 
 
 class Drawing(NamedTuple):
@@ -287,6 +282,11 @@ def raster(
         f'style="image-rendering:pixelated"{more} href="data:image/png;base64,{png}">'
         f"<title>{escape(printable(label))}</title></image>"
     )
+
+
+def scaled(body: str) -> str:
+    """Return elements in colours of a scale, which turn with its legend on a dark background."""
+    return f'<g data-scale="">\n{body}\n</g>'
 
 
 def shorten(words: str, most: float, size: float = 12) -> str:

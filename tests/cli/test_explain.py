@@ -28,10 +28,11 @@ def test_a_label_and_its_attribution(runs: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     answer = small.trained("gru").decode("the film is warm")[0]
     assert lines[0] == "films: model gru, task classify"
-    assert lines[1] == f"{answer.label}  {answer.probability:.3f}"
-    assert lines[2].startswith("the film is warm   bits for")
-    assert lines[3].split("  ")[1:] == ["occlusion, bits", "input × gradient, nats", "gradient norm, nats"]
-    rows = [line.split() for line in lines[4:]]
+    assert lines[1] == "1 of 4 tokens is unknown to the network: “is”."
+    assert lines[2] == f"{answer.label}  {answer.probability:.3f}"
+    assert lines[3].startswith("the film is warm   bits for")
+    assert lines[4].split("  ")[1:] == ["occlusion, bits", "input × gradient, nats", "gradient norm, nats"]
+    rows = [line.split() for line in lines[5:]]
     assert sorted(row[0] for row in rows) == ["film", "is", "the", "warm"]
     sizes = [abs(float(row[1])) for row in rows]
     assert sizes == sorted(sizes, reverse=True)

@@ -246,7 +246,7 @@ def test_decode_says_of_how_many_texts_no_token_is_known(say: Callable[..., Said
     note = "all tokens of 2 texts are unknown to the vocabulary: their answer does not depend on the words"
     assert note in say("decode", folder, "xyzzy", "忘れ", "so fine").err
     assert "unknown" not in say("decode", folder, "so fine", "xyzzy fine").err
-    assert "1 of 2 tokens is unknown, and alike to the network: “xyzzy”." in say("explain", folder, "xyzzy fine").out
+    assert "1 of 2 tokens is unknown to the network: “xyzzy”." in say("explain", folder, "xyzzy fine").out
 
 
 def standard_input(monkeypatch: pytest.MonkeyPatch, given: bytes) -> Iterator[None]:

@@ -82,10 +82,8 @@ def test_truncation_is_reported() -> None:
 
 def test_unknown_tokens_are_counted_and_named() -> None:
     assert unknown(read(tokenizer("word"), "the fine plot")) == ""
-    assert unknown(read(tokenizer("word"), "the dull plot")) == (
-        "1 of 3 tokens is unknown, and alike to the network: “dull”"
-    )
+    assert unknown(read(tokenizer("word"), "the dull plot")) == ("1 of 3 tokens is unknown to the network: “dull”")
     assert unknown(read(tokenizer("word"), "a b c d the")) == (
-        "4 of 5 tokens are unknown, and alike to the network: “a”, “b”, “c” and others"
+        "4 of 5 tokens are unknown to the network: “a”, “b”, “c” and others"
     )
     assert unknown(read(tokenizer("character"), "\u202ethe")).endswith("“\\u202e”"), "safe on a terminal"

@@ -13,7 +13,7 @@ import small
 from unrolled.errors import ConfigError, TraceError
 from unrolled.inside import Trace
 from unrolled.inside.trace import Header
-from unrolled.pictures import PICTURES, available, draw
+from unrolled.pictures import PICTURES, available, draw, wiring
 
 WORDS = small.FILLER + small.GOOD + small.BAD
 
@@ -205,6 +205,17 @@ def test_a_trace_without_the_tensors_lists_the_available_pictures() -> None:
         draw("attention", [traced("lstm", 5)])
     with pytest.raises(TraceError, match="needs a trace: got none"):
         draw("cell", [])
+
+
+def test_every_colour_of_a_scale_turns_dark_with_the_legend() -> None:
+    image = draw("feedforward", [traced("image", 5)])
+    units = re.findall(r'<g data-scale="">\n<circle [^>]*><title>feedforward\.l\d', image)
+    assert len(units) == image.count("<title>feedforward.l") > 0
+
+
+def test_a_token_that_is_a_space_can_be_seen() -> None:
+    assert [wiring.visible(token) for token in (" ", " the", "row 3")] == ["␣", "␣the", "row 3"]
+    assert ">␣</text>" in wiring.word(0, 0, " ")
 
 
 def test_strange_words_are_escaped() -> None:

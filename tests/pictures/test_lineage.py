@@ -67,5 +67,5 @@ def test_a_long_input_is_shortened_visibly() -> None:
 def test_unknown_tokens_are_named_below_the_picture() -> None:
     trace = small.trained("gru").explain(f"{TEXT} 忘 れ")
     words = " ".join(said(draw("text", [trace])))
-    assert "2 of 5 tokens are unknown, and alike to the network: “忘”, “れ”." in words
+    assert "2 of 5 tokens are unknown to the network: “忘”, “れ”." in words
     assert "unknown" not in " ".join(said(draw("text", [small.trained("gru").explain(TEXT)])))

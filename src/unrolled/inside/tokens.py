@@ -79,7 +79,7 @@ def unknown(tokens: Tokens) -> str:
     different = [f"“{excerpt(token, 30)}”" for token in dict.fromkeys(missing)]
     named = ", ".join(different[:NAMED]) + " and others" * (len(different) > NAMED)
     are = "is" if len(missing) == 1 else "are"
-    return f"{len(missing):,} of {len(tokens.ids):,} tokens {are} unknown, and alike to the network: {named}"
+    return f"{len(missing):,} of {len(tokens.ids):,} tokens {are} unknown to the network: {named}"
 
 
 def _tokens(tokenizer: Tokenizer, text: str, ids: list[int], spans: Sequence[tuple[int, int]]) -> Tokens:

@@ -27,6 +27,7 @@ __all__ = [
 
 SEP = "<sep>"
 LINES = 4  # drawn for each query, at most
+LAST = 8  # pixels that the index of the last position takes beyond its column
 TALL = 130  # pixels between the source and the answers
 AXES = ("answer ↓", "source →")
 
@@ -143,8 +144,8 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         drawn = matrix(one.view(), scale, down=one.queries, above=one.keys, space=(space, 600), square=True, axes=AXES)
         drawings.append(svg.stack([heading(trace, traces, _of_head(one), space), drawn]))
     caption = (
-        "Read it row by row: each answer takes its context from the tokens of the source that are dark. The weights of "
-        "a row sum to 1."
+        "Read it row by row: each answer takes its context from the tokens of the source in strong colour. The weights "
+        "of a row sum to 1."
     )
     return Figure(
         "Attention to the source",
@@ -169,6 +170,7 @@ def draw_lines(traces: Sequence[Trace], request: Request) -> Figure:
 def _lines(weights: Weights, width: float) -> Drawing:
     values = weights.view().values()
     T, S = values.shape
+    width -= LAST
     key_width, query_width = min(70, width / S), min(70, width / T)
     top = column_label_height(weights.keys, key_width)
     body = column_labels(weights.keys, 0, top, key_width, range(S))
@@ -211,8 +213,8 @@ def draw_heads(traces: Sequence[Trace], request: Request) -> Figure:
             drawings.append(svg.stack([heading(trace, traces, _where(tensor), request.width), Drawing(0, 18, small)]))
             drawings.append(panels(drawn, 16, request.width))
     caption = (
-        "Each row is a step that attends, each column a step that it attends to; the darker, the larger the weight. A "
-        "row sums to 1. A weight shows which value was read, not why."
+        "Each row is a step that attends, each column a step that it attends to; the stronger the colour, the larger "
+        "the weight. A row sums to 1. A weight shows which value was read, not why."
     )
     return Figure(
         "Attention heads", svg.stack([*drawings, legend(scale, "attention weight", most=request.width)], 8), caption

@@ -13,6 +13,7 @@ from unrolled.palette import CARD, INK, MEMORY, SOFT, WIRE
 from unrolled.pictures import sentences
 from unrolled.pictures.figure import Figure, Request, heading
 from unrolled.pictures.matrix import number
+from unrolled.pictures.wiring import visible
 from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
@@ -164,7 +165,7 @@ def _pill(node: Node, place: tuple[float, float], is_best: bool, grid: Grid) -> 
     return "\n".join([
         svg.box(x - wide / 2, y - HIGH / 2, wide, HIGH, fill, stroke=edge, radius=12,
                 dash="" if node.kept else "3 3", name=name),
-        svg.text(x, y - 2, node.word.replace(" ", "␣"), anchor="middle", size=13, fill=words, bold=node.kept,
+        svg.text(x, y - 2, visible(node.word), anchor="middle", size=13, fill=words, bold=node.kept,
                  most=wide - 6),
         svg.text(x, y + 13, number(exp(node.log_prob)), anchor="middle", size=11, fill=numbers),
     ])  # fmt: skip

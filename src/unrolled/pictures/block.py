@@ -21,6 +21,7 @@ from unrolled.svg import Drawing
 __all__ = ["can_draw", "draw"]
 
 HIGH, RISE = 54.0, 62.0  # pixels of a sublayer's box, and from its middle up to the + on the belt
+NUMBER = 16.0  # pixels that the number of a token takes beyond the token's column
 KEYS = 96.0  # pixels from the middle of a box down to the tokens that it attends to
 
 
@@ -172,7 +173,7 @@ def _entry(trace: Trace, layer: str, step: int, block: Block, space: Space) -> t
     """Draw the vector that enters the block: the token and its position, or the output of the block below."""
     phase = layer[: layer.index("transformer")]
     position = f"{phase}transformer.position"
-    body, y = [wiring.word(space.belt, -9, block.token.replace(" ", "␣"), most=2 * space.belt)], -26.0
+    body, y = [wiring.word(space.belt, -9, block.token, most=2 * space.belt)], -26.0
     if position in trace and layer.endswith(".l0"):
         y -= 34
         body += [
@@ -238,11 +239,12 @@ def _keys(weights: Weights, step: int, edge: float, space: Space, request: Reque
     values = _of_step(weights, step, request)
     scores = weights.trace[weights.tensor.removesuffix("weights") + "score"][0, step]
     masked = [int(each) for each in np.flatnonzero(~scores.isfinite().numpy() & (values == 0))][:1]
-    count = max(1, int((space.right - space.left) // space.token) - len(masked))
+    spare = 0 if masked else NUMBER  # a masked token is the last one and has no number
+    count = max(1, int((space.right - space.left - spare) // space.token) - len(masked))
     own = {weights.before + step} if ".cross." not in weights.tensor else set[int]()
     largest = [int(each) for each in np.argsort(-values, kind="stable") if each not in own and values[each] > 0]
     shown = sorted({*own, *largest[: count - len(own)]})
-    left = (space.left + space.right - space.token * (len(shown) + len(masked) - 1)) / 2 - 8
+    left = (space.left + space.right - space.token * (len(shown) + len(masked) - 1) - spare) / 2
     body, low = [], edge + KEYS - HIGH / 2 - 12
     for column, key in enumerate([*shown, *masked]):
         x = left + column * space.token
@@ -273,10 +275,10 @@ def _key(
     pill = svg.box(x - wide / 2, low - 12, wide, 24, INK if is_own else CARD, stroke=WIRE if masked else INK, radius=12,
                    dash="3 3" if masked else "", name=name)  # fmt: skip
     words = svg.text(
-        x, low + 4.5, weights.keys[key].replace(" ", "␣"), anchor="middle", size=11.5, fill=ink, most=wide - 2
+        x, low + 4.5, wiring.visible(weights.keys[key]), anchor="middle", size=11.5, fill=ink, most=wide - 2
     )
     if masked:
-        stop = low - 24
+        stop = low - 19
         return [
             pill,
             words,

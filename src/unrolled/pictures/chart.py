@@ -102,7 +102,7 @@ def chart(series: Sequence[Series], x: Axis, y: Axis, size: tuple[float, float],
         body.append(svg.line([(LEFT, at), (LEFT + across, at)], stroke=SOFT, width=1.4, dash="6 4"))
         body.append(svg.text(LEFT + across, at + 14, level.words, anchor="end", size=11.5, fill=SOFT, most=across))
     for i, one in enumerate(series):
-        colour, dash = one.shade or SERIES[i % len(SERIES)], DASHES[i % len(DASHES)]
+        colour, dash = one.shade or SERIES[i % len(SERIES)], DASHES[(i + i // len(SERIES)) % len(DASHES)]
         points = list(
             zip((LEFT + across * x.fraction(one.x)).tolist(), (floor - tall * y.fraction(one.y)).tolist(), strict=True)
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from unrolled import svg
 from unrolled.inside import Trace
-from unrolled.palette import INK, LINE, SOFT
+from unrolled.palette import CARD, INK, LINE, SOFT
 from unrolled.pictures.figure import (
     Figure,
     Request,
@@ -29,7 +29,7 @@ __all__ = ["can_draw", "draw"]
 
 UNITS = 12  # drawn of a layer
 NUMBERS = 64  # drawn of an input that is not an image
-TALL, RADIUS, GAP, IMAGE = 340, 12, 160, 180  # pixels
+TALL, RADIUS, GAP, IMAGE = 340, 10, 160, 180  # pixels
 INPUT, ANSWERS = 260, 180
 
 
@@ -83,9 +83,9 @@ def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale, reque
         wires += [svg.line([a, b], stroke=LINE, width=0.7) for a in ends for b in centres]
         for unit, (x, y) in zip(units, centres, strict=True):
             title = f"{name}[{answer},{unit}] = {number(float(values[unit]))}"
-            fill, ink = activations.colour(float(values[unit])), activations.ink(float(values[unit]))
-            body.append(svg.dot(x, y, RADIUS, fill, stroke=SOFT, name=title))
-            body.append(svg.text(x, y + 4, str(unit), anchor="middle", size=11, fill=ink))
+            disc = svg.dot(x, y, RADIUS, activations.colour(float(values[unit])), name=title)
+            body += [svg.scaled(disc), svg.dot(x, y, RADIUS, "none", stroke=SOFT)]
+            body.append(_index(unit, (x, y + RADIUS + 9) if down else (x - RADIUS - 11, y)))
         words = f"layer {int(name.split('.')[1][1:]) + 1}: {len(units)} of {len(values)} units"
         place = (0.0, at - RADIUS - 8) if down else (at, 12.0)
         body.append(svg.text(*place, words, anchor="start" if down else "middle", size=11.5, fill=INK))
@@ -96,6 +96,13 @@ def _network(trace: Trace, answer: int, inputs: Scale, activations: Scale, reque
     answers = _answers(trace, answer, request)
     height = top + answers.height if down else max(TALL, top + answers.height)
     return Drawing(left + answers.width, height, "\n".join([*wires, *body, translated(answers, left, top).body]))
+
+
+def _index(unit: int, centre: tuple[float, float]) -> str:
+    """Draw the index of a unit, on a ground that covers the wires."""
+    (x, y), words = centre, str(unit)
+    wide = svg.UNIT * svg.columns(words) + 2
+    return f"{svg.box(x - wide / 2, y - 6, wide, 12, CARD)}\n{svg.text(x, y + 4, words, anchor='middle', size=11)}"
 
 
 def _answers(trace: Trace, answer: int, request: Request) -> Drawing:

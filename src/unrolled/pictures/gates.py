@@ -71,8 +71,8 @@ def _strips(traces: Sequence[Trace], layers: Sequence[Layer], request: Request, 
         columns = _columns(trace, layer, rows, signed, across)
         drawings += [heading(trace, traces, name, request.width), panels(columns, GAP, request.width)]
     caption = (
-        "A column is a word that was read, a row one unit. A gate is pale where it is closed (0) and dark where it is "
-        f"open (1); states and candidates are blue above 0 and orange below.{note}"
+        "A column is a word that was read, a row one unit. A gate is pale where it is closed (0) and full in colour "
+        f"where it is open (1); states and candidates are blue above 0 and orange below.{note}"
     )
     return Figure("Gates and states over time", svg.stack(drawings, 2), caption)
 

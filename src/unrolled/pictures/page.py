@@ -1,4 +1,4 @@
-"""One offline HTML file with every picture that the traces allow, and the value under the pointer.
+"""One offline HTML file with every picture that the traces allow, wide and narrow, and the value under the pointer.
 
 The file holds the numbers of every matrix that is drawn, as float16 (float32 where the scale is logarithmic), one byte
 plane after the other, deflated.
@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape, unescape
 from importlib.resources import files
 from string import Template
@@ -27,7 +27,7 @@ from unrolled.pictures.matrix import View, fingerprint
 
 __all__ = ["MAX_NUMBERS", "STRONGEST", "page"]
 
-MAX_NUMBERS = 700_000
+MAX_NUMBERS = 450_000
 """Maximum of numbers in a file; with more, only the STRONGEST units of each layer are drawn, and a note says so."""
 STRONGEST = 64
 
@@ -45,8 +45,8 @@ def page(traces: Sequence[Trace]) -> str:
     if not names:
         problem = "got traces without the tensors of any picture" if traces else "got none"
         raise ConfigError(f"a page needs a trace from which a picture can be drawn: {problem}")
-    units: int | None = None
-    sections, notes = _sections(traces, names, units), []
+    units, notes = None, []
+    sections = _sections(traces, names, units)
     if (whole := _total(sections)) > MAX_NUMBERS:
         units = STRONGEST
         sections = _sections(traces, names, units)
@@ -61,12 +61,11 @@ def page(traces: Sequence[Trace]) -> str:
                 "a smaller page, read fewer tokens (--max-length)."
             )
     store = _Store(traces)
-    layouts = {"wide": dict(sections)}
-    if 2 * _total(sections) <= MAX_NUMBERS:  # the images of the narrow layout take as much again
-        layouts["narrow"] = dict(_sections(traces, names, units, NARROWEST))
     body = [
-        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n{_layouts(store, layouts, name)}</section>'
-        for name, _ in sections
+        f'<section id="{name}"><h2>{escape(_title(name))}</h2>\n'
+        f'<div class="wide">\n{store.with_values(wide)}</div>\n<div class="narrow">\n{store.with_values(narrow)}</div>'
+        "</section>"
+        for (name, wide), (_, narrow) in zip(sections, _sections(traces, names, units, NARROWEST), strict=True)
     ]
     rows = "\n".join(map(_table_row, _final(traces)))
     title = "Inside " + ", ".join(
@@ -95,20 +94,10 @@ def _file(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _layouts(store: _Store, layouts: Mapping[str, Mapping[str, Sequence[str]]], name: str) -> str:
-    """Return the SVGs of a picture in each layout; the style shows one of them, by the width of the screen."""
-    if len(layouts) == 1:
-        return "\n".join(map(store.with_values, layouts["wide"][name]))
-    return "\n".join(
-        f'<div class="{layout}">\n' + "\n".join(map(store.with_values, svgs[name])) + "\n</div>"
-        for layout, svgs in layouts.items()
-    )
-
-
 def _sections(
-    traces: Sequence[Trace], names: Sequence[str], units: int | None, width: float = WIDTH
-) -> list[tuple[str, list[str]]]:
-    """Return the SVGs of every picture by name; gates once for each layer, the highest first.
+    traces: Sequence[Trace], names: Sequence[str], units: int | None, width: int = WIDTH
+) -> list[tuple[str, str]]:
+    """Return the SVG of every picture by name; gates once for each layer, the highest first.
 
     Snapshots of a training are drawn in the picture "gradient" only.
     """
@@ -121,7 +110,7 @@ def _sections(
             svgs = [draw(name, some, below=below, units=units, width=width) for below, some in enumerate(layers)]
         else:
             svgs = [draw(name, traces if name == "gradient" else final, width=width)]
-        sections.append((name, svgs))
+        sections.append((name, "\n".join(svgs)))
     return sections
 
 
@@ -155,13 +144,13 @@ def _indices(text: str) -> list[int]:
 
 
 def _count(svg: str) -> int:
-    """Return the number of numbers in the matrices of a picture."""
+    """Return the number of numbers in the matrices of pictures."""
     images = (_attributes(image) for image in IMAGE.findall(svg))
     return sum(len(_indices(each["rows"])) * len(_indices(each["columns"])) for each in images)
 
 
-def _total(sections: Sequence[tuple[str, list[str]]]) -> int:
-    return sum(_count(svg) for _, svgs in sections for svg in svgs)
+def _total(sections: Sequence[tuple[str, str]]) -> int:
+    return sum(_count(svgs) for _, svgs in sections)
 
 
 class _Store:
@@ -173,7 +162,7 @@ class _Store:
         self._indices: dict[str, int] = {}
 
     def with_values(self, svg: str) -> str:
-        """Return the picture in which every image has the index of its numbers."""
+        """Return the pictures in which every image has the index of its numbers."""
         return IMAGE.sub(lambda match: self._image(match[0]), svg)
 
     def _image(self, image: str) -> str:

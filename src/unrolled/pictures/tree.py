@@ -11,6 +11,7 @@ from unrolled.inside import Trace
 from unrolled.palette import ABOVE, INK, SOFT, WIRE
 from unrolled.pictures.figure import Figure, Request, resolve_index
 from unrolled.pictures.matrix import number
+from unrolled.pictures.wiring import visible
 from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
@@ -120,7 +121,7 @@ def _drawn(placed: Placed) -> str:
     name, edge = f"{node.element} = {number(node.probability)}", INK if node.taken else WIRE
     fill = TINT * node.probability
     body.append(svg.box(x, y, WIDE, HIGH, ABOVE, opacity=fill, stroke=edge, radius=3, name=name))
-    word, low = node.word.replace(" ", "␣"), y + HIGH / 2 + 4
+    word, low = visible(node.word), y + HIGH / 2 + 4
     body.append(svg.text(x + 4, low, word, most=WIDE - 34, size=11, fill=INK, bold=node.taken))
     body.append(svg.text(x + WIDE - 3, low, number(node.probability), anchor="end", size=11, fill=SOFT))
     return "\n".join(body)

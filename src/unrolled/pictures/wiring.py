@@ -6,6 +6,7 @@ element by element, a pill has no weights. Where wires cross without joining, th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import hypot
 
@@ -22,6 +23,7 @@ __all__ = [
     "label",
     "missing_band",
     "operation",
+    "visible",
     "wire",
     "word",
     "word_width",
@@ -157,17 +159,22 @@ def function(x: float, y: float, sign: str, *, faded: bool = False, name: str = 
     return f"{pill}\n{_bold(x, y + 5, sign, 14.5, SOFT if faded else INK)}"
 
 
+def visible(token: str) -> str:
+    """Return a token whose spaces at its ends can be seen: "␣" for a space."""
+    return re.sub(r"^ +| +$", lambda spaces: "␣" * len(spaces[0]), token)
+
+
 def word(x: float, y: float, words: str, *, most: float = 160, size: float = 14.5) -> str:
     """Return a token, as a dark pill. most: pixels of its width. size: of its characters."""
     wide, high = word_width(words, most=most, size=size), size * 2.35
-    shown = svg.shorten(words, most - size * 1.8, size)
+    shown = svg.shorten(visible(words), most - size * 1.8, size)
     pill = svg.box(x - wide / 2, y - high / 2, wide, high, INK, radius=high / 2)
     return f"{pill}\n{_bold(x, y + size * 0.38, shown, size, CARD)}"
 
 
 def word_width(words: str, *, most: float = 160, size: float = 14.5) -> float:
     """Return the pixels of a token's pill."""
-    shown = svg.shorten(words, most - size * 1.8, size)
+    shown = svg.shorten(visible(words), most - size * 1.8, size)
     return max(size * 3, svg.columns(shown) * svg.UNIT * size / 12 + size * 1.8)
 
 
