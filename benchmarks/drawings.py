@@ -40,8 +40,9 @@ NARROW = 320  # pixels of the narrow drawings
 SENTENCE = "it is not a dull film"
 TURNED = "it is not , as some say , a pointless film"  # too far for an Elman network
 WORD = "unrolled"
-TRUTH = {SENTENCE: ["positive"], TURNED: ["positive"], WORD: ["AH", "N", "R", "OW", "L", "D"], "": ["ankle boot"]}
-"""The true answers by input; "" is the image. The pronouncing dictionary has the sounds."""
+BOOT = "python objects, image 0"  # the name of an image without a file
+TRUTH = {SENTENCE: ["positive"], TURNED: ["positive"], WORD: ["AH", "N", "R", "OW", "L", "D"], BOOT: ["ankle boot"]}
+"""The true answers by input. The pronouncing dictionary has the sounds."""
 AT_DULL = {"layer": "lstm.l0", "step": 4}  # at "dull", after "not"
 
 

@@ -130,7 +130,7 @@ def _source(trace: Trace) -> str:
 
 
 def input_of(trace: Trace) -> str:
-    """Return the text that a trace's network read, of a translation the source; "" for an image."""
+    """Return the text that a trace's network read, of a translation the source, and the name of an image."""
     return trace.about.source_text or trace.about.text
 
 
