@@ -36,6 +36,7 @@ copybutton_only_copy_prompt_lines = True
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "unrolled"
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 

@@ -45,7 +45,7 @@ def draw(traces: Sequence[Trace], request: Request) -> Figure:
         "A wire from a token is as wide as the bits that the answer loses without it (orange: gains); the token that "
         "counts most is named. Violet: attention, or between steps the fraction of a step that is left at the end."
     )
-    return Figure("Each architecture on the same input", svg.stack(drawings, GAP), caption)
+    return Figure("Each architecture with its answer", svg.stack(drawings, GAP), caption)
 
 
 def answer_of(trace: Trace) -> str:
