@@ -120,6 +120,8 @@ def test_other_columns_and_bad_rows(tmp_path: Path) -> None:
         trained().evaluate(text="says")
     with pytest.raises(ConfigError, match="on_bad_row should be 'stop' or 'skip'"):
         trained().evaluate(more, on_bad_row="maybe")
+    with pytest.raises(ConfigError, match="decimal is for runs of task regress: this run's task is classify"):
+        trained().evaluate([("a", "pos")], decimal=",")
 
 
 def test_an_unknown_label_is_named(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class TextRun(Run):
             ConfigError: columns are named without data, or an option was given.
         """
         chosen = self.EVALUATE_OPTIONS.parse(options, task=self.config.task, settings=DataConfig.model_fields)
+        if decimal is not None and self.config.task != "regress":
+            raise ConfigError(f"decimal is for runs of task regress: this run's task is {self.config.task}")
         columns = {"text": text, "label": label, "decimal": decimal}
         settings = reading(self, **columns, header=header, separator=separator, on_bad_row=on_bad_row)
         if data is not None and not test_split:
