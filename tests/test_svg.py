@@ -150,3 +150,12 @@ def test_joiners_stay_between_characters_and_lone_marks_are_visible(words: str, 
 def test_texts_without_spaces_are_broken_to_fit() -> None:
     lines = svg.wrapped("忘" * 28 + " end", 10 * svg.UNIT)
     assert [len(line) for line in lines] == [5, 5, 5, 5, 5, 3 + 4]
+
+
+def test_a_subscript_is_lowered_and_what_follows_is_not():
+    drawn = svg.subscripts(svg.text(0, 10, "W_x x + b_1"))
+    tree = ET.fromstring(drawn)
+    assert "".join(tree.itertext()).replace("\u200b", "") == "Wx x + b1"
+    assert [(part.text, part.get("dy")) for part in tree] == [
+        ("x", "3"), ("\u200b", "-3"), ("1", "3"), ("\u200b", "-3"),
+    ]  # fmt: skip

@@ -38,6 +38,7 @@ __all__ = [
     "shorten",
     "side_by_side",
     "stack",
+    "subscripts",
     "text",
     "triangle",
     "visible",
@@ -259,6 +260,11 @@ def text(
     style += f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
     shown = escape(shorten(words, most, size))
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"{style}>{shown}</text>'
+
+
+def subscripts(drawn: str) -> str:
+    """Return text elements in which the word after an underscore is a subscript, as in W_x."""
+    return re.sub(r"(?<=\w)_(\w+)", r'<tspan dy="3" font-size="75%">\1</tspan><tspan dy="-3">&#8203;</tspan>', drawn)
 
 
 def raster(

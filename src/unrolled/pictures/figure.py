@@ -107,7 +107,7 @@ def frame(figure: Figure, traces: Sequence[Trace], width: float = WIDTH) -> str:
     caption = _lines([figure.caption], width, CAPTION, (margin, top + figure.drawing.height + 26), INK)
     small = _lines(notes, width, PRINT, (margin, caption.height + 4), SOFT)
     drawn = f'<g transform="translate({margin} {top:.1f})">\n{figure.drawing.body}\n</g>'
-    body = [title.body, drawn, caption.body, small.body]
+    body = [svg.subscripts(title.body), drawn, caption.body, small.body]
     height = small.height + MARGIN / 2
     return svg.document(width + 2 * margin, height, body, title=figure.title, description=figure.caption, paper=CARD)
 
