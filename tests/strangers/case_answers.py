@@ -78,7 +78,7 @@ def numbers_are_learned_and_answered(folder: Path) -> None:
         assert math.isclose(found[name], value, rel_tol=1e-4, abs_tol=1e-5), name
         assert found[f"{name}_interval"][0] <= found[name] <= found[f"{name}_interval"][1] or name == "r2"
     outcome = command("explain", run, rows[0][0])
-    assert "the number up (orange) or down (violet)" in outcome.out, outcome
+    assert "the number up (blue) or down (orange)" in outcome.out, outcome
 
 
 @case("E")
@@ -204,7 +204,7 @@ def several_labels_are_proposed(folder: Path) -> None:
     assert 'add --multi-label --label-separator "|"' in outcome.out
     outcome = command("train", folder / "1.csv", "--label-separator", "|")
     assert outcome.code == 2
-    assert "add multi_label" in outcome.err
+    assert "set multi_label" in outcome.err
 
 
 @case("E")
