@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
-.PHONY: help docs docs-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
+.PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
 .PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
@@ -91,8 +91,11 @@ docs: $(DOCS) ## the documentation site, into build/docs/: warnings are errors
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
-docs-test: $(DOCS) ## the tutorial, the how-to guides and the notebook: every command prints what the page shows
-	OMP_NUM_THREADS=1 $(BIN)/python tools/sessions.py
+docs-test: $(DOCS) ## the tutorial and the notebook: every command prints what the page shows
+	OMP_NUM_THREADS=1 $(BIN)/python tools/sessions.py docs/tutorial.md examples/from_data_to_a_look_inside.ipynb
+
+guides-test: $(DOCS) ## the how-to guides: every command prints what the page shows
+	OMP_NUM_THREADS=1 $(BIN)/python tools/sessions.py docs/howto/*.md
 
 kills: $(INSTALLED) ## 50 SIGKILLs at random moments of training and 50 resumes, of a recurrent and a feedforward model
 	$(BIN)/python benchmarks/kills.py --fresh
