@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +28,6 @@ from unrolled.decoding.options import OPTIONS
 from unrolled.errors import ConfigError
 
 __all__ = ["command"]
-
-log = logging.getLogger("unrolled")
-ON_TRAINING_DATA = (
-    "these are the data of the training, most of which the model has learned: for examples that it has not seen leave "
-    "them out, or add --test-split"
-)
 
 
 def command(
@@ -107,13 +100,10 @@ def command(
         raise ConfigError(f"this run's task is {kind}, which has no picture: remove --picture")
     from unrolled import api, atomic, machine
     from unrolled.cli.progress import show_log
-    from unrolled.runs.reading import is_training_data
 
     with show_log(), machine.use_threads(threads):
         loaded = api.ensemble([run, *(others or ())], device=device)
         requested = chosen | ({"test_split": True} if test_split else {})
-        if named is not None and not test_split and is_training_data(loaded, named):
-            log.warning("%s", ON_TRAINING_DATA)
         result = loaded.evaluate(named, **passed_flags(settings), **requested)
     if json:
         print_json(result.to_dict())

@@ -17,7 +17,7 @@ from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
-from unrolled.runs.reading import allowed_length, own_test
+from unrolled.runs.reading import allowed_length, own_test, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -121,6 +121,7 @@ class GenerationRun(Run):
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         config = self.config.data if cache is None else from_flat({"cache": cache}, base=self.config).data
         if data is not None and not test_split:
+            warn_of_training_data(self, data)
             return self.result(load_split(data, config, self.tokenizer))
         return self.result(
             own_test(self, lambda source: load_corpus(source, config, self.tokenizer).splits["test"], data)

@@ -15,7 +15,7 @@ from unrolled.decoding.options import ClassOptions, Options, documented
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import ClassificationResult
 from unrolled.runs.classification import Classifier
-from unrolled.runs.reading import class_indices, known_labels, log_read, own_test, reading
+from unrolled.runs.reading import class_indices, known_labels, log_read, own_test, reading, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class ImageRun(Classifier):
             if on_bad_row is not None:
                 raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
             return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test, data))
+        warn_of_training_data(self, data)
         images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=known_labels(self))
         log_read(images)
         return self.result(images)

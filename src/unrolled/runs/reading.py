@@ -18,7 +18,15 @@ from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import absolute, refuse_unverified
 from unrolled.runs.run import Run
 
-__all__ = ["allowed_length", "class_indices", "is_training_data", "known_labels", "log_read", "own_test", "reading"]
+__all__ = [
+    "allowed_length",
+    "class_indices",
+    "known_labels",
+    "log_read",
+    "own_test",
+    "reading",
+    "warn_of_training_data",
+]
 
 
 class Split(Protocol):
@@ -84,10 +92,17 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
     return split
 
 
-def is_training_data(run: Run, data: object) -> bool:
-    """Return whether data, by their path or paths, are those of which the training split of the run was made."""
-    paths = [absolute(path) for path in data] if isinstance(data, tuple) else absolute(str(data))
-    return bool(paths == run.record["data"]["source"])
+def warn_of_training_data(run: Run, data: object) -> None:
+    """Log a warning if data, by their paths, are those of the training of the run or of a member of an ensemble."""
+    paths = data if isinstance(data, tuple) else (data,)
+    if not all(isinstance(path, str | Path) for path in paths):
+        return
+    named = [absolute(path) for path in paths] if isinstance(data, tuple) else absolute(paths[0])
+    if any(member.record.get("data", {}).get("source") == named for member in run.members or (run,)):
+        log.warning(
+            "these are the data of the training, most of which the model has learned: for examples that it has not "
+            "seen leave them out, or add --test-split (in Python test_split=True)"
+        )
 
 
 def _refuse_unverified(run: Run, named: Collection[str]) -> None:

@@ -22,7 +22,7 @@ from unrolled.decoding.temperature import scaled
 from unrolled.errors import ConfigError, DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
 from unrolled.runs.card import calibration, code
-from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import normalized, words_of
 
@@ -124,6 +124,7 @@ class TaggingRun(Run):
         Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         settings = reading(self, label=label, column=column, on_bad_row=on_bad_row)
         if data is not None and not test_split:
+            warn_of_training_data(self, data)
             sentences = load_sentences(data, settings, labels=self.labels)
             _log_read(sentences)
         elif settings != self.config.data:

@@ -15,7 +15,7 @@ from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.examples.labelled import Examples, read_texts
 from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, log_read, own_test, reading, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -127,6 +127,7 @@ class TextRun(Run):
         columns = {"text": text, "label": label, "decimal": decimal}
         settings = reading(self, **columns, header=header, separator=separator, on_bad_row=on_bad_row)
         if data is not None and not test_split:
+            warn_of_training_data(self, data)
             examples = self.load_examples(data, settings)
             log_read(examples)
         elif settings != self.config.data:

@@ -29,7 +29,7 @@ from unrolled.display import Answers
 from unrolled.errors import ConfigError, DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
 from unrolled.models import Model
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading
+from unrolled.runs.reading import allowed_length, log_read, own_test, reading, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized, truncation
 
@@ -276,6 +276,7 @@ class TranslationRun(Run):
             return pairs
 
         if data is not None and not test_split:
+            warn_of_training_data(self, data)
             pairs = load_pairs(data, settings)
             log_read(pairs)
             pairs = encoded(pairs)
