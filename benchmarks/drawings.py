@@ -91,12 +91,12 @@ def image() -> Any:
     return np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)[first].copy()
 
 
-def recall() -> list[tuple[str, str]]:
+def keyed_majority() -> list[tuple[str, str]]:
     """Return texts whose first token decides how the rest is read."""
     return long_lag.make()
 
 
-def recalled() -> str:
+def keyed_text() -> str:
     """Return the first of these texts."""
     return long_lag.make()[0][0]
 
@@ -178,14 +178,18 @@ NETWORKS = {
         {"gpt_block": ("block", {"layer": "transformer.l0", "step": 7}), "gpt_tree": ("tree", {"step": 4})},
     ),
     "gpt_letters": Network(letters, {"model": "gpt", **LETTERS, "updates": 3000}, word, {}),
-    "recall_elman": Network(recall, {"model": "elman", **long_lag.SETTINGS, **long_lag.MODELS["elman"]}, recalled, {}),
-    "recall_lstm": Network(recall, {"model": "lstm", **long_lag.SETTINGS, **long_lag.MODELS["lstm"]}, recalled, {}),
+    **{
+        f"keyed_{name}": Network(
+            keyed_majority, {"model": name, **long_lag.SETTINGS, **own}, keyed_text, {}
+        )
+        for name, own in long_lag.MODELS.items()
+    },
 }  # fmt: skip
 
 
 def gradients(runs: dict[str, Run], width: int) -> str:
     """Draw the gradient of the answer by distance, where the first token decides it."""
-    traces = [runs[name].explain(recalled(), gradient=True) for name in ("recall_elman", "recall_lstm")]
+    traces = [runs[name].explain(keyed_text(), gradient=True) for name in KEYED]
     return draw("gradient", traces, width=width)
 
 
@@ -208,9 +212,10 @@ def lengths(runs: dict[str, Run], width: int) -> str:
 
 
 READERS, TRANSLATORS = ("bag", "elman", "lstm", "gru"), ("encoder_decoder", "attention", "transformer", "gpt_letters")
+KEYED = tuple(f"keyed_{name}" for name in long_lag.MODELS)
 TOGETHER: dict[str, tuple[tuple[str, ...], Callable[[dict[str, Run], int], str]]] = {
     "overview": ((*READERS, *TRANSLATORS), overview),
-    "gradient": (("recall_elman", "recall_lstm"), gradients),
+    "gradient": (KEYED, gradients),
     "backpropagation": (("elman", "lstm"), backpropagations),
     "by_length": (("encoder_decoder", "attention"), lengths),
 }

@@ -91,10 +91,10 @@ def letters(found: dict[str, Any]) -> str:
 def long_lag(found: dict[str, Any]) -> str:
     """Accuracy and the gradient that is left by distance, where the first token decides how the rest is read."""
     far = list(next(iter(found["models"].values()))[0]["left"])
-    lines = ["| model | order | accuracy | " + " | ".join(f"{d} back" for d in far) + " |"]
+    lines = ["| model | draw | accuracy | " + " | ".join(f"{d} back" for d in far) + " |"]
     lines.append("|---|---|---|" + "---|" * len(far))
     for name, rows in found["models"].items():
         for row in rows:
             left = " | ".join(f"{value:.0e}" for value in row["left"].values())
-            lines.append(f"| {name} | {row['order']} | {row['accuracy']:.0%} | {left} |")
+            lines.append(f"| {name} | {row['draw']} | {row['accuracy']:.0%} | {left} |")
     return "\n".join(lines)

@@ -6,9 +6,9 @@ python tools/sessions.py --write                   # put the numbers of this mac
 python tools/sessions.py --files FOLDER            # write the files that the guides use
 
 A session is a block ```console: lines that begin with "$ " are commands, the lines below each are its output. A line
-"…" stands for any number of lines, an "…" within a line for any characters. Numbers are compared as numbers at all:
-those of a training differ between processors. All sessions of a page share one folder, which for a guide begins with
-the files of `FILES` that it names. A notebook is run from its first cell to its last.
+"…" stands for any number of lines, an "…" within a line for any characters, and any number for any other: those of a
+training differ between processors. All sessions of a page share one folder, which for a guide begins with the files of
+`FILES` that it names. A notebook is run from its first cell to its last.
 """
 
 from __future__ import annotations
@@ -183,11 +183,11 @@ def replay(page: Path, *, write: bool) -> bool:
             fresh = ""
             for command, shown in commands(session):
                 output = run(command, folder)
-                lines = aligned(shown, output)
-                if lines is None:
+                found = aligned(shown, output)
+                if found is None:
                     good = False
                     print(f"{page.name}: $ {command}\n  shown:", *shown, "  printed:", *output, sep="\n  ")
-                fresh += "".join(f"{line}\n" for line in [f"$ {command}", *(shown if lines is None else lines)])
+                fresh += "".join(f"{line}\n" for line in [f"$ {command}", *(shown if found is None else found)])
             if write:
                 text = text.replace(session, fresh)
     if write:

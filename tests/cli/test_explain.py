@@ -150,7 +150,7 @@ def test_one_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_an_answer_is_marked_by_the_truth(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["explain", str(runs / "films"), "the film is warm", "--picture", "lineage", "--truth"]
     assert run([*asked, "no such label"]) == 0
-    assert "× wrong" in capsys.readouterr().out
+    assert "✗ wrong" in capsys.readouterr().out
     assert run(["explain", str(runs / "films"), "the film is warm", "--truth", "x"]) == 2
     assert "--truth needs --picture NAME" in capsys.readouterr().err
 

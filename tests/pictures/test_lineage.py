@@ -20,10 +20,10 @@ def test_a_card_has_the_lineages_words_and_the_answer_is_marked() -> None:
     label, other = traces[0].about.answers[0], {"good": "bad", "bad": "good"}.get(traces[0].about.answers[0], "other")
     right = said(draw("lineage", traces[:1], truth={TEXT: [label]}))
     assert "✓ right" in right
-    assert "× wrong" not in right
-    assert "× wrong" in said(draw("lineage", traces[:1], truth={TEXT: [other]}))
+    assert "✗ wrong" not in right
+    assert "✗ wrong" in said(draw("lineage", traces[:1], truth={TEXT: [other]}))
     words = said(draw("lineage", traces))
-    assert not {"✓ right", "× wrong"} & set(words), "no verdict without a true answer"
+    assert not {"✓ right", "✗ wrong"} & set(words), "no verdict without a true answer"
     assert words.index("Elman") < words.index("GRU"), "in the order of the lineage"
     text = " ".join(words)
     for name in ("elman", "gru"):
@@ -69,3 +69,11 @@ def test_unknown_tokens_are_named_below_the_picture() -> None:
     words = " ".join(said(draw("text", [trace])))
     assert "2 of 5 tokens are unknown to the network: “忘”, “れ”." in words
     assert "unknown" not in " ".join(said(draw("text", [small.trained("gru").explain(TEXT)])))
+
+
+def test_an_input_is_written_once_above_all_of_its_cards() -> None:
+    texts = (TEXT, f"{small.BAD[0]} {small.FILLER[0]}")
+    traces = [small.trained(name).explain(text) for name in ("elman", "gru") for text in texts]
+    words = said(draw("lineage", traces))
+    assert [word for word in words if word.startswith("“")][:2] == [f"“{text}”" for text in texts]
+    assert [word for word in words if word in ("Elman", "GRU")] == ["Elman", "GRU"] * 2

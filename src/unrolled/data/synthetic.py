@@ -93,10 +93,13 @@ class Synthetic(ABC):
     features: ClassVar[int] = 0
     """Number D of input features; 0 for ids."""
 
+    classes: ClassVar[int] = 0
+    """Number of different answers; 0: the K symbols."""
+
     @property
     def num_outputs(self) -> int:
         """Number V of a model's outputs; 1 for a number."""
-        return self.symbols
+        return self.classes or self.symbols
 
     @property
     def vocabulary_size(self) -> int:
@@ -104,9 +107,9 @@ class Synthetic(ABC):
         return FIRST + self.symbols + 1
 
     @property
-    @abstractmethod
     def at_chance(self) -> float:
-        """Score of the best constant answer: the accuracy, or for `adding` the mean squared error."""
+        """Score of the best constant answer: the accuracy 1 / V, or for `adding` the mean squared error."""
+        return 1 / self.num_outputs
 
     def batch(self, index: int, size: int) -> Drawn:
         """Return batch `index` with B = `size` sequences."""
@@ -126,11 +129,6 @@ class Recall(Synthetic):
 
     shortest = 0
 
-    @property
-    def at_chance(self) -> float:
-        """1 / K."""
-        return 1 / self.symbols
-
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         order = random.permuted(np.tile(np.arange(self.symbols), (B, 1)), axis=1)
         return np.concatenate([FIRST + order, np.full((B, self.length), self._blank)], axis=1), order[:, 0]
@@ -139,15 +137,7 @@ class Recall(Synthetic):
 class Parity(Synthetic):
     """Parity of the number of ones among T bits, answered after the last bit. A guess has accuracy 1 / 2."""
 
-    @property
-    def at_chance(self) -> float:
-        """1 / 2."""
-        return 0.5
-
-    @property
-    def num_outputs(self) -> int:
-        """2: even and odd."""
-        return 2
+    classes = 2
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         bits = random.integers(0, 2, size=(B, self.length))
@@ -157,15 +147,7 @@ class Parity(Synthetic):
 class KeyedMajority(Synthetic):
     """A key, P or N, then T bits: for P whether most are ones, for N whether not. Chance: accuracy 1 / 2."""
 
-    @property
-    def at_chance(self) -> float:
-        """1 / 2."""
-        return 0.5
-
-    @property
-    def num_outputs(self) -> int:
-        """2: no and yes."""
-        return 2
+    classes = 2
 
     @property
     def vocabulary_size(self) -> int:
@@ -181,17 +163,7 @@ class KeyedMajority(Synthetic):
 class TemporalOrder(Synthetic):
     """Order of two marked symbols, one in each half of T steps: XX, XY, YX or YY. Chance: accuracy 1 / 4."""
 
-    shortest = 2
-
-    @property
-    def at_chance(self) -> float:
-        """1 / 4."""
-        return 0.25
-
-    @property
-    def num_outputs(self) -> int:
-        """4: the orders."""
-        return 4
+    shortest, classes = 2, 4
 
     @property
     def vocabulary_size(self) -> int:
@@ -210,15 +182,7 @@ class TemporalOrder(Synthetic):
 class Agreement(Synthetic):
     """Number, singular or plural, of the first of T + 1 nouns, each of K in either number. Chance: accuracy 1 / 2."""
 
-    @property
-    def at_chance(self) -> float:
-        """1 / 2."""
-        return 0.5
-
-    @property
-    def num_outputs(self) -> int:
-        """2: singular and plural."""
-        return 2
+    classes = 2
 
     @property
     def vocabulary_size(self) -> int:
@@ -232,11 +196,6 @@ class Agreement(Synthetic):
 
 class Dyck(Synthetic):
     """Kind of the innermost bracket that is still open after T brackets of K kinds. Chance: accuracy 1 / K."""
-
-    @property
-    def at_chance(self) -> float:
-        """1 / K."""
-        return 1 / self.symbols
 
     @property
     def vocabulary_size(self) -> int:
@@ -260,11 +219,6 @@ class AssociativeRecall(Synthetic):
     """Value of a key among T pairs of a key and one of K values. Chance: accuracy 1 / K."""
 
     @property
-    def at_chance(self) -> float:
-        """1 / K."""
-        return 1 / self.symbols
-
-    @property
     def vocabulary_size(self) -> int:
         """Number of ids: the special ones, the values, and T keys."""
         return FIRST + self.symbols + self.length
@@ -282,11 +236,6 @@ class Copy(Synthetic):
     """T symbols, a gap of blanks, a mark, and T steps to repeat them. Chance: accuracy 1 / K."""
 
     answer, has_gap = "each", True
-
-    @property
-    def at_chance(self) -> float:
-        """1 / K."""
-        return 1 / self.symbols
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         T, symbols = self.length, random.integers(0, self.symbols, size=(B, self.length))
@@ -324,17 +273,12 @@ class SelectiveCopy(Copy):
 class Adding(Synthetic):
     """Sum of the two marked ones of T numbers in [0, 1): features (number, mark). Chance: squared error 1 / 6."""
 
-    shortest, features = 2, 2
+    shortest, features, classes = 2, 2, 1
 
     @property
     def at_chance(self) -> float:
         """1 / 6, for the constant answer 1: twice the variance of one number, 1 / 12."""
         return 1 / 6
-
-    @property
-    def num_outputs(self) -> int:
-        """1: the number itself."""
-        return 1
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         numbers = random.random((B, self.length), dtype=np.float32)

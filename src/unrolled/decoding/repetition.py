@@ -41,7 +41,7 @@ class Repetition:
 
     @property
     def is_used(self) -> bool:
-        """Whether one of the rules changes an answer."""
+        """True if one of the rules can change an answer."""
         return self.no_repeat_ngram > 0 or self.repetition_penalty != 1
 
 

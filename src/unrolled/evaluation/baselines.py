@@ -55,7 +55,7 @@ class Baseline:
 
     @property
     def is_beaten(self) -> bool:
-        """Whether the network is shown to be better: the whole interval of the difference is above 0."""
+        """True if the network is shown to be better: the whole interval of the difference is above 0."""
         return self.difference_interval[0] > 0
 
     def to_dict(self) -> dict[str, Any]:

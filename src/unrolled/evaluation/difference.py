@@ -76,7 +76,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval excludes 0."""
+        """True if the interval excludes 0."""
         return not self.interval.low <= 0 <= self.interval.high
 
 

@@ -28,7 +28,7 @@ class Quantity(NamedTuple):
 
     @property
     def is_log_prob(self) -> bool:
-        """Whether it is the logarithm of a probability."""
+        """True for the logarithm of a probability, False for a predicted number."""
         return self.name == "log_prob"
 
 

@@ -13,6 +13,7 @@ from unrolled.palette import CARD, INK, SOFT
 from unrolled.svg import Drawing
 
 __all__ = [
+    "BOLD",
     "WIDTH",
     "Figure",
     "Picture",
@@ -66,7 +67,7 @@ class Request:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the drawing is for a narrow screen, where time runs down."""
+        """True for a drawing for a narrow screen, where time runs down."""
         return self.width < WIDE_FROM
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from unrolled import svg
 from unrolled.inside import Trace
 from unrolled.lineage import LINEAGE, Architecture
 from unrolled.palette import CARD, INK, LINE, PAPER, SOFT
-from unrolled.pictures.figure import Figure, Request, input_of, truth_of
+from unrolled.pictures.figure import BOLD, Figure, Request, input_of, truth_of
 from unrolled.pictures.miniature import HEIGHT, miniature
 from unrolled.svg import Drawing
 
 __all__ = ["can_draw", "draw"]
 
 ACROSS, GAP, PAD = 4, 12.0, 12.0  # cards beside each other where there is room; pixels between and inside them
-NARROWEST = 150.0  # pixels of a card
+LEAST = 150.0  # pixels of the narrowest card
 LINE_HEIGHT = 16.0
 HEADING = 3  # lines of the input
-BOLD = 8.2  # pixels of a bold character of size 12
 LOOSE = 1.12  # lines are broken for wide letters; words in small ones are narrower
 KNOWN = {each.name: each for each in LINEAGE}
 
@@ -30,13 +28,12 @@ def can_draw(trace: Trace) -> bool:
 
 
 def draw(traces: Sequence[Trace], request: Request) -> Figure:
-    """Draw a card for each trace, in the order of the lineage; an input is written once above its cards."""
-    across = max(1, min(ACROSS, int((request.width + GAP) // (NARROWEST + GAP))))
+    """Draw a card for each trace; an input is written once above its cards, which are in the order of the lineage."""
+    across = max(1, min(ACROSS, int((request.width + GAP) // (LEAST + GAP))))
     width = (request.width - GAP * (across - 1)) / across
-    order = sorted(traces, key=lambda trace: [*KNOWN].index(trace.about.model_name))
     drawings = []
-    for _, group in groupby(order, key=input_of):
-        cards = [*group]
+    for read in dict.fromkeys(map(input_of, traces)):
+        cards = sorted((trace for trace in traces if input_of(trace) == read), key=_place)
         drawings.append(_heading(cards[0], request.width, truth_of(cards[0], request)))
         for first in range(0, len(cards), across):
             row = cards[first : first + across]
@@ -52,6 +49,11 @@ def answer_of(trace: Trace) -> str:
     """Return the answer as text: a label, the translation, the tags or the continuation."""
     about = trace.about
     return about.text if about.source else " ".join(about.answers)
+
+
+def _place(trace: Trace) -> int:
+    """Return the index of a trace's architecture in the lineage."""
+    return [*KNOWN].index(trace.about.model_name)
 
 
 def _heading(trace: Trace, width: float, truth: Sequence[str]) -> Drawing:
@@ -126,7 +128,7 @@ def _answer(trace: Trace, y: float, width: float) -> list[str]:
 
 def _verdict(right: bool, x: float, y: float) -> str:
     """Return a pill that says whether the answer is right."""
-    words = "✓ right" if right else "× wrong"
+    words = "✓ right" if right else "✗ wrong"
     pill = svg.box(x, y, 62, 20, PAPER if right else INK, stroke=LINE if right else INK, radius=10)
     return (
         f"{pill}\n{svg.text(x + 31, y + 14, words, anchor='middle', size=11, bold=True, fill=INK if right else CARD)}"

@@ -1,4 +1,4 @@
-"""Small picture of how an architecture read one input: what reaches the answer, and on which way.
+"""Small picture of the way of an input through an architecture to its answer.
 
 Wires from the tokens are as wide as the bits that the answer loses without the token (blue; orange where it gains).
 The wire between the steps of a recurrent layer is as wide as the fraction of the step that is left at the end, and
@@ -76,7 +76,7 @@ def _occlusion(trace: Trace, steps: int) -> Numbers:
     if "occlusion" not in trace:
         return np.zeros(steps, np.float32)
     found: Numbers = trace["occlusion"].numpy()[-1]
-    return np.resize(found, steps) if len(found) >= steps else np.pad(found, (0, steps - len(found)))
+    return np.pad(found[:steps], (0, max(0, steps - len(found))))
 
 
 def _reading(trace: Trace, xs: Sequence[float], lost: Numbers, ends: Sequence[tuple[float, float]]) -> list[str]:
@@ -140,24 +140,20 @@ def _mean(trace: Trace, tensor: str) -> Sequence[Numbers]:
 
 
 def _fan(trace: Trace, width: float) -> list[str]:
-    """All tokens at once."""
+    """Draw all tokens as read at once."""
     steps = max(1, len(trace.about.tokens))
-    xs, lost, top, last = (
-        _places(steps, width),
-        _occlusion(trace, steps),
-        (width / 2, TOP),
-        len(trace.about.answers) - 1,
-    )
+    xs, lost, top = _places(steps, width), _occlusion(trace, steps), (width / 2, TOP)
+    answer = _answer(trace, len(trace.about.answers) - 1)
     return [
         *_reading(trace, xs, lost, [top] * steps),
         *(_node(x, LOW, steps, width, filled=True) for x in xs),
-        svg.dot(*top, 9, CARD, stroke=INK, name=_answer(trace, last)),
+        svg.dot(*top, 9, CARD, stroke=INK, name=answer),
         *_named(trace, xs, lost, width),
     ]
 
 
 def _chain(trace: Trace, width: float) -> list[str]:
-    """Step by step; the wire between the steps shows the fraction of each step that is left at the end."""
+    """Draw a recurrent layer; the wire between steps shows the fraction of each step that is left at the end."""
     layer = recurrent(trace)[0]
     steps = len(trace[f"{layer.name}.h"])
     xs, lost, y = _places(steps, width), _occlusion(trace, steps), TOP + 12
@@ -180,7 +176,7 @@ def _chain(trace: Trace, width: float) -> list[str]:
 
 
 def _blocks(trace: Trace, width: float) -> list[str]:
-    """Every step attends to every step that it may; one answer reads all of them, many answers one each."""
+    """Draw blocks: each step attends to the steps that it may; one answer reads all of them, many answers one each."""
     weights = _mean(trace, transformer_weights(trace)[-1].tensor)
     steps = len(weights)
     xs, lost = _places(steps, width), _occlusion(trace, steps)
@@ -199,7 +195,7 @@ def _blocks(trace: Trace, width: float) -> list[str]:
 
 
 def _one_sequence(trace: Trace, width: float) -> list[str]:
-    """Source and target are one sequence; each step attends to those up to itself."""
+    """Draw a source and target that are one sequence; each step attends to those up to itself."""
     encoder, decoder = (
         [each.tensor for each in transformer_weights(trace) if each.tensor.startswith(part)][-1]
         for part in ("encoder.", "decoder.")
@@ -219,7 +215,7 @@ def _one_sequence(trace: Trace, width: float) -> list[str]:
 
 
 def _pair(trace: Trace, width: float) -> list[str]:
-    """A source below and the answers above, with what leads from one to the other."""
+    """Draw a source below and the answers above, with the vector or the attention between them."""
     about = trace.about
     answers = [word for word in about.answers if word != "<eos>"]
     sources, outputs = _places(len(about.source), width), _places(len(answers), width)

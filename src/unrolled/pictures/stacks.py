@@ -39,7 +39,7 @@ class Stack(NamedTuple):
 
     @property
     def shows_tokens(self) -> bool:
-        """Whether the input of each step is drawn. That of a recurrent decoder is the answer before it."""
+        """True if the input of each step is drawn. That of a recurrent decoder is the answer before it."""
         return self.module != "decoder" or any(layer.attention for layer in self.layers)
 
 
