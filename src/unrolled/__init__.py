@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         resume,
         trace,
         train,
+        use_cell,
     )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "resume",
     "trace",
     "train",
+    "use_cell",
 ]
 _MODULES = ("laws", "nn")
 

@@ -1,5 +1,5 @@
 """The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, trace, inspect,
-backends.
+backends, use_cell.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -23,6 +23,7 @@ from unrolled.errors import ConfigError
 from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
 from unrolled.runs.build import build
 from unrolled.runs.load import load
+from unrolled.runs.own_cells import use_cell
 from unrolled.runs.run import MAX_LENGTH, Run
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "resume",
     "trace",
     "train",
+    "use_cell",
 ]
 
 

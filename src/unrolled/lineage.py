@@ -17,6 +17,7 @@ __all__ = [
     "TASKS",
     "Architecture",
     "Task",
+    "add_cell",
     "architecture",
     "architectures_for",
     "cells_of",
@@ -40,6 +41,7 @@ class Architecture(NamedTuple):
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
         any_cell: whether its recurrent layers run any cell.
         whole: whether it reads an image as one input instead of step by step.
+        uses: the architecture whose settings it uses, for a cell of a user; "": it has its own.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Architecture(NamedTuple):
     cells: tuple[str, ...] = ()
     any_cell: bool = False
     whole: bool = False
+    uses: str = ""
 
 
 class Task(NamedTuple):
@@ -195,6 +198,21 @@ CELLS = tuple(cell for found in LINEAGE for cell in found.cells)
 """Every cell by its name, for the choices of `--cell`; the classes are in `unrolled.cells.CELLS`."""
 CELL = "gru"
 """The default cell of architectures that run any."""
+_OWN: dict[str, Architecture] = {}
+
+
+def add_cell(name: str) -> None:
+    """Add the architecture whose recurrent layers run a cell of the user, with the settings of model gru."""
+    gru = architecture("gru")
+    _OWN[name] = gru._replace(
+        name=name,
+        title=name,
+        adds="a cell of its own",
+        cannot="",
+        source="a cell of the user",
+        cells=(name,),
+        uses="gru",
+    )
 
 
 def architecture(name: str) -> Architecture:
@@ -203,10 +221,10 @@ def architecture(name: str) -> Architecture:
     Raises:
         ConfigError: the name is unknown; the message gives the nearest.
     """
-    for known in LINEAGE:
+    for known in (*LINEAGE, *_OWN.values()):
         if known.name == name:
             return known
-    names = [known.name for known in LINEAGE]
+    names = [*(known.name for known in LINEAGE), *_OWN]
     raise ConfigError(f'model "{name}" is unknown{nearest(name, names)}; models are {", ".join(names)}')
 
 

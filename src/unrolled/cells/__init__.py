@@ -11,6 +11,7 @@ from unrolled.cells.lstm import LSTMCell, LSTMGates, LSTMState
 
 __all__ = [
     "CELLS",
+    "OWN",
     "Cell",
     "ElmanCell",
     "ElmanGates",
@@ -29,3 +30,5 @@ CELLS: dict[str, type[Cell[Any, Any]]] = {
     cell.name: cell for cell in (ElmanCell, LSTMCell, LayerNormLSTMCell, GRUCell, LayerNormGRUCell)
 }
 """Every cell by its name. `lineage.py` has the models that use it."""
+OWN: dict[str, type[Cell[Any, Any]]] = {}
+"""Cells of users by their names, see `unrolled.use_cell`."""

@@ -124,7 +124,8 @@ USES: dict[str, tuple[Condition, ...]] = {
 
 def used(name: str, choice: Choice) -> bool:
     """Return whether a setting is used."""
-    return any(map(choice.meets, USES.get(name, ({},))))
+    like = lineage.architecture(choice.model).uses
+    return any(map(choice._replace(model=like or choice.model).meets, USES.get(name, ({},))))
 
 
 def unused(choice: Choice) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unrolled.cells import CELLS, Cell
+from unrolled.cells import CELLS, OWN, Cell
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, nearest
 from unrolled.layers import Bag, Bidirectional, Head, Layer, Recurrent, Stacked
@@ -102,13 +102,14 @@ def find_cell(name: str) -> type[Cell[Any, Any]]:
     Raises:
         ConfigError: there is no such cell; the message has the nearest name.
     """
-    if name not in CELLS:
-        raise ConfigError(f'cell "{name}" is unknown{nearest(name, CELLS)}; cells are {", ".join(CELLS)}')
-    return CELLS[name]
+    known = CELLS | OWN
+    if name not in known:
+        raise ConfigError(f'cell "{name}" is unknown{nearest(name, known)}; cells are {", ".join(known)}')
+    return known[name]
 
 
 def make_cell(name: str, input_size: int, config: ModelConfig) -> Cell[Any, Any]:
-    """Build the cell called `name` (a key of CELLS), with those of its options that the config sets.
+    """Build the cell called `name` (a key of CELLS or OWN), with those of its options that the config sets.
 
     Raises:
         ConfigError: there is no such cell; the message has the nearest name.
