@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unrolled import laws, nn
     from unrolled.api import (
         backends,
+        compare,
         cross_validate,
         decode,
         ensemble,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "backends",
+    "compare",
     "cross_validate",
     "decode",
     "ensemble",

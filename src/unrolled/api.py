@@ -1,5 +1,5 @@
-"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, trace, inspect,
-backends, use_cell.
+"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, compare, trace,
+inspect, backends, use_cell.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from unrolled import machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
@@ -29,6 +29,7 @@ from unrolled.runs.run import MAX_LENGTH, Run
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from unrolled.compare.report.comparison import Comparison
     from unrolled.data.report.issues import Report
     from unrolled.evaluation.folds import CrossValidation
     from unrolled.inside import Trace
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "backends",
     "build",
+    "compare",
     "cross_validate",
     "decode",
     "ensemble",
@@ -188,6 +190,90 @@ def cross_validate(
             "resume=True needs out, the folder of the cross-validation, and no settings: they are read from that folder"
         )
     return tasks_folds.resume(folder, data, report=report)
+
+
+def compare(
+    data: object = None,
+    models: Iterable[str | type[Any]] = (),
+    *,
+    match: Literal["parameters", "flops", "seconds", "state"] | None = "parameters",
+    target: float | None = None,
+    budget: str | None = None,
+    trials: int = 8,
+    seeds: int = 5,
+    prune: bool = True,
+    out: str | Path | None = None,
+    storage: str | None = None,
+    resume: str | Path | None = None,
+    join: str | None = None,
+    config: Config | None = None,
+    command: str = "",
+    report: Callable[[str, Event], None] = lambda title, event: None,
+    **settings: Unpack[Settings],
+) -> Comparison:
+    """Train several models with one budget and one search, and compare them with intervals.
+
+    Each model gets the hidden size at which the matched quantity is that of the first one, the same trials over
+    learning rate and dropout (chosen on the validation split), and then several seeds, each a run that is tested on the
+    test split. Data, splits, tokeniser, embedding size, batches and their order are the same for all. The comparison is
+    saved as it goes on: interrupted, `resume` continues it.
+
+    Args:
+        data: the data, see `train`; None: that of the runs, if all models are runs.
+        models: names of models ("gru"), with settings of their own ("gru num_layers=2"); cells of your own, as classes
+            or "my_cell.py:MyCell"; folders of trained runs. At least two.
+        match: what is the same for all, within 2 %: parameters outside token tables and output heads; flops, the
+            operations of one training update; seconds of an update, measured; state, the bytes carried after a sequence
+            of median length of the training split; None: nothing.
+        target: the amount to match; None: that of the first model.
+        budget: budget of one training: "5m", "800updates", "2Mtokens", "1e12operations"; None: as long as `train`. A
+            time becomes a number of updates once for each model.
+        trials: trials of the search for each model; 0: the settings as given. Where a model's best rate is the
+            outermost, the range is extended, and every model gets a quarter as many trials more, up to twice.
+        seeds: trainings of each model with its best settings; with one there are no intervals.
+        prune: whether a trial ends early that is worse than the median of the others at half of its updates.
+        out: folder of the comparison, with the runs and report.json, report.md and report.html; None: the first free
+            runs/DATA-compare-N.
+        storage: address of a database for the study, so that other machines can `join`; None: a file in `out`.
+        resume: folder of a comparison that is continued; all other arguments but `data` (Python objects only) and the
+            cells among `models` are those it began with.
+        join: folder of a comparison, or address of its database with "#" and its name, on which this process works
+            together with others.
+        config: settings to start from; None: the defaults.
+        command: the command that makes the comparison again, for the report.
+        report: called with the title of each training and its events.
+        settings: flat settings of all models; those that only some use are for these.
+
+    Returns:
+        The comparison: `best`, `verdict`, `text()`, `to_dict()`, `rendered("html")`, `folder`.
+
+    Raises:
+        Interrupted: a signal has arrived; everything is saved, to be resumed.
+        ConfigError: Optuna is not installed (extra `compare`); a model that does not serve the task, a target that no
+            width reaches, another comparison in `out`.
+        DataError: data that cannot be read, runs that were tested on another split, or other data than it began with.
+        CheckpointError: a storage that cannot be reached or written.
+    """
+    from unrolled.compare import session
+    from unrolled.compare.plan import Request
+
+    named = [model if isinstance(model, str | Path) else use_cell(model) for model in models]
+    names = [str(model) for model in named]
+    if resume is not None:
+        return session.resume(Path(resume), data, names, progress=report)
+    if join is not None:
+        return session.join(join, Path(out) if out is not None else None, data, names, progress=report)
+    return session.compare(
+        data,
+        names,
+        settings,
+        request=Request(match, target, budget, trials, seeds, prune),
+        out=None if out is None else Path(out),
+        storage=storage,
+        config=config,
+        command=command,
+        progress=report,
+    )
 
 
 def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:

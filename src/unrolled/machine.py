@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ import torch
 
 from unrolled.errors import ConfigError
 
-__all__ = ["describe", "device", "isolated", "retain_memory", "use_threads", "versions"]
+__all__ = [
+    "describe",
+    "device",
+    "isolated",
+    "peak_memory",
+    "reset_peak_memory",
+    "retain_memory",
+    "use_threads",
+    "versions",
+]
 
 
 def describe() -> dict[str, Any]:
@@ -91,6 +100,21 @@ def retain_memory() -> Iterator[None]:
     finally:
         libc.mallopt(M_TRIM_THRESHOLD, 64 << 20)
         libc.malloc_trim(0)
+
+
+def reset_peak_memory() -> None:
+    """Begin to measure the peak memory of this process anew; where the system cannot, nothing changes."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory() -> int | None:
+    """Return the greatest resident memory of this process in bytes since the last reset; None: not known here."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    lines = dict(line.partition(":")[::2] for line in status.read_text(encoding="ascii", errors="replace").splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
 
 
 def _processor() -> str:

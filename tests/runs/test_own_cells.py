@@ -92,7 +92,7 @@ def test_a_class_becomes_a_model_that_is_trained_saved_and_loaded(tmp_path: Path
     again = unrolled.load(tmp_path / "run")
     assert again.decode("a good film") == run.decode("a good film")
     cells = [module for module in again.model.modules() if isinstance(module, KeepHalf)]
-    assert len(cells) == 1 and cells[0].hidden_size == 8
+    assert [cell.hidden_size for cell in cells] == [8]
 
 
 def test_a_file_and_a_name_become_a_model_and_a_run_needs_it_in_use(

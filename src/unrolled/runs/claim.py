@@ -13,7 +13,7 @@ from unrolled.errors import CheckpointError, ConfigError, reason
 from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["locked", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
+__all__ = ["locked", "next_folder", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
 LONGEST_NAME = 100  # characters of the data's name in that of a run
@@ -29,7 +29,7 @@ def next_run(parent: Path, data: str, model: str) -> Path:
     Raises:
         CheckpointError: nothing can be written there.
     """
-    stem = f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{model}"
+    stem = _stem(data, model)
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -46,6 +46,33 @@ def next_run(parent: Path, data: str, model: str) -> Path:
             raise _unwritable(run, error) from None
         return run
     raise AssertionError("unreachable: itertools.count does not end")
+
+
+def next_folder(parent: Path, data: str, kind: str) -> Path:
+    """Make the first free one of `parent/<data>-<kind>-1`, `-2`, …, for a folder that is no run, and return it.
+
+    Args:
+        parent: the folder of runs.
+        data: the name of the data.
+        kind: what the folder is, such as "compare".
+
+    Raises:
+        CheckpointError: nothing can be written there.
+    """
+    for n in itertools.count(1):
+        folder = parent / f"{_stem(data, kind)}-{n}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        return folder
+    raise AssertionError("unreachable: itertools.count does not end")
+
+
+def _stem(data: str, kind: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', data)[:LONGEST_NAME].strip('-.') or 'data'}-{kind}"
 
 
 def _unwritable(folder: Path, error: OSError) -> CheckpointError:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unrolled.runs.preprocessor import Preprocessor
 
 __all__ = [
+    "METRICS",
     "NEEDED",
     "PARTIAL_ENDING",
     "PREPROCESSORS",
@@ -49,6 +50,7 @@ __all__ = [
 
 PARTIAL_ENDING = ".partial"
 WEIGHTS = "model.safetensors"
+METRICS = "metrics.jsonl"
 PREPROCESSORS = ("tokenizer.json", "pixels.json", "tokenizers.json")
 """The names of the preprocessors' files, see `preprocessor.FILES`."""
 NEEDED = ("config.json", WEIGHTS, "run.json")  # next to the preprocessor's file
@@ -89,7 +91,7 @@ def pack(
     return {
         "README.md": card.encode(),
         "config.json": to_json(manifest.model_dump()),
-        "metrics.jsonl": b"".join(to_json(event, indent=None) for event in metrics),
+        METRICS: b"".join(to_json(event, indent=None) for event in metrics),
         "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"}),
         "run.json": to_json(record),
         preprocessor.FILE: preprocessor.to_json().encode(),

@@ -54,7 +54,8 @@ def _loaded(address: str) -> Any:
     if not file.is_file():
         raise ConfigError(f"{path} cannot be read: there is no such file; name a cell as my_cell.py:MyCell")
     spec = importlib.util.spec_from_file_location(f"unrolled_own_{file.stem}", file)
-    assert spec is not None and spec.loader is not None, "the name ends in .py"
+    assert spec is not None, "the name ends in .py"
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickles find their module there
     try:

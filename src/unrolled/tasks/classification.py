@@ -65,6 +65,10 @@ class AnsweredOnce(Task):
             int(sequences.lengths.max()) for sequences in (self._train[0], self._valid[0]) if len(sequences.lengths)
         )
 
+    def typical_lengths(self, config: Config) -> tuple[int, int]:
+        """Return 0, and the median length of the sequences."""
+        return 0, int(self._train[0].lengths.median())
+
     def loader(self, model: Model, config: Config, device: torch.device) -> classification.ClassificationLoader:
         """Return batches of sequences of similar lengths."""
         return classification.ClassificationLoader(

@@ -81,6 +81,10 @@ class Generate(Task):
         """The number of tokens of the training split."""
         return len(self.corpus.splits["train"])
 
+    def typical_lengths(self, config: Config) -> tuple[int, int]:
+        """Return 0, and the length of a chunk: the text is one sequence."""
+        return 0, config.training.chunk
+
     def loader(self, model: Model, config: Config, device: torch.device) -> Loader:
         """Return streams for a model that carries a state, windows for one with a limited context.
 

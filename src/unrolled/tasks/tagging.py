@@ -96,6 +96,10 @@ class Tag(Task):
             int(subwords.lengths.max()) for subwords in (self._train[0], self._valid[0]) if len(subwords.lengths)
         )
 
+    def typical_lengths(self, config: Config) -> tuple[int, int]:
+        """Return 0, and the median length of the sentences in subwords."""
+        return 0, int(self._train[0].lengths.median())
+
     def loader(self, model: Model, config: Config, device: torch.device) -> tagging.TaggingLoader:
         """Return batches of sentences of similar lengths."""
         training = config.training

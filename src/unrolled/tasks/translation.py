@@ -82,6 +82,11 @@ class Translate(Task):
         """The number of tokens of both sides of the training split."""
         return int(self.pairs["train"].lengths.sum())
 
+    def typical_lengths(self, config: Config) -> tuple[int, int]:
+        """Return the median lengths of sources, and of targets with <bos>."""
+        source, target = self.pairs["train"].lengths.median(dim=0).values.tolist()
+        return int(source), int(target)
+
     def loader(self, model: Model, config: Config, device: torch.device) -> translation.TranslationLoader:
         """Return batches of pairs of similar lengths."""
         training = config.training

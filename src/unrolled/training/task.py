@@ -85,6 +85,10 @@ class Task(ABC):
         """The length of the longest sequence that a model has to read as a whole; 0 if there is none."""
         return 0
 
+    @abstractmethod
+    def typical_lengths(self, config: Config) -> tuple[int, int]:
+        """Return the median lengths of the training split: of sources (0 without), and of sequences or targets."""
+
     def refuse_longer(self, model: Model, name: str) -> None:
         """Refuse sequences that are longer than the model's maximum length.
 

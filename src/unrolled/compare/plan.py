@@ -1,0 +1,393 @@
+"""The plan of a comparison: data, models with their solved widths, updates, search and seeds. All that follows from it
+is a function of the plan, except times.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from unrolled import machine, tasks
+from unrolled.compare import budget as budgets
+from unrolled.compare.entries import Entry, configs
+from unrolled.compare.size import operations, parameters, state_bytes
+from unrolled.compare.width import Width, solve
+from unrolled.config import Config, ModelConfig, from_flat
+from unrolled.errors import ConfigError, DataError
+from unrolled.models import Model, Pairs
+from unrolled.runs.build import build
+from unrolled.runs.folder import describe
+from unrolled.runs.own_cells import use_cell
+from unrolled.runs.preprocessor import inputs_of
+from unrolled.runs.recorded import sum_of, sums_of
+from unrolled.runs.schema import Digest, RecordedConfig
+from unrolled.saved import Count, Label, Open, Strict, valid
+from unrolled.training import by_data
+from unrolled.training import plan as training_plan
+from unrolled.training.limit import mean_seconds, updates_within
+from unrolled.training.prepare import prepare
+from unrolled.training.task import Task
+
+__all__ = ["MATCHES", "Match", "Plan", "Planned", "Request", "make", "read"]
+
+Match = Literal["parameters", "flops", "seconds", "state"]
+MATCHES: tuple[Match, ...] = ("parameters", "flops", "seconds", "state")
+UNITS = {"parameters": "parameters", "flops": "operations an update", "seconds": "seconds an update", "state": "bytes"}
+EXACT = ("parameters", "flops")
+"""What every model can have, but for targets that are too small."""
+TIMED = 5  # updates of a measurement of seconds, after as many to warm up
+log = logging.getLogger("unrolled")
+
+
+class Request(NamedTuple):
+    """What a comparison is asked for; see `unrolled.compare`."""
+
+    match: Match | None
+    target: float | None
+    budget: str | None
+    trials: int
+    seeds: int
+    prune: bool
+
+
+class Cell(Strict):
+    """A cell of the user: its address, and the SHA-256 of its file."""
+
+    address: Label
+    sha256: Digest
+
+
+class Planned(Strict):
+    """A model of the comparison, or runs.
+
+    Args:
+        label: its name in the report.
+        config: all settings; learning rate, dropout and seed are those of a single training.
+        updates: number of updates of a training.
+        parameters: number of parameters outside token tables and output heads.
+        tables: number of parameters of these.
+        flops: operations of one training update.
+        state: bytes of the state after a sequence of median length.
+        seconds: measured seconds of an update, of a comparison that is matched by them.
+        matched: whether the matched quantity is within 2 % of the target; None: nothing is matched.
+        note: why it is not matched; "" if it is.
+        cell: a cell of the user.
+        runs: folders of trained runs, which are compared as they are.
+    """
+
+    label: Label
+    config: RecordedConfig
+    updates: Count
+    parameters: Count
+    tables: Count
+    flops: Count
+    state: Count
+    seconds: float | None = None
+    matched: bool | None = None
+    note: str = ""
+    cell: Cell | None = None
+    runs: list[str] = []
+
+
+class Plan(Strict):
+    """The plan, as the study holds it."""
+
+    library: Literal["unrolled"] = "unrolled"
+    format_version: Literal[1] = 1
+    version: str
+    command: str
+    base: training_plan.Plan
+    match: Match | None
+    target: float | None
+    budget: str | None
+    trials: Count
+    seeds: Count
+    prune: bool
+    threads: Count
+    length: Count
+    source_length: Count
+    models: list[Planned]
+
+    @property
+    def trained(self) -> list[Planned]:
+        """The models that are trained, without runs."""
+        return [each for each in self.models if not each.runs]
+
+    def differences(self, other: Plan) -> list[str]:
+        """Return the entries in which two plans differ, in words; what is measured does not count."""
+        mine, theirs = self.model_dump(exclude=_MEASURED), other.model_dump(exclude=_MEASURED)
+        said = [f"{key} {mine[key]!r}, not {theirs[key]!r}" for key in _SAID if mine[key] != theirs[key]]
+        labels, others = [each.label for each in self.models], [each.label for each in other.models]
+        if labels != others:
+            said.append(f"models {', '.join(labels)}, not {', '.join(others)}")
+        ours, new = self.base.config.flat(), other.base.config.flat()
+        said += [f"{name} {ours[name]!r}, not {new[name]!r}" for name in ours if ours[name] != new[name]]
+        if self.base.data.splits != other.base.data.splits:
+            said.append("other data")
+        elif mine != theirs and not said:
+            said.append("settings of single models")
+        return said
+
+
+_SAID = ("match", "target", "budget", "trials", "seeds", "prune")
+_MEASURED: Any = {"version": True, "command": True, "threads": True, "models": {"__all__": {"updates", "seconds"}}}
+
+
+class _WithCell(Open):
+    cell: Cell | None = None
+
+
+class _Cells(Open):
+    models: list[_WithCell]
+
+
+def read(text: str, name: str, cells: Sequence[str]) -> Plan:
+    """Return the plan of a text that a study holds.
+
+    Args:
+        text: JSON.
+        name: name of the comparison, for messages.
+        cells: the cells of the user's that are named; a plan's own are never executed unasked.
+
+    Raises:
+        CheckpointError: the text is no plan.
+        ConfigError: a cell of the plan is not named, or its file has changed.
+    """
+    said = f"the plan of {name}"
+    for cell in (each.cell for each in valid(_Cells, said, text.encode()).models if each.cell is not None):
+        if cell.address not in cells:
+            raise ConfigError(f"the comparison has a cell of yours: name it again with --models {cell.address}")
+        if _digest(cell.address) != cell.sha256:
+            raise ConfigError(f"{cell.address.rpartition(':')[0]} is not the file that the comparison began with")
+        use_cell(cell.address)
+    return valid(Plan, said, text.encode())
+
+
+def _digest(address: str) -> str:
+    summed = sum_of(Path(address.rpartition(":")[0]))
+    if summed is None:
+        raise ConfigError(f"{address.rpartition(':')[0]} cannot be read")
+    return str(summed["sha256"])
+
+
+class _Read:
+    """Tasks with their data, read once for each way of reading them."""
+
+    def __init__(self, data: object) -> None:
+        self.data, self._tasks = data, dict[str, Task]()
+
+    def __call__(self, config: Config) -> Task:
+        key = config.data.model_dump_json()
+        if key not in self._tasks:
+            with machine.isolated(machine.device(config.training.device), threads=config.training.threads):
+                self._tasks[key] = tasks.find(config).read(self.data, config)
+        return self._tasks[key]
+
+
+def make(
+    data: object,
+    entries: Sequence[Entry],
+    settings: Mapping[str, Any],
+    request: Request,
+    config: Config | None,
+    command: str,
+) -> Plan:
+    """Return the plan of a comparison: reads the data, solves the widths, measures updates where a time is given.
+
+    Args:
+        data: the data, as the user named them.
+        entries: the models and runs.
+        settings: flat settings of all.
+        request: what is asked for.
+        config: settings to start from; None: the defaults.
+        command: the command that makes the comparison again.
+
+    Raises:
+        ConfigError: models or settings that do not fit; a target that no width of a model reaches.
+        DataError: data that cannot be read, or runs of other splits.
+    """
+    from unrolled.version import __version__
+
+    trained = [entry for entry in entries if not entry.runs]
+    read = _Read(data)
+    resolved = configs(data, trained, settings, config) if trained else []
+    if not trained:
+        base = describe(entries[0].runs[0])[1]
+    else:
+        resolved, base = _decided(read, resolved)
+    first = read(base)
+    record = {**first.record(), "sums": sums_of(data, base.data)}
+    lengths = first.typical_lengths(base)
+    planned = iter(_planned(read, trained, resolved, request, lengths))
+    return Plan(
+        version=__version__,
+        command=command,
+        base=training_plan.Plan.make(base, record, None),
+        match=request.match,
+        target=request.target,
+        budget=request.budget,
+        trials=request.trials,
+        seeds=request.seeds,
+        prune=request.prune,
+        threads=torch.get_num_threads(),
+        source_length=lengths[0],
+        length=lengths[1],
+        models=[_of_runs(each, record, lengths) if each.runs else next(planned) for each in entries],
+    )
+
+
+def _decided(read: _Read, resolved: list[Config]) -> tuple[list[Config], Config]:
+    """Return the settings with those that follow from the data, which are those of the first model for all."""
+    decided = by_data.decide(read(resolved[0]), resolved[0])
+    resolved = [from_flat(decided, base=each) for each in resolved]
+    return resolved, resolved[0]
+
+
+def _planned(
+    read: _Read, entries: Sequence[Entry], resolved: Sequence[Config], request: Request, lengths: tuple[int, int]
+) -> list[Planned]:
+    """Return the models with their widths and updates."""
+    target, planned = request.target, []
+    for entry, config in zip(entries, resolved, strict=True):
+        task = read(config)
+        sizes = _Sizes(task, config, lengths)
+        width = None
+        if request.match is not None:
+            measure = sizes.measures[request.match]
+            target = measure(sizes.build(config.model)) if target is None else target
+            width = solve(config.model, sizes.build, measure, target)
+            if not width.matched and not width.fixed and request.match in EXACT:
+                raise ConfigError(f"model {entry.label}: {width.text(UNITS[request.match])}; change target, or match none")
+            config = config.model_copy(update={"model": width.config})
+        log.info("%s: %s", entry.label, _said(request.match, width, config))
+        planned.append(_one(entry, config, task, sizes, request, width))
+    return planned
+
+
+def _said(match: Match | None, width: Width | None, config: Config) -> str:
+    """Return the width of a model in words, for the log."""
+    if width is None or match is None:
+        return f"hidden_size {config.model.hidden_size:,}"
+    return width.text(UNITS[match])
+
+
+def _one(
+    entry: Entry, config: Config, task: Task, sizes: _Sizes, request: Request, width: Width | None
+) -> Planned:
+    """Return one model with its figures and its number of updates."""
+    model = sizes.build(config.model)
+    size = parameters(model)
+    flops = sizes.flops(model)
+    return Planned(
+        label=entry.label,
+        config=config,
+        updates=_updates(task, config, request.budget, flops),
+        parameters=size.inner,
+        tables=size.outer,
+        flops=flops,
+        state=sizes.state(model),
+        seconds=None if request.match != "seconds" or width is None else width.reached,
+        matched=None if width is None else width.matched,
+        note="" if width is None or width.matched else width.text(UNITS[request.match or "parameters"]),
+        cell=Cell(address=entry.cell, sha256=_digest(entry.cell)) if entry.cell else None,
+    )
+
+
+def _updates(task: Task, config: Config, budget: str | None, flops: int) -> int:
+    """Return the number of updates of a training; a time is measured here."""
+    device = machine.device(config.training.device)
+    with machine.isolated(device, threads=config.training.threads), machine.retain_memory():
+        trainer = prepare(task, config, device).trainer
+        if budget is None:
+            return trainer.progress.updates
+        asked = budgets.parse(budget)
+        if asked.unit == "seconds":
+            return updates_within(trainer, asked.amount)
+    return asked.updates(tokens=task.size / trainer.per_epoch, operations=flops * config.training.accumulate)
+
+
+class _Sizes:
+    """Measures of models of one task: each takes a model, on the device meta."""
+
+    def __init__(self, task: Task, config: Config, lengths: tuple[int, int]) -> None:
+        self.task, self.config = task, config
+        self.source_length, self.length = lengths
+        self.measures = {
+            "parameters": lambda model: float(parameters(model).inner),
+            "flops": lambda model: float(self.flops(model)),
+            "seconds": self.seconds,
+            "state": lambda model: float(self.state(model)),
+        }
+
+    def build(self, config: ModelConfig) -> Model:
+        """Return a model without memory for its weights."""
+        inputs, answer = inputs_of(self.task.preprocessor), self.task.answer
+        with torch.device("meta"):
+            return build(config.name, inputs, self.task.num_outputs, config, answer=answer)
+
+    def flops(self, model: Model) -> int:
+        """Return the operations of an update: of as many sequences of median length as a batch has tokens."""
+        length, source = self._lengths(model)
+        return operations(model, length=length, source_length=source, batch=self._batch())
+
+    def state(self, model: Model) -> int:
+        """Return the bytes of the state after a sequence of median length."""
+        length, source = self._lengths(model)
+        return state_bytes(model, length=length, source_length=source)
+
+    def seconds(self, model: Model) -> float:
+        """Return the measured seconds of an update."""
+        config = self.config.model_copy(update={"model": model.config})
+        device = machine.device(config.training.device)
+        with machine.isolated(device, threads=config.training.threads), machine.retain_memory():
+            trainer = prepare(self.task, config, device).trainer
+            trainer.model.train()
+            mean_seconds(trainer, TIMED, math.inf)
+            return median(mean_seconds(trainer, 1, math.inf) for _ in range(TIMED))
+
+    def _batch(self) -> int:
+        """Return the number of sequences in a batch, if all have the median length."""
+        training = self.config.training
+        if self.config.task == "generate":
+            return training.streams
+        if training.batch_images is not None:
+            return training.batch_images
+        assert training.batch_tokens is not None, "decided by the data"
+        return max(1, training.batch_tokens // (self.source_length + self.length))
+
+    def _lengths(self, model: Model) -> tuple[int, int]:
+        length = min(self.length, model.max_length or self.length)
+        return length, self.source_length if isinstance(model.inputs, Pairs) else 0
+
+
+def _of_runs(entry: Entry, record: Mapping[str, Any], lengths: tuple[int, int]) -> Planned:
+    """Return trained runs, after a check that their test split is that of the others."""
+    from unrolled.runs.load import load
+
+    for folder in entry.runs:
+        run = load(folder, device="cpu")
+        ours, theirs = record["splits"].get("test"), run.record["data"]["splits"].get("test")
+        if ours != theirs:
+            raise DataError(
+                f"{folder} was tested on another split than the one compared here: {theirs}, not {ours}",
+                fix="compare runs of the same data, with the same splits",
+            )
+    model, size = run.model, parameters(run.model)
+    source = lengths[0] if isinstance(model.inputs, Pairs) else 0
+    length = min(lengths[1], model.max_length or lengths[1])
+    return Planned(
+        label=entry.label,
+        config=run.config,
+        updates=run.record["training"]["updates"],
+        parameters=size.inner,
+        tables=size.outer,
+        flops=operations(model, length=length, source_length=source),
+        state=state_bytes(model, length=length, source_length=source),
+        runs=[str(folder.resolve()) for folder in entry.runs],
+    )

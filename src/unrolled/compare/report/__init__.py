@@ -1,0 +1,1 @@
+"""The report of a comparison: the results as one JSON value, and its texts, tables, charts and page."""
