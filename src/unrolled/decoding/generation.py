@@ -23,7 +23,7 @@ from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
 
-__all__ = ["Continuation", "Scored", "decode", "score_tokens", "stream"]
+__all__ = ["Continuation", "Scored", "decode", "score_each_token", "score_tokens", "stream"]
 
 Integers = NDArray[np.integer[Any]]
 
@@ -153,15 +153,45 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
         ids: (N,) integers, read a chunk at a time.
         streams: number of streams, at most N.
     """
+    nothing = Scored(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    scored = [nothing, *(_score(*read) for read in _read(model, ids, streams))]
+    return Scored(*(np.concatenate(each) for each in zip(*scored, strict=True)))
+
+
+@torch.inference_mode()
+def score_each_token(model: Model, ids: Integers) -> NDArray[np.float64]:
+    """Return −ln p of each of N tokens, (N,), read as by `score_tokens` in one stream.
+
+    Args:
+        model: a model that answers at each step, in eval mode.
+        ids: (N,) integers, read a chunk at a time.
+    """
+    each = [(_nats(*read)[read.targets != PAD]).double().cpu().numpy() for read in _read(model, ids, 1)]
+    return np.concatenate([np.zeros(0), *each])
+
+
+class _Read(NamedTuple):
+    """Logits of a model, and the tokens that followed."""
+
+    logits: Tensor  # (B, T, V)
+    targets: Tensor  # (B, T), <pad> where a position is not scored
+
+
+def _read(model: Model, ids: Integers, streams: int) -> Iterator[_Read]:
+    """Yield the logits of each of N tokens once; with one stream, in the order of the text.
+
+    Args:
+        model, ids, streams: see `score_tokens`.
+    """
+    if not len(ids):
+        return
     if model.max_length:
-        return _score_windows(model, ids, model.max_length)
+        yield from _read_windows(model, ids, model.max_length)
+        return
     device = next(model.parameters()).device
     N, B = len(ids), streams
     steps = -(-N // B)  # of the longest stream
     starts = [stream * N // B for stream in range(B + 1)]
-    nats: list[float] = []
-    right: list[int] = []
-    tokens: list[int] = []
     state: State = None
     before = np.full(B, BOS, dtype=np.int64)
     longest = max(1, CHUNK // max(1, B))
@@ -174,35 +204,33 @@ def score_tokens(model: Model, ids: Integers, *, streams: int = 1) -> Scored:
         inputs = np.concatenate([before[:, None], targets[:, :-1]], axis=1)
         before = targets[:, -1]
         logits, state = model(torch.from_numpy(inputs).to(device), state)
-        scored = _score(logits, torch.from_numpy(targets).to(device))
-        nats += scored.nats.tolist()
-        right += scored.right.tolist()
-        tokens += scored.tokens.tolist()
-    return Scored(np.array(nats), np.array(right), np.array(tokens))
+        yield _Read(logits, torch.from_numpy(targets).to(device))
 
 
-def _score_windows(model: Model, ids: Integers, length: int) -> Scored:
-    """Score in windows of `length` tokens that overlap by half; only the new half of each window counts."""
+def _read_windows(model: Model, ids: Integers, length: int) -> Iterator[_Read]:
+    """Read in windows of `length` tokens that overlap by half; only the new half of each window is scored."""
     device = next(model.parameters()).device
     N, new = len(ids), max(1, length // 2)
     starts = np.arange(0, max(1, N - length + new), new)  # of the windows; the last one may end behind the text
     batch = max(1, CHUNK // length)
-    scored = []
     for first in range(0, len(starts), batch):
         positions = starts[first : first + batch, None] + np.arange(length)  # (B, T), of the targets
         targets = np.where(positions < N, np.asarray(ids[positions.clip(max=N - 1)], dtype=np.int64), PAD)
         inputs = np.where(positions > 0, np.asarray(ids[(positions - 1).clip(0, N - 1)], dtype=np.int64), BOS)
         logits, _ = model(torch.from_numpy(inputs).to(device))
         targets[(1 if first == 0 else 0) :, : length - new] = PAD  # scored in the window before
-        scored.append(_score(logits, torch.from_numpy(targets).to(device)))
-    return Scored(*(np.concatenate(each) for each in zip(*scored, strict=True)))
+        yield _Read(logits, torch.from_numpy(targets).to(device))
 
 
 def _score(logits: Tensor, targets: Tensor) -> Scored:
     """Score logits (B, T, V) against targets (B, T), which are <pad> where there is none; sum over each sequence."""
-    nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=PAD)
+    nats = _nats(logits, targets)
     real = targets != PAD
     right = ((logits.argmax(2) == targets) & real).sum(1)
-    return Scored(
-        nats.view(targets.shape).double().sum(1).cpu().numpy(), right.cpu().numpy(), real.sum(1).cpu().numpy()
-    )
+    return Scored(nats.double().sum(1).cpu().numpy(), right.cpu().numpy(), real.sum(1).cpu().numpy())
+
+
+def _nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return −ln p of each target, (B, T); 0 where it is <pad>."""
+    nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=PAD)
+    return nats.view(targets.shape)

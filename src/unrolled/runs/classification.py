@@ -16,6 +16,7 @@ from unrolled.decoding.classification import Classification, Readable, classify,
 from unrolled.decoding.options import ClassOptions, documented
 from unrolled.decoding.temperature import scaled
 from unrolled.evaluation import ClassificationResult, evaluate_classification
+from unrolled.evaluation.by_example import ByExample, score_classes
 from unrolled.runs.card import calibration, code
 from unrolled.runs.reading import class_indices, known_labels
 from unrolled.runs.run import Run
@@ -47,6 +48,12 @@ class Classifier(Run):
             majority=self.labels.index(self.record["data"]["majority"]),
             temperature=self.temperature,
         )
+
+    def class_scores(self, inputs: Any, classes: NDArray[np.int64], names: Iterable[str]) -> ByExample:
+        """Return the score of each of N texts or images with true classes (N,), and names."""
+        sequences = self.sequences(inputs)
+        answers = self._unscaled(inputs, sequences).argmax(axis=1)
+        return score_classes(self.labels, classes, answers, sequences.lengths.numpy(), names)
 
     def probabilities(self, inputs: Any) -> NDArray[np.float64]:
         """Return the probability of each of K classes for N texts or images, (N, K), at the run's temperature."""
@@ -107,6 +114,10 @@ class ClassificationRun(TextRun, Classifier):
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
         return self.figures(examples, class_indices(self, examples.labels()))
+
+    def scores(self, examples: Examples) -> ByExample:
+        """Return 1 for each right answer, and 0 for the others."""
+        return self.class_scores(examples, class_indices(self, examples.labels()), examples.texts())
 
 
 def _result(result: dict[str, Any]) -> str:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unrolled.config import DataConfig, from_flat
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
-from unrolled.data.encoding.tokenizers import BOS, SPECIAL
+from unrolled.data.encoding.tokenizers import BOS, SPECIAL, Tokenizer
 from unrolled.decoding.finite import refuse_infinite
-from unrolled.decoding.generation import Continuation, decode, score_tokens, stream
-from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, Options, documented
+from unrolled.decoding.generation import Continuation, decode, score_each_token, score_tokens, stream
+from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, documented
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import DataError, excerpt
 from unrolled.evaluation import GenerationResult, evaluate_generation
-from unrolled.runs.reading import allowed_length, own_test, warn_of_training_data
+from unrolled.evaluation.by_example import BLOCK, ByExample, score_blocks
+from unrolled.runs.reading import allowed_length, own_test, reading, separate, warn_of_training_data
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
 
-__all__ = ["GenerationRun"]
+__all__ = ["GenerationRun", "block_texts"]
 
+SHOWN = 60
+"""Number of tokens of a block that are shown."""
 NAMED = 5
 """Number of unknown tokens that a message names."""
 
@@ -118,14 +120,16 @@ class GenerationRun(Run):
             DataError: a text cannot be read, or (with None) training data that are missing or have changed.
             ConfigError: an option was given.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        config = self.config.data if cache is None else from_flat({"cache": cache}, base=self.config).data
+        return self.result(**self.held_out(data, test_split, {"cache": cache, **options}))
+
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the text of an evaluation; return the keyword argument of `result` and `scores`."""
+        settings, _ = separate(self, options, "cache")
+        config = reading(self, **settings)
         if data is not None and not test_split:
             warn_of_training_data(self, data)
-            return self.result(load_split(data, config, self.tokenizer))
-        return self.result(
-            own_test(self, lambda source: load_corpus(source, config, self.tokenizer).splits["test"], data)
-        )
+            return {"text": load_split(data, config, self.tokenizer)}
+        return {"text": own_test(self, lambda name: load_corpus(name, config, self.tokenizer).splits["test"], data)}
 
     def result(self, text: TextSplit) -> GenerationResult:
         """Evaluate on a text that is already read."""
@@ -138,6 +142,12 @@ class GenerationRun(Run):
             train_counts=self.record["data"]["counts"],
             counts=text.counts(self.tokenizer.vocabulary_size),
         )
+
+    def scores(self, text: TextSplit) -> ByExample:
+        """Return the bits of each block of tokens, times blocks / characters."""
+        nats = score_each_token(self.model, text.ids)
+        refuse_infinite(nats)
+        return score_blocks(nats, text.characters, block_texts(self.tokenizer, text))
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""
@@ -175,6 +185,12 @@ class GenerationRun(Run):
                 fix="remove them, or train with tokenizer byte or bpe, which know every character",
             )
         return [int(i) for ids in self.tokenizer.encode_blocks([prompt]) for i in ids]
+
+
+def block_texts(tokenizer: Tokenizer, text: TextSplit) -> list[str]:
+    """Return the beginning of the text of each block that is an example; see `score_blocks`."""
+    starts = range(0, len(text), BLOCK)
+    return [tokenizer.decode(text.ids[start : min(start + BLOCK, start + SHOWN)].tolist()) for start in starts]
 
 
 def _result(result: dict[str, Any]) -> str:

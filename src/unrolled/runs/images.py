@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.pixels import ImageSteps, Pixels
 from unrolled.data.examples.images import Images, load_images, read_images
 from unrolled.data.splits.images import load_image_splits
 from unrolled.decoding.classification import ImageClassification, classify
-from unrolled.decoding.options import ClassOptions, Options, documented
-from unrolled.errors import ConfigError, DataError
+from unrolled.decoding.options import ClassOptions, documented
+from unrolled.errors import DataError
 from unrolled.evaluation import ClassificationResult
+from unrolled.evaluation.by_example import ByExample
 from unrolled.runs.classification import Classifier
-from unrolled.runs.reading import class_indices, known_labels, log_read, own_test, reading, warn_of_training_data
+from unrolled.runs.reading import class_indices, known_labels, log_read, read_held_out, reading, separate
 from unrolled.runs.run import MAX_LENGTH
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
 
-__all__ = ["ImageRun", "image_steps"]
+__all__ = ["ImageRun", "image_names", "image_steps"]
 
 
 class ImageRun(Classifier):
@@ -91,19 +95,33 @@ class ImageRun(Classifier):
             DataError: a bad image, an unknown label, or (with None) training data that are missing or have changed.
             ConfigError: on_bad_row without data, or an option was given.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        if data is None or test_split:
-            if on_bad_row is not None:
-                raise ConfigError("the run's own test split is read as in training: leave on_bad_row out")
-            return self.result(own_test(self, lambda source: load_image_splits(source, self.config.data).test, data))
-        warn_of_training_data(self, data)
-        images = load_images(data, reading(self, on_bad_row=on_bad_row), labels=known_labels(self))
-        log_read(images)
-        return self.result(images)
+        return self.result(**self.held_out(data, test_split, {"on_bad_row": on_bad_row, **options}))
+
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the images of an evaluation; return the keyword arguments of `result` and `scores`."""
+        settings, _ = separate(self, options, "on_bad_row")
+
+        def load(data: object, config: DataConfig) -> Images:
+            images = load_images(data, config, labels=known_labels(self))
+            log_read(images)
+            return images
+
+        def load_test(source: object) -> Images:
+            return load_image_splits(source, self.config.data).test
+
+        return {"images": read_held_out(self, data, test_split, settings, load=load, load_test=load_test)}
 
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are already read."""
-        return self.figures(images, class_indices(self, images.labels)[images.classes])
+        return self.figures(images, self._classes(images))
+
+    def scores(self, images: Images) -> ByExample:
+        """Return 1 for each right answer, and 0 for the others."""
+        return self.class_scores(images, self._classes(images), image_names(len(images)))
+
+    def _classes(self, images: Images) -> NDArray[np.int64]:
+        """Return the class of each image, (N,)."""
+        return class_indices(self, images.labels)[images.classes]
 
     def _read(self, images: Any, *, on_bad_row: str | None = None) -> Images:
         H, W, C = self.pixels.shape
@@ -117,6 +135,11 @@ class ImageRun(Classifier):
     def sequences(self, inputs: Images) -> ImageSteps:
         """Return images as sequences of steps, if they have the shape and type of those of training."""
         return image_steps(inputs, self.pixels)
+
+
+def image_names(n: int) -> list[str]:
+    """Return the names of n images: their indices."""
+    return [f"image {index}" for index in range(n)]
 
 
 def image_steps(images: Images, pixels: Pixels) -> ImageSteps:

@@ -19,6 +19,7 @@ from unrolled.data.splits.label_sets import split_label_sets
 from unrolled.decoding.multi_label import MultiLabelClassification, label, label_probabilities
 from unrolled.decoding.options import MultiLabelOptions
 from unrolled.evaluation import MultiLabelResult, evaluate_multi_label
+from unrolled.evaluation.by_example import ByExample, score_label_sets
 from unrolled.evaluation.multi_label import THRESHOLD
 from unrolled.runs.card import code
 from unrolled.runs.run import MAX_LENGTH
@@ -85,6 +86,12 @@ class MultiLabelRun(TextRun):
             usual=self.record["data"]["usual"],
             threshold=threshold,
         )
+
+    def scores(self, examples: Examples, *, threshold: float = THRESHOLD) -> ByExample:
+        """Return 1 for each text whose labels are all right, and 0 for the others."""
+        answers = self.probabilities(examples) >= threshold
+        lengths = self.sequences(examples).lengths.numpy()
+        return score_label_sets(self.labels, multi_hot(examples, self.labels), answers, lengths, examples.texts())
 
     def probabilities(self, inputs: Iterable[str] | Examples) -> NDArray[np.float64]:
         """Return the probability of each of K labels for each of N texts, (N, K)."""

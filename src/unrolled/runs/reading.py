@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from unrolled.config import DataConfig, from_flat
 from unrolled.data.examples.labelled import unknown_label
 from unrolled.data.reading.counts import LISTED, Read
+from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
 from unrolled.runs.recorded import absolute, refuse_unverified
 from unrolled.runs.run import Run
@@ -24,7 +25,9 @@ __all__ = [
     "known_labels",
     "log_read",
     "own_test",
+    "read_held_out",
     "reading",
+    "separate",
     "warn_of_training_data",
 ]
 
@@ -90,6 +93,51 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
             fix=run.GIVE_DATA,
         )
     return split
+
+
+def separate(run: Run, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], Options]:
+    """Return the settings with these names among the arguments of an evaluation, and its options.
+
+    Raises:
+        ConfigError: an option is unknown, out of range or without effect.
+    """
+    rest = {name: value for name, value in options.items() if name not in names}
+    chosen = run.EVALUATE_OPTIONS.parse(rest, task=run.config.task, settings=DataConfig.model_fields)
+    return {name: options.get(name) for name in names}, chosen
+
+
+def read_held_out(
+    run: Run,
+    data: object,
+    test_split: bool,
+    settings: Mapping[str, Any],
+    *,
+    load: Callable[[Any, DataConfig], S],
+    load_test: Callable[[Any], S],
+) -> S:
+    """Read the data of an evaluation: `data` with these settings, or the run's own test split as in training.
+
+    Args:
+        run: the run.
+        data: the data, as the user named them; None: the run's own test split.
+        test_split: whether `data` are those of the training, of which the test split is used.
+        settings: settings that the user may override, by name; None: as in training.
+        load: reads data with settings, and logs the result.
+        load_test: reads the test split of a data source.
+
+    Raises:
+        DataError: as `own_test`, or the data cannot be read.
+        ConfigError: settings differ from those of training without other data.
+    """
+    config = reading(run, **settings)
+    if data is not None and not test_split:
+        warn_of_training_data(run, data)
+        return load(data, config)
+    if config != run.config.data:
+        *names, last = settings
+        listed = f"{', '.join(names)} and {last}" if names else last
+        raise ConfigError(f"the run's own test split is read as in training: leave {listed} out")
+    return own_test(run, load_test, data)
 
 
 def warn_of_training_data(run: Run, data: object) -> None:

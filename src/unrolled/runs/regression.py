@@ -18,6 +18,7 @@ from unrolled.data.splits.numbers import split_numbers
 from unrolled.decoding.options import Options
 from unrolled.decoding.regression import Prediction, predict, predictions
 from unrolled.evaluation import RegressionResult, evaluate_regression
+from unrolled.evaluation.by_example import ByExample, score_numbers
 from unrolled.runs.run import MAX_LENGTH
 from unrolled.runs.texts import TextRun, listed
 
@@ -78,6 +79,12 @@ class RegressionRun(TextRun):
             sequences.lengths.numpy(),
             **self.scale._asdict(),
         )
+
+    def scores(self, examples: Examples) -> ByExample:
+        """Return the absolute error on each example."""
+        sequences = self.sequences(examples)
+        predicted = self._numbers(examples, sequences)
+        return score_numbers(numbers_of(examples), predicted, sequences.lengths.numpy(), examples.texts())
 
     def _numbers(self, inputs: Iterable[str] | Examples, sequences: Sequences) -> NDArray[np.float64]:
         """Return the number predicted for each of N texts, (N,).

@@ -16,8 +16,10 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import Choice, Config
 from unrolled.data.encoding.tokenizers import Tokenizer
+from unrolled.decoding.options import Options
 from unrolled.display import Displayed
 from unrolled.errors import ConfigError
+from unrolled.evaluation.by_example import ByExample
 from unrolled.models import Answer, Model
 from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
@@ -58,6 +60,8 @@ class Run(Displayed, ABC):
     """Steps at which its model answers: once, after the whole sequence, or at each step."""
     EXAMPLE_INPUT: ClassVar[str]
     """An example argument of `unrolled decode RUN`."""
+    EVALUATE_OPTIONS: ClassVar[type[Options]] = Options
+    """The schema of the options of `evaluate`."""
     GIVE_DATA: ClassVar[str] = "give the data to evaluate on, as in `unrolled evaluate RUN FILE`"
     """The advice of an error where a run has no test split that can be read again."""
 
@@ -121,6 +125,40 @@ class Run(Displayed, ABC):
     @abstractmethod
     def evaluate(self, *args: Any, **options: Any) -> Any:
         """Return the result of the model on held-out data; without data, on the test split of its training data."""
+
+    def by_example(self, data: object = None, *, test_split: bool = False, **options: Any) -> ByExample:
+        """Return the score of each example of held-out data, whose mean is a figure of `evaluate`.
+
+        Scores of several runs on the same examples are compared by `unrolled.evaluation.paired_difference`; what an
+        example and its score are for each task is defined in `unrolled.evaluation.by_example`.
+
+        Args:
+            data: as in `evaluate`; None: the run's own test split.
+            test_split: whether `data` are those of the training, of which the test split is used.
+            options: the other arguments of `evaluate`.
+
+        Raises:
+            DataError: as `evaluate`.
+            ConfigError: as `evaluate`.
+        """
+        return self.scores(**self.held_out(data, test_split, options))
+
+    @abstractmethod
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the data of an evaluation; return the keyword arguments of `result` and `scores`.
+
+        Args:
+            data, test_split: see `evaluate`, also for the errors.
+            options: the other arguments of `evaluate`.
+        """
+
+    @abstractmethod
+    def result(self, *args: Any, **options: Any) -> Any:
+        """Return the result of the model on examples that are already read."""
+
+    @abstractmethod
+    def scores(self, *args: Any, **options: Any) -> ByExample:
+        """Return the score of each of the examples that `result` takes; see `by_example`."""
 
     @abstractmethod
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.sentences import Sentences, load_sentences, read_sentences, string_fault
 from unrolled.data.splits.sentences import split_sentences
-from unrolled.decoding.options import ClassOptions, Options, documented
+from unrolled.decoding.options import ClassOptions, documented
 from unrolled.decoding.tagging import TaggedSentence, tag, word_probabilities
 from unrolled.decoding.temperature import scaled
-from unrolled.errors import ConfigError, DataError
+from unrolled.errors import DataError
 from unrolled.evaluation import TaggingResult, evaluate_tagging
+from unrolled.evaluation.by_example import ByExample, score_tags
 from unrolled.runs.card import calibration, code
-from unrolled.runs.reading import allowed_length, class_indices, log_read, own_test, reading, warn_of_training_data
+from unrolled.runs.reading import allowed_length, class_indices, log_read, read_held_out, reading, separate
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import normalized, words_of
 
@@ -121,17 +122,22 @@ class TaggingRun(Run):
             DataError: a bad sentence, an unknown tag, or (with None) training data that are missing or have changed.
             ConfigError: a column is named without data, or an option was given.
         """
-        Options.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(self, label=label, column=column, on_bad_row=on_bad_row)
-        if data is not None and not test_split:
-            warn_of_training_data(self, data)
-            sentences = load_sentences(data, settings, labels=self.labels)
+        settings = {"label": label, "column": column, "on_bad_row": on_bad_row}
+        return self.result(**self.held_out(data, test_split, settings | options))
+
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the sentences of an evaluation; return the keyword arguments of `result` and `scores`."""
+        settings, _ = separate(self, options, "label", "column", "on_bad_row")
+
+        def load(data: object, config: DataConfig) -> Sentences:
+            sentences = load_sentences(data, config, labels=self.labels)
             _log_read(sentences)
-        elif settings != self.config.data:
-            raise ConfigError("the run's own test split is read as in training: leave label, column and on_bad_row out")
-        else:
-            sentences = own_test(self, lambda source: split_sentences(source, self.config.data).test, data)
-        return self.result(sentences)
+            return sentences
+
+        def load_test(source: object) -> Sentences:
+            return split_sentences(source, self.config.data).test
+
+        return {"sentences": read_held_out(self, data, test_split, settings, load=load, load_test=load_test)}
 
     def result(self, sentences: Sentences) -> TaggingResult:
         """Evaluate on sentences that are already read."""
@@ -149,6 +155,12 @@ class TaggingRun(Run):
             baseline=np.array([usual.get(word, index[data["majority"]]) for word in every], dtype=np.int64),
             temperature=self.temperature,
         )
+
+    def scores(self, sentences: Sentences) -> ByExample:
+        """Return the right words of each sentence, times sentences / words."""
+        words = sentences.words()
+        answers = self._unscaled(words).argmax(axis=1)
+        return score_tags(self.labels, class_indices(self, sentences.tags()), answers, words)
 
     def probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """Return the probability of each of K labels for the W words of sentences, (W, K), at the run's temperature."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,9 +13,8 @@ from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.examples.labelled import Examples, read_texts
-from unrolled.decoding.options import Options
 from unrolled.errors import ConfigError, DataError
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading, warn_of_training_data
+from unrolled.runs.reading import allowed_length, log_read, read_held_out, reading, separate
 from unrolled.runs.run import MAX_LENGTH, Run
 from unrolled.strings import NOT_UNICODE, has_surrogate
 
@@ -30,8 +29,6 @@ class TextRun(Run):
 
     answer = "once"
     EXAMPLE_INPUT = '"a text of your own"'
-    EVALUATE_OPTIONS: ClassVar[type[Options]] = Options
-    """The schema of the options of `evaluate`, which `result` takes."""
 
     @abstractmethod
     def load_examples(self, data: object, settings: DataConfig) -> Examples:
@@ -40,10 +37,6 @@ class TextRun(Run):
     @abstractmethod
     def load_test(self, data: object) -> Examples:
         """Read the test split of the training data."""
-
-    @abstractmethod
-    def result(self, *args: Any, **options: Any) -> Any:
-        """Return the result of the run on examples that are already read."""
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; its answer is explained."""
@@ -121,23 +114,24 @@ class TextRun(Run):
             DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
             ConfigError: columns are named without data, or an option was given.
         """
-        chosen = self.EVALUATE_OPTIONS.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        if decimal is not None and self.config.task != "regress":
-            raise ConfigError(f"decimal is for runs of task regress: this run's task is {self.config.task}")
         columns = {"text": text, "label": label, "decimal": decimal}
-        settings = reading(self, **columns, header=header, separator=separator, on_bad_row=on_bad_row)
-        if data is not None and not test_split:
-            warn_of_training_data(self, data)
-            examples = self.load_examples(data, settings)
+        settings = {**columns, "header": header, "separator": separator, "on_bad_row": on_bad_row}
+        return self.result(**self.held_out(data, test_split, settings | options))
+
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the examples of an evaluation; return the keyword arguments of `result` and `scores`."""
+        names = "text", "label", "decimal", "header", "separator", "on_bad_row"
+        settings, chosen = separate(self, options, *names)
+        if self.config.task != "regress" and settings.pop("decimal") is not None:
+            raise ConfigError(f"decimal is for runs of task regress: this run's task is {self.config.task}")
+
+        def load(data: object, config: DataConfig) -> Examples:
+            examples = self.load_examples(data, config)
             log_read(examples)
-        elif settings != self.config.data:
-            raise ConfigError(
-                "the run's own test split is read as in training: leave text, label, header, separator and "
-                "on_bad_row out"
-            )
-        else:
-            examples = own_test(self, self.load_test, data)
-        return self.result(examples, **chosen.model_dump())
+            return examples
+
+        examples = read_held_out(self, data, test_split, settings, load=load, load_test=self.load_test)
+        return {"examples": examples, **chosen.model_dump()}
 
     def count_unknown(self, texts: Iterable[str]) -> int:
         """Return the number of texts all of whose tokens are unknown, so that their words do not reach the network."""

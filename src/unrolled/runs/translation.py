@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,7 +14,16 @@ from torch import Tensor
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding.batches import Sequences
-from unrolled.data.encoding.pairs import Fault, PairSequences, PairTokenizers, encode, fault, leave_out
+from unrolled.data.encoding.pairs import (
+    DistinctSources,
+    Fault,
+    PairSequences,
+    PairTokenizers,
+    distinct_sources,
+    encode,
+    fault,
+    leave_out,
+)
 from unrolled.data.encoding.tokenizers import BOS, EOS
 from unrolled.data.examples.pairs import PairedTexts, load_pairs, read_sources
 from unrolled.data.splits.pairs import split_pairs
@@ -26,12 +35,13 @@ from unrolled.decoding.search import Beam, Hypothesis, search, strategy_of
 from unrolled.decoding.teacher_forcing import score_targets
 from unrolled.decoding.translation import Translation, max_lengths, stream, translate
 from unrolled.display import Answers
-from unrolled.errors import ConfigError, DataError, excerpt
+from unrolled.errors import DataError, excerpt
 from unrolled.evaluation import TranslationResult, evaluate_translation
+from unrolled.evaluation.by_example import ByExample, score_translations
 from unrolled.models import Model
-from unrolled.runs.reading import allowed_length, log_read, own_test, reading, warn_of_training_data
+from unrolled.runs.reading import allowed_length, log_read, read_held_out, reading, separate
 from unrolled.runs.run import MAX_LENGTH, Run
-from unrolled.strings import NOT_UNICODE, has_surrogate, normalized, truncation
+from unrolled.strings import NOT_UNICODE, has_surrogate, truncation
 
 if TYPE_CHECKING:
     from unrolled.inside import Example
@@ -51,6 +61,7 @@ class TranslationRun(Run):
     answer = "each"
 
     EXAMPLE_INPUT = '"a source of your own"'
+    EVALUATE_OPTIONS = BeamOptions
 
     @property
     def tokenizers(self) -> PairTokenizers:
@@ -258,57 +269,62 @@ class TranslationRun(Run):
                 have changed.
             ConfigError: columns are named without data; an option is unknown, out of range or without effect.
         """
-        chosen = BeamOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
-        settings = reading(
-            self,
-            source=source,
-            target=target,
-            header=header,
-            separator=separator,
-            on_bad_row=on_bad_row,
-            truncate=truncate,
-        )
+        columns = {"source": source, "target": target, "header": header, "separator": separator}
+        settings = {**columns, "on_bad_row": on_bad_row, "truncate": truncate}
+        return self.result(**self.held_out(data, test_split, settings | options))
+
+    def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Read and encode the pairs of an evaluation; return the keyword arguments of `result` and `scores`."""
+        names = "source", "target", "header", "separator", "on_bad_row", "truncate"
+        settings, chosen = separate(self, options, *names)
         sequences: PairSequences
 
-        def encoded(pairs: PairedTexts) -> PairedTexts:
+        def encoded(pairs: PairedTexts, config: DataConfig) -> PairedTexts:
             nonlocal sequences
-            pairs, sequences = self._encode(pairs, settings)
+            pairs, sequences = self._encode(pairs, config)
             return pairs
 
-        if data is not None and not test_split:
-            warn_of_training_data(self, data)
-            pairs = load_pairs(data, settings)
+        def load(data: object, config: DataConfig) -> PairedTexts:
+            pairs = load_pairs(data, config)
             log_read(pairs)
-            pairs = encoded(pairs)
-        elif settings != self.config.data:
-            raise ConfigError(
-                "the run's own test split is read as in training: leave source, target, header, "
-                "separator, on_bad_row and truncate out"
-            )
-        else:
-            pairs = own_test(self, lambda name: encoded(split_pairs(name, settings).test), data)
-        return self.result(pairs, sequences, strategy_of(chosen))
+            return encoded(pairs, config)
+
+        def load_test(source: object) -> PairedTexts:
+            return encoded(split_pairs(source, self.config.data).test, self.config.data)
+
+        pairs = read_held_out(self, data, test_split, settings, load=load, load_test=load_test)
+        return {"pairs": pairs, "sequences": sequences, "strategy": strategy_of(chosen)}
 
     def result(
         self, pairs: PairedTexts, sequences: PairSequences, strategy: Beam | Sampling = GREEDY
     ) -> TranslationResult:
         """Evaluate on pairs that are already read and encoded."""
-        references = pairs.references()
-        index = {source: number for number, source in enumerate(references)}
-        indices = np.array([index[source] for source in pairs.sources()])  # (N,), the source of each pair
-        sources = sequences.sources.select(np.unique(indices, return_index=True)[1])  # M different ones
-        longest = self._default_length()
-        answers = translate(self.model, self.tokenizers.target, list(references), sources, strategy, max_length=longest)
+        distinct = self._distinct(pairs, sequences)
+        answers = self._translated(distinct, strategy)
         scored = score_targets(self.model, sequences)
         refuse_infinite(scored.nats)
         return evaluate_translation(
             [answer.text for answer in answers],
-            [[normalized(text, self.config.data.normalize) for text in texts] for texts in references.values()],
-            sources.lengths.numpy(),
-            nats=np.bincount(indices, scored.nats),
-            tokens=np.bincount(indices, scored.tokens).astype(np.int64),
+            distinct.references,
+            distinct.sequences.lengths.numpy(),
+            nats=np.bincount(distinct.indices, scored.nats),
+            tokens=np.bincount(distinct.indices, scored.tokens).astype(np.int64),
             truncated=sum(answer.targets[0].ended == "length" for answer in answers),
         )
+
+    def scores(self, pairs: PairedTexts, sequences: PairSequences, strategy: Beam | Sampling = GREEDY) -> ByExample:
+        """Return the chrF of the answer to each different source, in order of first occurrence."""
+        distinct = self._distinct(pairs, sequences)
+        answers = [answer.text for answer in self._translated(distinct, strategy)]
+        return score_translations(answers, distinct.references, distinct.sequences.lengths.numpy(), distinct.sources)
+
+    def _distinct(self, pairs: PairedTexts, sequences: PairSequences) -> DistinctSources:
+        return distinct_sources(pairs, sequences, self.config.data.normalize)
+
+    def _translated(self, distinct: DistinctSources, strategy: Beam | Sampling) -> list[Translation]:
+        """Return the translation of each source, no longer than the longest target of training."""
+        target, longest = self.tokenizers.target, self._default_length()
+        return translate(self.model, target, distinct.sources, distinct.sequences, strategy, max_length=longest)
 
     def card(self) -> dict[str, str]:
         """Return the fields of its model card that depend on the task."""

@@ -16,7 +16,9 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import DataConfig
@@ -27,13 +29,16 @@ from unrolled.data.examples.pairs import SIDES, Pair, PairedTexts
 from unrolled.data.reading.rows import SKIP
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import parse
+from unrolled.strings import normalized
 
 __all__ = [
+    "DistinctSources",
     "Fault",
     "PairBatch",
     "PairSequences",
     "PairTokenizers",
     "bad_rows",
+    "distinct_sources",
     "encode",
     "fault",
     "first_fault",
@@ -270,3 +275,31 @@ def _fault(pair: Pair, tokenizers: PairTokenizers, config: DataConfig) -> Fault:
         if found := fault(side, ids[: config.max_length] if config.truncate else ids, config.max_length):
             return found
     raise AssertionError("the pair is not bad")
+
+
+class DistinctSources(NamedTuple):
+    """The M different sources of N pairs, in order of first occurrence."""
+
+    sources: list[str]
+    references: list[list[str]]  # the targets of each source, normalised
+    sequences: Sequences  # the sources as ids
+    indices: NDArray[np.int64]  # (N,), the source of each pair
+
+
+def distinct_sources(pairs: PairedTexts, sequences: PairSequences, form: str) -> DistinctSources:
+    """Return the different sources of pairs.
+
+    Args:
+        pairs: N pairs.
+        sequences: the pairs as ids.
+        form: the Unicode normal form of the references.
+    """
+    references = pairs.references()
+    index = {source: number for number, source in enumerate(references)}
+    indices = np.array([index[source] for source in pairs.sources()], dtype=np.int64)
+    return DistinctSources(
+        list(references),
+        [[normalized(text, form) for text in texts] for texts in references.values()],
+        sequences.sources.select(np.unique(indices, return_index=True)[1]),
+        indices,
+    )
