@@ -57,6 +57,7 @@ LADDER = [
     "runs",
     "training",
     "tasks",
+    "compare",
     "api",
     "cli",
 ]
