@@ -99,8 +99,9 @@ def test_tracers_and_transforms(run: Callable[[Callable[[Tensor], Tensor], Tenso
         torch._efficientzerotensor(2),
         torch.ones(2, 2).to_sparse(),
         torch.ones(2, 2).to_mkldnn(),
+        torch.ones(2, device="meta"),
     ],
-    ids=["subclass", "negated", "zero", "sparse", "mkldnn"],
+    ids=["subclass", "negated", "zero", "sparse", "mkldnn", "meta"],
 )
 def test_tensors_with_values_elsewhere(tensor: Tensor) -> None:
     assert not eager(tensor)

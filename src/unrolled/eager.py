@@ -56,12 +56,12 @@ def eager(*tensors: Tensor | None) -> bool:
 
 
 def in_memory(*tensors: Tensor | None) -> bool:
-    """Return True if these are plain strided tensors with their values in memory: no subclass, no lazy negation."""
+    """Return True if these are plain strided tensors with values in memory: no subclass, no lazy negation, not meta."""
     for t in tensors:
         kind = type(t)
         if t is None or (kind is Parameter and not t.is_neg()):  # a parameter that is sparse is refused by the kernels
             continue
-        if kind is not Tensor or not _has_storage(t) or t.is_neg() or t._is_zerotensor():
+        if kind is not Tensor or t.is_meta or not _has_storage(t) or t.is_neg() or t._is_zerotensor():
             return False
     return True
 

@@ -12,7 +12,7 @@ from unrolled import lineage
 from unrolled.config.config import Config
 from unrolled.config.defaults import IMAGES, MULTI_LABEL, TASK
 
-__all__ = ["EMBEDDING", "USES", "Choice", "Condition", "unused", "unused_options", "used"]
+__all__ = ["BLOCKS", "EMBEDDING", "USES", "Choice", "Condition", "unused", "unused_options", "used"]
 
 Condition = Mapping[str, tuple[str, ...]]
 """Allowed values of fields of `Choice`, all of which must hold."""
@@ -55,6 +55,7 @@ TEXTS = ("classify", MULTI_LABEL, "regress")
 ONCE = ("elman", "lstm", "gru")
 PAIRED = ("encoder_decoder", "attention")
 BLOCKS = ("transformer", "gpt")
+"""Models of blocks with attention heads."""
 EMBEDDING = ("embedding_size", "embedding_std")
 LSTM_CELLS = ("lstm", "layernorm_lstm")
 

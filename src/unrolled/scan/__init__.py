@@ -263,7 +263,9 @@ def scan(
     )
     if chosen == "fused":
         return fused.scan(cell, x, state, lengths, reverse=reverse, mask=mask)
-    if is_autocast_enabled(x.device.type):  # states and sums stay in float32, as they do in the fused scan
+    if not x.is_meta and is_autocast_enabled(
+        x.device.type
+    ):  # states and sums stay in float32, as they do in the fused scan
         wide = like(state, [leaf.float() for leaf in leaves(state)])
         mask = mask if mask is None else mask.float()
         with autocast(x.device.type, enabled=False):
