@@ -197,7 +197,7 @@ def compare(
     models: Iterable[str | type[Any]] = (),
     *,
     match: Literal["parameters", "flops", "seconds", "state"] | None = "parameters",
-    target: float | None = None,
+    match_to: float | None = None,
     budget: str | None = None,
     trials: int = 8,
     seeds: int = 5,
@@ -225,7 +225,7 @@ def compare(
         match: what is the same for all, within 2 %: parameters outside token tables and output heads; flops, the
             operations of one training update; seconds of an update, measured; state, the bytes carried after a sequence
             of median length of the training split; None: nothing.
-        target: the amount to match; None: that of the first model.
+        match_to: the amount to match; None: that of the first model.
         budget: budget of one training: "5m", "800updates", "2Mtokens", "1e12operations"; None: as long as `train`. A
             time becomes a number of updates once for each model.
         trials: trials of the search for each model; 0: the settings as given. Where a model's best rate is the
@@ -267,7 +267,7 @@ def compare(
         data,
         names,
         settings,
-        request=Request(match, target, budget, trials, seeds, prune),
+        request=Request(match, match_to, budget, trials, seeds, prune),
         out=None if out is None else Path(out),
         storage=storage,
         config=config,

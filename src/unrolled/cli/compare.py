@@ -42,7 +42,7 @@ def command(
     *,
     models: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
     match: Literal["parameters", "flops", "seconds", "state", "none"] = "parameters",
-    target: float | None = None,
+    match_to: float | None = None,
     budget: str | None = None,
     trials: int = 8,
     seeds: int = 5,
@@ -87,7 +87,7 @@ def command(
         What is the same for all models, within 2 %, by their hidden size: parameters outside token tables and output
         heads; flops, the operations of one training update; seconds of an update, measured; state, the bytes carried
         after a sequence of median length; or none.
-    target
+    match_to
         Amount to match, such as 200000 parameters; default: that of the first model.
     budget
         Budget of one training: a time as 90s, 5m or 1.5h, or 800updates, 2Mtokens, 1e12operations; default: as long as
@@ -122,7 +122,7 @@ def command(
     if resume is not None or join is not None:
         if resume is not None and join is not None:
             raise ConfigError("--resume and --join are two ways to go on: use one of them")
-        if passed_settings(settings, config) or budget is not None or target is not None or storage is not None:
+        if passed_settings(settings, config) or budget is not None or match_to is not None or storage is not None:
             raise ConfigError("a comparison goes on with its settings: remove the others")
         if join is not None and "://" in join and out is None:
             raise ConfigError("--join with a database needs --out, the folder for the runs that are trained here")
@@ -135,7 +135,12 @@ def command(
 
     options: dict[str, Any] = {"models": models or (), "out": out, "resume": resume, "join": join}
     if resume is None and join is None:
-        options |= {"match": None if match == "none" else match, "target": target, "budget": budget, "trials": trials}
+        options |= {
+            "match": None if match == "none" else match,
+            "match_to": match_to,
+            "budget": budget,
+            "trials": trials,
+        }
         options |= {"seeds": seeds, "prune": prune, "storage": storage, "command": _typed()}
         options |= {"config": from_toml(config) if config else None, **passed_flags(settings)}
     with show_log(quiet), _Titled() as progress:
@@ -157,7 +162,8 @@ class _Titled:
     """Display of the progress of one training after the other."""
 
     def __init__(self) -> None:
-        self._title, self._shown = "", None  # type: tuple[str, Progress | None]
+        self._title = ""
+        self._shown: Progress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -169,16 +175,19 @@ class _Titled:
 
     def __call__(self, title: str, event: Event) -> None:
         """Show an event of the training of this title."""
-        from unrolled.cli.progress import Progress
+        from unrolled.cli.progress import Progress as Shown
 
         if title != self._title or self._shown is None:
             self._end()
             log.info("%s, %s updates", title, f"{event.updates:,}")
-            self._title, self._shown = title, Progress(title)
+            self._title, self._shown = title, Shown(title)
         self._shown(event)
 
     def _end(
-        self, kind: type[BaseException] | None = None, error: BaseException | None = None, trace: TracebackType | None = None
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
     ) -> None:
         if self._shown is not None:
             self._shown.__exit__(kind, error, trace)

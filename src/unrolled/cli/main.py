@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS", "app", "main", "run"]
 
-VERBS = ("train", "decode", "evaluate", "explain", "compare", "data", "runs", "config", "backends", "demo")  # as in the help
+VERBS = (
+    "train",
+    "decode",
+    "evaluate",
+    "explain",
+    "compare",
+    "data",
+    "runs",
+    "config",
+    "backends",
+    "demo",
+)  # as in the help
 
 app = App(
     name="unrolled",

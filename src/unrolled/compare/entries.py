@@ -1,9 +1,9 @@
 """Entries of a comparison: a model of the lineage with settings of its own, a cell of the user, or trained runs.
 
-    gru                        a model
-    "gru num_layers=2"         a model, with settings that override those of the comparison
-    my_cell.py:MyCell          a cell of the user, see `unrolled.use_cell`
-    runs/reviews               a trained run; runs that differ in their seed alone are one entry
+gru                        a model
+"gru num_layers=2"         a model, with settings that override those of the comparison
+my_cell.py:MyCell          a cell of the user, see `unrolled.use_cell`
+runs/reviews               a trained run; runs that differ in their seed alone are one entry
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def parse(models: Sequence[str]) -> list[Entry]:
 
 def _entry(text: str) -> Entry:
     if is_run(Path(text)):
-        _, config = describe(Path(text))
+        _, config, _ = describe(Path(text))
         differing = {name: value for name, value in config.differing().items() if name != "seed"}
         shown = " ".join([config.model.name, *(f"{name}={value}" for name, value in differing.items())])
         return Entry(f"run {shown}", runs=(Path(text),))
@@ -128,5 +128,7 @@ def _resolved(data: object, entry: Entry, settings: Mapping[str, Any], config: C
     foreign = unused(Choice.of(resolved)) & settings.keys() - entry.settings.keys()
     kept = {name: value for name, value in chosen.items() if name not in foreign or name == "by"}
     resolved = from_flat(tasks.infer_settings(data, kept, config), base=config)
-    own_baseline = {} if "baseline" in unused(Choice.of(resolved)) else {"baseline": False}  # the comparison has its own
+    own_baseline = (
+        {} if "baseline" in unused(Choice.of(resolved)) else {"baseline": False}
+    )  # the comparison has its own
     return from_flat(own_baseline, base=resolved)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 
 from unrolled import machine, tasks
 from unrolled.compare import budget as budgets
@@ -26,8 +27,8 @@ from unrolled.runs.folder import describe
 from unrolled.runs.own_cells import use_cell
 from unrolled.runs.preprocessor import inputs_of
 from unrolled.runs.recorded import sum_of, sums_of
-from unrolled.runs.schema import Digest, RecordedConfig
-from unrolled.saved import Count, Label, Open, Strict, valid
+from unrolled.runs.schema import RecordedConfig
+from unrolled.saved import Count, Digest, Label, Open, Strict, valid
 from unrolled.training import by_data
 from unrolled.training import plan as training_plan
 from unrolled.training.limit import mean_seconds, updates_within
@@ -49,7 +50,7 @@ class Request(NamedTuple):
     """What a comparison is asked for; see `unrolled.compare`."""
 
     match: Match | None
-    target: float | None
+    match_to: float | None
     budget: str | None
     trials: int
     seeds: int
@@ -92,7 +93,7 @@ class Planned(Strict):
     matched: bool | None = None
     note: str = ""
     cell: Cell | None = None
-    runs: list[str] = []
+    runs: list[str] = Field(default_factory=list)
 
 
 class Plan(Strict):
@@ -104,7 +105,7 @@ class Plan(Strict):
     command: str
     base: training_plan.Plan
     match: Match | None
-    target: float | None
+    match_to: float | None
     budget: str | None
     trials: Count
     seeds: Count
@@ -135,7 +136,7 @@ class Plan(Strict):
         return said
 
 
-_SAID = ("match", "target", "budget", "trials", "seeds", "prune")
+_SAID = ("match", "match_to", "budget", "trials", "seeds", "prune")
 _MEASURED: Any = {"version": True, "command": True, "threads": True, "models": {"__all__": {"updates", "seconds"}}}
 
 
@@ -180,7 +181,8 @@ class _Read:
     """Tasks with their data, read once for each way of reading them."""
 
     def __init__(self, data: object) -> None:
-        self.data, self._tasks = data, dict[str, Task]()
+        self.data = data
+        self._tasks: dict[str, Task] = {}
 
     def __call__(self, config: Config) -> Task:
         key = config.data.model_dump_json()
@@ -216,21 +218,24 @@ def make(
 
     trained = [entry for entry in entries if not entry.runs]
     read = _Read(data)
-    resolved = configs(data, trained, settings, config) if trained else []
+    resolved, read_as = configs(data, trained, settings, config) if trained else [], []
     if not trained:
         base = describe(entries[0].runs[0])[1]
     else:
-        resolved, base = _decided(read, resolved)
-    first = read(base)
+        read_as = [read(each) for each in resolved]
+        decided = by_data.decide(read_as[0], resolved[0])  # those of the first model for all
+        resolved = [from_flat(decided, base=each) for each in resolved]
+        base = resolved[0]
+    first = read_as[0] if trained else read(base)
     record = {**first.record(), "sums": sums_of(data, base.data)}
     lengths = first.typical_lengths(base)
-    planned = iter(_planned(read, trained, resolved, request, lengths))
+    planned = iter(_planned(trained, read_as, resolved, request, lengths))
     return Plan(
         version=__version__,
         command=command,
         base=training_plan.Plan.make(base, record, None),
         match=request.match,
-        target=request.target,
+        match_to=request.match_to,
         budget=request.budget,
         trials=request.trials,
         seeds=request.seeds,
@@ -242,20 +247,16 @@ def make(
     )
 
 
-def _decided(read: _Read, resolved: list[Config]) -> tuple[list[Config], Config]:
-    """Return the settings with those that follow from the data, which are those of the first model for all."""
-    decided = by_data.decide(read(resolved[0]), resolved[0])
-    resolved = [from_flat(decided, base=each) for each in resolved]
-    return resolved, resolved[0]
-
-
 def _planned(
-    read: _Read, entries: Sequence[Entry], resolved: Sequence[Config], request: Request, lengths: tuple[int, int]
+    entries: Sequence[Entry],
+    read_as: Sequence[Task],
+    resolved: Sequence[Config],
+    request: Request,
+    lengths: tuple[int, int],
 ) -> list[Planned]:
     """Return the models with their widths and updates."""
-    target, planned = request.target, []
-    for entry, config in zip(entries, resolved, strict=True):
-        task = read(config)
+    target, planned = request.match_to, []
+    for entry, task, config in zip(entries, read_as, resolved, strict=True):
         sizes = _Sizes(task, config, lengths)
         width = None
         if request.match is not None:
@@ -263,7 +264,9 @@ def _planned(
             target = measure(sizes.build(config.model)) if target is None else target
             width = solve(config.model, sizes.build, measure, target)
             if not width.matched and not width.fixed and request.match in EXACT:
-                raise ConfigError(f"model {entry.label}: {width.text(UNITS[request.match])}; change target, or match none")
+                raise ConfigError(
+                    f"model {entry.label}: {width.text(UNITS[request.match])}; change match_to, or match none"
+                )
             config = config.model_copy(update={"model": width.config})
         log.info("%s: %s", entry.label, _said(request.match, width, config))
         planned.append(_one(entry, config, task, sizes, request, width))
@@ -277,9 +280,7 @@ def _said(match: Match | None, width: Width | None, config: Config) -> str:
     return width.text(UNITS[match])
 
 
-def _one(
-    entry: Entry, config: Config, task: Task, sizes: _Sizes, request: Request, width: Width | None
-) -> Planned:
+def _one(entry: Entry, config: Config, task: Task, sizes: _Sizes, request: Request, width: Width | None) -> Planned:
     """Return one model with its figures and its number of updates."""
     model = sizes.build(config.model)
     size = parameters(model)
@@ -318,7 +319,7 @@ class _Sizes:
     def __init__(self, task: Task, config: Config, lengths: tuple[int, int]) -> None:
         self.task, self.config = task, config
         self.source_length, self.length = lengths
-        self.measures = {
+        self.measures: dict[Match, Callable[[Model], float]] = {
             "parameters": lambda model: float(parameters(model).inner),
             "flops": lambda model: float(self.flops(model)),
             "seconds": self.seconds,
@@ -349,7 +350,7 @@ class _Sizes:
             trainer = prepare(self.task, config, device).trainer
             trainer.model.train()
             mean_seconds(trainer, TIMED, math.inf)
-            return median(mean_seconds(trainer, 1, math.inf) for _ in range(TIMED))
+            return float(median(mean_seconds(trainer, 1, math.inf) for _ in range(TIMED)))
 
     def _batch(self) -> int:
         """Return the number of sequences in a batch, if all have the median length."""

@@ -183,7 +183,9 @@ def _refuse_existing(out: Path, before: Plan, made: Plan) -> None:
             f"{out} has another comparison: {'; '.join(differences)}. Choose another --out, or continue that one with "
             f"`unrolled compare --resume {shlex.quote(str(out))}`"
         )
-    raise ConfigError(f"{out} has this comparison: continue it with `unrolled compare --resume {shlex.quote(str(out))}`")
+    raise ConfigError(
+        f"{out} has this comparison: continue it with `unrolled compare --resume {shlex.quote(str(out))}`"
+    )
 
 
 def _data_of_runs(known: Sequence[entries.Entry]) -> str:

@@ -37,6 +37,8 @@ CHUNK = 32_000  # characters of a value in the storage: some databases have no l
 BEAT, DEAD = 10.0, 900.0  # seconds between two signs of life, and after the last one
 UNSIGNED = 10.0  # seconds in which a process that has taken a trial signs it
 MEDIAN_OF = 4  # trials before one is pruned
+RANGES = {"learning_rate": (1e-12, 1e6), "dropout": (0.0, 1.0)}
+LARGEST_SEED = 2**53
 TIMEOUT = 60.0  # seconds that a process waits for another to finish writing
 
 log = logging.getLogger("unrolled")
@@ -46,14 +48,14 @@ class Done(NamedTuple):
     """A finished training.
 
     Args:
-        index: its index k.
+        k: its index.
         state: "complete", "pruned" or "failed".
         params: learning_rate and dropout, or seed.
         figure: figure on the validation split, the greater the better; None: it failed.
         values: what was recorded, see `worker`.
     """
 
-    index: int
+    k: int
     state: str
     params: Mapping[str, float]
     figure: float | None
@@ -65,7 +67,7 @@ class Job(NamedTuple):
 
     label: str
     kind: Kind
-    index: int
+    k: int
     trial: optuna.Trial
 
 
@@ -225,6 +227,8 @@ class Study:
                 for each in study.get_trials(deepcopy=False)
                 if each.user_attrs.get("index") == ours and each.number < trial.number
             ]
+            for name, value in params.items():  # takes what was enqueued
+                _suggest(trial, name, value)
             if ours is None or any(_state(each) or self._is_running(each) for each in earlier):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 return None
@@ -315,6 +319,14 @@ class Study:
             return None
         count, first = attrs[f"{key}.0"]
         return json.loads("".join([first, *(attrs[f"{key}.{number}"] for number in range(1, count))]))
+
+
+def _suggest(trial: optuna.Trial, name: str, value: float) -> None:
+    """Give a trial its parameter, which was enqueued, with a range that any value is in."""
+    if name == "seed":
+        trial.suggest_int(name, 0, LARGEST_SEED)
+    else:
+        trial.suggest_float(name, *RANGES[name])
 
 
 def _keys(attrs: Mapping[str, Any]) -> list[str]:

@@ -46,7 +46,7 @@ class _Task(NamedTuple):
 
     model: Planned
     kind: Kind
-    index: int
+    k: int
     params: dict[str, float]
 
 
@@ -85,7 +85,7 @@ def _side(trials: list[Done]) -> Any:
 def best_of(trials: list[Done]) -> Done | None:
     """Return the trial with the greatest figure, the first of several; None: none has a figure."""
     finished = [each for each in trials if each.figure is not None and each.state == "complete"]
-    return max(finished, key=lambda each: (each.figure, -each.index)) if finished else None
+    return max(finished, key=lambda each: (each.figure, -each.k)) if finished else None
 
 
 def run_folder(out: Path, label: str, seed: int) -> Path:
@@ -128,7 +128,7 @@ class Worker:
                 continue
             waits = False
             warm = task.model.updates // 2 if self.plan.prune and task.kind == "trial" else None
-            job = self.study.take(task.model.label, task.kind, task.index, task.params, warm)
+            job = self.study.take(task.model.label, task.kind, task.k, task.params, warm)
             if job is not None:
                 self._train(job)
 
@@ -137,11 +137,11 @@ class Worker:
         running = None
         for stage in self._stages():
             for task in stage:
-                status = self.study.status(task.model.label, task.kind, task.index)
+                status = self.study.status(task.model.label, task.kind, task.k)
                 if status == "free":
                     return task
                 if status == "running":
-                    running = running or f"{task.model.label}, {task.kind} {task.index + 1}"
+                    running = running or f"{task.model.label}, {task.kind} {task.k + 1}"
             if running is not None:  # the next stage depends on this one
                 return running
         return None
@@ -179,7 +179,7 @@ class Worker:
             else:
                 self._seed(job)
         except TrainingError as error:
-            log.warning("%s, %s %s failed: %s", job.label, job.kind, job.index + 1, error)
+            log.warning("%s, %s %s failed: %s", job.label, job.kind, job.k + 1, error)
             self.study.finish(job, None, {"error": str(error)})
         except Interrupted as interrupted:
             self.study.give_up(job)
@@ -197,7 +197,7 @@ class Worker:
 
     def _trial(self, job: Job) -> None:
         """Train for a trial of the search, in memory."""
-        model, title = self._planned(job.label), f"{job.label}, trial {job.index + 1}"
+        model, title = self._planned(job.label), f"{job.label}, trial {job.k + 1}"
         settings = {"learning_rate": job.trial.params["learning_rate"], "dropout": job.trial.params["dropout"]}
         clock = _Curve(model.config)
 
@@ -225,7 +225,7 @@ class Worker:
 
     def _seed(self, job: Job) -> None:
         """Train with a seed and the best settings, as a run of its own."""
-        model, title = self._planned(job.label), f"{job.label}, seed {job.index + 1}"
+        model, title = self._planned(job.label), f"{job.label}, seed {job.k + 1}"
         folder = run_folder(self.out, job.label, int(job.trial.params["seed"]))
         clock = _Curve(model.config)
 
@@ -264,7 +264,9 @@ class Worker:
             },
         )
 
-    def _fit(self, config: Config, settings: dict[str, Any], folder: Path | None, report: Callable[[Event], None]) -> Run:
+    def _fit(
+        self, config: Config, settings: dict[str, Any], folder: Path | None, report: Callable[[Event], None]
+    ) -> Run:
         return session.train(
             self.data, settings, out=folder, runs=None, overwrite=False, start=None, config=config, report=report
         )

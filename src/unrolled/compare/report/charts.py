@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from unrolled import svg
 from unrolled.compare.report.figures import Unit, unit_of
-from unrolled.pictures.chart import Axis, Level, Series, chart
+from unrolled.palette import ABOVE, CARD, INK, LINE, SOFT
+from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import Figure, frame
+from unrolled.pictures.matrix import number
+from unrolled.svg import UNIT, Drawing
 
 __all__ = ["NARROW", "WIDE", "charts"]
 
@@ -20,7 +24,12 @@ Report = dict[str, Any]
 def charts(found: Report, width: int) -> list[str]:
     """Return the charts as SVG, for a width in pixels."""
     unit = unit_of(found["figure"])
-    figures = [*_quality(found, unit, width), *_search(found, width), *_learning(found, width), *_length(found, unit, width)]
+    figures = [
+        *_quality(found, unit, width),
+        *_search(found, width),
+        *_learning(found, width),
+        *_length(found, unit, width),
+    ]
     return [frame(figure, [], width) for figure in figures]
 
 
@@ -32,35 +41,69 @@ def _range(values: list[float], *, least: float = 1e-6) -> tuple[float, float]:
 
 
 def _quality(found: Report, unit: Unit, width: int) -> Iterator[Figure]:
+    """Draw the mean of each model and baseline with its interval, and the differences from the best."""
     models = [each for each in found["models"] if each["mean"] is not None]
     if not models:
         return
-    values = unit.factor * np.array([each["mean"] for each in models])
-    ends = [each["interval"] or [each["mean"]] * 2 for each in models]
-    low, high = unit.factor * np.array(ends).T
-    points = [unit.factor * value for each in models for value in each["means"]]
-    sign = 1 if found["greater_is_better"] else -1
-    best = max(found["baselines"], key=lambda each: sign * each["mean"], default=None)
-    shown = [*low.tolist(), *high.tolist(), *points, *([unit.factor * best["mean"]] if best else [])]
-    seeds = Series(
-        "single trainings",
-        np.concatenate([np.full(len(each["means"]), i, float) for i, each in enumerate(models)]),
-        np.array(points),
-        thin=True,
-    )
-    del seeds  # a line between seeds would say that they are in an order
-    drawn = chart(
-        [Series(unit.name, np.arange(len(models)), values, "{}", low, high)],
-        Axis("", -0.5, len(models) - 0.5, names=[each["label"] for each in models]),
-        Axis(unit.name + (f" ({unit.unit.strip()})" if unit.unit else ""), *_range(shown)),
-        (width, TALL),
-        Level(unit.factor * best["mean"], f"baseline: {best['name']}") if best else None,
-    )
+    rows = [_Row(each["label"], each["mean"], each["interval"], each["means"]) for each in models]
+    rows += [_Row(each["name"], each["mean"], None, [], is_baseline=True) for each in found["baselines"]]
     yield Figure(
         f"{unit.name[0].upper()}{unit.name[1:]} on the test split",
-        drawn,
-        "The mean over seeds, with the 95 % interval for other seeds and other examples.",
+        _forest(rows, unit, width),
+        "A filled mark is the mean over seeds, its line the 95 % interval for other seeds and other examples; small "
+        "marks are single trainings, open ones baselines.",
     )
+    tested = [each for each in found["differences"] if each["tested"] and each["interval"] is not None]
+    if tested:
+        rows = [_Row(f"{each['first']} − {each['second']}", each["mean"], each["interval"], []) for each in tested]
+        yield Figure(
+            "Differences from the best model",
+            _forest(rows, unit._replace(name="difference"), width, zero=True),
+            "A difference is shown where its interval, and its test with Holm's correction, exclude 0.",
+        )
+
+
+class _Row(NamedTuple):
+    """A line of a chart of means."""
+
+    name: str
+    mean: float
+    interval: list[float] | None
+    single: list[float]
+    is_baseline: bool = False
+
+
+ROW, TICKS = 26, 30  # pixels of a row, and below the last one
+
+
+def _forest(rows: Sequence[_Row], unit: Unit, width: int, *, zero: bool = False) -> Drawing:
+    """Draw a line for each row: its name, the interval, the mean. zero: whether 0 is on the axis, as a line."""
+    left = min(0.45 * width, 14 + max(svg.columns(row.name) for row in rows) * UNIT)
+    values = [value for row in rows for value in (row.mean, *row.single, *(row.interval or ()))]
+    x = Axis("", *_range([unit.factor * value for value in [*values, *([0.0] if zero else [])]]))
+    floor, across = ROW * len(rows) + 6.0, width - left - 12
+
+    def at(value: float) -> float:
+        return left + across * float(x.fraction(np.array(unit.factor * value)))
+
+    body = []
+    for tick in x.ticks():
+        place = at(tick / unit.factor)
+        body.append(svg.line([(place, 0), (place, floor)], stroke=SOFT if zero and tick == 0 else LINE))
+        body.append(svg.text(place, floor + 14, number(tick), anchor="middle", size=11, fill=INK))
+    for k, row in enumerate(rows):
+        y = ROW * (k + 0.5)
+        colour = SOFT if row.is_baseline else ABOVE
+        body.append(svg.text(left - 8, y + 4, row.name, anchor="end", size=12, fill=INK, most=left - 10))
+        if row.interval is not None:
+            body.append(svg.line([(at(end), y) for end in row.interval], stroke=colour, width=2))
+        body += [svg.dot(at(value), y, 2, CARD, stroke=colour) for value in row.single]
+        fill = CARD if row.is_baseline else colour
+        body.append(svg.dot(at(row.mean), y, 4.5, fill, stroke=colour, name=f"{row.name} = {unit.value(row.mean)}"))
+    said = "points" if zero and unit.unit == " %" else unit.unit.strip()
+    label = f"{unit.name} ({said})" if said else unit.name
+    body.append(svg.text(left + across / 2, floor + TICKS, label, anchor="middle", size=11, fill=INK))
+    return Drawing(width, floor + TICKS + 8, "\n".join(body))
 
 
 def _search(found: Report, width: int) -> Iterator[Figure]:
@@ -79,8 +122,8 @@ def _search(found: Report, width: int) -> Iterator[Figure]:
     yield Figure(
         "Validation figure by learning rate",
         chart(curves, x, Axis(name, *_range(figures)), (width, TALL)),
-        "Each point is a trial; the dropout of neighbouring points differs. A peak inside the range means that the range "
-        "was wide enough.",
+        "Each point is a trial; the dropout of neighbouring points differs. A peak inside the range means that the "
+        "range was wide enough.",
     )
     expected = {each["label"]: each["expected_best"] for each in found["models"] if len(each["expected_best"]) > 1}
     if expected:
@@ -90,8 +133,8 @@ def _search(found: Report, width: int) -> Iterator[Figure]:
         yield Figure(
             "Expected best figure by number of trials",
             chart(curves, x, Axis(name, *_range(values)), (width, TALL)),
-            "What a search of k random trials finds on average (Dodge et al. 2019). A curve that still rises means that more "
-            "trials would help this model.",
+            "What a search of k random trials finds on average (Dodge et al. 2019). A curve that still rises means "
+            "that more trials would help this model.",
         )
 
 
@@ -100,7 +143,7 @@ def _learning(found: Report, width: int) -> Iterator[Figure]:
     found_curves: dict[str, list[list[float]]] = {}
     for each in found["models"]:
         curves = [one["curve"] for one in each["seeds"] if one.get("curve")]
-        if curves:
+        if curves and min(map(len, curves)) > 1:
             shortest = min(map(len, curves))
             stacked = np.array([[[float("nan") if v is None else v for v in p] for p in c[:shortest]] for c in curves])
             found_curves[each["label"]] = stacked.mean(axis=0).tolist()
@@ -115,7 +158,8 @@ def _learning(found: Report, width: int) -> Iterator[Figure]:
         yield Figure(f"Learning curves over {title}", drawn, "The mean over seeds, on the validation split.")
     if all(seconds.values()):
         series = [
-            Series(key, np.array(c)[:, 0] * float(seconds[key] or 0), np.array(c)[:, 2]) for key, c in found_curves.items()
+            Series(key, np.array(c)[:, 0] * float(seconds[key] or 0), np.array(c)[:, 2])
+            for key, c in found_curves.items()
         ]
         most = max(float(one.x[-1]) for one in series)
         drawn = chart(series, Axis("seconds", 0, most), Axis(name, *_range(values)), (width, TALL))

@@ -78,7 +78,8 @@ class Comparison(Displayed):
     def _html(self) -> str:
         drawn = zip(charts(self._found, WIDE), charts(self._found, NARROW), strict=True)
         figures = "\n".join(
-            f'<figure><div class="wide">{wide}</div><div class="narrow">{narrow}</div></figure>' for wide, narrow in drawn
+            f'<figure><div class="wide">{wide}</div><div class="narrow">{narrow}</div></figure>'
+            for wide, narrow in drawn
         )
         style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
         page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
@@ -119,7 +120,9 @@ def _html_table(table: Table) -> str:
     header, *rows = ([escape(printable(cell)) for cell in row] for row in table.rows)
     head = "".join(f"<th>{cell}</th>" for cell in header)
     body = "\n".join(
-        "<tr>" + "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(header, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(header, row, strict=True))
+        + "</tr>"
         for row in rows
     )
     note = f"<p class=note>{escape(printable(table.note))}</p>" if table.note else ""

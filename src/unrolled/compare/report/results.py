@@ -7,6 +7,7 @@ compared with the opposite sign, so that a difference above 0 means that the fir
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ from unrolled.training.task import Task
 __all__ = ["DISAGREEMENTS", "expected_best", "results"]
 
 DISAGREEMENTS = 12
+MOST = {"accuracy": 1.0, "subset_accuracy": 1.0, "mean_chrf": 100.0}
+"""The greatest possible mean of a figure; the least is 0 for all."""
 TIMED_ANSWERS, TIMED_TOKENS = 5, 64
 
 Scores = NDArray[np.float64]
@@ -124,7 +127,7 @@ def _model(model: Planned, plan: Plan, study: Study, seeds: Sequence[ByExample],
 
 def _trial(done: Done) -> Report:
     kept = {name: done.values[name] for name in ("updates", "error", "curve") if name in done.values}
-    return {"index": done.index, "state": done.state, **done.params, "figure": done.figure, **kept}
+    return {"index": done.k, "state": done.state, **done.params, "figure": done.figure, **kept}
 
 
 def _kept(done: Done) -> Report:
@@ -152,7 +155,7 @@ def _interval(seeds: Sequence[ByExample]) -> list[float] | None:
         return None
     scores = np.stack([each.scores for each in seeds])
     h, mean = mean_squares(scores).half_width(), float(scores.mean())
-    return [mean - h, mean + h]
+    return [max(0.0, mean - h), min(MOST.get(seeds[0].figure, math.inf), mean + h)]
 
 
 def _differences(scores: Mapping[str, Scores], ranked: Sequence[Report]) -> list[Report]:
@@ -267,12 +270,12 @@ def _answer_times(folder: Path, task: Task) -> Report:
     scored = run.by_example()
     middle = int(np.argsort(scored.lengths, kind="stable")[len(scored) // 2])
     tokens = int(scored.lengths[middle])
+    asked: list[Any] = [scored.inputs[middle]]
+    options: dict[str, Any] = {}
     if run.config.task == "generate":
-        asked, options, tokens = "", {"length": TIMED_TOKENS}, TIMED_TOKENS
+        asked, options, tokens = [""], {"length": TIMED_TOKENS}, TIMED_TOKENS
     elif isinstance(task, ClassifyImages):
-        asked, options = [task.splits.test.pixels[middle]], {}
-    else:
-        asked, options = [scored.inputs[middle]], {}
+        asked = [task.splits.test.pixels[middle]]
     run.decode(asked, **options)  # packs weights and fills caches
     seconds = []
     for _ in range(TIMED_ANSWERS):

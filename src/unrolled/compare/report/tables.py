@@ -43,9 +43,8 @@ def _quality(found: Report, unit: Unit) -> Table:
     ]
     rows += [[f"baseline: {each['name']}", unit.value(each["mean"]), "", ""] for each in found["baselines"]]
     better = "more" if found["greater_is_better"] else "less"
-    note = (
-        f"On {found['examples']:,} test examples; {better} is better. The interval is for other seeds and other examples."
-    )
+    note = f"On {found['examples']:,} test examples; {better} is better."
+    note += " The interval is for other seeds and other examples."
     if any(len(each["means"]) == 1 for each in found["models"]):
         note += " With one seed there is none: the variation between trainings is not known."
     return Table("Quality", rows, note)
@@ -64,8 +63,8 @@ def _differences(found: Report, unit: Unit) -> Table:
     return Table(
         "Differences",
         rows,
-        "Paired over seeds and examples. The best model is tested against each of the others, with Holm's correction; the "
-        f"other pairs have their interval, and no verdict.{sign}",
+        "Paired over seeds and examples. The best model is tested against each of the others, with Holm's correction; "
+        f"the other pairs have their interval, and no verdict.{sign}",
     )
 
 
