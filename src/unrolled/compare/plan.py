@@ -14,9 +14,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field
 
-from unrolled import machine, tasks
+from unrolled import machine
 from unrolled.compare import budget as budgets
 from unrolled.compare.entries import Entry, configs
+from unrolled.compare.reader import Reader
 from unrolled.compare.size import operations, parameters, state_bytes
 from unrolled.compare.width import Width, solve
 from unrolled.config import Config, ModelConfig, from_flat
@@ -26,7 +27,7 @@ from unrolled.runs.build import build
 from unrolled.runs.folder import describe
 from unrolled.runs.own_cells import use_cell
 from unrolled.runs.preprocessor import inputs_of
-from unrolled.runs.recorded import sum_of, sums_of
+from unrolled.runs.recorded import sum_of
 from unrolled.runs.schema import RecordedConfig
 from unrolled.saved import Count, Digest, Label, Open, Strict, valid
 from unrolled.training import by_data
@@ -177,23 +178,8 @@ def _digest(address: str) -> str:
     return str(summed["sha256"])
 
 
-class _Read:
-    """Tasks with their data, read once for each way of reading them."""
-
-    def __init__(self, data: object) -> None:
-        self.data = data
-        self._tasks: dict[str, Task] = {}
-
-    def __call__(self, config: Config) -> Task:
-        key = config.data.model_dump_json()
-        if key not in self._tasks:
-            with machine.isolated(machine.device(config.training.device), threads=config.training.threads):
-                self._tasks[key] = tasks.find(config).read(self.data, config)
-        return self._tasks[key]
-
-
 def make(
-    data: object,
+    reader: Reader,
     entries: Sequence[Entry],
     settings: Mapping[str, Any],
     request: Request,
@@ -203,7 +189,7 @@ def make(
     """Return the plan of a comparison: reads the data, solves the widths, measures updates where a time is given.
 
     Args:
-        data: the data, as the user named them.
+        reader: the data.
         entries: the models and runs.
         settings: flat settings of all.
         request: what is asked for.
@@ -217,19 +203,20 @@ def make(
     from unrolled.version import __version__
 
     trained = [entry for entry in entries if not entry.runs]
-    read = _Read(data)
-    resolved, read_as = configs(data, trained, settings, config) if trained else [], []
+    resolved = configs(reader.data, trained, settings, config) if trained else []
     if not trained:
         base = describe(entries[0].runs[0])[1]
     else:
-        read_as = [read(each) for each in resolved]
-        decided = by_data.decide(read_as[0], resolved[0])  # those of the first model for all
+        decided = by_data.decide(reader.task(resolved[0]), resolved[0])  # those of the first model for all
+        read_as = [reader(each) for each in resolved]
         resolved = [from_flat(decided, base=each) for each in resolved]
+        for each, data in zip(resolved, read_as, strict=True):
+            reader.keep(each, data)
         base = resolved[0]
-    first = read_as[0] if trained else read(base)
-    record = {**first.record(), "sums": sums_of(data, base.data)}
+    first, sums = reader(base)
+    record = {**first.record(), "sums": sums}
     lengths = first.typical_lengths(base)
-    planned = iter(_planned(trained, read_as, resolved, request, lengths))
+    planned = iter(_planned(reader, trained, resolved, request, lengths))
     return Plan(
         version=__version__,
         command=command,
@@ -248,15 +235,16 @@ def make(
 
 
 def _planned(
+    reader: Reader,
     entries: Sequence[Entry],
-    read_as: Sequence[Task],
     resolved: Sequence[Config],
     request: Request,
     lengths: tuple[int, int],
 ) -> list[Planned]:
     """Return the models with their widths and updates."""
     target, planned = request.match_to, []
-    for entry, task, config in zip(entries, read_as, resolved, strict=True):
+    for entry, config in zip(entries, resolved, strict=True):
+        task = reader.task(config)
         sizes = _Sizes(task, config, lengths)
         width = None
         if request.match is not None:

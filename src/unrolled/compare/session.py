@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from unrolled import atomic, tasks
+from unrolled import atomic
 from unrolled.compare import entries, plan
 from unrolled.compare.plan import Plan, Request
+from unrolled.compare.reader import Reader
 from unrolled.compare.report.comparison import Comparison
 from unrolled.compare.report.results import results
 from unrolled.compare.search import further, require
@@ -67,7 +68,8 @@ def compare(
     if data is None:
         data = _data_of_runs(known)
     before = None if out is None else _existing(out, [each.cell for each in known])
-    made = plan.make(data, known, settings, request, config, command)
+    reader = Reader(data)
+    made = plan.make(reader, known, settings, request, config, command)
     if before is not None and out is not None:
         _refuse_existing(out, before, made)
     out = out or next_folder(Path("runs"), made.base.data.name, "compare")
@@ -80,7 +82,7 @@ def compare(
         raise ConfigError(f'{hidden(study.url)} has a comparison "{where.name}" already: choose another --out')
     atomic.write_file(out / WHERE, to_json(where.model_dump()))
     study.begin(made.model_dump_json())
-    return _run(made, study, data, out, progress)
+    return _run(made, study, reader, out, progress)
 
 
 def resume(out: Path, data: object, models: Sequence[str], *, progress: Progress) -> Comparison:
@@ -144,19 +146,15 @@ def _continued(study: Study, out: Path, data: object, models: Sequence[str], pro
     )
     source = made.base.data.source
     data = data if data is not None else source if isinstance(source, str) else tuple(source)
-    made.base.refuse_other_data(_record(data, made))
-    return _run(made, study, data, out, progress)
+    reader = Reader(data)
+    made.base.refuse_other_data(reader.task(made.base.config).record())
+    return _run(made, study, reader, out, progress)
 
 
-def _record(data: object, made: Plan) -> Mapping[str, Any]:
-    """Return the record of the data, as they are now."""
-    return tasks.find(made.base.config).read(data, made.base.config).record()
-
-
-def _run(made: Plan, study: Study, data: object, out: Path, progress: Progress) -> Comparison:
+def _run(made: Plan, study: Study, reader: Reader, out: Path, progress: Progress) -> Comparison:
     """Train all that is left, and write the report."""
-    Worker(made, study, data, out, progress).work()
-    comparison = Comparison(results(made, study, data, out), out)
+    Worker(made, study, reader, out, progress).work()
+    comparison = Comparison(results(made, study, reader, out), out)
     for ending in REPORTS:
         atomic.write_file(out / f"report.{ending}", comparison.rendered(ending).encode())
     return comparison

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from unrolled import machine
 from unrolled.compare.plan import Plan, Planned
+from unrolled.compare.reader import Reader
 from unrolled.compare.scores import examples, packed
 from unrolled.compare.search import ROUNDS, Point, Range, edge, further, points
 from unrolled.compare.study import Done, Job, Kind, Study
@@ -101,14 +102,14 @@ class Worker:
 
     Args:
         plan, study: the comparison.
-        data: the data.
+        reader: the data.
         out: folder of the comparison, for the runs.
         progress: called with the progress of each training.
     """
 
     plan: Plan
     study: Study
-    data: object
+    reader: Reader
     out: Path
     progress: Progress
 
@@ -238,7 +239,7 @@ class Worker:
         if is_run(folder):  # of a process that was killed before it told the study
             run = load(folder, device="cpu")
         elif (of_training(folder) / "plan").exists():
-            given = self.data if not isinstance(self.data, str | Path) else None
+            given = self.reader.data if not isinstance(self.reader.data, str | Path) else None
             run = session.resume(folder, given, {}, finish=False, report=report)
         else:
             best = best_of(self.study.done(job.label, "trial"))
@@ -268,7 +269,15 @@ class Worker:
         self, config: Config, settings: dict[str, Any], folder: Path | None, report: Callable[[Event], None]
     ) -> Run:
         return session.train(
-            self.data, settings, out=folder, runs=None, overwrite=False, start=None, config=config, report=report
+            self.reader.data,
+            settings,
+            out=folder,
+            runs=None,
+            overwrite=False,
+            start=None,
+            config=config,
+            report=report,
+            already=self.reader(config),
         )
 
     def _refuse_signal(self, run: Run) -> None:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unrolled import machine, tasks
 from unrolled.config import Config, from_flat
 from unrolled.errors import ConfigError
 from unrolled.runs.claim import next_run, refuse_existing
+from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
 from unrolled.training import by_data, pretrained
@@ -23,11 +24,31 @@ from unrolled.training.partial_run import PartialRun, resume_partial, start_part
 from unrolled.training.plan import Plan
 from unrolled.training.prepare import Prepared, empty_model, prepare, refuse_unfit
 from unrolled.training.progress import Event
+from unrolled.training.task import Task
 
-__all__ = ["resume", "train"]
+__all__ = ["ReadData", "read", "resume", "train"]
 
 Report = Callable[[Event], None]
 HELD_OUT = {"valid", "test"}  # settings that name files
+
+
+class ReadData(NamedTuple):
+    """Data that are read: the task with them, and the checksums of their files, taken before."""
+
+    task: Task
+    sums: list[dict[str, Any]]
+
+
+def read(data: object, config: Config, preprocessor: Preprocessor | None = None) -> ReadData:
+    """Read the data of a training.
+
+    Args:
+        data: the data, as the user named them.
+        config: the resolved settings.
+        preprocessor: that of the run whose weights the training begins with; None: it is learned.
+    """
+    sums = sums_of(data, config.data)  # before the data are read, so that a change in the meantime is noticed later
+    return ReadData(tasks.find(config).read(data, config, preprocessor), sums)
 
 
 def train(
@@ -40,8 +61,13 @@ def train(
     start: Run | None,
     config: Config | None,
     report: Report,
+    already: ReadData | None = None,
 ) -> Run:
-    """Train a model on `data`; see `unrolled.train` for the arguments and errors."""
+    """Train a model on `data`; see `unrolled.train` for the other arguments and errors.
+
+    Args:
+        already: the data, if they were read with the same settings.
+    """
     began = time.perf_counter()
     if start is not None:
         config = pretrained.settings_of(start, tasks.with_class_names(settings), config)
@@ -55,8 +81,7 @@ def train(
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
     with machine.isolated(device, threads=config.training.threads):
-        sums = sums_of(data, config.data)  # before the data are read, so that a change in the meantime is noticed later
-        task = kind.read(data, config, start.preprocessor if start else None)
+        task, sums = already or read(data, config, start.preprocessor if start else None)
         if start is not None:
             pretrained.refuse_other_labels(start, task.labels, task.record()["source"])
         decided = by_data.decide(task, config)
@@ -90,8 +115,7 @@ def resume(folder: Path, data: object, settings: Mapping[str, Any], *, finish: b
         _refuse_unverified(plan, partial, named={*HELD_OUT & settings.keys(), *(["data"] if data is not None else [])})
         data = plan.data.source if data is None else data
         with machine.isolated(device, threads=config.training.threads):
-            sums = sums_of(data, config.data)
-            task = kind.read(data, config, preprocessor)
+            task, sums = read(data, config, preprocessor)
             plan.refuse_other_data(task.record())
             partial.refuse_other_model(empty_model(task, config))
             prepared = replace(

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unrolled import machine, tasks
+from unrolled import machine
 from unrolled.compare.plan import Plan, Planned
+from unrolled.compare.reader import Reader
 from unrolled.compare.scores import unpacked
 from unrolled.compare.study import Done, Study
 from unrolled.compare.worker import best_of, rounds, run_folder
@@ -42,9 +43,9 @@ Scores = NDArray[np.float64]
 Report = dict[str, Any]
 
 
-def results(plan: Plan, study: Study, data: object, out: Path) -> Report:
+def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
     """Return the results; times of single answers are measured here, with the runs that are in `out`."""
-    task = tasks.find(plan.base.config).read(data, plan.base.config)
+    task = reader.task(plan.base.config)
     baselines = task.baselines()
     seeds = {each.label: _of_seeds(each, study) for each in plan.models}
     figure, greater = _figure(seeds, baselines)
