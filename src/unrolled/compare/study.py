@@ -178,18 +178,18 @@ class Study:
         for trial in sorted(trials, key=lambda trial: -trial.number):
             if (state := _state(trial)) is not None:
                 values = {key: self._get(trial.user_attrs, key) for key in _keys(trial.user_attrs)}
-                index = trial.user_attrs["index"]
-                found[index] = Done(index, state, trial.params, _figure(trial), values)
-        return [found[index] for index in sorted(found)]
+                k = trial.user_attrs["k"]
+                found[k] = Done(k, state, trial.params, _figure(trial), values)
+        return [found[k] for k in sorted(found)]
 
-    def status(self, label: str, kind: Kind, index: int) -> Literal["free", "running", "done"]:
+    def status(self, label: str, kind: Kind, k: int) -> Literal["free", "running", "done"]:
         """Return whether a training can be taken; those of a dead process are given up."""
         import optuna
 
         with storage_errors(self.url):
             status: Literal["free", "running", "done"] = "free"
             for trial in self._trials(label, kind):
-                if trial.user_attrs.get("index") != index:
+                if trial.user_attrs.get("k") != k:
                     continue
                 if _state(trial) is not None:
                     return "done"
@@ -197,17 +197,17 @@ class Study:
                     if self._is_alive(trial):
                         status = "running"
                     else:
-                        log.info("%s: %s %s of a process that has ended begins again", label, kind, index + 1)
+                        log.info("%s: %s %s of a process that has ended begins again", label, kind, k + 1)
                         self._optuna(f"{self.name}/{label}/{kind}").tell(
                             trial.number, state=optuna.trial.TrialState.FAIL, skip_if_finished=True
                         )
             return status
 
-    def take(self, label: str, kind: Kind, index: int, params: Mapping[str, float], warm: int | None) -> Job | None:
+    def take(self, label: str, kind: Kind, k: int, params: Mapping[str, float], warm: int | None) -> Job | None:
         """Take a training that is free; None: another process was faster.
 
         Args:
-            label, kind, index: the training.
+            label, kind, k: the training.
             params: learning_rate and dropout, or seed.
             warm: updates before it may be pruned; None: it is not.
         """
@@ -216,16 +216,16 @@ class Study:
         with storage_errors(self.url):
             study = self._optuna(f"{self.name}/{label}/{kind}", warm)
             waiting = (optuna.trial.TrialState.WAITING,)
-            if all(each.user_attrs.get("index") != index for each in study.get_trials(deepcopy=False, states=waiting)):
-                study.enqueue_trial(dict(params), user_attrs={"index": index})
+            if all(each.user_attrs.get("k") != k for each in study.get_trials(deepcopy=False, states=waiting)):
+                study.enqueue_trial(dict(params), user_attrs={"k": k})
             trial = study.ask()
             trial.set_user_attr("worker", self._worker)
             self.beat(trial, now=True)
-            ours = trial.user_attrs.get("index")
+            ours = trial.user_attrs.get("k")
             earlier = [
                 each
                 for each in study.get_trials(deepcopy=False)
-                if each.user_attrs.get("index") == ours and each.number < trial.number
+                if each.user_attrs.get("k") == ours and each.number < trial.number
             ]
             for name, value in params.items():  # takes what was enqueued
                 _suggest(trial, name, value)

@@ -128,7 +128,7 @@ def _model(model: Planned, plan: Plan, study: Study, seeds: Sequence[ByExample],
 
 def _trial(done: Done) -> Report:
     kept = {name: done.values[name] for name in ("updates", "error", "curve") if name in done.values}
-    return {"index": done.k, "state": done.state, **done.params, "figure": done.figure, **kept}
+    return {"k": done.k, "state": done.state, **done.params, "figure": done.figure, **kept}
 
 
 def _kept(done: Done) -> Report:
