@@ -184,7 +184,7 @@ def test_parameters_of_a_recurrent_model_by_hand(cell: str) -> None:
     assert parameters(model) == (own, V * D + H * K + K)
 
 
-@pytest.mark.parametrize("case", EVERY, ids=str)
+@pytest.mark.parametrize("case", [case for case in EVERY if getattr(case, "inputs", "ids") == "ids"], ids=str)
 def test_state_bytes_are_those_of_the_state_after_a_sequence(case: Case) -> None:
     """On the device meta, of no values, they are those of a model that runs."""
     model = made(case).eval()
