@@ -93,7 +93,7 @@ def test_equal_states_are_twice_as_many_units_without_a_cell_state() -> None:
 @pytest.mark.parametrize("measure", [inner, update, state])
 @pytest.mark.parametrize("name", NAMES)
 def test_quantities_grow_with_the_width(name: str, measure: Callable[[Model], float]) -> None:
-    sizes = range(16, 129, 16)
+    sizes = (16, 48, 80, 128)
     with torch.device("meta"):
         values = [measure(made(configured(name, hidden_size=size))) for size in sizes]
     assert values == sorted(values)
@@ -103,7 +103,7 @@ def test_quantities_grow_with_the_width(name: str, measure: Callable[[Model], fl
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_feedforward_size_closes_the_gap_between_two_widths(name: str) -> None:
     config = configured(name, num_heads=8, position="rotary")
-    for target in range(60_000, 120_000, 7_000):
+    for target in range(60_000, 120_000, 17_000):
         found = solve(config, made, inner, target)
         assert found.matched
         H, F = found.config.hidden_size, found.config.feedforward_size
@@ -208,7 +208,7 @@ def test_a_noisy_measure_ends(name: str, noise: "itertools.cycle[float]") -> Non
 def test_the_search_takes_no_random_numbers_and_repeats_itself() -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    for name in NAMES:
+    for name in ("attention", "gpt"):
         assert solve(configured(name), made, inner, 50_000) == solve(configured(name), made, inner, 50_000)
     assert torch.equal(before, torch.get_rng_state())
 

@@ -20,9 +20,9 @@ block only the keys and values have gradients. Causal attention counts as all TÂ
 
 Only products count. Everything elementwise (gates, norms, softmax, dropout, the loss), the lookup of embeddings and the
 optimiser do not: they are of order T H where products are of order T HÂ². The formula follows from the shapes, so it is
-the same for every backend, kernel, device and thread. It equals the count of `torch.utils.flop_counter` for the
-reference backend, and that of the products with a vector (v of the additive score), which torch's counter leaves out.
-Scores that torch's fused attention computes once more on its way back do not count either.
+the same for every backend, kernel, device and thread. It equals the count of `torch.utils.flop_counter` on the
+reference backend plus the products with a vector (v of the additive score), which torch's counter leaves out.
+Scores that torch's fused attention computes a second time in its backward pass do not count either.
 """
 
 from __future__ import annotations
@@ -330,7 +330,7 @@ def _weights(weight: Tensor, call: Call) -> Product:
 
 
 def _attention(n: int, steps: int, size: int) -> tuple[Product, Product]:
-    """Return the products of n queries with all keys, and of their weights with all values."""
+    """Return the products of n queries with the keys of all steps, and of their weights with the values."""
     return Product(n, steps * size), Product(n, steps * size)
 
 
