@@ -143,7 +143,8 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
     """
     sample, split = named(address)
     if task not in sample.tasks:
-        ours = "".join(f", or {SAMPLE_PREFIX}{known.name}" for known in SAMPLES if task in known.tasks)
+        others = [known for known in SAMPLES if task in known.tasks and sample in SAMPLES]
+        ours = "".join(f", or {SAMPLE_PREFIX}{known.name}" for known in others)
         raise DataError(
             f"{address} is a {sample.form} for task {' or '.join(sample.tasks)}, not {task}",
             fix=f"use {' or '.join(f'--task {each}' for each in sample.tasks)}{ours}",

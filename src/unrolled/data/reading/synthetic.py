@@ -154,7 +154,8 @@ def _values(address: str, name: str, query: str) -> dict[str, int]:
     for parameter, _, value in (each.partition("=") for each in query.split("&") if query):
         if parameter not in ranges:
             problem = f'{name} has no parameter "{excerpt(parameter, 40)}"{nearest(parameter, ranges)}'
-            raise DataError(problem, file=address, fix=f"its parameters are {', '.join(ranges)}")
+            distance = "" if "gap" in ranges else "; its length is the distance"
+            raise DataError(problem, file=address, fix=f"its parameters are {', '.join(ranges)}{distance}")
         if parameter in values:
             raise DataError(f"{parameter} is given twice", file=address, fix="remove one")
         low, high = ranges[parameter]
