@@ -79,8 +79,9 @@ def train(
               pair of paths ("train.de", "train.en").
             - generate: a text file, a folder of them, or a list of these.
 
-            Of every task also "-" (standard input) and a sample's name such as "sample:films"; of tables also
-            "hub:NAME", a data set of the Hugging Face Hub.
+            Of every task also "-" (standard input) and a sample's name such as "sample:films"; of all but generate
+            a synthetic task, "synthetic:recall?length=40"; of tables also "hub:NAME", a data set of the Hugging Face
+            Hub.
         out: folder to save the run to. Without it and `runs` the run stays in memory (`run.save(folder)`).
         runs: folder of runs: the run is saved to the first free `<runs>/<data>-<model>-<n>`.
         overwrite: whether a run in `out` may be replaced; it is, once the new one is complete.

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
-from unrolled.data.reading.addresses import SAMPLE_PREFIX, is_file
+from unrolled.data.reading.addresses import is_file, is_sample
 from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
@@ -28,7 +28,7 @@ def check_data(data: object, config: Config) -> None:
         DataError: there is no such file or sample, or the sample is for another task.
     """
     for source in data if isinstance(data, tuple) else (data,):
-        if source.startswith(SAMPLE_PREFIX):
+        if is_sample(source):
             from unrolled.data.reading import samples
 
             samples.find(source, config.task)
@@ -130,7 +130,7 @@ def ways_of(data: str | None, config: Config) -> list[str | None]:
     if config.data.by is not None or not task(config.task).images:
         return [config.data.by]
     way = "image" if architecture(config.model.name).whole else "row"
-    if data is not None and data.startswith(SAMPLE_PREFIX):
+    if is_sample(data):
         from unrolled.data.reading import samples
 
         return [way if samples.find(data, config.task)[0].images else None]

@@ -29,7 +29,8 @@ from unrolled.cli.settings import (
     refuse_unused,
     task_group,
 )
-from unrolled.config import Choice
+from unrolled.config import Choice, DataConfig
+from unrolled.data.reading.addresses import is_file
 from unrolled.decoding.options import OPTIONS, GenerationOptions
 from unrolled.errors import ConfigError, DataError
 
@@ -91,7 +92,8 @@ def command(
         Texts to label, translate or continue; or image files.
     file
         CSV, TSV, TXT or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), a
-        source a line (task translate), an IDX file or folder of images, or a sample's name; needs no labels.
+        source a line (task translate), an IDX file or folder of images, or the name of a sample or of a synthetic
+        task; needs no labels.
     json
         Print one JSON object a line, with every field of the answer.
     device
@@ -122,7 +124,6 @@ def command(
     refuse_unused(named, [*unused_by(config), *flags_of_other_tasks(task)], task)
     from unrolled import api, machine
     from unrolled.cli.progress import show_log
-    from unrolled.data.reading.sources import has_lines
     from unrolled.runs.texts import TextRun
 
     with show_log(), machine.use_threads(threads):
@@ -133,7 +134,7 @@ def command(
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
             chunks, chosen = iter([file]), passed_flags(settings) | chosen
-        elif file and task == "translate" and not settings and has_lines(Path(file), loaded.config.data):
+        elif file and task == "translate" and not settings and _is_lines(file, loaded.config.data):
             chunks = _file_lines(Path(file), partial(loaded.refuse, **reads))
         elif file:
             chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
@@ -203,6 +204,13 @@ def _standard_input(refuse: Callable[[str], None]) -> Iterator[Texts]:
         print("one text a line; Ctrl-D ends", file=sys.stderr)
     descriptor = sys.stdin.fileno()
     return _lines(lambda: os.read(descriptor, READ_BYTES), "standard input", refuse)  # returns what has been typed
+
+
+def _is_lines(source: str, config: DataConfig) -> bool:
+    """Return whether a source is a file with a text to translate in each line."""
+    from unrolled.data.reading.sources import has_lines
+
+    return is_file(source) and has_lines(Path(source), config)
 
 
 def _file_lines(path: Path, refuse: Callable[[str], None]) -> Iterator[Texts]:

@@ -63,7 +63,7 @@ def command(
     data
         CSV, TSV, JSON lines or Parquet (with labels, or with sources and targets for task translate), an IDX file or a
         folder of images by class, CoNLL-U or two columns for task tag, plain text for task generate, - for standard
-        input, a sample's name, or hub:NAME; default: the run's own test split.
+        input, the name of a sample or of a synthetic task, or hub:NAME; default: the run's own test split.
     source_file
         File with a source a line, for task translate, in place of DATA.
     target_file

@@ -19,7 +19,7 @@ from unrolled.cli.checks import check_run, ways_of
 from unrolled.cli.settings import flags_of_other_tasks
 from unrolled.cli.wrapping import wrapped
 from unrolled.config import MODEL_NAME, TASK, Choice, Config, fields, from_flat, used
-from unrolled.data.reading.addresses import SAMPLE_PREFIX
+from unrolled.data.reading.addresses import is_sample
 from unrolled.decoding import options
 from unrolled.lineage import architecture, architectures_for, cells_of, task
 
@@ -202,10 +202,10 @@ def _chosen(arguments: Sequence[str]) -> Config | None:
     """Return the defaults of the choice on the command line; None if there is none."""
     settings = _values(arguments)
     data = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    if data is not None and data.startswith(SAMPLE_PREFIX) and "task" not in settings:
+    if is_sample(data) and "task" not in settings:
         from unrolled.data.reading import samples
 
-        settings["task"] = samples.named(data)[0].task
+        settings["task"] = samples.named(data)[0].tasks[0]
     if not settings:
         return None
     if MODEL_NAME in settings and "task" not in settings:

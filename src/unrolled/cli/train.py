@@ -73,8 +73,8 @@ def command(
         fastText; a folder of texts or images by class; images as an IDX file. For task tag .conllu, or a word and its
         tag a line: .conll, .bio, .iob, .iob2, .bioes, .bilou, .bmes, .tsv or .txt. For task generate a .txt file or a
         folder of them. All but Parquet also .gz, .xz or .bz2. Or - for standard input; a sample's name: sample:films,
-        sample:products, sample:fashion, sample:tags, sample:letters, sample:verses, sample:shakespeare; or hub:NAME for
-        a data set of the Hugging Face Hub.
+        sample:products, sample:fashion, sample:tags, sample:letters, sample:verses, sample:shakespeare; a synthetic
+        task with its parameters, "synthetic:recall?length=40"; or hub:NAME for a data set of the Hugging Face Hub.
     out
         Folder of the run; default: the first free runs/DATA-MODEL-N.
     overwrite

@@ -21,6 +21,9 @@ overfitted. Chance is the accuracy of the best constant answer. In `recall` ever
 that a bag of tokens, without their order, stays at chance. T may differ between training and test: the ids and the
 outputs do not depend on it (but for the keys of `associative_recall`).
 
+Each sequence can be had in words, too, as the rows of other data: `examples`. There `adding` has digits from 0 to 9 as
+numbers, marked by an x, and its answer is their sum divided by 10: at chance 0.9, with the squared error 0.165.
+
 Sources: adding and temporal order, Hochreiter & Schmidhuber 1997 (experiments 4 and 6a; at chance the answer to adding
 is the mean, 1, with the variance of a sum of two numbers as squared error). Dyck: Suzgun et al. 2019. Associative
 recall: Ba et al. 2016. Selective copy: Gu & Dao 2023. Agreement, after Linzen, Dupoux & Goldberg 2016. Keyed majority
@@ -29,8 +32,11 @@ is ours: the key has to be kept while the rest is counted.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -38,15 +44,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.data.encoding.tokenizers import SEP, SPECIAL
+from unrolled.data.special import SEP, SPECIAL
 from unrolled.errors import ConfigError, nearest
 
-__all__ = ["TASKS", "Drawn", "Synthetic", "make"]
+__all__ = ["MARK", "NO_ANSWER", "TASKS", "Drawn", "Synthetic", "make"]
 
 Numbers = NDArray[Any]
 
 FIRST = len(SPECIAL)  # the id of the first symbol
 SEED = 0x5EED  # keeps these draws apart from others with the same seed
+BLANK, MARK = ".", "|"  # words
+NO_ANSWER = "-"
+"""The answer in words of a step without one."""
 
 
 class Drawn(NamedTuple):
@@ -87,6 +96,9 @@ class Synthetic(ABC):
             raise ConfigError(f"gap must be at least 0: got {self.gap}")
 
     has_gap: ClassVar[bool] = False
+    has_symbols: ClassVar[bool] = True
+    any_length: ClassVar[bool] = True
+    """Whether ids and outputs are the same for every T."""
     shortest: ClassVar[int] = 1
     answer: ClassVar[str] = "once"
     """One answer after the last step ("once"), or an answer at each step ("each")."""
@@ -103,8 +115,18 @@ class Synthetic(ABC):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids: the special ones (<sep> is the mark), the symbols, and the blank."""
-        return FIRST + self.symbols + 1
+        """Number of ids: the special ones (<sep> is the mark), and the words."""
+        return FIRST + len(self.words)
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The words of the ids from FIRST on: here the symbols, and the blank."""
+        return [*_symbols(self.symbols), BLANK]
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """The words of the answers (V): here the symbols."""
+        return _symbols(self.symbols)
 
     @property
     def at_chance(self) -> float:
@@ -115,6 +137,14 @@ class Synthetic(ABC):
         """Return batch `index` with B = `size` sequences."""
         inputs, targets = self._draw(np.random.default_rng((SEED, self.seed, index)), size)
         return Drawn(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+    def examples(self, index: int, size: int) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield the sequences of batch `index` in words: its T words, and the answer, or the T answers of its steps."""
+        inputs, targets = self.batch(index, size)
+        words = {SEP: MARK, **dict(enumerate(self.words, FIRST))}
+        answers = {-1: NO_ANSWER, **dict(enumerate(self.answers))}
+        for ids, classes in zip(inputs.tolist(), targets.view(size, -1).tolist(), strict=True):
+            yield [words[i] for i in ids], [answers[k] for k in classes]
 
     @abstractmethod
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]: ...
@@ -135,9 +165,10 @@ class Recall(Synthetic):
 
 
 class Parity(Synthetic):
-    """Parity of the number of ones among T bits, answered after the last bit. A guess has accuracy 1 / 2."""
+    """Parity of the number of ones among T bits, answered after the last bit. Chance: accuracy 1 / 2."""
 
-    classes = 2
+    has_symbols, classes = False, 2
+    words, answers = ("0", "1"), ("even", "odd")
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         bits = random.integers(0, 2, size=(B, self.length))
@@ -147,12 +178,8 @@ class Parity(Synthetic):
 class KeyedMajority(Synthetic):
     """A key, P or N, then T bits: for P whether most are ones, for N whether not. Chance: accuracy 1 / 2."""
 
-    classes = 2
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of ids: the special ones, two bits, and two keys."""
-        return FIRST + 4
+    has_symbols, classes = False, 2
+    words, answers = ("0", "1", "P", "N"), ("no", "yes")
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         bits, key = random.integers(0, 2, size=(B, self.length)), random.integers(0, 2, size=B)
@@ -164,11 +191,12 @@ class TemporalOrder(Synthetic):
     """Order of two marked symbols, one in each half of T steps: XX, XY, YX or YY. Chance: accuracy 1 / 4."""
 
     shortest, classes = 2, 4
+    answers = "XX", "XY", "YX", "YY"
 
     @property
-    def vocabulary_size(self) -> int:
-        """Number of ids: the special ones, the distractors, X and Y."""
-        return FIRST + self.symbols + 2
+    def words(self) -> Sequence[str]:
+        """The distractors, X and Y."""
+        return [*_symbols(self.symbols), "X", "Y"]
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         T, half, rows = self.length, self.length // 2, np.arange(B)
@@ -183,11 +211,12 @@ class Agreement(Synthetic):
     """Number, singular or plural, of the first of T + 1 nouns, each of K in either number. Chance: accuracy 1 / 2."""
 
     classes = 2
+    answers = "singular", "plural"
 
     @property
-    def vocabulary_size(self) -> int:
-        """Number of ids: the special ones, and each noun in both numbers."""
-        return FIRST + 2 * self.symbols
+    def words(self) -> Sequence[str]:
+        """Each noun in both numbers."""
+        return [f"{noun}{k}" for k in range(self.symbols) for noun in ("noun", "nouns")]
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         nouns = random.integers(0, 2 * self.symbols, size=(B, self.length + 1))
@@ -198,9 +227,14 @@ class Dyck(Synthetic):
     """Kind of the innermost bracket that is still open after T brackets of K kinds. Chance: accuracy 1 / K."""
 
     @property
-    def vocabulary_size(self) -> int:
-        """Number of ids: the special ones, and each kind of bracket, opening and closing."""
-        return FIRST + 2 * self.symbols
+    def words(self) -> Sequence[str]:
+        """Each kind of bracket: a small letter opens, its capital closes."""
+        return [*_symbols(self.symbols), *self.answers]
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """The closing brackets."""
+        return [symbol.upper() for symbol in _symbols(self.symbols)]
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         T, rows = self.length, np.arange(B)
@@ -218,10 +252,12 @@ class Dyck(Synthetic):
 class AssociativeRecall(Synthetic):
     """Value of a key among T pairs of a key and one of K values. Chance: accuracy 1 / K."""
 
+    any_length = False
+
     @property
-    def vocabulary_size(self) -> int:
-        """Number of ids: the special ones, the values, and T keys."""
-        return FIRST + self.symbols + self.length
+    def words(self) -> Sequence[str]:
+        """The values, and T keys, which are numbers."""
+        return [*_symbols(self.symbols), *map(str, range(self.length))]
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
         T, rows = self.length, np.arange(B)
@@ -274,6 +310,7 @@ class Adding(Synthetic):
     """Sum of the two marked ones of T numbers in [0, 1): features (number, mark). Chance: squared error 1 / 6."""
 
     shortest, features, classes = 2, 2, 1
+    has_symbols = False
 
     @property
     def at_chance(self) -> float:
@@ -284,6 +321,15 @@ class Adding(Synthetic):
         numbers = random.random((B, self.length), dtype=np.float32)
         marks = random.permuted(np.tile(np.arange(self.length) < 2, (B, 1)), axis=1).astype(np.float32)
         return np.stack([numbers, marks], axis=2), (numbers * marks).sum(axis=1)
+
+    def examples(self, index: int, size: int) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield the sequences of batch `index`: digits, ⌊10 · number⌋, with an x before the marked ones, and a tenth
+        of their sum.
+        """
+        numbers, marks = self.batch(index, size).inputs.double().unbind(2)
+        for digits, marked in zip((10 * numbers).long().tolist(), marks.tolist(), strict=True):
+            total = sum(digit for digit, mark in zip(digits, marked, strict=True) if mark)
+            yield ["x" * int(mark) + str(digit) for digit, mark in zip(digits, marked, strict=True)], [str(total / 10)]
 
 
 TASKS: dict[str, type[Synthetic]] = {
@@ -299,6 +345,16 @@ TASKS: dict[str, type[Synthetic]] = {
     "selective_copy": SelectiveCopy,
     "adding": Adding,
 }
+
+
+def _symbols(count: int) -> list[str]:
+    """Return the names of that many symbols: a to z, then aa, ab and so on."""
+    names = (
+        "".join(letters)
+        for length in itertools.count(1)
+        for letters in itertools.product(ascii_lowercase, repeat=length)
+    )
+    return list(itertools.islice(names, count))
 
 
 def make(name: str, length: int, *, symbols: int = 8, seed: int = 0, gap: int | None = None) -> Synthetic:

@@ -109,7 +109,8 @@ def _data(manifest: Manifest, data: Mapping[str, Any]) -> Iterator[tuple[str, st
         yield "config.json", "the most frequent label", one, majority
         yield "config.json", "the number of labels", len(manifest.labels), len(data.get("labels") or manifest.labels)
     if manifest.task == "tag":
-        yield "config.json", "the labels", sorted(manifest.labels), sorted(data["words"])
+        unknown = sorted(set(data["words"]) - set(manifest.labels))  # a label need not be the usual one of any word
+        yield "config.json", "the labels of words", [], unknown
     if manifest.task == "generate":
         size = manifest.inputs.model_dump()["vocabulary_size"]
         yield "config.json", "the size of the vocabulary", size, len(data["counts"])

@@ -1,8 +1,8 @@
 """Recorded data: what a run says about the files it was trained on is believed only as far as it can be checked.
 
 A run may come from anybody, and its record names files. So recorded data are read without being named by the user only
-if they are a sample of the package, or local files whose number, sizes and SHA-256 equal the record. All other data are
-named on the command line, and no question is asked.
+if they are a sample or a synthetic task of the package, or local files whose number, sizes and SHA-256 equal the
+record. All other data are named on the command line, and no question is asked.
 
 The sum of one file is the SHA-256 of its bytes. That of a folder, or of IDX images with their labels, is the SHA-256 of
 a list like that of `sha256sum`: a line for each file, sorted by name.
@@ -19,7 +19,7 @@ from typing import Any
 
 from unrolled.config import DataConfig
 from unrolled.data.reading import idx, parallel
-from unrolled.data.reading.addresses import NOT_REREADABLE, SAMPLE_PREFIX, is_file
+from unrolled.data.reading.addresses import NOT_REREADABLE, is_file, is_sample
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.image_files import is_image_file
 from unrolled.data.reading.text_folders import is_text_file
@@ -75,7 +75,7 @@ def refuse_unverified(
     every = [(role, file) for role, source in every for file in _with_sides(source, config)]
     by_source = {each["source"]: each for each in sums or ()}
     for role, source in every:
-        if role in named or source.startswith(SAMPLE_PREFIX):
+        if role in named or is_sample(source):
             continue
         if source in NOT_REREADABLE:
             raise DataError(f"this run was trained on {NOT_REREADABLE[source]}", fix=give)

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from unrolled import lineage
 from unrolled.config import SECTIONS, Config, ModelConfig
-from unrolled.data.encoding.special import SPECIAL
 from unrolled.data.examples.labels import LARGEST
+from unrolled.data.special import SPECIAL
 from unrolled.saved import Count, Digest, Distinct, Label, Open, Size, Strict
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from unrolled import lineage
-from unrolled.config import MODEL_NAME, Config, from_flat
+from unrolled.config import MODEL_NAME, Choice, Config, from_flat, unused
 from unrolled.data.examples.class_names import check_class_names, read_class_names
 from unrolled.data.examples.images import are_images
-from unrolled.data.reading.addresses import SAMPLE_PREFIX
+from unrolled.data.reading.addresses import is_sample
 from unrolled.data.reading.parallel import are_sides, columns_of_sides
 from unrolled.data.reading.samples import named
 from unrolled.training.task import Task
@@ -74,13 +74,18 @@ def _of_sides(data: object, settings: Mapping[str, Any], base: Config) -> dict[s
 
 
 def _of_sample(data: object, settings: Mapping[str, Any], base: Config) -> dict[str, Any]:
-    """Return the recommended settings of a sample, for those settings that have their defaults in `base`."""
-    if not isinstance(data, str) or not data.startswith(SAMPLE_PREFIX):
+    """Return the recommended settings of a sample, for those that are used and have their defaults in `base`."""
+    if not is_sample(data):
         return {}
     sample, _ = named(data)
     kind = {name: settings[name] for name in ("task", MODEL_NAME) if name in settings}
     ours = from_flat(kind, base=base).flat()
-    if sample.task != ours["task"]:
+    if ours["task"] not in sample.tasks:
         return {}
     default = from_flat({"task": ours["task"], MODEL_NAME: ours[MODEL_NAME]}).flat()
-    return {name: value for name, value in sample.settings.items() if ours[name] == default[name]}
+    without_use = unused(Choice.of(from_flat(kind, base=base)))
+    return {
+        name: value
+        for name, value in sample.settings.items()
+        if name not in without_use and ours[name] == default[name]
+    }

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from unrolled.data.encoding.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
+from unrolled.data.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized

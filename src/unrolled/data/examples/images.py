@@ -22,15 +22,14 @@ from unrolled.config import DataConfig
 from unrolled.data.examples.class_names import read_class_names
 from unrolled.data.examples.image_folders import ClassFolders, class_folders, split_folders
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.reading import idx
-from unrolled.data.reading.addresses import PYTHON, SAMPLE_PREFIX
+from unrolled.data.reading import idx, samples
+from unrolled.data.reading.addresses import PYTHON, is_sample
 from unrolled.data.reading.counts import Counts, Skipped, SkippedRows, skip
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.samples import SPLITS, find, image_folder
 from unrolled.data.reading.text_folders import holds_texts, no_classes
 from unrolled.errors import DataError, excerpt
 
@@ -108,8 +107,8 @@ class Images:
 
 def are_images(data: object) -> bool:
     """Return whether data for the task classify are images, by name or type; no file is opened."""
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
-        return find(data, "classify")[0].images
+    if is_sample(data):
+        return samples.find(data, "classify")[0].images
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
         return (path.is_dir() and not holds_texts(path)) or idx.is_idx(path) or is_image_file(path)
@@ -125,8 +124,8 @@ def splits_of(data: object) -> dict[str, object]:
         DataError: two names mean the same split, or there are folders of images next to those of the splits.
     """
     folder = Path(data) if isinstance(data, (str, os.PathLike)) else None
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
-        return {} if find(data, "classify")[1] else {split: f"{data}/{split}" for split in SPLITS}
+    if is_sample(data):
+        return dict(samples.splits_of(data))
     if folder is None or not folder.is_dir():
         return {}
     if files := idx.splits_of(folder):
@@ -194,12 +193,12 @@ def _load(data: object, config: DataConfig, *, labelled: bool, faults: Faults) -
         (data,) = splits.values()
     source = str(data)
     path = Path(source)
-    if source.startswith(SAMPLE_PREFIX):
-        sample, split = find(source, "classify")
+    if is_sample(source):
+        sample, split = samples.find(source, "classify")
         if not sample.images:
-            raise DataError(f"{SAMPLE_PREFIX}{sample.name} is a sample of texts, not images", fix="use sample:fashion")
+            raise DataError(f"{source} is a sample of texts, not images", fix="use sample:fashion")
         assert split is not None  # else `splits_of` returned its splits
-        path = idx.splits_of(image_folder(sample.name))[split]
+        path = idx.splits_of(samples.image_folder(sample.name))[split]
     if path.is_dir():
         found = list(files_below(path, labelled=labelled))
         folders = class_folders(path, found) if labelled else NO_FOLDERS

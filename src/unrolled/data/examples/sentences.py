@@ -25,13 +25,13 @@ from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.labels import label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
-from unrolled.data.reading.addresses import PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
+from unrolled.data.reading.addresses import PYTHON, STDIN, STDIN_NAME, is_sample
 from unrolled.data.reading.counts import sift
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.remedies import line_feeds
 from unrolled.data.reading.rows import SKIP, BadRow
-from unrolled.data.reading.samples import SPLITS, find, split_file
+from unrolled.data.reading.samples import find, split_files, tagged
 from unrolled.data.reading.stdin import standard_input
 from unrolled.errors import ConfigError, DataError
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
@@ -94,7 +94,8 @@ def load_sentences(
     """Read all sentences of `data`.
 
     Args:
-        data: a path; "sample:tags" or "sample:tags/test"; an iterable of (words, tags) pairs, two lists of strings.
+        data: a path; "sample:tags" or "sample:tags/test"; "synthetic:copy?length=5"; an iterable of (words, tags)
+            pairs, two lists of strings.
         config: the column of the tags (`label` of CoNLL-U, else `column`), and whether a bad sentence is an error.
         labels: the allowed tags; a sentence with another tag is bad. None: all.
         need_labels: whether tags are read. If not, a file may have a single column, of words.
@@ -109,7 +110,7 @@ def load_sentences(
     items: list[Sentence] = []
     sentences: Iterable[Parsed]
     if files is None:
-        sentences = map(_pair, _python(data))
+        sentences = map(_pair, _python(tagged(data) if is_sample(data) else data))
     else:
         sentences = chain.from_iterable(_sentences(path, file, config, need_labels) for file, path in files.items())
     parse = partial(_with_known_tags, form=label_form(config, str.upper), known=known)
@@ -152,14 +153,12 @@ def refuse_other_column(data: object, config: DataConfig) -> None:
 
 
 def _files(data: object) -> tuple[str, str, dict[str, Path] | None]:
-    """Return name and source of `data`, and its files by their names in messages (None for Python objects)."""
+    """Return name and source of `data`, and its files by their names in messages (None without files)."""
     if data == STDIN:
         return "input", STDIN_NAME, {STDIN_NAME: standard_input(plain=True)}
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
-        sample, split = find(data, TASK)
-        splits = [split] if split else SPLITS
-        files = {f"{SAMPLE_PREFIX}{sample.name}/{name}": split_file(sample.name, name, ".conllu") for name in splits}
-        return sample.name, data, files
+    if is_sample(data):
+        sample, _ = find(data, TASK)
+        return sample.name, data, split_files(data, ".conllu") or None
     if isinstance(data, (str, os.PathLike)):
         return Path(data).name.split(".")[0] or "data", str(data), {str(data): Path(data)}
     return "data", PYTHON, None

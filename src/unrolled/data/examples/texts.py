@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unrolled.config import DataConfig
-from unrolled.data.reading.addresses import SAMPLE_PREFIX, STDIN, STDIN_NAME
+from unrolled.data.reading.addresses import STDIN, STDIN_NAME, is_sample
 from unrolled.data.reading.files import (
     PACKINGS,
     UNREADABLE,
@@ -34,7 +34,7 @@ from unrolled.data.reading.files import (
     unreadable,
 )
 from unrolled.data.reading.folders import walk
-from unrolled.data.reading.samples import SPLITS, find, split_file
+from unrolled.data.reading.samples import SPLITS, find, split_files, splits_of
 from unrolled.data.reading.split_names import split_named, split_within
 from unrolled.data.reading.stdin import standard_input
 from unrolled.data.splitting import HELD_OUT, assign, fractions
@@ -90,10 +90,10 @@ def find_texts(data: object, config: DataConfig) -> Texts:
     """
     held_out = {"valid": config.valid, "test": config.test}
     fixed = {name: _files(file) for name, file in held_out.items() if file is not None}
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
+    if is_sample(data):
         sample, split_name = find(data, TASK)
         if split_name is None:
-            samples = {name: _files(f"{data}/{name}") for name in SPLITS}
+            samples = {name: _files(address) for name, address in splits_of(data).items()}
             return Texts(sample.name, data, samples | fixed, ())
         return Texts(sample.name, data, fixed, _files(data))
     if data == STDIN:
@@ -226,12 +226,8 @@ def _not_utf8(file: str, error: UnicodeDecodeError, lines: int, since: int, enco
 
 def _files(source: object) -> tuple[Text, ...]:
     """Return the text files of a path or a sample's split, sorted by name."""
-    if isinstance(source, str) and source.startswith(SAMPLE_PREFIX):
-        sample, split_name = find(source, TASK)
-        names = [split_name] if split_name else SPLITS
-        return tuple(
-            Text(split_file(sample.name, name, ".txt"), f"{SAMPLE_PREFIX}{sample.name}/{name}") for name in names
-        )
+    if is_sample(source):
+        return tuple(Text(file, address) for address, file in split_files(source, ".txt").items())
     if source == STDIN:
         return (Text(standard_input(plain=True), STDIN_NAME),)
     path = Path(str(source))

@@ -1,13 +1,26 @@
-"""Names of data that are no paths: samples, data sets of the Hugging Face Hub, standard input, Python objects.
+"""Names of data that are no paths: samples, synthetic tasks, data sets of the Hub, standard input, Python objects.
 
-This file imports nothing, so that a path with a typo is refused before the readers are loaded.
+This file imports nothing of the package, so that a path with a typo is refused before the readers are loaded.
 """
 
 from __future__ import annotations
 
-__all__ = ["HUB_PREFIX", "NOT_REREADABLE", "PYTHON", "SAMPLE_PREFIX", "STDIN", "STDIN_NAME", "is_file"]
+from typing import TypeGuard
+
+__all__ = [
+    "HUB_PREFIX",
+    "NOT_REREADABLE",
+    "PYTHON",
+    "SAMPLE_PREFIX",
+    "STDIN",
+    "STDIN_NAME",
+    "SYNTHETIC_PREFIX",
+    "is_file",
+    "is_sample",
+]
 
 SAMPLE_PREFIX = "sample:"
+SYNTHETIC_PREFIX = "synthetic:"
 HUB_PREFIX = "hub:"
 STDIN = "-"
 STDIN_NAME = "standard input"
@@ -21,4 +34,9 @@ NOT_REREADABLE = {  # sources that another process cannot read again
 
 def is_file(source: str) -> bool:
     """Return whether a source, as an argument or as recorded, is a path."""
-    return source not in NOT_REREADABLE and not source.startswith((SAMPLE_PREFIX, HUB_PREFIX))
+    return source not in NOT_REREADABLE and not is_sample(source) and not source.startswith(HUB_PREFIX)
+
+
+def is_sample(data: object) -> TypeGuard[str]:
+    """Return whether data are named as a sample of the package or as a synthetic task."""
+    return isinstance(data, str) and data.startswith((SAMPLE_PREFIX, SYNTHETIC_PREFIX))

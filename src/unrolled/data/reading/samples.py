@@ -38,15 +38,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unrolled.data.reading.addresses import SAMPLE_PREFIX
+from unrolled.data.reading.addresses import SAMPLE_PREFIX, SYNTHETIC_PREFIX
 from unrolled.data.reading.formats import read_rows
 from unrolled.data.reading.rows import BadRow, Rows
-from unrolled.data.reading.split_names import SPLITS
+from unrolled.data.reading.split_names import SPLITS, no_split
 from unrolled.errors import DataError, nearest
 
-__all__ = ["SAMPLES", "SPLITS", "Sample", "find", "image_folder", "named", "read_sample", "split_file"]
+if TYPE_CHECKING:
+    from unrolled.data.reading.synthetic import Draws
+
+__all__ = [
+    "SAMPLES",
+    "SPLITS",
+    "Sample",
+    "find",
+    "image_folder",
+    "named",
+    "read_sample",
+    "split_file",
+    "split_files",
+    "splits_of",
+    "tagged",
+]
 
 SPLIT_COLUMN = "part"  # its name in the files
 HUTTO = "MIT, C.J. Hutto 2016 (LICENSE-snippets)"
@@ -62,50 +77,61 @@ class Sample(NamedTuple):
     """A sample data set."""
 
     name: str
-    task: str
+    tasks: tuple[str, ...]  # that it serves, the usual one first
     what: str
     size: int  # rows, sentences, or characters of plain text
     licence: str
     columns: tuple[str, ...] = ()  # that the task reads, in its order; empty if it is not a table
     images: bool = False  # whether it has images
-    settings: Mapping[str, str] = {}  # that override the defaults of the task
+    settings: Mapping[str, Any] = {}  # that override the defaults of the tasks that use them
+    form: str = "sample"  # for reports
+    unit: str = "line"  # in which its rows are counted
 
 
 SAMPLES = (
-    Sample("films", "classify", "sentences from film reviews, positive or negative", 10_043, HUTTO, ("text", "label")),
     Sample(
-        "products", "classify", "sentences from product reviews, positive or negative", 2_943, HUTTO, ("text", "label")
+        "films", ("classify",), "sentences from film reviews, positive or negative", 10_043, HUTTO, ("text", "label")
     ),
-    Sample("fashion", "classify", "clothes in 28 × 28 grey pixels, ten kinds", 6_000, ZALANDO, images=True),
-    Sample("shakespeare", "generate", "38 plays by Shakespeare", 4_988_764, STEWART),
-    Sample("tags", "tag", "Turkish sentences from the web and Wikipedia, with parts of speech", 4_851, TWT),
+    Sample(
+        "products",
+        ("classify",),
+        "sentences from product reviews, positive or negative",
+        2_943,
+        HUTTO,
+        ("text", "label"),
+    ),
+    Sample("fashion", ("classify",), "clothes in 28 × 28 grey pixels, ten kinds", 6_000, ZALANDO, images=True),
+    Sample("shakespeare", ("generate",), "38 plays by Shakespeare", 4_988_764, STEWART),
+    Sample("tags", ("tag",), "Turkish sentences from the web and Wikipedia, with parts of speech", 4_851, TWT),
     Sample(
         "letters",
-        "translate",
+        ("translate",),
         "English words and their pronunciation in 39 phonemes",
         133_667,
         CMU,
         ("word", "phonemes"),
         settings={"source_tokenizer": "character", "tokenizer": "word"},
     ),
-    Sample("verses", "translate", "verses of the Bible in English and French", 30_957, PUBLIC, ("en", "fr")),
+    Sample("verses", ("translate",), "verses of the Bible in English and French", 30_957, PUBLIC, ("en", "fr")),
 )
 
 
 def named(address: str) -> tuple[Sample, str | None]:
-    """Return the sample and the split, if any, that `sample:name` or `sample:name/split` names.
+    """Return the sample and the split, if any, that `sample:name` or `sample:name/split` names, or a synthetic task.
 
     Raises:
-        DataError: the sample or split is unknown; the message gives the nearest.
+        DataError: the sample, the task, the split or a parameter is unknown, or its value out of range.
     """
+    if address.startswith(SYNTHETIC_PREFIX):
+        draws = _draws(address)
+        return _sample_of(draws), draws.split
     name, slash, split = address.removeprefix(SAMPLE_PREFIX).partition("/")
     names = [sample.name for sample in SAMPLES]
     if name not in names:
         have = ", ".join(SAMPLE_PREFIX + known for known in names)
         raise DataError(f'there is no sample "{name}"{nearest(name, names)}', fix=f"samples are {have}")
     if slash and split not in SPLITS:
-        have = ", ".join(f"{SAMPLE_PREFIX}{name}/{known}" for known in SPLITS)
-        raise DataError(f'sample {name} has no split "{split}"{nearest(split, SPLITS)}', fix=f"its splits are {have}")
+        raise no_split(f"sample {name}", split, (f"{SAMPLE_PREFIX}{name}/{known}" for known in SPLITS))
     return SAMPLES[names.index(name)], split or None
 
 
@@ -116,13 +142,31 @@ def find(address: str, task: str) -> tuple[Sample, str | None]:
         DataError: as `named`, or the sample serves another task.
     """
     sample, split = named(address)
-    if sample.task != task:
-        ours = "".join(f", or {SAMPLE_PREFIX}{known.name}" for known in SAMPLES if known.task == task)
+    if task not in sample.tasks:
+        others = [known for known in SAMPLES if task in known.tasks and sample in SAMPLES]
+        ours = "".join(f", or {SAMPLE_PREFIX}{known.name}" for known in others)
         raise DataError(
-            f"{SAMPLE_PREFIX}{sample.name} is a sample for task {sample.task}, not {task}",
-            fix=f"use --task {sample.task}{ours}",
+            f"{address} is a {sample.form} for task {' or '.join(sample.tasks)}, not {task}",
+            fix=f"use {' or '.join(f'--task {each}' for each in sample.tasks)}{ours}",
         )
     return sample, split
+
+
+def splits_of(address: str) -> dict[str, str]:
+    """Return the addresses of the splits of a sample by name; empty if the address names one of them."""
+    if named(address)[1]:
+        return {}
+    path, mark, parameters = address.partition("?")
+    return {name: f"{path}/{name}{mark}{parameters}" for name in SPLITS}
+
+
+def split_files(address: str, extension: str) -> dict[str, Path]:
+    """Return the files of a sample with a file for each split, by address; empty for a synthetic task."""
+    if address.startswith(SYNTHETIC_PREFIX):
+        return {}
+    sample, split = named(address)
+    splits = [split] if split else SPLITS
+    return {f"{SAMPLE_PREFIX}{sample.name}/{name}": split_file(sample.name, name, extension) for name in splits}
 
 
 def split_file(name: str, split: str, extension: str) -> Path:
@@ -136,12 +180,46 @@ def image_folder(name: str) -> Path:
 
 
 def read_sample(address: str, columns: Sequence[str]) -> Rows:
-    """Yield the rows of a sample or of one of its splits, with the values of `columns` and the name of the split.
+    """Yield the rows of a sample or of one of its splits, with the values of `columns`.
 
     Raises:
-        DataError: the sample or split is unknown.
+        DataError: as `named`.
     """
+    if address.startswith(SYNTHETIC_PREFIX):
+        yield from _draws(address).rows_of(columns)
+        return
     sample, split = named(address)
     for row in read_rows(FOLDER / f"{sample.name}.tsv.xz", (*columns, SPLIT_COLUMN), file=address, separator="tab"):
         if isinstance(row, BadRow) or split in (None, row.values[-1]):
             yield row
+
+
+def tagged(address: str) -> list[tuple[list[str], list[str]]]:
+    """Return the words and the tags of each sequence of a synthetic task for task tag.
+
+    Raises:
+        DataError: as `named`.
+    """
+    return list(_draws(address).sequences())
+
+
+def _draws(address: str) -> Draws:
+    """Return the draws that an address of a synthetic task names."""
+    from unrolled.data.reading.synthetic import parse  # imports torch, which no other rows need
+
+    return parse(address)
+
+
+def _sample_of(draws: Draws) -> Sample:
+    """Return the sample that the draws of a synthetic task are."""
+    return Sample(
+        draws.name,
+        draws.tasks,
+        draws.rule,
+        draws.size,
+        "generated",
+        draws.columns,
+        settings=draws.settings,
+        form="synthetic task",
+        unit="row",
+    )

@@ -1,4 +1,4 @@
-"""Data sources of rows: a file, standard input, a sample, the Hugging Face Hub, Python objects.
+"""Data sources of rows: a file, standard input, a sample, a synthetic task, the Hub, Python objects.
 
 `open_source` is the only function that distinguishes them. A new kind of source is added here.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from unrolled.config import DataConfig
 from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
-from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, SAMPLE_PREFIX, STDIN, STDIN_NAME
+from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, STDIN, STDIN_NAME, is_sample
 from unrolled.data.reading.flags import label_columns
 from unrolled.data.reading.foreign import foreign
 from unrolled.data.reading.formats import columns_of, described, format_of, of_splits, read_rows
@@ -67,10 +67,10 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
         config: how tables are written: the requested columns, header and separator.
 
     Raises:
-        DataError: an unknown sample or data set of the hub; standard input that is a terminal; a file that no task
-            reads; a folder that is none of texts.
+        DataError: an unknown sample, synthetic task or data set of the hub; standard input that is a terminal; a file
+            that no task reads; a folder that is none of texts.
     """
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX):
+    if is_sample(data):
         return _sample(data, task)
     if isinstance(data, str) and data.startswith(HUB_PREFIX):
         return _hub(data)
@@ -93,18 +93,18 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
 
 
 def _sample(address: str, task: str) -> DataSource:
-    sample, split = samples.find(address, task)
+    sample, _ = samples.find(address, task)
     if sample.images:
-        raise DataError(f"{SAMPLE_PREFIX}{sample.name} is a sample of images, not texts", fix="use sample:films")
-    splits = {} if split else {name: f"{address}/{name}" for name in samples.SPLITS}
+        raise DataError(f"{address} is a sample of images, not texts", fix="use sample:films")
     return DataSource(
         sample.name,
         address,
-        "sample",
+        sample.form,
         lambda columns: samples.read_sample(address, sample.columns[: len(columns)]),
         lambda: sample.columns,
+        sample.unit,
         fixed=True,
-        splits=splits,
+        splits=samples.splits_of(address),
     )
 
 

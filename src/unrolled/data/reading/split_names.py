@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, nearest
 
-__all__ = ["SPLITS", "split_named", "split_within", "splits_among"]
+__all__ = ["SPLITS", "no_split", "split_named", "split_within", "splits_among"]
 
 NAMES = {
     "train": ("train", "training"),
@@ -25,6 +25,19 @@ def split_named(name: str) -> str | None:
     """Return the split that a name means, in any case: "train", "valid", "test", or None for another name."""
     name = name.strip("-_. ").casefold()
     return SPLIT_OF.get(name) or SPLIT_OF.get(SUFFIX.sub("", name))
+
+
+def no_split(name: str, split: str, addresses: Iterable[str]) -> DataError:
+    """Return the error of a split that fixed data do not have.
+
+    Args:
+        name: noun and name of the data.
+        split: the split that was named.
+        addresses: those of the splits that it has.
+    """
+    return DataError(
+        f'{name} has no split "{split}"{nearest(split, SPLITS)}', fix=f"its splits are {', '.join(addresses)}"
+    )
 
 
 def split_within(name: str) -> str | None:

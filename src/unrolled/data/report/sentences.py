@@ -18,7 +18,7 @@ from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.remedies import HEADER_TAGS, HEADER_WORDS
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.examples.spans import Scheme
-from unrolled.data.reading.addresses import SAMPLE_PREFIX
+from unrolled.data.reading.addresses import is_sample
 from unrolled.data.reading.counts import Counts, Skipped, accounts
 from unrolled.data.reading.faults import Faults
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
@@ -127,7 +127,7 @@ def inspect_sentences(data: object, config: DataConfig, *, longest: int = 2_048)
         for name, split in sentences.items()
     }
     return TagReport(
-        data if isinstance(data, str) and data.startswith(SAMPLE_PREFIX) else splits.train.source,
+        data if is_sample(data) else splits.train.source,
         splits.how,
         {name: read.counts for name, read in reads.items()},
         skipped_rows(reads),

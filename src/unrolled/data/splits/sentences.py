@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
-from unrolled.data.examples.sentences import TASK, Sentences, load_sentences, other_columns, refuse_other_column
+from unrolled.data.examples.sentences import Sentences, load_sentences, other_columns, refuse_other_column
 from unrolled.data.examples.spans import Scheme, scheme_of
-from unrolled.data.reading.addresses import SAMPLE_PREFIX
+from unrolled.data.reading.addresses import is_sample
 from unrolled.data.reading.counts import Skipped, skip
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.rows import SKIP
-from unrolled.data.reading.samples import SPLITS, find
+from unrolled.data.reading.samples import splits_of
 from unrolled.data.splitting import HELD_OUT, DataSplits, read_splits, refuse_empty, refuse_one_label
 from unrolled.errors import excerpt
 
@@ -55,8 +55,8 @@ def split_sentences(data: object, config: DataConfig, faults: Faults = RAISED) -
     """
     refuse_other_column(data, config)
     sources: dict[str, object] = {"train": data}
-    if isinstance(data, str) and data.startswith(SAMPLE_PREFIX) and find(data, TASK)[1] is None:
-        sources = {name: f"{data}/{name}" for name in SPLITS}
+    if is_sample(data):
+        sources |= splits_of(data)
     splits = read_splits(
         config,
         sources,
