@@ -18,7 +18,7 @@ from unrolled import machine
 from unrolled.compare import budget as budgets
 from unrolled.compare.entries import Entry, configs
 from unrolled.compare.reader import Reader
-from unrolled.compare.size import operations, parameters, state_bytes
+from unrolled.compare.size import grows, operations, parameters, state_bytes
 from unrolled.compare.width import Width, solve
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.errors import ConfigError, DataError
@@ -41,8 +41,8 @@ __all__ = ["MATCHES", "Match", "Plan", "Planned", "Request", "make", "read"]
 Match = Literal["parameters", "flops", "seconds", "state"]
 MATCHES: tuple[Match, ...] = ("parameters", "flops", "seconds", "state")
 UNITS = {"parameters": "parameters", "flops": "operations an update", "seconds": "seconds an update", "state": "bytes"}
-EXACT = ("parameters", "flops")
-"""What every model can have, but for targets that are too small."""
+EXACT, FAR = ("parameters", "flops"), 0.1
+"""What every model can have, except targets that are too small: the nearest is then further away than this fraction."""
 TIMED = 5  # updates of a measurement of seconds, after as many to warm up
 log = logging.getLogger("unrolled")
 
@@ -242,23 +242,36 @@ def _planned(
     lengths: tuple[int, int],
 ) -> list[Planned]:
     """Return the models with their widths and updates."""
-    target, planned = request.match_to, []
-    for entry, config in zip(entries, resolved, strict=True):
-        task = reader.task(config)
-        sizes = _Sizes(task, config, lengths)
-        width = None
-        if request.match is not None:
-            measure = sizes.measures[request.match]
-            target = measure(sizes.build(config.model)) if target is None else target
-            width = solve(config.model, sizes.build, measure, target)
-            if not width.matched and not width.fixed and request.match in EXACT:
-                raise ConfigError(
-                    f"model {entry.label}: {width.text(UNITS[request.match])}; change match_to, or match none"
-                )
+    sizes = [_Sizes(reader.task(config), config, lengths) for config in resolved]
+    widths: list[Width | None] = [None] * len(sizes)
+    if request.match is not None:
+        target = _target(sizes, request.match) if request.match_to is None else request.match_to
+        widths = [each.solve(request.match, target) for each in sizes]
+    planned = []
+    for entry, size, width in zip(entries, sizes, widths, strict=True):
+        config = size.config
+        if width is not None and request.match is not None:
+            _refuse_far(entry, request.match, width)
             config = config.model_copy(update={"model": width.config})
         log.info("%s: %s", entry.label, _said(request.match, width, config))
-        planned.append(_one(entry, config, task, sizes, request, width))
+        planned.append(_one(entry, config, size, request, width))
     return planned
+
+
+def _target(sizes: Sequence[_Sizes], match: Match) -> float:
+    """Return the amount of the first model that has a width for it, as it is set."""
+    amounts = [each.measures[match](each.build(each.config.model)) for each in sizes]
+    free = (amount for each, amount in zip(sizes, amounts, strict=True) if not each.solve(match, amount).fixed)
+    found = next(free, None)
+    if found is None:
+        raise ConfigError(f"the {match} of none of the models follows its width: use another match, or none")
+    return found
+
+
+def _refuse_far(entry: Entry, match: Match, width: Width) -> None:
+    """Refuse a target that is far from what a model can have."""
+    if match in EXACT and not width.fixed and abs(width.reached - width.target) > FAR * width.target:
+        raise ConfigError(f"model {entry.label}: {width.text(UNITS[match])}; use another match_to, or match none")
 
 
 def _said(match: Match | None, width: Width | None, config: Config) -> str:
@@ -268,7 +281,7 @@ def _said(match: Match | None, width: Width | None, config: Config) -> str:
     return width.text(UNITS[match])
 
 
-def _one(entry: Entry, config: Config, task: Task, sizes: _Sizes, request: Request, width: Width | None) -> Planned:
+def _one(entry: Entry, config: Config, sizes: _Sizes, request: Request, width: Width | None) -> Planned:
     """Return one model with its figures and its number of updates."""
     model = sizes.build(config.model)
     size = parameters(model)
@@ -276,7 +289,7 @@ def _one(entry: Entry, config: Config, task: Task, sizes: _Sizes, request: Reque
     return Planned(
         label=entry.label,
         config=config,
-        updates=_updates(task, config, request.budget, flops),
+        updates=_updates(sizes.task, config, request.budget, flops),
         parameters=size.inner,
         tables=size.outer,
         flops=flops,
@@ -319,6 +332,11 @@ class _Sizes:
         inputs, answer = inputs_of(self.task.preprocessor), self.task.answer
         with torch.device("meta"):
             return build(config.name, inputs, self.task.num_outputs, config, answer=answer)
+
+    def solve(self, match: Match, target: float) -> Width:
+        """Return the width at which the model has an amount."""
+        free = match != "state" or not grows(self.build(self.config.model))
+        return solve(self.config.model, self.build, self.measures[match], target, free=free)
 
     def flops(self, model: Model) -> int:
         """Return the operations of an update: of as many sequences of median length as a batch has tokens."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unrolled import atomic
+from unrolled.compare import budget as budgets
 from unrolled.compare import entries, plan
 from unrolled.compare.plan import Plan, Request
 from unrolled.compare.reader import Reader
@@ -35,6 +36,7 @@ __all__ = ["compare", "join", "resume"]
 
 STUDY, WHERE = "study.db", "study.json"
 REPORTS = ("json", "md", "html")
+MOST = 10_000  # trials, and seeds
 log = logging.getLogger("unrolled")
 
 
@@ -61,6 +63,7 @@ def compare(
 ) -> Comparison:
     """Compare models on `data`; see `unrolled.compare` for the arguments and errors."""
     require()
+    _refuse_numbers(request, settings)
     if isinstance(data, str) and data in NOT_REREADABLE:
         raise ConfigError("a comparison reads its data once for each training: name a file or Python objects")
     data = list(data) if isinstance(data, Iterator) else data
@@ -158,6 +161,19 @@ def _run(made: Plan, study: Study, reader: Reader, out: Path, progress: Progress
     for ending in REPORTS:
         atomic.write_file(out / f"report.{ending}", comparison.rendered(ending).encode())
     return comparison
+
+
+def _refuse_numbers(request: Request, settings: Mapping[str, Any]) -> None:
+    """Refuse numbers out of range, a budget that is none, and settings that are searched."""
+    for name, number, least in (("trials", request.trials, 0), ("seeds", request.seeds, 1)):
+        if not least <= number <= MOST:
+            raise ConfigError(f"{name} should be from {least} to {MOST:,}: got {number}")
+    if request.match_to is not None and request.match is None:
+        raise ConfigError("match_to is an amount to match: use match, or remove it")
+    if request.budget is not None:
+        budgets.parse(request.budget)
+    if request.trials and (searched := [name for name in entries.SEARCHED if name in settings]):
+        raise ConfigError(f"{' and '.join(searched)} are searched: remove them, or use 0 trials")
 
 
 def _existing(out: Path, cells: Sequence[str]) -> Plan | None:
