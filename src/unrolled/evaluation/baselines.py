@@ -2,7 +2,8 @@
 
 A classifier of texts stands next to a linear classifier of word and character n-grams, one of images next to a linear
 classifier of pixels. Both are scikit-learn's, learned from the training split; what there is to choose is chosen on the
-validation split. A tagger stands next to the most frequent tag of each word.
+validation split. A tagger stands next to the most frequent tag of each word. A comparison has more of them, for every
+task: see `Task.baselines`.
 
 Two methods answer the same N examples, so their difference is estimated in pairs: an example counts +1 if only the
 network is right, −1 if only the baseline is, and 0 otherwise.
@@ -12,25 +13,38 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.classification import plain
 from unrolled.evaluation.intervals import Interval, bootstrap, resample, spread, wilson
 
-__all__ = ["Baseline", "compare", "linear_pixels", "linear_texts"]
+__all__ = [
+    "Baseline",
+    "BaselineScores",
+    "compare",
+    "linear_label_sets",
+    "linear_numbers",
+    "linear_pixels",
+    "linear_texts",
+    "timed",
+]
 
 MOST_WORK = 400_000  # training examples times classes, so that a baseline takes seconds
 MOST_EXAMPLES, LEAST_EXAMPLES = 20_000, 2_000
 MOST_IMAGES = 5_000
 PENALTIES = (0.1, 1.0)  # C of the linear classifier
+RIDGES = (0.1, 1.0, 10.0)  # alpha of the ridge regression, of numbers with a standard deviation of 1
 
 Integers = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +96,23 @@ class Baseline:
         )
 
 
+class BaselineScores(NamedTuple):
+    """The score of each test example of a baseline, which was learned from the training split alone.
+
+    Where there is something to choose, such as a penalty, it was chosen on the validation split.
+    """
+
+    name: str  # the method, in words
+    scores: ByExample
+    seconds: float  # of learning and answering
+
+
+def timed(name: str, scores: Callable[[], ByExample]) -> BaselineScores:
+    """Return the scores of a baseline that needs no time to speak of, with the seconds of making them."""
+    began = time.perf_counter()
+    return BaselineScores(name, scores(), time.perf_counter() - began)
+
+
 def compare(name: str, network: Bools, baseline: Bools, seconds: float, *, lengths: Integers | None = None) -> Baseline:
     """Return a baseline next to a network.
 
@@ -126,33 +157,119 @@ def linear_texts(
         train, valid: texts and their classes.
         test: N texts.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
     began = time.perf_counter()
-    texts, classes = train
-    kept = _part(len(texts), len(np.unique(classes)))
-    texts, classes = [texts[i] for i in kept], classes[kept]
+    kept = _part(len(train[0]), len(np.unique(train[1])))
+    part = _chosen(train, kept)
+    models = [LinearSVC(C=C, random_state=0) for C in PENALTIES]
+    best = _best_of_ngrams(part, valid, test, models, _accuracy)
+    name, answers = "most frequent label", np.full(len(test), np.bincount(part[1]).argmax())
+    if best is not None:
+        name, answers = f"linear classifier of {best[0]}", best[1]
+    return name + _learned_from(kept, train), answers, time.perf_counter() - began
+
+
+def linear_label_sets(
+    train: tuple[Sequence[str], Bools], valid: tuple[Sequence[str], Bools], test: Sequence[str]
+) -> tuple[str, Bools, float]:
+    """Learn a linear classifier of n-grams for each label; return its name, its answers (N, K) and the seconds.
+
+    As `linear_texts`, chosen by subset accuracy.
+
+    Args:
+        train, valid: texts, and whether each has each of K labels.
+        test: N texts.
+    """
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.svm import LinearSVC
+
+    began = time.perf_counter()
+    kept = _part(len(train[0]), train[1].shape[1])
+    part = _chosen(train, kept)
+    models = [OneVsRestClassifier(LinearSVC(C=C, random_state=0)) for C in PENALTIES]
+    best = _best_of_ngrams((part[0], part[1].astype(np.int64)), valid, test, models, _accuracy)
+    name, answers = "no label", np.zeros((len(test), train[1].shape[1]), dtype=bool)
+    if best is not None:
+        name, answers = f"linear classifier of {best[0]} for each label", best[1].astype(bool)
+    return name + _learned_from(kept, train), answers, time.perf_counter() - began
+
+
+def linear_numbers(
+    train: tuple[Sequence[str], Floats], valid: tuple[Sequence[str], Floats], test: Sequence[str]
+) -> tuple[str, Floats, float]:
+    """Learn a ridge regression of n-grams; return its name, the predicted numbers (N,) and the seconds.
+
+    As `linear_texts`, chosen by mean absolute error.
+
+    Args:
+        train, valid: texts and their numbers.
+        test: N texts.
+    """
+    from sklearn.linear_model import Ridge
+
+    began = time.perf_counter()
+    kept = _part(len(train[0]), 1)
+    part = _chosen(train, kept)
+    center, scale = part[1].mean(), max(float(part[1].std()), np.finfo(np.float64).tiny)
+    scaled = [(texts, (numbers - center) / scale) for texts, numbers in (part, valid)]
+    models = [Ridge(alpha=alpha) for alpha in RIDGES]
+    best = _best_of_ngrams(scaled[0], scaled[1], test, models, lambda a, b: -float(np.abs(a - b).mean()))
+    name, numbers = "mean of the training split", np.full(len(test), center)
+    if best is not None:
+        name, numbers = f"ridge regression of {best[0]}", center + scale * best[1]
+    return name + _learned_from(kept, train), numbers, time.perf_counter() - began
+
+
+def _best_of_ngrams(
+    train: tuple[Sequence[str], NDArray[Any]],
+    valid: tuple[Sequence[str], NDArray[Any]],
+    test: Sequence[str],
+    models: Sequence[Any],
+    score: Callable[[NDArray[Any], NDArray[Any]], float],
+) -> tuple[str, NDArray[Any]] | None:
+    """Return the n-grams and the answers of the model that is best on the validation split; None without n-grams.
+
+    Args:
+        train, valid: texts and their targets.
+        test: N texts.
+        models: models of scikit-learn, each of which is fitted to each kind of n-grams.
+        score: (answers, targets) -> a number, greater is better; of equally good ones the first is taken.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts, targets = train
     kinds = {
         "words and pairs of words": {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
         "groups of characters": {"analyzer": "char_wb", "ngram_range": (1, 5)},
     }
-
-    best, name, answers = -1.0, "most frequent label", np.full(len(test), np.bincount(classes).argmax())
+    best, found = -np.inf, None
     for kind, options in kinds.items():
         vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=1 if len(texts) < LEAST_EXAMPLES else 2, **options)
         try:
             x, x_valid = vectorizer.fit_transform(texts), vectorizer.transform(valid[0])
         except ValueError:  # no text has such a group often enough
             continue
-        for C in PENALTIES:
+        for model in models:
             with warnings.catch_warnings(action="ignore"):  # that it has not converged; the score decides
-                model = LinearSVC(C=C, random_state=0).fit(x, classes)
-            if (score := model.score(x_valid, valid[1])) > best:
-                best, name = score, f"linear classifier of {kind}"
-                answers = model.predict(vectorizer.transform(test))
-    part = "" if len(kept) == len(train[0]) else f", learned from {len(kept):,} examples"
-    return name + part, answers, time.perf_counter() - began
+                model.fit(x, targets)
+            if (reached := score(model.predict(x_valid), valid[1])) > best:
+                best, found = reached, (kind, model.predict(vectorizer.transform(test)))
+    return found
+
+
+def _accuracy(answers: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Return the fraction of right answers, (N,) or (N, K): all of an example's K."""
+    return float((answers == truth).reshape(len(truth), -1).all(axis=1).mean())
+
+
+def _chosen(train: tuple[Sequence[str], NDArray[T]], kept: Integers) -> tuple[list[str], NDArray[T]]:
+    """Return the examples with these indices."""
+    return [train[0][i] for i in kept], train[1][kept]
+
+
+def _learned_from(kept: Integers, train: tuple[Sequence[str], Any]) -> str:
+    return "" if len(kept) == len(train[0]) else f", learned from {len(kept):,} examples"
 
 
 def linear_pixels(

@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from unrolled.display import Displayed
 from unrolled.errors import DataError, ShapeError
 from unrolled.evaluation.intervals import Interval, bootstrap
 
-__all__ = ["GenerationResult", "evaluate_generation"]
+__all__ = ["GenerationResult", "evaluate_generation", "frequency_nats"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,14 +83,14 @@ def evaluate_generation(
     nats, right, tokens = np.asarray(nats, dtype=np.float64), np.asarray(right), np.asarray(tokens)
     if not nats.shape == right.shape == tokens.shape or nats.ndim != 1:
         raise ShapeError(f"nats, right and tokens must be (M,): got {nats.shape}, {right.shape} and {tokens.shape}")
-    smoothed, counts = np.asarray(train_counts) + 1, np.asarray(counts)  # + 1: unseen tokens have a probability too
-    if smoothed.shape != counts.shape:
-        raise ShapeError(f"train_counts and counts must be (V,): got {smoothed.shape} and {counts.shape}")
+    by_frequency, counts = frequency_nats(train_counts), np.asarray(counts)
+    if by_frequency.shape != counts.shape:
+        raise ShapeError(f"train_counts and counts must be (V,): got {by_frequency.shape} and {counts.shape}")
     N = int(tokens.sum())
     if N == 0 or characters == 0:
         raise DataError("there is no token to evaluate on", fix="pass a text with at least one character")
     loss, bits = float(nats.sum() / N), N / (characters * math.log(2))
-    frequency = float(-(counts * np.log(smoothed / smoothed.sum())).sum() / N)
+    frequency = float((counts * by_frequency).sum() / N)
     return GenerationResult(
         characters=characters,
         tokens=N,
@@ -104,6 +104,16 @@ def evaluate_generation(
         accuracy=float(right.sum() / N),
         frequency_bits_per_character=frequency * bits,
     )
+
+
+def frequency_nats(train_counts: ArrayLike) -> NDArray[np.float64]:
+    """Return −ln of the relative frequency of each token in the training split, (V,), after adding 1 to each count.
+
+    Args:
+        train_counts: (V,) integers, the count of each token; 1 is added, so that each has a probability.
+    """
+    smoothed = np.asarray(train_counts) + 1
+    return np.asarray(-np.log(smoothed / smoothed.sum()))
 
 
 def _lines(result: GenerationResult) -> Iterator[str]:

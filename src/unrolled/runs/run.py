@@ -129,8 +129,8 @@ class Run(Displayed, ABC):
     def by_example(self, data: object = None, *, test_split: bool = False, **options: Any) -> ByExample:
         """Return the score of each example of held-out data, whose mean is a figure of `evaluate`.
 
-        Scores of several runs on the same examples are compared by `unrolled.evaluation.paired_difference`; what an
-        example and its score are for each task is defined in `unrolled.evaluation.by_example`.
+        The module `unrolled.evaluation.by_example` defines the score of each task, and shows how the scores of several
+        runs are compared.
 
         Args:
             data: as in `evaluate`; None: the run's own test split.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import BestBy, Config, most_batch_tokens
@@ -20,9 +22,11 @@ from unrolled.data.report.checks import TextRepeats, leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
+from unrolled.data.splitting import DataSplits
 from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
-from unrolled.evaluation.baselines import Baseline, compare, linear_texts
+from unrolled.evaluation.baselines import Baseline, BaselineScores, compare, linear_texts, timed
+from unrolled.evaluation.by_example import ByExample, score_classes
 from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
@@ -85,6 +89,7 @@ class Classified(AnsweredOnce):
     """
 
     best_by = ("loss", "accuracy", "macro_f1")
+    splits: DataSplits[Any]
 
     def __init__(
         self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor], names: Mapping[str, str]
@@ -117,7 +122,33 @@ class Classified(AnsweredOnce):
     @property
     def majority(self) -> str:
         """The most frequent label of the training split; the first of several."""
-        return self.labels[int(np.bincount(self._train[1].numpy()).argmax())]
+        return self.labels[self._majority_class]
+
+    @property
+    def _majority_class(self) -> int:
+        return int(np.bincount(self._train[1].numpy()).argmax())
+
+    @abstractmethod
+    def linear(self) -> BaselineScores:
+        """Return the scores of a linear classifier on the test split."""
+
+    @abstractmethod
+    def test_scores(self, answers: NDArray[np.integer[Any]]) -> ByExample:
+        """Return the scores of classes (N,) that are answered on the test split."""
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the most frequent label and a linear classifier; see `unrolled.evaluation.baselines`."""
+        if not (N := len(self.splits.test)):
+            return []
+        always = np.full(N, self._majority_class)
+        return [timed("most frequent label", lambda: self.test_scores(always)), self.linear()]
+
+    def baseline(self, run: Run) -> Baseline | None:
+        """Return a linear classifier next to the run; see `unrolled.evaluation.baselines`."""
+        if not len(self.splits.test):
+            return None
+        name, scores, seconds = self.linear()
+        return compare(name, run.scores(self.splits.test).scores == 1, scores.scores == 1, seconds)
 
 
 class Classify(Classified):
@@ -131,6 +162,7 @@ class Classify(Classified):
     """
 
     run = ClassificationRun
+    splits: Splits
 
     def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer
@@ -167,15 +199,17 @@ class Classify(Classified):
         assert isinstance(run, ClassificationRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
 
-    def baseline(self, run: Run) -> Baseline | None:
-        """Return a linear classifier of n-grams next to the run; see `unrolled.evaluation.baselines`."""
+    def linear(self) -> BaselineScores:
+        """Return the scores of a linear classifier of n-grams on the test split."""
         train, valid, test = ([*split.texts()] for split in self.splits.named().values())
-        if not test:
-            return None
-        sequences, truth = self._encoded(self.splits.test)
         name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
-        right = probabilities(run.model, sequences).argmax(axis=1) == truth.numpy()
-        return compare(name, right, answers == truth.numpy(), seconds)
+        return BaselineScores(name, self.test_scores(answers), seconds)
+
+    def test_scores(self, answers: NDArray[np.integer[Any]]) -> ByExample:
+        """Return the scores of classes (N,) that are answered on the test split."""
+        test = self.splits.test
+        sequences, truth = self._encoded(test)
+        return score_classes(self.labels, truth.numpy(), answers, sequences.lengths.numpy(), test.texts())
 
     def _encoded(self, split: Examples) -> tuple[Sequences, Tensor]:
         """Return a split as sequences of tokens and their classes."""

@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import BestBy, Config
@@ -18,8 +20,12 @@ from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.texts import TextReport, inspect_text
 from unrolled.decoding.generation import score_tokens
 from unrolled.evaluation import GenerationResult
+from unrolled.evaluation.baselines import BaselineScores, timed
+from unrolled.evaluation.by_example import ByExample, score_blocks
+from unrolled.evaluation.generation import frequency_nats
+from unrolled.evaluation.ngrams import ngram_nats
 from unrolled.models import Model
-from unrolled.runs.generation import GenerationRun
+from unrolled.runs.generation import GenerationRun, block_texts
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.recorded import absolute
 from unrolled.runs.run import Run
@@ -144,3 +150,19 @@ class Generate(Task):
         assert isinstance(run, GenerationRun)
         split = self.corpus.splits["test"]
         return run.result(split) if len(split) else None
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the frequency of each token, and an n-gram model; see `unrolled.evaluation.ngrams`."""
+        train, valid, test = (self.corpus.splits[name] for name in ("train", "valid", "test"))
+        if not len(test):
+            return []
+        texts, counts = block_texts(self.corpus.tokenizer, test), self.corpus.counts
+
+        def scores(nats: NDArray[np.float64]) -> ByExample:
+            return score_blocks(nats, test.characters, texts)
+
+        name, nats, seconds = ngram_nats(train.ids, valid.ids, test.ids, len(counts))
+        return [
+            timed("frequency of each token", lambda: scores(frequency_nats(counts)[test.ids])),
+            BaselineScores(name, scores(nats), seconds),
+        ]

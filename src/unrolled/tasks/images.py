@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled.config import Config
 from unrolled.data.encoding.pixels import Pixels
@@ -14,11 +16,11 @@ from unrolled.data.examples.class_names import class_names
 from unrolled.data.report.images import inspect_images, ruinous_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.splits.images import ImageSplits, load_image_splits
-from unrolled.decoding.classification import probabilities
 from unrolled.evaluation import ClassificationResult
-from unrolled.evaluation.baselines import Baseline, compare, linear_pixels
+from unrolled.evaluation.baselines import BaselineScores, linear_pixels
+from unrolled.evaluation.by_example import ByExample, score_classes
 from unrolled.models import Features
-from unrolled.runs.images import ImageRun, image_steps
+from unrolled.runs.images import ImageRun, image_names, image_steps
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.tasks.classification import Classified
@@ -40,6 +42,7 @@ class ClassifyImages(Classified):
     """
 
     run = ImageRun
+    splits: ImageSplits
     smallest = Features(1)
 
     def __init__(self, data: object, splits: ImageSplits, pixels: Pixels, names: Mapping[str, str]) -> None:
@@ -91,12 +94,14 @@ class ClassifyImages(Classified):
         assert isinstance(run, ImageRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
 
-    def baseline(self, run: Run) -> Baseline | None:
-        """Return a linear classifier of pixels next to the run; see `unrolled.evaluation.baselines`."""
+    def linear(self) -> BaselineScores:
+        """Return the scores of a linear classifier of pixels on the test split."""
         train, test = self.splits.train, self.splits.test
-        if not len(test):
-            return None
-        truth = test.among(self.splits.labels)
         name, answers, seconds = linear_pixels((train.pixels, self._train[1].numpy()), test.pixels)
-        right = probabilities(run.model, image_steps(test, self.pixels)).argmax(axis=1) == truth
-        return compare(name, right, answers == truth, seconds)
+        return BaselineScores(name, self.test_scores(answers), seconds)
+
+    def test_scores(self, answers: NDArray[np.integer[Any]]) -> ByExample:
+        """Return the scores of classes (N,) that are answered on the test split."""
+        test = self.splits.test
+        truth, lengths = test.among(self.splits.labels), image_steps(test, self.pixels).lengths.numpy()
+        return score_classes(self.labels, truth, answers, lengths, image_names(len(test)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import BestBy, Config, most_batch_tokens
@@ -20,6 +22,8 @@ from unrolled.data.report.label_sets import inspect_label_sets, ruinous_issues, 
 from unrolled.data.splits.label_sets import split_label_sets
 from unrolled.data.splits.labelled import Splits
 from unrolled.evaluation import MultiLabelResult
+from unrolled.evaluation.baselines import BaselineScores, linear_label_sets, timed
+from unrolled.evaluation.by_example import ByExample, score_label_sets
 from unrolled.models import Model
 from unrolled.runs.multi_label import MultiLabelRun
 from unrolled.runs.preprocessor import Preprocessor
@@ -79,10 +83,38 @@ class ClassifyMultiLabel(AnsweredOnce):
 
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent labels."""
-        counts = Counter(label for own in label_sets(self.splits.train) for label in own)
-        return {**data_record(self.data, self.splits), "usual": usual_labels(counts, len(self.splits.train))}
+        return {**data_record(self.data, self.splits), "usual": self._usual}
 
     def test(self, run: Run) -> MultiLabelResult | None:
         """Return F1 and the other measures on the test split."""
         assert isinstance(run, MultiLabelRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the most frequent labels, the most frequent set of labels, and a linear classifier for each label."""
+        train, valid, test = self.splits.named().values()
+        if not len(test):
+            return []
+        assert isinstance(self.preprocessor, Tokenizer)
+        lengths = Sequences(self.preprocessor.encode_each(test.texts())).lengths.numpy()
+        targets = [multi_hot(split, self.labels) for split in (train, valid, test)]
+
+        def scores(answers: NDArray[np.bool_]) -> ByExample:
+            shown = np.broadcast_to(answers, targets[2].shape)
+            return score_label_sets(self.labels, targets[2], shown, lengths, test.texts())
+
+        sets, counts = np.unique(targets[0], axis=0, return_counts=True)
+        name, answers, seconds = linear_label_sets(
+            ([*train.texts()], targets[0]), ([*valid.texts()], targets[1]), [*test.texts()]
+        )
+        return [
+            timed("most frequent labels", lambda: scores(np.isin(self.labels, self._usual))),
+            timed("most frequent set of labels", lambda: scores(sets[counts.argmax()])),
+            BaselineScores(name, scores(answers), seconds),
+        ]
+
+    @cached_property
+    def _usual(self) -> list[str]:
+        """The most frequent labels of the training split."""
+        counts = Counter(label for own in label_sets(self.splits.train) for label in own)
+        return usual_labels(counts, len(self.splits.train))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from unrolled.config import BestBy, Config, most_batch_tokens
@@ -20,6 +22,8 @@ from unrolled.data.report.numbers import inspect_numbers, ruinous_issues
 from unrolled.data.splits.numbers import split_numbers
 from unrolled.data.splitting import DataSplits
 from unrolled.evaluation import RegressionResult
+from unrolled.evaluation.baselines import BaselineScores, linear_numbers, timed
+from unrolled.evaluation.by_example import ByExample, score_numbers
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.regression import OUTPUT, RegressionRun
@@ -100,3 +104,27 @@ class Regress(AnsweredOnce):
         """Return the errors and correlations on the test split."""
         assert isinstance(run, RegressionRun)
         return run.result(self.splits.test) if len(self.splits.test) else None
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the mean and the median of the training split, and a ridge regression of n-grams.
+
+        No constant has a smaller absolute error on the training split than the median.
+        """
+        train, valid, test = self.splits.named().values()
+        if not len(test):
+            return []
+        assert isinstance(self.preprocessor, Tokenizer)
+        lengths = Sequences(self.preprocessor.encode_each(test.texts())).lengths.numpy()
+        numbers = [numbers_of(split) for split in (train, valid, test)]
+
+        def scores(predicted: ArrayLike) -> ByExample:
+            return score_numbers(numbers[2], np.broadcast_to(predicted, numbers[2].shape), lengths, test.texts())
+
+        name, predicted, seconds = linear_numbers(
+            ([*train.texts()], numbers[0]), ([*valid.texts()], numbers[1]), [*test.texts()]
+        )
+        return [
+            timed("mean of the training split", lambda: scores(self.scale.mean)),
+            timed("median of the training split", lambda: scores(np.median(numbers[0]))),
+            BaselineScores(name, scores(predicted), seconds),
+        ]

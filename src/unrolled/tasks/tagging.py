@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import BestBy, Config, most_batch_tokens
@@ -24,7 +25,8 @@ from unrolled.data.report.sentences import SentenceRepeats, inspect_sentences, r
 from unrolled.data.splits.sentences import TagSplits, split_sentences
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
-from unrolled.evaluation.baselines import Baseline, compare
+from unrolled.evaluation.baselines import Baseline, BaselineScores, compare, timed
+from unrolled.evaluation.by_example import score_tags
 from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
@@ -38,6 +40,7 @@ from unrolled.training.task import Answers, Task
 
 __all__ = ["Tag"]
 
+USUAL = "most frequent tag of each word"
 
 log = logging.getLogger("unrolled")
 
@@ -140,21 +143,37 @@ class Tag(Task):
 
     def baseline(self, run: Run) -> Baseline | None:
         """Return the most frequent tag of each word next to the run; of an unseen word, the most frequent of all."""
-        began, test = time.perf_counter(), self.splits.test
+        test = self.splits.test
         if not len(test):
             return None
+        answers, seconds = self._usual_answers()
         subwords, truth = self._subwords(test)
-        assert isinstance(self.preprocessor, Tokenizer)
-        form = self.preprocessor.normalize
-        usual = self.splits.train.usual_tags(form)
-        words = (normalized(word, form) for word in chain.from_iterable(test.words()))
-        answers = np.array([usual.get(word, self._majority) for word in words])
-        seconds = time.perf_counter() - began
         right = word_probabilities(run.model, subwords).argmax(axis=1) == truth.numpy()
         lengths = np.array([len(sentence) for sentence in test.words()])
-        return compare(
-            "most frequent tag of each word", right, answers == np.array([*test.tags()]), seconds, lengths=lengths
-        )
+        return compare(USUAL, right, answers == truth.numpy(), seconds, lengths=lengths)
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the most frequent tag, and that of each word; of an unseen word, the most frequent of all."""
+        test = self.splits.test
+        if not len(test):
+            return []
+        truth = self._classes(test).numpy()
+        always = np.full(len(truth), self.labels.index(self._majority))
+        answers, seconds = self._usual_answers()
+        return [
+            timed("most frequent tag", lambda: score_tags(self.labels, truth, always, test.words())),
+            BaselineScores(USUAL, score_tags(self.labels, truth, answers, test.words()), seconds),
+        ]
+
+    def _usual_answers(self) -> tuple[NDArray[np.int64], float]:
+        """Return the most frequent tag of each word of the test split (W,), and the seconds that it took."""
+        began = time.perf_counter()
+        assert isinstance(self.preprocessor, Tokenizer)
+        form, index = self.preprocessor.normalize, {label: k for k, label in enumerate(self.labels)}
+        usual = self.splits.train.usual_tags(form)
+        words = (normalized(word, form) for word in chain.from_iterable(self.splits.test.words()))
+        answers = np.array([index[usual.get(word, self._majority)] for word in words], dtype=np.int64)
+        return answers, time.perf_counter() - began
 
     @cached_property
     def _majority(self) -> str:
@@ -164,6 +183,9 @@ class Tag(Task):
     def _subwords(self, split: Sentences) -> tuple[Subwords, Tensor]:
         """Return the sentences of a split as subwords, and the classes of their words."""
         assert isinstance(self.preprocessor, Tokenizer)
+        return Subwords(self.preprocessor, split.words()), self._classes(split)
+
+    def _classes(self, split: Sentences) -> Tensor:
+        """Return the classes of the words of a split, (W,)."""
         index = {label: k for k, label in enumerate(self.labels)}
-        classes = torch.tensor([index[label] for label in split.tags()], dtype=torch.long)
-        return Subwords(self.preprocessor, split.words()), classes
+        return torch.tensor([index[label] for label in split.tags()], dtype=torch.long)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unrolled.config import BestBy, Config
-from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, encode
+from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, distinct_sources, encode
 from unrolled.data.report.checks import leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.pairs import SourceRepeats, inspect_pairs, ruinous_issues
@@ -20,6 +21,8 @@ from unrolled.data.splits.pairs import PairSplits, split_pairs
 from unrolled.decoding.sampling import GREEDY
 from unrolled.decoding.translation import translate
 from unrolled.evaluation import TranslationResult
+from unrolled.evaluation.baselines import BaselineScores, timed
+from unrolled.evaluation.by_example import ByExample, score_translations
 from unrolled.evaluation.translation import bleu
 from unrolled.models import Model, Pairs
 from unrolled.runs.preprocessor import Preprocessor
@@ -133,3 +136,21 @@ class Translate(Task):
         """Return BLEU, edit rates and the other measures on the test split, of greedy decoding."""
         assert isinstance(run, TranslationRun)
         return run.result(self.splits.test, self.pairs["test"]) if len(self.splits.test) else None
+
+    def baselines(self) -> list[BaselineScores]:
+        """Return the source itself as the answer, and the most frequent target of the training split."""
+        if not len(self.splits.test):
+            return []
+        assert isinstance(self.preprocessor, PairTokenizers)
+        form = self.preprocessor.target.normalize
+        test = distinct_sources(self.splits.test, self.pairs["test"], form)
+        ((usual, _),) = Counter(self.splits.train.targets()).most_common(1)
+
+        def scores(answers: list[str]) -> ByExample:
+            texts = [normalized(answer, form) for answer in answers]
+            return score_translations(texts, test.references, test.sequences.lengths.numpy(), test.sources)
+
+        return [
+            timed("copy of the source", lambda: scores(test.sources)),
+            timed("most frequent target", lambda: scores([usual] * len(test.sources))),
+        ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from unrolled.config import BestBy, Config
 from unrolled.data.report.issues import Report
 from unrolled.errors import DataError
-from unrolled.evaluation.baselines import Baseline
+from unrolled.evaluation.baselines import Baseline, BaselineScores
 from unrolled.models import Answer, Ids, Inputs, Model
 from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.run import Run
@@ -141,6 +141,10 @@ class Task(ABC):
     @abstractmethod
     def test(self, run: Run) -> Any | None:
         """Return the run's result on the test split; None if there is no test split."""
+
+    @abstractmethod
+    def baselines(self) -> list[BaselineScores]:
+        """Return the scores of simple methods on the test split, without a run; none if there is no test split."""
 
     def baseline(self, run: Run) -> Baseline | None:
         """Return a baseline next to the run, on the test split; None if the task has none, or no test split."""
