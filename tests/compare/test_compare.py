@@ -272,9 +272,7 @@ def test_folders_that_are_no_comparison_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "db").exists()
 
 
-def test_a_disk_that_is_full_loses_nothing(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_loses_nothing(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sqlalchemy
 
     left = 6

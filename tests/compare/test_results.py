@@ -38,7 +38,7 @@ def made(accuracies: dict[str, float], *, seeds: int = 3, N: int = 400) -> dict[
     draw = np.random.default_rng(0)
     ease = draw.random(N)
     return {
-        label: [scored(ease + draw.normal(0, 0.1, N) < accuracy) for _ in range(seeds)]
+        label: [scored(ease + draw.normal(0, 0.3, N) < accuracy) for _ in range(seeds)]
         for label, accuracy in accuracies.items()
     }
 
@@ -66,7 +66,7 @@ def report(seeds: dict[str, list[ByExample]], **measured: Any) -> dict[str, Any]
 
 
 def test_differences_are_paired_tested_against_the_best_alone_and_adjusted() -> None:
-    seeds = made({"elman": 0.6, "lstm": 0.8, "gru": 0.79})
+    seeds = made({"elman": 0.6, "lstm": 0.8, "gru": 0.795})
     found = report(seeds)["differences"]
     assert [(each["first"], each["second"], each["tested"]) for each in found] == [
         ("lstm", "gru", True),
@@ -104,7 +104,7 @@ def test_the_interval_is_that_of_the_difference_from_nothing_within_the_bounds_o
 
 
 def test_the_verdict_says_what_is_shown_and_what_is_not() -> None:
-    seeds = made({"elman": 0.6, "lstm": 0.8, "gru": 0.79})
+    seeds = made({"elman": 0.6, "lstm": 0.8, "gru": 0.795})
     found = report(seeds, elman=0.01, lstm=0.2, gru=0.1)
     best = f"{100 * found['models'][1]['mean']:.1f} %"
     assert verdict(found) == [

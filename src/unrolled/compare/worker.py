@@ -246,7 +246,7 @@ class Worker:
             chosen = {"seed": int(job.trial.params["seed"]), "updates": model.updates}
             run = self._fit(model.config, {**(best.params if best else {}), **chosen}, folder, report)
         peak = machine.peak_memory()
-        result: ByExample = run.by_example()
+        result: ByExample = run.by_example(self.reader.data, test_split=True)
         curve = _Curve.of(folder, run.config)
         self.study.keep("examples", examples(result))
         self.study.finish(

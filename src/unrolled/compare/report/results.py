@@ -30,7 +30,6 @@ from unrolled.evaluation.lengths import by_length
 from unrolled.runs.folder import is_run
 from unrolled.runs.load import load
 from unrolled.tasks.images import ClassifyImages
-from unrolled.training.task import Task
 
 __all__ = ["DISAGREEMENTS", "expected_best", "results"]
 
@@ -47,7 +46,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
     """Return the results; times of single answers are measured here, with the runs that are in `out`."""
     task = reader.task(plan.base.config)
     baselines = task.baselines()
-    seeds = {each.label: _of_seeds(each, study) for each in plan.models}
+    seeds = {each.label: _of_seeds(each, study, reader) for each in plan.models}
     figure, greater = _figure(seeds, baselines)
     sign = 1.0 if greater else -1.0
     scores = {label: sign * np.stack([each.scores for each in found]) for label, found in seeds.items() if found}
@@ -66,20 +65,18 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "plan": plan.model_dump(exclude={"base", "models", "version", "threads"}),
         "best": ranked[0]["label"] if ranked else None,
         "models": models,
-        "baselines": [
-            {"name": name, "mean": float(found.scores.mean()), "seconds": seconds} for name, found, seconds in baselines
-        ],
+        "baselines": [{"name": name, "mean": found.mean, "seconds": seconds} for name, found, seconds in baselines],
         "differences": _differences(scores, ranked),
         "against_baselines": _against(scores, baselines, sign),
         "disagreements": _disagreements(seeds, sign),
-        "measured": _measured(plan, study, out, task),
+        "measured": _measured(plan, study, out, reader),
     }
 
 
-def _of_seeds(model: Planned, study: Study) -> list[ByExample]:
+def _of_seeds(model: Planned, study: Study, reader: Reader) -> list[ByExample]:
     """Return the scores of every seed, of a model or of runs."""
     if model.runs:
-        return [load(folder, device="cpu").by_example() for folder in model.runs]
+        return [load(folder, device="cpu").by_example(reader.data, test_split=True) for folder in model.runs]
     done = [each for each in study.done(model.label, "seed") if each.state == "complete"]
     common = study.kept("examples") if done else {}
     return [unpacked(common, each.values["scores"]) for each in done]
@@ -233,7 +230,7 @@ def _disagreements(seeds: Mapping[str, Sequence[ByExample]], sign: float) -> lis
     ]
 
 
-def _measured(plan: Plan, study: Study, out: Path, task: Task) -> Report:
+def _measured(plan: Plan, study: Study, out: Path, reader: Reader) -> Report:
     """Return what another machine, or another moment, would find otherwise."""
     models = {}
     for each in plan.models:
@@ -247,7 +244,7 @@ def _measured(plan: Plan, study: Study, out: Path, task: Task) -> Report:
             "training_seconds": _median(one.values["seconds"] for one in trained),
             "peak_bytes": _median(one.values["peak_bytes"] for one in trained if one.values["peak_bytes"]),
             "update_seconds": each.seconds,
-            **(_answer_times(folder, task) if folder is not None else {}),
+            **(_answer_times(folder, reader) if folder is not None else {}),
         }
     return {
         "models": models,
@@ -262,13 +259,13 @@ def _median(values: Any) -> float | None:
     return statistics.median(found) if found else None
 
 
-def _answer_times(folder: Path, task: Task) -> Report:
+def _answer_times(folder: Path, reader: Reader) -> Report:
     """Return the milliseconds of one answer, to a test input of median length, and of it by token.
 
     Of task generate it is the time of TIMED_TOKENS tokens.
     """
     run = load(folder, device="cpu")
-    scored = run.by_example()
+    task, scored = reader.task(run.config), run.by_example(reader.data, test_split=True)
     middle = int(np.argsort(scored.lengths, kind="stable")[len(scored) // 2])
     tokens = int(scored.lengths[middle])
     asked: list[Any] = [scored.inputs[middle]]
