@@ -57,7 +57,7 @@ LADDER = [
     "runs",
     "training",
     "tasks",
-    "compare",
+    "comparison",
     "api",
     "cli",
 ]

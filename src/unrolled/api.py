@@ -29,7 +29,7 @@ from unrolled.runs.run import MAX_LENGTH, Run
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from unrolled.compare.report.comparison import Comparison
+    from unrolled.comparison.report.forms import Comparison
     from unrolled.data.report.issues import Report
     from unrolled.evaluation.folds import CrossValidation
     from unrolled.inside import Trace
@@ -255,8 +255,8 @@ def compare(
         DataError: data that cannot be read, runs that were tested on another split, or other data than it began with.
         CheckpointError: a storage that cannot be reached or written.
     """
-    from unrolled.compare import session
-    from unrolled.compare.plan import Request
+    from unrolled.comparison import session
+    from unrolled.comparison.plan import Request
 
     named = [model if isinstance(model, str | Path) else use_cell(model) for model in models]
     names = [str(model) for model in named]

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unrolled import machine
-from unrolled.compare.plan import Plan, Planned
-from unrolled.compare.reader import Reader
-from unrolled.compare.scores import unpacked
-from unrolled.compare.study import Done, Study
-from unrolled.compare.worker import best_of, rounds, run_folder
+from unrolled.comparison.plan import Plan, Planned
+from unrolled.comparison.reader import Reader
+from unrolled.comparison.scores import unpacked
+from unrolled.comparison.study import Done, Study
+from unrolled.comparison.worker import best_of, rounds, run_folder
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, mean_squares, paired_difference
 from unrolled.evaluation.intervals import LEVEL
@@ -69,7 +69,10 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "differences": _differences(scores, ranked),
         "against_baselines": _against(scores, baselines, sign),
         "disagreements": _disagreements(seeds, sign),
-        "measured": _measured(plan, study, out, reader),
+        "measured": {
+            **_measured(plan, study, out, reader),
+            "baseline_seconds": {each.name: each.seconds for each in baselines},
+        },
     }
 
 

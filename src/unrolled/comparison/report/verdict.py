@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unrolled.compare.report.figures import compact, unit_of
+from unrolled.comparison.report.figures import compact, unit_of
 
 __all__ = ["verdict"]
 

@@ -15,11 +15,11 @@ import torch
 from pydantic import Field
 
 from unrolled import machine
-from unrolled.compare import budget as budgets
-from unrolled.compare.entries import Entry, configs
-from unrolled.compare.reader import Reader
-from unrolled.compare.size import grows, operations, parameters, state_bytes
-from unrolled.compare.width import Width, solve
+from unrolled.comparison import budget as budgets
+from unrolled.comparison.entries import Entry, configs
+from unrolled.comparison.reader import Reader
+from unrolled.comparison.size import grows, operations, parameters, state_bytes
+from unrolled.comparison.width import Width, solve
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.errors import ConfigError, DataError
 from unrolled.models import Model, Pairs
@@ -244,7 +244,7 @@ def _planned(
     """Return the models with their widths and updates."""
     sizes = [_Sizes(reader.task(config), config, lengths) for config in resolved]
     widths: list[Width | None] = [None] * len(sizes)
-    if request.match is not None:
+    if request.match is not None and sizes:
         target = _target(sizes, request.match) if request.match_to is None else request.match_to
         widths = [each.solve(request.match, target) for each in sizes]
     planned = []

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unrolled import machine
-from unrolled.compare.plan import Plan, Planned
-from unrolled.compare.reader import Reader
-from unrolled.compare.scores import examples, packed
-from unrolled.compare.search import ROUNDS, Point, Range, edge, further, points
-from unrolled.compare.study import Done, Job, Kind, Study
+from unrolled.comparison.plan import Plan, Planned
+from unrolled.comparison.reader import Reader
+from unrolled.comparison.scores import examples, packed
+from unrolled.comparison.search import ROUNDS, Point, Range, edge, further, points
+from unrolled.comparison.study import Done, Job, Kind, Study
 from unrolled.config import Config
 from unrolled.errors import Interrupted, TrainingError
 from unrolled.evaluation.by_example import ByExample

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.compare.report import results
-from unrolled.compare.report.comparison import Comparison
-from unrolled.compare.report.figures import bytes_of, compact, unit_of
-from unrolled.compare.report.verdict import verdict
+from unrolled.comparison.report import results
+from unrolled.comparison.report.figures import bytes_of, compact, unit_of
+from unrolled.comparison.report.forms import Comparison
+from unrolled.comparison.report.verdict import verdict
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, paired_difference
 
@@ -160,8 +160,8 @@ def test_figures_have_their_units() -> None:
 
 
 def test_a_report_escapes_what_a_text_could_break(tmp_path: Path) -> None:
-    from unrolled.compare.report.comparison import _html_table
-    from unrolled.compare.report.tables import Table, escaped
+    from unrolled.comparison.report.forms import _html_table
+    from unrolled.comparison.report.tables import Table, escaped
 
     assert escaped([["a|b\n<c>"]]) == [["a\\|b &lt;c>"]]
     assert "<script>" not in _html_table(Table("x", [["<script>"], ["<script>"]], "<script>"))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from unrolled.compare import study as study_module
-from unrolled.compare.study import Study
+from unrolled.comparison import study as study_module
+from unrolled.comparison.study import Study
 from unrolled.errors import CheckpointError, ConfigError
 
 POINT = {"learning_rate": 1e-3, "dropout": 0.25}
@@ -62,7 +62,7 @@ def test_a_training_that_waits_is_taken_by_whoever_asks(tmp_path: Path) -> None:
 
 def test_a_training_of_a_dead_process_is_free_again(tmp_path: Path) -> None:
     code = (
-        "import sys; from unrolled.compare.study import Study\n"
+        "import sys; from unrolled.comparison.study import Study\n"
         "s = Study(sys.argv[1], 'films'); s.take('gru', 'trial', 0, {'learning_rate': 1e-3, 'dropout': 0.25}, None)\n"
     )
     url = f"sqlite:///{tmp_path / 'study.db'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unrolled.compare.budget import Budget, parse
+from unrolled.comparison.budget import Budget, parse
 from unrolled.errors import ConfigError
 
 

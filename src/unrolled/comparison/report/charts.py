@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled import svg
-from unrolled.compare.report.figures import Unit, unit_of
+from unrolled.comparison.report.figures import Unit, unit_of
 from unrolled.palette import ABOVE, CARD, INK, LINE, SOFT
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import Figure, frame

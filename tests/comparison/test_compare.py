@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import unrolled
-from unrolled.compare.report.comparison import Comparison
-from unrolled.compare.study import Study
+from unrolled.comparison.report.forms import Comparison
+from unrolled.comparison.study import Study
 from unrolled.errors import CheckpointError, ConfigError, DataError, Interrupted
 
 ROWS = [
@@ -96,7 +96,7 @@ def test_an_interrupted_comparison_ends_with_the_same_report(finished: Path, tmp
     def report(title: str, event: Any) -> None:
         nonlocal events
         events += 1
-        if events % 9 == 0:
+        if events % 29 == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
     interruptions = 0
@@ -114,7 +114,7 @@ def test_an_interrupted_comparison_ends_with_the_same_report(finished: Path, tmp
 
 SHARED = """
 import sys, unrolled
-from tests.compare.test_compare import SIZE, SMALL, MODELS
+from tests.comparison.test_compare import SIZE, SMALL, MODELS
 folder, kind = sys.argv[1:]
 data = folder + "/rows.csv"
 if kind == "begin":
@@ -281,7 +281,7 @@ def test_a_disk_that_is_full_loses_nothing(finished: Path, tmp_path: Path, monke
         nonlocal left
         left -= 1
         if left < 0:
-            from unrolled.compare.study import storage_errors
+            from unrolled.comparison.study import storage_errors
 
             with storage_errors(self.url):
                 raise sqlalchemy.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from unrolled.api import build
-from unrolled.compare.size import grows, operations, parameters, state_bytes
-from unrolled.compare.width import Width, solve
+from unrolled.comparison.size import grows, operations, parameters, state_bytes
+from unrolled.comparison.width import Width, solve
 from unrolled.config import BLOCKS, ModelConfig
 from unrolled.errors import ConfigError
 from unrolled.layers import Block

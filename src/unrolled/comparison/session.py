@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from unrolled import atomic
-from unrolled.compare import budget as budgets
-from unrolled.compare import entries, plan
-from unrolled.compare.plan import Plan, Request
-from unrolled.compare.reader import Reader
-from unrolled.compare.report.comparison import Comparison
-from unrolled.compare.report.results import results
-from unrolled.compare.search import further, require
-from unrolled.compare.study import Study, hidden
-from unrolled.compare.worker import Progress, Worker
+from unrolled.comparison import budget as budgets
+from unrolled.comparison import entries, plan
+from unrolled.comparison.plan import Plan, Request
+from unrolled.comparison.reader import Reader
+from unrolled.comparison.report.forms import Comparison
+from unrolled.comparison.report.results import results
+from unrolled.comparison.search import further, require
+from unrolled.comparison.study import Study, hidden
+from unrolled.comparison.worker import Progress, Worker
 from unrolled.config import Config
 from unrolled.data.reading.addresses import NOT_REREADABLE
 from unrolled.errors import ConfigError
@@ -75,8 +75,11 @@ def compare(
     made = plan.make(reader, known, settings, request, config, command)
     if before is not None and out is not None:
         _refuse_existing(out, before, made)
-    out = out or next_folder(Path("runs"), made.base.data.name, "compare")
     log.info(_work(made))
+    if storage is not None:
+        Study(storage, "")  # refuses one that cannot be reached, before a folder is made
+    if out is None:
+        out = next_folder(Path("runs"), made.base.data.name, "compare")
     with atomic.write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     where = _Where(storage=storage or "", name=out.resolve().name)

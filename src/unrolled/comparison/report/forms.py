@@ -9,10 +9,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from unrolled.compare.report.charts import NARROW, WIDE, charts
-from unrolled.compare.report.figures import unit_of
-from unrolled.compare.report.tables import Table, escaped, tables
-from unrolled.compare.report.verdict import verdict
+from unrolled.comparison.report.charts import NARROW, WIDE, charts
+from unrolled.comparison.report.figures import unit_of
+from unrolled.comparison.report.tables import Table, escaped, tables
+from unrolled.comparison.report.verdict import verdict
 from unrolled.display import Displayed
 from unrolled.errors import printable
 from unrolled.evaluation import tables as plain

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from unrolled.compare.search import DROPOUTS, RATES, Range, edge, further, points
+from unrolled.comparison.search import DROPOUTS, RATES, Range, edge, further, points
 
 
 def test_points_are_a_function_of_the_seed_and_begin_alike() -> None:

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from modules import ATTENTIVE_PAIRS_MODELS, MODELS, PAIRS_MODELS, ModelCase, PairsCase
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanState
-from unrolled.compare.size import grows, operations, parameters, state_bytes
+from unrolled.comparison.size import grows, operations, parameters, state_bytes
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError
 from unrolled.layers import Additive, Recurrent, Stacked, set_backend

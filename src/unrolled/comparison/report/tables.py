@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unrolled.compare.report.figures import Unit, bytes_of, compact, unit_of
+from unrolled.comparison.report.figures import Unit, bytes_of, compact, unit_of
 
 __all__ = ["Table", "tables"]
 

@@ -22,9 +22,10 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from unrolled.compare.search import require
+from unrolled.comparison.search import require
 from unrolled.errors import CheckpointError, ConfigError, excerpt
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ UNSIGNED = 10.0  # seconds in which a process that has taken a trial signs it
 MEDIAN_OF = 4  # trials before one is pruned
 RANGES = {"learning_rate": (1e-12, 1e6), "dropout": (0.0, 1.0)}
 LARGEST_SEED = 2**53
+ENDED = ("Z", "X")  # states of a process
 TIMEOUT = 60.0  # seconds that a process waits for another to finish writing
 
 log = logging.getLogger("unrolled")
@@ -352,13 +354,15 @@ def _figure(trial: optuna.trial.FrozenTrial) -> float | None:
 
 
 def _exists(process: int) -> bool:
-    """Return whether a process of this machine exists."""
-    if process == os.getpid():
-        return True
+    """Return whether a process of this machine exists, and has not ended without its parent's notice."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True
+    return state[0] not in ENDED
