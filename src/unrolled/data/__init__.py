@@ -6,6 +6,6 @@ splits      train, valid and test of each kind of examples; `splitting.py` has t
 encoding    tokenizers, ids, pixels, batches
 report      data reports: statistics, issues and a chart, made before training
 
-`synthetic.py` generates tasks of any length. The package itself imports nothing, so that a file of it is loaded without
-the others.
+Before them stand `special.py`, the special tokens, and `synthetic.py`, which generates tasks of any length. The package
+itself imports nothing, so that a file of it is loaded without the others.
 """

@@ -21,8 +21,9 @@ overfitted. Chance is the accuracy of the best constant answer. In `recall` ever
 that a bag of tokens, without their order, stays at chance. T may differ between training and test: the ids and the
 outputs do not depend on it (but for the keys of `associative_recall`).
 
-Each sequence can be had in words, too, as the rows of other data: `examples`. There `adding` has digits from 0 to 9 as
-numbers, marked by an x, and its answer is their sum divided by 10: at chance 0.9, with the squared error 0.165.
+`examples` gives the sequences of a batch in words, from which rows are made (data/reading/synthetic.py).
+There `adding` has digits from 0 to 9 as numbers, marked by an x, and its answer is their sum divided by 10: at chance
+0.9, with the squared error 0.165.
 
 Sources: adding and temporal order, Hochreiter & Schmidhuber 1997 (experiments 4 and 6a; at chance the answer to adding
 is the mean, 1, with the variance of a sum of two numbers as squared error). Dyck: Suzgun et al. 2019. Associative
@@ -139,7 +140,7 @@ class Synthetic(ABC):
         return Drawn(torch.from_numpy(inputs), torch.from_numpy(targets))
 
     def examples(self, index: int, size: int) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield the sequences of batch `index` in words: its T words, and the answer, or the T answers of its steps."""
+        """Yield the sequences of batch `index` in words: its words, and the answer, or one for each word."""
         inputs, targets = self.batch(index, size)
         words = {SEP: MARK, **dict(enumerate(self.words, FIRST))}
         answers = {-1: NO_ANSWER, **dict(enumerate(self.answers))}
