@@ -105,7 +105,6 @@ class Study:
     Args:
         url: address of the storage, such as sqlite:///study.db.
         name: name of the comparison in it.
-        warm_updates: updates before a trial may be pruned, by label; None: trials are not pruned.
 
     Raises:
         CheckpointError: the storage cannot be reached.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -52,7 +53,7 @@ class Comparison(Displayed):
 
     def text(self) -> str:
         """Return the most important tables for a terminal, 80 columns wide."""
-        lines = [*self.verdict, ""]
+        lines = [line for sentence in self.verdict for line in textwrap.wrap(sentence, plain.WIDTH)] + [""]
         for each in tables(self._found):
             if each.title in IN_TEXT:
                 lines += [each.title, *plain.table(_narrowed(each)), ""]

@@ -23,6 +23,7 @@ from unrolled.comparison.reader import Reader
 from unrolled.comparison.scores import unpacked
 from unrolled.comparison.study import Done, Study
 from unrolled.comparison.worker import best_of, rounds, run_folder
+from unrolled.evaluation.baselines import BaselineScores
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, mean_squares, paired_difference
 from unrolled.evaluation.intervals import LEVEL
@@ -65,7 +66,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "plan": plan.model_dump(exclude={"base", "models", "version", "threads"}),
         "best": ranked[0]["label"] if ranked else None,
         "models": models,
-        "baselines": [{"name": name, "mean": found.mean, "seconds": seconds} for name, found, seconds in baselines],
+        "baselines": [{"name": each.name, "mean": each.scores.mean} for each in baselines],
         "differences": _differences(scores, ranked),
         "against_baselines": _against(scores, baselines, sign),
         "disagreements": _disagreements(seeds, sign),
@@ -85,7 +86,7 @@ def _of_seeds(model: Planned, study: Study, reader: Reader) -> list[ByExample]:
     return [unpacked(common, each.values["scores"]) for each in done]
 
 
-def _figure(seeds: Mapping[str, Sequence[ByExample]], baselines: Sequence[Any]) -> tuple[str, bool]:
+def _figure(seeds: Mapping[str, Sequence[ByExample]], baselines: Sequence[BaselineScores]) -> tuple[str, bool]:
     """Return the name of the figure, and whether a greater one is better."""
     first = next((found[0] for found in [*seeds.values(), [each.scores for each in baselines]] if found), None)
     return (first.figure, first.greater_is_better) if first else ("", True)
@@ -182,7 +183,7 @@ def _differences(scores: Mapping[str, Scores], ranked: Sequence[Report]) -> list
     return found
 
 
-def _against(scores: Mapping[str, Scores], baselines: Sequence[Any], sign: float) -> list[Report]:
+def _against(scores: Mapping[str, Scores], baselines: Sequence[BaselineScores], sign: float) -> list[Report]:
     """Return the difference of each model and the best baseline, with its interval."""
     if not baselines:
         return []
