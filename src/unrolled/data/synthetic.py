@@ -97,6 +97,8 @@ class Synthetic(ABC):
             raise ConfigError(f"gap must be at least 0: got {self.gap}")
 
     has_gap: ClassVar[bool] = False
+    length_is_gap: ClassVar[bool] = False
+    """True where length is the distance from what is asked to the answer: in an address, gap is a name for it."""
     has_symbols: ClassVar[bool] = True
     any_length: ClassVar[bool] = True
     """Whether ids and outputs are the same for every T."""
@@ -158,6 +160,7 @@ class Synthetic(ABC):
 class Recall(Synthetic):
     """Recall of the first of K symbols, after T blanks. Chance: accuracy 1 / K."""
 
+    length_is_gap = True
     shortest = 0
 
     def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:

@@ -141,7 +141,7 @@ def test_the_documented_rows_are_those_of_the_address() -> None:
         ("synthetic:", 'no synthetic task ""', "tasks are synthetic:recall"),
         ("synthetic:copy/tst", 'task copy has no split "tst" (did you mean "test"?)', "synthetic:copy/valid"),
         ("synthetic:recall?lenght=3", 'recall has no parameter "lenght" (did you mean "length"?)', "symbols, seed"),
-        ("synthetic:recall?gap=100", 'recall has no parameter "gap"', "its length is the distance"),
+        ("synthetic:parity?gap=100", 'parity has no parameter "gap"', "its length is the distance"),
         ("synthetic:parity?symbols=3", 'parity has no parameter "symbols"', "length, test_length, seed"),
         ("synthetic:associative_recall?test_length=9", 'no parameter "test_length"', "length, symbols, seed"),
         ("synthetic:recall?length=", 'length must be a whole number between 0 and 100,000: got ""', "?length=40"),
@@ -170,3 +170,9 @@ def test_a_task_that_it_does_not_serve_is_named() -> None:
     with pytest.raises(DataError, match="fix:  use --task regress$"):
         load_examples("synthetic:adding", DataConfig())
     assert samples.find("synthetic:copy/test", "tag")[1] == "test"
+
+
+def test_the_gap_of_recall_is_its_length() -> None:
+    assert parse("synthetic:recall?gap=100").task("train") == parse("synthetic:recall?length=100").task("train")
+    with pytest.raises(DataError, match="length is given twice"):
+        parse("synthetic:recall?gap=100&length=5")

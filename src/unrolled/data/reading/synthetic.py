@@ -150,8 +150,11 @@ def parse(address: str) -> Draws:
 
 def _values(address: str, name: str, query: str) -> dict[str, int]:
     """Return the values of the parameters in an address."""
-    ranges, values = _ranges(synthetic.TASKS[name]), dict[str, int]()
+    kind = synthetic.TASKS[name]
+    ranges, values = _ranges(kind), dict[str, int]()
     for parameter, _, value in (each.partition("=") for each in query.split("&") if query):
+        if parameter == "gap" and kind.length_is_gap:
+            parameter = "length"
         if parameter not in ranges:
             problem = f'{name} has no parameter "{excerpt(parameter, 40)}"{nearest(parameter, ranges)}'
             distance = "" if "gap" in ranges else "; its length is the distance"
