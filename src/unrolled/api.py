@@ -223,9 +223,9 @@ def compare(
         data: the data, see `train`; None: that of the runs, if all models are runs.
         models: names of models ("gru"), with settings of their own ("gru num_layers=2"); cells of your own, as classes
             or "my_cell.py:MyCell"; folders of trained runs. At least two.
-        match: what is the same for all, within 2 %: parameters outside token tables and output heads; flops, the
-            operations of one training update; seconds of an update, measured; state, the bytes carried after a sequence
-            of median length of the training split; None: nothing.
+        match: the quantity that is the same for all, within 2 %: parameters outside token tables and output heads;
+            flops, the operations of one training update; seconds of an update, measured; state, the bytes carried after
+            a sequence of median length of the training split; None: nothing.
         match_to: the amount to match; None: that of the first model.
         budget: budget of one training: "5m", "800updates", "2Mtokens", "1e12operations"; None: as long as `train`. A
             time becomes a number of updates once for each model.

@@ -84,9 +84,9 @@ def command(
         Names of models, each with settings of its own after it in quotes: "gru num_layers=2"; cells of your own as
         my_cell.py:MyCell; folders of trained runs, compared as they are.
     match
-        What is the same for all models, within 2 %, by their hidden size: parameters outside token tables and output
-        heads; flops, the operations of one training update; seconds of an update, measured; state, the bytes carried
-        after a sequence of median length; or none.
+        The quantity that is the same for all models, within 2 %, by their hidden size: parameters outside token tables
+        and output heads; flops, the operations of one training update; seconds of an update, measured; state, the bytes
+        carried after a sequence of median length; or none.
     match_to
         Amount to match, such as 200000 parameters; default: that of the first model.
     budget

@@ -42,13 +42,13 @@ Match = Literal["parameters", "flops", "seconds", "state"]
 MATCHES: tuple[Match, ...] = ("parameters", "flops", "seconds", "state")
 UNITS = {"parameters": "parameters", "flops": "operations an update", "seconds": "seconds an update", "state": "bytes"}
 EXACT, FAR = ("parameters", "flops"), 0.1
-"""What every model can have, except targets that are too small: the nearest is then further away than this fraction."""
+"""Quantities that every model can have, except too small ones: the nearest is then further away than this fraction."""
 TIMED = 5  # updates of a measurement of seconds, after as many to warm up
 log = logging.getLogger("unrolled")
 
 
 class Request(NamedTuple):
-    """What a comparison is asked for; see `unrolled.compare`."""
+    """The arguments of a comparison; see `unrolled.compare`."""
 
     match: Match | None
     match_to: float | None
@@ -122,7 +122,7 @@ class Plan(Strict):
         return [each for each in self.models if not each.runs]
 
     def differences(self, other: Plan) -> list[str]:
-        """Return the entries in which two plans differ, in words; what is measured does not count."""
+        """Return the entries in which two plans differ, in words, except measured ones."""
         mine, theirs = self.model_dump(exclude=_MEASURED), other.model_dump(exclude=_MEASURED)
         said = [f"{key} {mine[key]!r}, not {theirs[key]!r}" for key in _SAID if mine[key] != theirs[key]]
         labels, others = [each.label for each in self.models], [each.label for each in other.models]
@@ -192,7 +192,7 @@ def make(
         reader: the data.
         entries: the models and runs.
         settings: flat settings of all.
-        request: what is asked for.
+        request: the arguments of the comparison.
         config: settings to start from; None: the defaults.
         command: the command that makes the comparison again.
 
@@ -269,7 +269,7 @@ def _target(sizes: Sequence[_Sizes], match: Match) -> float:
 
 
 def _refuse_far(entry: Entry, match: Match, width: Width) -> None:
-    """Refuse a target that is far from what a model can have."""
+    """Refuse a target that is far from the nearest possible one."""
     if match in EXACT and not width.fixed and abs(width.reached - width.target) > FAR * width.target:
         raise ConfigError(f"model {entry.label}: {width.text(UNITS[match])}; use another match_to, or match none")
 

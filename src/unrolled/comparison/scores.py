@@ -13,7 +13,7 @@ __all__ = ["examples", "packed", "unpacked"]
 
 
 def examples(scored: ByExample) -> dict[str, Any]:
-    """Return what is the same for all trainings, as JSON values."""
+    """Return the values that all trainings share, as JSON values."""
     return {"inputs": list(scored.inputs), "truths": list(scored.truths), "lengths": scored.lengths.tolist()}
 
 

@@ -221,7 +221,7 @@ def _data_of_runs(known: Sequence[entries.Entry]) -> str:
 
 
 def _work(made: Plan) -> str:
-    """Return what the comparison will do, in words."""
+    """Return the number of trainings and their budget, in words."""
     models, trials, seeds = len(made.trained), made.trials, made.seeds
     if not models:
         return f"{len(made.models)} runs, nothing to train"

@@ -1,7 +1,7 @@
 """The study of a comparison: its plan and every training, in a storage of Optuna: a file, or a database.
 
 For each entry there are two studies of Optuna: NAME/LABEL/trial has the trials of the search, NAME/LABEL/seed the
-trainings with several seeds. A training is a trial of Optuna with an index k of ours, which says what it is:
+trainings with several seeds. A training is a trial of Optuna with an index k of ours, in one of three states:
 
     free      nobody trains k: it was not begun, or the process that trained it is dead
     running   a process that is alive trains it
@@ -54,7 +54,7 @@ class Done(NamedTuple):
         state: "complete", "pruned" or "failed".
         params: learning_rate and dropout, or seed.
         figure: figure on the validation split, the greater the better; None: it failed.
-        values: what was recorded, see `worker`.
+        values: the recorded values, see `worker`.
     """
 
     k: int
@@ -228,7 +228,7 @@ class Study:
                 for each in study.get_trials(deepcopy=False)
                 if each.user_attrs.get("k") == ours and each.number < trial.number
             ]
-            for name, value in params.items():  # takes what was enqueued
+            for name, value in params.items():  # takes the enqueued values
                 _suggest(trial, name, value)
             if ours is None or any(_state(each) or self._is_running(each) for each in earlier):
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -248,7 +248,7 @@ class Study:
         Args:
             job: the training.
             figure: its figure; None: it failed, for the reason values["error"].
-            values: what to record.
+            values: the values to record.
             pruned: whether it ended early.
         """
         import optuna

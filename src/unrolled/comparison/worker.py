@@ -1,8 +1,8 @@
 """The trainings of a comparison, one after the other: the search of every model, further trials, then the seeds.
 
 The order is fixed: trial k of every model, then trial k + 1. Once all trials are done, models whose best rate is at an
-edge of what was tried get a wider range, and every model as many further trials (`search`); then seed s of every model,
-with its best learning rate and dropout. What to do next is read from the study alone, so it does not matter which
+edge of those tried get a wider range, and every model as many further trials (`search`); then seed s of every model,
+with its best learning rate and dropout. The next training is read from the study alone, so it does not matter which
 process does it, or after how many interruptions.
 """
 
@@ -36,7 +36,7 @@ from unrolled.training.progress import Event
 
 __all__ = ["Progress", "Worker", "best_of", "rounds", "run_folder"]
 
-POLL = 1.0  # seconds between two looks at what others do
+POLL = 1.0  # seconds between two looks at the trainings of others
 Progress = Callable[[str, Event], None]
 """Called with the title of a training and each of its events."""
 log = logging.getLogger("unrolled")
@@ -56,7 +56,7 @@ class _Pruned(Exception):  # noqa: N818  (it is not an error)
 
 
 def rounds(plan: Plan, study: Study) -> list[dict[str, list[Point]]]:
-    """Return the trials of each round, by label: those that are known, given what is done.
+    """Return the trials of each round, by label: those that are known, given the finished ones.
 
     The first round has the same points for all. A further one follows if all trials are done and a model has its best
     rate at an edge.
@@ -114,10 +114,10 @@ class Worker:
     progress: Progress
 
     def work(self) -> None:
-        """Train all that is free, and wait for what others train.
+        """Train all that is free, and wait for the trainings of others.
 
         Raises:
-            Interrupted: a signal has arrived; what was done is kept.
+            Interrupted: a signal has arrived; all finished trainings are kept.
         """
         waits = False
         while (task := self._next()) is not None:
@@ -315,5 +315,5 @@ class _Curve:
         self.points.append([update, epoch, figure if math.isfinite(figure) else None])
 
     def values(self) -> dict[str, Any]:
-        """Return what the study keeps."""
+        """Return the values that the study keeps."""
         return {"curve": self.points}

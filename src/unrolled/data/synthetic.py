@@ -98,7 +98,7 @@ class Synthetic(ABC):
 
     has_gap: ClassVar[bool] = False
     length_is_gap: ClassVar[bool] = False
-    """True where length is the distance from what is asked to the answer: in an address, gap is a name for it."""
+    """True where length is the distance to the answer: in an address, gap is another name for it."""
     has_symbols: ClassVar[bool] = True
     any_length: ClassVar[bool] = True
     """Whether ids and outputs are the same for every T."""

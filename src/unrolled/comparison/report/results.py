@@ -235,7 +235,7 @@ def _disagreements(seeds: Mapping[str, Sequence[ByExample]], sign: float) -> lis
 
 
 def _measured(plan: Plan, study: Study, out: Path, reader: Reader) -> Report:
-    """Return what another machine, or another moment, would find otherwise."""
+    """Return the figures that differ on another machine, or at another moment."""
     models = {}
     for each in plan.models:
         trained = [] if each.runs else [one for one in study.done(each.label, "seed") if one.state == "complete"]
