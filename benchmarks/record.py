@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,9 +47,9 @@ def most_bytes() -> int:
 
     `ru_maxrss` would include that of the parent process.
     """
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    peak = machine.peak_memory()
     assert peak
-    return int(peak[1]) * 1024
+    return peak
 
 
 def _write(name: str, values: dict[str, Any]) -> Path:
