@@ -47,7 +47,7 @@ def report(seeds: dict[str, list[ByExample]], **measured: Any) -> dict[str, Any]
     """The part of a report that the verdict is made from."""
     first = next(iter(seeds.values()))[0]
     sign = 1.0 if first.greater_is_better else -1.0
-    scores = {label: sign * np.stack([each.scores for each in found]) for label, found in seeds.items()}
+    scores = {label: {k: sign * each.scores for k, each in enumerate(found)} for label, found in seeds.items()}
     models = [
         {"label": label, "mean": float(np.mean([each.mean for each in found])), "parameters": 16_500}
         for label, found in seeds.items()
@@ -79,6 +79,25 @@ def test_differences_are_paired_tested_against_the_best_alone_and_adjusted() -> 
     assert [found[0]["p_holm"], found[1]["p_holm"]] == holm([found[0]["p"], found[1]["p"]])
     assert (found[0]["shown"], found[1]["shown"]) == (False, True)
     assert "shown" not in found[2]
+
+
+def test_models_whose_trainings_failed_in_part_are_paired_by_seed() -> None:
+    """The first seed of one model and the second of the other failed: positions would pair different seeds."""
+    draw = np.random.default_rng(1)
+    seeds = {seed: draw.random(40) for seed in range(4)}
+    first = {seed: seeds[seed] + 0.1 for seed in (1, 2, 3)}
+    second = {seed: seeds[seed] for seed in (0, 2, 3)}
+    ranked = [{"label": "lstm"}, {"label": "gru"}]
+    (found,) = results._differences({"lstm": first, "gru": second}, ranked)
+    expected = paired_difference(*(np.stack([each[seed] for seed in (2, 3)]) for each in (first, second)))
+    assert found["seeds"] == 2
+    assert found["mean"] == pytest.approx(0.1)
+    assert found["interval"] == list(expected.interval)
+    (apart,) = results._differences({"lstm": {0: seeds[0]}, "gru": {1: seeds[1]}}, ranked)
+    assert (apart["seeds"], apart["mean"], apart["interval"], apart["p"]) == (0, None, None, None)
+    (one,) = results._differences({"lstm": {0: seeds[0]}, "gru": {0: seeds[1]}}, ranked)
+    assert (one["seeds"], one["interval"]) == (1, None)
+    assert one["mean"] == pytest.approx((seeds[0] - seeds[1]).mean())
 
 
 def test_where_less_is_better_the_best_has_the_least_and_a_positive_difference() -> None:
@@ -136,10 +155,10 @@ def test_the_verdict_has_the_best_baseline(interval: list[float], said: str) -> 
 def test_models_disagree_most_where_their_mean_scores_differ_most() -> None:
     first, second = np.ones(6), np.ones(6)
     second[4], first[1] = 0, 0.5
-    found = results._disagreements({"a": [scored(first)], "b": [scored(second)]}, 1.0)
+    found = results._disagreements({"a": {0: scored(first)}, "b": {0: scored(second)}}, 1.0)
     assert [each["index"] for each in found] == [4, 1]
     assert found[0]["models"] == {"a": {"answer": "answer 1", "score": 1.0}, "b": {"answer": "answer 0", "score": 0.0}}
-    assert results._disagreements({"a": [scored(first)]}, 1.0) == []
+    assert results._disagreements({"a": {0: scored(first)}}, 1.0) == []
 
 
 @pytest.mark.parametrize(

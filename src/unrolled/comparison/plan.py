@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field
 
-from unrolled import machine
+from unrolled import machine, tasks
 from unrolled.comparison import budget as budgets
 from unrolled.comparison.entries import Entry, configs
 from unrolled.comparison.reader import Reader
@@ -33,7 +33,8 @@ from unrolled.saved import Count, Digest, Label, Open, Strict, valid
 from unrolled.training import by_data
 from unrolled.training import plan as training_plan
 from unrolled.training.limit import mean_seconds, updates_within
-from unrolled.training.prepare import prepare
+from unrolled.training.plan import with_absolute_files
+from unrolled.training.prepare import prepare, refuse_unfit
 from unrolled.training.task import Task
 
 __all__ = ["MATCHES", "Match", "Plan", "Planned", "Request", "make", "read"]
@@ -203,7 +204,9 @@ def make(
     from unrolled.version import __version__
 
     trained = [entry for entry in entries if not entry.runs]
-    resolved = configs(reader.data, trained, settings, config) if trained else []
+    resolved = [with_absolute_files(each) for each in configs(reader.data, trained, settings, config)] if trained else []
+    for each in resolved:
+        refuse_unfit(tasks.find(each), each, machine.device(each.training.device), saved=True)
     if not trained:
         base = describe(entries[0].runs[0])[1]
     else:

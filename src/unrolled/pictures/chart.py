@@ -43,10 +43,14 @@ class Axis(NamedTuple):
         return fractions
 
     def ticks(self) -> list[float]:
-        """Return round numbers on the axis: powers of ten, or about five evenly spaced numbers."""
+        """Return round numbers on the axis: powers of ten, or about five evenly spaced numbers.
+
+        A logarithmic axis without two powers of ten has evenly spaced numbers too.
+        """
         if self.log:
             first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
-            return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
+            if first < last:
+                return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
         rough = (self.high - self.low) / 5 or 1
         size = 10.0 ** np.floor(np.log10(rough))
         step = size * next(k for k in (1, 2, 5, 10) if k * size >= rough * 0.999)
