@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.comparison.report import results
+from unrolled.comparison.report import results, tables
 from unrolled.comparison.report.figures import bytes_of, compact, unit_of
-from unrolled.comparison.report.forms import Comparison
+from unrolled.comparison.report.forms import Comparison, _html_table, _narrowed
+from unrolled.comparison.report.tables import Table, escaped
 from unrolled.comparison.report.verdict import verdict
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, paired_difference
@@ -110,6 +111,38 @@ def test_where_less_is_better_the_best_has_the_least_and_a_positive_difference()
     assert found["differences"][0]["mean"] == pytest.approx(0.5)
 
 
+def test_a_difference_is_written_so_that_it_is_the_subtraction_it_says() -> None:
+    """0.5 bits more: "gru − lstm +0.500", with lstm the better of both."""
+    seeds = {
+        label: [scored(np.full(50, bits) + 0.01 * k, "bits_per_character", greater=False) for k in range(3)]
+        for label, bits in (("gru", 2.0), ("lstm", 1.5))
+    }
+    found = report(seeds)
+    unit = unit_of("bits_per_character")
+    assert tables._differences(found, unit).rows[1][:2] == ["gru − lstm", "+0.500"]
+    assert "Above 0 the second model is better" in tables._differences(found, unit).note
+    found = report(made({"gru": 0.6, "lstm": 0.8}))
+    assert tables._differences(found, unit_of("accuracy")).rows[1][0] == "lstm − gru"
+    assert "Above 0 the first model is better" in tables._differences(found, unit).note
+
+
+@pytest.mark.parametrize(("by", "figure", "said"), [("loss", -1.25, "1.25"), ("accuracy", 0.75, "0.75")])
+def test_a_loss_is_written_as_a_loss(by: str, figure: float, said: str) -> None:
+    trial = {"state": "complete", "figure": figure, "learning_rate": 1e-3, "dropout": 0.1}
+    model = {"label": "gru", "trials": [trial], "best": trial}
+    assert tables._search({"searched_by": by, "models": [model]}).rows == [
+        ["", "trials", "pruned", "failed", "learning rate", "dropout", by],
+        ["gru", "1", "0", "0", "0.001", "0.10", said],
+    ]
+
+
+def test_a_narrow_terminal_keeps_the_verdict() -> None:
+    rows = [["", "difference", "95 % interval", "p (Holm)", "verdict"]]
+    rows += [["lstm − gru", "+12.3 points", "−12.3 to 12.3", "0.123", "difference not shown"]]
+    assert _narrowed(Table("Differences", rows, spare=3)) == [[*row[:3], row[4]] for row in rows]
+    assert _narrowed(Table("Differences", [row[:4] for row in rows])) == [row[:4] for row in rows]
+
+
 def test_the_interval_is_that_of_the_difference_from_nothing_within_the_bounds_of_the_figure() -> None:
     seeds = made({"gru": 0.8})["gru"]
     scores = np.stack([each.scores for each in seeds])
@@ -179,9 +212,6 @@ def test_figures_have_their_units() -> None:
 
 
 def test_a_report_escapes_what_a_text_could_break(tmp_path: Path) -> None:
-    from unrolled.comparison.report.forms import _html_table
-    from unrolled.comparison.report.tables import Table, escaped
-
     assert escaped([["a|b\n<c>"]]) == [["a\\|b &lt;c>"]]
     assert "<script>" not in _html_table(Table("x", [["<script>"], ["<script>"]], "<script>"))
     assert Comparison({"best": "gru"}, tmp_path).best == "gru"

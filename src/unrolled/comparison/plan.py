@@ -204,7 +204,9 @@ def make(
     from unrolled.version import __version__
 
     trained = [entry for entry in entries if not entry.runs]
-    resolved = [with_absolute_files(each) for each in configs(reader.data, trained, settings, config)] if trained else []
+    resolved = (
+        [with_absolute_files(each) for each in configs(reader.data, trained, settings, config)] if trained else []
+    )
     for each in resolved:
         refuse_unfit(tasks.find(each), each, machine.device(each.training.device), saved=True)
     if not trained:

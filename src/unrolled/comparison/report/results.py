@@ -4,6 +4,8 @@ All entries but those of `measured` (times, memory, versions) are a function of 
 interrupted ends with the same ones. Scores are those of `Run.by_example`; where less is better (bits, errors) they are
 compared with the opposite sign, so that a difference above 0 means that the first model is better.
 
+Figures on the validation split are the greater the better too: of a loss the negative.
+
 Two models are paired by seed: over the seeds of which both have a run.
 """
 
@@ -193,7 +195,9 @@ def _differences(scores: Mapping[str, Mapping[int, Scores]], ranked: Sequence[Re
     return found
 
 
-def _against(scores: Mapping[str, Mapping[int, Scores]], baselines: Sequence[BaselineScores], sign: float) -> list[Report]:
+def _against(
+    scores: Mapping[str, Mapping[int, Scores]], baselines: Sequence[BaselineScores], sign: float
+) -> list[Report]:
     """Return the difference of each model and the best baseline, with its interval."""
     if not baselines:
         return []
