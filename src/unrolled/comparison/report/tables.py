@@ -117,8 +117,8 @@ def _search(found: Report) -> Table:
             [each["label"], str(len(trials)), *counts, *chosen, f"{sign * max(figures):.4g}" if figures else "–"]
         )
     note = (
-        "The first trials are the same for all models; the best on the validation split is kept. The last column is its "
-        "figure there."
+        "The first trials are the same for all models; the best on the validation split is kept. The last column is "
+        "its figure there."
     )
     return Table("Search", rows, note, spare=2)
 
@@ -145,8 +145,8 @@ def _disagreements(found: Report, unit: Unit) -> Table:
     return Table(
         "Examples on which they disagree most",
         rows,
-        "The answer is that of the first seed. In brackets is the mean score over all seeds; its mean over all examples "
-        f"is the {unit.name}.",
+        "The answer is that of the first seed. In brackets is the mean score over all seeds; its mean over all "
+        f"examples is the {unit.name}.",
     )
 
 
