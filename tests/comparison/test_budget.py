@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unrolled.comparison.budget import Budget, parse
+from unrolled.comparison.budget import Budget, parse, spaced
 from unrolled.errors import ConfigError
 
 
@@ -36,3 +36,11 @@ def test_tokens_and_operations_become_updates() -> None:
     assert parse("1Toperations").updates(tokens=1, operations=3e9) == 333
     assert parse("70updates").updates(tokens=1, operations=1) == 70
     assert parse("1tokens").updates(tokens=1_000, operations=1) == 1  # at least one
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("800updates", "800 updates"), ("2Mtokens", "2 Mtokens"), ("1e12 operations", "1e12 operations"), ("5m", "5m")],
+)
+def test_a_budget_is_written_with_a_space(text: str, said: str) -> None:
+    assert spaced(text) == said

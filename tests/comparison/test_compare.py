@@ -216,6 +216,16 @@ def test_one_seed_has_no_interval_and_no_search_keeps_the_settings(tmp_path: Pat
     assert "with one seed no interval can be given" in comparison.verdict[0]
 
 
+def test_models_are_matched_by_measured_seconds(tmp_path: Path) -> None:
+    """The measurement ends, and the first model, whose seconds are the target, keeps its width."""
+    options = {"trials": 0, "seeds": 1, "match": "seconds", "hidden_size": 24}
+    found = compared(tmp_path / "timed", models=["gru", "elman"], **options).to_dict()
+    assert found["models"][0]["hidden_size"] == 24
+    assert found["models"][0]["matched"]
+    seconds = [each["update_seconds"] for each in found["measured"]["models"].values()]
+    assert min(seconds) > 0
+
+
 def test_models_have_settings_of_their_own(tmp_path: Path) -> None:
     models = ["gru", "gru num_layers=2", "gru bidirectional=true read=mean"]
     found = compared(tmp_path / "own", models=models, trials=0, seeds=1, match="state").to_dict()

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.comparison.report import results
+from unrolled.comparison.report import results, tables
 from unrolled.comparison.report.figures import bytes_of, compact, unit_of
-from unrolled.comparison.report.forms import Comparison
+from unrolled.comparison.report.forms import Comparison, _html_table, _narrowed
+from unrolled.comparison.report.tables import Table, escaped
 from unrolled.comparison.report.verdict import verdict
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, paired_difference
@@ -47,7 +48,7 @@ def report(seeds: dict[str, list[ByExample]], **measured: Any) -> dict[str, Any]
     """The part of a report that the verdict is made from."""
     first = next(iter(seeds.values()))[0]
     sign = 1.0 if first.greater_is_better else -1.0
-    scores = {label: sign * np.stack([each.scores for each in found]) for label, found in seeds.items()}
+    scores = {label: {k: sign * each.scores for k, each in enumerate(found)} for label, found in seeds.items()}
     models = [
         {"label": label, "mean": float(np.mean([each.mean for each in found])), "parameters": 16_500}
         for label, found in seeds.items()
@@ -81,6 +82,25 @@ def test_differences_are_paired_tested_against_the_best_alone_and_adjusted() -> 
     assert "shown" not in found[2]
 
 
+def test_models_whose_trainings_failed_in_part_are_paired_by_seed() -> None:
+    """The first seed of one model and the second of the other failed: positions would pair different seeds."""
+    draw = np.random.default_rng(1)
+    seeds = {seed: draw.random(40) for seed in range(4)}
+    first = {seed: seeds[seed] + 0.1 for seed in (1, 2, 3)}
+    second = {seed: seeds[seed] for seed in (0, 2, 3)}
+    ranked = [{"label": "lstm"}, {"label": "gru"}]
+    (found,) = results._differences({"lstm": first, "gru": second}, ranked)
+    expected = paired_difference(*(np.stack([each[seed] for seed in (2, 3)]) for each in (first, second)))
+    assert found["seeds"] == 2
+    assert found["mean"] == pytest.approx(0.1)
+    assert found["interval"] == list(expected.interval)
+    (apart,) = results._differences({"lstm": {0: seeds[0]}, "gru": {1: seeds[1]}}, ranked)
+    assert (apart["seeds"], apart["mean"], apart["interval"], apart["p"]) == (0, None, None, None)
+    (one,) = results._differences({"lstm": {0: seeds[0]}, "gru": {0: seeds[1]}}, ranked)
+    assert (one["seeds"], one["interval"]) == (1, None)
+    assert one["mean"] == pytest.approx((seeds[0] - seeds[1]).mean())
+
+
 def test_where_less_is_better_the_best_has_the_least_and_a_positive_difference() -> None:
     seeds = {
         label: [scored(np.full(50, bits) + 0.01 * k, "bits_per_character", greater=False) for k in range(3)]
@@ -89,6 +109,38 @@ def test_where_less_is_better_the_best_has_the_least_and_a_positive_difference()
     found = report(seeds)
     assert found["best"] == "lstm"
     assert found["differences"][0]["mean"] == pytest.approx(0.5)
+
+
+def test_a_difference_is_written_so_that_it_is_the_subtraction_it_says() -> None:
+    """0.5 bits more: "gru − lstm +0.500", with lstm the better of both."""
+    seeds = {
+        label: [scored(np.full(50, bits) + 0.01 * k, "bits_per_character", greater=False) for k in range(3)]
+        for label, bits in (("gru", 2.0), ("lstm", 1.5))
+    }
+    found = report(seeds)
+    unit = unit_of("bits_per_character")
+    assert tables._differences(found, unit).rows[1][:2] == ["gru − lstm", "+0.500"]
+    assert "Above 0 the second model is better" in tables._differences(found, unit).note
+    found = report(made({"gru": 0.6, "lstm": 0.8}))
+    assert tables._differences(found, unit_of("accuracy")).rows[1][0] == "lstm − gru"
+    assert "Above 0 the first model is better" in tables._differences(found, unit).note
+
+
+@pytest.mark.parametrize(("by", "figure", "said"), [("loss", -1.25, "1.25"), ("accuracy", 0.75, "0.75")])
+def test_a_loss_is_written_as_a_loss(by: str, figure: float, said: str) -> None:
+    trial = {"state": "complete", "figure": figure, "learning_rate": 1e-3, "dropout": 0.1}
+    model = {"label": "gru", "trials": [trial], "best": trial}
+    assert tables._search({"searched_by": by, "models": [model]}).rows == [
+        ["", "trials", "pruned", "failed", "learning rate", "dropout", by],
+        ["gru", "1", "0", "0", "0.001", "0.10", said],
+    ]
+
+
+def test_a_narrow_terminal_keeps_the_verdict() -> None:
+    rows = [["", "difference", "95 % interval", "p (Holm)", "verdict"]]
+    rows += [["lstm − gru", "+12.3 points", "−12.3 to 12.3", "0.123", "difference not shown"]]
+    assert _narrowed(Table("Differences", rows, spare=3)) == [[*row[:3], row[4]] for row in rows]
+    assert _narrowed(Table("Differences", [row[:4] for row in rows])) == [row[:4] for row in rows]
 
 
 def test_the_interval_is_that_of_the_difference_from_nothing_within_the_bounds_of_the_figure() -> None:
@@ -136,10 +188,10 @@ def test_the_verdict_has_the_best_baseline(interval: list[float], said: str) -> 
 def test_models_disagree_most_where_their_mean_scores_differ_most() -> None:
     first, second = np.ones(6), np.ones(6)
     second[4], first[1] = 0, 0.5
-    found = results._disagreements({"a": [scored(first)], "b": [scored(second)]}, 1.0)
+    found = results._disagreements({"a": {0: scored(first)}, "b": {0: scored(second)}}, 1.0)
     assert [each["index"] for each in found] == [4, 1]
     assert found[0]["models"] == {"a": {"answer": "answer 1", "score": 1.0}, "b": {"answer": "answer 0", "score": 0.0}}
-    assert results._disagreements({"a": [scored(first)]}, 1.0) == []
+    assert results._disagreements({"a": {0: scored(first)}}, 1.0) == []
 
 
 @pytest.mark.parametrize(
@@ -160,9 +212,6 @@ def test_figures_have_their_units() -> None:
 
 
 def test_a_report_escapes_what_a_text_could_break(tmp_path: Path) -> None:
-    from unrolled.comparison.report.forms import _html_table
-    from unrolled.comparison.report.tables import Table, escaped
-
     assert escaped([["a|b\n<c>"]]) == [["a\\|b &lt;c>"]]
     assert "<script>" not in _html_table(Table("x", [["<script>"], ["<script>"]], "<script>"))
     assert Comparison({"best": "gru"}, tmp_path).best == "gru"

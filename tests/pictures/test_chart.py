@@ -14,6 +14,10 @@ from unrolled.pictures.chart import Axis, Series, chart
         (Axis("", 0, 199), [0, 50, 100, 150]),
         (Axis("", 1e-4, 10, log=True), [1e-4, 1e-3, 1e-2, 0.1, 1, 10]),
         (Axis("", 5, 5), [5]),
+        (Axis("", 1, 2, whole=True), [1, 2]),
+        (Axis("", 1, 8, whole=True), [2, 4, 6, 8]),
+        (Axis("", 2e-4, 8e-4, log=True), [2e-4, 4e-4, 6e-4, 8e-4]),
+        (Axis("", 1.57e-3, 3.77e-3, log=True), [2e-3, 2.5e-3, 3e-3, 3.5e-3]),
     ],
 )
 def test_ticks_are_round(axis, ticks):

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from unrolled.config import seconds
 from unrolled.errors import ConfigError, excerpt
 
-__all__ = ["Budget", "parse"]
+__all__ = ["Budget", "parse", "spaced"]
 
 Unit = Literal["seconds", "updates", "tokens", "operations"]
 UNITS: tuple[Unit, ...] = ("updates", "tokens", "operations")
@@ -57,3 +57,8 @@ def parse(text: str) -> Budget:
         "budget should be a time as 90s, 5m or 1.5h, or a number as 800updates, 2Mtokens or 1e12operations: got "
         f"{excerpt(repr(text))}"
     )
+
+
+def spaced(text: str) -> str:
+    """Return the text of a budget with a space before its unit: 800 updates, 2 Mtokens; a time as it is."""
+    return re.sub(r"\s*([kMGT]?)(updates|tokens|operations)$", r" \1\2", text.strip())

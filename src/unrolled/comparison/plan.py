@@ -5,7 +5,7 @@ is a function of the plan, except times.
 from __future__ import annotations
 
 import logging
-import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field
 
-from unrolled import machine
+from unrolled import machine, tasks
 from unrolled.comparison import budget as budgets
 from unrolled.comparison.entries import Entry, configs
 from unrolled.comparison.reader import Reader
@@ -32,8 +32,9 @@ from unrolled.runs.schema import RecordedConfig
 from unrolled.saved import Count, Digest, Label, Open, Strict, valid
 from unrolled.training import by_data
 from unrolled.training import plan as training_plan
-from unrolled.training.limit import mean_seconds, updates_within
-from unrolled.training.prepare import prepare
+from unrolled.training.limit import updates_within
+from unrolled.training.plan import with_absolute_files
+from unrolled.training.prepare import prepare, refuse_unfit
 from unrolled.training.task import Task
 
 __all__ = ["MATCHES", "Match", "Plan", "Planned", "Request", "make", "read"]
@@ -43,7 +44,7 @@ MATCHES: tuple[Match, ...] = ("parameters", "flops", "seconds", "state")
 UNITS = {"parameters": "parameters", "flops": "operations an update", "seconds": "seconds an update", "state": "bytes"}
 EXACT, FAR = ("parameters", "flops"), 0.1
 """Quantities that every model can have, except too small ones: the nearest is then further away than this fraction."""
-TIMED = 5  # updates of a measurement of seconds, after as many to warm up
+WARM, TIMED = 3, 7  # updates before a measurement of seconds, and of it
 log = logging.getLogger("unrolled")
 
 
@@ -203,7 +204,11 @@ def make(
     from unrolled.version import __version__
 
     trained = [entry for entry in entries if not entry.runs]
-    resolved = configs(reader.data, trained, settings, config) if trained else []
+    resolved = (
+        [with_absolute_files(each) for each in configs(reader.data, trained, settings, config)] if trained else []
+    )
+    for each in resolved:
+        refuse_unfit(tasks.find(each), each, machine.device(each.training.device), saved=True)
     if not trained:
         base = describe(entries[0].runs[0])[1]
     else:
@@ -243,10 +248,9 @@ def _planned(
 ) -> list[Planned]:
     """Return the models with their widths and updates."""
     sizes = [_Sizes(reader.task(config), config, lengths) for config in resolved]
-    widths: list[Width | None] = [None] * len(sizes)
+    widths: Sequence[Width | None] = [None] * len(sizes)
     if request.match is not None and sizes:
-        target = _target(sizes, request.match) if request.match_to is None else request.match_to
-        widths = [each.solve(request.match, target) for each in sizes]
+        widths = _widths(sizes, request.match, request.match_to)
     planned = []
     for entry, size, width in zip(entries, sizes, widths, strict=True):
         config = size.config
@@ -258,14 +262,16 @@ def _planned(
     return planned
 
 
-def _target(sizes: Sequence[_Sizes], match: Match) -> float:
-    """Return the amount of the first model that has a width for it, as it is set."""
-    amounts = [each.measures[match](each.build(each.config.model)) for each in sizes]
-    free = (amount for each, amount in zip(sizes, amounts, strict=True) if not each.solve(match, amount).fixed)
-    found = next(free, None)
-    if found is None:
-        raise ConfigError(f"the {match} of none of the models follows its width: use another match, or none")
-    return found
+def _widths(sizes: Sequence[_Sizes], match: Match, target: float | None) -> list[Width]:
+    """Return the widths at which the models have the target; None: that of the first with a width for it, as set."""
+    if target is not None:
+        return [each.solve(match, target) for each in sizes]
+    for first in sizes:
+        own = first.config.model
+        amount = first.measures[match](first.build(own))
+        if not first.solve(match, amount).fixed:
+            return [Width(own, amount, amount, True) if each is first else each.solve(match, amount) for each in sizes]
+    raise ConfigError(f"the {match} of none of the models follows its width: use another match, or none")
 
 
 def _refuse_far(entry: Entry, match: Match, width: Width) -> None:
@@ -314,6 +320,13 @@ def _updates(task: Task, config: Config, budget: str | None, flops: int) -> int:
     return asked.updates(tokens=task.size / trainer.per_epoch, operations=flops * config.training.accumulate)
 
 
+def _timed(call: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
 class _Sizes:
     """Measures of models of one task: each takes a model, on the device meta."""
 
@@ -355,8 +368,8 @@ class _Sizes:
         with machine.isolated(device, threads=config.training.threads), machine.retain_memory():
             trainer = prepare(self.task, config, device).trainer
             trainer.model.train()
-            mean_seconds(trainer, TIMED, math.inf)
-            return float(median(mean_seconds(trainer, 1, math.inf) for _ in range(TIMED)))
+            seconds = [_timed(trainer.update) for _ in range(WARM + TIMED)]
+        return median(seconds[WARM:])
 
     def _batch(self) -> int:
         """Return the number of sequences in a batch, if all have the median length."""

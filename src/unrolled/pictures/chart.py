@@ -24,6 +24,7 @@ class Axis(NamedTuple):
     """Axis of a chart.
 
     label: with the unit. low, high: the ends. log: whether it is logarithmic. names: labels of the positions 0, 1, …
+    whole: whether all values are integers.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Axis(NamedTuple):
     high: float
     log: bool = False
     names: Sequence[str] = ()
+    whole: bool = False
 
     def fraction(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the positions of values along the axis, from 0 to 1."""
@@ -43,11 +45,15 @@ class Axis(NamedTuple):
         return fractions
 
     def ticks(self) -> list[float]:
-        """Return round numbers on the axis: powers of ten, or about five evenly spaced numbers."""
+        """Return round numbers on the axis: powers of ten, or about five evenly spaced numbers.
+
+        A logarithmic axis without two powers of ten has evenly spaced numbers too.
+        """
         if self.log:
             first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
-            return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
-        rough = (self.high - self.low) / 5 or 1
+            if first < last:
+                return [10.0**e for e in range(first, last + 1, -(-(last - first + 1) // 7))]
+        rough = max((self.high - self.low) / 5 or 1, float(self.whole))
         size = 10.0 ** np.floor(np.log10(rough))
         step = size * next(k for k in (1, 2, 5, 10) if k * size >= rough * 0.999)
         return [float(k * step) for k in range(int(np.ceil(self.low / step - 1e-9)), int(self.high / step + 1e-9) + 1)]

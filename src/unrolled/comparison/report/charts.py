@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unrolled import svg
-from unrolled.comparison.report.figures import Unit, unit_of
+from unrolled.comparison.report.figures import Unit, unit_of, validation
 from unrolled.palette import ABOVE, CARD, INK, LINE, SOFT
 from unrolled.pictures.chart import Axis, Series, chart
 from unrolled.pictures.figure import Figure, frame
@@ -55,11 +55,12 @@ def _quality(found: Report, unit: Unit, width: int) -> Iterator[Figure]:
     )
     tested = [each for each in found["differences"] if each["tested"] and each["interval"] is not None]
     if tested:
-        rows = [_Row(f"{each['first']} − {each['second']}", each["mean"], each["interval"], []) for each in tested]
+        rows = [_Row(each["second"], each["mean"], each["interval"], []) for each in tested]
         yield Figure(
-            "Differences from the best model",
+            f"Differences of the best model, {found['best']}, from the others",
             _forest(rows, unit._replace(name="difference"), width, zero=True),
-            "A difference is shown where its interval, and its test with Holm's correction, exclude 0.",
+            "To the right of 0 the best model is better. A difference is shown where its test with Holm's correction "
+            "excludes 0; the intervals do not have the correction.",
         )
 
 
@@ -107,46 +108,50 @@ def _forest(rows: Sequence[_Row], unit: Unit, width: int, *, zero: bool = False)
 
 
 def _search(found: Report, width: int) -> Iterator[Figure]:
-    name = found["searched_by"].replace("_", " ")
+    name, sign = validation(found)
     tried = {each["label"]: [one for one in each["trials"] if one["figure"] is not None] for each in found["models"]}
     tried = {label: sorted(trials, key=lambda one: one["learning_rate"]) for label, trials in tried.items() if trials}
     if not tried:
         return
-    figures = [one["figure"] for trials in tried.values() for one in trials]
+    figures = [sign * one["figure"] for trials in tried.values() for one in trials]
     rates = [one["learning_rate"] for trials in tried.values() for one in trials]
     curves = [
-        Series(label, np.array([one["learning_rate"] for one in trials]), np.array([one["figure"] for one in trials]))
+        Series(
+            label,
+            np.array([one["learning_rate"] for one in trials]),
+            sign * np.array([one["figure"] for one in trials]),
+        )
         for label, trials in tried.items()
     ]
     x = Axis("learning rate", min(rates), max(rates), log=True)
     yield Figure(
         "Validation figure by learning rate",
         chart(curves, x, Axis(name, *_range(figures)), (width, TALL)),
-        "Each point is a trial; the dropout of neighbouring points differs. A peak inside the range means that the "
-        "range was wide enough.",
+        "Each point is a trial; the dropout of neighbouring points differs. A best rate inside the range means that "
+        "the range was wide enough.",
     )
     expected = {each["label"]: each["expected_best"] for each in found["models"] if len(each["expected_best"]) > 1}
     if expected:
-        curves = [Series(label, np.arange(1, len(e) + 1), np.array(e)) for label, e in expected.items()]
-        values = [value for each in expected.values() for value in each]
-        x = Axis("trials", 1, max(map(len, expected.values())))
+        curves = [Series(label, np.arange(1, len(e) + 1), sign * np.array(e)) for label, e in expected.items()]
+        values = [sign * value for each in expected.values() for value in each]
+        x = Axis("trials", 1, max(map(len, expected.values())), whole=True)
         yield Figure(
             "Expected best figure by number of trials",
             chart(curves, x, Axis(name, *_range(values)), (width, TALL)),
-            "What a search of k random trials finds on average (Dodge et al. 2019). A curve that still rises means "
-            "that more trials would help this model.",
+            "What a search of k random trials finds on average (Dodge et al. 2019). A curve that is not yet "
+            "flat means that more trials would help this model.",
         )
 
 
 def _learning(found: Report, width: int) -> Iterator[Figure]:
-    name = found["searched_by"].replace("_", " ")
+    name, sign = validation(found)
     found_curves: dict[str, list[list[float]]] = {}
     for each in found["models"]:
         curves = [one["curve"] for one in each["seeds"] if one.get("curve")]
         if curves and min(map(len, curves)) > 1:
             shortest = min(map(len, curves))
             stacked = np.array([[[float("nan") if v is None else v for v in p] for p in c[:shortest]] for c in curves])
-            found_curves[each["label"]] = stacked.mean(axis=0).tolist()
+            found_curves[each["label"]] = (stacked.mean(axis=0) * (1, 1, sign)).tolist()
     if not found_curves:
         return
     values = [point[2] for curve in found_curves.values() for point in curve if np.isfinite(point[2])]

@@ -1,11 +1,11 @@
-"""How a figure is written: its name in words, a value with its unit, and an interval."""
+"""How figures are written: a name in words, a value with its unit, an interval, a pair of models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["Unit", "bytes_of", "compact", "unit_of"]
+__all__ = ["Unit", "bytes_of", "compact", "counted", "pair", "unit_of", "validation"]
 
 
 class Unit(NamedTuple):
@@ -47,6 +47,26 @@ UNITS = {
 def unit_of(figure: str) -> Unit:
     """Return how a figure is written."""
     return UNITS.get(figure, Unit(figure.replace("_", " ")))
+
+
+def validation(found: dict[str, Any]) -> tuple[str, float]:
+    """Return the name of the figure on the validation split, and the factor to what is recorded: −1 of a loss.
+
+    The recorded figures are the greater the better.
+    """
+    by = found["searched_by"]
+    return ("loss", -1.0) if by == "loss" else (by.replace("_", " "), 1.0)
+
+
+def pair(found: dict[str, Any], difference: dict[str, Any]) -> str:
+    """Return a difference as a subtraction of two models, so that it is above 0 where the first one is better."""
+    names = difference["first"], difference["second"]
+    return " − ".join(names if found["greater_is_better"] else reversed(names))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural but for 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def compact(value: float | None) -> str:

@@ -112,9 +112,12 @@ class Comparison(Displayed):
 
 
 def _narrowed(table: Table) -> list[list[str]]:
-    """Return the rows of a table for a terminal, without the last column where it would not fit."""
+    """Return the rows of a table for a terminal, without the column that it can spare where all would not fit."""
     width = sum(max(len(row[k]) for row in table.rows) + 2 for k in range(1, len(table.rows[0])))
-    return [row[:-1] for row in table.rows] if width > plain.WIDTH - 24 else table.rows
+    if width <= plain.WIDTH - 24:
+        return table.rows
+    spare = table.spare % len(table.rows[0])
+    return [[cell for k, cell in enumerate(row) if k != spare] for row in table.rows]
 
 
 def _html_table(table: Table) -> str:

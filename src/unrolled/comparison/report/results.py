@@ -3,6 +3,10 @@
 All entries but those of `measured` (times, memory, versions) are a function of the plan: a comparison that was
 interrupted ends with the same ones. Scores are those of `Run.by_example`; where less is better (bits, errors) they are
 compared with the opposite sign, so that a difference above 0 means that the first model is better.
+
+Figures on the validation split are the greater the better too: of a loss the negative.
+
+Two models are paired by seed: over the seeds of which both have a run.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ MOST = {"accuracy": 1.0, "subset_accuracy": 1.0, "mean_chrf": 100.0}
 """The greatest possible mean of a figure; the least is 0 for all."""
 TIMED_ANSWERS, TIMED_TOKENS = 5, 64
 
+Seeds = Mapping[int, ByExample]
 Scores = NDArray[np.float64]
 Report = dict[str, Any]
 
@@ -48,10 +53,13 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
     task = reader.task(plan.base.config)
     baselines = task.baselines()
     seeds = {each.label: _of_seeds(each, study, reader) for each in plan.models}
-    figure, greater = _figure(seeds, baselines)
+    first = _first(seeds, baselines)
+    figure, greater = (first.figure, first.greater_is_better) if first is not None else ("", True)
     sign = 1.0 if greater else -1.0
-    scores = {label: sign * np.stack([each.scores for each in found]) for label, found in seeds.items() if found}
-    models = [_model(each, plan, study, seeds[each.label], sign) for each in plan.models]
+    scores = {
+        label: {seed: sign * each.scores for seed, each in found.items()} for label, found in seeds.items() if found
+    }
+    models = [_model(each, plan, study, [*seeds[each.label].values()]) for each in plan.models]
     ranked = sorted((each for each in models if each["mean"] is not None), key=lambda each: -sign * each["mean"])
     return {
         "library": "unrolled",
@@ -61,7 +69,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "data": {"name": plan.base.data.name, "splits": plan.base.data.splits},
         "figure": figure,
         "greater_is_better": greater,
-        "examples": 0 if not scores else next(iter(scores.values())).shape[1],
+        "examples": 0 if first is None else len(first),
         "searched_by": plan.base.config.training.best_by,
         "plan": plan.model_dump(exclude={"base", "models", "version", "threads"}),
         "best": ranked[0]["label"] if ranked else None,
@@ -77,22 +85,23 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
     }
 
 
-def _of_seeds(model: Planned, study: Study, reader: Reader) -> list[ByExample]:
-    """Return the scores of every seed, of a model or of runs."""
+def _of_seeds(model: Planned, study: Study, reader: Reader) -> Seeds:
+    """Return the scores of a model or of runs, by seed."""
     if model.runs:
-        return [load(folder, device="cpu").by_example(reader.data, test_split=True) for folder in model.runs]
+        runs = [load(folder, device="cpu") for folder in model.runs]
+        return {run.config.training.seed: run.by_example(reader.data, test_split=True) for run in runs}
     done = [each for each in study.done(model.label, "seed") if each.state == "complete"]
     common = study.kept("examples") if done else {}
-    return [unpacked(common, each.values["scores"]) for each in done]
+    return {int(each.params["seed"]): unpacked(common, each.values["scores"]) for each in done}
 
 
-def _figure(seeds: Mapping[str, Sequence[ByExample]], baselines: Sequence[BaselineScores]) -> tuple[str, bool]:
-    """Return the name of the figure, and whether a greater one is better."""
-    first = next((found[0] for found in [*seeds.values(), [each.scores for each in baselines]] if found), None)
-    return (first.figure, first.greater_is_better) if first else ("", True)
+def _first(seeds: Mapping[str, Seeds], baselines: Sequence[BaselineScores]) -> ByExample | None:
+    """Return scores of a model or, without any, of a baseline."""
+    found = [one for each in seeds.values() for one in each.values()] + [each.scores for each in baselines]
+    return next(iter(found), None)
 
 
-def _model(model: Planned, plan: Plan, study: Study, seeds: Sequence[ByExample], sign: float) -> Report:
+def _model(model: Planned, plan: Plan, study: Study, seeds: Sequence[ByExample]) -> Report:
     """Return the entry of one model."""
     trials = [] if model.runs else study.done(model.label, "trial")
     trained = [] if model.runs else study.done(model.label, "seed")
@@ -160,22 +169,25 @@ def _interval(seeds: Sequence[ByExample]) -> list[float] | None:
     return [max(0.0, mean - h), min(MOST.get(seeds[0].figure, math.inf), mean + h)]
 
 
-def _differences(scores: Mapping[str, Scores], ranked: Sequence[Report]) -> list[Report]:
+def _differences(scores: Mapping[str, Mapping[int, Scores]], ranked: Sequence[Report]) -> list[Report]:
     """Return the difference of all pairs, the better mean first; those of the best model have a verdict.
 
+    A pair that has no seed in common has no difference, and one with a single seed in common no interval.
     With several models the p values of the best one's differences are adjusted by Holm's procedure.
     """
     found = []
     for i, one in enumerate(ranked):
         for other in ranked[i + 1 :]:
             first, second = scores[one["label"]], scores[other["label"]]
-            S = min(len(first), len(second))
-            entry: Report = {"first": one["label"], "second": other["label"], "seeds": S, "tested": i == 0}
-            if S > 1 and first.shape[1] > 1:
-                difference = paired_difference(first[:S], second[:S])
-                entry |= {"mean": difference.mean, "interval": list(difference.interval), "p": difference.p}
-            else:
-                entry |= {"mean": float(first[:S].mean() - second[:S].mean()), "interval": None, "p": None}
+            both = [seed for seed in first if seed in second]
+            entry: Report = {"first": one["label"], "second": other["label"], "seeds": len(both), "tested": i == 0}
+            entry |= {"mean": None, "interval": None, "p": None}
+            if both:
+                paired = [np.stack([each[seed] for seed in both]) for each in (first, second)]
+                entry["mean"] = float((paired[0] - paired[1]).mean())
+                if min(paired[0].shape) > 1:
+                    difference = paired_difference(*paired)
+                    entry |= {"interval": list(difference.interval), "p": difference.p}
             found.append(entry)
     tested = [entry for entry in found if entry["tested"] and entry["p"] is not None]
     for entry, p in zip(tested, holm([entry["p"] for entry in tested]), strict=True):
@@ -183,13 +195,16 @@ def _differences(scores: Mapping[str, Scores], ranked: Sequence[Report]) -> list
     return found
 
 
-def _against(scores: Mapping[str, Scores], baselines: Sequence[BaselineScores], sign: float) -> list[Report]:
+def _against(
+    scores: Mapping[str, Mapping[int, Scores]], baselines: Sequence[BaselineScores], sign: float
+) -> list[Report]:
     """Return the difference of each model and the best baseline, with its interval."""
     if not baselines:
         return []
     best = max(baselines, key=lambda each: sign * float(each.scores.scores.mean()))
     found = []
-    for label, ours in scores.items():
+    for label, of_seeds in scores.items():
+        ours = np.stack([*of_seeds.values()])
         theirs = np.broadcast_to(sign * best.scores.scores, ours.shape)
         entry: Report = {"model": label, "baseline": best.name, "mean": float((ours - theirs).mean()), "interval": None}
         if min(ours.shape) > 1:
@@ -210,9 +225,9 @@ def _by_length(seeds: Sequence[ByExample]) -> list[Report]:
     ]  # fmt: skip
 
 
-def _disagreements(seeds: Mapping[str, Sequence[ByExample]], sign: float) -> list[Report]:
+def _disagreements(seeds: Mapping[str, Seeds], sign: float) -> list[Report]:
     """Return the examples on which the models' mean scores differ most, with the answer of each model's first seed."""
-    found = {label: each for label, each in seeds.items() if each}
+    found = {label: [*each.values()] for label, each in seeds.items() if each}
     if len(found) < 2:
         return []
     means = sign * np.stack([np.mean([one.scores for one in each], axis=0) for each in found.values()])

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unrolled.comparison.report.figures import Unit, bytes_of, compact, unit_of
+from unrolled.comparison.budget import spaced
+from unrolled.comparison.report.figures import Unit, bytes_of, compact, counted, pair, unit_of, validation
 
 __all__ = ["Table", "tables"]
 
@@ -14,11 +15,15 @@ Report = dict[str, Any]
 
 
 class Table(NamedTuple):
-    """A table with its title, a sentence below it, and rows, of which the first is the header."""
+    """A table with its title, a sentence below it, and rows, of which the first is the header.
+
+    spare: index of the column that is left out where a terminal has no room for all.
+    """
 
     title: str
     rows: list[list[str]]
     note: str = ""
+    spare: int = -1
 
 
 def tables(found: Report) -> list[Table]:
@@ -51,20 +56,22 @@ def _quality(found: Report, unit: Unit) -> Table:
 
 
 def _differences(found: Report, unit: Unit) -> Table:
-    rows = [["", "difference", "95 % interval", "p (Holm)", ""]]
+    rows = [["", "difference", "95 % interval", "p (Holm)", "verdict"]]
     for each in found["differences"]:
         verdict = ""
         if each["tested"]:
             verdict = "no interval" if each["p"] is None else "shown" if each["shown"] else "difference not shown"
         p = f"{each['p_holm']:.3f}" if each["tested"] and each["p"] is not None else ""
-        pair = f"{each['first']} − {each['second']}"
-        rows.append([pair, unit.difference(each["mean"]), unit.interval(each["interval"]), p, verdict])
-    sign = "" if found["greater_is_better"] else " A difference above 0 means that the first model is better."
+        written = pair(found, each)
+        rows.append([written, unit.difference(each["mean"]), unit.interval(each["interval"]), p, verdict])
+    better = "first" if found["greater_is_better"] else "second"
     return Table(
         "Differences",
         rows,
-        "Paired over seeds and examples. The best model is tested against each of the others, with Holm's correction; "
-        f"the other pairs have their interval, and no verdict.{sign}",
+        "Paired over the seeds that both have, and over examples. The best model is tested against each of the others, "
+        "with Holm's correction for their number, which the intervals do not have; the other pairs have an interval "
+        f"and no verdict. Above 0 the {better} model is better.",
+        spare=3,
     )
 
 
@@ -86,18 +93,19 @@ def _cost(found: Report) -> Table:
     if match is not None:
         off = [f"{each['label']} ({each['note']})" for each in found["models"] if each["matched"] is False]
         said = f"Matched by {match}, within 2 %." + (f" Not matched: {'; '.join(off)}." if off else "")
-    said += f" The budget of a training was {plan['budget']}." if plan["budget"] else ""
+    said += f" The budget of a training was {spaced(plan['budget'])}." if plan["budget"] else ""
     machine = found["measured"]["machine"]
     return Table(
         "Cost",
         rows,
         f"{said} Parameters are those outside token tables and output heads. Times on {machine['processor']}, "
-        f"{machine['threads']} threads, {found['measured']['date']}.",
+        f"{counted(machine['threads'], 'thread')}, {found['measured']['date']}.",
     )
 
 
 def _search(found: Report) -> Table:
-    rows = [["", "trials", "pruned", "failed", "learning rate", "dropout", found["searched_by"].replace("_", " ")]]
+    name, sign = validation(found)
+    rows = [["", "trials", "pruned", "failed", "learning rate", "dropout", name]]
     for each in found["models"]:
         trials, best = each["trials"], each["best"]
         if not trials:
@@ -105,12 +113,14 @@ def _search(found: Report) -> Table:
         counts = [str(sum(one["state"] == state for one in trials)) for state in ("pruned", "failed")]
         figures = [one["figure"] for one in trials if one["figure"] is not None and one["state"] == "complete"]
         chosen = [f"{best['learning_rate']:.3g}", f"{best['dropout']:.2f}"] if best else ["–", "–"]
-        rows.append([each["label"], str(len(trials)), *counts, *chosen, f"{max(figures):.4g}" if figures else "–"])
+        rows.append(
+            [each["label"], str(len(trials)), *counts, *chosen, f"{sign * max(figures):.4g}" if figures else "–"]
+        )
     note = (
-        "The same points for all models; the best on the validation split is kept. The last column is its figure there "
-        "(of a loss, the negative)."
+        "The first trials are the same for all models; the best on the validation split is kept. The last column is "
+        "its figure there."
     )
-    return Table("Search", rows, note)
+    return Table("Search", rows, note, spare=2)
 
 
 def _lengths(found: Report, unit: Unit) -> Table:
@@ -135,7 +145,8 @@ def _disagreements(found: Report, unit: Unit) -> Table:
     return Table(
         "Examples on which they disagree most",
         rows,
-        f"The answer is that of the first seed, in brackets the mean {unit.name} over all seeds.",
+        "The answer is that of the first seed. In brackets is the mean score over all seeds; its mean over all "
+        f"examples is the {unit.name}.",
     )
 
 
