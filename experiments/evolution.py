@@ -111,8 +111,7 @@ def gates(width: int) -> Figure:
     for name, shown in arms.items():
         found = result(name)
         assert found is not None
-        whole, without = list(found["arms"]), None
-        without = next(arm for arm in whole if arm != "lstm")
+        without = next(arm for arm in found["arms"] if arm != "lstm")
         if not rows:
             rows += means(name, {"lstm": "LSTM"}, factor=-1)
         rows += means(name, {without: shown}, factor=-1)
@@ -185,8 +184,8 @@ def cost(width: int) -> Figure:
     return Figure(
         "One more token",
         stack(drawings, 16),
-        "Above the state that is kept, below the time of the next token, on one core. A recurrent state stays as large as "
-        "it is; keys and values grow with every token.",
+        "Above the state that is kept, below the time of the next token, on one core. A recurrent state stays as large "
+        "as it is; keys and values grow with every token.",
     )
 
 
