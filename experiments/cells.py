@@ -13,7 +13,7 @@ and differs from it in one equation:
     TiedGates             i_t = 1 − f_t                 the GRU's assumption
 
 Greff, Srivastava, Koutník, Steunebrink & Schmidhuber, "LSTM: a search space odyssey", IEEE Transactions on Neural
-Networks and Learning Systems 28, 2017, section 3 (NIG, NFG, NOG, NOAF, CIFG). Parameters are initialised as those of
+Networks and Learning Systems 28, 2017, section IV-C (NIG, NFG, NOG, NOAF, CIFG). Parameters are initialised as those of
 the LSTM: Glorot, orthogonal, bias 0 except that of the forget gate, 1.
 
 `SmallElman` is the Elman cell (src/unrolled/cells/elman.py) with the initial recurrent weights of torch.nn.RNN:

@@ -21,14 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.evaluation.difference import Difference, paired_difference
 
-__all__ = ["ANALYSES", "BITS", "POINTS", "Finding", "Unit", "mean_of"]
+__all__ = ["ANALYSES", "BITS", "POINTS", "Analysis", "Finding", "Unit", "mean_of"]
 
 T = TypeVar("T")
 Scores = NDArray[np.float64]
@@ -141,14 +141,21 @@ def costs(arms: Arms, limits: Limits, unit: Unit) -> Finding:
     return Finding(text, _verdict(holds, not holds), {"ratios": ratios})
 
 
-ANALYSES: dict[str, tuple[Callable[[Arms, Limits, Unit], Finding], frozenset[str]]] = {
-    "better": (better, frozenset({"margin"})),
-    "contrast": (contrast, frozenset({"margin"})),
-    "reaches": (reaches, frozenset({"at_least", "at_most"})),
-    "crosses": (crosses, frozenset({"positions"})),
-    "costs": (costs, frozenset({"at_least", "at_most"})),
+class Analysis(NamedTuple):
+    """An analysis, and the names of the limits that it needs and of those that may be absent."""
+
+    run: Callable[[Arms, Limits, Unit], Finding]
+    needs: frozenset[str]
+    may_have: frozenset[str] = frozenset()
+
+
+ANALYSES = {
+    "better": Analysis(better, frozenset({"margin"})),
+    "contrast": Analysis(contrast, frozenset({"margin"})),
+    "reaches": Analysis(reaches, frozenset(), frozenset({"at_least", "at_most"})),
+    "crosses": Analysis(crosses, frozenset({"positions"})),
+    "costs": Analysis(costs, frozenset({"at_least", "at_most"})),
 }
-"""Each analysis and the names of its limits."""
 
 
 def _ends(values: Sequence[T]) -> tuple[T, T]:

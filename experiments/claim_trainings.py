@@ -61,7 +61,7 @@ def unpacked(scores: str | list[float]) -> list[float]:
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job with its key, figures, seconds of this process, versions and date."""
+    """Return the job with its key, figures, CPU seconds, date, machine and versions."""
     import torch
 
     from unrolled import machine
@@ -75,6 +75,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         **found,
         "seconds": round(time.process_time() - began, 1),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine.describe(),
         "versions": machine.versions(),
     }
 
@@ -95,6 +96,8 @@ def _training(job: Mapping[str, Any]) -> dict[str, Any]:
             data, held_out, test = paths["train"], {split: paths[split] for split in ("valid", "test")}, splits["test"]
         of_task = {"baseline": False} if task in WITH_BASELINE else {"cache": folder} if task == "generate" else {}
         run = unrolled.train(data, seed=seed, **{**SHARED, **of_task, **settings, **held_out})
+        if run.record["training"]["signal"]:
+            raise RuntimeError("a signal ended the training before its last update: its scores do not count")
         scores = _images(run, data) if test is None else SCORES[task](run, test)
     return {
         "scores": packed(scores),

@@ -60,7 +60,7 @@ REQUIRED = {
     "limits": dict,
     "arms": dict,
 }
-OPTIONAL = {"settings": dict, "data": dict, "reason": str}
+OPTIONAL = {"settings": dict, "data": dict}
 LEAST_SEEDS = 3
 
 
@@ -121,9 +121,10 @@ def read_claim(path: Path) -> Claim:
         raise ConfigError(f"{path.name}: there is no field {', '.join(sorted(unknown))}")
     if fields["analysis"] not in ANALYSES:
         raise ConfigError(f"{path.name}: analysis must be one of {', '.join(ANALYSES)}: got {fields['analysis']!r}")
-    _, limits = ANALYSES[fields["analysis"]]
-    if not fields["limits"] or not limits.issuperset(fields["limits"]):
-        raise ConfigError(f"{path.name}: limits of {fields['analysis']} are {', '.join(sorted(limits))}")
+    analysis, limits = ANALYSES[fields["analysis"]], fields["limits"].keys()
+    if not limits or not analysis.needs <= limits <= analysis.needs | analysis.may_have:
+        names = ", ".join(sorted(analysis.needs | analysis.may_have))
+        raise ConfigError(f"{path.name}: limits of {fields['analysis']} are {names}: got {', '.join(limits)}")
     if fields["set"] not in SETS:
         raise ConfigError(f"{path.name}: set must be one of {', '.join(SETS)}: got {fields['set']!r}")
     if fields["seeds"] < LEAST_SEEDS and fields["analysis"] != "costs":
@@ -147,9 +148,14 @@ def claims(names: Sequence[str] = (), chosen: str | None = None) -> list[Claim]:
 
 def trainings() -> dict[str, dict[str, Any]]:
     """Return the trainings done so far, by key."""
+    return {line["key"]: line for line in map(json.loads, _whole_lines().splitlines())}
+
+
+def _whole_lines() -> str:
+    """Return the file of the trainings, without a last line that a kill has cut off."""
     path = RESULTS / "trainings.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return {line["key"]: line for line in map(json.loads, lines)}
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return text[: text.rfind("\n") + 1]
 
 
 def missing(claim: Claim, done: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,7 +166,7 @@ def missing(claim: Claim, done: Mapping[str, Any]) -> list[dict[str, Any]]:
 def conclude(claim: Claim, done: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result of a claim from its trainings."""
     of_arms = {arm: [done[key_of(claim.job(arm, seed))] for seed in claim.seeds] for arm in claim.fields["arms"]}
-    analysis, _ = ANALYSES[claim.fields["analysis"]]
+    analysis = ANALYSES[claim.fields["analysis"]].run
     if claim.measured:
         arms: dict[str, Any] = {arm: lines[0] for arm, lines in of_arms.items()}
         shown = {
@@ -182,6 +188,7 @@ def conclude(claim: Claim, done: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": len(claim.seeds),
         "seconds": round(sum(line["seconds"] for line in lines), 1),
         "date": max(line["date"] for line in lines),
+        "machine": lines[-1]["machine"],
         "versions": lines[-1]["versions"],
     }
 
@@ -241,6 +248,7 @@ def run(chosen: Sequence[Claim], workers: int) -> None:
             open_claims.remove(claim)
             _save(claim, done)
 
+    (RESULTS / "trainings.jsonl").write_text(_whole_lines(), encoding="utf-8")
     conclude_complete()
     jobs = {key_of(job): job for claim in open_claims for job in missing(claim, done)}
     context = multiprocessing.get_context("spawn")

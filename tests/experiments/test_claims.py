@@ -6,7 +6,7 @@ import importlib
 import json
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,17 @@ def test_each_claim_can_be_run(named, path: Path) -> None:
         from_flat(own)
         if "synthetic" in job["data"] or "sample" in job["data"]:
             assert {"train", "valid", "test"} <= job["data"].keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_claim_comes_to_a_verdict(named, path: Path) -> None:
+    claim, analyses, random = named("claims").read_claim(path), named("claim_analyses"), np.random.default_rng(0)
+    arms: dict[str, Any] = {arm: random.random((len(claim.seeds), 30)) for arm in claim.fields["arms"]}
+    if claim.measured:
+        arms = {arm: {"bytes": [1, 2], "milliseconds": [1.0, 2.0]} for arm in arms}
+    found = analyses.ANALYSES[claim.fields["analysis"]].run(arms, claim.fields["limits"], claim.unit)
+    assert found.verdict in ("shown", "refuted", "not shown")
+    assert found.figure
 
 
 def test_arms_of_a_claim_about_equal_parameters_are_within_two_percent(named) -> None:
@@ -123,10 +134,11 @@ def test_a_result_is_written_from_trainings_and_refused_once_the_claim_changes(
     for job in claim.jobs():
         key = trainings.key_of(job)
         done[key] = {"key": key, **job, "scores": scores[job["settings"]["model"]], "parameters": 1, "updates": 1,
-                     "seconds": 1.0, "date": "2026-11-30", "versions": {}}  # fmt: skip
+                     "seconds": 1.0, "date": "2026-11-30", "machine": {}, "versions": {}}  # fmt: skip
     assert not claims.missing(claim, done)
     assert len(claims.missing(claim, {})) == 6
-    (tmp_path / "trainings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in done.values()))
+    lines = "".join(json.dumps(line) + "\n" for line in done.values())
+    (tmp_path / "trainings.jsonl").write_text(lines + '{"key": "cut off by a kill')
     claims.run([claim], workers=1)
     result = json.loads((tmp_path / "made.json").read_text())
     assert result["verdict"] == "shown"
@@ -232,7 +244,7 @@ def shifted(by: float) -> np.ndarray:
 
 def verdict(named, analysis: str, arms: dict[str, Any], **limits: Any) -> str:
     analyses = named("claim_analyses")
-    return analyses.ANALYSES[analysis][0](arms, limits, analyses.POINTS).verdict
+    return analyses.ANALYSES[analysis].run(arms, limits, analyses.POINTS).verdict
 
 
 NOISE = np.random.default_rng(0).normal(0, 0.5, (3, 40))
@@ -293,3 +305,68 @@ def test_costs_at_and_beside_its_thresholds(named, constant: float, growing: flo
         "gpt": {"bytes": [100, 3_200], "milliseconds": [1.0, growing]},
     }
     assert verdict(named, "costs", arms, at_most=1.2, at_least=2.0) == expected
+
+
+# Trainings ------------------------------------------------------------------------------------------------------------
+
+SMALL = {"tokenizer": "word", "min_frequency": 1, "embedding_size": 4, "hidden_size": 4, "updates": 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "data"),
+    [
+        ({"model": "TiedGates"}, {"synthetic": "recall", "length": 1, "symbols": 5}),
+        ({"model": "gru", "task": "regress"}, {"synthetic": "adding", "length": 3}),
+        ({"model": "gru", "task": "tag", "whole_words": 0}, {"synthetic": "copy", "length": 2, "gap": 1, "symbols": 3}),
+        ({"model": "attention", "task": "translate"}, {"synthetic": "reverse", "length": 3, "symbols": 3}),
+    ],
+)
+def test_a_training_scores_each_test_example_and_is_repeatable(named, settings: Any, data: Any) -> None:
+    trainings = named("claim_trainings")
+    job = {"settings": SMALL | settings, "data": data | {"train": 40, "valid": 10, "test": 12}, "seed": 1}
+    line = json.loads(json.dumps(trainings.run_job(job)))
+    scores = trainings.unpacked(line["scores"])
+    test = named("claim_data").draw(job["data"], settings.get("task", "classify"), 1)["test"]
+    distinct = len({str(source) for source, _ in test}) if settings.get("task") == "translate" else 12
+    assert len(scores) == distinct
+    assert all(0 <= score <= 1 for score in scores)
+    assert line["key"] == trainings.key_of(job)
+    assert line["updates"] == 3
+    assert trainings.run_job(job)["scores"] == line["scores"]
+
+
+def test_a_measured_cost_has_a_figure_for_each_position(named) -> None:
+    settings = {
+        "task": "generate",
+        "model": "gpt",
+        "num_layers": 1,
+        "window": 64,
+        "embedding_size": 8,
+        "hidden_size": 8,
+    }
+    job = {"settings": settings | {"vocabulary": 9, "positions": [32, 64]}, "data": {}, "seed": 0}
+    found = named("claim_trainings").run_job(job)
+    assert len(found["bytes"]) == len(found["milliseconds"]) == 2
+    assert found["bytes"][1] > 1.9 * found["bytes"][0]
+
+
+class Answering:
+    """A run with known answers."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def decode(self, inputs: list[Any]) -> list[Any]:
+        return [self.answers["-".join(each) if isinstance(each, list) else each] for each in inputs]
+
+
+def test_scores_of_answers(named) -> None:
+    scores = named("claim_trainings").SCORES
+    label, number = lambda text: SimpleNamespace(label=text), lambda value: SimpleNamespace(value=value)
+    assert scores["classify"](Answering(a=label("x"), b=label("y")), [("a", "x"), ("b", "x")]) == [1, 0]
+    assert scores["regress"](Answering(a=number(0.46), b=number(0.56)), [("a", "0.5"), ("b", "0.5")]) == [1, 0]
+    words = SimpleNamespace(words=[SimpleNamespace(tag=tag) for tag in ("-", "x", "y", "-")])
+    assert scores["tag"](Answering(**{"p-q-r-s": words}), [(["p", "q", "r", "s"], ["-", "x", "x", "y"])]) == [1 / 3]
+    target = SimpleNamespace(targets=[SimpleNamespace(text="a b c d")])
+    run = Answering(one=target, two=target)
+    assert scores["translate"](run, [("one", "a b d"), ("one", "a b c x"), ("two", "z")]) == [0.75, 0]
