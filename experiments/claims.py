@@ -268,7 +268,7 @@ def run(chosen: Sequence[Claim], workers: int) -> None:
 
 
 def table(chosen: Sequence[Claim]) -> str:
-    """Return the Markdown table of all claims of the short set and of those of the full set that have a result."""
+    """Return claims as a Markdown table: sentence, source, figure, threshold, verdict, seeds."""
     lines = ["| claim | source | found | shown if | verdict | seeds |", "|---|---|---|---|---|---|"]
     for claim in chosen:
         found, fields = result_of(claim), claim.fields
@@ -283,10 +283,19 @@ def table(chosen: Sequence[Claim]) -> str:
     return "\n".join(lines)
 
 
+def cost(chosen: Sequence[Claim]) -> str:
+    """Return a sentence about the time of all trainings of claims, each counted once."""
+    done, keys = trainings(), {key_of(job) for claim in chosen for job in claim.jobs()}
+    seconds = sum(done[key]["seconds"] for key in keys & done.keys())
+    text = f"{len(keys & done.keys()):,} of {len(keys):,} trainings, {seconds:,.0f} CPU seconds"
+    return f"{text}: {seconds / 120:,.0f} minutes of two cores."
+
+
 def filled(page: str, chosen: Sequence[Claim]) -> str:
-    """Return the text of the page with the table of each set between its marks."""
+    """Return the text of the page with the table of each set, and its time, between its marks."""
     for name in SETS:
-        block = f"<!-- {name} -->\n{table([claim for claim in chosen if claim.fields['set'] == name])}\n<!-- end -->"
+        of_set = [claim for claim in chosen if claim.fields["set"] == name]
+        block = f"<!-- {name} -->\n{table(of_set)}\n\n{cost(of_set)}\n<!-- end -->"
         page = re.sub(rf"<!-- {name} -->\n.*?<!-- end -->", lambda _, block=block: block, page, flags=re.DOTALL)
     return page
 
