@@ -28,6 +28,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _sample(data: Mapping[str, Any], task: str, seed: int) -> dict[str, Any]:
         if task == "generate":
             splits[split] = _text(name, split, data[split], 0 if split == "test" else seed)
             continue
-        rows = _sentences(name, split) if task == "tag" else _rows(name, split)
+        rows = list(_sentences(name, split) if task == "tag" else _rows(name, split))
         random.Random(ORDER + (0 if split == "test" else seed)).shuffle(rows)
         splits[split] = rows[: data[split]]
     return splits
@@ -134,7 +135,9 @@ def _pooled(data: Mapping[str, Any], seed: int) -> dict[str, Pairs]:
     return {"train": rest[data["valid"] :][: data["train"]], "valid": rest[: data["valid"]], "test": test}
 
 
+@cache
 def _rows(name: str, split: str) -> Pairs:
+    """Return the rows of a sample; they are read once in a process, and must not be changed."""
     sample, _ = named(f"sample:{name}")
     return [row.values[:2] for row in read_sample(f"sample:{name}/{split}", sample.columns)]
 

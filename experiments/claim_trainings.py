@@ -138,17 +138,17 @@ def _tags(run: Any, test: Any) -> list[float]:
 
 
 def _targets(run: Any, test: Any) -> list[float]:
+    """Return a score for each row; rows of the same source share their references."""
     from unrolled.evaluation.translation import nearest_edits
 
     references: dict[str, list[str]] = {}
     for source, target in test:
         references.setdefault(source, []).append(target)
-    answers = run.decode(list(references))
-    scores = []
-    for answer, targets in zip(answers, references.values(), strict=True):
-        edits, tokens = nearest_edits(answer.targets[0].text, targets, str.split)
-        scores.append(max(0.0, 1 - edits / tokens))
-    return scores
+    scores = {}
+    for source, answer in zip(references, run.decode(list(references)), strict=True):
+        edits, tokens = nearest_edits(answer.targets[0].text, references[source], str.split)
+        scores[source] = max(0.0, 1 - edits / tokens)
+    return [scores[source] for source, _ in test]
 
 
 def _bits(run: Any, test: str) -> list[float]:

@@ -251,8 +251,8 @@ def run(chosen: Sequence[Claim], workers: int) -> None:
     (RESULTS / "trainings.jsonl").write_text(_whole_lines(), encoding="utf-8")
     conclude_complete()
     jobs = {key_of(job): job for claim in open_claims for job in missing(claim, done)}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool, (RESULTS / "trainings.jsonl").open("a") as file:
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
         futures = {pool.submit(run_job, job): job for job in jobs.values()}
         for future in as_completed(futures):
             if error := future.exception():
@@ -260,9 +260,12 @@ def run(chosen: Sequence[Claim], workers: int) -> None:
                 print(f"failed: {futures[future]}", *traceback.format_exception(error), sep="\n", flush=True)
                 continue
             line = future.result()
-            print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
+            with (RESULTS / "trainings.jsonl").open("a", encoding="utf-8") as file:
+                print(json.dumps(line, ensure_ascii=False), file=file)
             done[line["key"]] = line
             conclude_complete()
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failed:
         sys.exit(f"{failed} of {len(jobs)} trainings failed; the same command trains them again")
 
