@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -75,6 +75,10 @@ $(JOEYNMT)/.installed:
 	$(JOEYNMT)/bin/pip install --quiet --disable-pip-version-check "joeynmt==2.3.0" importlib_metadata \
 		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
 	@touch $@
+
+experiments: $(INSTALLED) ## the short set of the claims, docs/claims.md: an hour of two cores; continues where it stopped
+	$(BIN)/python experiments/claims.py run --set short
+	$(BIN)/python experiments/claims.py table
 
 bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours compared with JoeyNMT 2.3, in an environment of its own
 	$(BIN)/python benchmarks/compare_joeynmt.py --python $(JOEYNMT)/bin/python
