@@ -54,26 +54,29 @@ class Finding:
 
 @dataclass(frozen=True)
 class Unit:
-    """The unit of a figure: a name, a factor from scores to it, and the decimals shown."""
+    """The unit of a figure: a name, a factor from scores to it, the decimals shown, and the greatest possible mean."""
 
     name: str
     factor: float
     decimals: int
+    most: float = math.inf
 
-    def signed(self, found: Difference) -> str:
-        """Return a difference with its sign and its interval."""
-        return self._with_interval(found, "+")
+    def signed(self, found: Difference, of: int = 1) -> str:
+        """Return a difference with its sign and its interval, within the possible values; `of` differences."""
+        return self._with_interval(found, "+", (-of * self.most, of * self.most))
 
     def plain(self, found: Difference) -> str:
-        """Return a mean with its interval."""
-        return self._with_interval(found, "-")
+        """Return a mean with its interval, within the possible values."""
+        return self._with_interval(found, "-", (0 if math.isfinite(self.most) else -math.inf, self.most))
 
-    def _with_interval(self, found: Difference, sign: str) -> str:
-        mean, low, high = (f"{self.factor * value:{sign}.{self.decimals}f}" for value in (found.mean, *found.interval))
-        return f"{mean} {self.name} ({low} to {high})"
+    def _with_interval(self, found: Difference, sign: str, bounds: tuple[float, float]) -> str:
+        low, high = bounds
+        ends = (min(max(self.factor * end, low), high) for end in found.interval)
+        mean, first, last = (f"{value:{sign}.{self.decimals}f}" for value in (self.factor * found.mean, *ends))
+        return f"{mean} {self.name} ({first} to {last})".replace("-", "−")
 
 
-POINTS = Unit("points", 100, 1)
+POINTS = Unit("points", 100, 1, 100)
 """Hundredths of a score from 0 to 1, such as percents of accuracy."""
 BITS = Unit("bits", 1, 3)
 """Bits per character, of which fewer are better: a score is minus these."""
@@ -97,7 +100,9 @@ def contrast(arms: Arms, limits: Limits, unit: Unit) -> Finding:
     found = paired_difference(a - b, c - d)
     one, other = (unit.signed(paired_difference(*each)) for each in ((a, b), (c, d)))
     return Finding(
-        f"{one} against {other}: {unit.signed(found)}", _above(found, limits["margin"]), _numbers(difference=found)
+        f"{one} against {other}: {unit.signed(found, of=2)}",
+        _above(found, limits["margin"]),
+        _numbers(difference=found),
     )
 
 

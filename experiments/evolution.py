@@ -174,11 +174,11 @@ def cost(width: int) -> Figure:
     drawings = []
     for key, label in (("bytes", "bytes of state"), ("milliseconds", "milliseconds")):
         series = [
-            Series(arm, np.array([*map(float, each[key])]), np.array([*each[key].values()]))
+            Series(arm, np.array(each["positions"], dtype=np.float64), np.array(each[key]))
             for arm, each in found["arms"].items()
         ]
         ends = [value for one in series for value in one.y.tolist()]
-        x = Axis("tokens so far", series[0].x[0], series[0].x[-1], log=True)
+        x = Axis("tokens so far", float(series[0].x[0]), float(series[0].x[-1]), log=True)
         y = Axis(label, 10 ** np.floor(np.log10(min(ends))), 10 ** np.ceil(np.log10(max(ends))), log=True)
         drawings.append(chart(series, x, y, (width, TALL)))
     return Figure(
