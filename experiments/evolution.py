@@ -56,11 +56,16 @@ def means(name: str, arms: Mapping[str, str], *, factor: float = 100.0) -> list[
         Mean(
             shown,
             factor * found["arms"][arm]["mean"],
-            [factor * end for end in found["arms"][arm]["interval"]],
+            _possible([factor * end for end in found["arms"][arm]["interval"]], factor),
             [factor * value for value in found["arms"][arm]["by_seed"]],
         )
         for arm, shown in arms.items()
     ]
+
+
+def _possible(interval: list[float], factor: float) -> list[float]:
+    """Return the ends of an interval, of percentages within 0 and 100."""
+    return [min(max(end, 0.0), 100.0) for end in interval] if factor == 100 else interval
 
 
 def curve(name: str, shown: str, points: Mapping[float, str]) -> Series:
@@ -95,8 +100,8 @@ def memory(width: int) -> Figure:
     return Figure(
         "Order of two symbols in 100 steps, and adding of two marked numbers among 60",
         forest(rows, "right answers (%)", width),
-        "A filled mark is the mean over seeds, its line the 95 % interval, a small mark one training. Without the order "
-        "of the symbols 75 % can be right at most.",
+        "A filled mark is the mean over seeds, its line the 95 % interval, a small mark one training. Without the "
+        "order of the symbols 75 % can be right at most.",
     )
 
 
