@@ -132,6 +132,7 @@ def test_two_processes_share_the_trainings_and_a_killed_one_loses_only_its_own(f
 
     first = process("begin")
     while not (tmp_path / "both" / "study.json").exists():
+        assert first.poll() is None, "the first process has ended"
         time.sleep(0.05)
     time.sleep(0.5)
     killed, second = process("join"), process("join")
@@ -186,9 +187,42 @@ def test_trained_runs_are_compared_as_they_are(finished: Path, tmp_path: Path) -
     before = {model["model"]: model["means"] for model in certain(finished)["models"]}
     assert {model["model"]: model["means"] for model in found["models"]} == before
     assert found["differences"][0]["interval"] == certain(finished)["differences"][0]["interval"]
+    assert [model["label"] for model in found["models"]] == ["run elman", "run feedforward"]
+    assert {model["model"]: model["flops"] for model in found["models"]} == {
+        model["model"]: model["flops"] for model in certain(finished)["models"]
+    }
+    assert "Nothing was matched" in (tmp_path / "runs" / "report.md").read_text()
+    with pytest.raises(ConfigError, match="are runs with the same settings and seed: remove one of them"):
+        unrolled.compare(ROWS, [runs[0], *runs], out=tmp_path / "no")
+    numbers = unrolled.train(
+        [(text, str(len(text))) for text, _ in ROWS], task="regress", epochs=1, out=tmp_path / "numbers"
+    )
+    with pytest.raises(ConfigError, match="is a run of task regress: the others are of task classify"):
+        unrolled.compare(ROWS, [runs[0], numbers.path], out=tmp_path / "no")
     other = unrolled.train(ROWS[:120], epochs=1, **SMALL, baseline=False, out=tmp_path / "other")
     with pytest.raises(DataError, match="was tested on another split"):
         unrolled.compare(ROWS, [runs[0], other.path], out=tmp_path / "no")
+
+
+def test_held_out_files_are_named_by_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("train", ROWS[:100]), ("valid", ROWS[100:130]), ("test", ROWS[130:])):
+        lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
+        Path(f"{name}.csv").write_text("\n".join(lines) + "\n")
+    options = {"data": "train.csv", "valid": "valid.csv", "test": "test.csv", "trials": 0, "seeds": 1}
+    assert compared(Path("out"), **options).to_dict()["examples"] == len(ROWS[130:])
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    unrolled.compare(resume=tmp_path / "out")
+
+
+def test_images_are_compared(tmp_path: Path) -> None:
+    from small import pictures  # here: a process of this file's own does not find it
+
+    small: dict[str, Any] = {"budget": "3updates", "trials": 0, "seeds": 1, "hidden_size": 8}
+    found = unrolled.compare(pictures(), MODELS, out=tmp_path / "images", **small).to_dict()
+    times = found["measured"]["models"].values()
+    assert all(each["answer_milliseconds"] > 0 for each in times)
 
 
 def test_a_cell_of_the_user_is_compared_and_named_again_to_resume(tmp_path: Path) -> None:
@@ -252,7 +286,8 @@ def test_models_have_settings_of_their_own(tmp_path: Path) -> None:
         ({"trials": -1}, "trials should be from 0 to 10,000: got -1"),
         ({"budget": "soon"}, "budget should be a time"),
         ({"epochs": 3}, "epochs is decided by the comparison"),
-        ({"learning_rate": 1e-3}, "learning_rate are searched"),
+        ({"learning_rate": 1e-3}, "learning_rate is searched: remove it, or use 0 trials"),
+        ({"test_fraction": 0.0}, "these data have none"),
         ({"num_heads": 2}, "none of the models uses num_heads"),
         ({"data": "-"}, "a comparison reads its data once for each training"),
         ({"data": None}, "no data: give a file"),

@@ -50,7 +50,12 @@ def report(seeds: dict[str, list[ByExample]], **measured: Any) -> dict[str, Any]
     sign = 1.0 if first.greater_is_better else -1.0
     scores = {label: {k: sign * each.scores for k, each in enumerate(found)} for label, found in seeds.items()}
     models = [
-        {"label": label, "mean": float(np.mean([each.mean for each in found])), "parameters": 16_500}
+        {
+            "label": label,
+            "mean": float(np.mean([each.mean for each in found])),
+            "means": [each.mean for each in found],
+            "parameters": 16_500,
+        }
         for label, found in seeds.items()
     ]
     ranked = sorted(models, key=lambda each: -sign * each["mean"])
@@ -58,6 +63,7 @@ def report(seeds: dict[str, list[ByExample]], **measured: Any) -> dict[str, Any]
         "figure": first.figure,
         "greater_is_better": first.greater_is_better,
         "best": ranked[0]["label"],
+        "examples": len(first),
         "models": models,
         "baselines": [],
         "against_baselines": [],
@@ -168,6 +174,24 @@ def test_the_verdict_says_what_is_shown_and_what_is_not() -> None:
     one_seed = report(made({"elman": 0.6, "lstm": 0.8}, seeds=1))
     assert verdict(one_seed)[0].endswith("with one seed no interval can be given, so no difference is shown.")
     assert verdict({**all_shown, "best": None}) == ["No training ended with a figure, so nothing can be compared."]
+
+
+def test_the_verdict_says_why_there_is_no_interval() -> None:
+    one_example = report(made({"elman": 0.6, "lstm": 0.8}, N=1))
+    assert verdict(one_example)[0].endswith(
+        "with one test example no interval can be given, so no difference is shown."
+    )
+    alone = report(made({"lstm": 0.8}))
+    assert (
+        verdict(alone)[0] == f"lstm is the only model with a figure: accuracy {100 * alone['models'][0]['mean']:.1f} %."
+    )
+    found = report(made({"elman": 0.6, "lstm": 0.8, "gru": 0.3}))
+    apart = next(each for each in found["differences"] if each["second"] == "gru")
+    apart |= {"p": None, "interval": None, "shown": None}
+    assert verdict(found)[0].endswith(
+        "it is shown to be better than elman; with fewer than two seeds in common no interval can be given for the "
+        "difference from gru."
+    )
 
 
 @pytest.mark.parametrize(

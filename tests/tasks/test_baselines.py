@@ -10,7 +10,19 @@ import pytest
 from sacrebleu.metrics.chrf import CHRF
 
 import unrolled
-from small import GOOD, image_run, pairs, pictures, rated, sentences, tag_run, trained, translations, write_text
+from small import (
+    GOOD,
+    image_run,
+    pairs,
+    pictures,
+    rated,
+    sentences,
+    tag_run,
+    trained,
+    translation_run,
+    translations,
+    write_text,
+)
 from unrolled import tasks
 from unrolled.config import from_flat
 from unrolled.training.task import Task
@@ -125,6 +137,26 @@ def test_a_text(tmp_path: Path) -> None:
     assert ngrams.name.endswith("-gram language model")
     assert ngrams.scores.mean < frequency.scores.mean / 2
     assert math.isfinite(ngrams.scores.mean)
+
+
+@pytest.mark.parametrize(
+    ("run", "data", "settings"),
+    [
+        (trained, pairs(), {}),
+        (image_run, pictures(), {}),
+        (tag_run, sentences(), {"task": "tag"}),
+        (translation_run, translations(), {"task": "translate"}),
+    ],
+)
+def test_an_input_of_the_test_split_is_decoded_alone(run: Any, data: Any, settings: dict[str, Any]) -> None:
+    own, inputs = run().by_example(data, test_split=True), read(data, **settings).test_inputs()
+    assert len(inputs) == len(own)
+    for i in (0, len(own) // 2):
+        (answer,) = run().decode(inputs[i])
+        found = answer.to_dict()
+        words = [word["tag"] for word in found.get("words", ())]
+        said = " ".join(words) or found.get("label") or found["targets"][0]["text"]
+        assert said == own.answers[i]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 gru                        a model
 "gru num_layers=2"         a model, with settings that override those of the comparison
 my_cell.py:MyCell          a cell of the user, see `unrolled.use_cell`
-runs/reviews               a trained run; runs that differ in their seed alone are one entry
+runs/reviews               a trained run; runs that differ in their seed alone are one entry. Its label has the settings
+                           in which it differs from the other runs of its model
 """
 
 from __future__ import annotations
@@ -46,13 +47,8 @@ def parse(models: Sequence[str]) -> list[Entry]:
         ConfigError: a text that names none, twice the same, or fewer than two.
         CheckpointError: a run that is damaged.
     """
-    entries = [_entry(text) for text in models]
-    runs: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.runs:
-            known = runs.get(entry.label)
-            runs[entry.label] = entry if known is None else known._replace(runs=(*known.runs, *entry.runs))
-    entries = [*(entry for entry in entries if not entry.runs), *runs.values()]
+    folders = [Path(text) for text in models if is_run(Path(text))]
+    entries = [*(_entry(text) for text in models if Path(text) not in folders), *_of_runs(folders)]
     labels = [entry.label for entry in entries]
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise ConfigError(f'models has "{excerpt(twice[0])}" twice')
@@ -61,12 +57,31 @@ def parse(models: Sequence[str]) -> list[Entry]:
     return entries
 
 
+def _of_runs(folders: Sequence[Path]) -> list[Entry]:
+    """Return an entry for all runs with the same settings but for the seed."""
+    settings = {folder: describe(folder)[1].flat() for folder in folders}
+    seeds = {folder: each.pop("seed") for folder, each in settings.items()}
+    groups: list[list[Path]] = []
+    for folder in folders:
+        group = next((group for group in groups if settings[group[0]] == settings[folder]), None)
+        if group is None:
+            groups.append([folder])
+            continue
+        if (same := next((other for other in group if seeds[other] == seeds[folder]), None)) is not None:
+            raise ConfigError(f"{same} and {folder} are runs with the same settings and seed: remove one of them")
+        group.append(folder)
+    return [Entry(_label(settings, group[0]), runs=tuple(group)) for group in groups]
+
+
+def _label(settings: Mapping[Path, Mapping[str, Any]], folder: Path) -> str:
+    """Return the model of a run, with the settings in which it differs from the other runs of this model."""
+    own = settings[folder]
+    others = [each for each in settings.values() if each[MODEL_NAME] == own[MODEL_NAME]]
+    differing = [name for name in own if any(each[name] != own[name] for each in others)]
+    return " ".join([f"run {own[MODEL_NAME]}", *(f"{name}={own[name]}" for name in differing)])
+
+
 def _entry(text: str) -> Entry:
-    if is_run(Path(text)):
-        _, config, _ = describe(Path(text))
-        differing = {name: value for name, value in config.differing().items() if name != "seed"}
-        shown = " ".join([config.model.name, *(f"{name}={value}" for name, value in differing.items())])
-        return Entry(f"run {shown}", runs=(Path(text),))
     try:
         name, *pairs = shlex.split(text)
     except ValueError:

@@ -220,13 +220,14 @@ def make(
         base = resolved[0]
     first, sums = reader(base)
     record = {**first.record(), "sums": sums}
+    _refuse_no_test(record["splits"]["test"])
     lengths = first.typical_lengths(base)
     planned = iter(_planned(reader, trained, resolved, request, lengths))
     return Plan(
         version=__version__,
         command=command,
         base=training_plan.Plan.make(base, record, None),
-        match=request.match,
+        match=request.match if trained else None,
         match_to=request.match_to,
         budget=request.budget,
         trials=request.trials,
@@ -235,8 +236,17 @@ def make(
         threads=torch.get_num_threads(),
         source_length=lengths[0],
         length=lengths[1],
-        models=[_of_runs(each, record, lengths) if each.runs else next(planned) for each in entries],
+        models=[_of_runs(each, base.task, record, lengths) if each.runs else next(planned) for each in entries],
     )
+
+
+def _refuse_no_test(split: Mapping[str, Any]) -> None:
+    """Refuse data without a test split, on which models are compared."""
+    if not split.get("rows", split.get("characters")):
+        raise DataError(
+            "models are compared on the test split, and these data have none",
+            fix="use --test FILE, or a --test-fraction above 0",
+        )
 
 
 def _planned(
@@ -354,7 +364,9 @@ class _Sizes:
     def flops(self, model: Model) -> int:
         """Return the operations of an update: of as many sequences of median length as a batch has tokens."""
         length, source = self._lengths(model)
-        return operations(model, length=length, source_length=source, batch=self._batch())
+        return operations(
+            model, length=length, source_length=source, batch=_batch(self.config, (self.source_length, self.length))
+        )
 
     def state(self, model: Model) -> int:
         """Return the bytes of the state after a sequence of median length."""
@@ -371,31 +383,40 @@ class _Sizes:
             seconds = [_timed(trainer.update) for _ in range(WARM + TIMED)]
         return median(seconds[WARM:])
 
-    def _batch(self) -> int:
-        """Return the number of sequences in a batch, if all have the median length."""
-        training = self.config.training
-        if self.config.task == "generate":
-            return training.streams
-        if training.batch_images is not None:
-            return training.batch_images
-        assert training.batch_tokens is not None, "decided by the data"
-        return max(1, training.batch_tokens // (self.source_length + self.length))
-
     def _lengths(self, model: Model) -> tuple[int, int]:
         length = min(self.length, model.max_length or self.length)
         return length, self.source_length if isinstance(model.inputs, Pairs) else 0
 
 
-def _of_runs(entry: Entry, record: Mapping[str, Any], lengths: tuple[int, int]) -> Planned:
-    """Return trained runs, after a check that their test split is that of the others."""
+def _batch(config: Config, lengths: tuple[int, int]) -> int:
+    """Return the number of sequences in a batch, if all have the median lengths."""
+    training = config.training
+    if config.task == "generate":
+        return training.streams
+    if training.batch_images is not None:
+        return training.batch_images
+    assert training.batch_tokens is not None, "decided by the data"
+    return max(1, training.batch_tokens // sum(lengths))
+
+
+def _size(split: Mapping[str, Any]) -> str:
+    """Return the size of a recorded split, and the start of its fingerprint."""
+    size = f"{split['rows']:,} examples" if "rows" in split else f"{split['characters']:,} characters"
+    return f"{size} of fingerprint {split['fingerprint'][:8]}"
+
+
+def _of_runs(entry: Entry, task: str, record: Mapping[str, Any], lengths: tuple[int, int]) -> Planned:
+    """Return trained runs, after a check that their task and test split are those of the others."""
     from unrolled.runs.load import load
 
     for folder in entry.runs:
         run = load(folder, device="cpu")
-        ours, theirs = record["splits"].get("test"), run.record["data"]["splits"].get("test")
+        if run.config.task != task:
+            raise ConfigError(f"{folder} is a run of task {run.config.task}: the others are of task {task}")
+        ours, theirs = record["splits"]["test"], run.record["data"]["splits"]["test"]
         if ours != theirs:
             raise DataError(
-                f"{folder} was tested on another split than the one compared here: {theirs}, not {ours}",
+                f"{folder} was tested on another split than the one compared here ({_size(theirs)}, not {_size(ours)})",
                 fix="compare runs of the same data, with the same splits",
             )
     model, size = run.model, parameters(run.model)
@@ -407,7 +428,7 @@ def _of_runs(entry: Entry, record: Mapping[str, Any], lengths: tuple[int, int]) 
         updates=run.record["training"]["updates"],
         parameters=size.inner,
         tables=size.outer,
-        flops=operations(model, length=length, source_length=source),
+        flops=operations(model, length=length, source_length=source, batch=_batch(run.config, lengths)),
         state=state_bytes(model, length=length, source_length=source),
         runs=[str(folder.resolve()) for folder in entry.runs],
     )

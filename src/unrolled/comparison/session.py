@@ -31,6 +31,7 @@ from unrolled.runs.claim import next_folder
 from unrolled.runs.folder import describe, to_json
 from unrolled.runs.recorded import refuse_unverified
 from unrolled.saved import Label, Strict, valid
+from unrolled.strings import counted
 
 __all__ = ["compare", "join", "resume"]
 
@@ -150,9 +151,7 @@ def _continued(study: Study, out: Path, data: object, models: Sequence[str], pro
         command=lambda role, source: f"unrolled compare {shlex.quote(source)} --resume {shlex.quote(str(out))}",
         give="give them again: `unrolled.compare(data, resume=folder)`",
     )
-    source = made.base.data.source
-    data = data if data is not None else source if isinstance(source, str) else tuple(source)
-    reader = Reader(data)
+    reader = Reader(_named(made.base.data.source) if data is None else data)
     made.base.refuse_other_data(reader.task(made.base.config).record())
     return _run(made, study, reader, out, progress)
 
@@ -176,7 +175,8 @@ def _refuse_numbers(request: Request, settings: Mapping[str, Any]) -> None:
     if request.budget is not None:
         budgets.parse(request.budget)
     if request.trials and (searched := [name for name in entries.SEARCHED if name in settings]):
-        raise ConfigError(f"{' and '.join(searched)} are searched: remove them, or use 0 trials")
+        said = f"{searched[0]} is" if len(searched) == 1 else f"{' and '.join(searched)} are"
+        raise ConfigError(f"{said} searched: remove {'it' if len(searched) == 1 else 'them'}, or use 0 trials")
 
 
 def _existing(out: Path, cells: Sequence[str]) -> Plan | None:
@@ -205,7 +205,12 @@ def _refuse_existing(out: Path, before: Plan, made: Plan) -> None:
     )
 
 
-def _data_of_runs(known: Sequence[entries.Entry]) -> str:
+def _named(source: str | Sequence[str]) -> str | tuple[str, ...]:
+    """Return the source of a record as data are named: parallel files are a tuple."""
+    return source if isinstance(source, str) else tuple(source)
+
+
+def _data_of_runs(known: Sequence[entries.Entry]) -> str | tuple[str, ...]:
     """Return the data of trained runs, where there are only these."""
     if any(not entry.runs for entry in known):
         raise ConfigError("no data: give a file, as in `unrolled compare reviews.csv --models elman lstm gru`")
@@ -217,7 +222,7 @@ def _data_of_runs(known: Sequence[entries.Entry]) -> str:
         command=lambda role, source: f"unrolled compare {shlex.quote(source)} --models …",
         give="give them again: `unrolled.compare(data, models=[…])`",
     )
-    return str(record["data"]["source"])
+    return _named(record["data"]["source"])
 
 
 def _work(made: Plan) -> str:
@@ -225,6 +230,9 @@ def _work(made: Plan) -> str:
     models, trials, seeds = len(made.trained), made.trials, made.seeds
     if not models:
         return f"{len(made.models)} runs, nothing to train"
-    budget = made.budget or f"up to {max(each.updates for each in made.trained):,} updates"
+    budget = (
+        budgets.spaced(made.budget) if made.budget else f"up to {max(each.updates for each in made.trained):,} updates"
+    )
     more = f", and up to {2 * further(trials)} further trials of each model where the best rate is at an edge"
-    return f"{models} models × ({trials} trials + {seeds} seeds) × {budget}{more if trials else ''}"
+    trainings = f"({counted(trials, 'trial')} + {counted(seeds, 'seed')})"
+    return f"{counted(models, 'model')} × {trainings} × {budget}{more if trials else ''}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -48,6 +48,7 @@ class AnsweredOnce(Task):
     """
 
     answer = "once"
+    splits: Any
 
     def __init__(self, train: tuple[Readable, Tensor], valid: tuple[Readable, Tensor]) -> None:
         self._train, self._valid = train, valid
@@ -68,6 +69,11 @@ class AnsweredOnce(Task):
         return max(
             int(sequences.lengths.max()) for sequences in (self._train[0], self._valid[0]) if len(sequences.lengths)
         )
+
+    def test_inputs(self) -> Sequence[Any]:
+        """Return the texts of the test split."""
+        texts: Sequence[str] = self.splits.test.texts()
+        return texts
 
     def typical_lengths(self, config: Config) -> tuple[int, int]:
         """Return 0, and the median length of the sequences."""

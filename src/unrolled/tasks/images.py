@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -88,6 +88,10 @@ class ClassifyImages(Classified):
     def record(self) -> dict[str, Any]:
         """Return the splits and the most frequent label."""
         return {**data_record(self.data, self.splits), **self.labels_record()}
+
+    def test_inputs(self) -> Sequence[Any]:
+        """Return the images of the test split, (H, W, C) each."""
+        return [*self.splits.test.pixels]
 
     def test(self, run: Run) -> ClassificationResult | None:
         """Return accuracy and the other measures on the test split."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Self
@@ -135,6 +135,10 @@ class Tag(Task):
             words[label].append(word)
         joined = {label: BETWEEN.join(these) for label, these in words.items() if these}
         return {**data_record(self.data, self.splits), "majority": self._majority, "words": joined}
+
+    def test_inputs(self) -> Sequence[str]:
+        """Return the sentences of the test split."""
+        return [" ".join(words) for words in self.splits.test.words()]
 
     def test(self, run: Run) -> TaggingResult | None:
         """Return accuracy and the other measures on the test split."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -131,6 +131,10 @@ class Translate(Task):
     def record(self) -> dict[str, Any]:
         """Return the splits, and the number of tokens of the longest target."""
         return {**data_record(self.data, self.splits), "longest_target": self._longest_target}
+
+    def test_inputs(self) -> Sequence[str]:
+        """Return the distinct sources of the test split."""
+        return [*self.splits.test.references()]
 
     def test(self, run: Run) -> TranslationResult | None:
         """Return BLEU, edit rates and the other measures on the test split, of greedy decoding."""

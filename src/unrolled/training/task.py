@@ -6,6 +6,7 @@ A task is one file in `unrolled.tasks`, which the lineage names by dotted path. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -141,6 +142,14 @@ class Task(ABC):
     @abstractmethod
     def test(self, run: Run) -> Any | None:
         """Return the run's result on the test split; None if there is no test split."""
+
+    def test_inputs(self) -> Sequence[Any]:
+        """Return the inputs of the test split, in the order of their scores, each as the run's `decode` takes one.
+
+        Raises:
+            NotImplementedError: the examples of the task are not inputs, but pieces of a text.
+        """
+        raise NotImplementedError(f"the examples of {type(self).__name__} are not inputs")
 
     @abstractmethod
     def baselines(self) -> list[BaselineScores]:

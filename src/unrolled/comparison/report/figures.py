@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Unit", "bytes_of", "compact", "counted", "pair", "unit_of", "validation"]
+__all__ = ["Unit", "bytes_of", "compact", "pair", "unit_of", "validation"]
 
 
 class Unit(NamedTuple):
@@ -62,11 +62,6 @@ def pair(found: dict[str, Any], difference: dict[str, Any]) -> str:
     """Return a difference as a subtraction of two models, so that it is above 0 where the first one is better."""
     names = difference["first"], difference["second"]
     return " − ".join(names if found["greater_is_better"] else reversed(names))
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural but for 1."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def compact(value: float | None) -> str:

@@ -34,7 +34,7 @@ from unrolled.evaluation.intervals import LEVEL
 from unrolled.evaluation.lengths import by_length
 from unrolled.runs.folder import is_run
 from unrolled.runs.load import load
-from unrolled.tasks.images import ClassifyImages
+from unrolled.training.task import Task
 
 __all__ = ["DISAGREEMENTS", "expected_best", "results"]
 
@@ -79,7 +79,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "against_baselines": _against(scores, baselines, sign),
         "disagreements": _disagreements(seeds, sign),
         "measured": {
-            **_measured(plan, study, out, reader),
+            **_measured(plan, study, out, task, seeds),
             "baseline_seconds": {each.name: each.seconds for each in baselines},
         },
     }
@@ -249,7 +249,7 @@ def _disagreements(seeds: Mapping[str, Seeds], sign: float) -> list[Report]:
     ]
 
 
-def _measured(plan: Plan, study: Study, out: Path, reader: Reader) -> Report:
+def _measured(plan: Plan, study: Study, out: Path, task: Task, seeds: Mapping[str, Seeds]) -> Report:
     """Return the figures that differ on another machine, or at another moment."""
     models = {}
     for each in plan.models:
@@ -263,7 +263,7 @@ def _measured(plan: Plan, study: Study, out: Path, reader: Reader) -> Report:
             "training_seconds": _median(one.values["seconds"] for one in trained),
             "peak_bytes": _median(one.values["peak_bytes"] for one in trained if one.values["peak_bytes"]),
             "update_seconds": each.seconds,
-            **(_answer_times(folder, reader) if folder is not None else {}),
+            **({} if folder is None else _answer_times(folder, task, next(iter(seeds[each.label].values())))),
         }
     return {
         "models": models,
@@ -278,21 +278,23 @@ def _median(values: Any) -> float | None:
     return statistics.median(found) if found else None
 
 
-def _answer_times(folder: Path, reader: Reader) -> Report:
+def _answer_times(folder: Path, task: Task, scored: ByExample) -> Report:
     """Return the milliseconds of one answer, to a test input of median length, and of it by token.
 
     Of task generate it is the time of TIMED_TOKENS tokens.
+
+    Args:
+        folder: the run.
+        task: the data.
+        scored: the scores of the run, for their lengths.
     """
     run = load(folder, device="cpu")
-    task, scored = reader.task(run.config), run.by_example(reader.data, test_split=True)
-    middle = int(np.argsort(scored.lengths, kind="stable")[len(scored) // 2])
-    tokens = int(scored.lengths[middle])
-    asked: list[Any] = [scored.inputs[middle]]
     options: dict[str, Any] = {}
     if run.config.task == "generate":
-        asked, options, tokens = [""], {"length": TIMED_TOKENS}, TIMED_TOKENS
-    elif isinstance(task, ClassifyImages):
-        asked = [task.splits.test.pixels[middle]]
+        asked, options, tokens = "", {"length": TIMED_TOKENS}, TIMED_TOKENS
+    else:
+        middle = int(np.argsort(scored.lengths, kind="stable")[len(scored) // 2])
+        asked, tokens = task.test_inputs()[middle], int(scored.lengths[middle])
     run.decode(asked, **options)  # packs weights and fills caches
     seconds = []
     for _ in range(TIMED_ANSWERS):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from unrolled.comparison.budget import spaced
-from unrolled.comparison.report.figures import Unit, bytes_of, compact, counted, pair, unit_of, validation
+from unrolled.comparison.report.figures import Unit, bytes_of, compact, pair, unit_of, validation
+from unrolled.strings import counted
 
 __all__ = ["Table", "tables"]
 
@@ -90,9 +91,11 @@ def _cost(found: Report) -> Table:
         ])  # fmt: skip
     match, plan = found["plan"]["match"], found["plan"]
     said = "Nothing was matched: each model has its own size."
-    if match is not None:
+    trained = [each for each in found["models"] if not each["runs"]]
+    if match is not None and trained:
         off = [f"{each['label']} ({each['note']})" for each in found["models"] if each["matched"] is False]
         said = f"Matched by {match}, within 2 %." + (f" Not matched: {'; '.join(off)}." if off else "")
+    said += " Trained runs are compared as they are." if 0 < len(trained) < len(found["models"]) else ""
     said += f" The budget of a training was {spaced(plan['budget'])}." if plan["budget"] else ""
     machine = found["measured"]["machine"]
     return Table(

@@ -26,15 +26,28 @@ def _best(found: Report) -> str:
     """Return the sentence on the best model, and on those that are not shown to be worse."""
     unit, best = unit_of(found["figure"]), _entry(found, found["best"])
     tested = [each for each in found["differences"] if each["tested"]]
+    unknown = [each["second"] for each in tested if each["p"] is None]
     shown = [each["second"] for each in tested if each.get("shown")]
     open_ = [each["second"] for each in tested if each["p"] is not None and not each["shown"]]
+    if not tested:
+        return f"{best['label']} is the only model with a figure: {unit.name} {unit.value(best['mean'])}."
     head = f"{best['label']} has the best {unit.name}, {unit.value(best['mean'])}"
-    if any(each["p"] is None for each in tested):
-        return f"{head}; with one seed no interval can be given, so no difference is shown."
-    if not open_:
+    if len(unknown) == len(tested):
+        return f"{head}; {_reason(found)} no interval can be given, so no difference is shown."
+    if len(shown) == len(tested):
         return f"{head}, and is shown to be better than {_listed(shown)}."
-    rest = f" it is shown to be better than {_listed(shown)};" if shown else ""
-    return f"{head};{rest} a difference from {_listed(open_)} is not shown."
+    rest = [f"it is shown to be better than {_listed(shown)}"] if shown else []
+    rest += [f"a difference from {_listed(open_)} is not shown"] if open_ else []
+    rest += [f"{_reason(found)} no interval can be given for the difference from {_listed(unknown)}"] if unknown else []
+    return f"{'; '.join([head, *rest])}."
+
+
+def _reason(found: Report) -> str:
+    """Return why some differences have no interval, in words."""
+    if found["examples"] == 1:
+        return "with one test example"
+    one_each = all(len(each["means"]) <= 1 for each in found["models"])
+    return "with one seed" if one_each else "with fewer than two seeds in common"
 
 
 def _baseline(found: Report) -> str:
