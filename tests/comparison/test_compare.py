@@ -338,3 +338,13 @@ def test_a_disk_that_is_full_loses_nothing(finished: Path, tmp_path: Path, monke
             compared(tmp_path / "comparison")
     unrolled.compare(ROWS, resume=tmp_path / "comparison")
     assert certain(tmp_path / "comparison") == certain(finished)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--trials", "4"], ["--seeds", "2"], ["--match", "none"], ["--no-prune"], ["--out", "x"]]
+)
+def test_a_comparison_that_goes_on_takes_no_other_settings(flags: list[str], finished: Path) -> None:
+    from unrolled.cli.main import app
+
+    with pytest.raises(ConfigError, match="a comparison goes on with its settings: remove the others"):
+        app(["compare", "--resume", str(finished), *flags], exit_on_error=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import shlex
 import sys
@@ -122,7 +123,10 @@ def command(
     if resume is not None or join is not None:
         if resume is not None and join is not None:
             raise ConfigError("--resume and --join are two ways to go on: use one of them")
-        if passed_settings(settings, config) or budget is not None or match_to is not None or storage is not None:
+        own: dict[str, Any] = {"match": match, "match_to": match_to, "budget": budget, "trials": trials, "seeds": seeds}
+        own |= {"prune": prune, "storage": storage, "out": out if join is None else None}
+        defaults = inspect.signature(command).parameters
+        if passed_settings(settings, config) or any(value != defaults[name].default for name, value in own.items()):
             raise ConfigError("a comparison goes on with its settings: remove the others")
         if join is not None and "://" in join and out is None:
             raise ConfigError("--join with a database needs --out, the folder for the runs that are trained here")

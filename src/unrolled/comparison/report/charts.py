@@ -138,7 +138,7 @@ def _search(found: Report, width: int) -> Iterator[Figure]:
         yield Figure(
             "Expected best figure by number of trials",
             chart(curves, x, Axis(name, *_range(values)), (width, TALL)),
-            "What a search of k random trials finds on average (Dodge et al. 2019). A curve that is not yet "
+            "The mean best figure of k random trials (Dodge et al. 2019). A curve that is not yet "
             "flat means that more trials would help this model.",
         )
 

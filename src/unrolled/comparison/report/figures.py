@@ -50,7 +50,7 @@ def unit_of(figure: str) -> Unit:
 
 
 def validation(found: dict[str, Any]) -> tuple[str, float]:
-    """Return the name of the figure on the validation split, and the factor to what is recorded: −1 of a loss.
+    """Return the name of the figure on the validation split, and the factor from the recorded value: −1 of a loss.
 
     The recorded figures are the greater the better.
     """
