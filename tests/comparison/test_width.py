@@ -136,7 +136,7 @@ def test_a_quantity_that_the_width_does_not_set_leaves_it() -> None:
     assert found.text("bytes of state") == (
         "not matched: 132 bytes of state, which its width does not set (4,096 requested)"
     )
-    assert solve(config, made, state, 132).matched
+    assert not solve(config, made, state, 132).matched  # equal by chance
 
 
 def test_the_width_is_kept_where_the_caller_says_so() -> None:

@@ -97,3 +97,15 @@ def test_holm_by_hand() -> None:
 def test_scores_without_an_interval_are_refused(first, second, error, message) -> None:
     with pytest.raises(error, match=message):
         paired_difference(first, second)
+
+
+def test_seeds_with_equally_many_right_answers_leave_a_width() -> None:
+    """M_a is 0 by chance, and M_b below M_e: without a floor the interval would be a point."""
+    first, second = np.array([[1.0, 0, 1, 0], [0, 1, 0, 1]]), np.zeros((2, 4))
+    squares = mean_squares(first - second)
+    assert squares.seeds == 0
+    assert squares.examples < squares.rest
+    found = paired_difference(first, second)
+    expected = stats.t.ppf(0.975, 3) * (squares.rest / 8) ** 0.5
+    assert found.interval == pytest.approx((found.mean - expected, found.mean + expected))
+    assert not found.shown

@@ -108,7 +108,7 @@ def solve(
     ) -> Width:
         reached = figure(hidden_size, feedforward_size)
         sizes = {"hidden_size": hidden_size, "feedforward_size": feedforward_size}
-        matched = abs(reached - target) <= tolerance * target
+        matched = not fixed and abs(reached - target) <= tolerance * target
         return Width(config.model_copy(update=sizes), reached, target, matched, fixed)
 
     step = _step(config)

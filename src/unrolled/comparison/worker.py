@@ -32,6 +32,7 @@ from unrolled.runs.folder import METRICS, WEIGHTS, is_run, of_training
 from unrolled.runs.load import load
 from unrolled.runs.run import Run
 from unrolled.tasks import session
+from unrolled.training.interrupt import interruptible
 from unrolled.training.progress import Event
 
 __all__ = ["Progress", "Worker", "best_of", "rounds", "run_folder"]
@@ -120,18 +121,26 @@ class Worker:
             Interrupted: a signal has arrived; all finished trainings are kept.
         """
         waits = False
-        while (task := self._next()) is not None:
-            if isinstance(task, str):
-                if not waits:
-                    log.info("waiting for another process, which trains %s", task)
-                waits = True
-                time.sleep(POLL)
-                continue
-            waits = False
-            warm = task.model.updates // 2 if self.plan.prune and task.kind == "trial" else None
-            job = self.study.take(task.model.label, task.kind, task.k, task.params, warm)
-            if job is not None:
-                self._train(job)
+        with interruptible() as interrupted:
+            while (task := self._next()) is not None:
+                if (signal := interrupted()) is not None:  # at the end of a training, or between two
+                    raise self._interrupted(signal)
+                if isinstance(task, str):
+                    if not waits:
+                        log.info("waiting for another process, which trains %s", task)
+                    waits = True
+                    time.sleep(POLL)
+                    continue
+                waits = False
+                warm = task.model.updates // 2 if self.plan.prune and task.kind == "trial" else None
+                job = self.study.take(task.model.label, task.kind, task.k, task.params, warm)
+                if job is not None:
+                    self._train(job)
+
+    def _interrupted(self, signal: int) -> Interrupted:
+        """Return the exception that says how to go on."""
+        command = f"unrolled compare --resume {shlex.quote(str(self.out))}"
+        return Interrupted(f"everything so far is saved: resume with `{command}`", signal=signal, folder=self.out)
 
     def _next(self) -> _Task | str | None:
         """Return the next free training; the name of one that another process trains; None: all are done."""
@@ -166,7 +175,7 @@ class Worker:
             before += 1
         seed = self.plan.base.config.training.seed
         yield [
-            _Task(each, "seed", k, {"seed": seed + k})
+            _Task(each, "seed", k, {"seed": seed + 1 + k})
             for k in range(self.plan.seeds)
             for each in models
             if not self.plan.trials or best_of(self.study.done(each.label, "trial")) is not None
@@ -184,11 +193,7 @@ class Worker:
             self.study.finish(job, None, {"error": str(error)})
         except Interrupted as interrupted:
             self.study.give_up(job)
-            raise Interrupted(
-                f"everything so far is saved: resume with `unrolled compare --resume {shlex.quote(str(self.out))}`",
-                signal=interrupted.signal,
-                folder=self.out,
-            ) from None
+            raise self._interrupted(interrupted.signal) from None
         except BaseException:
             self.study.give_up(job)
             raise
@@ -278,6 +283,7 @@ class Worker:
             config=config,
             report=report,
             already=self.reader(config),
+            tests=folder is not None,
         )
 
     def _refuse_signal(self, run: Run) -> None:

@@ -12,12 +12,14 @@ have the mean squares
 
 and the interval is d·· ± h with
 
-    h² = (t²_{S−1} M_a + t²_{N−1} max(M_b − M_e, 0)) / (S N)
+    h² = max(t²_{S−1} M_a + t²_{N−1} max(M_b − M_e, 0), t²_k M_e) / (S N),    k = (S − 1)(N − 1)
 
 where t_k is the quantile of Student's distribution with k degrees of freedom. Each component of the variance has the
 quantile of its own degrees of freedom (Graybill & Wang, "Confidence intervals on nonnegative linear combinations of
-variances", JASA 1980), so that few seeds count as few where seeds matter, and do no harm where they do not. A bootstrap
-over 3 seeds, or a t-test over the seeds alone or the examples alone, does not hold its level (decision 0030).
+variances", JASA 1980), so that few seeds count as few where seeds matter, and do no harm where they do not. The second
+term is the width without any variation of seeds and examples: two seeds that happen to have equally many right answers
+are no proof. A bootstrap over 3 seeds, or a t-test over the seeds alone or the examples alone, does not hold its level
+(decision 0030).
 """
 
 from __future__ import annotations
@@ -52,9 +54,10 @@ class MeanSquares(NamedTuple):
         """Return half the width h of the interval that misses the true difference with probability alpha."""
         from scipy.stats import t
 
-        of_seeds, of_examples = (float(each) ** 2 for each in t.isf(alpha / 2, (self.S - 1, self.N - 1)))
+        freedom = (self.S - 1, self.N - 1, (self.S - 1) * (self.N - 1))
+        of_seeds, of_examples, of_rest = (float(each) ** 2 for each in t.isf(alpha / 2, freedom))
         squared = of_seeds * self.seeds + of_examples * max(self.examples - self.rest, 0.0)
-        return math.sqrt(squared / (self.S * self.N))
+        return math.sqrt(max(squared, of_rest * self.rest) / (self.S * self.N))
 
 
 @dataclass(frozen=True)

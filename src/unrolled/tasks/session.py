@@ -62,11 +62,13 @@ def train(
     config: Config | None,
     report: Report,
     already: ReadData | None = None,
+    tests: bool = True,
 ) -> Run:
     """Train a model on `data`; see `unrolled.train` for the other arguments and errors.
 
     Args:
         already: the data, if they were read with the same settings.
+        tests: whether the run is evaluated on the test split, of a training in memory.
     """
     began = time.perf_counter()
     if start is not None:
@@ -93,7 +95,7 @@ def train(
             out = next_run(Path(runs), task.name, config.model.name)
         with interruptible() as interrupted:  # until the run is saved
             if out is None:
-                return fit(prepared, began, report, interrupted)
+                return fit(prepared, began, report, interrupted, tests=tests)
             with start_partial(Path(out), overwrite=overwrite) as partial:
                 partial.begin(prepared)
                 return _finished(prepared, began, report, interrupted, partial)

@@ -33,6 +33,7 @@ def fit(
     partial: PartialRun | None = None,
     *,
     finish: bool = False,
+    tests: bool = True,
 ) -> Run:
     """Train, evaluate on the test split, and return the run with its record.
 
@@ -40,6 +41,7 @@ def fit(
         prepared: the training, as `prepare` made it or as `PartialRun.restore` has advanced it.
         began: time.perf_counter() at the start of the whole training, for the record.
         report, interrupted, finish: see `Trainer.run`.
+        tests: whether the run is evaluated on the test split; a trial of a search is not.
         partial: the folder that saves the training while it lasts; None: it stays in memory.
 
     Raises:
@@ -69,7 +71,7 @@ def fit(
     if config.training.temperature_scale:
         record["temperature"] = _temperature(prepared)
     run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
-    result = task.test(run)
+    result = task.test(run) if tests else None
     if result is not None:
         record["result"] = result.to_dict()
         run = replace(run, test=result)

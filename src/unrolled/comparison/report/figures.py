@@ -20,6 +20,16 @@ class Unit(NamedTuple):
         """Return a value: 93.1 %."""
         return "–" if value is None else f"{self.factor * value:,.{self.digits}f}{self.unit}"
 
+    @property
+    def label(self) -> str:
+        """The name with the unit, for an axis."""
+        return f"{self.name} ({self.unit.strip()})" if self.unit else self.name
+
+    @property
+    def difference_label(self) -> str:
+        """The label of an axis of differences."""
+        return "difference (points)" if self.unit == " %" else f"difference in {self.name}"
+
     def difference(self, value: float | None) -> str:
         """Return a difference with its sign, a percentage in points."""
         if value is None:
