@@ -62,6 +62,8 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/python benchmarks/large_text.py
 	for case in cost films recall reverse letters; do $(BIN)/python benchmarks/inside.py $$case || exit; done
 	$(BIN)/python benchmarks/long_lag.py
+	$(BIN)/python benchmarks/level.py
+	$(BIN)/python benchmarks/comparisons.py
 	$(BIN)/python benchmarks/kernels.py
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 		$(BIN)/python benchmarks/kernels.py --isa avx2 --name kernels_avx2

@@ -453,6 +453,48 @@ def level(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def comparison_films(found: dict[str, Any]) -> str:
+    """A comparison of three models on film sentences."""
+    case = found["films"]
+    lines = [
+        "| model | hidden size | parameters | updates in 30 s | accuracy | 95 % interval |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in case["models"]:
+        low, high = each["interval"]
+        lines.append(
+            f"| {each['label']} | {each['hidden_size']} | {each['parameters']:,} | {each['updates']:,} "
+            f"| {each['mean']:.1%} | {low:.1%} to {high:.1%} |"
+        )
+    lines += [f"| {each['name']} | | | | {each['mean']:.1%} | |" for each in case["baselines"]]
+    for each in case["differences"]:
+        if each["tested"]:
+            low, high = each["interval"]
+            verdict = "shown" if each["shown"] else "difference not shown"
+            lines.append(
+                f"| {each['first']} − {each['second']} | | | | {100 * each['mean']:+.1f} points "
+                f"| {100 * low:+.1f} to {100 * high:+.1f}: {verdict} |"
+            )
+    trials = sum(each["trials"] for each in case["models"])
+    return "\n".join(lines) + f"\n\n{trials} trials and 9 trainings in {case['seconds'] / 60:.1f} minutes."
+
+
+def comparison_kills(found: dict[str, Any]) -> str:
+    """Comparisons that were killed, and shared."""
+    killed, shared = found["killed"], found["shared"]
+    by = ", ".join(f"{name}: {count}" for name, count in shared["trainings_by_process"].items())
+    return "\n".join([
+        "| | |",
+        "|---|---|",
+        f"| SIGKILLs at random moments | {killed['kills']} |",
+        f"| the same report in the end | {'yes' if killed['same_report'] else 'no'} |",
+        f"| trainings by process, of three that shared a comparison | {by} |",
+        f"| trainings done twice | {shared['trained_twice']} |",
+        f"| trainings lost with the killed process, and begun again | {shared['lost_with_the_killed_process']} |",
+        f"| the same scores in the end | {'yes' if shared['same_means'] else 'no'} |",
+    ])  # fmt: skip
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -486,6 +528,8 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "inside_recall": (inside_tables.recall, "inside_recall"),
     "inside_vanishing": (inside_tables.vanishing, "inside_recall"),
     "level": (level, "level"),
+    "comparison_films": (comparison_films, "comparisons"),
+    "comparison_kills": (comparison_kills, "comparisons"),
     "long_lag": (inside_tables.long_lag, "long_lag"),
     "inside_reverse": (inside_tables.reverse, "inside_reverse"),
     "inside_letters": (inside_tables.letters, "inside_letters"),

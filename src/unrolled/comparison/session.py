@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from unrolled import atomic
 from unrolled.comparison import budget as budgets
-from unrolled.comparison import entries, plan
+from unrolled.comparison import entries, plan, planning
 from unrolled.comparison.plan import Plan, Request
 from unrolled.comparison.reader import Reader
 from unrolled.comparison.report.forms import Comparison
@@ -73,7 +73,7 @@ def compare(
         data = _data_of_runs(known)
     before = None if out is None else _existing(out, [each.cell for each in known])
     reader = Reader(data)
-    made = plan.make(reader, known, settings, request, config, command)
+    made = planning.make(reader, known, settings, request, config, command)
     if before is not None and out is not None:
         _refuse_existing(out, before, made)
     log.info(_work(made))
