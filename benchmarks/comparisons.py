@@ -80,6 +80,18 @@ def killed(folder: Path) -> dict[str, Any]:
     return {"seconds_alone": seconds, "killed_after": kills, "kills": len(kills), "same_report": same}
 
 
+def trains(study: Study, process: int) -> bool:
+    """Return whether a process has a training at this moment."""
+    trials = [
+        trial
+        for label in MODELS
+        for kind in ("trial", "seed")
+        for trial in study._optuna(f"{study.name}/{label}/{kind}").get_trials(deepcopy=False)
+    ]
+    owners = [str(trial.user_attrs.get("worker", "")) for trial in trials if trial.state.name == "RUNNING"]
+    return any(owner.endswith(f":{process}") for owner in owners)
+
+
 def shared(folder: Path) -> dict[str, Any]:
     """Let two processes share a comparison, and kill a third one."""
     seconds = alone(folder / "alone")
@@ -90,12 +102,13 @@ def shared(folder: Path) -> dict[str, Any]:
         time.sleep(0.1)
     time.sleep(1)
     second, third = (run("--join", str(out), "--quiet") for _ in range(2))
-    time.sleep(15)
+    study = Study(f"sqlite:///{out / 'study.db'}", out.name)
+    while third.poll() is None and not trains(study, third.pid):
+        time.sleep(0.05)
     third.send_signal(signal.SIGKILL)
     third.wait()
     assert first.wait() == second.wait() == 0
     took = time.perf_counter() - began
-    study = Study(f"sqlite:///{out / 'study.db'}", out.name)
     twice, lost, by_worker = 0, 0, Counter[str]()
     for label in MODELS:
         for kind in ("trial", "seed"):
