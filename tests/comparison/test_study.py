@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from unrolled.comparison import study as study_module
-from unrolled.comparison.study import Study
+from unrolled.comparison.study import Lost, Study
 from unrolled.errors import CheckpointError, ConfigError
 
 POINT = {"learning_rate": 1e-3, "dropout": 0.25}
@@ -139,3 +139,49 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"install unrolled\[compare\]"):
         opened(tmp_path)
+
+
+RACE = """
+import sys, time
+from unrolled.comparison.study import Study
+study, start = Study(sys.argv[1], "films"), float(sys.argv[2])
+for k in range(25):
+    time.sleep(max(0, start + 0.05 * k - time.time()))
+    job = study.take("gru", "trial", k, {"learning_rate": 1e-3, "dropout": 0.25}, None)
+    print(job.trial.number if job else "", job.k if job else "", sep=":", flush=True)
+sys.stdin.read()  # alive until all are through
+"""
+
+
+def test_processes_that_take_at_the_same_moment_never_share_a_trial(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.begin("{}")
+    study._optuna("films/gru/trial")
+    url, start = f"sqlite:///{tmp_path / 'study.db'}", str(time.time() + 6)
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-c", RACE, url, start], **pipes) for _ in range(3)]
+    said = [[process.stdout.readline().strip() for _ in range(25)] for process in processes if process.stdout]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    taken = [each for lines in said for each in lines if each != ":"]
+    assert len(taken) == len(set(taken))
+    assert sorted({int(each.partition(":")[2]) for each in taken}) == list(range(25))
+    assert len({each.partition(":")[2] for each in taken}) == len(taken)  # nor a training
+
+
+def test_a_training_that_was_taken_over_is_given_up(tmp_path: Path) -> None:
+    study, other = opened(tmp_path), opened(tmp_path)
+    job = taken(study)
+    job.trial.set_user_attr("alive", time.time() - study_module.DEAD - 1)  # as after a night of standby
+    assert other.status("gru", "trial", 0) == "free"
+    assert taken(other).k == 0
+    for tell in (
+        lambda: study.report(job, 0.5, 1),
+        lambda: study.beat(job.trial, now=True),
+        lambda: study.finish(job, 0.5, {"curve": []}),
+    ):
+        with pytest.raises(Lost):
+            tell()
+    study.give_up(job)
+    assert study.status("gru", "trial", 0) == "running"

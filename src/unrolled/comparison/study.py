@@ -30,8 +30,9 @@ from unrolled.errors import CheckpointError, ConfigError, excerpt
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
 
-__all__ = ["Done", "Job", "Kind", "Study"]
+__all__ = ["Done", "Job", "Kind", "Lost", "Study"]
 
 Kind = Literal["trial", "seed"]
 CHUNK = 32_000  # characters of a value in the storage: some databases have no longer ones
@@ -73,20 +74,44 @@ class Job(NamedTuple):
     trial: optuna.Trial
 
 
+class Lost(Exception):  # noqa: N818  (it is not an error)
+    """A training that another process took over, because this one gave no sign of life for too long."""
+
+
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Raise CheckpointError for a storage that cannot be reached or written."""
+    """Raise CheckpointError for a storage that cannot be reached or written, and Lost for a lost training."""
     import optuna
     import sqlalchemy
 
     try:
         yield
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise Lost from None
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         cause = error.__cause__ or error
         said = str(getattr(cause, "orig", None) or cause).splitlines()[0]
         raise CheckpointError(
             f"the storage {hidden(url)} cannot be reached or written: {excerpt(said, 200)}. What is in it is kept"
         ) from error
+
+
+def _serialise(engine: sqlalchemy.Engine) -> None:
+    """Let each transaction of SQLite lock the file from its beginning.
+
+    By default it is locked at the first write only: of two processes that read that a trial waits, both would take it.
+    """
+    import sqlalchemy
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def leave_transactions_to_us(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections that were made before
 
 
 def hidden(url: str) -> str:
@@ -120,6 +145,8 @@ class Study:
         options = {"connect_args": {"timeout": TIMEOUT}} if url.startswith("sqlite") else {}
         with storage_errors(url):
             self._storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
+            if url.startswith("sqlite"):
+                _serialise(self._storage.engine)
         self._studies: dict[str, optuna.Study] = {}
         self._worker = f"{platform.node()}:{os.getpid()}"
         self._beat = 0.0
@@ -242,6 +269,12 @@ class Study:
             with storage_errors(self.url):
                 trial.set_user_attr("alive", time.time())
 
+    def report(self, job: Job, figure: float, update: int) -> bool:
+        """Save the figure of an evaluation, and return whether the trial is to be pruned."""
+        with storage_errors(self.url):
+            job.trial.report(figure, update)
+            return job.trial.should_prune()
+
     def finish(self, job: Job, figure: float | None, values: Mapping[str, Any], *, pruned: bool = False) -> None:
         """Save the result of a training.
 
@@ -272,7 +305,7 @@ class Study:
 
         with storage_errors(self.url):
             study = self._optuna(f"{self.name}/{job.label}/{job.kind}")
-            study.tell(job.trial, state=optuna.trial.TrialState.FAIL)
+            study.tell(job.trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def _is_running(self, trial: optuna.trial.FrozenTrial) -> bool:
         import optuna

@@ -24,7 +24,7 @@ from unrolled.comparison.plan import Plan, Planned
 from unrolled.comparison.reader import Reader
 from unrolled.comparison.scores import examples, packed
 from unrolled.comparison.search import ROUNDS, Point, Range, edge, further, points
-from unrolled.comparison.study import Done, Job, Kind, Study
+from unrolled.comparison.study import Done, Job, Kind, Lost, Study
 from unrolled.config import Config
 from unrolled.errors import Interrupted, TrainingError
 from unrolled.evaluation.by_example import ByExample
@@ -191,6 +191,8 @@ class Worker:
         except TrainingError as error:
             log.warning("%s, %s %s failed: %s", job.label, job.kind, job.k + 1, error)
             self.study.finish(job, None, {"error": str(error)})
+        except Lost:
+            log.warning("%s, %s %s was taken over by another process", job.label, job.kind, job.k + 1)
         except Interrupted as interrupted:
             self.study.give_up(job)
             raise self._interrupted(interrupted.signal) from None
@@ -212,8 +214,8 @@ class Worker:
             self.progress(title, event)
             clock.add(event)
             if event.valid is not None:
-                job.trial.report(clock.best, event.update)
-                if event.update < event.updates and job.trial.should_prune():
+                prune = self.study.report(job, clock.best, event.update)
+                if prune and event.update < event.updates:
                     raise _Pruned
 
         try:
