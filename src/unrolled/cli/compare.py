@@ -15,9 +15,9 @@ from cyclopts import Parameter
 from unrolled.cli.checks import check_data
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
+    CompareSettings,
     ConfigFile,
     DataName,
-    Settings,
     SourceFile,
     TargetFile,
     data_of,
@@ -57,7 +57,7 @@ def command(
     config: ConfigFile = None,
     json: Json = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    settings: Settings = None,
+    settings: CompareSettings = None,
 ) -> int:
     """Train several models with one budget and one search, and report which is better, with intervals.
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 
-from unrolled.config import MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml, spelled
+from unrolled.config import BY_COMPARISON, MODEL_NAME, Config, Device, chosen, fields, from_flat, from_toml, spelled
 from unrolled.data.reading.addresses import STDIN
 from unrolled.decoding import options
 from unrolled.errors import ConfigError
@@ -21,6 +21,7 @@ from unrolled.lineage import CELLS, LINEAGE, TASKS
 __all__ = [
     "CHOICES",
     "READ_SETTINGS",
+    "CompareSettings",
     "ConfigFile",
     "DataName",
     "DataSettings",
@@ -112,6 +113,7 @@ def _no_flag(_: Any, name: str | None) -> None:
 
 
 _AllFlags = _flags("AllFlags", lambda section, name: True)
+_CompareFlags = _flags("CompareFlags", lambda section, name: name not in BY_COMPARISON)
 _DataFlags = _flags("DataFlags", lambda section, name: section == "data" or name == "task")
 _ReadFlags = _flags("ReadFlags", lambda section, name: name in READ_SETTINGS)
 _TextFlags = _flags("TextFlags", lambda section, name: name in TEXT_SETTINGS)
@@ -120,6 +122,7 @@ _DecodeFlags = _option_flags("DecodeFlags", "decode")
 _EvaluateFlags = _option_flags("EvaluateFlags", "evaluate")
 
 Settings = Annotated[_AllFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
+CompareSettings = Annotated[_CompareFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 DataSettings = Annotated[_DataFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 ReadSettings = Annotated[_ReadFlags | None, Parameter(name="*")]  # type: ignore[valid-type]
 TextSettings = Annotated[_TextFlags | None, Parameter(name="*")]  # type: ignore[valid-type]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unrolled import lineage, tasks
-from unrolled.config import MODEL_NAME, Choice, Config, from_flat, unused
+from unrolled.config import BY_COMPARISON, MODEL_NAME, Choice, Config, from_flat, unused
 from unrolled.errors import ConfigError, excerpt
 from unrolled.runs.folder import describe, is_run
 from unrolled.runs.own_cells import is_address, use_cell
@@ -26,8 +26,6 @@ __all__ = ["SEARCHED", "Entry", "configs", "parse"]
 SEARCHED = ("learning_rate", "dropout")
 SHARED = ("embedding_size", "embedding_std")
 """Settings of the model that are the same for all: the token tables."""
-BY_BUDGET = ("updates", "epochs", "time_limit", "seed", "folds", "fold")
-"""Settings that the comparison decides."""
 
 
 class Entry(NamedTuple):
@@ -119,7 +117,7 @@ def configs(data: object, entries: Sequence[Entry], settings: Mapping[str, Any],
     Raises:
         ConfigError: a setting that the comparison decides, that no model uses, or a model that does not serve the task.
     """
-    for name in (MODEL_NAME, *BY_BUDGET):
+    for name in BY_COMPARISON:
         if name in settings:
             raise ConfigError(f"{name} is decided by the comparison: remove it")
     shared = _shared(from_flat(tasks.infer_settings(data, settings, config), base=config))

@@ -6,7 +6,7 @@ Three sections (data, model, training); every field name is unique across them, 
 
 from unrolled.config.config import MODEL_NAME, SECTIONS, Config, by_data, fields, most_batch_tokens
 from unrolled.config.data import SEPARATORS, DataConfig
-from unrolled.config.defaults import IMAGES, MODEL, TASK, TASK_DEFAULTS
+from unrolled.config.defaults import BY_COMPARISON, IMAGES, MODEL, TASK, TASK_DEFAULTS
 from unrolled.config.flat import from_flat
 from unrolled.config.messages import sentences
 from unrolled.config.model import ModelConfig
@@ -18,6 +18,7 @@ from unrolled.config.uses import BLOCKS, EMBEDDING, Choice, unused, unused_optio
 
 __all__ = [
     "BLOCKS",
+    "BY_COMPARISON",
     "EMBEDDING",
     "IMAGES",
     "MODEL",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["BY_DATA", "IMAGES", "MODEL", "MULTI_LABEL", "TASK", "TASK_DEFAULTS", "ByData"]
+__all__ = ["BY_COMPARISON", "BY_DATA", "IMAGES", "MODEL", "MULTI_LABEL", "TASK", "TASK_DEFAULTS", "ByData"]
 
 TASK = "classify"
 MODEL = "gru"
@@ -78,6 +78,10 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 1.5e-3,
     },
 }
+
+
+BY_COMPARISON = ("model", "updates", "epochs", "time_limit", "folds", "fold")
+"""Settings that `unrolled compare` decides itself: by its models and its budget."""
 
 
 class ByData(NamedTuple):
