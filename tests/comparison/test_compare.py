@@ -149,6 +149,9 @@ def test_two_processes_share_the_trainings_and_a_killed_one_loses_only_its_own(f
             done = [t for t in study._trials(label, kind) if t.state.name in ("COMPLETE", "PRUNED")]  # type: ignore[arg-type]
             assert set(Counter(each.user_attrs["k"] for each in done).values()) == {1}
     both, alone = certain(tmp_path / "both"), certain(finished)
+    shared, single = ((folder / "report.md").read_text() for folder in (tmp_path / "both", finished))
+    assert "Several processes shared the trainings, in no fixed order" in shared
+    assert "Several processes" not in single
     for report in (both, alone):
         for model in report["models"]:
             model["trials"] = [{**each, "curve": None} for each in model["trials"] if each["state"] == "complete"]

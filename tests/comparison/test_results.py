@@ -136,7 +136,7 @@ def test_a_difference_is_written_so_that_it_is_the_subtraction_it_says() -> None
 def test_a_loss_is_written_as_a_loss(by: str, figure: float, said: str) -> None:
     trial = {"state": "complete", "figure": figure, "learning_rate": 1e-3, "dropout": 0.1}
     model = {"label": "gru", "trials": [trial], "best": trial}
-    assert tables._search({"searched_by": by, "models": [model]}).rows == [
+    assert tables._search({"measured": {"joined": False}, "searched_by": by, "models": [model]}).rows == [
         ["", "trials", "pruned", "failed", "learning rate", "dropout", by],
         ["gru", "1", "0", "0", "0.001", "0.10", said],
     ]

@@ -106,10 +106,14 @@ def resume(out: Path, data: object, models: Sequence[str], *, progress: Progress
         DataError: its data are not local or have changed, and must be named.
         CheckpointError: its storage cannot be reached.
     """
+    return _continued(_study_of(out), out, data, models, progress)
+
+
+def _study_of(out: Path) -> Study:
+    """Return the study of a folder."""
     if not (out / WHERE).is_file():
         raise ConfigError(f"{out} has no {WHERE}, so it is no comparison: name the folder of one")
-    study = _open(out, valid(_Where, out / WHERE, (out / WHERE).read_bytes()))
-    return _continued(study, out, data, models, progress)
+    return _open(out, valid(_Where, out / WHERE, (out / WHERE).read_bytes()))
 
 
 def join(address: str, out: Path | None, data: object, models: Sequence[str], *, progress: Progress) -> Comparison:
@@ -121,7 +125,8 @@ def join(address: str, out: Path | None, data: object, models: Sequence[str], *,
         data, models, progress: see `resume`.
     """
     if "://" not in address:
-        return resume(Path(address), data, models, progress=progress)
+        folder = Path(address)
+        return _continued(_study_of(folder), folder, data, models, progress, joined=True)
     url, _, name = address.partition("#")
     if not name:
         raise ConfigError("a comparison in a database is named after a #, as in postgresql://host/db#name")
@@ -134,15 +139,22 @@ def join(address: str, out: Path | None, data: object, models: Sequence[str], *,
         out.mkdir(parents=True, exist_ok=True)
     if not (out / WHERE).exists():
         atomic.write_file(out / WHERE, to_json(where.model_dump()))
-    return _continued(study, out, data, models, progress)
+    return _continued(study, out, data, models, progress, joined=True)
 
 
 def _open(out: Path, where: _Where) -> Study:
     return Study(where.storage or f"sqlite:///{(out / STUDY).resolve()}", where.name)
 
 
-def _continued(study: Study, out: Path, data: object, models: Sequence[str], progress: Progress) -> Comparison:
-    """Work on a comparison that has a plan, after a check that the data are those of the plan."""
+def _continued(
+    study: Study, out: Path, data: object, models: Sequence[str], progress: Progress, *, joined: bool = False
+) -> Comparison:
+    """Work on a comparison that has a plan, after a check that the data are those of the plan.
+
+    Args:
+        study, out, data, models, progress: see `resume`.
+        joined: whether other processes work on it, which the report then says.
+    """
     made = plan.read(study.plan(), study.name, models)
     refuse_unverified(
         made.base.data.model_dump(),
@@ -153,6 +165,8 @@ def _continued(study: Study, out: Path, data: object, models: Sequence[str], pro
     )
     reader = Reader(_named(made.base.data.source) if data is None else data)
     made.base.refuse_other_data(reader.task(made.base.config).record())
+    if joined:
+        study.keep("joined", True)
     return _run(made, study, reader, out, progress)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -108,20 +108,23 @@ def _learning(found: Report, width: int) -> Iterator[Figure]:
     if not found_curves:
         return
     values = [point[2] for curve in found_curves.values() for point in curve if np.isfinite(point[2])]
+    size, unit = found["train"]["size"], found["train"]["unit"]
     seconds = {label: _seconds_an_update(found, label) for label in found_curves}
-    for title, label, column in (("updates", "updates", 0), ("passes over the training split", "epochs", 1)):
-        series = [Series(key, np.array(c)[:, column], np.array(c)[:, 2]) for key, c in found_curves.items()]
-        most = max(float(one.x[-1]) for one in series)
-        drawn = chart(series, Axis(label, 0, most), Axis(name, *span(values)), (width, TALL))
-        yield Figure(f"Learning curves over {title}", drawn, "The mean over seeds, on the validation split.")
-    if all(seconds.values()):
+    axes: list[tuple[str, int, Mapping[str, float | None]]] = [  # the column of the curve, and its factor by model
+        ("updates", 0, dict.fromkeys(found_curves, 1.0)),
+        (unit, 1, dict.fromkeys(found_curves, float(size))),
+        ("seconds", 0, seconds),
+    ]
+    for label, column, factors in axes:
         series = [
-            Series(key, np.array(c)[:, 0] * float(seconds[key] or 0), np.array(c)[:, 2])
-            for key, c in found_curves.items()
+            Series(key, np.array(curve)[:, column] * factor, np.array(curve)[:, 2])
+            for key, curve in found_curves.items()
+            if (factor := factors[key]) is not None
         ]
-        most = max(float(one.x[-1]) for one in series)
-        drawn = chart(series, Axis("seconds", 0, most), Axis(name, *span(values)), (width, TALL))
-        yield Figure("Learning curves over seconds", drawn, "The mean over seeds, on the validation split.")
+        if series:
+            x = Axis(label, 0, max(float(one.x[-1]) for one in series))
+            drawn = chart(series, x, Axis(name, *span(values)), (width, TALL))
+            yield Figure(f"Learning curves over {label}", drawn, "The mean over seeds, on the validation split.")
 
 
 def _seconds_an_update(found: Report, label: str) -> float | None:

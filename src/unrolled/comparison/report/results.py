@@ -67,6 +67,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "name": study.name,
         "task": plan.base.config.task,
         "data": {"name": plan.base.data.name, "splits": plan.base.data.splits},
+        "train": {"size": task.size, "unit": "images" if plan.base.config.data.by is not None else "tokens"},
         "figure": figure,
         "greater_is_better": greater,
         "examples": 0 if first is None else len(first),
@@ -80,6 +81,7 @@ def results(plan: Plan, study: Study, reader: Reader, out: Path) -> Report:
         "disagreements": _disagreements(seeds, sign),
         "measured": {
             **_measured(plan, study, out, task, seeds),
+            "joined": bool(study.kept("joined")),
             "baseline_seconds": {each.name: each.seconds for each in baselines},
         },
     }

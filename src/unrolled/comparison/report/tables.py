@@ -123,6 +123,8 @@ def _search(found: Report) -> Table:
         "The first trials are the same for all models; the best on the validation split is kept. The last column is "
         "its figure there."
     )
+    if found["measured"]["joined"]:
+        note += " Several processes shared the trainings, in no fixed order: which trials were pruned may depend on it."
     return Table("Search", rows, note, spare=2)
 
 
