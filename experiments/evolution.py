@@ -207,11 +207,7 @@ FIGURES: dict[str, Callable[[int], Figure]] = {
 def picture(name: str) -> str:
     """Return the Markdown of a picture, with the caption as its text."""
     figure = FIGURES[name](WIDTH)
-    words = f"{figure.title}. {figure.caption}".replace('"', "&quot;")
-    return (
-        f'<picture>\n  <source media="(max-width: 600px)" srcset="pictures/evolution/{name}_narrow.svg">\n'
-        f'  <img src="pictures/evolution/{name}.svg" alt="{words}">\n</picture>'
-    )
+    return f"![{figure.title}. {figure.caption}](pictures/evolution/{name}.svg)"
 
 
 def files() -> Iterator[tuple[Path, str]]:
