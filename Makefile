@@ -78,7 +78,7 @@ $(JOEYNMT)/.installed:
 		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
 	@touch $@
 
-experiments: $(INSTALLED) ## the short set of the claims, docs/claims.md: an hour of two cores; continues where it stopped
+experiments: $(INSTALLED) ## the short set of the claims, docs/claims.md: less than an hour of two cores; continues where it stopped
 	$(BIN)/python experiments/claims.py run --set short
 	$(BIN)/python experiments/claims.py table
 

@@ -10,7 +10,7 @@ A claim is experiments/claims/NAME.toml:
     source        paper, year, section
     threshold     the condition under which the claim is shown, in words
     analysis      a function of claim_analyses.py, and its numbers in the table [limits]
-    set           "short" (an hour of two cores in all) or "full"
+    set           "short" (less than an hour of two cores in all) or "full"
     seeds         number of trainings of each arm
     [settings]    settings that all arms share, [data] their data (claim_data.py)
     [arms.A]      settings of an arm; `data` in it: keys of its data that differ; in the order that the analysis takes

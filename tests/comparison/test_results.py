@@ -14,6 +14,7 @@ from unrolled.comparison.report.figures import bytes_of, compact, unit_of
 from unrolled.comparison.report.forms import Comparison, _html_table, _narrowed
 from unrolled.comparison.report.tables import Table, escaped
 from unrolled.comparison.report.verdict import verdict
+from unrolled.evaluation.baselines import BaselineScores
 from unrolled.evaluation.by_example import ByExample
 from unrolled.evaluation.difference import holm, paired_difference
 
@@ -195,18 +196,29 @@ def test_the_verdict_says_why_there_is_no_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "said"),
+    ("mean", "shown", "said"),
     [
-        ([0.01, 0.05], "lstm is shown to be better."),
-        ([-0.05, -0.01], "lstm is shown to be worse."),
-        ([-0.01, 0.01], "no model is shown to be better."),
+        (0.2, True, "lstm is shown to be better."),
+        (-0.2, True, "lstm is shown to be worse."),
+        (0.2, False, "no model is shown to be better."),
     ],
 )
-def test_the_verdict_has_the_best_baseline(interval: list[float], said: str) -> None:
+def test_the_verdict_has_the_best_baseline(mean: float, shown: bool, said: str) -> None:
     found = report(made({"lstm": 0.8, "gru": 0.8}))
     found["baselines"] = [{"name": "majority", "mean": 0.55}]
-    found["against_baselines"] = [{"model": "lstm", "baseline": "majority", "mean": 0.2, "interval": interval}]
+    found["against_baselines"] = [{"model": "lstm", "baseline": "majority", "mean": mean, "p": 0.02, "shown": shown}]
     assert verdict(found)[1] == f"The best baseline, majority, has 55.0 %; {said}"
+
+
+def test_models_are_tested_against_the_best_baseline_with_the_correction() -> None:
+    seeds = made({"elman": 0.6, "lstm": 0.8, "gru": 0.62})
+    baselines = [BaselineScores(name, made({name: a}, seeds=1)[name][0], 0.0) for name, a in (("a", 0.3), ("b", 0.6))]
+    scores = {label: {k: each.scores for k, each in enumerate(found)} for label, found in seeds.items()}
+    found = results._against(scores, baselines, 1.0)
+    assert {each["baseline"] for each in found} == {"b"}
+    assert [each["p_holm"] for each in found] == holm([each["p"] for each in found])
+    assert [each["shown"] for each in found] == [False, True, False]
+    assert found[1]["p_holm"] == pytest.approx(3 * found[1]["p"])
 
 
 def test_models_disagree_most_where_their_mean_scores_differ_most() -> None:

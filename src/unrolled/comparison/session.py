@@ -165,14 +165,14 @@ def _continued(
     )
     reader = Reader(_named(made.base.data.source) if data is None else data)
     made.base.refuse_other_data(reader.task(made.base.config).record())
-    if joined:
-        study.keep("joined", True)
-    return _run(made, study, reader, out, progress)
+    return _run(made, study, reader, out, progress, joined=joined)
 
 
-def _run(made: Plan, study: Study, reader: Reader, out: Path, progress: Progress) -> Comparison:
+def _run(
+    made: Plan, study: Study, reader: Reader, out: Path, progress: Progress, *, joined: bool = False
+) -> Comparison:
     """Train all that is left, and write the report."""
-    Worker(made, study, reader, out, progress).work()
+    Worker(made, study, reader, out, progress, joined).work()
     comparison = Comparison(results(made, study, reader, out), out)
     for ending in REPORTS:
         atomic.write_file(out / f"report.{ending}", comparison.rendered(ending).encode())

@@ -106,6 +106,7 @@ class Worker:
         reader: the data.
         out: folder of the comparison, for the runs.
         progress: called with the progress of each training.
+        joined: whether other processes work on it, which the study then says.
     """
 
     plan: Plan
@@ -113,6 +114,7 @@ class Worker:
     reader: Reader
     out: Path
     progress: Progress
+    joined: bool = False
 
     def work(self) -> None:
         """Train all that is free, and wait for the trainings of others.
@@ -135,6 +137,8 @@ class Worker:
                 warm = task.model.updates // 2 if self.plan.prune and task.kind == "trial" else None
                 job = self.study.take(task.model.label, task.kind, task.k, task.params, warm)
                 if job is not None:
+                    if self.joined:
+                        self.study.keep("joined", True)
                     self._train(job)
 
     def _interrupted(self, signal: int) -> Interrupted:

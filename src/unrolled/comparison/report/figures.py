@@ -1,4 +1,4 @@
-"""How figures are written: a name in words, a value with its unit, an interval, a pair of models."""
+"""Figures in words: a name in words, a value with its unit, an interval, a pair of models."""
 
 from __future__ import annotations
 

@@ -191,16 +191,21 @@ def _differences(scores: Mapping[str, Mapping[int, Scores]], ranked: Sequence[Re
                     difference = paired_difference(*paired)
                     entry |= {"interval": list(difference.interval), "p": difference.p}
             found.append(entry)
-    tested = [entry for entry in found if entry["tested"] and entry["p"] is not None]
-    for entry, p in zip(tested, holm([entry["p"] for entry in tested]), strict=True):
-        entry |= {"p_holm": p, "shown": p < 1 - LEVEL}
+    _judge([entry for entry in found if entry["tested"]])
     return found
+
+
+def _judge(tested: Sequence[Report]) -> None:
+    """Add a verdict to each of several differences that have a p value, with Holm's correction for their number."""
+    known = [entry for entry in tested if entry["p"] is not None]
+    for entry, p in zip(known, holm([entry["p"] for entry in known]), strict=True):
+        entry |= {"p_holm": p, "shown": p < 1 - LEVEL}
 
 
 def _against(
     scores: Mapping[str, Mapping[int, Scores]], baselines: Sequence[BaselineScores], sign: float
 ) -> list[Report]:
-    """Return the difference of each model and the best baseline, with its interval."""
+    """Return the difference of each model and the best baseline, with interval and verdict."""
     if not baselines:
         return []
     best = max(baselines, key=lambda each: sign * float(each.scores.scores.mean()))
@@ -208,10 +213,13 @@ def _against(
     for label, of_seeds in scores.items():
         ours = np.stack([*of_seeds.values()])
         theirs = np.broadcast_to(sign * best.scores.scores, ours.shape)
-        entry: Report = {"model": label, "baseline": best.name, "mean": float((ours - theirs).mean()), "interval": None}
+        entry: Report = {"model": label, "baseline": best.name, "mean": float((ours - theirs).mean())}
+        entry |= {"interval": None, "p": None}
         if min(ours.shape) > 1:
-            entry["interval"] = list(paired_difference(ours, theirs).interval)
+            difference = paired_difference(ours, theirs)
+            entry |= {"interval": list(difference.interval), "p": difference.p}
         found.append(entry)
+    _judge(found)
     return found
 
 

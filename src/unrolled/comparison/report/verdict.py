@@ -59,11 +59,11 @@ def _baseline(found: Report) -> str:
     name = against[0]["baseline"]
     mean = next(each["mean"] for each in found["baselines"] if each["name"] == name)
     head = f"The best baseline, {name}, has {unit.value(mean)}"
-    known = [each for each in against if each["interval"] is not None]
+    known = [each for each in against if each["p"] is not None]
     if not known:
         return f"{head}."
-    better = [each["model"] for each in known if each["interval"][0] > 0]
-    worse = [each["model"] for each in known if each["interval"][1] < 0]
+    better = [each["model"] for each in known if each["shown"] and each["mean"] > 0]
+    worse = [each["model"] for each in known if each["shown"] and each["mean"] < 0]
     parts = [f"{_listed(better)} {'is' if len(better) == 1 else 'are'} shown to be better"] if better else []
     parts += [f"{_listed(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse"] if worse else []
     return f"{head}; {', '.join(parts) if parts else 'no model is shown to be better'}."
