@@ -144,13 +144,16 @@ def test_two_processes_share_the_trainings_and_a_killed_one_loses_only_its_own(f
     assert first.wait(300) == second.wait(300) == 0
     killed.wait(10)
     study = Study(f"sqlite:///{tmp_path / 'both' / 'study.db'}", "both")
+    owners = set()
     for label in MODELS:
         for kind in ("trial", "seed"):
             done = [t for t in study._trials(label, kind) if t.state.name in ("COMPLETE", "PRUNED")]  # type: ignore[arg-type]
             assert set(Counter(each.user_attrs["k"] for each in done).values()) == {1}
+            owners |= {each.user_attrs["worker"] for each in done}
     both, alone = certain(tmp_path / "both"), certain(finished)
     shared, single = ((folder / "report.md").read_text() for folder in (tmp_path / "both", finished))
-    assert "Several processes shared the trainings, in no fixed order" in shared
+    assert ("Several processes shared the trainings, in no fixed order" in shared) == bool(study.kept("joined"))
+    assert study.kept("joined") or len(owners) == 1  # the others may come too late to train anything
     assert "Several processes" not in single
     for report in (both, alone):
         for model in report["models"]:
