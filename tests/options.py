@@ -39,6 +39,7 @@ OF_TRAINING = [
     Option("checkpoint_every", 1, changes=False),
     Option("device", "cpu", changes=False),
     Option("threads", 1, {"updates": 1}, changes=False, within=ROUNDING),
+    Option("shards", 2, {"updates": 1, "dropout": 0.0}, changes=False, within=ROUNDING),
     Option("backend", "reference", {"updates": 1}, changes=False, within=ROUNDING),
 ]
 """The options of the training section that every task has, in one context for all."""

@@ -26,12 +26,14 @@ LEAVES = {
     "palette",
     "svg",
     "keywords",
+    "launch",
     "display",
     "version",
 }
 LIGHT = {
     "errors",
     "keywords",
+    "launch",
     "lineage",
     "palette",
     "config",
@@ -69,6 +71,7 @@ MAY["cells"] = MAY["cells"] - {"kernels"}
 MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
 MAY["nn"] = MAY["scan"] | {"nn"}  # torch.nn over our scans
+MAY["__main__"] = {"cli"}
 MAY["__init__"] = {"api", "laws", "nn", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}

@@ -7,6 +7,7 @@ UnrolledError
 ├── CheckpointError   a run folder or a trace: missing, truncated, foreign, too new
 ├── BackendError      a forced backend that cannot run here
 ├── TrainingError     training that cannot continue: a loss or gradient that is not finite
+│   └── ProcessError  another process of the training has ended
 ├── TraceError        a tensor that a trace does not have
 ├── Interrupted       training stopped by a signal, with a checkpoint to resume from
 └── LawError          a module that breaks one of the six laws
@@ -27,6 +28,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "LawError",
+    "ProcessError",
     "ShapeError",
     "TraceError",
     "TrainingError",
@@ -102,6 +104,10 @@ class BackendError(UnrolledError, RuntimeError):
 
 class TrainingError(UnrolledError, RuntimeError):
     """Training that cannot continue; the message names the update and the parameter."""
+
+
+class ProcessError(TrainingError):
+    """Another process of a training has ended, or cannot be reached."""
 
 
 class TraceError(UnrolledError, KeyError):

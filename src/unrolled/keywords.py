@@ -241,6 +241,9 @@ class Settings(TypedDict, total=False):
     """device of the computation."""
     threads: int | None
     """CPU threads; default: chosen by PyTorch."""
+    shards: int | None
+    """parts of a batch whose gradients are computed alone and summed in one order: up to so many processes of
+    torchrun train with the same bits; default: the number of processes, 1 without torchrun."""
     backend: Literal["auto", "reference", "torch", "fused"]
     """implementation of the recurrent layers."""
 

@@ -330,7 +330,10 @@ class Saved:
     def save(self, trainer: Trainer) -> None:
         self.saves.append((trainer.progress.update, trainer.progress.highest))
 
-    def after_update(self, trainer: Trainer) -> None:
+    def is_due(self, trainer: Trainer) -> bool:
+        return False
+
+    def after_update(self, trainer: Trainer, *, due: bool) -> None:
         self.updates += 1
 
     def on_signal(self, trainer: Trainer, signal: int) -> None:
@@ -555,7 +558,7 @@ def test_in_bf16_states_gradients_and_loss_stay_in_float32(model_name: str, back
         )
         events: list[Event] = []
         trainer.run(events.append)
-        assert all(leaf.dtype in (torch.float32, torch.int64) for leaf in leaves(trainer.state))
+        assert all(leaf.dtype in (torch.float32, torch.int64) for leaf in leaves(trainer.states[0]))
         found[precision] = (events[0].loss_nats, gradients)
     (full, exact), (half, rough) = found["float32"], found["bf16"]
     assert half == pytest.approx(full, rel=2**-7)

@@ -7,12 +7,14 @@ import locale
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError, UnknownOptionError
 
+from unrolled import launch
 from unrolled.cli.help import HELP_FLAGS, help_of
 from unrolled.cli.streams import guarded
 from unrolled.cli.wrapping import width_of, wrapped
@@ -39,6 +41,8 @@ VERBS = (
     "backends",
     "demo",
 )  # as in the help
+
+GRACE = 5  # seconds
 
 app = App(
     name="unrolled",
@@ -76,7 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         except CycloptsError as error:
             return _refuse(f"{_told(error)} See `{' '.join(['unrolled', *(error.command_chain or ())])} --help`.")
         except Interrupted as interrupted:
-            print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
+            if launch.rank() == 0:
+                print(wrapped(str(interrupted), width_of(sys.stderr)), file=sys.stderr)
             return 128 + interrupted.signal
         except UnrolledError as error:
             return _refuse(str(error))
@@ -118,6 +123,8 @@ def _run(arguments: list[str]) -> int:
         if has_surrogate(argument):
             raise ConfigError(_not_text(argument))
     verb, *rest = arguments or [""]
+    if launch.count() > 1 and verb != "train":
+        raise ConfigError(f"torchrun starts many processes for `unrolled train` only: run `unrolled {verb}` without it")
     if verb in VERBS and any(flag in rest[: rest.index("--") if "--" in rest else None] for flag in HELP_FLAGS):
         print(help_of(app, verb, rest))
         sys.stdout.flush()
@@ -158,7 +165,18 @@ def _import_verbs() -> None:
 
 
 def _refuse(message: str) -> int:
-    print(wrapped(message, width_of(sys.stderr), prefix="unrolled: "), file=sys.stderr)
+    """Print the message of an error and return its exit code.
+
+    Most errors are raised in all processes of torchrun, which ends the others when one of them has ended. So the first
+    one prints, and another one only if it is still there after GRACE seconds: the error is then its own.
+    """
+    prefix = "unrolled: "
+    if rank := launch.rank():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        time.sleep(GRACE)
+        prefix = f"unrolled: process {rank}: "
+    print(wrapped(message, width_of(sys.stderr), prefix=prefix), file=sys.stderr)
     return 2
 
 

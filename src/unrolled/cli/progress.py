@@ -38,15 +38,15 @@ SHOWN: dict[str, Callable[[float], str]] = {
 
 
 @contextmanager
-def show_log(quiet: bool = False, *, name: str = "unrolled") -> Iterator[None]:
-    """Show the messages of the logger `name` and its children; if `quiet`, warnings only."""
+def show_log(quiet: bool = False, *, silent: bool = False, name: str = "unrolled") -> Iterator[None]:
+    """Show the messages of the logger `name` and its children; if `quiet`, warnings only; if `silent`, none."""
     logger = logging.getLogger(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if console.is_interactive:
         handler = _Lines()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.setLevel(logging.CRITICAL if silent else logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from unrolled import launch
 from unrolled.cli.checks import check_data, check_run, check_settings
 from unrolled.cli.output import Json, decode_command, print_json
 from unrolled.cli.settings import (
@@ -125,7 +126,8 @@ def command(
     from unrolled.runs.card import kept_model
     from unrolled.training.advice import advice, baseline_of
 
-    with show_log(quiet), Progress() as progress:
+    first = launch.rank() == 0  # of the processes of torchrun, only this one prints
+    with show_log(quiet, silent=not first), Progress() as progress:
         if not native.compiled():
             log.info(native.NO_KERNELS)
         where: dict[str, Any] = {"out": out, "runs": "runs", "overwrite": overwrite, "report": progress}
@@ -136,6 +138,8 @@ def command(
         else:
             run = api.train(named, config=from_toml(config) if config else None, **where, **passed_flags(settings))
     training = run.record["training"]
+    if not first:
+        return 0
     if json:
         print_json({"run": str(run.path), **run.record})
     else:

@@ -205,6 +205,14 @@ class TrainingConfig(Section):
         json_schema_extra={"reason": "no processor has more cores"},
         description="CPU threads; default: chosen by PyTorch",
     )
+    shards: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        json_schema_extra={"reason": "a batch has no more sequences"},
+        description="parts of a batch whose gradients are computed alone and summed in one order: up to so many "
+        "processes of torchrun train with the same bits; default: the number of processes, 1 without torchrun",
+    )
     backend: Literal["auto", "reference", "torch", "fused"] = Field(
         "auto", description="implementation of the recurrent layers"
     )

@@ -15,7 +15,7 @@ from unrolled.runs.folder import is_run, of_training
 
 __all__ = ["locked", "next_folder", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
 
-PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard"}  # in the folder of a training
+PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard", "launch"}  # in the folder of a training
 LONGEST_NAME = 100  # characters of the data's name in that of a run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unrolled.config import BestBy, Config
+from unrolled.config import BestBy, Config, TrainingConfig
 from unrolled.data.encoding.corpus import Corpus, load_corpus, refuse_short
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
 from unrolled.data.report.texts import TextReport, inspect_text
 from unrolled.decoding.generation import score_tokens
+from unrolled.errors import ConfigError
 from unrolled.evaluation import GenerationResult
 from unrolled.evaluation.baselines import BaselineScores, timed
 from unrolled.evaluation.by_example import ByExample, score_blocks
@@ -96,10 +98,15 @@ class Generate(Task):
 
         For a model with a maximum length a window is a sequence, whose tokens are each predicted from those before
         it in the window.
+
+        Raises:
+            ConfigError: the streams cannot be dealt to the shards in equal numbers.
         """
         ids, training = self.corpus.splits["train"].ids, config.training
         if model.receptive_field is None and model.max_length is None:
-            return generation.Streams(ids, streams=training.streams, chunk=training.chunk, device=device)
+            streams = generation.Streams(ids, streams=training.streams, chunk=training.chunk, device=device)
+            _refuse_unequal(len(streams.tokens), training)
+            return streams
         return generation.Windows(
             ids,
             receptive_field=model.receptive_field or 1,
@@ -166,3 +173,18 @@ class Generate(Task):
             timed("frequency of each token", lambda: scores(frequency_nats(counts)[test.ids])),
             BaselineScores(name, scores(nats), seconds),
         ]
+
+
+def _refuse_unequal(streams: int, training: TrainingConfig) -> None:
+    """Refuse shards that do not divide the streams of the text.
+
+    Raises:
+        ConfigError: names both numbers, and one that fits.
+    """
+    shards = training.shards or 1
+    if streams % shards:
+        short = "" if streams == training.streams else f" (the text is too short for {training.streams})"
+        raise ConfigError(
+            f"{streams} streams{short} cannot be dealt to {shards} shards in equal numbers: use another --streams, or "
+            f"--shards {math.gcd(streams, shards)}"
+        )

@@ -37,6 +37,8 @@ def fit(
 ) -> Run:
     """Train, evaluate on the test split, and return the run with its record.
 
+    Of many processes the first one evaluates, and all return its run.
+
     Args:
         prepared: the training, as `prepare` made it or as `PartialRun.restore` has advanced it.
         began: time.perf_counter() at the start of the whole training, for the record.
@@ -53,7 +55,7 @@ def fit(
     metrics = partial.metrics if partial else []
     with ExitStack() as stack:
         reports = [report]
-        if partial and config.training.tensorboard:
+        if partial and prepared.trainer.processes.first and config.training.tensorboard:
             folder = partial.folder / "tensorboard"
             reports.insert(0, stack.enter_context(tensorboard.writing(folder, prepared.trainer.progress.update)))
 
@@ -67,19 +69,23 @@ def fit(
                 outcome = prepared.trainer.run(save_and_report, interrupted, partial, finish=finish)
         except TrainingError as error:
             raise TrainingError(f"{error}. {partial.advice()}" if partial else str(error)) from None
-    record = _record(prepared, outcome)
-    if config.training.temperature_scale:
-        record["temperature"] = _temperature(prepared)
-    run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
-    result = task.test(run) if tests else None
-    if result is not None:
-        record["result"] = result.to_dict()
-        run = replace(run, test=result)
-        if config.training.baseline:
-            baseline = task.baseline(run)
-            record["baseline"] = baseline and baseline.to_dict()
-    record["seconds"] = time.perf_counter() - began
-    return run
+
+    def evaluated() -> tuple[dict[str, Any], Any, tuple[dict[str, Any], ...]]:
+        record = _record(prepared, outcome)
+        if config.training.temperature_scale:
+            record["temperature"] = _temperature(prepared)
+        run = task.run(config, model, task.preprocessor, task.labels, record, metrics=tuple(metrics))
+        result = task.test(run) if tests else None
+        if result is not None:
+            record["result"] = result.to_dict()
+            if config.training.baseline:
+                baseline = task.baseline(replace(run, test=result))
+                record["baseline"] = baseline and baseline.to_dict()
+        record["seconds"] = time.perf_counter() - began
+        return record, result, run.metrics
+
+    record, result, events = prepared.trainer.processes.on_first(evaluated)
+    return task.run(config, model, task.preprocessor, task.labels, record, metrics=events, test=result)
 
 
 def _temperature(prepared: Prepared) -> float:
@@ -91,6 +97,7 @@ def _temperature(prepared: Prepared) -> float:
 
 def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
     """Return the content of run.json, without the result on the test split and the seconds of the whole training."""
+    count = prepared.trainer.processes.count
     return {
         "config": with_absolute_files(prepared.config).model_dump(),
         "data": prepared.data_record(),
@@ -101,6 +108,6 @@ def _record(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
         "result": None,
         "backend": prepared.backend,
         "versions": machine.versions(),
-        "machine": machine.describe(),
+        "machine": machine.describe() | ({"processes": count} if count > 1 else {}),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }

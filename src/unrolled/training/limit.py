@@ -41,7 +41,8 @@ def updates_within(trainer: Trainer, seconds: float) -> int:
         trainer.progress.updates = max(1, int(updates))
         updates = left / (update_seconds + evaluation_seconds / trainer.evaluate_every)
     trainer.progress.updates = planned
-    return max(1, int(updates))
+    (agreed,) = trainer.processes.agree(max(1, int(updates)))
+    return int(agreed)
 
 
 def mean_seconds(trainer: Trainer, updates: int, limit: float) -> float:
@@ -55,7 +56,7 @@ def mean_seconds(trainer: Trainer, updates: int, limit: float) -> float:
     began = time.perf_counter()
     for taken in itertools.count(1):
         trainer.update()
-        passed = time.perf_counter() - began
+        (passed,) = trainer.processes.agree(time.perf_counter() - began)
         if (taken >= updates and passed >= MIN_FRACTION * limit) or passed >= MAX_FRACTION * limit:
             break
     return passed / taken

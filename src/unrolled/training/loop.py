@@ -4,6 +4,9 @@ Everything is a function of the update: the order of the data (a batch is a pure
 the random numbers (seeded for every update) and the learning rate. So a training that is restored from its progress
 and tensors (`trainer_state`) continues with the same bits. The loss of an update is the sum of the nats of its real
 targets divided by their number, over all its batches, so that k small batches equal one large one.
+
+A batch is cut into shards, whose gradients are summed in one fixed order (`shards`), by one process or by many
+(`distributed`).
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import copy
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from unrolled.config import TrainingConfig, seconds
 from unrolled.errors import TrainingError
@@ -24,10 +28,12 @@ from unrolled.models import Model
 from unrolled.state import State
 from unrolled.training.averaging import Average, BestModels
 from unrolled.training.batch import Batch, Loader
+from unrolled.training.distributed import ALONE, Processes
 from unrolled.training.optimizer import adamw, clip_
 from unrolled.training.progress import Event, Outcome, Progress, Score, Since
 from unrolled.training.schedule import learning_rate
 from unrolled.training.seeds import seed_generator, seed_of
+from unrolled.training.shards import cut
 from unrolled.training.step import LossNats, Step
 
 __all__ = ["Callback", "Trainer"]
@@ -37,9 +43,15 @@ MAX_EVALUATIONS = 20  # by default: of a small data set an epoch is one update o
 
 
 class Callback(Protocol):
-    """Saves the state of a training while it runs."""
+    """Saves the state of a training while it runs.
 
-    def after_update(self, trainer: Trainer) -> None:
+    Of many processes each has one, and all call the same methods: the state of a stream is spread over them.
+    """
+
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether the state is to be saved after this update; process 0 decides."""
+
+    def after_update(self, trainer: Trainer, *, due: bool) -> None:
         """Write all that is due; called after every update, when its event has been reported."""
 
     def save(self, trainer: Trainer) -> None:
@@ -58,6 +70,7 @@ class Trainer:
         loss_nats, plain_nats: see `Step`.
         score: evaluates the model, as it is then and in eval mode, on the validation split.
         config: the optimiser's settings.
+        processes: the processes that train the model together.
     """
 
     def __init__(
@@ -69,17 +82,20 @@ class Trainer:
         config: TrainingConfig,
         *,
         plain_nats: LossNats | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.model, self.loader, self.score, self.config = model, loader, score, config
+        self.processes, self.shards = processes, config.shards or 1
         self.step = Step(model, loss_nats, plain_nats=plain_nats, bf16=config.precision == "bf16")
         self.device = next(model.parameters()).device
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = adamw(model, rate=config.learning_rate, weight_decay=config.weight_decay)
         self.per_epoch = loader.count(0) / config.accumulate
         self.progress = Progress(config.updates or max(1, round((config.epochs or 1) * self.per_epoch)))
         self.average = Average(model, config.average) if config.average else None
         self.best_models = BestModels(config.average_best) if config.average_best > 1 else None
         self.best_weights = copy.deepcopy(model.state_dict())
-        self.state: State = None  # left by the last batch, for one that continues it
+        self.states: dict[int, State] = {}  # of each shard here, left by the last batch for one that continues it
 
     @property
     def evaluate_every(self) -> int:
@@ -122,7 +138,7 @@ class Trainer:
             while stopped is None:
                 self.update()
                 progress.total_seconds = time.perf_counter() - began
-                number = interrupted()
+                number, saves = self._agree(interrupted(), saves=callback is not None and callback.is_due(self))
                 if finish or (number is not None and callback is None):
                     stopped = f"interrupted by {signal.Signals(number).name}" if number else "ended early, as requested"
                 due = progress.update == progress.updates or progress.update % evaluate_every == 0
@@ -142,7 +158,7 @@ class Trainer:
                     with self._clock("checkpoint"):
                         if number is not None and stopped is None:
                             callback.on_signal(self, number)
-                        callback.after_update(self)
+                        callback.after_update(self, due=saves)
             averaged = self._average_best()
         finally:
             progress.total_seconds = time.perf_counter() - began
@@ -172,22 +188,18 @@ class Trainer:
 
         Raises:
             TrainingError: a loss or gradient is not finite; the weights are untouched.
+            ProcessError: another process has ended; the weights are untouched.
         """
         config, progress = self.config, self.progress
-        seed_generator(self.device, seed_of(config.seed, progress.update))
         with self._clock("batch"):
             batches = [self._take_batch() for _ in range(config.accumulate)]
         num_targets = sum(batch.num_targets for batch in batches)
         num_tokens = sum(batch.num_tokens for batch in batches)
-        losses = []
-        for batch in batches:
-            with self._clock("forward"):
-                nats, plain, self.state = self.step(batch, self.state)
-                losses.append(plain)
-            with self._clock("backward"):
-                (nats / num_targets).backward()
+        *gradients, losses = self.processes.sum(self.shards, lambda shard: self._gradients(batches, shard, num_targets))
         with self._clock("optimizer"):
-            total_nats = sum(torch.stack(losses).tolist())
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = gradient
+            total_nats = sum(losses.tolist())
             norm = clip_(self.model, config.clip, update=progress.update, loss_nats=total_nats / num_targets)
             rate = self._learning_rate()
             for group in self.optimizer.param_groups:
@@ -201,16 +213,47 @@ class Trainer:
         progress.tokens += num_tokens
         progress.since.add(total_nats, num_targets, num_tokens)
 
+    def _gradients(self, batches: Sequence[Batch], shard: int, num_targets: int) -> list[Tensor]:
+        """Return the gradient of a shard, and the nats of each shard of each batch, (K S,), 0 but for this shard."""
+        losses = self.parameters[0].new_zeros(len(batches), self.shards)
+        seed_generator(self.device, seed_of(self.config.seed, self.progress.update, shard))
+        for batch, loss in zip((cut(batch, shard, self.shards) for batch in batches), losses, strict=True):
+            if batch is None:
+                continue
+            with self._clock("forward"):
+                nats, loss[shard], self.states[shard] = self.step(batch, self.states.get(shard))
+            with self._clock("backward"):
+                (nats / num_targets).backward()
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
+        self.optimizer.zero_grad(set_to_none=True)
+        return [*gradients, losses.flatten()]
+
+    def _agree(self, number: int | None, *, saves: bool) -> tuple[int | None, bool]:
+        """Return the signal that has arrived in any process, and the decision of process 0 to save; set its clock."""
+        first = self.processes.first
+        clock = self.progress.total_seconds if first else 0.0
+        arrived, due, self.progress.total_seconds = self.processes.agree(number or 0, first and saves, clock)
+        return int(arrived) or None, bool(due)
+
+    def _score(self) -> Score:
+        """Return the score of the model, which process 0 evaluates.
+
+        Raises:
+            TrainingError: the weights are not the same in all processes.
+        """
+        self.processes.refuse_drift(self.parameters, self.progress.update)
+        return self.processes.on_first(self.score)
+
     def evaluate(self) -> Score:
         """Score the model, with averaged weights where there are any, and copy its weights if it is the best so far.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite, or the weights are not the same in all processes.
         """
         progress, config = self.progress, self.config
         with self._clock("evaluation"), self.average.applied() if self.average else nullcontext():
             self.model.eval()
-            score = self.score()
+            score = self._score()
             self.model.train()
             if not math.isfinite(score.loss_nats):
                 raise TrainingError(
@@ -233,7 +276,7 @@ class Trainer:
         with self._clock("evaluation"):
             self.model.load_state_dict(mean)
             self.model.eval()
-            score = self.score()
+            score = self._score()
         if not score.figure(by) >= progress.highest - score.tolerance(by, progress.highest):
             return []
         self.best_weights = mean

@@ -3,6 +3,7 @@
 plan/           plan.json (settings, fingerprints of the data) and the preprocessor; an atomic folder
 checkpoints/    the two newest, `update-N`, each an atomic folder
 metrics.jsonl   one line an event, appended as it happens
+launch          the launch of torchrun, by which it finds the training after a restart
 snapshots/      weights in float16, to study the training later; with --keep snapshots
 tensorboard/    events, with --tensorboard
 
@@ -27,13 +28,13 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from unrolled import atomic
+from unrolled import atomic, launch
 from unrolled.config import TrainingConfig
 from unrolled.errors import CheckpointError, ConfigError, Interrupted
 from unrolled.models import Model
 from unrolled.runs.agreement import refuse_other_preprocessor
 from unrolled.runs.claim import locked, refuse_existing, refuse_nothing, refuse_resumable
-from unrolled.runs.folder import of_training, preprocessor_file, refuse_newer, to_json
+from unrolled.runs.folder import is_run, of_training, preprocessor_file, refuse_newer, to_json
 from unrolled.runs.preprocessor import FILES, Preprocessor
 from unrolled.runs.weights import refuse_other_model
 from unrolled.saved import decoded, valid
@@ -43,9 +44,9 @@ from unrolled.training.loop import Trainer
 from unrolled.training.plan import FORMAT_VERSION, Plan
 from unrolled.training.prepare import Prepared
 from unrolled.training.progress import Event
-from unrolled.training.trainer_state import restore, state_tensors
+from unrolled.training.trainer_state import replicated_tensors, restore, state_tensors
 
-__all__ = ["PartialRun", "resume_partial", "start_partial"]
+__all__ = ["PartialRun", "begun", "resume_from", "resume_partial", "start_partial"]
 
 MAX_FRACTION = 0.02  # the largest fraction of the training's time that checkpoints take
 LEAST_SECONDS = 10.0  # between two checkpoints
@@ -69,7 +70,6 @@ class PartialRun:
         self.build: dict[str, str] = {}
         self.config = TrainingConfig()
         self.metrics: list[dict[str, Any]] = []
-        self._latest: Checkpoint | None = None
         self._saved = time.perf_counter()
         self._size: int | None = None  # bytes of the next checkpoint; None: not yet counted
         self._rate = BYTES_A_SECOND
@@ -91,6 +91,8 @@ class PartialRun:
         plan = Plan.make(prepared.config, prepared.data_record(), prepared.start)
         preprocessor = prepared.task.preprocessor
         files = {"plan.json": to_json(plan.model_dump()), preprocessor.FILE: preprocessor.to_json().encode()}
+        if launched := launch.identity():
+            atomic.write_file(self.folder / "launch", launched.encode())
         atomic.write(self.folder / "plan", files)
 
     def read_plan(self) -> tuple[Plan, Preprocessor]:
@@ -119,8 +121,8 @@ class PartialRun:
         self.metrics.append(event.to_dict())
         atomic.append(self.folder / "metrics.jsonl", to_json(self.metrics[-1], indent=None))
 
-    def refuse_other_model(self, model: Model) -> None:
-        """Read the newest complete checkpoint, and refuse one of another model, before this one is built.
+    def read_checkpoint(self, model: Model) -> Checkpoint | None:
+        """Return the newest complete checkpoint, None if there is none yet; refuse one of another model.
 
         Args:
             model: the model on the device meta, without memory.
@@ -128,45 +130,47 @@ class PartialRun:
         Raises:
             CheckpointError: no checkpoint is complete, or it is of another model.
         """
-        self._latest = checkpoint.latest(self.checkpoints)
-        if self._latest is not None:
-            tensors = self._latest.tensors.items()
+        latest = checkpoint.latest(self.checkpoints)
+        if latest is not None:
+            tensors = latest.tensors.items()
             weights = {name.removeprefix("model/"): value for name, value in tensors if name.startswith("model/")}
             refuse_other_model(self.checkpoints, weights, model.state_dict())
+        return latest
 
-    def restore(self, prepared: Prepared) -> None:
-        """Set a fresh training to the checkpoint that was read; leave it at its beginning if there is none yet.
+    def restore(self, prepared: Prepared, latest: Checkpoint | None) -> None:
+        """Set a fresh training to a checkpoint; leave it at its beginning if there is none yet.
 
         Raises:
             CheckpointError: the checkpoint is of another model or other data.
         """
         self.config, self.build = prepared.config.training, prepared.build
-        trainer = prepared.trainer
-        latest = self._latest
         lines = latest.metrics if latest else b""
         with atomic.write_errors(self.folder):
             (self.folder / "metrics.jsonl").write_bytes(lines)
         self.metrics = [json.loads(line) for line in lines.splitlines()]
-        changed = []
-        if latest is not None:
-            restore(trainer, latest.progress, latest.tensors)
-            changed = [
-                f"{name} was {before}, is {self.build.get(name)}"
-                for name, before in latest.build.items()
-                if before != self.build.get(name)
-            ]
-        progress = trainer.progress
-        progress.resumed.append({"update": progress.update, "changed": changed})
+        changed = resume_from(prepared, latest)
+        progress = prepared.trainer.progress
         log.info("resumed after update %s of %s", f"{progress.update:,}", f"{progress.updates:,}")
         if changed:
             log.warning("results may differ in the last bits from an uninterrupted training: %s", "; ".join(changed))
 
-    def after_update(self, trainer: Trainer) -> None:
+    def is_due(self, trainer: Trainer) -> bool:
+        """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
+        progress = trainer.progress
+        if self.config.checkpoint_every is not None:
+            return progress.update % self.config.checkpoint_every == 0
+        if time.perf_counter() - self._saved < LEAST_SECONDS:
+            return False
+        if self._size is None:
+            self._size = _size(replicated_tensors(trainer))
+        return progress.seconds["checkpoint"] + self._size / self._rate <= MAX_FRACTION * progress.total_seconds
+
+    def after_update(self, trainer: Trainer, *, due: bool) -> None:
         """Write a snapshot and a checkpoint, if they are due."""
         update = trainer.progress.update
         if self.config.keep and update in snapshot_updates(trainer.progress.updates):
             self._save_snapshot(trainer)
-        if self._is_due(trainer):
+        if due:
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -234,6 +238,8 @@ class PartialRun:
             atomic.replace(self.folder, self.run)
         for name in ("plan", "checkpoints"):  # not earlier: a training that is killed before needs them
             atomic.discard(self.run / name)
+        with atomic.write_errors(self.run):
+            (self.run / "launch").unlink(missing_ok=True)
 
     def publish_copy(self, files: dict[str, bytes]) -> None:
         """Write a run, without snapshots, next to the folder: its training can be resumed, and then replaces the run.
@@ -244,23 +250,31 @@ class PartialRun:
         atomic.write(self.run, files)
         log.warning("%s has the best model so far; to train on: %s", self.run, self.command)
 
-    def _is_due(self, trainer: Trainer) -> bool:
-        """Return whether a checkpoint is due: as configured, or after LEAST_SECONDS and within MAX_FRACTION."""
-        progress = trainer.progress
-        if self.config.checkpoint_every is not None:
-            return progress.update % self.config.checkpoint_every == 0
-        if time.perf_counter() - self._saved < LEAST_SECONDS:
-            return False
-        if self._size is None:
-            self._size = _size(state_tensors(trainer))
-        return progress.seconds["checkpoint"] + self._size / self._rate <= MAX_FRACTION * progress.total_seconds
-
     def _save_snapshot(self, trainer: Trainer) -> None:
         path = self.folder / "snapshots" / f"update-{trainer.progress.update}.safetensors"
         tensors = {name: value.detach().cpu().half() for name, value in trainer.model.state_dict().items()}
         with atomic.write_errors(path):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(safetensors.torch.save(tensors))
+
+
+def resume_from(prepared: Prepared, latest: Checkpoint | None) -> list[str]:
+    """Set a fresh training to a checkpoint, None for its beginning, and return the facts of the build that differ.
+
+    Raises:
+        CheckpointError: the checkpoint is of another model or other data.
+    """
+    trainer, build, changed = prepared.trainer, prepared.build, []
+    if latest is not None:
+        restore(trainer, latest.progress, latest.tensors)
+        changed = [
+            f"{name} was {before}, is {build.get(name)}"
+            for name, before in latest.build.items()
+            if before != build.get(name)
+        ]
+    progress = trainer.progress
+    progress.resumed.append({"update": progress.update, "changed": changed})
+    return changed
 
 
 def _size(tensors: Mapping[str, Tensor]) -> int:
@@ -301,6 +315,23 @@ def start_partial(run: Path, *, overwrite: bool) -> Iterator[PartialRun]:
             elif isinstance(error, KeyboardInterrupt):  # a second signal
                 error.add_note(partial.advice())
             raise
+
+
+def begun(out: str | Path | None, runs: str | Path | None, *, overwrite: bool) -> Path | None:
+    """Return the run that this launch of torchrun began before it was restarted; None if it had not begun.
+
+    Args:
+        out: the folder of the run.
+        runs: the folder of runs in which it was given a name; None if there is none.
+        overwrite: whether `out` may be a run of another launch.
+    """
+    if out is not None:
+        run = Path(out)
+        return run if (of_training(run) / "plan").is_dir() or (is_run(run) and not overwrite) else None
+    for file in Path(runs).glob("*.partial/launch") if runs is not None else ():
+        if file.read_text(encoding="utf-8") == launch.identity() and (file.parent / "plan").is_dir():
+            return file.parent.with_name(file.parent.name.removesuffix(".partial"))
+    return None
 
 
 @contextmanager

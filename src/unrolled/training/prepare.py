@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from unrolled import machine, scan
@@ -21,6 +23,7 @@ from unrolled.runs.build import build
 from unrolled.runs.preprocessor import inputs_of
 from unrolled.runs.run import Run
 from unrolled.training import tensorboard
+from unrolled.training.distributed import ALONE, Processes
 from unrolled.training.limit import updates_within
 from unrolled.training.loop import Trainer
 from unrolled.training.pretrained import name_of
@@ -28,7 +31,7 @@ from unrolled.training.seeds import seed_of
 from unrolled.training.step import LossNats
 from unrolled.training.task import Task
 
-__all__ = ["Prepared", "empty_model", "prepare", "refuse_unfit"]
+__all__ = ["Prepared", "apply_time_limit", "empty_model", "prepare", "refuse_unfit"]
 
 log = logging.getLogger("unrolled")
 
@@ -96,6 +99,14 @@ class Prepared:
         """The number of parameters of the model."""
         return sum(p.numel() for p in self.model.parameters())
 
+    def facts(self) -> dict[str, str]:
+        """Return what all processes of a training must have alike: data, settings, versions, initial weights."""
+        splits = {f"the {name} split": entry for name, entry in self.data_record()["splits"].items()}
+        weights = hashlib.sha256(safetensors.torch.save(self.model.state_dict()))
+        facts = {**self.build, **self.config.flat(), **splits, "initial weights": weights.hexdigest()[:12]}
+        facts["preprocessor"] = hashlib.sha256(self.task.preprocessor.to_json().encode()).hexdigest()[:12]
+        return {name: str(value) for name, value in facts.items() if name != "processor"}
+
     @property
     def backend(self) -> str:
         """The backend that computes the model's scans."""
@@ -121,7 +132,7 @@ def prepare(
     start: Run | None = None,
     *,
     vectors: Vectors | None = None,
-    resumed: bool = False,
+    processes: Processes = ALONE,
 ) -> Prepared:
     """Build the model and its trainer.
 
@@ -129,7 +140,7 @@ def prepare(
         task, config, device: task, settings and device of the training.
         start: the run whose weights the training begins with; None: they are drawn from the seed.
         vectors: word vectors that the embeddings begin with.
-        resumed: whether the training will be restored. Its time limit is then a number of updates already.
+        processes: the processes that train the model together.
 
     Raises:
         DataError: a sequence is longer than the model's maximum length.
@@ -148,14 +159,20 @@ def prepare(
     loader = task.loader(model, config, device)
     score = partial(task.score, model, by=config.training.best_by)
     loss, plain = task.loss(config, device), _plain_loss(task, config, device)
-    trainer = Trainer(model, loader, loss, score, config.training, plain_nats=plain)
+    trainer = Trainer(model, loader, loss, score, config.training, plain_nats=plain, processes=processes)
     prepared = Prepared(config, task, model, trainer, name_of(start) if start else None)
     log.info("model %s: %s parameters, %s", config.model.name, f"{prepared.num_parameters:,}", inputs)
-    if config.training.time_limit and not resumed:
-        with machine.retain_memory():
-            trainer.progress.updates = updates_within(trainer, seconds(config.training.time_limit))
-        log.info("time limit %s: %s updates", config.training.time_limit, f"{trainer.progress.updates:,}")
     return prepared
+
+
+def apply_time_limit(prepared: Prepared) -> None:
+    """Convert the time limit of a fresh training, if it has one, into its number of updates."""
+    limit = prepared.config.training.time_limit
+    if limit:
+        with machine.retain_memory():
+            updates = updates_within(prepared.trainer, seconds(limit))
+        prepared.trainer.progress.updates = updates
+        log.info("time limit %s: %s updates", limit, f"{updates:,}")
 
 
 def _plain_loss(task: Task, config: Config, device: torch.device) -> LossNats | None:

@@ -1,4 +1,4 @@
-"""Seeds of the random numbers of each update: functions of the run's seed and the update, and of nothing else."""
+"""Seeds of random numbers: functions of the run's seed, the update and the shard, and of nothing else."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 __all__ = ["seed_generator", "seed_of"]
 
 
-def seed_of(seed: int, update: int) -> int:
-    """Return the seed of an update's random numbers, in [0, 2^63).
+def seed_of(seed: int, update: int, shard: int = 0) -> int:
+    """Return the seed of the random numbers of an update's shard, in [0, 2^63).
 
     It is a hash, so that the seeds of neighbouring updates are unrelated. Update −1 is the initialisation of weights.
     """
-    return int.from_bytes(hashlib.sha256(f"{seed} {update}".encode()).digest()[:8], "big") >> 1
+    name = f"{seed} {update} {shard}" if shard else f"{seed} {update}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
 def seed_generator(device: torch.device, seed: int) -> None:

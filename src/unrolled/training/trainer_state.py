@@ -14,16 +14,29 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import CheckpointError
-from unrolled.state import State, leaves, like
+from unrolled.state import State, join, leaves, like, mapped
 from unrolled.training.loop import Trainer
 from unrolled.training.optimizer import moments, moments_like, set_moments
 from unrolled.training.progress import Progress
 
-__all__ = ["restore", "state_tensors"]
+__all__ = ["replicated_tensors", "restore", "state_tensors"]
 
 
 def state_tensors(trainer: Trainer) -> dict[str, Tensor]:
-    """Return the tensors that a training continues from, by name. They are not copied."""
+    """Return the tensors that a training continues from, by name. They are not copied.
+
+    With many processes all of them call it: each has the carried states of its shards.
+    """
+    tensors = replicated_tensors(trainer)
+    if trainer.states and trainer.next_batch().continues:
+        ours = list(leaves(join([trainer.states[shard] for shard in sorted(trainer.states)])))
+        parts = zip(*trainer.processes.gathered(ours), strict=True)
+        tensors |= {f"carried/{i}": torch.cat(leaf) for i, leaf in enumerate(parts)}
+    return tensors
+
+
+def replicated_tensors(trainer: Trainer) -> dict[str, Tensor]:
+    """Return the tensors of `state_tensors` that all processes have alike: those of all groups but `carried`."""
     groups = {"model": trainer.model.state_dict(), **moments(trainer.optimizer, trainer.model)}
     if trainer.progress.highest is not None:
         groups["best"] = trainer.best_weights
@@ -31,8 +44,6 @@ def state_tensors(trainer: Trainer) -> dict[str, Tensor]:
         groups |= trainer.best_models.tensors()
     if trainer.average is not None:
         groups["average"] = trainer.average.tensors()
-    if trainer.state is not None and trainer.next_batch().continues:
-        groups["carried"] = {str(i): leaf for i, leaf in enumerate(leaves(trainer.state))}
     return {f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()}
 
 
@@ -65,7 +76,7 @@ def restore(trainer: Trainer, progress: Progress, tensors: Mapping[str, Tensor])
     set_moments(trainer.optimizer, trainer.model, groups)
     if trainer.average is not None:
         trainer.average.restore(groups["average"])
-    trainer.state = _carried_state(trainer, [carried[str(i)] for i in range(len(carried))]) if carried else None
+    trainer.states = _carried_states(trainer, [carried[str(i)] for i in range(len(carried))]) if carried else {}
 
 
 def _refuse_other_tensors(groups: Mapping[str, Mapping[str, Tensor]], trainer: Trainer, progress: Progress) -> None:
@@ -89,6 +100,16 @@ def _shapes(groups: Mapping[str, Mapping[str, Tensor]]) -> set[tuple[str, str]]:
         (f"{group}/{name}", f"{tuple(value.shape)} {value.dtype}")
         for group, tensors in groups.items()
         for name, value in tensors.items()
+    }
+
+
+def _carried_states(trainer: Trainer, tensors: list[Tensor]) -> dict[int, State]:
+    """Return the tensors as states of the shards of this process: all have equally many sequences, in order."""
+    carried = _carried_state(trainer, tensors)
+    size = len(tensors[0]) // trainer.shards
+    return {
+        shard: mapped(lambda leaf, first=shard * size: leaf[first : first + size].clone(), carried)
+        for shard in range(*trainer.processes.owned(trainer.shards))
     }
 
 
