@@ -86,6 +86,8 @@ def run(arguments: Sequence[str]) -> int:
         except UnrolledError as error:
             return _refuse(str(error))
         except KeyboardInterrupt as interrupt:
+            if isinstance(interrupt.__context__, UnrolledError):  # on its way when the signal arrived
+                return _refuse(str(interrupt.__context__))
             kept = "; ".join(getattr(interrupt, "__notes__", ["nothing was kept"]))
             print(f"interrupted: {kept}", file=sys.stderr)
             return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)

@@ -12,11 +12,13 @@ are told. All of them read the data.
 from __future__ import annotations
 
 import atexit
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -28,6 +30,9 @@ from unrolled.errors import ConfigError, ProcessError, TrainingError, UnrolledEr
 from unrolled.training.shards import Span, owned, subtrees, tree_sum
 
 __all__ = ["ALONE", "Processes", "joined"]
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store
 
 R = TypeVar("R")
 
@@ -274,9 +279,29 @@ def joined() -> Processes:
         torch.cuda.set_device(launch.local_rank())
     if not dist.is_initialized():
         with _connected():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+                timeout=PATIENCE,
+                store=_store(),
+                rank=launch.rank(),
+                world_size=launch.count(),
+            )
         atexit.register(dist.destroy_process_group)  # its threads must not outlive the interpreter
     return Processes(dist.get_rank(), dist.get_world_size())
+
+
+def _store() -> Store:
+    """Return the store in which the processes find each other's addresses.
+
+    After a restart on one machine torchrun keeps its store, with the addresses of the processes that have ended (on
+    many machines it makes a new one), so those of each start have their own prefix.
+    """
+    from torch._C._distributed_c10d import PrefixStore  # not in every build of torch
+    from torch.distributed.rendezvous import rendezvous
+
+    store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
+    alone = int(os.environ.get("GROUP_WORLD_SIZE", 1)) == 1
+    return PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store) if alone else store
 
 
 @contextmanager
@@ -289,6 +314,5 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise ProcessError(
-            f"another process of the training was lost ({excerpt(str(error).splitlines()[0], 120)})"
-        ) from None
+        told = re.sub(r"^\[.*?\] ", "", str(error).partition("\n")[0])  # without the line of torch's source
+        raise ProcessError(f"another process of the training was lost ({excerpt(told, 120)})") from None

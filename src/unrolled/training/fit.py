@@ -68,7 +68,7 @@ def fit(
             with machine.retain_memory():
                 outcome = prepared.trainer.run(save_and_report, interrupted, partial, finish=finish)
         except TrainingError as error:
-            raise TrainingError(f"{error}. {partial.advice()}" if partial else str(error)) from None
+            raise type(error)(f"{error}. {partial.advice()}" if partial else str(error)) from None
 
     def evaluated() -> tuple[dict[str, Any], Any, tuple[dict[str, Any], ...]]:
         record = _record(prepared, outcome)
