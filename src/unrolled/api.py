@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from unrolled import machine, scan
+from unrolled import launch, machine, scan
 from unrolled.config import Config, ModelConfig, from_flat
 from unrolled.errors import ConfigError
 from unrolled.keywords import DecodeKeywords, EvaluateKeywords, Settings
@@ -183,6 +183,7 @@ def cross_validate(
     """
     from unrolled.tasks import folds as tasks_folds
 
+    launch.refuse_many("A cross-validation")
     folder = None if out is None else Path(out)
     if not resume:
         return tasks_folds.cross_validate(data, settings, out=folder, config=config, report=report)
@@ -258,6 +259,7 @@ def compare(
     from unrolled.comparison import session
     from unrolled.comparison.plan import Request
 
+    launch.refuse_many("A comparison")
     named = [model if isinstance(model, str | Path) else use_cell(model) for model in models]
     names = [str(model) for model in named]
     if resume is not None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["count", "identity", "local_rank", "rank", "restarted"]
+from unrolled.errors import ConfigError
+
+__all__ = ["count", "identity", "local_rank", "rank", "refuse_many", "restarted"]
 
 
 def rank() -> int:
@@ -35,3 +37,16 @@ def identity() -> str | None:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     return f"{os.environ['TORCHELASTIC_RUN_ID']} {os.environ.get('MASTER_ADDR')} {os.getppid()}"
+
+
+def refuse_many(work: str) -> None:
+    """Refuse work that many processes cannot share.
+
+    Args:
+        work: its name, at the beginning of a sentence.
+
+    Raises:
+        ConfigError: torchrun has started more than one process.
+    """
+    if count() > 1:
+        raise ConfigError(f"{work} is not shared by processes of torchrun, which train one model: run it without")

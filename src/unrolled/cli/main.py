@@ -125,8 +125,8 @@ def _run(arguments: list[str]) -> int:
         if has_surrogate(argument):
             raise ConfigError(_not_text(argument))
     verb, *rest = arguments or [""]
-    if launch.count() > 1 and verb != "train":
-        raise ConfigError(f"torchrun starts many processes for `unrolled train` only: run `unrolled {verb}` without it")
+    if verb != "train":
+        launch.refuse_many(f"`unrolled {verb}`")
     if verb in VERBS and any(flag in rest[: rest.index("--") if "--" in rest else None] for flag in HELP_FLAGS):
         print(help_of(app, verb, rest))
         sys.stdout.flush()
