@@ -1,6 +1,7 @@
 """Trainings that test_distributed.py starts by torchrun: each of CASES, into a folder.
 
-python by_torchrun.py FOLDER [kill]: with `kill`, a process ends itself by SIGKILL in the first launch of each training.
+python by_torchrun.py FOLDER [kill | other]: with `kill`, a process ends itself by SIGKILL in the first launch of the
+training; with `other`, the last process has other data.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ def killing(event: Event) -> None:
 
 def main(folder: str, *options: str) -> None:
     for name, settings in CASES.items():
-        if "kill" in options and name != "generate":
+        if options and name != ("generate" if "kill" in options else "classify"):
             continue
+        if "other" in options and launch.rank() == launch.count() - 1:
+            settings = settings | {"data": "other.csv"}
         report = killing if "kill" in options else lambda event: None
         run = unrolled.train(out=Path(folder) / name, report=report, **COMMON, **settings)
         assert run.path == Path(folder) / name

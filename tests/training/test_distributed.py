@@ -5,6 +5,7 @@ Each launch imports torch in every process, so there are few, and each trains al
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,17 @@ def test_a_lost_process_is_named_and_another_number_of_processes_resumes(place: 
         context.chdir(place)
         unrolled.resume(place / "lost" / "generate")
     assert of(place / "lost" / "generate") == of(place / "alone" / "generate")
+
+
+def test_processes_with_other_data_are_refused_by_number(place: Path) -> None:
+    lines = (place / "data.csv").read_text().splitlines()
+    (place / "other.csv").write_text("\n".join([*lines[:-1], "another text,pos"]) + "\n")
+    done = torchrun(2, SCRIPT, "others", "other", folder=place)
+    assert done.returncode == 1
+    assert re.search(
+        r"ConfigError: the processes of a training need the same data.*: process 1: the \w+ split is ", done.stderr
+    )
+    assert not (place / "others").exists()
 
 
 def test_one_process_prints_and_refuses(place: Path) -> None:

@@ -85,7 +85,7 @@ def train(
     if config.data.folds is not None and config.data.fold is None:
         raise ConfigError("folds without fold are a cross-validation: use unrolled.cross_validate, or add fold=1")
     processes = joined()
-    if launch.restarted() and (run := processes.on_first(lambda: begun(out, runs, overwrite=overwrite))):
+    if launch.count() > 1 and (run := processes.on_first(lambda: begun(out, runs, overwrite=overwrite))):
         return load(run) if is_run(run) and not overwrite else resume(run, data, {}, finish=False, report=report)
     refuse_unfit(kind, config, device, saved=out is not None or runs is not None)
     shards = processes.shards(config, data)

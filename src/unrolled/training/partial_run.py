@@ -325,13 +325,13 @@ def begun(out: str | Path | None, runs: str | Path | None, *, overwrite: bool) -
         runs: the folder of runs in which it was given a name; None if there is none.
         overwrite: whether `out` may be a run of another launch.
     """
-    if out is not None:
-        run = Path(out)
-        return run if (of_training(run) / "plan").is_dir() or (is_run(run) and not overwrite) else None
-    for file in Path(runs).glob("*.partial/launch") if runs is not None else ():
-        if file.read_text(encoding="utf-8") == launch.identity() and (file.parent / "plan").is_dir():
-            return file.parent.with_name(file.parent.name.removesuffix(".partial"))
-    return None
+    partial = [of_training(Path(out))] if out is not None else Path(runs).glob("*.partial") if runs is not None else []
+    for folder in partial:
+        file = folder / "launch"
+        if file.is_file() and file.read_text(encoding="utf-8") == launch.identity() and (folder / "plan").is_dir():
+            return folder.with_name(folder.name.removesuffix(".partial"))
+    finished = out is not None and launch.restarted() and not overwrite and is_run(Path(out))
+    return Path(out) if finished and out is not None else None
 
 
 @contextmanager
