@@ -47,7 +47,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 	$(BIN)/clang-format -i $(CSRC)
 
 bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev]'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/films.py --search

@@ -7,6 +7,7 @@ UnrolledError
 ├── CheckpointError   a run folder or a trace: missing, truncated, foreign, too new
 ├── BackendError      a forced backend that cannot run here
 ├── TrainingError     training that cannot continue: a loss or gradient that is not finite
+├── ExportError       a model that cannot be written in the format of another library
 ├── TraceError        a tensor that a trace does not have
 ├── Interrupted       training stopped by a signal, with a checkpoint to resume from
 └── LawError          a module that breaks one of the six laws
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "ExportError",
     "Interrupted",
     "LawError",
     "ShapeError",
@@ -102,6 +104,10 @@ class BackendError(UnrolledError, RuntimeError):
 
 class TrainingError(UnrolledError, RuntimeError):
     """Training that cannot continue; the message names the update and the parameter."""
+
+
+class ExportError(UnrolledError, ValueError):
+    """A model that cannot be written in the format of another library; the message names the layer and another way."""
 
 
 class TraceError(UnrolledError, KeyError):

@@ -32,6 +32,7 @@ VERBS = (
     "decode",
     "evaluate",
     "explain",
+    "export",
     "compare",
     "data",
     "runs",
