@@ -1,8 +1,7 @@
 """The formats of other libraries, by name.
 
 A format is a module with a function `write(run, folder, **options)`, which checks what it has made and then writes the
-whole folder or nothing. It is imported when it is used, since each needs libraries of its own; this file imports nothing
-heavy.
+whole folder or nothing. It is imported when it is used, since each needs libraries of its own.
 """
 
 from __future__ import annotations

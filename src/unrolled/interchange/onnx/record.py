@@ -16,6 +16,7 @@ from unrolled.runs.folder import to_json
 from unrolled.runs.regression import RegressionRun
 from unrolled.runs.run import Run
 from unrolled.runs.schema import SPECIAL_IDS
+from unrolled.runs.translation import TranslationRun
 from unrolled.version import __version__
 
 __all__ = ["FORMAT_VERSION", "files"]
@@ -90,6 +91,8 @@ def _answers(run: Run) -> dict[str, Any]:
         entries["images"] = run.preprocessor.model_dump()
     if isinstance(run, RegressionRun):
         entries["scale"] = run.scale._asdict()
+    if isinstance(run, TranslationRun):
+        entries["default_length"] = run.default_length()
     if run.config.task == "tag":
         entries["whole_words"] = bool(run.tokenizer.num_whole_words)
     if run.config.task in ("classify", "tag"):
