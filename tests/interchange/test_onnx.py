@@ -159,6 +159,54 @@ def test_numbers_in_the_unit_of_the_data(tmp_path: Path) -> None:
     assert values.tolist() == pytest.approx([answer.value for answer in run.decode(TEXTS)], abs=1e-4)
 
 
+def test_several_labels_of_a_text(tmp_path: Path) -> None:
+    rows = [(text, [label, "film"] if "film" in text else [label]) for text, label in small.pairs()]
+    run = unrolled.train(rows, model="gru", multi_label=True, **small.SMALL)
+    folder = run.export(tmp_path / "out")
+    expected = [[answer.probabilities[label] for label in run.labels] for answer in run.decode(TEXTS)]
+    np.testing.assert_allclose(answers(folder, padded(folder, TEXTS))["probabilities"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("tokenizer", ["character", "bpe"])
+def test_tags_of_words_as_the_card_says(tokenizer: str, tmp_path: Path) -> None:
+    run = small.tag_run("lstm", tokenizer=tokenizer, updates=20)
+    folder, sentence = run.export(tmp_path / "out"), ["the", "film", "is", "unseen", "fine"]
+    record = json.loads((folder / "export.json").read_text())
+    library = Tokenizer.from_file(str(folder / record["tokenizers"]["text"]))
+    ids, ends = [], []
+    for word in sentence:
+        ids += library.encode(f" {word}", add_special_tokens=False).ids
+        if record["whole_words"]:
+            known = library.token_to_id(f" {word}")
+            ids.append(record["special_ids"]["unk"] if known is None else known)
+        ends.append(len(ids) - 1)
+    (probabilities,) = answers(folder, {"ids": np.array([ids]), "lengths": np.array([len(ids)])})["probabilities"]
+    tags = [record["labels"][probabilities[end].argmax()] for end in ends]
+    (answer,) = run.decode([sentence])
+    assert tags == [word.tag for word in answer.words]
+
+
+@pytest.mark.parametrize("name", ["gru", "gpt"])
+def test_the_most_probable_continuation_of_a_text(name: str, tmp_path: Path) -> None:
+    run = variant(small.text_run(), name, {})
+    folder = run.export(tmp_path / "out")
+    record = json.loads((folder / "export.json").read_text())
+    sizes = {"batch": 1, "time": 1, "past_time": 0}
+    feeds: dict[str, Any] = {
+        port["name"]: np.zeros([sizes.get(size, size) for size in port["shape"]], port["dtype"])
+        for port in record["graphs"]["model"]["inputs"]
+    }
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids, written = [record["special_ids"]["bos"], *library.encode("the cat").ids], []
+    for _ in range(20):
+        outputs = answers(folder, feeds | {"ids": np.array([ids]), "lengths": np.array([len(ids)])})
+        feeds |= {key.replace("present.", "past."): outputs[key] for key in outputs if key.startswith("present.")}
+        logits = outputs["logits"][0, -1]
+        ids = [len(record["special_ids"]) + int(logits[len(record["special_ids"]) :].argmax())]
+        written += ids
+    assert library.decode(written) == run.decode("the cat", length=20, temperature=0)[0].text
+
+
 def test_padding_does_not_matter(tmp_path: Path) -> None:
     folder = variant(small.trained(), "transformer", {}).export(tmp_path / "out")
     one = answers(folder, {"ids": np.array([[5, 6, 7]]), "lengths": np.array([3])})["logits"]

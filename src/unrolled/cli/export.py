@@ -52,7 +52,7 @@ def command(
         Print JSON: the folder, and the content of export.json.
     """
     check_run(run)
-    folder = of_run(run, to) if out is None else out
+    folder = _next_to(run, to) if out is None else out
     from unrolled import api
     from unrolled.cli.progress import show_log
 
@@ -67,7 +67,7 @@ def command(
     print(f"largest difference from the run: {record['largest_difference']:.1e}\nsaved: {folder}")
 
 
-def of_run(run: Path, to: str) -> Path:
+def _next_to(run: Path, to: str) -> Path:
     """Return the default folder of an export, next to the run."""
     own = run if run.name not in ("", "..") else run.resolve()
     return own.with_name(f"{own.name}-{to}")

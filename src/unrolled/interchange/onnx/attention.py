@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
-from unrolled.interchange.onnx.emit import Steps, emit, emits
+from unrolled.interchange.onnx.emit import Steps, emit, emits, refusal
 from unrolled.interchange.onnx.graph import Graph, Value
 from unrolled.layers import Block, Blocks, CrossAttention, SelfAttention
 from unrolled.layers.position import Position, Rotary
@@ -99,6 +99,8 @@ def _block(
     source: tuple[KeyValue, Steps] | None,
 ) -> tuple[Value, KeyValue]:
     kept: list[KeyValue] = []
+    if type(block.mixer) is not SelfAttention:  # no model of the lineage has another
+        raise refusal(graph, block.mixer)
 
     def mix(x: Value) -> Value:
         y, present = emit(graph, block.mixer, x, past, places)

@@ -32,7 +32,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.state import EncoderDecoderState, State
 
-__all__ = ["BATCHES", "LENGTHS", "TOLERANCE", "check", "session", "zeros"]
+__all__ = ["BATCHES", "LENGTHS", "TOLERANCE", "Session", "check", "session", "zeros"]
 
 BATCHES, LENGTHS = (1, 2, 5), (1, 2, 5, 16, 33)
 TOLERANCE = 1e-5
@@ -91,7 +91,8 @@ def check(run: Run, graphs: Mapping[str, Graph], files: Mapping[str, bytes]) -> 
         ExportError: a difference is too large; names the tensor.
     """
     sessions = {name: Session(graph, session(files, name)) for name, graph in graphs.items()}
-    model = copy.deepcopy(run.model).cpu()
+    on_cpu = next(run.model.parameters()).is_cpu
+    model = run.model if on_cpu else copy.deepcopy(run.model).cpu()
     largest = 0.0
     for number, compared in enumerate(_comparisons(model, run.preprocessor, sessions)):
         largest = max(largest, compared.difference)
@@ -164,7 +165,7 @@ def _sequences(model: Model, sessions: Mapping[str, Session], draw: Any, batch: 
     for steps in (length, FURTHER):
         if model.max_length is not None and steps > model.max_length - (0 if state is None else length):
             return
-        ids, lengths = _ids(draw, _vocabulary(model), batch, steps)
+        ids, lengths = _ids(draw, _vocabulary(model), batch, steps, least=1 if state is None else 0)
         logits, state = model(torch.from_numpy(ids), state, torch.from_numpy(lengths))
         outputs = whole({"ids": ids, "lengths": lengths, **past})
         yield Compared("logits", *(_real(each, lengths, model.answer) for each in (logits.numpy(), outputs["logits"])))
@@ -209,9 +210,9 @@ def _vocabulary(model: Model) -> int:
     return model.embedding.num_embeddings
 
 
-def _ids(draw: Any, vocabulary: int, batch: int, steps: int) -> tuple[Array, Array]:
-    """Draw ids (B, T) and lengths (B,), of which the first is T."""
-    lengths = draw.integers(1, steps + 1, batch)
+def _ids(draw: Any, vocabulary: int, batch: int, steps: int, *, least: int = 1) -> tuple[Array, Array]:
+    """Draw ids (B, T) and lengths (B,) from `least` to T, of which the first is T."""
+    lengths = draw.integers(least, steps + 1, batch)
     lengths[0] = steps
     return draw.integers(1, vocabulary, (batch, steps)), lengths
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
+import numpy as np
 from torch import nn
 
 from unrolled.errors import ExportError
 from unrolled.interchange.onnx.graph import Graph, Value
 
-__all__ = ["Steps", "emit", "emits", "find"]
+__all__ = ["Steps", "emit", "emits", "find", "refusal"]
 
 Emitter = TypeVar("Emitter", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -47,14 +48,18 @@ def find(table: Mapping[type[Any], T], graph: Graph, module: nn.Module) -> T:
     Raises:
         ExportError: there is none; names the module.
     """
-    kind = type(module)
-    if kind not in table:
-        where = f" ({path})" if (path := graph.path(module)) else ""
-        raise ExportError(
-            f"{kind.__name__}{where} is not one of unrolled's own layers and cells, and has no translation into ONNX's "
-            "operators: export the run with --to torch, which records any code, or its weights with --to safetensors"
-        )
-    return table[kind]
+    if type(module) not in table:
+        raise refusal(graph, module)
+    return table[type(module)]
+
+
+def refusal(graph: Graph, module: nn.Module) -> ExportError:
+    """Return the error for a module that has no translation."""
+    where = f" ({path})" if (path := graph.path(module)) else ""
+    return ExportError(
+        f"{type(module).__name__}{where} is not one of unrolled's own layers and cells, and has no translation into "
+        "ONNX's operators: export the run with --to torch, which records any code, or its weights with --to safetensors"
+    )
 
 
 class Steps:
@@ -77,6 +82,4 @@ class Steps:
     @cached_property
     def int32(self) -> Value:
         """The lengths as ONNX's recurrent operators take them."""
-        import numpy as np
-
         return self.lengths.cast(np.int32)

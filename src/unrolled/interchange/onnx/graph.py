@@ -246,7 +246,7 @@ class Graph:
         return self._weights
 
     def proto(self, name: str) -> onnx.ModelProto:
-        """Return the graph as a model of ONNX, without its weights, which are inputs by name."""
+        """Return the graph as a model of ONNX, still without the numbers of its weights."""
         graph = helper.make_graph(self._scopes[0], name, _infos(self.inputs), _infos(self.outputs))
         opset = helper.make_opsetid("", self.opset)
         ir_version = helper.find_min_ir_version_for([opset])

@@ -18,14 +18,12 @@ from unrolled.interchange.onnx.attention import Cache, KeyValue, cross_keys
 from unrolled.interchange.onnx.emit import Steps, emit, find
 from unrolled.interchange.onnx.graph import PAST, SOURCE, Graph, Value
 from unrolled.interchange.onnx.recurrent import summary
-from unrolled.interchange.onnx.seq2seq import Attended, DecoderState, keys
+from unrolled.interchange.onnx.seq2seq import Attended, DecoderState, has_keys, keys
 from unrolled.interchange.onnx.states import Leaf
 from unrolled.layers import (
-    Additive,
     Block,
     Blocks,
     CrossAttention,
-    General,
     Memory,
     Recurrent,
     SelfAttention,
@@ -164,7 +162,7 @@ def _attention_memory(model: AttentionModel) -> Memory:
     """Return the memory of a source as leaves: outputs, the keys of the score if it has any, lengths."""
     assert not isinstance(model.decoder, Stacked)
     score = model.decoder.score
-    key: Any = Leaf((SOURCE, score.key.out_features)) if isinstance(score, Additive | General) else ()
+    key: Any = Leaf((SOURCE, score.key.out_features)) if has_keys(score) else ()  # type: ignore[union-attr,arg-type]
     return Memory(Leaf((SOURCE, score.memory_size)), key, Leaf((), "int64"), ())  # type: ignore[arg-type]
 
 

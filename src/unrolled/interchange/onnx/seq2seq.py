@@ -17,7 +17,7 @@ from unrolled.layers.scores import Score
 from unrolled.models.seq2seq import Bridge
 from unrolled.state import State
 
-__all__ = ["Attended", "DecoderState", "keys"]
+__all__ = ["Attended", "DecoderState", "has_keys", "keys"]
 
 
 class Attended(NamedTuple):
@@ -35,9 +35,14 @@ class DecoderState(NamedTuple):
     fed: Value | tuple[()] = ()
 
 
+def has_keys(score: Score) -> bool:
+    """Return whether a score has keys, computed once for a source."""
+    return type(score) in (Additive, General)
+
+
 def keys(graph: Graph, score: Score, outputs: Value) -> Value | tuple[()]:
     """Return the keys of a score from the encoder's outputs; see `Score.keys`."""
-    if isinstance(score, Dot):
+    if not has_keys(score):
         return ()
     result: Value = emit(graph, score.key, outputs)  # type: ignore[arg-type]
     return result
