@@ -45,7 +45,9 @@ LAST: tuple[dict[str, Any], ...] = (
 ONCE = (
     *(("feedforward", {"nonlinearity": phi, "read": read}) for phi, read in (("gelu", "mean"), ("silu", "max"))),
     *(("lstm", options) for options in LAST),
+    ("elman", {}),
     ("elman", {"nonlinearity": "relu", "read": "mean"}),
+    ("gru", {}),
     ("gru", {"bidirectional": True, "zoneout": 0.2}),
     ("gru", {"bidirectional": True, "cell": "layernorm_gru", "read": "mean"}),
     *(("transformer", options | {"read": read}) for options, read in zip(BLOCKS, ("max", *["mean"] * 3), strict=True)),
