@@ -62,7 +62,7 @@ def command(
     if json:
         print_json({"folder": str(folder), **record})
         return
-    for graph in record["graphs"].values():
+    for graph in record.get("graphs", {}).values():
         print(f"{graph['file']:<14} {_names(graph['inputs'])} -> {_names(graph['outputs'])}")
     print(f"largest difference from the run: {record['largest_difference']:.1e}\nsaved: {folder}")
 

@@ -1,7 +1,7 @@
 """The formats of other libraries, by name.
 
 A format is a module with a function `write(run, folder, **options)`, which checks what it has made and then writes the
-whole folder or nothing. It is imported when it is used, since each needs libraries of its own.
+whole folder, with export.json, or nothing. It is imported when it is used, since each needs libraries of its own.
 """
 
 from __future__ import annotations
@@ -19,17 +19,15 @@ class Format(NamedTuple):
     """A format of another library.
 
     Args:
-        title: the format, in words.
         path: path of the function that writes it, "module:function".
         options: names of its options.
     """
 
-    title: str
     path: str
     options: tuple[str, ...] = ()
 
 
 FORMATS: Mapping[str, Format] = {
-    "onnx": Format("ONNX graphs, for onnxruntime and others", "unrolled.interchange.onnx.write:write", ("opset",)),
+    "onnx": Format("unrolled.interchange.onnx.write:write", ("opset",)),
 }
 """Every format by its name, as in `--to`."""
