@@ -47,7 +47,7 @@ format: $(INSTALLED) ## format the code and sort the imports
 	$(BIN)/clang-format -i $(CSRC)
 
 bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev]'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/films.py
 	$(BIN)/python benchmarks/films.py --search
@@ -57,6 +57,7 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py
+	$(BIN)/python benchmarks/exports.py
 	for case in plain best models seconds recipe; do $(BIN)/python benchmarks/shakespeare.py $$case || exit; done
 	for model in feedforward elman lstm gru; do $(BIN)/python benchmarks/tags.py $$model || exit; done
 	$(BIN)/python benchmarks/large_text.py

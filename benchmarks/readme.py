@@ -336,6 +336,22 @@ def linear(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def exports(found: dict[str, Any]) -> str:
+    """Exports to ONNX next to the runs."""
+    lines = [
+        "| task | model | largest difference | ours, B = 1 | onnxruntime takes | ours, B = 16 | onnxruntime takes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        times = [
+            f"{row[batch]['microseconds']['ours']:,.0f} µs | {row[batch]['onnxruntime']:.2f} times that"
+            for batch in ("batch_1", "batch_16")
+        ]
+        cells = (row["task"], row["model"], f"{row['largest_difference']:.1e}", *times)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def letters(found: dict[str, Any]) -> str:
     """Letters to phonemes: error rates of every model, greedy and by a beam."""
     lines = [
@@ -510,6 +526,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "shakespeare_seconds": (shakespeare_seconds, "shakespeare_seconds"),
     "shakespeare_recipe": (shakespeare_recipe, "shakespeare_recipe"),
     "linear": (linear, "linear"),
+    "exports": (exports, "exports"),
     "letters": (letters, "letters"),
     "defaults": (defaults, "defaults"),
     "verses": (verses, "verses"),

@@ -126,6 +126,8 @@ PLACES = (  # commands with a place for the name of a file or folder
     ("explain", "films", "text", "--save", "@"),
     ("explain", "films", "text", "--export", "@"),
     ("explain", "films", "text", "--picture", "cell", "--out", "@"),
+    ("export", "@"),
+    ("export", "films", "--out", "@"),
     ("data", "@"),
     ("data", "data.csv", "--picture", "@"),
 )

@@ -44,6 +44,8 @@ LIGHT = {
     "data",
     "data.reading",
     "data.reading.addresses",
+    "interchange",
+    "interchange.formats",
 } | {f"config.{path.stem}" for path in (ROOT / "config").glob("*.py") if path.stem != "__init__"}
 """Parts that import nothing heavy."""
 LADDER = [
@@ -57,6 +59,7 @@ LADDER = [
     "inside",
     "pictures",
     "runs",
+    "interchange",
     "training",
     "tasks",
     "comparison",

@@ -22,12 +22,14 @@ import lzma
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +39,7 @@ PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md")), NOTEBOOK)
 SAMPLES = ROOT / "src" / "unrolled" / "data" / "samples"
 SESSION = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.M | re.S)
 ANY = "…"
+WITHOUT_US = ("answer_with_onnx.py", "translate_with_onnx.py")
 CLAUSES = {
     "delivery": ("the parcel came two weeks late", "nobody told me when it would arrive", "it was left in the rain"),
     "price": ("that is far too expensive", "you charged me twice", "the discount was not subtracted"),
@@ -111,8 +114,9 @@ FILES: dict[str, Callable[[Path], None]] = {
     "play.txt": lambda path: write_text(path, excerpt("shakespeare.train.txt.xz", "\n", 300_000)),
     "tagged.conllu": lambda path: write_text(path, excerpt("tags.train.conllu.xz", "\n\n", 1_500_000)),
     "clothes": lambda path: write_images(path, 600),
+    **{name: partial(shutil.copyfile, ROOT / "examples" / name) for name in WITHOUT_US},
 }
-"""The files that the guides use: parts of the samples, and made complaints."""
+"""The files that the guides use: parts of the samples, made complaints, and examples."""
 
 
 def masked(line: str) -> str:

@@ -1,5 +1,5 @@
-"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, compare, trace,
-inspect, backends, use_cell.
+"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, export,
+compare, trace, inspect, backends, use_cell.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -44,6 +44,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "explain",
+    "export",
     "inspect",
     "load",
     "resume",
@@ -380,6 +381,34 @@ def explain(
     """
     with _use_threads(threads):
         return _run(run).explain(input, attribution=attribution, gradient=gradient, max_length=max_length)
+
+
+def export(
+    run: Run | str | Path, out: str | Path, to: str = "onnx", *, overwrite: bool = False, opset: int | None = None
+) -> Path:
+    """Write a run in the format of another library, checked against the run.
+
+    The folder has all that is needed to answer without this package: graphs or weights, tokeniser, labels, and
+    export.json, which describes them.
+
+    Args:
+        run: a run, or its folder.
+        out: the folder to write.
+        to: name of the format: "onnx" (graphs for onnxruntime and others; extra `onnx`).
+        overwrite: whether an export in `out` may be replaced; it is, once the new one is complete.
+        opset: version of ONNX's operators, from 18; None: 18, which most runtimes have.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConfigError: an unknown format, an option that it does not have or out of range, a library that is not
+            installed, `out` exists, or the run is an ensemble.
+        ExportError: a layer or cell that the format cannot express (named, with another way), or answers that are not
+            the run's; nothing is written.
+        CheckpointError: a run that cannot be loaded, or a folder that cannot be written.
+    """
+    return _run(run).export(out, to=to, overwrite=overwrite, opset=opset)
 
 
 def trace(module: nn.Module, x: Tensor, hx: Any = None, *, sequence: int = 0) -> Trace:

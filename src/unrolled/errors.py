@@ -8,6 +8,7 @@ UnrolledError
 ├── BackendError      a forced backend that cannot run here
 ├── TrainingError     training that cannot continue: a loss or gradient that is not finite
 │   └── ProcessError  another process of the training has ended
+├── ExportError       a model that cannot be written in the format of another library
 ├── TraceError        a tensor that a trace does not have
 ├── Interrupted       training stopped by a signal, with a checkpoint to resume from
 └── LawError          a module that breaks one of the six laws
@@ -26,6 +27,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "ExportError",
     "Interrupted",
     "LawError",
     "ProcessError",
@@ -108,6 +110,10 @@ class TrainingError(UnrolledError, RuntimeError):
 
 class ProcessError(TrainingError):
     """Another process of a training has ended, or cannot be reached."""
+
+
+class ExportError(UnrolledError, ValueError):
+    """A model that cannot be written in the format of another library; the message names the layer and another way."""
 
 
 class TraceError(UnrolledError, KeyError):

@@ -91,7 +91,7 @@ def test_the_default_length_is_that_of_the_longest_target_and_its_end() -> None:
     """Sources are longer than targets."""
     run = api.train([(f"ababababab{i:03d}", "x" * (1 + i % 4)) for i in range(80)], **SMALL)
     assert run.record["data"]["longest_target"] == 4
-    assert run._default_length() == 5, "with <eos>"
+    assert run.default_length() == 5, "with <eos>"
 
 
 def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:

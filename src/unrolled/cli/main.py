@@ -34,6 +34,7 @@ VERBS = (
     "decode",
     "evaluate",
     "explain",
+    "export",
     "compare",
     "data",
     "runs",

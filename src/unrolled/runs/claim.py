@@ -13,7 +13,7 @@ from unrolled.errors import CheckpointError, ConfigError, reason
 from unrolled.runs import leftovers
 from unrolled.runs.folder import is_run, of_training
 
-__all__ = ["locked", "next_folder", "next_run", "refuse_existing", "refuse_nothing", "refuse_resumable"]
+__all__ = ["locked", "next_folder", "next_run", "refuse_existing", "refuse_nothing", "refuse_place", "refuse_resumable"]
 
 PARTIAL = {"plan", "checkpoints", "metrics.jsonl", "snapshots", "tensorboard", "launch"}  # in the folder of a training
 LONGEST_NAME = 100  # characters of the data's name in that of a run
@@ -90,7 +90,7 @@ def refuse_existing(run: Path, *, overwrite: bool) -> None:
     if of_training(run) == run:
         raise ConfigError(f"{run} has the ending of partial runs: choose another --out")
     with atomic.write_errors(run):
-        _refuse_place(run)
+        refuse_place(run)
         leftovers.recover(run)
         if (run / atomic.SUMS).is_file():
             leftovers.clean(run)
@@ -130,7 +130,7 @@ def refuse_nothing(run: Path) -> Path:
     return folder
 
 
-def _refuse_place(run: Path) -> None:
+def refuse_place(run: Path) -> None:
     """Refuse a folder that could not be renamed at the end of the training.
 
     Raises:

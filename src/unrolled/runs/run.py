@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -243,6 +244,14 @@ class Run(Displayed, ABC):
         refuse_existing(Path(folder), overwrite=overwrite)
         atomic.write(Path(folder), self.files())
         return replace(self, path=Path(folder))
+
+    def export(
+        self, folder: str | Path, *, to: str = "onnx", overwrite: bool = False, opset: int | None = None
+    ) -> Path:
+        """Write the run in the format of another library, and return the folder; see `unrolled.export`."""
+        interchange = importlib.import_module("unrolled.interchange.export")  # by its path: it is above this room
+        written: Path = interchange.export(self, Path(folder), to=to, overwrite=overwrite, opset=opset)
+        return written
 
     def _refuse_ensemble(self, verb: str) -> None:
         if self.members:

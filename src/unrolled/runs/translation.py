@@ -124,7 +124,7 @@ class TranslationRun(Run):
 
     def _options(self, schema: type[Schema], options: dict[str, Any]) -> Schema:
         """Validate options; their length is by default that of the longest target of training."""
-        return schema.parse(options, task=self.config.task, defaults={"length": self._default_length()})
+        return schema.parse(options, task=self.config.task, defaults={"length": self.default_length()})
 
     def refuse(self, source: str, *, truncate: bool | None = None) -> None:
         """Refuse a source that `decode` would refuse; `truncate` as there.
@@ -191,7 +191,7 @@ class TranslationRun(Run):
         device = next(self.model.parameters()).device
         with torch.no_grad():
             state = self.model.encode(source.to(device))
-        longest = max_lengths(self.model, torch.tensor([source.shape[1]]), (), self._default_length())
+        longest = max_lengths(self.model, torch.tensor([source.shape[1]]), (), self.default_length())
         ((best, *_),) = search(self.model, [[]], strategy, state=state, max_length=longest, record=record)
         return best
 
@@ -323,7 +323,7 @@ class TranslationRun(Run):
 
     def _translated(self, distinct: DistinctSources, strategy: Beam | Sampling) -> list[Translation]:
         """Return the translation of each source, no longer than the longest target of training."""
-        target, longest = self.tokenizers.target, self._default_length()
+        target, longest = self.tokenizers.target, self.default_length()
         return translate(self.model, target, distinct.sources, distinct.sequences, strategy, max_length=longest)
 
     def card(self) -> dict[str, str]:
@@ -392,7 +392,7 @@ class TranslationRun(Run):
             token = excerpt(unknown[0][1], 20)
             raise DataError(f'the {name} contains a token that the run does not know: "{token}"', row=text)
 
-    def _default_length(self) -> int:
+    def default_length(self) -> int:
         """Return the length in tokens of the longest target of training, <eos> included."""
         return 1 + int(self.record["data"]["longest_target"])
 
