@@ -55,6 +55,7 @@ LADDER = [
     "inside",
     "pictures",
     "runs",
+    "interchange",
     "training",
     "tasks",
     "comparison",

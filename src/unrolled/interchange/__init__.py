@@ -1,0 +1,1 @@
+"""Models that leave for other libraries, or come from them."""
