@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import image_run, tag_run, text_run, trained, translation_run
 
+from small import image_run, tag_run, text_run, trained, translation_run
 from unrolled.errors import ConfigError
 from unrolled.interchange import checks, torch_program
 from unrolled.runs.run import Run

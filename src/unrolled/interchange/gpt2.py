@@ -53,7 +53,7 @@ from unrolled.runs.run import Run
 from unrolled.runs.weights import load_tensors, refuse_infinite
 from unrolled.saved import Open, Size, valid
 
-__all__ = ["CONFIG", "INDEX", "LACKING", "read", "refuse_other", "write"]
+__all__ = ["CONFIG", "INDEX", "LACKING", "fits", "read", "refuse_other", "write"]
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 LAYOUT = "GPT-2"
@@ -210,6 +210,15 @@ def refuse_other(run: Run) -> None:
             "GPT-2 has no <pad>, <unk> and <sep>, and this run gives them probabilities: only runs that were imported "
             "from GPT-2, or trained from one, have its layout"
         )
+
+
+def fits(run: Run) -> bool:
+    """Return whether GPT-2's layout can hold a run; see `refuse_other`."""
+    try:
+        refuse_other(run)
+    except ConfigError:
+        return False
+    return True
 
 
 def _settings(hf: GPT2Config, vocabulary_size: int) -> Config:
