@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: bench-imports experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -85,6 +85,16 @@ experiments: $(INSTALLED) ## the short set of the claims, docs/claims.md: less t
 
 bench-joeynmt: $(INSTALLED) $(JOEYNMT)/.installed ## ours compared with JoeyNMT 2.3, in an environment of its own
 	$(BIN)/python benchmarks/compare_joeynmt.py --python $(JOEYNMT)/bin/python
+
+TRANSFORMERS := .venv-transformers
+$(TRANSFORMERS)/.installed:
+	$(PYTHON) -m venv $(TRANSFORMERS)
+	$(TRANSFORMERS)/bin/pip install --quiet --disable-pip-version-check "transformers==5.24.0" \
+		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
+	@touch $@
+
+bench-imports: $(INSTALLED) $(TRANSFORMERS)/.installed ## a GPT-2 imported and written again, compared with transformers
+	$(BIN)/python benchmarks/imports.py --python $(TRANSFORMERS)/bin/python
 
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py

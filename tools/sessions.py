@@ -32,6 +32,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NOTEBOOK = ROOT / "examples" / "from_data_to_a_look_inside.ipynb"
@@ -102,6 +106,33 @@ def lines(rows: Iterable[object]) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
+def write_gpt2(folder: Path) -> None:
+    """Write a small GPT-2 with random weights in the layout of Hugging Face; its byte pairs are those of plays."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=500, initial_alphabet=alphabet, show_progress=False)
+    learner.train_from_iterator(excerpt("shakespeare.train.txt.xz", "\n", 100_000).split("\n"), trainer)
+    folder.mkdir()
+    learner.model.save(str(folder))  # vocab.json and merges.txt
+    ids = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    V = len(ids) + 1
+    write_text(folder / "vocab.json", json.dumps(ids | {"<|endoftext|>": V - 1}))
+    config = {"model_type": "gpt2", "vocab_size": V, "n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    write_text(folder / "config.json", json.dumps(config | {"bos_token_id": V - 1, "eos_token_id": V - 1}))
+    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (V, 32), "wpe.weight": (64, 32)}
+    for i in range(2):
+        for name, width in (("attn.c_attn", 96), ("attn.c_proj", 32), ("mlp.c_fc", 128)):
+            shapes |= {f"h.{i}.{name}.weight": (32, width), f"h.{i}.{name}.bias": (width,)}
+        shapes |= {f"h.{i}.mlp.c_proj.weight": (128, 32), f"h.{i}.mlp.c_proj.bias": (32,)}
+    norms = ["ln_f", *(f"h.{i}.ln_{k}" for i in range(2) for k in (1, 2))]
+    draw = np.random.default_rng(0)
+    weights = {name: draw.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    for norm in norms:
+        weights |= {f"{norm}.weight": np.ones(32, np.float32), f"{norm}.bias": np.zeros(32, np.float32)}
+    save_file(weights, folder / "model.safetensors")
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "reviews.csv": lambda path: write_table(path, table("films", "train", ["text", "label"], 3000, every=3)),
     "new.csv": lambda path: write_table(path, table("films", "test", ["text", "label"], 200, every=2)),
@@ -113,10 +144,11 @@ FILES: dict[str, Callable[[Path], None]] = {
     "complaints.jsonl": lambda path: write_text(path, lines(map(json.dumps, complaints(1500)))),
     "play.txt": lambda path: write_text(path, excerpt("shakespeare.train.txt.xz", "\n", 300_000)),
     "tagged.conllu": lambda path: write_text(path, excerpt("tags.train.conllu.xz", "\n\n", 1_500_000)),
+    "tiny-gpt2": write_gpt2,
     "clothes": lambda path: write_images(path, 600),
     **{name: partial(shutil.copyfile, ROOT / "examples" / name) for name in WITHOUT_US},
 }
-"""The files that the guides use: parts of the samples, made complaints, and examples."""
+"""The files that the guides use: parts of the samples, made complaints, examples, and a GPT-2 that has learned nothing."""
 
 
 def masked(line: str) -> str:

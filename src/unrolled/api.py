@@ -1,5 +1,5 @@
 """The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, export,
-compare, trace, inspect, backends, use_cell.
+import_run, compare, trace, inspect, backends, use_cell.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -45,6 +45,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "import_run",
     "inspect",
     "load",
     "resume",
@@ -278,6 +279,37 @@ def compare(
         command=command,
         progress=report,
     )
+
+
+def import_run(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Make a run of a model that another library has trained: a GPT-2 in the layout of Hugging Face.
+
+    The run decodes, evaluates, explains, is trained on from and is exported as any other. Its record says where it
+    comes from; it has no splits and no result. The function is not called `import`, which is a keyword of Python.
+
+    Args:
+        source: folder with config.json, model.safetensors (or its shards and their index), and vocab.json with
+            merges.txt or tokenizer.json, as save_pretrained of transformers writes it. Nothing is executed or fetched.
+        out: folder to save the run to; None: it stays in memory.
+        overwrite: whether a run in `out` may be replaced.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another architecture; a tensor is missing or foreign; an
+            option or a token has no equivalent.
+        ConfigError: `out` exists.
+    """
+    from unrolled.interchange import gpt2
+    from unrolled.runs.claim import refuse_existing
+
+    if out is not None:
+        refuse_existing(Path(out), overwrite=overwrite)
+    run = gpt2.read(Path(source))
+    return run if out is None else run.save(out, overwrite=overwrite)
 
 
 def ensemble(runs: Iterable[Run | str | Path], *, device: str = "auto") -> Run:

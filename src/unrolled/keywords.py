@@ -144,9 +144,9 @@ class Settings(TypedDict, total=False):
     """dropout rate of the recurrent input h, with one mask for all steps."""
     zoneout: float
     """probability that a unit of a recurrent state keeps its previous value at a step."""
-    nonlinearity: Literal["tanh", "relu", "gelu", "silu"] | None
+    nonlinearity: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] | None
     """activation function of models elman (default tanh; or relu), feedforward and transformer (relu), gpt
-    (gelu)."""
+    (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2."""
     forget_bias: float | None
     """initial bias of the LSTM's forget gate; default: 1."""
     cell: Literal["elman", "lstm", "layernorm_lstm", "gru", "layernorm_gru"] | None
@@ -161,6 +161,8 @@ class Settings(TypedDict, total=False):
     tied: bool
     """share the weights of the head and the target embedding; with a shared vocabulary of the source embedding,
     too."""
+    head_bias: bool
+    """train a bias of the logits; without it, as in GPT-2, the bias stays at its initial 0."""
     vectors: str | None
     """file of word vectors (GloVe, word2vec or fastText as text; also .gz, .xz, .bz2) that begin the
     embeddings: of --tokenizer word, and of the whole words of task tag; --embedding-size follows from it."""

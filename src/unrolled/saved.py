@@ -78,13 +78,14 @@ def parse(name: Path | str, data: bytes) -> Any:
     return value
 
 
-def valid(schema: type[M], name: Path | str, data: bytes) -> M:
+def valid(schema: type[M], name: Path | str, data: bytes, *, problem: str = "was not written by unrolled") -> M:
     """Return JSON as an instance of a schema.
 
     Args:
         schema: the pydantic class.
         name: name of the file, for the message.
         data: its bytes.
+        problem: the fault of a file that does not fit, for the message.
 
     Raises:
         CheckpointError: the file is not JSON, or does not fit the schema; names the file and the entries.
@@ -96,7 +97,7 @@ def valid(schema: type[M], name: Path | str, data: bytes) -> M:
         *faults, more = *_faults(error), ""
         if len(faults) > NAMED:
             faults, more = faults[:NAMED], f"; and {len(faults) - NAMED:,} more"
-        raise CheckpointError(f"{name} was not written by unrolled: {'; '.join(faults)}{more}") from None
+        raise CheckpointError(f"{name} {problem}: {'; '.join(faults)}{more}") from None
 
 
 def decoded(name: Path | str, data: bytes) -> str:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -7,7 +9,9 @@ from unrolled.layers import MLP, Head
 
 def test_it_is_its_equation() -> None:
     torch.manual_seed(0)
-    for name, phi in (("relu", torch.relu), ("tanh", torch.tanh), ("silu", lambda a: a / (1 + (-a).exp()))):
+    gelu_tanh = lambda a: a / 2 * (1 + ((2 / math.pi) ** 0.5 * (a + 0.044715 * a**3)).tanh())  # noqa: E731
+    silu = lambda a: a / (1 + (-a).exp())  # noqa: E731
+    for name, phi in (("relu", torch.relu), ("tanh", torch.tanh), ("gelu_tanh", gelu_tanh), ("silu", silu)):
         mlp = MLP([3, 5, 4], nonlinearity=name)
         x = torch.randn(2, 3)
         first, second = mlp.steps[0], mlp.steps[3]
@@ -25,7 +29,7 @@ def test_dropout_follows_every_layer_in_training() -> None:
 
 
 def test_an_unknown_nonlinearity_is_refused() -> None:
-    with pytest.raises(ConfigError, match="one of tanh, relu, gelu, silu: got 'gulp'"):
+    with pytest.raises(ConfigError, match="one of tanh, relu, gelu, gelu_tanh, silu: got 'gulp'"):
         MLP([3, 5], nonlinearity="gulp")
 
 

@@ -123,6 +123,9 @@ OPTIONS = [
     laws.Option("position", "learned", GPT),
     laws.Option("nonlinearity", "gelu", {"model": "transformer"}),
     laws.Option("nonlinearity", "gelu", GPT, changes=False),  # its default
+    laws.Option("nonlinearity", "gelu_tanh", GPT),
+    laws.Option("nonlinearity", "gelu_tanh", {"model": "transformer"}),
+    laws.Option("head_bias", False, GPT),
     *(
         option
         for context in ({"model": "transformer"}, GPT, {"model": "transformer", "pairs": True})

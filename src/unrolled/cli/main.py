@@ -38,6 +38,7 @@ VERBS = (
     "compare",
     "data",
     "runs",
+    "import",
     "config",
     "backends",
     "demo",
@@ -55,7 +56,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for order, verb in enumerate(VERBS):
-    app.command(f"unrolled.cli.{verb}:command", name=verb, sort_key=order)  # imported when it is called
+    module = "import_run" if verb == "import" else verb  # a keyword is no name of a module
+    app.command(f"unrolled.cli.{module}:command", name=verb, sort_key=order)  # imported when it is called
 app.register_install_completion_command(
     add_to_startup=False, help="Install the completion script of your shell; change nothing else."
 )

@@ -140,7 +140,6 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
     if entry.state != "finished":
         _show_training(entry, folder, json)
         return
-    from unrolled.runs.card import kept_model
     from unrolled.runs.folder import describe
 
     _, config, record = describe(folder)
@@ -160,18 +159,21 @@ def _show(entry: Entry, folder: Path, json: bool) -> None:
     )
     _print_pairs("Data", _data(record["data"]))
     _print_pairs("Settings that differ from the defaults", [*config.differing().items()])
-    training = record["training"]
-    _print_pairs(
-        "Training",
-        [
-            ("end", training["stopped"]),
-            ("kept", f"{kept_model(training)} of {training['updates']:,}"),
-            ("speed", f"{training['tokens_per_second']:,.0f} tokens/s"),
-            ("machine", f"{record['machine']['processor']}, {counted(record['machine']['threads'], 'thread')}"),
-        ],
-    )
+    if not record.get("imported"):
+        _print_pairs("Training", _training(record))
     _print_pairs("Result on the test split", _figures(result))
     print(f"\ntry: {printable(decode_command(folder, '--help'))}")
+
+
+def _training(record: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the figures of a run's training."""
+    from unrolled.runs.card import kept_model
+
+    training, machine = record["training"], record["machine"]
+    yield "end", training["stopped"]
+    yield "kept", f"{kept_model(training)} of {training['updates']:,}"
+    yield "speed", f"{training['tokens_per_second']:,.0f} tokens/s"
+    yield "machine", f"{machine['processor']}, {counted(machine['threads'], 'thread')}"
 
 
 def _show_training(entry: Entry, folder: Path, json: bool) -> None:

@@ -100,10 +100,10 @@ class ModelConfig(Section):
     zoneout: float = Field(
         0.0, ge=0, lt=1, description="probability that a unit of a recurrent state keeps its previous value at a step"
     )
-    nonlinearity: Literal["tanh", "relu", "gelu", "silu"] | None = Field(
+    nonlinearity: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] | None = Field(
         None,
         description="activation function of models elman (default tanh; or relu), feedforward and transformer (relu), "
-        "gpt (gelu)",
+        "gpt (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2",
     )
     forget_bias: float | None = Field(
         None,
@@ -131,6 +131,9 @@ class ModelConfig(Section):
         False,
         description="share the weights of the head and the target embedding; with a shared vocabulary of the source "
         "embedding, too",
+    )
+    head_bias: bool = Field(
+        True, description="train a bias of the logits; without it, as in GPT-2, the bias stays at its initial 0"
     )
 
     @field_validator("cell")

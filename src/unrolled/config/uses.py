@@ -110,6 +110,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     "forget_bias": ({"cell": LSTM_CELLS},),
     "reverse_source": _models(*PAIRED),
     **dict.fromkeys(("score", "input_feeding"), _models("attention")),
+    "head_bias": _models("gpt"),
     "tied": ({"model": (*PAIRED, "gpt")}, {"model": ("transformer",), "task": ("translate",)}),
     # training
     "batch_tokens": _tasks(*TEXTS, "tag", "translate"),

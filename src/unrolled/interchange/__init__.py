@@ -1,1 +1,1 @@
-"""Models that leave for other libraries, one module or room for each format; the table of them is in formats.py."""
+"""Models that leave for other libraries, or come from them; the table of the formats is in formats.py."""

@@ -41,7 +41,8 @@ SHORT = 64  # number of keys up to which the definition is faster on a CPU than 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
     """Return the context of every query, (B, N, T, K).
 
-    It is computed by torch's fused attention; for short sequences on a CPU by the definition.
+    It is computed by torch's fused attention; for short sequences on a CPU, and in torch.export, where T and S may have
+    any value, by the definition.
 
     Args:
         query: (B, N, T, K).
@@ -50,7 +51,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
             None: every query attends to every key.
         causal: instead of a mask, each of T = S queries attends to its own step and those before it.
     """
-    if query.is_cpu and key.shape[2] <= SHORT:
+    if torch.compiler.is_exporting() or (query.is_cpu and key.shape[2] <= SHORT):
         return per_group(weights(query, key, mask, causal=causal), value)
     if query.shape[2] == 1 and query.shape[1] != key.shape[1]:  # the queries of a group as steps: the keys, the cache,
         grouped = query.reshape(key.shape[0], key.shape[1], -1, query.shape[3])  # are not copied

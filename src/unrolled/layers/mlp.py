@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -16,7 +16,14 @@ from unrolled.layers.dropout import Dropout
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]
 
-PHI = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+PHI: dict[str, Callable[[], nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "silu": nn.SiLU,
+}
+"""The activation functions by name; gelu_tanh is x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))), the GELU of GPT-2."""
 
 
 class Linear(nn.Linear):

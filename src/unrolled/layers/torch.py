@@ -65,7 +65,7 @@ def to_torch(layer: Layer) -> nn.RNNBase:
 
     Raises:
         ConfigError: torch.nn has no equivalent: custom cells, cells of several kinds or sizes, a reverse layer alone,
-            recurrent or variational dropout.
+            recurrent or variational dropout, zoneout.
     """
     stack: list[Any] = list(layer.layers) if isinstance(layer, Stacked) else [layer]
     directions = [
@@ -115,4 +115,6 @@ def _common_cell(directions: list[list[Any]], dropout: Dropout) -> Cell[Any, Any
         )
     if any(r.recurrent_dropout for r in every) or (dropout.variational and dropout.rate):
         raise ConfigError("to_torch: torch.nn has neither recurrent nor variational dropout; set them to 0")
+    if any(r.zoneout for r in every):
+        raise ConfigError("to_torch: torch.nn has no zoneout, which changes the states of answers, too")
     return cell

@@ -35,7 +35,7 @@ class GPTModel(Model):
     Args:
         inputs, num_outputs, config, answer: see Model; the answer must be "each". Of the config it uses the options of
             TransformerModel, with a default window of 64 (with Pairs: unlimited) and GELU as the default
-            nonlinearity; and tied, if its outputs are the tokens of its inputs.
+            nonlinearity; tied, if its outputs are the tokens of its inputs; and head_bias.
 
     Raises:
         ConfigError: the answer is "once", or the config sets an option that the model does not use.
@@ -55,6 +55,7 @@ class GPTModel(Model):
         elif max_length is not None:  # <sep> and <bos> follow the source and need a position each
             self.max_source_length = max(0, max_length - 2)
         self.head = head(self)
+        self.head.bias.requires_grad_(config.head_bias)
 
     def encode(self, source: Tensor, lengths: Tensor | None = None) -> ModelState:
         """Read the source and <sep> and return the initial state of decoding.

@@ -11,6 +11,8 @@ from unrolled.strings import counted
 
 __all__ = ["calibration", "code", "kept_model", "model_card"]
 
+NO_DATA = "The data of its training are not known to this run, and no split of them was held out here."
+
 
 def model_card(
     config: Config, record: dict[str, Any], *, pipeline: str, answers: str, command: str, data: str, result: str
@@ -26,7 +28,8 @@ def model_card(
         result: a sentence on the result on the test split; "" if there is none.
     """
     architecture = lineage.architecture(config.model.name)
-    training, machine = record["training"], record["machine"]
+    imported = bool(record.get("imported"))
+    data = NO_DATA if imported else data
     lines = [
         "---",
         "library_name: unrolled",
@@ -45,19 +48,33 @@ def model_card(
         "```",
         "",
         "## Data",
-        f"{record['data']['source']} ({record['data']['how']}); {data}",
+        data if imported else f"{record['data']['source']} ({record['data']['how']}); {data}",
         "",
         "## Result",
-        result or "Not evaluated: the data had no test split.",
+        result or f"Not evaluated: {'it was imported' if imported else 'the data had no test split'}.",
         "",
         "## Training",
-        f"{training['updates']:,} updates ({training['stopped']}), kept: {kept_model(training)}; "
-        f"seed {config.training.seed}; backend {record['backend']}; {training['tokens_per_second']:,.0f} tokens/s "
-        f"on {machine['processor']}, {counted(machine['threads'], 'thread')}; {record['date']}. "
+        f"{_origin(record) if imported else _training(config, record)}; {record['date']}. "
         "Every setting and version is in `run.json`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _training(config: Config, record: dict[str, Any]) -> str:
+    """Return a clause on the training of a run."""
+    training, machine = record["training"], record["machine"]
+    return (
+        f"{training['updates']:,} updates ({training['stopped']}), kept: {kept_model(training)}; "
+        f"seed {config.training.seed}; backend {record['backend']}; {training['tokens_per_second']:,.0f} tokens/s "
+        f"on {machine['processor']}, {counted(machine['threads'], 'thread')}"
+    )
+
+
+def _origin(record: dict[str, Any]) -> str:
+    """Return a clause on the origin of a run that was not trained here."""
+    imported = record["imported"]
+    return f"Not trained by unrolled: imported from {imported['source']}, in the layout of {imported['layout']}"
 
 
 def kept_model(training: dict[str, Any]) -> str:

@@ -82,7 +82,8 @@ def own_test(run: Run, test: Callable[[Any], S], data: object = None) -> S:
             fix="give data that none of them was trained on",
         )
     if not recorded.get("rows", recorded.get("characters")):
-        raise DataError("this run was trained without a test split", fix=run.GIVE_DATA)
+        origin = "imported, without data" if run.record.get("imported") else "trained without a test split"
+        raise DataError(f"this run was {origin}", fix=run.GIVE_DATA)
     _refuse_unverified(run, named=() if data is None else ("data",))
     source = run.record["data"]["source"] if data is None else data
     split = test(source)

@@ -330,11 +330,20 @@ RecordedConfig = Annotated[Config, BeforeValidator(_as_recorded)]
 """Settings as they are read from a run: see `_as_recorded`."""
 
 
+class _Imported(Open):
+    """The origin of a run that was not trained here."""
+
+    layout: Label
+    source: Path
+
+
 class Record(Open, Generic[D, R]):
     """The content of run.json. What it says about other machines is recorded, not used."""
 
     config: RecordedConfig
     data: D
+    imported: _Imported | None = None
+    """None: the run was trained here."""
     decided: dict[str, Any] = Field(default_factory=dict)
     """Settings that followed from the data."""
     start: str | None = None

@@ -44,7 +44,7 @@ from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
 from unrolled.strings import NOT_UNICODE, has_surrogate, normalized
 
-__all__ = ["BOS", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "marked"]
+__all__ = ["BOS", "BYTES", "EOS", "PAD", "SEP", "SPECIAL", "UNK", "Kind", "Tokenizer", "byte_pairs", "marked"]
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ class Tokenizer:
         if kind == "bpe":
             learner.train_from_iterator(_first(texts), trainers.BpeTrainer(initial_alphabet=BYTES, **options))
             merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
-            return cls(kind, _byte_pairs(merges), merges=merges, normalize=normalize)
+            return cls(kind, byte_pairs(merges), merges=merges, normalize=normalize)
         learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
         vocabulary = learner.get_vocab()
         words = sorted(vocabulary, key=lambda token: vocabulary[token])
@@ -348,7 +348,7 @@ class Tokenizer:
         subwords = [token for token in tokens if not _is_whole(token)]
         if kind == "character" and any(len(token) != 1 for token in subwords[len(SPECIAL) :]):
             raise CheckpointError(f"{name} is damaged: a token is not one character")
-        if kind in ("byte", "bpe") and subwords != _byte_pairs(merges if kind == "bpe" else ()):
+        if kind in ("byte", "bpe") and subwords != byte_pairs(merges if kind == "bpe" else ()):
             raise CheckpointError(f"{name} is damaged: its vocabulary does not follow from its merges")
         if any(not {left, right} <= vocabulary.keys() for left, right in merges):
             raise CheckpointError(f"{name} is damaged: it merges subwords that are not in its vocabulary")
@@ -385,7 +385,7 @@ def _is_whole(token: str) -> bool:
     return len(token) > 1 and token.startswith(" ")
 
 
-def _byte_pairs(merges: Sequence[tuple[str, str]]) -> list[str]:
+def byte_pairs(merges: Sequence[tuple[str, str]]) -> list[str]:
     """Return the vocabulary of byte pairs by id: special tokens, the bytes in order, each merged subword once."""
     return list(dict.fromkeys((*SPECIAL, *BYTES, *(left + right for left, right in merges))))
 
