@@ -148,7 +148,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "clothes": lambda path: write_images(path, 600),
     **{name: partial(shutil.copyfile, ROOT / "examples" / name) for name in WITHOUT_US},
 }
-"""The files that the guides use: parts of the samples, made complaints, examples, and a GPT-2 that has learned nothing."""
+"""The files that the guides use: parts of the samples, made complaints, examples, and an untrained GPT-2."""
 
 
 def masked(line: str) -> str:

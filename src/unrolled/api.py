@@ -426,9 +426,14 @@ def export(
     Args:
         run: a run, or its folder.
         out: the folder to write.
-        to: name of the format: "onnx" (graphs for onnxruntime and others; extra `onnx`).
+        to: name of the format.
+
+            - "onnx": graphs for onnxruntime and others (extra `onnx`).
+            - "safetensors": weights with the names and shapes of torch.nn, and a module of plain PyTorch that loads
+              them; of an imported GPT-2 the folder that transformers reads.
+            - "torch": a program of torch.export, of models without recurrence.
         overwrite: whether an export in `out` may be replaced; it is, once the new one is complete.
-        opset: version of ONNX's operators, from 18; None: 18, which most runtimes have.
+        opset: with "onnx", version of its operators, from 18; None: 18, which most runtimes have.
 
     Returns:
         The folder.

@@ -16,7 +16,7 @@ import unrolled
 from gpt2_folder import CONFIG, END, MERGES, VOCABULARY, V, library_ids, logits, make, tensors
 from unrolled.cli.main import run as command
 from unrolled.data.special import BOS, EOS, PAD, SEP, UNK
-from unrolled.errors import CheckpointError, ConfigError, DataError
+from unrolled.errors import CheckpointError, DataError, ExportError
 from unrolled.interchange import gpt2
 from unrolled.interchange.gpt2_tokenizer import read_vocabulary
 from unrolled.runs.run import Run
@@ -154,7 +154,7 @@ def test_a_training_from_it_keeps_its_layout(tmp_path: Path) -> None:
     ours = gpt2.vocabulary_of(run.tokenizer).gathered(y[0].T).T
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-5)
     other = unrolled.train(str(text), model="gpt", task="generate", tokenizer="bpe", vocabulary_size=300, **small)
-    with pytest.raises(ConfigError, match='GPT-2 has position "learned", and this run "sinusoidal"'):
+    with pytest.raises(ExportError, match='GPT-2 has position "learned", and this run "sinusoidal"'):
         gpt2.write(other, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import unrolled
 from gpt2_folder import make
 from small import image_run, number_run, tag_run, text_run, trained, translation_run
-from unrolled.errors import ConfigError
+from unrolled.errors import ExportError
 from unrolled.interchange import checks, torch_layout
 from unrolled.runs.run import Run
 
@@ -77,7 +77,7 @@ def test_logits_are_the_runs(name: str, tmp_path: Path) -> None:
         if expected.dim() == 3:
             logits, expected = logits[real], expected[real]
         torch.testing.assert_close(logits, expected, atol=2e-6, rtol=1e-5)
-    description = json.loads((tmp_path / "a" / "network.json").read_text())
+    description = json.loads((tmp_path / "a" / "export.json").read_text())
     assert description["labels"] == list(run.labels)
     assert (tmp_path / "a" / run.preprocessor.FILE).is_file()
 
@@ -130,6 +130,6 @@ def test_an_imported_gpt2_is_written_as_one(tmp_path: Path) -> None:
     ],
 )
 def test_parts_without_an_equivalent_are_refused_by_name(run: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ExportError, match=message):
         torch_layout.write(run(), tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from small import image_run, tag_run, text_run, trained, translation_run
-from unrolled.errors import ConfigError
+from unrolled.errors import ExportError
 from unrolled.interchange import checks, torch_program
 from unrolled.runs.run import Run
 
@@ -28,7 +28,7 @@ def test_one_answer_for_texts_and_images_of_any_length(tmp_path: Path) -> None:
         with torch.inference_mode():
             expected, _ = run.model(ids, None, lengths)
         torch.testing.assert_close(program(ids, lengths), expected, atol=1e-6, rtol=1e-5)
-    description = json.loads((tmp_path / "a" / "program.json").read_text())
+    description = json.loads((tmp_path / "a" / "export.json").read_text())
     assert description["labels"] == list(run.labels)
     assert description["inputs"] == ["inputs", "lengths"]
     assert (tmp_path / "a" / "tokenizer.json").read_text() == run.tokenizer.to_json()
@@ -61,14 +61,14 @@ def test_translation_reads_source_and_target(tmp_path: Path) -> None:
 
 
 def test_a_recurrence_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="model gru has a recurrence, .* use --to onnx"):
+    with pytest.raises(ExportError, match="model gru has a recurrence, .* use --to onnx"):
         torch_program.write(trained("gru"), tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
 
 def test_other_logits_are_refused(tmp_path: Path) -> None:
     run = trained("feedforward")
-    with pytest.raises(ConfigError, match="for 1 sequences of 1 steps its logits differ by 1 from those of the run"):
+    with pytest.raises(ExportError, match="for 1 sequences of 1 steps its logits differ by 1 from those of the run"):
         checks.refuse_difference(run, lambda batch: checks.run_logits(run, batch) + 1, "X")
-    with pytest.raises(ConfigError, match="differ by nan"):
+    with pytest.raises(ExportError, match="differ by nan"):
         checks.refuse_difference(run, lambda batch: checks.run_logits(run, batch) * torch.nan, "X")

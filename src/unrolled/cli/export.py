@@ -25,27 +25,31 @@ def command(
     overwrite: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
 ) -> None:
-    """Export a run for other libraries, checked against the run: ONNX graphs for onnxruntime.
+    """Export a run for other libraries, checked against the run: ONNX, torch.nn, torch.export.
 
     unrolled export runs/films-gru-1
 
     unrolled export runs/letters-attention-1 --to onnx --out letters --opset 21
 
-    The folder has all that is needed to answer without unrolled and PyTorch: the graphs, with any batch and length, the
-    tokeniser, and export.json with labels and the names of inputs and outputs. Models that answer step by step have
-    their state as inputs and outputs, so that a stream continues. Answers and states are compared with the run's first;
-    nothing is written if they differ.
+    unrolled export runs/films-gru-1 --to safetensors
+
+    The folder has all that is needed to answer without unrolled: graphs or weights, the tokeniser, and export.json with
+    labels and the names of inputs and outputs. Answers are compared with the run's first; nothing is written if they
+    differ. ONNX graphs have any batch and length; models that answer step by step have their state as inputs and
+    outputs, so that a stream continues.
 
     Parameters
     ----------
     run
         Folder of a run.
     to
-        Format: onnx (needs the extra unrolled[onnx]).
+        Format: onnx, graphs for onnxruntime and others (needs the extra unrolled[onnx]); safetensors, weights with the
+        names and shapes of torch.nn and a module of plain PyTorch that loads them, or a GPT-2 for transformers;
+        torch, a program of torch.export (models without recurrence).
     out
-        Folder to write; default: that of the run with -onnx added to its name.
+        Folder to write; default: that of the run with the format added to its name, as in films-gru-1-onnx.
     opset
-        Version of ONNX's operators, from 18; default: 18.
+        With --to onnx: version of its operators, from 18; default: 18.
     overwrite
         Replace an export in that folder, once the new one is complete.
     json
@@ -64,7 +68,9 @@ def command(
         return
     for graph in record.get("graphs", {}).values():
         print(f"{graph['file']:<14} {_names(graph['inputs'])} -> {_names(graph['outputs'])}")
-    print(f"largest difference from the run: {record['largest_difference']:.1e}\nsaved: {folder}")
+    if "largest_difference" in record:
+        print(f"largest difference from the run: {record['largest_difference']:.1e}")
+    print(f"saved: {folder}")
 
 
 def _next_to(run: Path, to: str) -> Path:

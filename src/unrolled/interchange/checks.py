@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled import shapes
 from unrolled.data.special import BOS, SPECIAL
-from unrolled.errors import ConfigError
+from unrolled.errors import ExportError
 from unrolled.models import Features, Pairs
 from unrolled.runs.run import Run
 
@@ -77,8 +77,8 @@ def run_logits(run: Run, batch: Batch) -> Tensor:
     return _masked(logits.cpu(), batch)
 
 
-def refuse_difference(run: Run, logits: Callable[[Batch], Tensor], name: str) -> None:
-    """Compare the logits of a written model with the run's.
+def refuse_difference(run: Run, logits: Callable[[Batch], Tensor], name: str) -> float:
+    """Compare the logits of a written model with the run's, and return the largest difference.
 
     Args:
         run: the run.
@@ -86,17 +86,20 @@ def refuse_difference(run: Run, logits: Callable[[Batch], Tensor], name: str) ->
         name: name of the format, for the message.
 
     Raises:
-        ConfigError: they differ by more than TOLERANCE; names the shape and the difference.
+        ExportError: they differ by more than TOLERANCE; names the shape and the difference.
     """
+    largest = 0.0
     for batch in batches(run):
         expected = run_logits(run, batch)
         difference = float((_masked(logits(batch), batch) - expected).abs().max())
         if not difference <= TOLERANCE * (1 + float(expected.abs().max())):  # a comparison with NaN is false
             B, T = batch.inputs.shape[:2]
-            raise ConfigError(
+            raise ExportError(
                 f"the run cannot be written as {name}: for {B} sequences of {T} steps its logits differ by "
                 f"{difference:.2g} from those of the run"
             )
+        largest = max(largest, difference)
+    return largest
 
 
 def _masked(logits: Tensor, batch: Batch) -> Tensor:

@@ -29,5 +29,7 @@ class Format(NamedTuple):
 
 FORMATS: Mapping[str, Format] = {
     "onnx": Format("unrolled.interchange.onnx.write:write", ("opset",)),
+    "safetensors": Format("unrolled.interchange.torch_layout:write"),
+    "torch": Format("unrolled.interchange.torch_program:write"),
 }
 """Every format by its name, as in `--to`."""

@@ -38,7 +38,8 @@ from torch import Tensor
 from unrolled import atomic
 from unrolled.config import Config, from_flat
 from unrolled.data.special import BOS, EOS, PAD, SEP, UNK
-from unrolled.errors import CheckpointError, ConfigError, excerpt
+from unrolled.errors import CheckpointError, ExportError, excerpt
+from unrolled.interchange.formats import RECORD
 from unrolled.interchange.gpt2_tokenizer import (
     Vocabulary,
     file_bytes,
@@ -47,6 +48,7 @@ from unrolled.interchange.gpt2_tokenizer import (
     vocabulary_of,
 )
 from unrolled.interchange.imported import empty_model, imported_run
+from unrolled.interchange.record import head
 from unrolled.runs.folder import WEIGHTS, to_json
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.run import Run
@@ -159,7 +161,7 @@ def write(run: Run, folder: Path) -> None:
         folder: a new folder.
 
     Raises:
-        ConfigError: an option of the run has no equivalent in GPT-2; the message names it.
+        ExportError: an option of the run has no equivalent in GPT-2; the message names it.
         CheckpointError: the folder cannot be written.
     """
     refuse_other(run)
@@ -175,6 +177,7 @@ def write(run: Run, folder: Path) -> None:
         CONFIG: to_json(_hf_config(run.config, vocabulary, tied=tied)),
         WEIGHTS: safetensors.torch.save(tensors, {"format": "pt"}),
         **vocabulary.files(),
+        RECORD: to_json(head(run, "safetensors")),
     }
     atomic.write(folder, files)
 
@@ -183,7 +186,7 @@ def refuse_other(run: Run) -> None:
     """Refuse a run that GPT-2's layout cannot hold.
 
     Raises:
-        ConfigError: names the first option, its value and the value that GPT-2 has.
+        ExportError: names the first option, its value and the value that GPT-2 has.
     """
     model, data = run.config.model, run.config.data
     size = model.hidden_size
@@ -202,11 +205,11 @@ def refuse_other(run: Run) -> None:
     }
     for name, (value, needed) in wanted.items():
         if value != needed:
-            raise ConfigError(f"GPT-2 has {name} {json.dumps(needed)}, and this run {json.dumps(value)}")
+            raise ExportError(f"GPT-2 has {name} {json.dumps(needed)}, and this run {json.dumps(value)}")
     bias = run.model.state_dict()["head.bias"].cpu()
     special = torch.tensor([bias[BOS] if token == BOS else BIAS[token] for token in range(len(BIAS))])
     if not torch.equal(bias, torch.nn.functional.pad(special, (0, len(bias) - len(BIAS)))):
-        raise ConfigError(
+        raise ExportError(
             "GPT-2 has no <pad>, <unk> and <sep>, and this run gives them probabilities: only runs that were imported "
             "from GPT-2, or trained from one, have its layout"
         )
@@ -216,7 +219,7 @@ def fits(run: Run) -> bool:
     """Return whether GPT-2's layout can hold a run; see `refuse_other`."""
     try:
         refuse_other(run)
-    except ConfigError:
+    except ExportError:
         return False
     return True
 

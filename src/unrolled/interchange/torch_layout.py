@@ -1,7 +1,7 @@
 """A run's weights in the layout of torch.nn, with a file of plain PyTorch that builds the network.
 
 model.safetensors   names and shapes of torch.nn: Embedding, RNN, LSTM, GRU, TransformerEncoder and -Decoder, Linear
-network.json        the arguments of the network, labels, temperature
+export.json         the arguments of the network, labels, temperature
 model.py            the network and `load(folder)`, with imports of torch and safetensors only (interchange/plain/)
 tokenizer.json      the preprocessor, as in the run
 
@@ -25,10 +25,12 @@ from torch import Tensor, nn
 
 from unrolled import atomic
 from unrolled.cells import ElmanCell
-from unrolled.errors import ConfigError
+from unrolled.errors import ConfigError, ExportError
 from unrolled.interchange import gpt2
 from unrolled.interchange.checks import Batch, refuse_difference
+from unrolled.interchange.formats import RECORD
 from unrolled.interchange.plain import bag, recurrent, transformer
+from unrolled.interchange.record import head
 from unrolled.layers import Blocks, Dropout, Recurrent, to_torch
 from unrolled.models import Features, Model, Pairs
 from unrolled.models.feedforward import FeedforwardModel
@@ -40,7 +42,7 @@ from unrolled.runs.run import Run
 
 __all__ = ["write"]
 
-NETWORK, CODE = "network.json", "model.py"
+CODE = "model.py"
 
 
 class Plain(NamedTuple):
@@ -67,7 +69,7 @@ def write(run: Run, folder: Path) -> None:
         folder: a new folder.
 
     Raises:
-        ConfigError: a part of the model has no equivalent in torch.nn, which the message names; or the network's logits
+        ExportError: a part of the model has no equivalent in torch.nn, which the message names; or the network's logits
             differ from the run's.
         CheckpointError: the folder cannot be written.
     """
@@ -79,13 +81,18 @@ def write(run: Run, folder: Path) -> None:
         network = plain.network(**plain.arguments)
     network.load_state_dict(plain.weights, assign=True)
     network.eval()
-    refuse_difference(run, lambda batch: _logits(network, batch), "modules of torch.nn")
-    description = {"arguments": plain.arguments, "labels": list(run.labels), "temperature": run.temperature}
+    difference = refuse_difference(run, lambda batch: _logits(network, batch), "modules of torch.nn")
+    description = {
+        **head(run, "safetensors"),
+        "arguments": plain.arguments,
+        "temperature": run.temperature,
+        "largest_difference": difference,
+    }
     code = resources.files("unrolled.interchange.plain").joinpath(f"{plain.file}.py").read_bytes()
     tensors = {name: value.clone().contiguous() for name, value in plain.weights.items()}
     files = {
         WEIGHTS: safetensors.torch.save(tensors, {"format": "pt"}),
-        NETWORK: to_json(description),
+        RECORD: to_json(description),
         CODE: code,
         run.preprocessor.FILE: run.preprocessor.to_json().encode(),
     }
@@ -96,7 +103,7 @@ def _plain(model: Model) -> Plain:
     """Return the network that is equivalent to a model.
 
     Raises:
-        ConfigError: names the part that torch.nn does not have.
+        ExportError: names the part that torch.nn does not have.
     """
     if isinstance(model, RecurrentModel):
         return _recurrent(model)
@@ -111,18 +118,25 @@ def _plain(model: Model) -> Plain:
         "gpt": "one sequence of a source and its target",
     }
     name = model.config.name
-    raise ConfigError(f"torch.nn has no module for {parts[name]}, a part of model {name}: use --to onnx")
+    raise ExportError(f"torch.nn has no module for {parts[name]}, a part of model {name}: use --to onnx")
 
 
 def _recurrent(model: RecurrentModel) -> Plain:
-    """Return an embedding, a torch.nn.RNN, LSTM or GRU, and a linear layer."""
+    """Return an embedding, a torch.nn.RNN, LSTM or GRU, and a linear layer.
+
+    Raises:
+        ExportError: a cell or an option that torch.nn does not have.
+    """
     layers = copy.deepcopy(model.layers).cpu()
     for layer in layers.modules():
         if isinstance(layer, Recurrent):
             layer.recurrent_dropout = 0.0  # of training alone
         if isinstance(layer, Dropout):
             layer.rate = 0.0
-    theirs = to_torch(layers)
+    try:
+        theirs = to_torch(layers)
+    except ConfigError as error:
+        raise ExportError(f"{error}; use --to onnx") from None
     cell = layers.cells[0]
     arguments = {
         "layers": type(theirs).__name__,
@@ -168,7 +182,7 @@ def _transformer(model: TransformerModel | GPTModel) -> Plain:
         ("kv_heads", config.kv_heads or config.num_heads, (config.num_heads,)),
     ):
         if value not in needed:
-            raise ConfigError(
+            raise ExportError(
                 f"torch.nn's Transformer has no equivalent of {name} {value}: use --to onnx, or train with {name} "
                 f"{' or '.join(map(str, needed))}"
             )

@@ -24,8 +24,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from unrolled import atomic
-from unrolled.errors import ConfigError
+from unrolled.errors import ExportError
 from unrolled.interchange.checks import Batch, refuse_difference
+from unrolled.interchange.formats import RECORD
+from unrolled.interchange.record import head
 from unrolled.layers import AttentionState, Recurrent, SelfAttention
 from unrolled.layers.block import BlocksState
 from unrolled.models import Features, Model, ModelState, Pairs
@@ -34,7 +36,7 @@ from unrolled.runs.run import Run
 
 __all__ = ["PROGRAM", "refuse_recurrent", "write"]
 
-PROGRAM, DESCRIPTION = "program.pt2", "program.json"
+PROGRAM = "program.pt2"
 _Leaves: TypeAlias = tuple[Tensor, ...]
 
 
@@ -81,7 +83,7 @@ def write(run: Run, folder: Path) -> None:
         folder: a new folder.
 
     Raises:
-        ConfigError: the model has a recurrence, or the program's logits differ from the run's.
+        ExportError: the model has a recurrence, or the program's logits differ from the run's.
         CheckpointError: the folder cannot be written.
     """
     refuse_recurrent(run)
@@ -90,17 +92,16 @@ def write(run: Run, folder: Path) -> None:
     file = io.BytesIO()
     torch.export.save(program, file)
     loaded = torch.export.load(io.BytesIO(file.getvalue())).module()
-    refuse_difference(run, lambda batch: _logits(loaded, model, batch), "a program of torch.export")
+    difference = refuse_difference(run, lambda batch: _logits(loaded, model, batch), "a program of torch.export")
     description = {
-        "task": run.config.task,
-        "model": run.config.model.name,
+        **head(run, "torch"),
         "inputs": [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"],
         "max_length": model.max_length,
-        "labels": list(run.labels),
         "temperature": run.temperature,
         "torch": torch.__version__,
+        "largest_difference": difference,
     }
-    files = {PROGRAM: file.getvalue(), DESCRIPTION: to_json(description)}
+    files = {PROGRAM: file.getvalue(), RECORD: to_json(description)}
     atomic.write(folder, {**files, run.preprocessor.FILE: run.preprocessor.to_json().encode()})
 
 
@@ -108,10 +109,10 @@ def refuse_recurrent(run: Run) -> None:
     """Refuse a model with a recurrence.
 
     Raises:
-        ConfigError: names the model and the formats that hold it.
+        ExportError: names the model and the formats that hold it.
     """
     if any(isinstance(layer, Recurrent) for layer in run.model.modules()):
-        raise ConfigError(
+        raise ExportError(
             f"model {run.config.model.name} has a recurrence, and torch.export records no loop over a number of steps "
             "that is not fixed: use --to onnx, which has operators for it, or --to safetensors for modules of torch.nn"
         )

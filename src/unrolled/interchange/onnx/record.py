@@ -10,6 +10,7 @@ from unrolled.data.encoding.pixels import Pixels
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.interchange.formats import RECORD
 from unrolled.interchange.onnx.graph import Graph, Port
+from unrolled.interchange.record import head
 from unrolled.models import Pairs
 from unrolled.models.gpt import GPTModel
 from unrolled.runs.folder import to_json
@@ -19,10 +20,7 @@ from unrolled.runs.schema import SPECIAL_IDS
 from unrolled.runs.translation import TranslationRun
 from unrolled.version import __version__
 
-__all__ = ["FORMAT_VERSION", "files"]
-
-FORMAT_VERSION = 1
-"""Version of export.json, which rises with every change that an older reader would misunderstand."""
+__all__ = ["files"]
 
 
 def files(run: Run, graphs: Mapping[str, Graph], opset: int, difference: float) -> dict[str, bytes]:
@@ -36,15 +34,9 @@ def files(run: Run, graphs: Mapping[str, Graph], opset: int, difference: float) 
     """
     tokenizers = _tokenizers(run)
     record = {
-        "format_version": FORMAT_VERSION,
-        "library": "unrolled",
-        "version": __version__,
-        "format": "onnx",
+        **head(run, "onnx"),
         "opset": opset,
-        "task": run.config.task,
-        "model": run.config.model.name,
         "graphs": {name: _graph(graph, name) for name, graph in graphs.items()},
-        "labels": list(run.labels),
         "special_ids": SPECIAL_IDS,
         "tokenizers": {side: file for side, (file, _) in tokenizers.items()},
         **_lengths(run),

@@ -4,7 +4,7 @@
     network = load("the folder of this file").eval()
     logits = network(ids, lengths)              # ids (B, T), lengths (B,): of the real steps of each sequence
 
-network.json has the arguments of the network, the labels of its outputs and the temperature that divides its logits
+export.json has the arguments of the network, the labels of its outputs and the temperature that divides its logits
 where probabilities are wanted; model.safetensors has the weights.
 """
 
@@ -83,8 +83,8 @@ class Network(nn.Module):
 
 
 def load(folder: str | Path) -> Network:
-    """Return the network of a folder with network.json and model.safetensors."""
-    description = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
+    """Return the network of a folder with export.json and model.safetensors."""
+    description = json.loads((Path(folder) / "export.json").read_text(encoding="utf-8"))
     network = Network(**description["arguments"])
     network.load_state_dict(load_file(Path(folder) / "model.safetensors"))
     return network

@@ -6,7 +6,7 @@
 
 With a decoder: logits = network(ids, lengths, source, source_lengths), where ids begin with <bos>, id 2.
 
-network.json has the arguments of the network, the labels of its outputs and the temperature that divides its logits
+export.json has the arguments of the network, the labels of its outputs and the temperature that divides its logits
 where probabilities are wanted; model.safetensors has the weights.
 """
 
@@ -158,8 +158,8 @@ def padded(inputs: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def load(folder: str | Path) -> Network:
-    """Return the network of a folder with network.json and model.safetensors."""
-    description = json.loads((Path(folder) / "network.json").read_text(encoding="utf-8"))
+    """Return the network of a folder with export.json and model.safetensors."""
+    description = json.loads((Path(folder) / "export.json").read_text(encoding="utf-8"))
     network = Network(**description["arguments"])
     network.load_state_dict(load_file(Path(folder) / "model.safetensors"))
     return network
