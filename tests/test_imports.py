@@ -55,6 +55,7 @@ LADDER = [
     "inside",
     "pictures",
     "runs",
+    "scoring",
     "training",
     "tasks",
     "comparison",
