@@ -366,8 +366,8 @@ def decode_files(
         workers: number of processes; None: one for each core, or one on a GPU.
         device: device to compute on: "auto", "cpu", "cuda" or "mps".
         report: called with the progress.
-        options: options of the run's task, as those of `decode`; with on_bad_row="stop" the first row that cannot be
-            answered is an error, otherwise the column `error` has the reason.
+        options: options of the run's task, as those of `decode`; with on_bad_row="stop" a row that cannot be answered
+            is an error, otherwise the column `error` has the reason.
 
     Returns:
         The numbers of files, rows, rows without an answer, and the time.

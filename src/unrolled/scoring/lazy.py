@@ -181,7 +181,7 @@ def refuse_clash(columns: Sequence[str], answers: Sequence[str], *, file: str | 
     """
     if clash := next((name for name in answers if name in columns), None):
         problem = f'has a column "{clash}", which is also the name of a column of the answers'
-        fix = "begin their names with something else, as in --answer-prefix predicted_, or choose columns with --keep-columns"
+        fix = "begin their names otherwise, as in --answer-prefix predicted_, or choose columns with --keep-columns"
         raise DataError(problem, file=file or "the table", fix=fix)
 
 

@@ -92,7 +92,7 @@ def answered(run: LazyRun, layout: Layout, portion: Portion, *, stop: bool, firs
         run: the run that answers.
         layout: how the shard is read and written.
         portion: the rows.
-        stop: whether the first row that cannot be answered is an error; otherwise its column `error` names the reason.
+        stop: whether a row that cannot be answered is an error; otherwise its column `error` names the reason.
         first: whether the portion is the first of its file, and begins with the header.
 
     Raises:

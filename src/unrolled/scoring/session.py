@@ -114,7 +114,7 @@ def decode_files(
         form: the format of the answers; None: that of each file.
         keep: columns to keep; None: all.
         prefix: beginning of the names of the answers' columns.
-        on_bad_row: "record" the reason why a row has no answer, or "stop" at the first.
+        on_bad_row: "record" the reason why a row has no answer, or "stop" at such a row.
         workers: number of processes; None: one for each core, or one on a GPU.
         report: called with the progress.
     """
@@ -235,7 +235,7 @@ class _Work:
 
         Raises:
             WorkerError: see `Pool.replies`.
-            DataError: the first row that cannot be answered, with `stop`.
+            DataError: a row that cannot be answered, with `stop`.
         """
         self._before = self._done_bytes / max(1, self._bytes)
         while True:
@@ -286,8 +286,7 @@ class _Work:
                 yield from self._answers_of(shard, state, layout)
             except DataError as error:
                 self.failed.append(error)
-                if layout is not None:
-                    self._active.pop(layout.name, None)
+                self._active = {name: each for name, each in self._active.items() if each.layout is not layout}
 
     def _refuse_same(self, layout: Layout) -> None:
         """Refuse a second file with the same output.
