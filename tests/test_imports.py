@@ -70,6 +70,7 @@ MAY["cells"] = MAY["cells"] - {"kernels"}
 MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
 MAY["nn"] = MAY["scan"] | {"nn"}  # torch.nn over our scans
+MAY["ray"] = MAY["spark"] = MAY["scoring"]  # engines that schedule the work
 MAY["__init__"] = {"api", "laws", "nn", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}
