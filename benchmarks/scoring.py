@@ -5,7 +5,7 @@
 A GRU of 64 units, trained on sample:films for 120 updates, answers texts of 3 to 40 words.
 
 kills    The command is killed by SIGKILL after a random time, or one of its two workers is, and begun again until it
-         ends; then every output is compared with that of an undisturbed one, byte by byte. Until there are enough kills.
+         ends; then every output is compared with that of an undisturbed one, byte by byte. Repeated up to --kills.
 cores    One worker on one core compared with two on two (taskset), in turn: seconds, and CPU seconds of all processes.
 memory   The highest resident set of the command and of its workers, for rows and for eight times as many.
 engines  The same Parquet file by the command, by a local Ray and by a local Spark with two workers each: the answers,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from unrolled.errors import ConfigError
 from unrolled.keywords import DecodeKeywords
@@ -63,7 +63,7 @@ class Decode:
             CheckpointError: the run cannot be loaded, or is another one than was named.
         """
         if not hasattr(batch, "append_column"):
-            given: Any = type(batch).__name__
+            given = type(batch).__name__
             raise ConfigError(
                 f'batches must be tables of Arrow: add batch_format="pyarrow" to map_batches; got {given}'
             )

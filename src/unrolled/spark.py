@@ -74,7 +74,7 @@ class Decode:
         return types.StructType([*frame.schema.fields, *pandas_types.from_arrow_schema(answers).fields])
 
     def __call__(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """Yield pandas data frames with the columns of the answers: the fields of `unrolled decode --json`, and `error`.
+        """Yield the data frames with the columns of the answers: the fields of `decode --json`, and `error`.
 
         Raises:
             CheckpointError: the run cannot be loaded, or is another one than was named.

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from test_ray import TEXTS, check
 
 import unrolled.spark
+from scored import TEXTS, check
 from small import tag_run, trained, translation_run, translations
 from unrolled.errors import ConfigError
 
