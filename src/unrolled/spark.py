@@ -64,8 +64,9 @@ class Decode:
             DataError: the data frame has no column of inputs, or one with the name of an answer's.
         """
         answers = schema_of(self.run.kind, self.answer_prefix)
-        pick(frame.columns, (self.column,))
-        refuse_clash(frame.columns, answers.names)
+        columns = list(frame.columns)
+        pick(columns, (self.column,))
+        refuse_clash(columns, answers.names)
         try:
             types = importlib.import_module("pyspark.sql.types")
             pandas_types = importlib.import_module("pyspark.sql.pandas.types")
