@@ -132,7 +132,7 @@ def kills(run: Path, folder: Path, options: argparse.Namespace) -> dict[str, Any
             command(run, folder / "in", out, 2), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         while process.poll() is None:
-            _strike(process, draw, draw.uniform(0, seconds / 2), found)
+            _strike(process, draw, draw.uniform(0, seconds), found)
         if process.returncode == 0:
             found["works"] += 1
             found["identical"] += outputs(out) == expected

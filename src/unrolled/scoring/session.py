@@ -143,8 +143,8 @@ def decode_files(
             number = interrupt.args[0] if interrupt.args else signal.SIGINT
             folder = shlex.quote(str(out))
             raise Interrupted(
-                f"interrupted after {work.total.rows:,} rows in {work.finished:,} of {len(shards):,} files; all that "
-                f"is finished is kept in {folder}, and the same command goes on",
+                f"interrupted after {work.answered:,} rows, with {work.finished:,} of {len(shards):,} files complete; "
+                f"all that is finished is kept in {folder}, and the same command goes on",
                 signal=number,
                 folder=out,
             ) from None
