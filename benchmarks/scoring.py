@@ -1,6 +1,6 @@
 """Answers for files: kills, cores, memory, and the same file by Ray and by Spark; in JSON.
 
-    python benchmarks/scoring.py [kills cores memory engines] [--kills 100] [--rows 100000] [--rounds 3]
+    python benchmarks/scoring.py [kills cores memory engines] [--kills 100] [--rows 400000] [--rounds 3]
 
 A GRU of 64 units, trained on sample:films for 120 updates, answers texts of 3 to 40 words.
 
@@ -303,7 +303,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     measures = {"kills": kills, "cores": cores, "memory": memory, "engines": engines}
