@@ -10,8 +10,8 @@ kills    One of the two workers of the command, or the command itself, is killed
 cores    One worker on one core compared with two on two (taskset), in turn: seconds, and CPU seconds of all processes.
 memory   The highest resident set of the command and of its workers, for rows and for eight times as many.
 engines  The same Parquet file by the command, by a local Ray and by a local Spark with two workers each: the answers,
-         and the seconds after a first, smaller call, in which the processes start and load the run. Needs both
-         (extras ray and spark; `make scoring`).
+         and the seconds after a first, smaller call, in which Ray and Spark start their workers and load the run; the
+         command starts its own each time. Needs both (extras ray and spark; `make scoring`).
 """
 
 from __future__ import annotations
