@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: bench-imports experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: bench-imports engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -71,6 +71,19 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kernels.py --threads 1 --shapes quick --name kernels_one_thread
 	$(BIN)/python benchmarks/charts.py
 	$(BIN)/python benchmarks/readme.py
+
+ENGINES := .venv-engines
+$(ENGINES)/.installed: pyproject.toml constraints.txt CMakeLists.txt $(CSRC)
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -C build-dir=build/engines \
+		-e '.[dev,ray,spark]'
+	@touch $@
+
+engines: $(ENGINES)/.installed ## answers on a local Ray and a local Spark, which needs Java, in an environment of its own
+	OMP_NUM_THREADS=1 $(ENGINES)/bin/pytest tests/engines
+
+scoring: $(INSTALLED) $(ENGINES)/.installed ## answers for files: 100 SIGKILLs, two cores and one, memory, Ray and Spark
+	$(ENGINES)/bin/python benchmarks/scoring.py
 
 JOEYNMT := .venv-joeynmt
 $(JOEYNMT)/.installed:
@@ -154,4 +167,4 @@ fuzz: $(INSTALLED) ## a million random calls of the kernels under both sanitizer
 	$(call sanitized,$(BIN)/python benchmarks/trust.py fuzz)
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) $(JOEYNMT) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(JOEYNMT) $(ENGINES) .mypy_cache .ruff_cache .pytest_cache

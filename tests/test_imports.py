@@ -60,6 +60,7 @@ LADDER = [
     "pictures",
     "runs",
     "interchange",
+    "scoring",
     "training",
     "tasks",
     "comparison",
@@ -75,6 +76,7 @@ MAY["data"] = {*LEAVES, "data"}  # beside the models: neither imports the other
 MAY["laws"] = MAY["models"]
 MAY["nn"] = MAY["scan"] | {"nn"}  # torch.nn over our scans
 MAY["__main__"] = {"cli"}
+MAY["ray"] = MAY["spark"] = MAY["scoring"]  # engines that schedule the work
 MAY["__init__"] = {"api", "laws", "nn", "version"}
 for part in ("cells", "scan", "layers", "models", "laws"):
     MAY[part] = MAY[part] - {"lineage"}

@@ -1,5 +1,5 @@
-"""The Python API, one function for each verb: train, resume, load, ensemble, decode, evaluate, explain, export,
-import_run, compare, trace, inspect, backends, use_cell.
+"""The Python API, one function for each verb: train, resume, load, ensemble, decode, decode_files, evaluate, explain,
+export, import_run, compare, trace, inspect, backends, use_cell.
 
 run = unrolled.train("reviews.csv", model="gru", out="runs/reviews")
 run.decode("a fine film")[0].label
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from unrolled.data.report.issues import Report
     from unrolled.evaluation.folds import CrossValidation
     from unrolled.inside import Trace
+    from unrolled.scoring.layout import Form
+    from unrolled.scoring.session import Progress, Result
     from unrolled.training import Event
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "decode",
+    "decode_files",
     "ensemble",
     "evaluate",
     "explain",
@@ -357,6 +360,78 @@ def decode(
     """
     with _use_threads(threads):
         return _run(run).decode(inputs, **options)
+
+
+def decode_files(
+    run: str | Path | Iterable[str | Path],
+    files: str | Path | Iterable[str | Path],
+    out: str | Path,
+    *,
+    format: Form | None = None,
+    keep_columns: Iterable[str] | None = None,
+    answer_prefix: str = "",
+    text: str | None = None,
+    source: str | None = None,
+    header: bool | None = None,
+    separator: str | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    report: Callable[[Progress], None] = lambda progress: None,
+    **options: Unpack[DecodeKeywords],
+) -> Result:
+    """Answer every row of files, and write a file with the answers for each: each row exactly once, in order.
+
+    The work is done by processes of one thread each, in memory that does not grow with the files. A process that is
+    killed is replaced. After an interruption, or a kill of everything at any moment, the same call goes on; a file that
+    has changed since is answered again.
+
+    Args:
+        run: folder of a run, or of several whose answers are averaged.
+        files: a file, a folder or a pattern such as "in/**/*.parquet", or several: CSV, TSV, JSON lines, Parquet, or a
+            text a line.
+        out: folder of the answers. Each file has the name of its input, relative to the folder that was named or to the
+            part of the pattern before the first wildcard.
+        format: format of the answers: "csv", "tsv", "jsonl", "parquet", or "txt" for the answers alone, a line each;
+            None: that of each file.
+        keep_columns: columns of the input to keep; None: all.
+        answer_prefix: beginning of the names of the answers' columns.
+        text, source: the column of the inputs; default: as in training, "prompt" for task generate.
+        header: whether the first row of a CSV or TSV file names the columns; default: as in training.
+        separator: separator of the columns of a CSV or TSV file; default: as in training.
+        workers: number of processes; None: one for each core, or one on a GPU.
+        device: device to compute on: "auto", "cpu", "cuda" or "mps".
+        report: called with the progress.
+        options: options of the run's task, as those of `decode`; with on_bad_row="stop" a row that cannot be answered
+            is an error, otherwise the column `error` has the reason.
+
+    Returns:
+        The numbers of files, rows, rows without an answer, and the time.
+
+    Raises:
+        Interrupted: a signal has arrived; all that is finished is kept.
+        DataError: a file that cannot be read (after all others are finished), a missing column, or one with the name of
+            an answer's.
+        ConfigError: a run of images, an option that the task does not have, a folder with other answers, or one that
+            another process is writing.
+        CheckpointError: a folder that cannot be loaded, or written.
+        WorkerError: two processes were killed with the same part of the work.
+    """
+    from unrolled.scoring import lazy, session
+
+    on_bad_row = options.pop("on_bad_row", None)
+    named = lazy.lazy(run, device=device, options=options)
+    return session.decode_files(
+        named,
+        [str(file) for file in ([files] if isinstance(files, str | Path) else files)],
+        Path(out),
+        settings=named.reading(text=text, source=source, header=header, separator=separator),
+        form=format,
+        keep=None if keep_columns is None else list(keep_columns),
+        prefix=answer_prefix,
+        on_bad_row="stop" if on_bad_row == "stop" else "record",
+        workers=workers,
+        report=report,
+    )
 
 
 def evaluate(

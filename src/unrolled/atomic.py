@@ -29,6 +29,7 @@ __all__ = [
     "read_errors",
     "remove",
     "replace",
+    "sums",
     "sums_file",
     "sync",
     "write",
@@ -87,10 +88,10 @@ def read(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
     missing = [name for name in (*names, SUMS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is not complete: {', '.join(missing)} is missing")
-    sums = _sums(folder)
+    listed = sums(folder)
     files = {name: _read(folder / name) for name in names}
     for name, data in files.items():
-        if sums.get(name) != _sha256(data):
+        if listed.get(name) != _sha256(data):
             raise _other(folder / name, len(data))
     return files
 
@@ -105,15 +106,15 @@ def check(folder: Path, names: Iterable[str]) -> None:
     Raises:
         CheckpointError: one of them cannot be read, or is not the file that was written; names it.
     """
-    sums = _sums(folder)
+    listed = sums(folder)
     for name in names:
         with read_errors(folder / name), (folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if sums.get(name) != digest:
+            if listed.get(name) != digest:
                 raise _other(folder / name, os.fstat(file.fileno()).st_size)
 
 
-def _sums(folder: Path) -> dict[str, str]:
+def sums(folder: Path) -> dict[str, str]:
     """Return the sum of each file that SHA256SUMS lists."""
     try:
         lines = _read(folder / SUMS).decode().split("\n")

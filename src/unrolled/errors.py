@@ -10,7 +10,8 @@ UnrolledError
 │   └── ProcessError  another process of the training has ended
 ├── ExportError       a model that cannot be written in the format of another library
 ├── TraceError        a tensor that a trace does not have
-├── Interrupted       training stopped by a signal, with a checkpoint to resume from
+├── WorkerError       a process of many that was killed or cannot work
+├── Interrupted       work stopped by a signal, saved to be resumed
 └── LawError          a module that breaks one of the six laws
 """
 
@@ -35,6 +36,7 @@ __all__ = [
     "TraceError",
     "TrainingError",
     "UnrolledError",
+    "WorkerError",
     "excerpt",
     "nearest",
     "of_system",
@@ -122,13 +124,17 @@ class TraceError(UnrolledError, KeyError):
     __str__ = Exception.__str__  # KeyError would show the message in quotes
 
 
+class WorkerError(UnrolledError, RuntimeError):
+    """A process of several that was killed or cannot work; the message names its part of the work."""
+
+
 class Interrupted(UnrolledError):  # noqa: N818 (it is not an error)
-    """Training stopped by a signal, with a checkpoint saved; the message says how to resume.
+    """Work stopped by a signal, with everything saved that it needs to go on; the message says how to resume.
 
     Args:
         message: how to resume.
         signal: its number; the command line exits with 128 + signal.
-        folder: the folder of the partial run.
+        folder: the folder in which it is saved.
     """
 
     def __init__(self, message: str, *, signal: int, folder: Path) -> None:

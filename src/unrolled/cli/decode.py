@@ -14,9 +14,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from unrolled.cli.checks import check_file, check_run, unused_by
+from unrolled.cli.decode_files import decode_files
 from unrolled.cli.output import Json, print_json
 from unrolled.cli.settings import (
+    ANSWERS,
     READ_SETTINGS,
+    AnswerFlags,
     DataName,
     DecodeOptions,
     DeviceFlag,
@@ -29,7 +32,7 @@ from unrolled.cli.settings import (
     refuse_unused,
     task_group,
 )
-from unrolled.config import Choice, DataConfig
+from unrolled.config import Choice, DataConfig, Device, spelled
 from unrolled.data.reading.addresses import is_file
 from unrolled.decoding.options import OPTIONS, GenerationOptions
 from unrolled.errors import ConfigError, DataError
@@ -41,16 +44,6 @@ log = logging.getLogger("unrolled.cli")
 CHUNK = 512  # texts answered together
 Texts = list[str | None]
 """Texts to answer; None for a blank line of a text a line."""
-NO_ANSWER: dict[str, dict[str, Any]] = {
-    "classify": {"text": "", "label": None, "probability": None, "probabilities": {}},
-    "images": {"image": "", "label": None, "probability": None, "probabilities": {}},
-    "multi_label": {"text": "", "labels": [], "probabilities": {}},
-    "regress": {"text": "", "value": None},
-    "tag": {"words": []},
-    "translate": {"source": "", "targets": [], "truncated": ""},
-    "generate": {"prompt": "", "text": "", "tokens": 0, "ended": None},
-}
-"""The answer to a blank line as JSON, by task; see `config.Choice`."""
 READ_BYTES = 1 << 16  # at once
 
 
@@ -58,13 +51,15 @@ def command(
     run: Path,
     /,
     *texts: str,
-    file: Annotated[DataName | None, Parameter(name=["--file", "-f"])] = None,
+    file: Annotated[list[DataName] | None, Parameter(name=["--file", "-f"], negative="")] = None,
     json: Json = False,
     device: DeviceFlag = "auto",
     threads: ThreadsFlag = None,
     others: Others = None,
     settings: TextSettings = None,
     prompt: Annotated[list[str] | None, Parameter(group=task_group("generate"), negative="")] = None,
+    out: Annotated[Path | None, Parameter(group=ANSWERS, show_default=False)] = None,
+    columns: AnswerFlags = None,
     options: DecodeOptions = None,
 ) -> None:
     """Print the answers of a trained network: a label for each text, word or image, a translation, or a continuation.
@@ -72,6 +67,8 @@ def command(
     unrolled decode runs/films-gru-1 "a fine film"
 
     unrolled decode runs/films-gru-1 --file new.csv --json > answers.jsonl
+
+    unrolled decode runs/films-gru-1 --file 'new/*.parquet' --out answers
 
     unrolled decode runs/digits-lstm-1 three.png four.png --top 3
 
@@ -93,7 +90,7 @@ def command(
     file
         CSV, TSV, TXT or JSON lines with the run's column of texts or sources, CoNLL-U or a word a line (task tag), a
         source a line (task translate), an IDX file or folder of images, or the name of a sample or of a synthetic
-        task; needs no labels.
+        task; needs no labels. With --out also a folder or a pattern of files, and repeated.
     json
         Print one JSON object a line, with every field of the answer.
     device
@@ -105,6 +102,9 @@ def command(
         the same tokeniser where text is written. May be repeated.
     prompt
         Text to continue; may be repeated; "" starts a new text.
+    out
+        Folder for the answers: every row of each file with its answer, in a file of the same name, by all cores. The
+        same command resumes after an interruption.
     """
     inputs = [*texts, *(prompt or ())]
     if inputs and file:
@@ -112,32 +112,66 @@ def command(
     if settings is not None and not file:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in passed_flags(settings))
         raise ConfigError(f"only --file uses {flags}: add --file, or remove it")
+    runs = [run, *(others or ())]
+    if out is not None:
+        how = passed_flags(columns) | passed_flags(settings) | passed_flags(options)
+        decode_files(runs, file or (), out, how, threads=threads, device=device, json=json)
+        return
+    if unused := passed_flags(columns):
+        raise ConfigError(f"only --out uses {', '.join(map(spelled, unused))}: add --out FOLDER, or remove it")
+    if len(file or ()) > 1:
+        raise ConfigError("several files are answered with --out FOLDER: add it, or name one file")
+    _decode(
+        runs,
+        inputs,
+        "".join(file or ()),
+        passed_flags(settings),
+        passed_flags(options),
+        prompts=bool(prompt),
+        threads=threads,
+        device=device,
+        json=json,
+    )
+
+
+def _decode(
+    runs: list[Path],
+    inputs: list[str],
+    file: str,
+    settings: dict[str, Any],
+    chosen: dict[str, Any],
+    *,
+    prompts: bool,
+    threads: int | None,
+    device: Device,
+    json: bool,
+) -> None:
+    """Print the answers for inputs, for a file (unless ""), or for standard input, with these settings and options."""
     if file:
         check_file(file)
     threads = checked_threads(threads)
-    config, chosen = check_run(run), passed_flags(options)
-    for other in others or ():
-        check_run(other)
+    config, *_ = map(check_run, runs)
     task = config.task
     OPTIONS["decode"][task].parse(chosen, task=task)
-    named = [*passed_flags(settings), *(["file"] if file else []), *(["prompt"] if prompt else [])]
+    named = [*settings, *(["file"] if file else []), *(["prompt"] if prompts else [])]
     refuse_unused(named, [*unused_by(config), *flags_of_other_tasks(task)], task)
     from unrolled import api, machine
     from unrolled.cli.progress import show_log
     from unrolled.runs.texts import TextRun
+    from unrolled.scoring.answers import NO_ANSWER
 
     with show_log(), machine.use_threads(threads):
-        loaded: Any = api.ensemble([run, *(others or ())], device=device)
+        loaded: Any = api.ensemble(runs, device=device)
         if loaded.temperature != 1:
             log.info("probabilities at temperature %.3g, which was fitted on the validation split", loaded.temperature)
         reads = {name: chosen[name] for name in READ_SETTINGS if name in chosen}  # they decide which inputs can be read
         chunks: Iterator[Any]
         if file and loaded.config.data.by:  # images, which decode reads itself
-            chunks, chosen = iter([file]), passed_flags(settings) | chosen
+            chunks, chosen = iter([file]), settings | chosen
         elif file and task == "translate" and not settings and _is_lines(file, loaded.config.data):
             chunks = _file_lines(Path(file), partial(loaded.refuse, **reads))
         elif file:
-            chunks = _chunks(iter(loaded.read_texts(file, **passed_flags(settings), **reads)))
+            chunks = _chunks(iter(loaded.read_texts(file, **settings, **reads)))
         else:
             chunks = iter([inputs]) if inputs else _standard_input(partial(loaded.refuse, **reads))
         unknown, blank, no_answer = 0, 0, NO_ANSWER[Choice.of(config).task]

@@ -20,9 +20,10 @@ from unrolled.cli.console import Console
 from unrolled.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
+    from unrolled.scoring.session import Progress as FilesDone
     from unrolled.training import Event
 
-__all__ = ["Progress", "show_log"]
+__all__ = ["FilesProgress", "Progress", "show_log"]
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True)
@@ -101,6 +102,44 @@ class Progress:
         if event.valid is not None or (not console.is_interactive and now >= self.logged + LOG_SECONDS):
             self.logged = now
             log.info(_line(event))
+
+
+class FilesProgress:
+    """Display of the progress of `unrolled.decode_files(report=…)`: files, rows a second, remaining time."""
+
+    def __init__(self) -> None:
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.logged = time.monotonic()
+        self.task = self.bar.add_task("files", total=1.0, speed="")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if console.is_interactive:
+            self.bar.stop()
+
+    def __call__(self, progress: FilesDone) -> None:
+        """Show the progress."""
+        files, speed = f"{progress.shards:,}/{progress.of:,} files", f"{progress.rows_per_second:,.0f} rows/s"
+        if console.is_interactive:
+            self.bar.start()
+            self.bar.update(self.task, description=files, completed=progress.fraction, speed=speed)
+        elif (now := time.monotonic()) >= self.logged + LOG_SECONDS:
+            self.logged = now
+            left = "" if progress.remaining is None else f"  {progress.remaining:,.0f} s remaining"
+            log.info("%s", f"{files}  {progress.rows:,} rows  {progress.fraction:.0%}  {speed}{left}")
 
 
 def _line(event: Event) -> str:

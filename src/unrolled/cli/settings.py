@@ -19,8 +19,10 @@ from unrolled.errors import ConfigError
 from unrolled.lineage import CELLS, LINEAGE, TASKS
 
 __all__ = [
+    "ANSWERS",
     "CHOICES",
     "READ_SETTINGS",
+    "AnswerFlags",
     "CompareSettings",
     "ConfigFile",
     "DataName",
@@ -134,6 +136,47 @@ ThreadsFlag = Annotated[int | None, Parameter(name="--threads", show_default=Fal
 Others = Annotated[list[Path] | None, Parameter(name="--with", negative="")]  # the other runs of an ensemble
 DataName = Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_flag)]  # "-" is standard input
 
+
+ANSWERS = Group("Files of answers", sort_key=3)
+"""The group, in the help, of flags that write answers to files."""
+
+
+class _AnswerFlags(TypedDict, total=False):
+    """Flags of `decode --out`."""
+
+    format: Annotated[
+        Literal["csv", "tsv", "jsonl", "parquet", "txt"] | None,
+        Parameter(
+            group=ANSWERS,
+            show_default=False,
+            help="format of the answers; default: that of each file, and txt, which has the answers alone, for a text "
+            "a line",
+        ),
+    ]
+    keep_columns: Annotated[
+        list[str] | None,
+        Parameter(
+            group=ANSWERS,
+            show_default=False,
+            negative="",
+            help="column of the files to keep next to the answers; may be repeated; default: all",
+        ),
+    ]
+    answer_prefix: Annotated[
+        str | None,
+        Parameter(group=ANSWERS, show_default=False, help="beginning of the names of the answers' columns"),
+    ]
+    workers: Annotated[
+        int | None,
+        Parameter(
+            group=ANSWERS,
+            show_default=False,
+            help="number of processes, each of one thread; default: one for each core, or one on a GPU",
+        ),
+    ]
+
+
+AnswerFlags = Annotated[_AnswerFlags | None, Parameter(name="*")]
 
 _SIDE = Parameter(group=GROUPS["data"], show_default=False)
 SourceFile = Annotated[Path | None, _SIDE]

@@ -13,6 +13,7 @@ snapshots/           weights during the training in float16, of a training with 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "WEIGHTS",
     "Files",
     "describe",
+    "fingerprint",
     "is_run",
     "of_training",
     "pack",
@@ -129,6 +131,18 @@ def describe(folder: Path) -> tuple[Manifest, Config, dict[str, Any]]:
     files = _current(folder, files)
     manifest, record = _valid(folder, files)
     return manifest, record.config, json.loads(files["run.json"])
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of the sums of the files that decide a run's answers: weights, preprocessor, descriptions.
+
+    Raises:
+        CheckpointError: the folder is no finished run.
+    """
+    refuse_missing(folder)
+    names = (*NEEDED, preprocessor_file(folder))
+    sums = atomic.sums(folder)
+    return hashlib.sha256(atomic.sums_file({name: sums.get(name, "") for name in names})).hexdigest()
 
 
 def refuse_missing(folder: Path) -> None:

@@ -61,6 +61,14 @@ class TaggingRun(Run):
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
         return tag(words, self.labels, self.probabilities(words), chosen.top)
 
+    def refuse(self, sentence: str | Sequence[str]) -> None:
+        """Refuse a sentence that `decode` would refuse.
+
+        Raises:
+            DataError: it has no words, or a word that is no string, is empty, or contains a tab or line end.
+        """
+        _words(sentence, 0)
+
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a sentence, or a list of its words, as an input of the model; the tag of each word is explained."""
         from unrolled.inside import Example

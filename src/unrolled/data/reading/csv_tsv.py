@@ -22,7 +22,7 @@ from unrolled.data.reading.rows import SKIP, BadRow, Location, Row, Rows, pick
 from unrolled.data.reading.separators import COMMENT, Dialect, allow_long_fields
 from unrolled.errors import DataError
 
-__all__ = ["columns_of_table", "read_table"]
+__all__ = ["columns_of_table", "read_table", "rows_below"]
 
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # byte order marks and characters without a width
 COMMENT_LINE = BadRow("comment line", None)
@@ -48,21 +48,47 @@ def read_table(lines: Lines, columns: Sequence[str], dialect: Dialect) -> Rows:
     first, blanks = _first(records, lines)
     names = _names(first, header)
     indices = _indices(names, columns, lines, records if header else iter(()))
+    yield from [BLANK] * blanks
+    records = records if header else chain([first], records)
+    yield from _rows(records, lines, dialect, columns, indices, first if header else None, len(names))
+
+
+def rows_below(lines: Lines, names: Sequence[str], columns: Sequence[str], dialect: Dialect) -> Rows:
+    """Yield the rows of a portion of a table that begins below its header; arguments as in `read_table`.
+
+    Args:
+        names: names of all columns.
+    """
+    indices = pick(names, columns, file=lines.file)
+    first = list(names) if dialect.header else None
+    yield from _rows(_records(lines, dialect), lines, dialect, columns, indices, first, len(names))
+
+
+def _rows(
+    records: Iterator[list[str] | BadRow],
+    lines: Lines,
+    dialect: Dialect,
+    columns: Sequence[str],
+    indices: Sequence[int],
+    header: list[str] | None,
+    width: int,
+) -> Rows:
+    """Yield the rows of records, of which each has `width` fields and none repeats the header."""
     location = Location(
         lines.file, tuple(columns), tuple(i + 1 for i in indices), fraction_read=lines.fraction_read, note=dialect.note
     )
-    yield from [BLANK] * blanks
-    for record in records if header else chain([first], records):
+    for record in records:
         if isinstance(record, BadRow):
             yield record
-        elif len(record) != len(names):
-            few = len(record) < len(names)
+        elif len(record) != width:
+            few = len(record) < width
             yield lines.bad(
                 "too few fields" if few else "too many fields",
-                f"{len(names)} fields are expected, as in the {'header' if header else 'first row'}; got {len(record)}",
-                column=len(record) if few else len(names) + 1,
+                f"{width} fields are expected, as in the {'first row' if header is None else 'header'}; "
+                f"got {len(record)}",
+                column=len(record) if few else width + 1,
             )
-        elif header and len(record) > 1 and record == first:
+        elif len(record) > 1 and record == header:
             fix = f"remove it, {SKIP}; files that are joined should have one header"
             yield lines.bad("repeated header", "the row repeats the header", fix=fix)
         else:

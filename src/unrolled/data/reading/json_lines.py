@@ -20,6 +20,7 @@ __all__ = [
     "first_keys",
     "kind_of_json",
     "missing_key",
+    "objects",
     "read_json_lines",
     "row_of",
 ]
@@ -28,7 +29,7 @@ __all__ = [
 def read_json_lines(lines: Lines, columns: Sequence[str]) -> Rows:
     """Yield the objects of a JSON-lines file with the values of the keys `columns`."""
     location = Location(lines.file, tuple(columns), (None,) * len(columns), fraction_read=lines.fraction_read)
-    for record in _objects(lines):
+    for record in objects(lines):
         if isinstance(record, BadRow):
             yield record
         else:
@@ -39,7 +40,7 @@ def read_json_lines(lines: Lines, columns: Sequence[str]) -> Rows:
 
 def columns_of_json_lines(lines: Lines) -> tuple[str, ...]:
     """Return the keys of the first object; those of an object inside it as dotted keys."""
-    return first_keys(_objects(lines), lines)
+    return first_keys(objects(lines), lines)
 
 
 def row_of(
@@ -78,7 +79,8 @@ def first_keys(records: Iterable[Any], lines: Lines) -> tuple[str, ...]:
     raise fault or lines.empty()
 
 
-def _objects(lines: Lines) -> Iterator[dict[str, Any] | BadRow]:
+def objects(lines: Lines) -> Iterator[dict[str, Any] | BadRow]:
+    """Yield the objects of a JSON-lines file, and its bad rows."""
     for text in lines.rows():
         yield lines.fault_of(text) or _object(lines, text)
 

@@ -38,11 +38,16 @@ class Lines:
     After `begin()`, the next line starts a new row: `start` is the number of that line, `raw` its text for messages,
     and `fault` the first fault in the bytes of any line of the row. A faulty line is still yielded, with the bytes that
     are not UTF-8 written as `\\xe9`, so that the borders of rows do not move.
+
+    Args:
+        handle: the bytes.
+        file: name of the file in messages.
+        number: number of lines before them, of a portion of a file in UTF-8.
     """
 
-    def __init__(self, handle: BinaryIO, file: str) -> None:
+    def __init__(self, handle: BinaryIO, file: str, number: int = 0) -> None:
         self.file = file
-        self.number = 0  # lines yielded so far
+        self.number = number  # lines yielded so far
         self.ended = False
         self._handle = handle
         self._encoding = UTF8

@@ -15,7 +15,7 @@ from unrolled.data.reading.files import open_bytes
 from unrolled.data.reading.rows import Location, Row, Rows, pick
 from unrolled.errors import DataError, excerpt
 
-__all__ = ["columns_of", "read_rows"]
+__all__ = ["columns_of", "opened", "read_rows"]
 
 AT_ONCE = 4_096  # rows in memory
 
@@ -26,7 +26,7 @@ def columns_of(path: Path, file: str) -> tuple[str, ...]:
     Raises:
         DataError: the file cannot be opened or is not Parquet, or pyarrow is not installed.
     """
-    with _opened(path, file) as table:
+    with opened(path, file) as table:
         return tuple(field.name for field in _fields(table.schema_arrow))
 
 
@@ -36,7 +36,7 @@ def read_rows(path: Path, columns: Sequence[str], file: str) -> Rows:
     Raises:
         DataError: as `columns_of`; a column is missing or nested, or the file is damaged.
     """
-    with _opened(path, file) as table:
+    with opened(path, file) as table:
         top, fields = list(table.schema_arrow.names), _fields(table.schema_arrow)
         for name in columns:
             _refuse_objects(table.schema_arrow, name, fields, file)
@@ -138,8 +138,8 @@ def _value(scalar: Any) -> Any:
 
 
 @contextmanager
-def _opened(path: Path, file: str) -> Iterator[Any]:
-    """Open a file; errors of pyarrow are raised as DataError."""
+def opened(path: Path, file: str) -> Iterator[Any]:
+    """Open a file, whose name in messages is `file`; errors of pyarrow are raised as DataError."""
     try:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError:
