@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: bench-imports engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: wheel wheel-test gpu bench-imports engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -108,6 +108,21 @@ $(TRANSFORMERS)/.installed:
 
 bench-imports: $(INSTALLED) $(TRANSFORMERS)/.installed ## a GPT-2 imported and written again, compared with transformers
 	$(BIN)/python benchmarks/imports.py --python $(TRANSFORMERS)/bin/python
+
+RELEASE := $(VENV)/.release
+$(RELEASE): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) '.[dev,release]'
+	@touch $@
+
+WHEEL_PYTHONS ?= $(BIN)/python
+wheel: $(RELEASE) ## the sdist, and from it the wheel of this system, audited, into dist/ (WHEEL_PYTHONS="python3.11 python3.12": more)
+	$(BIN)/python tools/wheels.py $(WHEEL_PYTHONS)
+
+wheel-test: wheel ## install the wheels in fresh environments without a compiler, and run the kernels' tests there
+	$(BIN)/python benchmarks/wheels.py --python $(WHEEL_PYTHONS)
+
+gpu: $(INSTALLED) ## every model on one GPU: its curve and the CPU's, its speed and cuDNN's, in ten minutes; skipped without one
+	$(BIN)/python benchmarks/gpu.py
 
 drawings: $(INSTALLED) ## train small networks on the samples and draw them, into docs/pictures/lineage/
 	$(BIN)/python benchmarks/drawings.py

@@ -49,7 +49,7 @@ inline const DlExchange* exchange_of(PyTypeObject* type) {
   if (found->version.major != 1) return nullptr;
   for (int i = 0; i < 4; ++i)
     if (known[i] == nullptr) {
-      Py_INCREF(type);
+      Py_INCREF(reinterpret_cast<PyObject*>(type));  // PyTypeObject is opaque in the stable ABI
       known[i] = type, exchange[i] = found;
       break;
     }

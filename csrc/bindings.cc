@@ -457,6 +457,7 @@ double peak(int isa, int threads) {
 NB_MODULE(_kernels, m) {
   using namespace unrolled;
   m.doc() = "The fused kernels, forward and backward. Use unrolled.scan; this module allocates and converts nothing.";
+  m.attr("COMPILER") = UNROLLED_COMPILER;
   m.attr("ELMAN") = int(kElman);
   m.attr("ELMAN_RELU") = int(kElmanRelu);
   m.attr("GRU") = int(kGru);

@@ -25,6 +25,7 @@ from unrolled.runs.build import build
 from unrolled.runs.load import load
 from unrolled.runs.own_cells import use_cell
 from unrolled.runs.run import MAX_LENGTH, Run
+from unrolled.scan import measured
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -561,12 +562,23 @@ def inspect(data: object, *, config: Config | None = None, **settings: Unpack[Se
     return tasks.find(config).inspect(data, config)
 
 
-def backends() -> dict[str, Any]:
-    """Return the backends of this machine: conditions and cells of each, defaults, device, processor."""
+def backends(*, measure: bool = False) -> dict[str, Any]:
+    """Return the backends of this machine: conditions and cells of each, defaults, device, processor, kernels.
+
+    Args:
+        measure: measure the kernels and torch first, and keep the measurement in the user's cache folder, see
+            `unrolled.scan.measured`; elsewhere than on x86-64, auto follows it.
+
+    Raises:
+        BackendError: `measure` without kernels.
+        CheckpointError: the measurement cannot be written.
+    """
     from unrolled.cells import CELLS
+    from unrolled.kernels import native
     from unrolled.models.recurrent import make_cell
 
     cells = {name: make_cell(name, 1, ModelConfig(hidden_size=1)) for name in CELLS}
+    measurement = measured.measure() if measure else measured.load()
     return {
         "backends": {
             name: {
@@ -578,6 +590,9 @@ def backends() -> dict[str, Any]:
         "auto": {name: scan.choose("auto", cell) for name, cell in cells.items()},
         "device": str(machine.device("auto")),
         "machine": machine.describe(),
+        "kernels": {"compiler": native.compiler(), "isa": native.isa(), "isas": native.isas()},
+        "measurement": None if measurement is None else measurement.model_dump(),
+        "auto_is_measured": not measured.IS_TUNED,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ __all__ = [
     "reset_peak_memory",
     "retain_memory",
     "use_threads",
+    "user_cache",
     "versions",
 ]
 
@@ -56,6 +58,11 @@ def device(name: str) -> torch.device:
 def versions(*more: str) -> dict[str, str]:
     """Return the versions of this package, of the packages that its numbers depend on, and of `more`."""
     return {name: version(name) for name in ("unrolled", "torch", "tokenizers", "safetensors", "numpy", *more)}
+
+
+def user_cache() -> Path:
+    """Return the folder `unrolled` in the user's cache folder (XDG_CACHE_HOME, or ~/.cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unrolled"
 
 
 @contextmanager

@@ -21,6 +21,7 @@ __all__ = [
     "NO_KERNELS",
     "Recurrence",
     "compiled",
+    "compiler",
     "dense",
     "index",
     "isa",
@@ -60,6 +61,11 @@ _forked, _warned = False, False  # whether this is a forked child, and whether i
 def compiled() -> bool:
     """Return True if the kernels were compiled when the package was installed."""
     return kernels is not None
+
+
+def compiler() -> str | None:
+    """Return the name and version of the compiler of the kernels, such as "GNU 12.2.0"; None without kernels."""
+    return None if kernels is None else str(kernels.COMPILER)
 
 
 def isas() -> dict[str, bool]:

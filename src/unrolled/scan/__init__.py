@@ -6,8 +6,9 @@
 | torch     | torch's own RNN, LSTM, GRU, our weights      | the plain cells, on any device        |
 | fused     | our kernels                                  | the plain cells, on the CPU           |
 
-`auto` uses the first of fused, torch and reference whose conditions all hold. Conditions are checked before the call
-and can be printed; the choice never depends on a caught exception. A forced backend that cannot run raises
+`auto` uses the first of fused, torch and reference whose conditions all hold. Elsewhere than on x86-64 torch is before
+fused, unless a measurement has shown the kernels to be faster for the cell (measured.py). Conditions are checked before
+the call and can be printed; the choice never depends on a caught exception. A forced backend that cannot run raises
 BackendError.
 """
 
@@ -30,13 +31,15 @@ from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers
 from unrolled.kernels.freeze import frozen
 from unrolled.kernels.scan import can_run
 from unrolled.scan import fused, reference, torch
+from unrolled.scan.measured import fused_first
 from unrolled.scan.zoneout import Zoneout
 from unrolled.state import State, leaves, like
 
 __all__ = ["BACKENDS", "Backend", "Condition", "Zoneout", "choose", "conditions", "frozen", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
-BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them
+BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them where the kernels are first
+_TORCH_FIRST = ("torch", "fused", "reference")
 _NAMES = get_args(Backend)
 
 
@@ -193,7 +196,7 @@ def choose(
     if backend not in _NAMES:
         raise ConfigError(f'backend must be one of {", ".join(_NAMES)}: got "{backend}"')
     forced = backend != "auto"
-    for name in (backend,) if forced else BACKENDS:
+    for name in (backend,) if forced else BACKENDS if fused_first(cell) else _TORCH_FIRST:
         if _can(name, cell, masked, edited, zoned, forced, tensors):
             return name  # type: ignore[return-value]
     every = conditions(backend, cell, masked=masked, edited=edited, zoned=zoned, forced=True, tensors=tensors)
@@ -248,7 +251,8 @@ def scan(
         state = cell.initial(x)
     else:
         cell.check(state, B)
-    may_be_packed = edit is None and zoneout is None and backend in ("auto", "fused")
+    may_be_fused = backend == "fused" or (backend == "auto" and fused_first(cell))
+    may_be_packed = may_be_fused and edit is None and zoneout is None
     packed = freeze.of(cell, tensors=(x, mask, *state)) if may_be_packed else None
     if packed is not None:  # the other conditions were checked when the weights were packed
         y, h, c = packed.run(reverse, x, lengths, mask, state.h, state.c if packed.lstm else None)

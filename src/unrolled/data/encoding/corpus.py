@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from unrolled import atomic
+from unrolled import atomic, machine
 from unrolled.config import DataConfig
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
@@ -173,10 +173,8 @@ def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSp
 
 
 def cache_folder(config: DataConfig) -> Path:
-    """Return the cache folder: `config.cache`, or `unrolled` in the user's cache folder (XDG_CACHE_HOME)."""
-    if config.cache is not None:
-        return Path(config.cache)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unrolled"
+    """Return the cache folder: `config.cache`, or that of the user."""
+    return machine.user_cache() if config.cache is None else Path(config.cache)
 
 
 def _folder(config: DataConfig, key: Mapping[str, Any]) -> Path:
