@@ -388,7 +388,7 @@ def decode_files(
 
     Args:
         run: folder of a run, or of several whose answers are averaged.
-        files: a file, a folder or a pattern such as "in/**/*.parquet", or several: CSV, TSV, JSON lines, Parquet, or a
+        files: a file, a folder or a pattern such as `in/*.parquet`, or several: CSV, TSV, JSON lines, Parquet, or a
             text a line.
         out: folder of the answers. Each file has the name of its input, relative to the folder that was named or to the
             part of the pattern before the first wildcard.
