@@ -219,7 +219,7 @@ def test_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert command([*arguments, "--workers", "1"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{tmp_path / 'out'}: 2 files, 301 rows, ")
-    assert said[1] == "1 rows have no answer: the column error says why"
+    assert said[1] == "1 row has no answer: the column error says why"
     assert ids(tmp_path / "out" / "a.jsonl") == list(range(300))
     assert command([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["answered"] == 0

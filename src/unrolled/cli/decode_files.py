@@ -11,6 +11,7 @@ from unrolled.cli.checks import check_run, unused_by
 from unrolled.cli.output import print_json
 from unrolled.cli.settings import refuse_unused
 from unrolled.errors import ConfigError
+from unrolled.strings import counted
 
 __all__ = ["decode_files"]
 
@@ -59,6 +60,7 @@ def decode_files(
     speed = f", {result.answered / max(result.seconds, 1e-9):,.0f} rows/s" if result.answered else ", finished before"
     print(f"{out}: {result.shards:,} file{'s'[: result.shards != 1]}, {result.rows:,} rows{speed}")
     if result.errors:
-        print(f"{result.errors:,} rows have no answer: the column {how.get('answer_prefix', '')}error says why")
+        rows = f"{counted(result.errors, 'row')} {'has' if result.errors == 1 else 'have'}"
+        print(f"{rows} no answer: the column {how.get('answer_prefix', '')}error says why")
     if result.blank:
         print(f"{result.blank:,} blank line{'s'[: result.blank != 1]} answered by a blank line")
