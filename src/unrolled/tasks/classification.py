@@ -222,4 +222,4 @@ class Classify(Classified):
         assert isinstance(self.preprocessor, Tokenizer)
         index = {label: k for k, label in enumerate(self.splits.labels)}
         classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
-        return Sequences(self.preprocessor.encode_each(split.texts())), torch.from_numpy(classes)
+        return Sequences.encode(self.preprocessor, split.texts()), torch.from_numpy(classes)

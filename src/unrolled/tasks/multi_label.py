@@ -55,7 +55,7 @@ class ClassifyMultiLabel(AnsweredOnce):
 
         def sequences(split: Examples) -> tuple[Sequences, Tensor]:
             targets = torch.from_numpy(multi_hot(split, splits.labels)).float()
-            return Sequences(tokenizer.encode_each(split.texts())), targets
+            return Sequences.encode(tokenizer, split.texts()), targets
 
         super().__init__(sequences(splits.train), sequences(splits.valid))
 
@@ -96,7 +96,7 @@ class ClassifyMultiLabel(AnsweredOnce):
         if not len(test):
             return []
         assert isinstance(self.preprocessor, Tokenizer)
-        lengths = Sequences(self.preprocessor.encode_each(test.texts())).lengths.numpy()
+        lengths = Sequences.encode(self.preprocessor, test.texts()).lengths.numpy()
         targets = [multi_hot(split, self.labels) for split in (train, valid, test)]
 
         def scores(answers: NDArray[np.bool_]) -> ByExample:

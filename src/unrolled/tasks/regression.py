@@ -59,7 +59,7 @@ class Regress(AnsweredOnce):
 
         def sequences(split: Examples) -> tuple[Sequences, Tensor]:
             targets = self.scale.standardise(numbers_of(split))
-            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(targets).float()
+            return Sequences.encode(tokenizer, split.texts()), torch.from_numpy(targets).float()
 
         super().__init__(sequences(splits.train), sequences(splits.valid))
 
@@ -114,7 +114,7 @@ class Regress(AnsweredOnce):
         if not len(test):
             return []
         assert isinstance(self.preprocessor, Tokenizer)
-        lengths = Sequences(self.preprocessor.encode_each(test.texts())).lengths.numpy()
+        lengths = Sequences.encode(self.preprocessor, test.texts()).lengths.numpy()
         numbers = [numbers_of(split) for split in (train, valid, test)]
 
         def scores(predicted: ArrayLike) -> ByExample:

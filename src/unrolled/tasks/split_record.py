@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unrolled.data.encoding.batches import Sequences
-from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.reading.counts import Read, accounts
 from unrolled.data.reading.parallel import are_sides
 from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
@@ -59,7 +58,7 @@ def log_splits(splits: Splits) -> None:
 
 def log_unknown(**splits: Sequences) -> None:
     """Log the splits whose tokens are mostly unknown, a line each, as warnings."""
-    rates = {name: float((split.ids == UNK).double().mean()) for name, split in splits.items()}
+    rates = {name: split.unknown_rate for name, split in splits.items()}
     log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
 
 
