@@ -18,6 +18,7 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
+from unrolled.data.examples.labels import indices_among
 from unrolled.data.report.checks import TextRepeats, leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.labelled import inspect, ruinous_issues
@@ -118,7 +119,7 @@ class Classified(AnsweredOnce):
     def validation(self, model: Model) -> Answers:
         """Return the probabilities and the right classes of the validation split."""
         sequences, classes = self._valid
-        return probabilities(model, sequences), classes.numpy()
+        return probabilities(model, sequences), classes.long().numpy()
 
     def labels_record(self) -> dict[str, Any]:
         """Return the entries of run.json for the labels: the most frequent one, and those of the data if named."""
@@ -132,7 +133,7 @@ class Classified(AnsweredOnce):
 
     @property
     def _majority_class(self) -> int:
-        return int(np.bincount(self._train[1].numpy()).argmax())
+        return int(torch.bincount(self._train[1]).argmax())
 
     @abstractmethod
     def linear(self) -> BaselineScores:
@@ -207,7 +208,7 @@ class Classify(Classified):
 
     def linear(self) -> BaselineScores:
         """Return the scores of a linear classifier of n-grams on the test split."""
-        train, valid, test = ([*split.texts()] for split in self.splits.named().values())
+        train, valid, test = (split.texts() for split in self.splits.named().values())
         name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
         return BaselineScores(name, self.test_scores(answers), seconds)
 
@@ -215,11 +216,10 @@ class Classify(Classified):
         """Return the scores of classes (N,) that are answered on the test split."""
         test = self.splits.test
         sequences, truth = self._encoded(test)
-        return score_classes(self.labels, truth.numpy(), answers, sequences.lengths.numpy(), test.texts())
+        return score_classes(self.labels, truth.long().numpy(), answers, sequences.lengths.numpy(), test.texts())
 
     def _encoded(self, split: Examples) -> tuple[Sequences, Tensor]:
         """Return a split as sequences of tokens and their classes."""
         assert isinstance(self.preprocessor, Tokenizer)
-        index = {label: k for k, label in enumerate(self.splits.labels)}
-        classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
+        classes = indices_among(self.splits.labels, split.labels())
         return Sequences.encode(self.preprocessor, split.texts()), torch.from_numpy(classes)

@@ -54,7 +54,7 @@ class ClassifyMultiLabel(AnsweredOnce):
         self.data, self.splits = data, splits
 
         def sequences(split: Examples) -> tuple[Sequences, Tensor]:
-            targets = torch.from_numpy(multi_hot(split, splits.labels)).float()
+            targets = torch.from_numpy(multi_hot(split, splits.labels))
             return Sequences.encode(tokenizer, split.texts()), targets
 
         super().__init__(sequences(splits.train), sequences(splits.valid))
@@ -105,7 +105,7 @@ class ClassifyMultiLabel(AnsweredOnce):
 
         sets, counts = np.unique(targets[0], axis=0, return_counts=True)
         name, answers, seconds = linear_label_sets(
-            ([*train.texts()], targets[0]), ([*valid.texts()], targets[1]), [*test.texts()]
+            (train.texts(), targets[0]), (valid.texts(), targets[1]), test.texts()
         )
         return [
             timed("most frequent labels", lambda: scores(np.isin(self.labels, self._usual))),

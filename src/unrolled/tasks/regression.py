@@ -58,8 +58,7 @@ class Regress(AnsweredOnce):
         self.scale = Scale.learn(numbers_of(splits.train))
 
         def sequences(split: Examples) -> tuple[Sequences, Tensor]:
-            targets = self.scale.standardise(numbers_of(split))
-            return Sequences.encode(tokenizer, split.texts()), torch.from_numpy(targets).float()
+            return Sequences.encode(tokenizer, split.texts()), torch.from_numpy(self.scale.targets(numbers_of(split)))
 
         super().__init__(sequences(splits.train), sequences(splits.valid))
 
@@ -121,7 +120,7 @@ class Regress(AnsweredOnce):
             return score_numbers(numbers[2], np.broadcast_to(predicted, numbers[2].shape), lengths, test.texts())
 
         name, predicted, seconds = linear_numbers(
-            ([*train.texts()], numbers[0]), ([*valid.texts()], numbers[1]), [*test.texts()]
+            (train.texts(), numbers[0]), (valid.texts(), numbers[1]), test.texts()
         )
         return [
             timed("mean of the training split", lambda: scores(self.scale.mean)),

@@ -18,6 +18,7 @@ from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
+from unrolled.data.examples.labels import indices_among
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.report.checks import leakage_issues
 from unrolled.data.report.issues import Report
@@ -125,7 +126,7 @@ class Tag(Task):
     def validation(self, model: Model) -> Answers:
         """Return the probabilities and the right tags of the words of the validation split."""
         subwords, classes = self._valid
-        return word_probabilities(model, subwords), classes.numpy()
+        return word_probabilities(model, subwords), classes.long().numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""
@@ -161,7 +162,7 @@ class Tag(Task):
         test = self.splits.test
         if not len(test):
             return []
-        truth = self._classes(test).numpy()
+        truth = self._classes(test).long().numpy()
         always = np.full(len(truth), self.labels.index(self._majority))
         answers, seconds = self._usual_answers()
         return [
@@ -191,5 +192,4 @@ class Tag(Task):
 
     def _classes(self, split: Sentences) -> Tensor:
         """Return the classes of the words of a split, (W,)."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        return torch.tensor([index[label] for label in split.tags()], dtype=torch.long)
+        return torch.from_numpy(indices_among(self.labels, split.tags()))

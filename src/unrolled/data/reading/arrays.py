@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -43,19 +43,28 @@ class Growing:
         self._written = 0  # values in the file
         self._whole: Array | None = None
 
+    @classmethod
+    def of(cls, values: Array) -> Self:
+        """Return an array that is complete."""
+        made = cls(values.dtype)
+        made._whole, made._written = values, len(values)
+        return made
+
     def __len__(self) -> int:
         return self._written + len(self._waiting)
 
-    def append(self, value: int) -> None:
+    def append(self, value: float) -> None:
         """Add a value."""
-        self._waiting.append(value)
+        self._waiting.append(value)  # type: ignore[arg-type]
         if len(self._waiting) * self._waiting.itemsize >= (BLOCK if self._file else IN_MEMORY):
             self._write()
 
-    def extend(self, values: Sequence[int] | Array) -> None:
-        """Add values."""
+    def extend(self, values: Sequence[int] | bytes | Array) -> None:
+        """Add values; bytes are those of the values."""
         if isinstance(values, np.ndarray):
             self._waiting.frombytes(values.astype(self.kind, copy=False).tobytes())
+        elif isinstance(values, bytes):
+            self._waiting.frombytes(values)
         else:
             self._waiting.extend(values)
         if len(self._waiting) * self._waiting.itemsize >= (BLOCK if self._file else IN_MEMORY):
@@ -64,6 +73,7 @@ class Growing:
     def array(self) -> Array:
         """Return all values, (N,). It is not to be changed."""
         if self._whole is None or len(self._whole) != len(self):
+            assert self._file or not self._written, "the array is complete"
             if self._file is None:
                 self._whole = np.array(self._waiting, dtype=self.kind)
             else:

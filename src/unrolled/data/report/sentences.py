@@ -217,7 +217,7 @@ def _split_report(
 ) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in split.items])
     words = [normalized(word, form) for sentence in split.items for word in sentence.words]
-    tags = split.tags()
+    tags = [*split.tags()]
     counts = Counter(tags)
     ids = subwords.ids[:-1]
     if whole:  # the last id of each word is its own, which is no subword and unknown for rare words
