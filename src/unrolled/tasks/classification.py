@@ -23,6 +23,7 @@ from unrolled.data.report.checks import TextRepeats, leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
+from unrolled.data.splits.stored import Content, content_of, prefixed, splits_of, within
 from unrolled.data.splitting import DataSplits
 from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
@@ -32,13 +33,13 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
+from unrolled.tasks.split_record import FromCache, data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.step import LossNats
 from unrolled.training.task import Answers, Task
 
-__all__ = ["AnsweredOnce", "Classified", "Classify"]
+__all__ = ["AnsweredOnce", "AnsweredTexts", "Classified", "Classify", "Encoded", "encoded_of"]
 
 
 class AnsweredOnce(Task):
@@ -85,6 +86,32 @@ class AnsweredOnce(Task):
         return classification.ClassificationLoader(
             *self._train, batch_tokens=self.batch_tokens(config), seed=config.training.seed, device=device
         )
+
+
+class AnsweredTexts(FromCache, AnsweredOnce):
+    """Base of the tasks with one answer for a text, whose data are cached."""
+
+    def content(self) -> Content:
+        """Return the splits, their ids and targets; see `Task.content`."""
+        arrays, facts = content_of(self.splits)
+        for name, (sequences, targets) in (("train", self._train), ("valid", self._valid)):
+            assert isinstance(sequences, Sequences)
+            arrays = {**arrays, **prefixed(f"{name} ids", sequences.arrays()), f"{name} targets": targets.numpy()}
+        return Content(arrays, {**facts, "issues": [*self.issues]})
+
+
+Encoded = tuple[Sequences, Tensor]
+"""A split as ids, and its targets."""
+
+
+def encoded_of(content: Content) -> tuple[Encoded, Encoded]:
+    """Return the training and the validation split as `AnsweredTexts.content` has stored them."""
+
+    def split(name: str) -> Encoded:
+        targets = torch.from_numpy(content.arrays[f"{name} targets"])
+        return Sequences.of(within(f"{name} ids", content.arrays)), targets
+
+    return split("train"), split("valid")
 
 
 class Classified(AnsweredOnce):
@@ -158,7 +185,7 @@ class Classified(AnsweredOnce):
         return compare(name, run.scores(self.splits.test).scores == 1, scores.scores == 1, seconds)
 
 
-class Classify(Classified):
+class Classify(AnsweredTexts, Classified):
     """The task classify for texts.
 
     Args:
@@ -166,15 +193,23 @@ class Classify(Classified):
         splits: the splits, read from it.
         tokenizer: the tokeniser, learned from the training split.
         names: names of the labels in the data.
+        encoded: the training and the validation split as ids, if they are known.
     """
 
     run = ClassificationRun
     splits: Splits
 
-    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        data: object,
+        splits: Splits,
+        tokenizer: Tokenizer,
+        names: Mapping[str, str],
+        encoded: tuple[Encoded, Encoded] | None = None,
+    ) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-        train, valid = self._encoded(splits.train), self._encoded(splits.valid)
+        train, valid = encoded or (self._encoded(splits.train), self._encoded(splits.valid))
         self.sequences = {"train": train[0], "valid": valid[0]}
         super().__init__(train, valid, names)
 
@@ -184,12 +219,21 @@ class Classify(Classified):
         splits = load_splits(data, config.data)
         names = class_names(splits.labels, config.data)
         log_splits(splits)
-        log_issues(ruinous_issues(data, config.data, splits))
-        log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
+        issues = log_issues(ruinous_issues(data, config.data, splits))
+        issues += log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or learn(splits.train.texts(), config.data)
         task = cls(data, splits, tokenizer, names)
-        log_unknown(**task.sequences)
+        task.issues = issues + log_unknown(**task.sequences)
+        return task
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache; see `Task.restore`."""
+        splits = splits_of(content, Splits, Examples)
+        assert isinstance(preprocessor, Tokenizer)
+        task = cls(data, splits, preprocessor, class_names(splits.labels, config.data), encoded_of(content))
+        task.issues = content.facts["issues"]
         return task
 
     @classmethod

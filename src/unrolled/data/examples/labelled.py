@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from unrolled.config import DataConfig
 from unrolled.data.examples.columns import MOST_NAMES, Example, Items, View
@@ -62,6 +62,8 @@ class Examples(ExampleTable[Items]):
     Args:
         mixed: labels that are text in some rows, and a number, true or false in others.
     """
+
+    ITEMS: ClassVar[type[Items]] = Items
 
     mixed: tuple[str, ...] = ()
 

@@ -35,6 +35,7 @@ class PairedTexts(ExampleTable[PairItems]):
     """Sources with targets."""
 
     UNITS: ClassVar[str] = "pairs"
+    ITEMS: ClassVar[type[PairItems]] = PairItems
 
     def sources(self) -> View[str]:
         """Return the sources, in order."""

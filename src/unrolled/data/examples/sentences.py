@@ -48,6 +48,7 @@ class Sentences(ExampleTable[SentenceItems]):
     """Sentences with tags."""
 
     UNITS: ClassVar[str] = "sentences"
+    ITEMS: ClassVar[type[SentenceItems]] = SentenceItems
 
     def select(self, rows: Iterable[int]) -> Self:
         """Return the sentences with these indices, in this order; all count as read and used."""

@@ -31,6 +31,8 @@ class ExampleTable(Generic[ItemsT]):
 
     UNITS: ClassVar[str] = "rows"
     """Plural noun for the items."""
+    ITEMS: ClassVar[type[Any]]
+    """Class of the items."""
 
     name: str
     source: str
