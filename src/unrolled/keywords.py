@@ -97,7 +97,8 @@ class Settings(TypedDict, total=False):
     """file with the names of numeric labels, a line each, in their order; answers and tables show them (task
     classify); in TOML and Python also a list."""
     cache: str | None
-    """folder where the ids of a text are cached (task generate); default: the user's cache folder."""
+    """folder where the ids of large data are cached (task generate: of all texts); default: the user's cache
+    folder."""
     model: Literal["feedforward", "elman", "lstm", "gru", "encoder_decoder", "attention", "transformer", "gpt"]
     """model architecture."""
     embedding_size: int
@@ -335,7 +336,8 @@ class EvaluateKeywords(TypedDict, total=False):
     target: str | None
     """column (or JSON key) of the target (task translate)."""
     cache: str | None
-    """folder where the ids of a text are cached (task generate); default: the user's cache folder."""
+    """folder where the ids of large data are cached (task generate: of all texts); default: the user's cache
+    folder."""
     truncate: bool | None
     """truncate sources and targets beyond the maximum length instead of refusing them (task translate)."""
     test_split: bool

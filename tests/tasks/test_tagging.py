@@ -125,7 +125,7 @@ def test_its_figures_are_those_of_its_answers(tmp_path: Path) -> None:
     known = {word for sentence in task.splits.train.items for word in sentence.words}
     unseen = np.array([word not in known for word in words])
     assert (result.unseen, result.unseen_accuracy) == (unseen.sum(), right[unseen].mean())
-    assert run.record["data"]["majority"] == max(task.labels, key=task.splits.train.tags().count)
+    assert run.record["data"]["majority"] == max(task.labels, key=[*task.splits.train.tags()].count)
 
 
 def test_a_sentence_is_text_or_words() -> None:

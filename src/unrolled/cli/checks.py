@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from unrolled.config import Choice, Config, from_flat, refuse_unused, unused
-from unrolled.data.reading.addresses import is_file, is_sample
+from unrolled.data.reading.addresses import is_file, is_pattern, is_sample, matches
 from unrolled.errors import ConfigError, DataError
 from unrolled.lineage import architecture, task
 
@@ -45,8 +45,10 @@ def check_file(source: str) -> None:
         DataError: names the nearest in the same folder.
     """
     path = Path(source)
-    if not is_file(source) or path.is_symlink() or path.exists():
+    if not is_file(source) or path.is_symlink() or path.exists() or (is_pattern(source) and matches(source)):
         return
+    if is_pattern(source):
+        raise DataError("no file matches this pattern", file=source, fix=f"check it: ls -d {source}")
     raise DataError("there is no such file", file=source, fix=_nearest_path(path) or "check the path")
 
 

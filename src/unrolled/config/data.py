@@ -156,7 +156,9 @@ class DataConfig(Section):
         "(task classify); in TOML and Python also a list",
     )
     cache: str | None = Field(
-        None, description="folder where the ids of a text are cached (task generate); default: the user's cache folder"
+        None,
+        description="folder where the ids of large data are cached (task generate: of all texts); default: the user's "
+        "cache folder",
     )
 
     @field_validator("column")

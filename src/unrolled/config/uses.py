@@ -86,7 +86,7 @@ USES: dict[str, tuple[Condition, ...]] = {
     ),
     **dict.fromkeys(("whole_words", "column"), _tasks("tag")),
     **dict.fromkeys(("by", "permutation_seed", "batch_images"), _tasks(IMAGES)),
-    "cache": _tasks("generate"),
+    "cache": _tasks(*TEXTS, "tag", "translate", "generate"),
     # model
     **dict.fromkeys(EMBEDDING, _tasks(*TEXTS, "tag", "translate", "generate")),
     "bidirectional": (

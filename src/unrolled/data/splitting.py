@@ -25,7 +25,6 @@ with the next larger u.
 from __future__ import annotations
 
 import hashlib
-from array import array
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,11 @@ from functools import partial
 from itertools import accumulate
 from typing import Generic
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unrolled.config import DataConfig
+from unrolled.data.reading.arrays import Growing, blocks
 from unrolled.data.reading.counts import Table, TableT
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.samples import SPLITS
@@ -237,15 +240,28 @@ def _split(
     seed, (start, end) = config.split_seed, _fold_range(config)
     sizes = [end - start if name == "test" and end else missing[name] * U for name in names[:-1]]
     borders = list(accumulate(sizes))
-    split = array("B", (bisect(borders, (_hash(key, seed) - start) % U) for key in keys_of(train)))
-    if any(split.count(k) == 0 for k in range(len(names))):
+
+    def assigned(numbers: Iterable[int]) -> NDArray[np.uint8]:
+        split = Growing(np.uint8)
+        for k in numbers:
+            split.append(k)
+        return split.array()
+
+    split = assigned(bisect(borders, (_hash(key, seed) - start) % U) for key in keys_of(train))
+    if not all((split == k).any() for k in range(len(names))):
         different = set(keys_of(train))
         split_of = assign(different, missing, seed) if config.folds is None else None  # else a key had several folds
         if split_of is None:
             faults.add(_too_few(len(different), len(names), train, config, by))
             split_of = {}
-        split = array("B", (names.index(split_of.get(key, "train")) for key in keys_of(train)))
-    return {name: train.select(i for i, k in enumerate(split) if names[k] == name) for name in SPLITS}
+        split = assigned(names.index(split_of.get(key, "train")) for key in keys_of(train))
+    return {name: train.select(_equal(split, names.index(name)) if name in names else ()) for name in SPLITS}
+
+
+def _equal(split: NDArray[np.uint8], k: int) -> Iterator[int]:
+    """Yield the indices of the values that are k."""
+    for some in blocks(len(split)):
+        yield from (some.start + np.flatnonzero(split[some] == k)).tolist()
 
 
 def _too_few(different: int, splits: int, train: Table, config: DataConfig, by: str) -> DataError:

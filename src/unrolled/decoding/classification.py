@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.data.encoding.batches import by_length
+from unrolled.data.reading.arrays import allocate, blocks
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.display import Answers, Displayed
 from unrolled.models import Model
@@ -88,7 +89,10 @@ class Readable(Protocol):
 
 def probabilities(model: Model, sequences: Readable) -> NDArray[np.float64]:
     """Return the probability of each of the K classes for each of the N sequences, (N, K), in their order."""
-    return torch.from_numpy(outputs(model, sequences)).softmax(dim=1).numpy()
+    found = torch.from_numpy(outputs(model, sequences))
+    for some in blocks(len(found)):
+        found[some] = found[some].softmax(dim=1)
+    return found.numpy()
 
 
 @torch.inference_mode()
@@ -102,7 +106,7 @@ def outputs(model: Model, sequences: Readable) -> NDArray[np.float64]:
         sequences: N sequences.
     """
     device = next(model.parameters()).device
-    found = torch.empty(len(sequences), model.num_outputs, dtype=torch.float64)
+    found = torch.from_numpy(allocate((len(sequences), model.num_outputs), np.float64))
     for indices in by_length(sequences.lengths, BATCH_TOKENS):
         inputs, lengths = sequences.pad(indices)
         logits, _ = model(inputs.to(device), None, None if lengths is None else lengths.to(device))

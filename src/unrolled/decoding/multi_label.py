@@ -42,7 +42,7 @@ def label_probabilities(model: Model, sequences: Readable) -> NDArray[np.float64
 
     The labels are independent: the probabilities of a sequence need not sum to 1.
     """
-    return torch.from_numpy(outputs(model, sequences)).sigmoid().numpy()
+    return torch.from_numpy(outputs(model, sequences)).sigmoid_().numpy()
 
 
 def label(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.words import NO_WORD, Subwords
+from unrolled.data.reading.arrays import allocate
 from unrolled.decoding.classification import BATCH_TOKENS, class_probabilities, most_probable
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.display import Answers, Displayed
@@ -71,7 +72,7 @@ def word_probabilities(model: Model, subwords: Subwords) -> NDArray[np.float64]:
         subwords: subwords of the sentences, with the last subword of each word.
     """
     device = next(model.parameters()).device
-    probability = torch.empty(subwords.num_words, model.num_outputs, dtype=torch.float64)
+    probability = torch.from_numpy(allocate((subwords.num_words, model.num_outputs), np.float64))
     for indices in by_length(subwords.lengths, BATCH_TOKENS):
         ids, lengths = subwords.pad(indices)
         words = subwords.words(indices)

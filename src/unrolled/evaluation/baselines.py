@@ -38,6 +38,7 @@ __all__ = [
 MOST_WORK = 400_000  # training examples times classes, so that a baseline takes seconds
 MOST_EXAMPLES, LEAST_EXAMPLES = 20_000, 2_000
 MOST_IMAGES = 5_000
+AT_ONCE = 20_000  # texts that are answered together
 PENALTIES = (0.1, 1.0)  # C of the linear classifier
 RIDGES = (0.1, 1.0, 10.0)  # alpha of the ridge regression, of numbers with a standard deviation of 1
 
@@ -151,7 +152,7 @@ def linear_texts(
     """Learn a linear classifier of tf-idf weighted n-grams; return its name, its answers (N,) and the seconds.
 
     Words and pairs of words, or groups of one to five characters within words; which of them, and the penalty, is
-    chosen by accuracy on the validation split. Of a large training split a part is used.
+    chosen by accuracy on the validation split. Of a large training or validation split a part is used.
 
     Args:
         train, valid: texts and their classes.
@@ -161,13 +162,14 @@ def linear_texts(
 
     began = time.perf_counter()
     kept = _part(len(train[0]), len(np.unique(train[1])))
-    part = _chosen(train, kept)
+    texts, classes = _chosen(train, kept)
+    part = texts, classes.astype(np.int64)
     models = [LinearSVC(C=C, random_state=0) for C in PENALTIES]
     best = _best_of_ngrams(part, valid, test, models, _accuracy)
     name, answers = "most frequent label", np.full(len(test), np.bincount(part[1]).argmax())
     if best is not None:
         name, answers = f"linear classifier of {best[0]}", best[1]
-    return name + _learned_from(kept, train), answers, time.perf_counter() - began
+    return name + _learned_from(kept, train, valid), answers, time.perf_counter() - began
 
 
 def linear_label_sets(
@@ -192,7 +194,7 @@ def linear_label_sets(
     name, answers = "no label", np.zeros((len(test), train[1].shape[1]), dtype=bool)
     if best is not None:
         name, answers = f"linear classifier of {best[0]} for each label", best[1].astype(bool)
-    return name + _learned_from(kept, train), answers, time.perf_counter() - began
+    return name + _learned_from(kept, train, valid), answers, time.perf_counter() - began
 
 
 def linear_numbers(
@@ -218,7 +220,7 @@ def linear_numbers(
     name, numbers = "mean of the training split", np.full(len(test), center)
     if best is not None:
         name, numbers = f"ridge regression of {best[0]}", center + scale * best[1]
-    return name + _learned_from(kept, train), numbers, time.perf_counter() - began
+    return name + _learned_from(kept, train, valid), numbers, time.perf_counter() - began
 
 
 def _best_of_ngrams(
@@ -236,9 +238,11 @@ def _best_of_ngrams(
         models: models of scikit-learn, each of which is fitted to each kind of n-grams.
         score: (answers, targets) -> a number, greater is better; of equally good ones the first is taken.
     """
+    from sklearn.base import clone
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     texts, targets = train
+    valid = _chosen(valid, _random_part(MOST_EXAMPLES, len(valid[0])))
     kinds = {
         "words and pairs of words": {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
         "groups of characters": {"analyzer": "char_wb", "ngram_range": (1, 5)},
@@ -252,10 +256,14 @@ def _best_of_ngrams(
             continue
         for model in models:
             with warnings.catch_warnings(action="ignore"):  # that it has not converged; the score decides
-                model.fit(x, targets)
-            if (reached := score(model.predict(x_valid), valid[1])) > best:
-                best, found = reached, (kind, model.predict(vectorizer.transform(test)))
-    return found
+                fitted = clone(model).fit(x, targets)
+            if (reached := score(fitted.predict(x_valid), valid[1])) > best:
+                best, found = reached, (kind, vectorizer, fitted)
+    if found is None:
+        return None
+    kind, vectorizer, fitted = found
+    parts = (test[start : start + AT_ONCE] for start in range(0, len(test), AT_ONCE))
+    return kind, np.concatenate([fitted.predict(vectorizer.transform(part)) for part in parts])
 
 
 def _accuracy(answers: NDArray[Any], truth: NDArray[Any]) -> float:
@@ -268,8 +276,10 @@ def _chosen(train: tuple[Sequence[str], NDArray[T]], kept: Integers) -> tuple[li
     return [train[0][i] for i in kept], train[1][kept]
 
 
-def _learned_from(kept: Integers, train: tuple[Sequence[str], Any]) -> str:
-    return "" if len(kept) == len(train[0]) else f", learned from {len(kept):,} examples"
+def _learned_from(kept: Integers, train: tuple[Sequence[str], Any], valid: tuple[Sequence[str], Any]) -> str:
+    """Return the numbers of examples, where they are not all."""
+    learned = "" if len(kept) == len(train[0]) else f", learned from {len(kept):,} examples"
+    return learned + ("" if len(valid[0]) <= MOST_EXAMPLES else f", chosen on {MOST_EXAMPLES:,}")
 
 
 def linear_pixels(
@@ -298,6 +308,10 @@ def linear_pixels(
 def _part(examples: int, num_classes: int, *, of: int | None = None) -> Integers:
     """Return the ascending indices of the examples to learn from: all, or a random part."""
     most = min(MOST_EXAMPLES, max(LEAST_EXAMPLES, MOST_WORK // max(num_classes, 1)), examples)
-    total = examples if of is None else of
+    return _random_part(most, examples if of is None else of)
+
+
+def _random_part(most: int, total: int) -> Integers:
+    """Return the ascending indices of a random part of examples, of all if they are not too many."""
     kept = np.arange(total) if most >= total else np.random.default_rng(0).choice(total, most, replace=False)
     return np.sort(kept)

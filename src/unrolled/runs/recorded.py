@@ -19,9 +19,10 @@ from typing import Any
 
 from unrolled.config import DataConfig
 from unrolled.data.reading import idx, parallel
-from unrolled.data.reading.addresses import NOT_REREADABLE, is_file, is_sample
+from unrolled.data.reading.addresses import NOT_REREADABLE, is_file, is_pattern, is_sample, matches
 from unrolled.data.reading.files import unpacked_name
 from unrolled.data.reading.image_files import is_image_file
+from unrolled.data.reading.shards import files_of
 from unrolled.data.reading.text_folders import is_text_file
 from unrolled.errors import DataError, excerpt
 
@@ -96,7 +97,7 @@ def _with_sides(source: str, config: DataConfig) -> list[str]:
 def _difference(path: Path, recorded: Sum | None, *, recorded_any: bool) -> str | None:
     """Return the difference between a file or folder and its record, None if there is none."""
     try:
-        if not path.exists():
+        if not path.exists() and not _shards(path):
             return "the data of the training no longer exist"
         if recorded is None:
             return "the run has no SHA-256 of these data" + ("" if recorded_any else ": an earlier unrolled trained it")
@@ -125,6 +126,9 @@ def sum_of(path: Path) -> dict[str, Any] | None:
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the regular files that a source is read from, below a folder in no order."""
+    if shards := _shards(path):
+        yield from shards
+        return
     if path.is_dir():
         plain: list[Path] = []
         found = False
@@ -144,6 +148,11 @@ def _files(path: Path) -> Iterator[Path]:
             return
         together.append(path.with_name(idx.LABEL_NAMES))
     yield from (file for file in together if file.is_file())
+
+
+def _shards(path: Path) -> list[Path]:
+    """Return the shards that a folder or a pattern stands for; none for other paths, and where nothing matches."""
+    return [] if is_pattern(str(path)) and not matches(str(path)) else files_of(path)
 
 
 def _visible(folder: Path) -> Iterator[Path]:

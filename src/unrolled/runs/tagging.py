@@ -104,7 +104,7 @@ class TaggingRun(Run):
         """
         sentences = read_sentences(path, reading(self, on_bad_row=on_bad_row))
         _log_read(sentences)
-        return sentences.words()
+        return [*sentences.words()]
 
     def evaluate(
         self,

@@ -139,7 +139,7 @@ class TextRun(Run):
 
     def sequences(self, inputs: Iterable[str] | Examples) -> Sequences:
         """Return texts, or the texts of examples, as inputs of the model."""
-        return Sequences(self.tokenizer.encode_each(inputs.texts() if isinstance(inputs, Examples) else inputs))
+        return Sequences.encode(self.tokenizer, inputs.texts() if isinstance(inputs, Examples) else inputs)
 
 
 def listed(texts: str | Iterable[str]) -> list[str]:

@@ -18,10 +18,12 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
+from unrolled.data.examples.labels import indices_among
 from unrolled.data.report.checks import TextRepeats, leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.labelled import inspect, ruinous_issues
 from unrolled.data.splits.labelled import Splits, load_splits
+from unrolled.data.splits.stored import Content, content_of, prefixed, splits_of, within
 from unrolled.data.splitting import DataSplits
 from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation import ClassificationResult
@@ -31,13 +33,13 @@ from unrolled.models import Model
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
-from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
+from unrolled.tasks.split_record import FromCache, data_record, log_issues, log_splits, log_unknown
 from unrolled.training import classification
 from unrolled.training.progress import Score
 from unrolled.training.step import LossNats
 from unrolled.training.task import Answers, Task
 
-__all__ = ["AnsweredOnce", "Classified", "Classify"]
+__all__ = ["AnsweredOnce", "AnsweredTexts", "Classified", "Classify", "Encoded", "encoded_of"]
 
 
 class AnsweredOnce(Task):
@@ -86,6 +88,32 @@ class AnsweredOnce(Task):
         )
 
 
+class AnsweredTexts(FromCache, AnsweredOnce):
+    """Base of the tasks with one answer for a text, whose data are cached."""
+
+    def content(self) -> Content:
+        """Return the splits, their ids and targets; see `Task.content`."""
+        arrays, facts = content_of(self.splits)
+        for name, (sequences, targets) in (("train", self._train), ("valid", self._valid)):
+            assert isinstance(sequences, Sequences)
+            arrays = {**arrays, **prefixed(f"{name} ids", sequences.arrays()), f"{name} targets": targets.numpy()}
+        return Content(arrays, {**facts, "issues": [*self.issues]})
+
+
+Encoded = tuple[Sequences, Tensor]
+"""A split as ids, and its targets."""
+
+
+def encoded_of(content: Content) -> tuple[Encoded, Encoded]:
+    """Return the training and the validation split as `AnsweredTexts.content` has stored them."""
+
+    def split(name: str) -> Encoded:
+        targets = torch.from_numpy(content.arrays[f"{name} targets"])
+        return Sequences.of(within(f"{name} ids", content.arrays)), targets
+
+    return split("train"), split("valid")
+
+
 class Classified(AnsweredOnce):
     """The task classify, for texts and images: the targets are classes (N,).
 
@@ -118,7 +146,7 @@ class Classified(AnsweredOnce):
     def validation(self, model: Model) -> Answers:
         """Return the probabilities and the right classes of the validation split."""
         sequences, classes = self._valid
-        return probabilities(model, sequences), classes.numpy()
+        return probabilities(model, sequences), classes.long().numpy()
 
     def labels_record(self) -> dict[str, Any]:
         """Return the entries of run.json for the labels: the most frequent one, and those of the data if named."""
@@ -132,7 +160,7 @@ class Classified(AnsweredOnce):
 
     @property
     def _majority_class(self) -> int:
-        return int(np.bincount(self._train[1].numpy()).argmax())
+        return int(torch.bincount(self._train[1]).argmax())
 
     @abstractmethod
     def linear(self) -> BaselineScores:
@@ -157,7 +185,7 @@ class Classified(AnsweredOnce):
         return compare(name, run.scores(self.splits.test).scores == 1, scores.scores == 1, seconds)
 
 
-class Classify(Classified):
+class Classify(AnsweredTexts, Classified):
     """The task classify for texts.
 
     Args:
@@ -165,15 +193,23 @@ class Classify(Classified):
         splits: the splits, read from it.
         tokenizer: the tokeniser, learned from the training split.
         names: names of the labels in the data.
+        encoded: the training and the validation split as ids, if they are known.
     """
 
     run = ClassificationRun
     splits: Splits
 
-    def __init__(self, data: object, splits: Splits, tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        data: object,
+        splits: Splits,
+        tokenizer: Tokenizer,
+        names: Mapping[str, str],
+        encoded: tuple[Encoded, Encoded] | None = None,
+    ) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-        train, valid = self._encoded(splits.train), self._encoded(splits.valid)
+        train, valid = encoded or (self._encoded(splits.train), self._encoded(splits.valid))
         self.sequences = {"train": train[0], "valid": valid[0]}
         super().__init__(train, valid, names)
 
@@ -183,12 +219,21 @@ class Classify(Classified):
         splits = load_splits(data, config.data)
         names = class_names(splits.labels, config.data)
         log_splits(splits)
-        log_issues(ruinous_issues(data, config.data, splits))
-        log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
+        issues = log_issues(ruinous_issues(data, config.data, splits))
+        issues += log_issues(leakage_issues(lambda filled: TextRepeats(filled, splits.labels), splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         tokenizer = preprocessor or learn(splits.train.texts(), config.data)
         task = cls(data, splits, tokenizer, names)
-        log_unknown(**task.sequences)
+        task.issues = issues + log_unknown(**task.sequences)
+        return task
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache; see `Task.restore`."""
+        splits = splits_of(content, Splits, Examples)
+        assert isinstance(preprocessor, Tokenizer)
+        task = cls(data, splits, preprocessor, class_names(splits.labels, config.data), encoded_of(content))
+        task.issues = content.facts["issues"]
         return task
 
     @classmethod
@@ -207,7 +252,7 @@ class Classify(Classified):
 
     def linear(self) -> BaselineScores:
         """Return the scores of a linear classifier of n-grams on the test split."""
-        train, valid, test = ([*split.texts()] for split in self.splits.named().values())
+        train, valid, test = (split.texts() for split in self.splits.named().values())
         name, answers, seconds = linear_texts((train, self._train[1].numpy()), (valid, self._valid[1].numpy()), test)
         return BaselineScores(name, self.test_scores(answers), seconds)
 
@@ -215,11 +260,10 @@ class Classify(Classified):
         """Return the scores of classes (N,) that are answered on the test split."""
         test = self.splits.test
         sequences, truth = self._encoded(test)
-        return score_classes(self.labels, truth.numpy(), answers, sequences.lengths.numpy(), test.texts())
+        return score_classes(self.labels, truth.long().numpy(), answers, sequences.lengths.numpy(), test.texts())
 
     def _encoded(self, split: Examples) -> tuple[Sequences, Tensor]:
         """Return a split as sequences of tokens and their classes."""
         assert isinstance(self.preprocessor, Tokenizer)
-        index = {label: k for k, label in enumerate(self.splits.labels)}
-        classes = np.fromiter((index[label] for label in split.labels()), np.int64, len(split))
-        return Sequences(self.preprocessor.encode_each(split.texts())), torch.from_numpy(classes)
+        classes = indices_among(self.splits.labels, split.labels())
+        return Sequences.encode(self.preprocessor, split.texts()), torch.from_numpy(classes)

@@ -20,6 +20,7 @@ from unrolled.data.examples.numbers import numbers_of
 from unrolled.data.report.issues import Report
 from unrolled.data.report.numbers import inspect_numbers, ruinous_issues
 from unrolled.data.splits.numbers import split_numbers
+from unrolled.data.splits.stored import Content, splits_of
 from unrolled.data.splitting import DataSplits
 from unrolled.evaluation import RegressionResult
 from unrolled.evaluation.baselines import BaselineScores, linear_numbers, timed
@@ -28,7 +29,7 @@ from unrolled.models import Model
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.regression import OUTPUT, RegressionRun
 from unrolled.runs.run import Run
-from unrolled.tasks.classification import AnsweredOnce
+from unrolled.tasks.classification import AnsweredTexts, Encoded, encoded_of
 from unrolled.tasks.split_record import data_record, log_issues, log_splits
 from unrolled.training import regression
 from unrolled.training.progress import Score
@@ -39,39 +40,62 @@ __all__ = ["Regress"]
 log = logging.getLogger("unrolled")
 
 
-class Regress(AnsweredOnce):
+class Regress(AnsweredTexts):
     """The task regress.
 
     Args:
         data: the data, as the user named them.
         splits: the splits, read from it.
         tokenizer: the tokeniser, learned from the training split.
+        scale: of the numbers, if it is known.
+        encoded: the training and the validation split as ids, if they are known.
     """
 
     best_by = ("loss", "r2")
     run = RegressionRun
     labels = (OUTPUT,)
 
-    def __init__(self, data: object, splits: DataSplits[Examples], tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        data: object,
+        splits: DataSplits[Examples],
+        tokenizer: Tokenizer,
+        scale: Scale | None = None,
+        encoded: tuple[Encoded, Encoded] | None = None,
+    ) -> None:
         self.name, self.preprocessor = splits.train.name, tokenizer
         self.data, self.splits = data, splits
-        self.scale = Scale.learn(numbers_of(splits.train))
+        self.scale = scale or Scale.learn(numbers_of(splits.train))
 
         def sequences(split: Examples) -> tuple[Sequences, Tensor]:
-            targets = self.scale.standardise(numbers_of(split))
-            return Sequences(tokenizer.encode_each(split.texts())), torch.from_numpy(targets).float()
+            return Sequences.encode(tokenizer, split.texts()), torch.from_numpy(self.scale.targets(numbers_of(split)))
 
-        super().__init__(sequences(splits.train), sequences(splits.valid))
+        super().__init__(*(encoded or (sequences(splits.train), sequences(splits.valid))))
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
         """Read examples and split them; see `Task.read`."""
         splits = split_numbers(data, config.data)
         log_splits(splits)
-        log_issues(ruinous_issues(data, config.data, splits))
+        issues = log_issues(ruinous_issues(data, config.data, splits))
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
         task = cls(data, splits, preprocessor or learn(splits.train.texts(), config.data))
+        task.issues = issues
         log.info("numbers: mean %.6g, standard deviation %.6g", *task.scale)
+        return task
+
+    def content(self) -> Content:
+        """Return the splits, their ids and targets, and the scale; see `Task.content`."""
+        arrays, facts = super().content()
+        return Content(arrays, {**facts, "scale": [*self.scale]})
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache; see `Task.restore`."""
+        splits: DataSplits[Examples] = splits_of(content, DataSplits, Examples)
+        assert isinstance(preprocessor, Tokenizer)
+        task = cls(data, splits, preprocessor, Scale(*content.facts["scale"]), encoded_of(content))
+        task.issues = content.facts["issues"]
         return task
 
     @classmethod
@@ -114,14 +138,14 @@ class Regress(AnsweredOnce):
         if not len(test):
             return []
         assert isinstance(self.preprocessor, Tokenizer)
-        lengths = Sequences(self.preprocessor.encode_each(test.texts())).lengths.numpy()
+        lengths = Sequences.encode(self.preprocessor, test.texts()).lengths.numpy()
         numbers = [numbers_of(split) for split in (train, valid, test)]
 
         def scores(predicted: ArrayLike) -> ByExample:
             return score_numbers(numbers[2], np.broadcast_to(predicted, numbers[2].shape), lengths, test.texts())
 
         name, predicted, seconds = linear_numbers(
-            ([*train.texts()], numbers[0]), ([*valid.texts()], numbers[1]), [*test.texts()]
+            (train.texts(), numbers[0]), (valid.texts(), numbers[1]), test.texts()
         )
         return [
             timed("mean of the training split", lambda: scores(self.scale.mean)),

@@ -19,6 +19,7 @@ from unrolled.runs.load import load
 from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.recorded import absolute, refuse_unverified, sums_of
 from unrolled.runs.run import Run
+from unrolled.tasks.cached import read_cached
 from unrolled.training import by_data, pretrained
 from unrolled.training import vectors as word_vectors
 from unrolled.training.distributed import Processes, joined
@@ -53,7 +54,7 @@ def read(data: object, config: Config, preprocessor: Preprocessor | None = None)
         preprocessor: that of the run whose weights the training begins with; None: it is learned.
     """
     sums = sums_of(data, config.data)  # before the data are read, so that a change in the meantime is noticed later
-    return ReadData(tasks.find(config).read(data, config, preprocessor), sums)
+    return ReadData(read_cached(tasks.find(config), data, config, preprocessor, sums), sums)
 
 
 def train(

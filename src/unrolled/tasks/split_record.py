@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unrolled.data.encoding.batches import Sequences
-from unrolled.data.encoding.tokenizers import UNK
 from unrolled.data.reading.counts import Read, accounts
 from unrolled.data.reading.parallel import are_sides
 from unrolled.data.report.checks import RUINOUS_UNKNOWN, unknown_issues
@@ -16,7 +15,7 @@ from unrolled.data.report.issues import Issue
 from unrolled.runs.reading import log_read
 from unrolled.runs.recorded import absolute
 
-__all__ = ["Split", "data_record", "log_issues", "log_splits", "log_unknown"]
+__all__ = ["FromCache", "Split", "data_record", "log_issues", "log_splits", "log_unknown"]
 
 log = logging.getLogger("unrolled")
 
@@ -57,16 +56,38 @@ def log_splits(splits: Splits) -> None:
     log.info("%s: %s", splits.how, ", ".join(f"{name} {len(split):,}" for name, split in splits.named().items()))
 
 
-def log_unknown(**splits: Sequences) -> None:
-    """Log the splits whose tokens are mostly unknown, a line each, as warnings."""
-    rates = {name: float((split.ids == UNK).double().mean()) for name, split in splits.items()}
-    log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
+def log_unknown(**splits: Sequences) -> list[str]:
+    """Log the splits whose tokens are mostly unknown, a line each, as warnings, and return the lines."""
+    rates = {name: split.unknown_rate for name, split in splits.items()}
+    return log_issues(unknown_issues(rates, most=RUINOUS_UNKNOWN))
 
 
-def log_issues(issues: Iterable[Issue]) -> None:
-    """Log issues of the data, a line each, as warnings."""
+def log_issues(issues: Iterable[Issue]) -> list[str]:
+    """Log issues of the data, a line each, as warnings, and return the lines."""
+    lines = []
     for issue in issues:
-        log.warning("issue: %s", issue.line())
+        lines.append(issue.line())
+        log.warning("issue: %s", lines[-1])
+    return lines
+
+
+class FromCache:
+    """Mixin of the tasks whose data are cached: the log of data from there.
+
+    Attributes:
+        splits: the splits.
+        issues: the lines of the issues that reading has logged.
+    """
+
+    CACHED = True
+    splits: Any
+    issues: Sequence[str] = ()
+
+    def log_read(self) -> None:
+        """Log the sizes of the splits and the issues; see `Task.log_read`."""
+        log_splits(self.splits)
+        for line in self.issues:
+            log.warning("issue: %s", line)
 
 
 def data_record(data: object, splits: Splits) -> dict[str, Any]:

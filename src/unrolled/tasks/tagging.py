@@ -18,11 +18,13 @@ from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
+from unrolled.data.examples.labels import indices_among
 from unrolled.data.examples.sentences import Sentences
 from unrolled.data.report.checks import leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.sentences import SentenceRepeats, inspect_sentences, ruinous_issues
 from unrolled.data.splits.sentences import TagSplits, split_sentences
+from unrolled.data.splits.stored import Content, content_of, prefixed, splits_of, within
 from unrolled.decoding.tagging import word_probabilities
 from unrolled.evaluation import TaggingResult
 from unrolled.evaluation.baselines import Baseline, BaselineScores, compare, timed
@@ -32,7 +34,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.tagging import BETWEEN, TaggingRun, log_left_out
 from unrolled.strings import normalized
-from unrolled.tasks.split_record import data_record, log_issues, log_splits, log_unknown
+from unrolled.tasks.split_record import FromCache, data_record, log_issues, log_splits, log_unknown
 from unrolled.training import tagging
 from unrolled.training.classification import class_weights
 from unrolled.training.progress import Score
@@ -44,24 +46,37 @@ USUAL = "most frequent tag of each word"
 
 log = logging.getLogger("unrolled")
 
+Encoded = tuple[Subwords, Tensor]
+"""The sentences of a split as ids, and the classes of their words."""
 
-class Tag(Task):
+
+class Tag(FromCache, Task):
     """The task tag.
 
     Args:
         data: the data, as the user named them.
         splits: the splits, read from it.
         tokenizer: the tokeniser, learned from the words of the training split.
+        usual: the most frequent tag of each word of the training split, if it is known.
+        encoded: the training and the validation split as ids, with the classes of their words, if they are known.
     """
 
     answer = "each"
     best_by = ("loss", "accuracy", "macro_f1")
     run = TaggingRun
 
-    def __init__(self, data: object, splits: TagSplits, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self,
+        data: object,
+        splits: TagSplits,
+        tokenizer: Tokenizer,
+        usual: dict[str, str] | None = None,
+        encoded: tuple[Encoded, Encoded] | None = None,
+    ) -> None:
         self.name, self.labels, self.preprocessor = splits.train.name, splits.labels, tokenizer
         self.data, self.splits = data, splits
-        self._train, self._valid = self._subwords(splits.train), self._subwords(splits.valid)
+        self._usual = usual if usual is not None else splits.train.usual_tags(tokenizer.normalize)
+        self._train, self._valid = encoded or (self._subwords(splits.train), self._subwords(splits.valid))
 
     @classmethod
     def read(cls, data: object, config: Config, preprocessor: Preprocessor | None = None) -> Self:
@@ -70,8 +85,8 @@ class Tag(Task):
         log_splits(splits)
         if splits.scheme:
             log.info("tags of spans: %s", splits.scheme)
-        log_issues(ruinous_issues(config.data, splits))
-        log_issues(leakage_issues(SentenceRepeats.of, splits))
+        issues = log_issues(ruinous_issues(config.data, splits))
+        issues += log_issues(leakage_issues(SentenceRepeats.of, splits))
         for loaded in splits.loaded:
             log_left_out(loaded)
         assert preprocessor is None or isinstance(preprocessor, Tokenizer)
@@ -79,7 +94,28 @@ class Tag(Task):
             chain.from_iterable(map(marked, splits.train.words())), config.data, usual="bpe"
         )
         task = cls(data, splits, tokenizer)
-        log_unknown(train=task._train[0], valid=task._valid[0])
+        task.issues = issues + log_unknown(train=task._train[0], valid=task._valid[0])
+        return task
+
+    def content(self) -> Content:
+        """Return the splits, their ids and classes, and the most frequent tags; see `Task.content`."""
+        arrays, facts = content_of(self.splits)
+        for name, (subwords, classes) in (("train", self._train), ("valid", self._valid)):
+            arrays = {**arrays, **prefixed(f"{name} ids", subwords.arrays()), f"{name} targets": classes.numpy()}
+        return Content(arrays, {**facts, "issues": [*self.issues], "usual": self._usual})
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache; see `Task.restore`."""
+        arrays, facts = content
+
+        def split(name: str) -> Encoded:
+            return Subwords.of(within(f"{name} ids", arrays)), torch.from_numpy(arrays[f"{name} targets"])
+
+        assert isinstance(preprocessor, Tokenizer)
+        splits = splits_of(content, TagSplits, Sentences)
+        task = cls(data, splits, preprocessor, facts["usual"], (split("train"), split("valid")))
+        task.issues = facts["issues"]
         return task
 
     @classmethod
@@ -125,13 +161,12 @@ class Tag(Task):
     def validation(self, model: Model) -> Answers:
         """Return the probabilities and the right tags of the words of the validation split."""
         subwords, classes = self._valid
-        return word_probabilities(model, subwords), classes.numpy()
+        return word_probabilities(model, subwords), classes.long().numpy()
 
     def record(self) -> dict[str, Any]:
         """Return the splits, the most frequent tag, and the words of the training split by their most frequent tag."""
         words: dict[str, list[str]] = {label: [] for label in self.labels}
-        assert isinstance(self.preprocessor, Tokenizer)
-        for word, label in self.splits.train.usual_tags(self.preprocessor.normalize).items():
+        for word, label in self._usual.items():
             words[label].append(word)
         joined = {label: BETWEEN.join(these) for label, these in words.items() if these}
         return {**data_record(self.data, self.splits), "majority": self._majority, "words": joined}
@@ -161,7 +196,7 @@ class Tag(Task):
         test = self.splits.test
         if not len(test):
             return []
-        truth = self._classes(test).numpy()
+        truth = self._classes(test).long().numpy()
         always = np.full(len(truth), self.labels.index(self._majority))
         answers, seconds = self._usual_answers()
         return [
@@ -174,9 +209,8 @@ class Tag(Task):
         began = time.perf_counter()
         assert isinstance(self.preprocessor, Tokenizer)
         form, index = self.preprocessor.normalize, {label: k for k, label in enumerate(self.labels)}
-        usual = self.splits.train.usual_tags(form)
         words = (normalized(word, form) for word in chain.from_iterable(self.splits.test.words()))
-        answers = np.array([index[usual.get(word, self._majority)] for word in words], dtype=np.int64)
+        answers = np.array([index[self._usual.get(word, self._majority)] for word in words], dtype=np.int64)
         return answers, time.perf_counter() - began
 
     @cached_property
@@ -191,5 +225,4 @@ class Tag(Task):
 
     def _classes(self, split: Sentences) -> Tensor:
         """Return the classes of the words of a split, (W,)."""
-        index = {label: k for k, label in enumerate(self.labels)}
-        return torch.tensor([index[label] for label in split.tags()], dtype=torch.long)
+        return torch.from_numpy(indices_among(self.labels, split.tags()))

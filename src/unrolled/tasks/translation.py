@@ -14,10 +14,12 @@ from torch import Tensor
 
 from unrolled.config import BestBy, Config
 from unrolled.data.encoding.pairs import PairSequences, PairTokenizers, distinct_sources, encode
+from unrolled.data.examples.pairs import SIDES, PairedTexts
 from unrolled.data.report.checks import leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.pairs import SourceRepeats, inspect_pairs, ruinous_issues
 from unrolled.data.splits.pairs import PairSplits, split_pairs
+from unrolled.data.splits.stored import Content, content_of, prefixed, splits_of, within
 from unrolled.decoding.sampling import GREEDY
 from unrolled.decoding.translation import translate
 from unrolled.evaluation import TranslationResult
@@ -29,7 +31,7 @@ from unrolled.runs.preprocessor import Preprocessor
 from unrolled.runs.run import Run
 from unrolled.runs.translation import TranslationRun, refuse_longer
 from unrolled.strings import normalized
-from unrolled.tasks.split_record import data_record, log_issues, log_splits
+from unrolled.tasks.split_record import FromCache, data_record, log_issues, log_splits
 from unrolled.training import generation, translation
 from unrolled.training.progress import Score
 from unrolled.training.task import Task
@@ -39,7 +41,7 @@ __all__ = ["Translate"]
 log = logging.getLogger("unrolled")
 
 
-class Translate(Task):
+class Translate(FromCache, Task):
     """The task translate.
 
     Args:
@@ -71,9 +73,32 @@ class Translate(Task):
         train, valid, test = (split for split, _ in encoded.values())
         splits = replace(splits, train=train, valid=valid, test=test)
         log_splits(splits)
-        log_issues(ruinous_issues(data, config.data, splits))
-        log_issues(leakage_issues(lambda filled: SourceRepeats(filled, ("",)), splits))
-        return cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
+        issues = log_issues(ruinous_issues(data, config.data, splits))
+        issues += log_issues(leakage_issues(lambda filled: SourceRepeats(filled, ("",)), splits))
+        task = cls(data, splits, tokenizers, {name: pairs for name, (_, pairs) in encoded.items()})
+        task.issues = issues
+        return task
+
+    def content(self) -> Content:
+        """Return the splits and their ids; see `Task.content`."""
+        arrays, facts = content_of(self.splits)
+        for name, pairs in self.pairs.items():
+            for side, each in pairs.arrays().items():
+                arrays = {**arrays, **prefixed(f"{name} {side} ids", each)}
+        return Content(arrays, {**facts, "issues": [*self.issues]})
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache; see `Task.restore`."""
+        splits = splits_of(content, PairSplits, PairedTexts)
+        pairs = {
+            name: PairSequences.of({side: within(f"{name} {side} ids", content.arrays) for side in SIDES})
+            for name in splits.named()
+        }
+        assert isinstance(preprocessor, PairTokenizers)
+        task = cls(data, splits, preprocessor, pairs)
+        task.issues = content.facts["issues"]
+        return task
 
     @classmethod
     def inspect(cls, data: object, config: Config) -> Report:

@@ -17,7 +17,7 @@ from unrolled.models import Model
 from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
 
-__all__ = ["ClassificationLoader", "class_weights", "loss_nats", "score", "score_of"]
+__all__ = ["ClassificationLoader", "as_targets", "class_weights", "loss_nats", "score", "score_of"]
 
 
 class ClassificationLoader:
@@ -45,10 +45,17 @@ class ClassificationLoader:
         """Return a batch, a pure function of (seed, epoch, index)."""
         indices = self.batches.indices(epoch, index)
         inputs, lengths = self.sequences.pad(indices)
-        inputs, targets = inputs.to(self.device), self.targets[indices].to(self.device)
+        inputs, targets = inputs.to(self.device), as_targets(self.targets[indices]).to(self.device)
         if lengths is None:
             return Batch(inputs, None, targets, len(indices), inputs.shape[0] * inputs.shape[1])
         return Batch(inputs, lengths.to(self.device), targets, len(indices), int(lengths.sum()))
+
+
+def as_targets(stored: Tensor) -> Tensor:
+    """Return targets of a batch as the loss takes them: classes as int64, true and false as 1.0 and 0.0."""
+    if stored.dtype == torch.bool:
+        return stored.float()
+    return stored if stored.is_floating_point() else stored.long()
 
 
 def loss_nats(
@@ -85,7 +92,7 @@ def score(model: Model, sequences: Readable, targets: Tensor) -> Score:
 
 def score_of(probabilities: NDArray[np.float64], targets: Tensor) -> Score:
     """Return mean loss, accuracy and macro-F1 of probabilities (N, K) for the classes (N,)."""
-    probability = torch.from_numpy(probabilities)
+    probability, targets = torch.from_numpy(probabilities), targets.long()
     answers = probability.argmax(dim=1)
     nats = -probability.gather(1, targets.unsqueeze(1)).clamp(min=torch.finfo(torch.float64).tiny).log()
     return Score(

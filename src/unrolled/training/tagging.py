@@ -46,7 +46,7 @@ class TaggingLoader:
         indices = self.batches.indices(epoch, index)
         ids, lengths = self.subwords.pad(indices)
         words = self.subwords.words(indices)
-        targets = torch.where(words == NO_WORD, NO_WORD, self.targets[words])
+        targets = torch.where(words == NO_WORD, NO_WORD, classification.as_targets(self.targets[words]))
         return Batch(
             ids.to(self.device),
             lengths.to(self.device),

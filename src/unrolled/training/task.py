@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unrolled.config import BestBy, Config
 from unrolled.data.report.issues import Report
+from unrolled.data.splits.stored import Content
 from unrolled.errors import DataError
 from unrolled.evaluation.baselines import Baseline, BaselineScores
 from unrolled.models import Answer, Ids, Inputs, Model
@@ -45,6 +46,8 @@ class Task(ABC):
     """The class of its finished runs."""
     best_by: ClassVar[tuple[BestBy, ...]] = ("loss", "accuracy")
     """The figures on the validation split by which a model can be chosen."""
+    CACHED: ClassVar[bool] = False
+    """Whether large data are cached, see `unrolled.tasks.cached`; then it has `content`, `restore` and `log_read`."""
     smallest: ClassVar[Inputs] = Ids(1)
     """The smallest inputs of its kind, to check whether a model can be built."""
 
@@ -70,6 +73,25 @@ class Task(ABC):
     @abstractmethod
     def inspect(cls, data: object, config: Config) -> Report:
         """Return the data report: statistics and issues of `data`, made before training."""
+
+    def content(self) -> Content:
+        """Return all that was read, as arrays and JSON values."""
+        raise NotImplementedError(f"{type(self).__name__} is not cached")
+
+    @classmethod
+    def restore(cls, data: object, config: Config, preprocessor: Preprocessor, content: Content) -> Self:
+        """Return the task with data that are in the cache, without a log.
+
+        Args:
+            data, config: see `read`.
+            preprocessor: the preprocessor.
+            content: all else, as `content` has returned it.
+        """
+        raise NotImplementedError(f"{cls.__name__} is not cached")
+
+    def log_read(self) -> None:
+        """Log the result of `read` for data from the cache."""
+        raise NotImplementedError(f"{type(self).__name__} is not cached")
 
     @property
     def num_outputs(self) -> int:

@@ -1,13 +1,17 @@
 import subprocess
 import sys
 import time
+import tracemalloc
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unrolled.data.encoding.batches import Batches, Sequences, by_length
+from unrolled.data.encoding.tokenizers import UNK
+from unrolled.data.reading import arrays
 
 LENGTHS = st.lists(st.integers(0, 60), max_size=80).map(lambda rows: torch.tensor(rows, dtype=torch.int64))
 MANY = torch.randint(1, 70, (10_000,), generator=torch.Generator().manual_seed(0))
@@ -126,3 +130,56 @@ def test_a_batch_costs_next_to_nothing(budget):
     for i in range(count):
         sequences.pad(batches.indices(0, i))
     assert (time.perf_counter() - began) / count < 1e-3
+
+
+def listed(lengths, budget, seed, epoch):
+    """The batches of an epoch as a list of lists: the definition."""
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    totals = lengths.sum(axis=1)
+    window = 64 * max(1, budget // max(1, int(totals.mean())))
+    batches = []
+    for start in range(0, len(order), window):
+        batch: list[int] = []
+        for i in sorted(order[start : start + window].tolist(), key=lambda i: -totals[i]):
+            widest = lengths[[*batch, i]].max(axis=0).sum()
+            if batch and widest * (len(batch) + 1) > budget:
+                batches.append(batch)
+                batch = []
+            batch.append(i)
+        batches.append(batch)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+@pytest.mark.parametrize(("budget", "seed", "epoch"), [(100, 0, 0), (256, 3, 2), (1, 1, 1)])
+def test_the_order_is_that_of_its_definition(budget, seed, epoch):
+    for lengths in (MANY[:3_000, None], torch.stack([MANY[:2_000], MANY[2_000:4_000]], dim=1)):
+        for kind in (torch.int64, torch.int32):
+            found = plan(Batches(lengths.to(kind), budget, seed), epoch)
+            assert found == listed(lengths.numpy(), budget, seed, epoch)
+
+
+def test_a_plan_takes_few_bytes_a_row():
+    lengths = torch.ones(1_000_000, dtype=torch.int32)
+    batches = Batches(lengths, 32, 0)
+    tracemalloc.start()
+    batches.count(0)
+    held, highest = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 5.5 * len(lengths)
+    assert highest < 10 * len(lengths)
+
+
+@pytest.mark.parametrize("limit", [1, 1 << 23])
+def test_ids_are_small_integers_on_disk_or_in_memory(monkeypatch, limit):
+    monkeypatch.setattr(arrays, "IN_MEMORY", limit)
+    monkeypatch.setattr(arrays, "BLOCK", 16)
+    rows = [[i % 300 for i in range(n)] for n in MANY[:500].tolist()]
+    sequences = Sequences(rows, arrays.integer_for(300))
+    assert sequences.ids.dtype == np.int16
+    ids, lengths = sequences.pad(torch.arange(len(rows)))
+    assert [row[:n] for row, n in zip(ids.tolist(), lengths, strict=True)] == rows
+    again = Sequences.of(sequences.arrays())
+    assert torch.equal(again.pad(torch.tensor([3, 1]))[0], sequences.pad(torch.tensor([3, 1]))[0])
+    assert sequences.select([5, 2]).pad(torch.tensor([1]))[0].tolist() == [rows[2]]
+    assert sequences.unknown_rate == sum(row.count(UNK) for row in rows) / (sum(map(len, rows)) + 1)

@@ -9,7 +9,8 @@ import pytest
 
 from unrolled.config import DataConfig
 from unrolled.data.encoding import corpus as module
-from unrolled.data.encoding.corpus import Corpus, cache_folder, load_corpus, load_split
+from unrolled.data.encoding.cache import cache_folder
+from unrolled.data.encoding.corpus import Corpus, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.errors import DataError
 
@@ -34,7 +35,7 @@ def test_the_ids_are_those_of_the_text(text: Path, tokenizer: str, tmp_path: Pat
     assert "".join(corpus.tokenizer.decode(split.ids) for split in corpus.splits.values()) == TEXT
     assert sum(split.characters for split in corpus.splits.values()) == len(TEXT)
     train = corpus.splits["train"]
-    assert isinstance(train.ids, np.memmap)
+    assert isinstance(train.ids.base, np.memmap)
     assert not train.ids.flags.writeable
     assert train.ids.dtype == (np.uint8 if tokenizer == "character" else np.uint16)
     assert np.array_equal(corpus.counts, np.bincount(train.ids, minlength=corpus.tokenizer.vocabulary_size))

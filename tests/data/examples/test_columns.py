@@ -1,18 +1,21 @@
+import json
 import random
 
 import pytest
 
-from unrolled.data.examples import columns as module
-from unrolled.data.examples.columns import Example, Items, Pair, PairItems
+from unrolled.data.examples import columns
+from unrolled.data.examples.columns import Columns, Example, Items, Pair, PairItems
+from unrolled.data.reading import arrays
 from unrolled.errors import DataError
 
+LIMITS = ("IN_MEMORY", "BLOCK", "AT_ONCE", "MOST_NAMES")
 ROWS = [(f"text {i} " + "ä€😀" * (i % 5), ("a", "b", "c")[i % 3], 2 * i) for i in range(200)]
 
 
-@pytest.fixture(params=[(10, 64), (1 << 20, 1 << 18)], ids=["in a file", "in memory"])
+@pytest.fixture(params=[(10, 64, 7, 2), (1 << 20, 1 << 18, 1 << 12, 1 << 16)], ids=["in a file", "in memory"])
 def items(request, monkeypatch):
-    monkeypatch.setattr(module, "IN_MEMORY", request.param[0])
-    monkeypatch.setattr(module, "BLOCK", request.param[1])
+    for module, name, value in zip((arrays, arrays, columns, columns), LIMITS, request.param, strict=True):
+        monkeypatch.setattr(module, name, value)
     made = Items()
     for row in ROWS:
         made.append(*row)
@@ -35,7 +38,7 @@ def test_what_went_in_comes_out(items):
 def test_it_may_grow_after_it_was_read(items):
     assert items.texts[0] == ROWS[0][0]
     items.append("more", "d", 9)
-    assert items[-1] == ("more", "d", 9)
+    assert items[-1] == ("more", "d", 9, "")
     assert items.labels[-1] == "d"
 
 
@@ -57,31 +60,36 @@ def test_two_readers_do_not_disturb_each_other(items):
 def test_without_labels():
     items = Items()
     items.append("text", None, 1)
-    assert items == [("text", None, 1)]
+    assert items == [("text", None, 1, "")]
     assert list(items.labels) == []
 
 
-def test_more_texts_than_four_bytes_can_count(monkeypatch):
-    monkeypatch.setattr(module, "SPAN", 7)
-    items = Items()
-    texts = ["", "ab", "c" * 30, "", "dä" * 4, "e" * 7, "f", ""] * 3
-    for i, text in enumerate(texts):
-        items.append(text, None, i)
-    assert list(items.texts) == texts
-    assert [items[i].text for i in reversed(range(len(texts)))] == texts[::-1]
+def test_columns_are_their_arrays_and_facts(items):
+    some = items.select([9, 3, 150])
+    again = Items(Columns.of(items.columns.arrays(), json.loads(json.dumps(items.columns.facts()))), some.rows)
+    assert again == some == [Example(*ROWS[i]) for i in (9, 3, 150)]
+    assert list(again.labels) == [ROWS[i][1] for i in (9, 3, 150)]
+
+
+def test_rows_know_their_file(items):
+    made = Items()
+    for i in range(30):
+        made.append("text", "a", i % 10, f"part-{i // 10}")
+    assert [made[i].file for i in (0, 9, 10, 29)] == ["part-0", "part-0", "part-1", "part-2"]
+    assert made.select([25, 3])[:] == [("text", "a", 5, "part-2"), ("text", "a", 3, "part-0")]
+    assert items[0].file == ""
 
 
 def test_a_full_disk_is_said(monkeypatch):
-    monkeypatch.setattr(module, "IN_MEMORY", 10)
+    monkeypatch.setattr(arrays, "IN_MEMORY", 10)
     items = Items()
     items.append("text " * 10, "a", 1)
-    items.texts[0]
-    items.append("more", "a", 2)
 
     def full(data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(items._columns.texts[0]._file, "write", full)
+    monkeypatch.setattr(items.columns.texts[0]._bytes._file, "write", full)
+    items.append("more", "a", 2)
     with pytest.raises(DataError, match=r"cannot be written to a temporary file: No space left on device\n.*TMPDIR"):
         items.texts[1]
 
@@ -100,8 +108,8 @@ def test_many_rows_take_little_memory():
 
 @pytest.mark.parametrize("block", [16, 1 << 18])
 def test_pairs_have_two_texts(monkeypatch, block):
-    monkeypatch.setattr(module, "IN_MEMORY", 10)
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(arrays, "IN_MEMORY", 10)
+    monkeypatch.setattr(arrays, "BLOCK", block)
     rows = [(f"source {i}", "ü" * (i % 9), i) for i in range(50)]
     items = PairItems()
     for row in rows:

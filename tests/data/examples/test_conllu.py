@@ -26,7 +26,7 @@ def test_the_words_of_conllu_are_its_whole_numbers(tmp_path: Path) -> None:
     assert (first.ranges, first.empty, second.ranges, second.empty) == (2, 1, 0, 2)
     assert found.left_out() == {"multiword tokens": 2, "empty nodes": 3}
     assert str(found.counts) == "2 sentences read = 2 used + 0 skipped"
-    assert (found.name, len(found.tags())) == ("a", 7)
+    assert (found.name, len([*found.tags()])) == ("a", 7)
 
 
 def test_the_label_is_a_setting(tmp_path: Path) -> None:

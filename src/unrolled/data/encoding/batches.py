@@ -7,55 +7,86 @@ free of padding), groups them into batches, and shuffles the batches. No Python 
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from unrolled.data.encoding.tokenizers import PAD
+from unrolled.data.encoding.tokenizers import PAD, UNK, Tokenizer
+from unrolled.data.reading.arrays import Growing, blocks, integer_for
 
 __all__ = ["Batches", "Sequences", "by_length"]
 
 WINDOW = 64  # batches that are sorted together
 
-Indices = NDArray[np.int64]
+Indices = NDArray[np.integer[Any]]
 
 
 class Sequences:
-    """N sequences of ids of any length, flat in memory: 4 bytes a token."""
+    """N sequences of ids of any length, one after the other in an array, which is on disk if it is large.
 
-    def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
-        lengths, ids = array("q"), array("i")
+    Args:
+        sequences: the ids of each.
+        kind: type in which an id is stored.
+    """
+
+    def __init__(self, sequences: Iterable[Sequence[int] | Indices], kind: DTypeLike = np.int32) -> None:
+        ids, lengths, starts = Growing(kind), Growing(np.int32), Growing(np.int64)
         for sequence in sequences:
+            starts.append(len(ids))
             lengths.append(len(sequence))
             ids.extend(sequence)
         ids.append(PAD)
-        self.lengths = torch.from_numpy(np.asarray(lengths))  # (N,)
-        self.starts = self.lengths.cumsum(0) - self.lengths  # (N,)
-        self.ids = torch.from_numpy(np.asarray(ids))  # (total + 1,), the last one for padding
+        self._set(ids.array(), lengths.array(), starts.array())
+
+    @classmethod
+    def encode(cls, tokenizer: Tokenizer, texts: Iterable[str]) -> Self:
+        """Return texts as ids of a tokenizer, in the smallest type that holds its vocabulary."""
+        return cls(tokenizer.encode_each(texts), integer_for(tokenizer.vocabulary_size))
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the sequences with the arrays that `arrays` has returned."""
+        made = cls.__new__(cls)
+        made._set(**arrays)
+        return made
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that make up the sequences, by name."""
+        return {"ids": self.ids, "lengths": self.lengths.numpy(), "starts": self.starts.numpy()}
+
+    def _set(self, ids: NDArray[Any], lengths: NDArray[Any], starts: NDArray[Any]) -> None:
+        self.ids: NDArray[np.integer[Any]] = ids  # (total + 1,), the last one for padding
+        self.lengths = torch.from_numpy(lengths)  # (N,) int32
+        self.starts = torch.from_numpy(starts)  # (N,)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def unknown_rate(self) -> float:
+        """Fraction of the ids that are <unk>."""
+        return sum(int((self.ids[some] == UNK).sum()) for some in blocks(len(self.ids))) / len(self.ids)
+
     def pad(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sequences at `indices` (B,) as ids (B, T) and lengths (B,), int64; <pad> is on the right."""
         positions, lengths = self.positions(indices)
-        return self.ids[positions].long(), lengths
+        return torch.from_numpy(self.ids[positions.numpy()].astype(np.int64)), lengths
 
     def select(self, indices: Iterable[int]) -> Sequences:
         """Return the sequences with these indices, in this order."""
         spans = ((int(self.starts[i]), int(self.lengths[i])) for i in indices)
-        return Sequences(self.ids[start : start + length].tolist() for start, length in spans)
+        return Sequences((self.ids[start : start + length] for start, length in spans), self.ids.dtype)
 
     def positions(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the positions in `ids` of the tokens of sequences (B,), (B, T), and the lengths (B,).
 
         Padding has the last position of `ids`.
         """
-        lengths = self.lengths[indices]
+        lengths = self.lengths[indices].long()
         steps = torch.arange(int(lengths.max()) if len(indices) else 0)  # (T,)
         positions = self.starts[indices, None] + steps  # (B, T)
         positions[steps >= lengths[:, None]] = len(self.ids) - 1
@@ -75,31 +106,46 @@ class Batches:
         self.batch_tokens = batch_tokens
         self.seed = seed
         self._lengths = _lengths(lengths)
-        self._plan: tuple[int, list[Tensor]] | None = None  # of the last requested epoch
+        self._plan: tuple[int, _Plan] | None = None  # of the last requested epoch
 
     def count(self, epoch: int) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._epoch(epoch))
+        return len(self._planned(epoch).batches)
 
     def indices(self, epoch: int, index: int) -> Tensor:
         """Return the indices (B,) of the examples in one batch."""
-        return self._epoch(epoch)[index]
+        order, ends, batches = self._planned(epoch)
+        batch = batches[index]
+        return torch.from_numpy(order[ends[batch] : ends[batch + 1]].astype(np.int64))
 
-    def _epoch(self, epoch: int) -> list[Tensor]:
+    def _planned(self, epoch: int) -> _Plan:
         plan = self._plan
         if plan is None or plan[0] != epoch:
+            self._plan = None  # so that only one is in memory
             plan = self._plan = (epoch, self._make(epoch))
         return plan[1]
 
-    def _make(self, epoch: int) -> list[Tensor]:
-        random = np.random.default_rng((self.seed, epoch))
-        order = random.permutation(len(self._lengths))
-        mean = self._lengths.sum(axis=1).mean() if len(order) else 1
-        in_batch = max(1, self.batch_tokens // max(1, int(mean)))
-        batches: list[Tensor] = []
-        for start in range(0, len(order), WINDOW * in_batch):
-            batches += _group(order[start : start + WINDOW * in_batch], self._lengths, self.batch_tokens)
-        return [batches[i] for i in random.permutation(len(batches))]
+    def _make(self, epoch: int) -> _Plan:
+        random, N = np.random.default_rng((self.seed, epoch)), len(self._lengths)
+        order: Indices = np.arange(N, dtype=np.int32 if np.iinfo(np.int32).max >= N else np.int64)
+        random.shuffle(order)
+        mean = sum(int(self._lengths[some].sum()) for some in blocks(N)) // max(1, N)
+        in_batch = max(1, self.batch_tokens // max(1, mean))
+        ends = Growing(np.int64)
+        ends.append(0)
+        for start in range(0, N, WINDOW * in_batch):
+            window = order[start : start + WINDOW * in_batch]
+            window[:], sizes = _grouped(window, self._lengths, self.batch_tokens)
+            ends.extend(start + np.cumsum(sizes))
+        return _Plan(order, ends.array(), random.permutation(len(ends) - 1))
+
+
+class _Plan(NamedTuple):
+    """The batches of an epoch."""
+
+    order: Indices  # (N,), the examples, one batch after the other
+    ends: NDArray[np.int64]  # (M + 1,), the borders of the M batches in it
+    batches: NDArray[np.int64]  # (M,), the order of the batches
 
 
 def by_length(lengths: Tensor, batch_tokens: int) -> list[Tensor]:
@@ -110,7 +156,8 @@ def by_length(lengths: Tensor, batch_tokens: int) -> list[Tensor]:
         batch_tokens: the budget.
     """
     table = _lengths(lengths)
-    return _group(np.arange(len(table)), table, batch_tokens)
+    order, sizes = _grouped(np.arange(len(table)), table, batch_tokens)
+    return [*torch.split(torch.from_numpy(order), sizes)] if sizes else []
 
 
 def _lengths(lengths: Tensor) -> Indices:
@@ -119,17 +166,26 @@ def _lengths(lengths: Tensor) -> Indices:
     return table[:, None] if table.ndim == 1 else table
 
 
-def _group(indices: Indices, lengths: Indices, budget: int) -> list[Tensor]:
-    """Sort examples from long to short (stable), and group them into batches whose padded tokens fit the budget."""
+def _grouped(indices: Indices, lengths: Indices, budget: int) -> tuple[Indices, list[int]]:
+    """Sort examples from long to short (stable), and group them into batches whose padded tokens fit the budget.
+
+    Args:
+        indices: the examples.
+        lengths: (N, K) of all examples.
+        budget: tokens of a batch.
+
+    Returns:
+        the sorted examples, and the number of examples of each batch.
+    """
     total = lengths[indices].sum(axis=1)
     order = indices[np.argsort(-total, kind="stable")]
     longest = np.sort(total)[::-1]
-    batches, start = [], 0
+    sizes: list[int] = []
+    start = 0
     while start < len(order):
         most = max(1, budget // max(1, int(longest[start])))  # a batch has at least the tokens of its first example
         some = lengths[order[start : start + most]]
         padded = np.maximum.accumulate(some, axis=0).sum(axis=1) * np.arange(1, len(some) + 1)
-        end = start + max(1, int(np.searchsorted(padded, budget, side="right")))
-        batches.append(torch.from_numpy(order[start:end]))
-        start = end
-    return batches
+        sizes.append(max(1, int(np.searchsorted(padded, budget, side="right"))))
+        start += sizes[-1]
+    return order, sizes

@@ -7,20 +7,16 @@
     <cache>/texts/<key>/SHA256SUMS                        their hashes, checked whenever the folder is opened
 
 The key is a hash of everything that decides the ids: the bytes of the files, the split, the tokenizer (or its settings)
-and the version of this format. A folder is written under another name and renamed when it is complete, under a lock; of
-two runs that start together, one builds and the other waits. Text is read and ids are written block by block, so a text
-may be larger than memory. A folder of which a bit has changed is reported and built again. The cache may be deleted at
-any time.
+and the version of this format, see `cache`. Text is read and ids are written block by block, so a text may be larger
+than memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -30,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from unrolled import atomic, machine
+from unrolled import atomic
 from unrolled.config import DataConfig
+from unrolled.data.encoding.cache import cached, folder_of, map_array
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, Tokenizer
 from unrolled.data.examples.texts import Text, blocks, find_texts, split
@@ -39,12 +36,7 @@ from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import Count, Digest, Strict, decoded, valid
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: two runs that start together both build, and one folder stays
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Corpus", "TextSplit", "cache_folder", "load_corpus", "load_split", "refuse_short"]
+__all__ = ["Corpus", "TextSplit", "load_corpus", "load_split", "refuse_short"]
 
 VERSION = 3
 SPLIT = ("valid", "test", "valid_fraction", "test_fraction", "split_seed")
@@ -52,8 +44,6 @@ LEARNED = ("tokenizer", "vocabulary_size", "min_frequency", "lowercase", "normal
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 AT_ONCE = 1 << 24  # ids counted together
 TYPES = (np.uint8, np.uint16, np.uint32)  # the first that holds every id is used
-
-log = logging.getLogger("unrolled")
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def load_corpus(data: object, config: DataConfig, tokenizer: Tokenizer | None = 
         learned = tokenizer or learn(chain.from_iterable(map(blocks, splits["train"])), config, usual="character")
         _write(folder, key, splits, how, learned)
 
-    saved, built = _cached(config, key, build)
+    saved, built = cached(_folder(config, key), _open, build)
     how = saved.how + (f"; left out: {texts.left_out}" if texts.left_out else "")
     return Corpus(texts.name, texts.source, how, saved.tokenizer, saved.counts, saved.splits, built)
 
@@ -168,19 +158,13 @@ def load_split(data: object, config: DataConfig, tokenizer: Tokenizer) -> TextSp
     def build(folder: Path) -> None:
         _write(folder, key, {"all": files}, f"all of {texts.source}", tokenizer)
 
-    saved, _ = _cached(config, key, build)
+    saved, _ = cached(_folder(config, key), _open, build)
     return saved.splits["all"]
-
-
-def cache_folder(config: DataConfig) -> Path:
-    """Return the cache folder: `config.cache`, or that of the user."""
-    return machine.user_cache() if config.cache is None else Path(config.cache)
 
 
 def _folder(config: DataConfig, key: Mapping[str, Any]) -> Path:
     """Return the folder for a key."""
-    digest = hashlib.sha256(json.dumps({"version": VERSION, **key}, sort_keys=True).encode()).hexdigest()
-    return cache_folder(config) / "texts" / digest[:32]
+    return folder_of(config, "texts", {"version": VERSION, **key})
 
 
 class _Record(Strict):
@@ -222,52 +206,6 @@ def _was_made_by(tokenizer: Tokenizer, folder: Path) -> bool:
     except CheckpointError:  # damaged or missing: it is built anyway
         return False
     return manifest.tokenizer == _digest(tokenizer)
-
-
-def _cached(config: DataConfig, key: Mapping[str, Any], build: Callable[[Path], None]) -> tuple[_Saved, bool]:
-    """Return the content of the folder for a key, and whether `build` was called to write it, under a lock."""
-    folder = _folder(config, key)
-    parent, partial = folder.parent, folder.with_name(f"{folder.name}.partial")
-    if (found := _found(folder)) is not None:
-        return found, False
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with (parent / f"{folder.name}.lock").open("w") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if (found := _found(folder, warn=True)) is not None:  # built by another run in the meantime
-                return found, False
-            shutil.rmtree(partial, ignore_errors=True)  # left by a killed run: the lock excludes other writers
-            partial.mkdir()
-            try:
-                build(partial)
-                shutil.rmtree(folder, ignore_errors=True)  # incomplete or damaged
-                partial.rename(folder)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-            return _open(folder), True
-    except OSError as error:
-        raise DataError(
-            f"the ids cannot be saved here: {error.strerror or error}",
-            file=str(parent),
-            fix="free some space, or name another folder with --cache",
-        ) from None
-
-
-def _found(folder: Path, *, warn: bool = False) -> _Saved | None:
-    """Return the content of a folder; None if there is none, or if it is damaged.
-
-    Args:
-        warn: whether to report the damage.
-    """
-    if not (folder / atomic.SUMS).is_file():
-        return None
-    try:
-        return _open(folder)
-    except CheckpointError as error:
-        if warn:
-            log.warning("the cached ids are damaged, and are built again: %s", error)
-        return None
 
 
 def _write(
@@ -341,7 +279,7 @@ def _open(folder: Path) -> _Saved:
     atomic.check(folder, [f"{name}.ids" for name in manifest.splits])
     splits = {
         name: TextSplit(
-            _map(folder / f"{name}.ids", np.dtype(manifest.type), record.tokens),
+            _ids(folder / f"{name}.ids", np.dtype(manifest.type), record.tokens),
             record.characters,
             record.unknown,
             record.fingerprint,
@@ -352,14 +290,10 @@ def _open(folder: Path) -> _Saved:
     return _Saved(manifest.how, tokenizer, splits, np.array(manifest.counts, dtype=np.int64))
 
 
-def _map(path: Path, kind: np.dtype[Any], tokens: int) -> NDArray[np.integer[Any]]:
-    with atomic.read_errors(path):
-        size = path.stat().st_size
-        if size != tokens * kind.itemsize:
-            raise CheckpointError(f"{path} has {size:,} bytes, not {tokens * kind.itemsize:,}")
-        if tokens == 0:  # an empty file cannot be mapped
-            return np.empty(0, dtype=kind)
-        return np.memmap(path, dtype=kind, mode="r", shape=(tokens,))
+def _ids(path: Path, kind: np.dtype[Any], tokens: int) -> NDArray[np.integer[Any]]:
+    ids = map_array(path, kind, (tokens,))
+    ids.flags.writeable = False
+    return ids
 
 
 def _digest(tokenizer: Tokenizer) -> str:

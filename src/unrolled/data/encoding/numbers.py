@@ -7,6 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unrolled.data.reading.arrays import allocate, blocks
+
 __all__ = ["Scale"]
 
 Floats = NDArray[np.float64]
@@ -24,14 +26,23 @@ class Scale(NamedTuple):
     @classmethod
     def learn(cls, numbers: Floats) -> Self:
         """Return mean and standard deviation of N numbers (N,), not all of which are equal."""
-        mean = float(numbers.mean())
-        distances = numbers - mean
-        largest = np.abs(distances).max()  # so that no square is 0 or infinite
-        return cls(mean, float(largest * np.sqrt(np.square(distances / largest).mean())))
+        mean, distances = float(numbers.mean()), allocate(numbers.shape, np.float64)
+        np.subtract(numbers, mean, out=distances)
+        largest = max(distances.max(), -distances.min())  # so that no square is 0 or infinite
+        distances /= largest
+        np.square(distances, out=distances)
+        return cls(mean, float(largest * np.sqrt(distances.mean())))
 
     def standardise(self, numbers: Floats) -> Floats:
         """Return numbers as targets of the model."""
         return (numbers - self.mean) / self.deviation
+
+    def targets(self, numbers: Floats) -> NDArray[np.float32]:
+        """Return numbers (N,) as targets of the model, as float32."""
+        targets = allocate(numbers.shape, np.float32)
+        for some in blocks(len(numbers)):
+            targets[some] = self.standardise(numbers[some])
+        return targets
 
     def restore(self, outputs: Floats) -> Floats:
         """Return outputs of the model as numbers in their unit."""

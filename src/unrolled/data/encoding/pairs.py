@@ -14,7 +14,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from unrolled.data.encoding.batches import Sequences
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import BOS, EOS, UNK, Tokenizer
 from unrolled.data.examples.pairs import SIDES, Pair, PairedTexts
+from unrolled.data.reading.arrays import allocate, blocks, integer_for
 from unrolled.data.reading.rows import SKIP
 from unrolled.errors import CheckpointError, DataError
 from unrolled.saved import parse
@@ -134,10 +135,31 @@ class PairSequences:
     """
 
     def __init__(self, tokenizers: PairTokenizers, pairs: PairedTexts, max_length: int | None = None) -> None:
-        self.sources = Sequences(ids[:max_length] for ids in tokenizers.source.encode_each(pairs.sources()))
+        kinds = [integer_for(tokenizer.vocabulary_size) for tokenizer in (tokenizers.source, tokenizers.target)]
+        sources = tokenizers.source.encode_each(pairs.sources())
         targets = tokenizers.target.encode_each(pairs.targets())
-        self.targets = Sequences([BOS, *ids[:max_length], EOS] for ids in targets)
-        self.lengths = torch.stack([self.sources.lengths, self.targets.lengths - 1], dim=1)  # (N, 2), of S and T
+        self._set(
+            Sequences((ids[:max_length] for ids in sources), kinds[0]),
+            Sequences(([BOS, *ids[:max_length], EOS] for ids in targets), kinds[1]),
+        )
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Self:
+        """Return the pairs with the arrays that `arrays` has returned."""
+        made = cls.__new__(cls)
+        made._set(*(Sequences.of(arrays[side]) for side in SIDES))
+        return made
+
+    def arrays(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return the arrays that make up each side, by name."""
+        return {side: each.arrays() for side, each in zip(SIDES, (self.sources, self.targets), strict=True)}
+
+    def _set(self, sources: Sequences, targets: Sequences) -> None:
+        self.sources, self.targets = sources, targets
+        lengths = allocate((len(sources), 2), np.int32)
+        for some in blocks(len(sources)):
+            lengths[some, 0], lengths[some, 1] = sources.lengths[some], targets.lengths[some] - 1
+        self.lengths = torch.from_numpy(lengths)  # (N, 2), of S and T
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -154,12 +176,16 @@ class PairSequences:
 
     def longer(self, max_length: int) -> Tensor:
         """Return a mask of the sources and targets with more than `max_length` tokens, (N, 2) bool."""
-        return self.tokens > max_length
+        return self.lengths > torch.tensor([max_length, max_length + 1])
 
     def unknown(self) -> Tensor:
         """Return a mask of the sources with unknown tokens only, (N,) bool."""
-        known = torch.cat([torch.zeros(1, dtype=torch.long), (self.sources.ids[:-1] != UNK).cumsum(0)])
-        return known[self.sources.starts + self.sources.lengths] == known[self.sources.starts]
+        ids, ends = self.sources.ids, self.sources.starts.numpy() + self.sources.lengths.numpy()
+        unknown = np.ones(len(ends), bool)
+        for some in blocks(len(ids) - 1):
+            known = some.start + np.flatnonzero(ids[some] != UNK)
+            unknown[np.searchsorted(ends, known[known < len(ids) - 1], side="right")] = False
+        return torch.from_numpy(unknown)
 
 
 class Fault(NamedTuple):

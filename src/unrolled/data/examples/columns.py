@@ -1,27 +1,30 @@
-"""Columnar storage of examples: ten million rows in a few hundred MB, a tenth of the size of Python objects.
+"""Columnar storage of examples: texts in a temporary file, all else in arrays that are mapped from one beyond a size.
 
-Texts are stored one after the other in a temporary file (in memory while they are small). In memory are, for each row,
-the end of its texts, its line, and the index of its label; the example itself is created on access.
+The texts of a column are stored one after the other (in memory while they are small). A row has the end of its texts,
+its line, and the index of its label; the example itself is created on access. Tags of a sentence are texts, too.
 """
 
 from __future__ import annotations
 
-import weakref
 from abc import abstractmethod
-from array import array
-from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from tempfile import SpooledTemporaryFile
-from typing import ClassVar, NamedTuple, Self, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
-from unrolled.data.reading.files import unwritable
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Example", "Items", "Pair", "PairItems", "View"]
+from unrolled.data.reading.arrays import Growing
 
-IN_MEMORY = 1 << 26  # bytes of texts; more are written to a temporary file
-BLOCK = 1 << 18  # bytes read from it at a time
-SPAN = 1 << 32  # bytes that four bytes can count
+__all__ = ["Columns", "Example", "Items", "Pair", "PairItems", "RowItems", "View"]
+
+AT_ONCE = 1 << 12  # rows whose values are looked up together
+MOST_NAMES = 1 << 16  # different labels in memory; others are texts of a column
 T = TypeVar("T")
+S = TypeVar("S")
+
+Indices = NDArray[np.integer[Any]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class Example(NamedTuple):
@@ -30,6 +33,7 @@ class Example(NamedTuple):
     text: str
     label: str | None
     line: int  # see `Row.line`
+    file: str = ""  # the file, if the source has several
 
 
 class Pair(NamedTuple):
@@ -38,6 +42,7 @@ class Pair(NamedTuple):
     source: str
     target: str
     line: int  # see `Row.line`
+    file: str = ""  # the file, if the source has several
 
 
 class View(Sequence[T]):
@@ -68,7 +73,7 @@ class View(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class _Rows(View[T]):
+class RowItems(View[T]):
     """N rows; selections share the columns.
 
     Args:
@@ -78,32 +83,46 @@ class _Rows(View[T]):
 
     TEXTS: ClassVar[int]  # number of texts in a row
 
-    def __init__(self, columns: _Columns | None = None, rows: Sequence[int] | None = None) -> None:
-        self._columns = columns or _Columns(self.TEXTS)
-        self._rows = rows
+    def __init__(self, columns: Columns | None = None, rows: Indices | None = None) -> None:
+        self.columns = columns or Columns(self.TEXTS)
+        self.rows = rows
 
     def select(self, rows: Iterable[int]) -> Self:
         """Return the rows with these indices, in this order."""
-        return type(self)(self._columns, array("I", self._indices(rows)))
+        selected = Growing(np.uint32)
+        for some in self._indices(rows):
+            selected.extend(some)
+        return type(self)(self.columns, selected.array())
 
     def __len__(self) -> int:
-        return len(self._columns.lines) if self._rows is None else len(self._rows)
+        return len(self.columns) if self.rows is None else len(self.rows)
 
-    def _indices(self, rows: Iterable[int]) -> Iterable[int]:
-        return rows if self._rows is None else (self._rows[row] for row in rows)
+    def _indices(self, rows: Iterable[int]) -> Iterator[Indices]:
+        """Yield the indices in the columns of rows, some at a time."""
+        return (some if self.rows is None else self.rows[some] for some in _chunks(rows))
+
+    def mapped(self, function: Callable[[T], S]) -> View[S]:
+        """Return a value of each row, made on access."""
+        return _Column(len(self), lambda rows: map(function, self._values(rows)))
 
     def _texts(self, which: int) -> View[str]:
-        return _Column(len(self), lambda rows: self._columns.texts[which].read(self._indices(rows)))
+        column = self.columns.texts[which]
+        return _Column(len(self), lambda rows: (text for some in self._indices(rows) for text in column.read(some)))
+
+    def _read(self, rows: Iterable[int]) -> Iterator[tuple[Any, ...]]:
+        """Yield the texts, the label, the line and the file of each row."""
+        for some in self._indices(rows):
+            yield from self.columns.read(some)
 
 
-class Items(_Rows[Example]):
+class Items(RowItems[Example]):
     """Texts with labels."""
 
     TEXTS = 1
 
-    def append(self, text: str, label: str | None, line: int) -> None:
+    def append(self, text: str, label: str | None, line: int, file: str = "") -> None:
         """Add an example to the columns."""
-        self._columns.append((text,), label, line)
+        self.columns.append((text,), label, line, file)
 
     @property
     def texts(self) -> View[str]:
@@ -113,24 +132,25 @@ class Items(_Rows[Example]):
     @property
     def labels(self) -> View[str]:
         """The label of each example; empty without labels."""
-        labelled = len(self) if self._columns.names else 0
-        return _Column(labelled, lambda rows: cast("Iterator[str]", self._columns.labels(self._indices(rows))))
+        labelled = len(self) if self.columns.names else 0
+
+        def values(rows: Sequence[int]) -> Iterator[str]:
+            return (cast(str, label) for some in self._indices(rows) for label in self.columns.labels(some))
+
+        return _Column(labelled, values)
 
     def _values(self, rows: Sequence[int]) -> Iterator[Example]:
-        columns = self._columns
-        texts, labels = columns.texts[0].read(self._indices(rows)), columns.labels(self._indices(rows))
-        for text, label, index in zip(texts, labels, self._indices(rows), strict=True):
-            yield Example(text, label, columns.lines[index])
+        return (Example(*values) for values in self._read(rows))
 
 
-class PairItems(_Rows[Pair]):
+class PairItems(RowItems[Pair]):
     """Sources with targets."""
 
     TEXTS = 2
 
-    def append(self, source: str, target: str, line: int) -> None:
+    def append(self, source: str, target: str, line: int, file: str = "") -> None:
         """Add a pair to the columns."""
-        self._columns.append((source, target), None, line)
+        self.columns.append((source, target), None, line, file)
 
     @property
     def sources(self) -> View[str]:
@@ -143,9 +163,7 @@ class PairItems(_Rows[Pair]):
         return self._texts(1)
 
     def _values(self, rows: Sequence[int]) -> Iterator[Pair]:
-        sources, targets = (texts.read(self._indices(rows)) for texts in self._columns.texts)
-        for source, target, index in zip(sources, targets, self._indices(rows), strict=True):
-            yield Pair(source, target, self._columns.lines[index])
+        return (Pair(source, target, line, file) for source, target, _, line, file in self._read(rows))
 
 
 class _Column(View[T]):
@@ -159,62 +177,125 @@ class _Column(View[T]):
         return self._make(rows)
 
 
-class _Columns:
+class Columns:
+    """The values of rows, each kind in an array: `texts` columns of text, a label, a line, a file.
+
+    Args:
+        texts: number of texts in a row.
+    """
+
     def __init__(self, texts: int) -> None:
         self.texts = [_Texts() for _ in range(texts)]
-        self.lines = array("I")
-        self._classes = array("i")  # index of the label in names, -1 for none
         self.names: dict[str, int] = {}
+        self._lines, self._classes = Growing(np.uint32), Growing(np.int32)
+        self._more = _Texts()  # the labels beyond MOST_NAMES; row i of them is class −2 − i
+        self._files: dict[int, str] = {}  # by the row from which on it is the file
 
-    def append(self, texts: Sequence[str], label: str | None, line: int) -> None:
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def append(self, texts: Sequence[str], label: str | None, line: int, file: str) -> None:
+        """Add a row."""
+        if file and (not self._files or self._files[next(reversed(self._files))] != file):
+            self._files[len(self)] = file
         for column, text in zip(self.texts, texts, strict=True):
             column.append(text)
-        self.lines.append(line)
-        self._classes.append(-1 if label is None else self.names.setdefault(label, len(self.names)))
+        self._classes.append(-1 if label is None else self._class(label))
+        self._lines.append(line)
 
-    def labels(self, rows: Iterable[int]) -> Iterator[str | None]:
-        names = [*self.names, None]  # so that -1 is None
-        return (names[self._classes[row]] for row in rows)
+    def _class(self, label: str) -> int:
+        if (k := self.names.get(label)) is not None:
+            return k
+        if len(self.names) < MOST_NAMES:
+            return self.names.setdefault(label, len(self.names))
+        self._more.append(label)
+        return -1 - len(self._more)
+
+    def read(self, rows: Indices) -> Iterator[tuple[Any, ...]]:
+        """Yield the texts, the label, the line and the file of each of a few rows."""
+        texts = (column.read(rows) for column in self.texts)
+        return zip(*texts, self.labels(rows), self._lines.array()[rows].tolist(), self._files_of(rows), strict=True)
+
+    def labels(self, rows: Indices) -> Iterator[str | None]:
+        """Yield the label of each of a few rows."""
+        names, classes = [*self.names], self._classes.array()[rows]
+        more = self._more.read(-2 - classes[classes < -1])
+        return (names[k] if k >= 0 else None if k == -1 else next(more) for k in classes.tolist())
+
+    def _files_of(self, rows: Indices) -> list[str]:
+        if not self._files:
+            return [""] * len(rows)
+        names = [*self._files.values()]
+        return [names[i] for i in np.searchsorted([*self._files], rows, side="right") - 1]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that make up the columns, by name."""
+        texts = {str(i): column for i, column in enumerate(self.texts)} | {"labels": self._more}
+        of_texts = {f"{name}.{part}": values for name, each in texts.items() for part, values in each.arrays().items()}
+        return {"lines": self._lines.array(), "classes": self._classes.array(), **of_texts}
+
+    def facts(self) -> dict[str, Any]:
+        """Return all else, as JSON values."""
+        return {"texts": len(self.texts), "names": [*self.names], "files": [*self._files.items()]}
+
+    @classmethod
+    def of(cls, arrays: Arrays, facts: Mapping[str, Any]) -> Columns:
+        """Return the columns that `arrays` and `facts` have described."""
+        made = cls(0)
+        made.names = {name: k for k, name in enumerate(facts["names"])}
+        made._lines, made._classes = Growing.of(arrays["lines"]), Growing.of(arrays["classes"])
+        made._files = dict(facts["files"])
+        parts = [
+            {part: arrays[f"{name}.{part}"] for part in _Texts.PARTS} for name in (*range(facts["texts"]), "labels")
+        ]
+        *made.texts, made._more = map(_Texts.of, parts)
+        return made
 
 
 class _Texts:
+    """Texts one after the other, as UTF-8."""
+
+    PARTS = ("ends", "bytes")
+
     def __init__(self) -> None:
-        self._ends = array("I", (0,))  # in bytes, modulo SPAN; the first is the start of the first text
-        self._spans: list[int] = []  # indices in _ends at which another SPAN has been passed
-        self._size = 0  # bytes of the texts so far
-        self._file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (it is open as long as the texts exist)
-        weakref.finalize(self, self._file.close)
-        self._waiting = bytearray()  # bytes that are not yet in the file
+        self._ends, self._bytes = Growing(np.int64), Growing(np.uint8)
+        self._ends.append(0)  # the start of the first text
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
 
     def append(self, text: str) -> None:
-        data = text.encode()
-        self._waiting += data
-        self._size += len(data)
-        self._spans += [len(self._ends)] * (self._size // SPAN - len(self._spans))
-        self._ends.append(self._size % SPAN)
-        if len(self._waiting) >= BLOCK:
-            self._write()
+        self._bytes.extend(text.encode())
+        self._ends.append(len(self._bytes))
 
-    def read(self, rows: Iterable[int]) -> Iterator[str]:
-        """Yield the texts of the rows; rows in ascending order are read block by block."""
-        self._write()
-        begin, block = 0, b""
-        for row in rows:
-            start, end = self._end(row), self._end(row + 1)
-            if start < begin or end > begin + len(block):
-                self._file.seek(start)
-                begin, block = start, self._file.read(max(end - start, BLOCK))
-            yield block[start - begin : end - begin].decode()
+    def read(self, rows: Indices) -> Iterator[str]:
+        """Yield the texts of a few rows."""
+        ends, data = self._ends.array(), self._bytes.array()
+        rows = rows.astype(np.int64)
+        for start, end in zip(ends[rows].tolist(), ends[rows + 1].tolist(), strict=True):
+            yield data[start:end].tobytes().decode()
 
-    def _end(self, i: int) -> int:
-        return self._ends[i] + SPAN * bisect(self._spans, i)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that make up the texts, by name."""
+        return dict(zip(self.PARTS, (self._ends.array(), self._bytes.array()), strict=True))
 
-    def _write(self) -> None:
-        if self._waiting:
-            try:
-                self._file.seek(0, 2)
-                self._file.write(self._waiting)
-                self._file.flush()
-            except OSError as error:
-                raise unwritable(error) from None
-            self._waiting.clear()
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        """Return the texts with the arrays that `arrays` has returned."""
+        made = cls.__new__(cls)
+        made._ends, made._bytes = (Growing.of(arrays[part]) for part in cls.PARTS)
+        return made
+
+
+def _chunks(rows: Iterable[int]) -> Iterator[Indices]:
+    """Yield indices as arrays of a limited size."""
+    if isinstance(rows, range):
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            yield np.arange(some.start, some.stop, some.step)
+    elif isinstance(rows, np.ndarray):
+        yield from (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))
+    else:
+        each = iter(rows)
+        while few := list(islice(each, AT_ONCE)):
+            yield np.array(few, dtype=np.int64)

@@ -30,6 +30,7 @@ from unrolled.data.reading.foreign import NO_SERIES
 from unrolled.data.reading.formats import of_splits
 from unrolled.data.reading.image_files import files_below, is_image_file, read_image
 from unrolled.data.reading.rows import SKIP, BadRow
+from unrolled.data.reading.shards import files_of
 from unrolled.data.reading.text_folders import holds_texts, no_classes
 from unrolled.errors import DataError, excerpt
 
@@ -111,7 +112,8 @@ def are_images(data: object) -> bool:
         return samples.find(data, "classify")[0].images
     if isinstance(data, (str, os.PathLike)):
         path = Path(data)
-        return (path.is_dir() and not holds_texts(path)) or idx.is_idx(path) or is_image_file(path)
+        holds_images = path.is_dir() and not files_of(path) and not holds_texts(path)
+        return holds_images or idx.is_idx(path) or is_image_file(path)
     return _arrays(data) is not None
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import LABEL, Examples, label_fault, load_examples
 from unrolled.data.examples.labels import label_form
+from unrolled.data.reading.arrays import allocate
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.flags import flag_of
 from unrolled.data.reading.objects import kind_of
@@ -62,7 +63,8 @@ def label_sets(examples: Examples) -> Iterator[tuple[str, ...]]:
 def multi_hot(examples: Examples, labels: Sequence[str]) -> NDArray[np.bool_]:
     """Return whether each of N texts has each of K labels, (N, K); labels of the texts are among them."""
     index = {label: k for k, label in enumerate(labels)}
-    has = np.zeros((len(examples), len(labels)), dtype=bool)
+    has = allocate((len(examples), len(labels)), np.bool_)
+    has[:] = False
     for row, own in enumerate(label_sets(examples)):
         has[row, [index[label] for label in own]] = True
     return has

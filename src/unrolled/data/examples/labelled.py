@@ -17,10 +17,10 @@ from fractions import Fraction
 from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from unrolled.config import DataConfig
-from unrolled.data.examples.columns import Example, Items, View
+from unrolled.data.examples.columns import MOST_NAMES, Example, Items, View
 from unrolled.data.examples.labels import REGRESSION, label_form
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.counts import Counts, Skipped, sift
@@ -63,6 +63,8 @@ class Examples(ExampleTable[Items]):
         mixed: labels that are text in some rows, and a number, true or false in others.
     """
 
+    ITEMS: ClassVar[type[Items]] = Items
+
     mixed: tuple[str, ...] = ()
 
     def texts(self) -> View[str]:
@@ -79,7 +81,7 @@ class Examples(ExampleTable[Items]):
 
     def error(self, item: Example, problem: str, fix: str) -> DataError:
         """Return an error about one of the items, with its location."""
-        return self.error_at(item.line, item.text, problem, fix)
+        return self.error_at(item.line, item.text, problem, fix, file=item.file)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -148,7 +150,9 @@ def _collect(
     def parse(row: Row | BadRow) -> Example | BadRow:
         example = row if isinstance(row, BadRow) else _example(row, read_label)
         if isinstance(example, Example) and isinstance(row, Row):
-            types[isinstance(row.values[-1], str)].add(example.label)
+            labels = types[isinstance(row.values[-1], str)]
+            if len(labels) < MOST_NAMES:  # more are no classes
+                labels.add(example.label)
         return example
 
     rows = watched(data_source.rows(columns), data_source.source)
@@ -162,7 +166,7 @@ def _example(row: Row, read_label: LabelReader | None) -> Example | BadRow:
     if fault := text_fault(row, 0, "text"):
         return fault
     label = None if read_label is None else read_label(row)
-    return label if isinstance(label, BadRow) else Example(str(row.values[0]), label, row.line)
+    return label if isinstance(label, BadRow) else Example(str(row.values[0]), label, row.line, row.location.shard)
 
 
 def _class(row: Row, known: Collection[str] | None, form: Callable[[str], str]) -> str | BadRow:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
+
+from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
+from unrolled.data.reading.arrays import Growing, integer_for
 from unrolled.errors import excerpt
 
-__all__ = ["DECIMALS", "REGRESSION", "are_numbers", "is_number", "label_form", "not_classes", "number_in", "regression"]
+__all__ = [
+    "DECIMALS",
+    "REGRESSION",
+    "are_numbers",
+    "indices_among",
+    "is_number",
+    "label_form",
+    "not_classes",
+    "number_in",
+    "regression",
+]
 
 FORM = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MANY = 20  # different numbers; no scale of ratings has more
@@ -37,6 +51,19 @@ def label_form(config: DataConfig, fold: Callable[[str], str] = str.casefold) ->
         return label
 
     return form
+
+
+def indices_among(labels: Sequence[str], of: Iterable[str]) -> NDArray[Any]:
+    """Return the index of each of N labels among K different ones, (N,), in the smallest type that holds K.
+
+    Args:
+        labels: the K labels.
+        of: the N labels.
+    """
+    index, found = {label: k for k, label in enumerate(labels)}, Growing(integer_for(len(labels)))
+    for label in of:
+        found.append(index[label])
+    return found.array()
 
 
 def number_in(text: str, decimal: str = DECIMALS[0]) -> str | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from unrolled.config import DataConfig
 from unrolled.data.examples.labelled import LABEL, Examples, load_examples
 from unrolled.data.examples.labels import DECIMALS, LARGEST, number_in
+from unrolled.data.reading.arrays import Growing
 from unrolled.data.reading.faults import RAISED, Faults
 from unrolled.data.reading.objects import kind_of
 from unrolled.data.reading.rows import BadRow, Row
@@ -45,7 +46,10 @@ def load_numbers(data: object, config: DataConfig, faults: Faults = RAISED) -> E
 
 def numbers_of(examples: Examples) -> NDArray[np.float64]:
     """Return the number of each of N texts, (N,)."""
-    return np.fromiter(map(float, examples.labels()), np.float64, len(examples))
+    numbers = Growing(np.float64)
+    for label in examples.labels():
+        numbers.append(float(label))
+    return numbers.array()
 
 
 def read_number(row: Row, *, decimal: str) -> str | BadRow:

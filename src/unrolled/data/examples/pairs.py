@@ -35,6 +35,7 @@ class PairedTexts(ExampleTable[PairItems]):
     """Sources with targets."""
 
     UNITS: ClassVar[str] = "pairs"
+    ITEMS: ClassVar[type[PairItems]] = PairItems
 
     def sources(self) -> View[str]:
         """Return the sources, in order."""
@@ -59,14 +60,15 @@ class PairedTexts(ExampleTable[PairItems]):
         """Return the pairs without the bad ones; `bad` has the reason for each, by index."""
 
         def listed(row: int, reason: str) -> Skipped:
-            return Skipped(self.items[row].line, reason, excerpt(self.items[row].source), self.unit)
+            pair = self.items[row]
+            return Skipped(pair.line, reason, excerpt(pair.source), self.unit, pair.file)
 
         return skip(self, bad, listed)
 
     def error(self, row: int, side: str, problem: str, fix: str) -> DataError:
         """Return an error about one side of a pair, with its location."""
         pair = self.items[row]
-        return self.error_at(pair.line, getattr(pair, side), problem, fix)
+        return self.error_at(pair.line, getattr(pair, side), problem, fix, file=pair.file)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -123,4 +125,4 @@ def _pair(row: Row | BadRow) -> Pair | BadRow:
         if fault := text_fault(row, which, side):
             return fault
     source, *target = map(str, row.values)
-    return Pair(source, target[0] if target else "", row.line)
+    return Pair(source, target[0] if target else "", row.line, row.location.shard)

@@ -20,10 +20,12 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from unrolled.config import TASK_DEFAULTS, DataConfig
 from unrolled.data.examples.blocks import Block, Sentence, blocks, file_layout, refuse_joined_words, tag_columns
+from unrolled.data.examples.columns import View
 from unrolled.data.examples.conll import columns_sentence, tag_index
 from unrolled.data.examples.conllu import conllu_sentence, tag_column
 from unrolled.data.examples.labelled import UNKNOWN_LABEL, unknown_label
 from unrolled.data.examples.labels import label_form
+from unrolled.data.examples.sentence_items import SentenceItems
 from unrolled.data.examples.table import ExampleTable, fingerprint_of
 from unrolled.data.reading.addresses import PYTHON, STDIN, STDIN_NAME, is_sample
 from unrolled.data.reading.counts import sift
@@ -42,22 +44,23 @@ TASK = "tag"
 
 
 @dataclass(frozen=True)
-class Sentences(ExampleTable[Sequence[Sentence]]):
+class Sentences(ExampleTable[SentenceItems]):
     """Sentences with tags."""
 
     UNITS: ClassVar[str] = "sentences"
+    ITEMS: ClassVar[type[SentenceItems]] = SentenceItems
 
     def select(self, rows: Iterable[int]) -> Self:
         """Return the sentences with these indices, in this order; all count as read and used."""
-        return self.with_items([self.items[row] for row in rows])
+        return self.with_items(self.items.select(rows))
 
-    def words(self) -> list[tuple[str, ...]]:
+    def words(self) -> View[tuple[str, ...]]:
         """Return the words of each sentence."""
-        return [sentence.words for sentence in self.items]
+        return self.items.mapped(lambda sentence: sentence.words)
 
-    def tags(self) -> list[str]:
-        """Return the tags of all words, sentence after sentence; empty without tags."""
-        return list(chain.from_iterable(sentence.tags or () for sentence in self.items))
+    def tags(self) -> Iterator[str]:
+        """Yield the tags of all words, sentence after sentence; none without tags."""
+        return chain.from_iterable(sentence.tags or () for sentence in self.items)
 
     def left_out(self) -> dict[str, int]:
         """Return the numbers of multiword tokens and empty nodes, which are not words and were left out."""
@@ -107,7 +110,7 @@ def load_sentences(
     known = None if labels is None else dict.fromkeys(labels)
     stop, units = config.on_bad_row == "stop", Sentences.UNITS
     name, source, files = _files(data)
-    items: list[Sentence] = []
+    items = SentenceItems()
     sentences: Iterable[Parsed]
     if files is None:
         sentences = map(_pair, _python(tagged(data) if is_sample(data) else data))

@@ -31,6 +31,8 @@ class ExampleTable(Generic[ItemsT]):
 
     UNITS: ClassVar[str] = "rows"
     """Plural noun for the items."""
+    ITEMS: ClassVar[type[Any]]
+    """Class of the items."""
 
     name: str
     source: str
@@ -46,10 +48,17 @@ class ExampleTable(Generic[ItemsT]):
         """Return a table with other items of the same type; all count as read and used."""
         return replace(self, items=items, counts=Counts(len(items), len(items), {}, self.UNITS), skipped=())
 
-    def error_at(self, line: int, row: str, problem: str, fix: str) -> DataError:
-        """Return an error with the location of a line; `row` is its text."""
-        file = None if self.source == PYTHON else self.source
-        return DataError(problem, file=file, line=line, unit=self.unit, row=row, fix=fix)
+    def error_at(self, line: int, row: str, problem: str, fix: str, *, file: str = "") -> DataError:
+        """Return an error with the location of a line.
+
+        Args:
+            line: the line.
+            row: its text.
+            problem, fix: what is wrong, and what to do.
+            file: the file, if the source has several.
+        """
+        named = file or (None if self.source == PYTHON else self.source)
+        return DataError(problem, file=named, line=line, unit=self.unit, row=row, fix=fix)
 
 
 def fingerprint_of(values: Iterable[str | None]) -> str:

@@ -5,6 +5,9 @@ This file imports nothing of the package, so that a path with a typo is refused 
 
 from __future__ import annotations
 
+import glob
+import os
+from pathlib import Path
 from typing import TypeGuard
 
 __all__ = [
@@ -16,7 +19,9 @@ __all__ = [
     "STDIN_NAME",
     "SYNTHETIC_PREFIX",
     "is_file",
+    "is_pattern",
     "is_sample",
+    "matches",
 ]
 
 SAMPLE_PREFIX = "sample:"
@@ -40,3 +45,13 @@ def is_file(source: str) -> bool:
 def is_sample(data: object) -> TypeGuard[str]:
     """Return whether data are named as a sample of the package or as a synthetic task."""
     return isinstance(data, str) and data.startswith((SAMPLE_PREFIX, SYNTHETIC_PREFIX))
+
+
+def is_pattern(source: str) -> bool:
+    """Return whether a source is a pattern of file names, as 'in/*.parquet', and not the name of a file."""
+    return glob.has_magic(source) and is_file(source) and not os.path.lexists(source)
+
+
+def matches(pattern: str) -> list[Path]:
+    """Return the files that match a pattern, sorted by name."""
+    return sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())  # noqa: PTH207

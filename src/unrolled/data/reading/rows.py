@@ -34,6 +34,7 @@ class Location(NamedTuple):
     fraction_read: Callable[[], float] | None = None  # fraction of the data read so far; None if unknown
     note: str = ""  # on the way in which the rows are read, for the log
     files: tuple[str, ...] = ()  # of each column, for columns in files of their own
+    shard: str = ""  # the file again, if the source has several
 
 
 class Row(NamedTuple):

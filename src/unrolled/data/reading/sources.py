@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from unrolled.config import DataConfig
-from unrolled.data.reading import fasttext, hub, parallel, samples, text_folders
+from unrolled.data.reading import fasttext, hub, parallel, samples, shards, text_folders
 from unrolled.data.reading.addresses import HUB_PREFIX, PYTHON, STDIN, STDIN_NAME, is_sample
 from unrolled.data.reading.flags import label_columns
 from unrolled.data.reading.foreign import foreign
@@ -83,6 +83,8 @@ def open_source(data: object, task: str, config: DataConfig = DEFAULTS) -> DataS
     path = Path(data)
     if path.is_dir() and (problem := of_splits(path)):
         raise problem
+    if files := shards.files_of(path):
+        return _shards(files, path, task, config)
     if task == TRANSLATE and (path.is_dir() or has_lines(path, config)):
         return _parallel(path, config)
     if task == CLASSIFY and path.is_dir():
@@ -188,6 +190,26 @@ def _sides(files: Sequence[Path]) -> DataSource:
         lambda columns: parallel.read_sides(files[: len(columns)], columns),
         lambda: parallel.columns_of_sides(*files),
         fixed=True,
+    )
+
+
+def _shards(files: Sequence[Path], path: Path, task: str, config: DataConfig) -> DataSource:
+    """Return the source of files that are one table; `path` is the folder or the pattern that stands for them."""
+    form = shards.refuse_other_format(files, config.separator)
+    sources = {file: _table(file, str(file), task, config) for file in files}
+    first = sources[files[0]]
+    folder = path if path.is_dir() else path.parent
+
+    def rows(columns: Sequence[str]) -> Rows:
+        return shards.read_shards(
+            files, form, lambda file: sources[file].rows(columns), lambda file: sources[file].columns()
+        )
+
+    return first._replace(
+        name=folder.resolve().name or "data",
+        source=str(path),
+        form=f"{form} in {len(files):,} shard{'s'[: len(files) != 1]}",
+        rows=rows,
     )
 
 

@@ -52,7 +52,7 @@ def issue_example(split: Examples, index: int, *, label: bool = False) -> IssueE
     """Return row `index` of a split, optionally with its label."""
     item = split.items[index]
     prefix = f'"{excerpt(str(item.label), 30)}": ' if label else ""
-    return IssueExample(location(split.source, split.unit, item.line), prefix + excerpt(item.text))
+    return IssueExample(location(item.file or split.source, split.unit, item.line), prefix + excerpt(item.text))
 
 
 def key_of(text: str) -> int:

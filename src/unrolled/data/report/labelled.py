@@ -20,6 +20,7 @@ from unrolled.data.reading.addresses import is_file
 from unrolled.data.reading.counts import accounts
 from unrolled.data.reading.faults import Faults
 from unrolled.data.reading.flags import likely_labels
+from unrolled.data.reading.shards import files_of
 from unrolled.data.reading.sources import DataSource, open_source
 from unrolled.data.reading.text_folders import open_folder
 from unrolled.data.report.charts import Bins, Histogram, Panel, bins, label_bars
@@ -238,7 +239,8 @@ def _number_issues(splits: Splits) -> Iterator[Issue]:
 
 def _empty_classes(source: str) -> Iterator[Issue]:
     """Yield the issue of a folder of texts with folders or files of classes that hold no text."""
-    empty = open_folder(Path(source)).empty if is_file(source) and Path(source).is_dir() else ()
+    is_folder = is_file(source) and Path(source).is_dir() and not files_of(Path(source))
+    empty = open_folder(Path(source)).empty if is_folder else ()
     if empty:
         yield Issue(
             "empty classes",

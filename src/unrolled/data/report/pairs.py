@@ -284,7 +284,7 @@ def _issue(
 
 def _issue_example(split: PairedTexts, pair: Pair) -> IssueExample:
     text = f"{excerpt(pair.source, 38)} | {excerpt(pair.target, 38)}"
-    return IssueExample(location(split.source, split.unit, pair.line), text)
+    return IssueExample(location(pair.file or split.source, split.unit, pair.line), text)
 
 
 def _lines(report: PairReport) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from unrolled.config import DataConfig
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import UNK, marked
-from unrolled.data.encoding.words import NO_WORD, Subwords
+from unrolled.data.encoding.words import Subwords
 from unrolled.data.examples.blocks import Sentence
 from unrolled.data.examples.remedies import HEADER_TAGS, HEADER_WORDS
 from unrolled.data.examples.sentences import Sentences
@@ -217,11 +217,11 @@ def _split_report(
 ) -> TagSplitReport:
     lengths = np.array([len(sentence.words) for sentence in split.items])
     words = [normalized(word, form) for sentence in split.items for word in sentence.words]
-    tags = split.tags()
+    tags = [*split.tags()]
     counts = Counter(tags)
     ids = subwords.ids[:-1]
     if whole:  # the last id of each word is its own, which is no subword and unknown for rare words
-        ids = ids[subwords.words_at[:-1] == NO_WORD]
+        ids = ids[~subwords.is_end[:-1]]
     right = sum(usual.get(word, majority) == tag for word, tag in zip(words, tags, strict=True))
     return TagSplitReport(
         sentences=len(split),
@@ -230,7 +230,7 @@ def _split_report(
         left_out=split.left_out(),
         lengths=spread(lengths),
         subwords=len(ids),
-        unknown_rate=float((ids == UNK).double().mean()),
+        unknown_rate=float((ids == UNK).mean()),
         unseen_rate=sum(word not in usual for word in words) / len(words),
         baseline_rate=right / len(words),
     )

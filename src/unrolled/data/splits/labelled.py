@@ -119,6 +119,7 @@ def without_unknown(
         faults.add(split.error(first, problem + where, f"{fix}, try another --split-seed, {SKIP}"))
 
     def listed(row: int, reason: str) -> Skipped:
-        return Skipped(split.items[row].line, reason, excerpt(split.items[row].text), split.unit)
+        item = split.items[row]
+        return Skipped(item.line, reason, excerpt(item.text), split.unit, item.file)
 
     return skip(split, bad, listed)

@@ -62,7 +62,7 @@ def split_sentences(data: object, config: DataConfig, faults: Faults = RAISED) -
         sources,
         str(data),
         lambda source, train: load_sentences(source, config, faults=faults),
-        lambda sentences: [sentence.text for sentence in sentences.items],
+        lambda sentences: sentences.items.mapped(lambda sentence: sentence.text),
         by="sentence",
         faults=faults,
     )
