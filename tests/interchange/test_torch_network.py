@@ -20,6 +20,7 @@ import unrolled
 from plain_network import KNOWN, LABELS, WORDS, Plain, arguments, make
 from small import image_run, number_run, tag_run, text_run, trained
 from unrolled.cli.main import run as command
+from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
 from unrolled.errors import CheckpointError, ConfigError, DataError, UnrolledError
 from unrolled.interchange.imported import LACKING
@@ -316,6 +317,7 @@ BAD: dict[str, tuple[dict[str, Tensor], str]] = {
     "another bias": (_with(out__bias=ONES(4)), r"out\.bias \(4\): out\.weight asks for 3"),
     "fewer rows": (_with(words__weight=ONES(7, 5)), r"7 rows in words\.weight, and .*words\.txt 8 tokens"),
     "more outputs": (_with(out__weight=ONES(4, 4), out__bias=ONES(4)), r"4 rows in out\.weight, and .*labels\.txt 3"),
+    "integers": (_with(out__bias=ONES(3, dtype=torch.int8)), r"floating point numbers: out\.bias \(torch\.int8, "),
     "not a number": (_with(out__bias=torch.full((3,), torch.nan)), r"out\.bias has a number that is not finite"),
 }
 
@@ -359,6 +361,13 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], dict[str, Any], type[Unroll
     "an unknown one": (lambda folder: 0, {"nonlinearity": "gelu"}, ConfigError, "is tanh or relu: got gelu"),
     "read of tags": (lambda folder: 0, {"task": "tag", "read": "mean"}, ConfigError, "read"),
     "not safetensors": (_lines("weights.safetensors", "xx"), {}, CheckpointError, "is not a safetensors file"),
+    "no file": (lambda folder: (folder / "weights.safetensors").unlink(), {}, CheckpointError, "does not exist"),
+    "whole words": (
+        lambda folder: (folder / "t.json").write_text(Tokenizer("character", (*SPECIAL, "a", "b", " ab")).to_json()),
+        {"vocabulary": "t.json"},
+        CheckpointError,
+        "has whole words after subwords, which only task tag reads",
+    ),
     "another tokenizer.json": (
         lambda folder: LibraryTokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(folder / "t.json")),
         {"vocabulary": "t.json"},
@@ -387,6 +396,9 @@ def test_pickled_code_is_not_executed(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds objects other than tensors, which are never unpickled"):
         unrolled.import_run(**made)
     torch.save({"weight": [1.0]}, source)
+    with pytest.raises(CheckpointError, match="holds no state_dict"):
+        unrolled.import_run(**made)
+    torch.save({"model": {"model": {"x": torch.ones(1)}}}, source)
     with pytest.raises(CheckpointError, match="holds no state_dict"):
         unrolled.import_run(**made)
     torch.save(_with(), source)

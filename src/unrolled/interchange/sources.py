@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.config import spelled
-from unrolled.errors import ConfigError
+from unrolled.errors import CheckpointError, ConfigError
 from unrolled.interchange import gpt2, torch_network
 from unrolled.interchange.formats import RECORD
 from unrolled.interchange.torch_network import Description
@@ -28,6 +28,8 @@ def read(source: Path, described: Description) -> Run:
     """
     if source.is_file():
         return torch_network.read(source, described)
+    if not source.exists():
+        raise CheckpointError(f"{source} does not exist: check the path")
     usual = Description()
     if given := [name for name in described._fields if getattr(described, name) != getattr(usual, name)]:
         raise ConfigError(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.errors import CheckpointError
+from unrolled.errors import CheckpointError, excerpt
 from unrolled.interchange.imported import file_bytes
 from unrolled.runs.weights import load_tensors, refuse_infinite
 
@@ -34,11 +34,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         path: a safetensors file, or a .pt or .pth file with a state_dict or a checkpoint that holds one.
 
     Raises:
-        CheckpointError: the file cannot be read, is damaged, holds other objects than tensors, or has a number that is
-            not finite.
+        CheckpointError: the file cannot be read, is damaged, holds other objects than dense tensors of floating point
+            numbers, or has a number that is not finite.
     """
     data = file_bytes(path)
     tensors = _unpickled(path, data) if path.suffix in PICKLED else load_tensors(path, data)
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}"
+            raise CheckpointError(
+                f"{path} has a tensor that is not dense or not of floating point numbers: {excerpt(name)} ({kind})"
+            )
     floats = {name: tensor.float() for name, tensor in tensors.items()}
     refuse_infinite(path, floats)
     return floats
@@ -52,16 +58,17 @@ def _unpickled(path: Path, data: bytes) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is damaged, or holds objects other than tensors, which are never unpickled: {SAVE}"
         ) from None
-    tensors = _state_dict(loaded)
-    if not tensors:
+    within = [loaded[name] for name in WITHIN if name in loaded] if isinstance(loaded, Mapping) else []
+    found = next(filter(_is_state_dict, (loaded, *within)), None)
+    if found is None:
         raise CheckpointError(f"{path} holds no state_dict, tensors by name: {SAVE}")
-    return tensors
+    return dict(found)
 
 
-def _state_dict(loaded: Any) -> dict[str, Tensor]:
-    """Return the tensors by name of a loaded object, or of an entry of it; none if there are none."""
-    if not isinstance(loaded, Mapping):
-        return {}
-    if all(isinstance(name, str) and isinstance(value, Tensor) for name, value in loaded.items()):
-        return dict(loaded)
-    return next((found for name in WITHIN if (found := _state_dict(loaded.get(name)))), {})
+def _is_state_dict(value: Any) -> bool:
+    """Return whether a loaded object is a state_dict with a tensor or more."""
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(isinstance(name, str) and isinstance(each, Tensor) for name, each in value.items())
+    )

@@ -30,7 +30,7 @@ from unrolled.interchange.imported import LACKING, file_bytes, imported_run
 from unrolled.interchange.record import FORMAT_VERSION
 from unrolled.interchange.state_dict import read_state_dict
 from unrolled.interchange.torch_modules import Matrix, Network, find_network
-from unrolled.interchange.vocabularies import Vocabulary, own, read_vocabulary
+from unrolled.interchange.vocabularies import Vocabulary, of_tokenizer, read_vocabulary
 from unrolled.layers import Stacked, from_torch
 from unrolled.runs.classification import ClassificationRun
 from unrolled.runs.folder import WEIGHTS
@@ -169,7 +169,7 @@ def read_export(folder: Path) -> Run:
         head="head",
         nonlinearity=nonlinearity,
     )
-    vocabulary = own(Tokenizer.from_json(decoded(files[2], file_bytes(files[2])), files[2]))
+    vocabulary = of_tokenizer(Tokenizer.from_json(decoded(files[2], file_bytes(files[2])), files[2]))
     _refuse_size(files[1], network.embedding, files[2], vocabulary.size, "tokens")
     outputs = len(export.labels) or vocabulary.size
     _refuse_size(files[1], network.head, files[0], outputs, "labels" if export.labels else "tokens")
@@ -199,11 +199,16 @@ def _run(
         labels: the labels; empty: the outputs are tokens.
         options: read and nonlinearity, None where they are not given.
         source, files: see `imported_run`.
+
+    Raises:
+        CheckpointError: directions or a vocabulary that the task does not have.
     """
     if task == "generate" and network.layers.bidirectional:
         raise CheckpointError(
             f"{source} has layers in both directions (*_reverse), which cannot continue a text: use another task"
         )
+    if task != "tag" and vocabulary.tokenizer.num_whole_words:
+        raise CheckpointError(f"the vocabulary of {source} has whole words after subwords, which only task tag reads")
     head, bias = network.head.weight, network.head.bias
     weights = {
         "embedding.weight": vocabulary.rows(network.embedding.weight),

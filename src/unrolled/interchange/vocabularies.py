@@ -23,7 +23,7 @@ from unrolled.interchange.gpt2_tokenizer import read_byte_pairs
 from unrolled.interchange.imported import file_bytes, in_our_order
 from unrolled.saved import Count, Label, Open, decoded, valid
 
-__all__ = ["Vocabulary", "own", "read_vocabulary"]
+__all__ = ["Vocabulary", "of_tokenizer", "read_vocabulary"]
 
 log = logging.getLogger("unrolled")
 
@@ -70,7 +70,7 @@ class _File(Open):
     model: _Model
 
 
-def own(tokenizer: Tokenizer) -> Vocabulary:
+def of_tokenizer(tokenizer: Tokenizer) -> Vocabulary:
     """Return the vocabulary of a network that has our ids."""
     V = tokenizer.vocabulary_size
     return Vocabulary(tokenizer, torch.arange(V), V)
@@ -97,7 +97,7 @@ def read_vocabulary(path: Path, *, unknown: str | None = None, lowercase: bool =
     data = file_bytes(path)
     ids = valid(_File, path, data, problem=NOT_OURS).model.vocab
     if all(ids.get(token) == i for i, token in enumerate(SPECIAL)):
-        return own(Tokenizer.from_json(decoded(path, data), path))
+        return of_tokenizer(Tokenizer.from_json(decoded(path, data), path))
     return _of_byte_pairs(path, unknown)
 
 
