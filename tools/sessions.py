@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -133,6 +134,34 @@ def write_gpt2(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors")
 
 
+def write_network(folder: Path) -> None:
+    """Write weights, words and labels of a small classifier of films that plain torch.nn has trained."""
+    import torch
+    from torch import nn
+    from torch.nn.utils.rnn import pack_sequence
+
+    torch.manual_seed(0)
+    rows = [*table("films", "train", ["text", "label"], 2000, every=4)][1:]
+    texts = [re.findall(r"\w+|[^\w\s]", text.lower())[:40] for text, _ in rows]
+    common = Counter(itertools.chain.from_iterable(texts)).most_common(1500)
+    words, labels = ["<pad>", "<unk>", *(word for word, _ in common)], sorted({label for _, label in rows})
+    ids = {word: i for i, word in enumerate(words)}
+    embedding, gru, linear = nn.Embedding(len(words), 32, padding_idx=0), nn.GRU(32, 32), nn.Linear(32, len(labels))
+    network = nn.ModuleDict({"embedding": embedding, "gru": gru, "linear": linear})
+    optimizer = torch.optim.Adam(network.parameters(), 5e-3)
+    inputs = [torch.tensor([ids.get(word, 1) for word in text]) for text in texts]
+    targets = torch.tensor([labels.index(label) for _, label in rows])
+    for batch in torch.randperm(len(rows)).repeat(3).split(50):
+        _, h = gru(pack_sequence([embedding(inputs[i]) for i in batch], enforce_sorted=False))
+        nn.functional.cross_entropy(linear(h[-1]), targets[batch]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    folder.mkdir()
+    save_file({name: value.numpy() for name, value in network.state_dict().items()}, folder / "weights.safetensors")
+    write_text(folder / "words.txt", lines(words))
+    write_text(folder / "labels.txt", lines(labels))
+
+
 FILES: dict[str, Callable[[Path], None]] = {
     "reviews.csv": lambda path: write_table(path, table("films", "train", ["text", "label"], 3000, every=3)),
     "new.csv": lambda path: write_table(path, table("films", "test", ["text", "label"], 200, every=2)),
@@ -145,10 +174,11 @@ FILES: dict[str, Callable[[Path], None]] = {
     "play.txt": lambda path: write_text(path, excerpt("shakespeare.train.txt.xz", "\n", 300_000)),
     "tagged.conllu": lambda path: write_text(path, excerpt("tags.train.conllu.xz", "\n\n", 1_500_000)),
     "tiny-gpt2": write_gpt2,
+    "film-network": write_network,
     "clothes": lambda path: write_images(path, 600),
     **{name: partial(shutil.copyfile, ROOT / "examples" / name) for name in WITHOUT_US},
 }
-"""The files that the guides use: parts of the samples, made complaints, examples, and an untrained GPT-2."""
+"""The files that the guides use: parts of the samples, made complaints, examples, a GPT-2, a network of torch.nn."""
 
 
 def masked(line: str) -> str:

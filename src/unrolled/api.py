@@ -290,29 +290,66 @@ def import_run(
     *,
     out: str | Path | None = None,
     overwrite: bool = False,
+    task: Literal["classify", "tag", "generate"] | None = None,
+    vocabulary: str | Path | None = None,
+    labels: str | Path | None = None,
+    unknown: str | None = None,
+    lowercase: bool = False,
+    embedding: str | None = None,
+    head: str | None = None,
+    nonlinearity: Literal["tanh", "relu"] | None = None,
+    read: Literal["last", "mean", "max"] | None = None,
 ) -> Run:
-    """Make a run of a model that another library has trained: a GPT-2 in the layout of Hugging Face.
+    """Make a run of a model that another library has trained: a recurrent network of torch.nn, or a GPT-2.
+
+    The network is an embedding, one torch.nn.RNN, LSTM or GRU of any number of layers and directions, and a linear
+    layer. Which tensors are which follows from their names and shapes; a tensor without a part in it is refused.
 
     The run decodes, evaluates, explains, is trained on from and is exported as any other. Its record says where it
     comes from; it has no splits and no result. The function is not called `import`, which is a keyword of Python.
 
     Args:
-        source: folder with config.json, model.safetensors (or its shards and their index), and vocab.json with
-            merges.txt or tokenizer.json, as save_pretrained of transformers writes it. Nothing is executed or fetched.
+        source: file of a state_dict, of safetensors or of torch.save (.pt, .pth); or folder of a GPT-2 in the layout of
+            Hugging Face (config.json, model.safetensors or its shards and their index, and vocab.json with merges.txt
+            or tokenizer.json), or of `export(run, folder, "safetensors")`. Nothing is executed or fetched.
         out: folder to save the run to; None: it stays in memory.
         overwrite: whether a run in `out` may be replaced.
+        task: of a file of weights: classify, tag or generate. This and all others describe a file of weights; a folder
+            has its own description.
+        vocabulary: file with a token a line, in the order of the ids, for a tokeniser of kind word; or a tokenizer.json
+            of unrolled, or of byte pairs on bytes.
+        labels: file with a label a line, in the order of the outputs (tasks classify and tag).
+        unknown: token for all that is not in the vocabulary; None: the one with a usual name, such as <unk>.
+        lowercase: whether texts are converted to lower case, with a vocabulary of lines.
+        embedding, head: names of the matrices of the embedding and of the linear layer, where several fit.
+        nonlinearity: that of torch.nn.RNN; None: tanh.
+        read: of task classify, the vector that the linear layer reads: the final states of all directions ("last",
+            None), or the mean or maximum of all outputs.
 
     Raises:
-        CheckpointError: a file is missing, damaged or of another architecture; a tensor is missing or foreign; an
-            option or a token has no equivalent.
-        ConfigError: `out` exists.
+        CheckpointError: a file is missing, damaged or of another architecture; a tensor is missing or foreign, or
+            several fit; an option or a token has no equivalent; vocabulary or labels of another length.
+        DataError: a line of vocabulary or labels that is empty or occurs twice.
+        ConfigError: `out` exists; a description that is missing or has no effect.
     """
-    from unrolled.interchange import gpt2
+    from unrolled.interchange import sources
+    from unrolled.interchange.torch_network import Description
     from unrolled.runs.claim import refuse_existing
 
     if out is not None:
         refuse_existing(Path(out), overwrite=overwrite)
-    run = gpt2.read(Path(source))
+    files = {"vocabulary": vocabulary, "labels": labels}
+    described = Description(
+        task=task,
+        unknown=unknown,
+        lowercase=lowercase,
+        embedding=embedding,
+        head=head,
+        nonlinearity=nonlinearity,
+        read=read,
+        **{name: None if file is None else Path(file) for name, file in files.items()},
+    )
+    run = sources.read(Path(source), described)
     return run if out is None else run.save(out, overwrite=overwrite)
 
 

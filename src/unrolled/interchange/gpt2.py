@@ -42,12 +42,11 @@ from unrolled.errors import CheckpointError, ExportError, excerpt
 from unrolled.interchange.formats import RECORD
 from unrolled.interchange.gpt2_tokenizer import (
     Vocabulary,
-    file_bytes,
     read_vocabulary,
     tokenizer_files,
     vocabulary_of,
 )
-from unrolled.interchange.imported import empty_model, imported_run
+from unrolled.interchange.imported import LACKING, empty_model, file_bytes, imported_run
 from unrolled.interchange.record import head
 from unrolled.runs.folder import WEIGHTS, to_json
 from unrolled.runs.generation import GenerationRun
@@ -59,8 +58,6 @@ __all__ = ["CONFIG", "INDEX", "LACKING", "fits", "read", "refuse_other", "write"
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 LAYOUT = "GPT-2"
-LACKING = -10_000.0
-"""Logit bias of a token that GPT-2 lacks: finite in float16, and its probability is 0 in float64, too."""
 BIAS = {PAD: LACKING, UNK: LACKING, BOS: LACKING, EOS: 0.0, SEP: LACKING}
 """Logit bias of the special tokens, where one row stands for <bos> and <eos>."""
 LEARNING_RATE = 6.25e-5

@@ -17,13 +17,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from unrolled import atomic
 from unrolled.data.encoding.tokenizers import BOS, BYTES, EOS, SPECIAL, Tokenizer, byte_pairs
 from unrolled.errors import CheckpointError, excerpt
+from unrolled.interchange.imported import file_bytes, in_our_order
 from unrolled.runs.folder import to_json
 from unrolled.saved import Count, Label, Open, decoded, valid
 
-__all__ = ["Vocabulary", "file_bytes", "read_vocabulary", "tokenizer_files", "vocabulary_of"]
+__all__ = ["Vocabulary", "read_byte_pairs", "read_vocabulary", "tokenizer_files", "vocabulary_of"]
 
 VOCABULARY, MERGES, TOKENIZER = "vocab.json", "merges.txt", "tokenizer.json"
 HEADER = "#version"
@@ -58,8 +58,7 @@ class Vocabulary(NamedTuple):
 
     def spread(self, rows: Tensor) -> Tensor:
         """Return rows (GPT-2's size, D) in the order of our ids, (V, D), with 0 for the tokens that GPT-2 lacks."""
-        theirs = self.theirs()
-        return torch.where((theirs < 0)[:, None], 0, rows[theirs.clamp(min=0)])
+        return in_our_order(rows, self.theirs())
 
     def gathered(self, rows: Tensor, *, begins: bool = False) -> Tensor:
         """Return rows (V, D) in the order of GPT-2's ids.
@@ -159,7 +158,7 @@ def read_vocabulary(folder: Path, *, bos: int | None, eos: int | None, pad: int 
     """
     files = tokenizer_files(folder)
     if len(files) == 1:
-        ids, merges = _from_tokenizer_file(files[0])
+        ids, merges = read_byte_pairs(files[0])
     else:
         ids = {token: id for file in (files[0], *files[2:]) for token, id in _ids(file).items()}
         merges = _merges(files[1], decoded(files[1], file_bytes(files[1])).split("\n"))
@@ -195,19 +194,17 @@ def vocabulary_of(tokenizer: Tokenizer, *, distinct_bos: bool = False) -> Vocabu
     return Vocabulary(tokenizer, ids, ids[BEGIN if distinct_bos else END], ids[END])
 
 
-def file_bytes(path: Path) -> bytes:
-    """Return the content of a file.
+def read_byte_pairs(path: Path, *, problem: str = NOT_BYTE_LEVEL) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return the ids of all tokens, and the merges, of the tokenizer.json of byte pairs.
+
+    Args:
+        path: the file.
+        problem: the fault of a tokeniser of another kind, for the message.
 
     Raises:
-        CheckpointError: it cannot be read.
+        CheckpointError: the file is damaged, or of another kind of tokeniser.
     """
-    with atomic.read_errors(path):
-        return path.read_bytes()
-
-
-def _from_tokenizer_file(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return ids and merges of tokenizer.json."""
-    stored = valid(_TokenizerFile, path, file_bytes(path), problem=NOT_BYTE_LEVEL)
+    stored = valid(_TokenizerFile, path, file_bytes(path), problem=problem)
     lines = [pair if isinstance(pair, str) else " ".join(pair) for pair in stored.model.merges]
     return stored.model.vocab | {token.content: token.id for token in stored.added_tokens}, _merges(path, lines)
 

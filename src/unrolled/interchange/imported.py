@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
-from unrolled import machine
+from unrolled import atomic, machine
 from unrolled.config import Config
 from unrolled.models import Model
 from unrolled.runs.build import build
@@ -17,11 +18,35 @@ from unrolled.runs.preprocessor import Preprocessor, inputs_of, num_outputs_of
 from unrolled.runs.recorded import sum_of
 from unrolled.runs.run import Run
 
-__all__ = ["empty_model", "imported_run"]
+__all__ = ["LACKING", "empty_model", "file_bytes", "imported_run", "in_our_order"]
 
 R = TypeVar("R", bound=Run)
 NO_SPLIT = {"fingerprint": "none", "rows": 0, "characters": 0, "tokens": 0, "unknown": 0, "files": 0}
 """A split in the record of an imported run, of any task."""
+LACKING = -10_000.0
+"""Logit bias of a token that the other model lacks: finite in float16, and its probability is 0 in float64, too."""
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    with atomic.read_errors(path):
+        return path.read_bytes()
+
+
+def in_our_order(rows: Tensor, theirs: Tensor, *, lacking: float = 0.0) -> Tensor:
+    """Return rows of another vocabulary in the order of our ids, (V, …).
+
+    Args:
+        rows: rows in the order of the other ids, (their size, …).
+        theirs: the other id of each of ours, (V,); −1 where there is none.
+        lacking: the values of a row where there is none.
+    """
+    missing = (theirs < 0).view(-1, *[1] * (rows.dim() - 1))
+    return torch.where(missing, lacking, rows[theirs.clamp(min=0)])
 
 
 def empty_model(kind: type[Run], config: Config, preprocessor: Preprocessor, labels: Sequence[str]) -> Model:

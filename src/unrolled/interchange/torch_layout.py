@@ -1,7 +1,7 @@
 """A run's weights in the layout of torch.nn, with a file of plain PyTorch that builds the network.
 
 model.safetensors   names and shapes of torch.nn: Embedding, RNN, LSTM, GRU, TransformerEncoder and -Decoder, Linear
-export.json         the arguments of the network, labels, temperature
+export.json         the arguments of the network, labels (one a text, or several), temperature
 model.py            the network and `load(folder)`, with imports of torch and safetensors only (interchange/plain/)
 tokenizer.json      the preprocessor, as in the run
 
@@ -85,6 +85,7 @@ def write(run: Run, folder: Path) -> None:
     description = {
         **head(run, "safetensors"),
         "arguments": plain.arguments,
+        "multi_label": run.config.data.multi_label,
         "temperature": run.temperature,
         "largest_difference": difference,
     }
