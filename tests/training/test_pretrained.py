@@ -49,6 +49,14 @@ def test_other_labels_are_refused() -> None:
         api.train(pairs(), start=first)
 
 
+def test_labels_in_another_order_are_refused() -> None:
+    """Output k of the network is label k: the classes would be swapped in silence."""
+    numbered = [(text, int(label == "pos")) for text, label in pairs()]
+    first = api.train(numbered, class_names=["bad", "good"], **SMALL)
+    with pytest.raises(DataError, match="in another order: good, bad; there bad, good"):
+        api.train(numbered, start=first, class_names=["good", "bad"])
+
+
 @pytest.mark.parametrize("settings", [{"time_limit": "0.5s"}, {}])
 def test_what_a_resume_could_not_do_again_is_in_its_first_checkpoint(
     settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unrolled.config import MODEL_NAME, Config, ModelConfig, from_flat, spelled
@@ -55,8 +55,8 @@ def settings_of(run: Run, requested: Mapping[str, Any], config: Config | None) -
     return resolved
 
 
-def refuse_other_labels(run: Run, labels: Collection[str], source: str) -> None:
-    """Refuse data with other labels than the run's.
+def refuse_other_labels(run: Run, labels: Sequence[str], source: str) -> None:
+    """Refuse data with other labels than the run's, or the same in another order.
 
     Args:
         run: run whose weights a training begins with.
@@ -78,3 +78,10 @@ def refuse_other_labels(run: Run, labels: Collection[str], source: str) -> None:
                 file=source,
                 fix="give data with the labels of that run, or train a new one without --from",
             )
+    if tuple(labels) != tuple(run.labels):  # label k is output k of the network
+        ours, theirs = (", ".join(excerpt(name, 40) for name in each[:LABELS_SHOWN]) for each in (labels, run.labels))
+        raise DataError(
+            f"the training split has the labels of {name_of(run)} in another order: {ours}; there {theirs}",
+            file=source,
+            fix="name the classes in the order of that run with --class-names, or train a new one without --from",
+        )
