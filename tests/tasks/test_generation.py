@@ -198,7 +198,6 @@ def test_several_files(tmp_path: Path) -> None:
         ({"read": "mean"}, "^read (only applies|does not apply) to"),
         ({"window": 3}, "^window (only applies|does not apply) to"),
         ({"task": "classify", "chunk": 3}, "chunk only apply to task generate"),
-        ({"task": "classify", "cache": "here"}, "^cache, streams and chunk only apply to task generate"),
     ],
 )
 def test_unused_settings_are_refused(settings: dict[str, object], message: str, tmp_path: Path) -> None:

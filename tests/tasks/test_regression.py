@@ -17,6 +17,7 @@ from unrolled.laws import Option
 
 MODELS = [architecture.name for architecture in lineage.architectures_for("regress")]
 OPTIONS = [
+    Option("cache", "elsewhere", changes=False),
     Option("text", "other_text"),
     Option("label", "other_label"),
     Option("header", False, {"data": "numbered.csv", "text": "1", "label": "2"}),

@@ -224,6 +224,7 @@ def test_what_it_has_no_use_for_is_refused(settings: dict[str, object], message:
 
 
 OPTIONS = [
+    Option("cache", "elsewhere", changes=False),
     Option("label", "XPOS"),
     Option("column", 2, {"data": "columns.conll"}),
     Option("strip_labels", True, {"data": "columns.conll"}),

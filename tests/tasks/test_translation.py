@@ -380,6 +380,7 @@ def test_unused_settings_are_refused(settings: dict[str, Any], message: str) -> 
 
 
 OPTIONS = [
+    Option("cache", "elsewhere", changes=False),
     Option("source", "target", {"target": "more"}),
     Option("target", "more"),
     Option("valid", "valid.csv"),

@@ -12,6 +12,7 @@ from unrolled import api, laws
 from unrolled.laws import Option
 
 OPTIONS = [
+    Option("cache", "elsewhere", changes=False),
     Option("text", "other_text"),
     Option("label", "other_label"),
     Option("multi_label", True),
