@@ -12,6 +12,7 @@ are told. All of them read the data.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -286,8 +287,14 @@ def joined() -> Processes:
                 rank=launch.rank(),
                 world_size=launch.count(),
             )
-        atexit.register(dist.destroy_process_group)  # its threads must not outlive the interpreter
+        atexit.register(_leave)
     return Processes(dist.get_rank(), dist.get_world_size())
+
+
+def _leave() -> None:
+    """End the connection: its threads must not outlive the interpreter, which would abort."""
+    dist.destroy_process_group()
+    gc.collect()  # cycles that hold the group
 
 
 def _store() -> Store:
