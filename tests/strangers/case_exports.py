@@ -160,8 +160,7 @@ def files_that_are_none(folder: Path) -> None:
     assert "is a page of HTML" in command("data", folder / "page.csv").err
     assert "the name of the data is empty" in command("data", "").err
     assert "translations with markup" in command("data", folder / "a.tmx", "--task", "translate").err
-    outcome = command("data", tables)
-    assert command("data", outcome.err.split("as the data, as ")[1].strip()).code == 0, outcome
+    assert command("data", tables).code == 0  # its files are shards of one table
 
 
 @case("C")

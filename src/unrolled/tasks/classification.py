@@ -18,7 +18,7 @@ from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer
 from unrolled.data.examples.class_names import class_names
 from unrolled.data.examples.labelled import Examples
-from unrolled.data.examples.labels import indices_among
+from unrolled.data.reading.arrays import indices_among
 from unrolled.data.report.checks import TextRepeats, leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.labelled import inspect, ruinous_issues

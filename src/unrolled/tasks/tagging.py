@@ -18,8 +18,8 @@ from unrolled.config import BestBy, Config, most_batch_tokens
 from unrolled.data.encoding.choose import learn
 from unrolled.data.encoding.tokenizers import Tokenizer, marked
 from unrolled.data.encoding.words import Subwords
-from unrolled.data.examples.labels import indices_among
 from unrolled.data.examples.sentences import Sentences
+from unrolled.data.reading.arrays import indices_among
 from unrolled.data.report.checks import leakage_issues
 from unrolled.data.report.issues import Report
 from unrolled.data.report.sentences import SentenceRepeats, inspect_sentences, ruinous_issues

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
-
-from numpy.typing import NDArray
 
 from unrolled.config import DataConfig
-from unrolled.data.reading.arrays import Growing, integer_for
 from unrolled.errors import excerpt
 
 __all__ = [
     "DECIMALS",
     "REGRESSION",
     "are_numbers",
-    "indices_among",
     "is_number",
     "label_form",
     "not_classes",
@@ -51,19 +46,6 @@ def label_form(config: DataConfig, fold: Callable[[str], str] = str.casefold) ->
         return label
 
     return form
-
-
-def indices_among(labels: Sequence[str], of: Iterable[str]) -> NDArray[Any]:
-    """Return the index of each of N labels among K different ones, (N,), in the smallest type that holds K.
-
-    Args:
-        labels: the K labels.
-        of: the N labels.
-    """
-    index, found = {label: k for k, label in enumerate(labels)}, Growing(integer_for(len(labels)))
-    for label in of:
-        found.append(index[label])
-    return found.array()
 
 
 def number_in(text: str, decimal: str = DECIMALS[0]) -> str | None:

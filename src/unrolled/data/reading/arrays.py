@@ -11,7 +11,7 @@ import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unrolled.data.reading.files import unwritable
 
-__all__ = ["AT_ONCE", "Growing", "allocate", "blocks", "integer_for", "mapped"]
+__all__ = ["AT_ONCE", "Growing", "allocate", "blocks", "indices_among", "integer_for", "mapped"]
 
 IN_MEMORY = 1 << 23  # bytes of an array; a larger one is in a temporary file
 BLOCK = 1 << 18  # bytes written to it at a time
@@ -133,3 +133,16 @@ def integer_for(count: int) -> np.dtype[Any]:
 def blocks(length: int) -> Iterator[slice]:
     """Yield slices of AT_ONCE values that make up an array of some length."""
     return (slice(start, start + AT_ONCE) for start in range(0, length, AT_ONCE))
+
+
+def indices_among(labels: Sequence[str], of: Iterable[str]) -> NDArray[Any]:
+    """Return the index of each of N labels among K different ones, (N,), in the smallest type that holds K.
+
+    Args:
+        labels: the K labels.
+        of: the N labels.
+    """
+    index, found = {label: k for k, label in enumerate(labels)}, Growing(integer_for(len(labels)))
+    for label in of:
+        found.append(index[label])
+    return found.array()
