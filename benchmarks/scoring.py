@@ -36,28 +36,7 @@ from record import save_part
 
 import unrolled
 
-WORDS = [
-    "the",
-    "film",
-    "was",
-    "good",
-    "bad",
-    "warm",
-    "thin",
-    "plot",
-    "a",
-    "of",
-    "and",
-    "it",
-    "story",
-    "slow",
-    "funny",
-    "never",
-    "boring",
-    "loved",
-    "every",
-    "minute",
-]
+WORDS = "the film was good bad warm thin plot a of and it story slow funny never boring loved every minute".split()
 UNROLLED = [sys.executable, "-c", "from unrolled.cli.main import main; main()"]
 PARTS = ("kills", "cores", "memory", "engines")
 
@@ -87,13 +66,13 @@ def command(run: Path, source: Path, out: Path, workers: int) -> list[str]:
     return [
         *UNROLLED,
         "decode",
-        str(run),
+        f"{run}",
         "--file",
-        str(source),
+        f"{source}",
         "--out",
-        str(out),
+        f"{out}",
         "--workers",
-        str(workers),
+        f"{workers}",
         "--json",
     ]
 

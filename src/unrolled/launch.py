@@ -9,7 +9,7 @@ import os
 
 from unrolled.errors import ConfigError
 
-__all__ = ["count", "identity", "local_rank", "rank", "refuse_many", "restarted"]
+__all__ = ["count", "identity", "local_rank", "on_one_machine", "rank", "refuse_many", "restarted"]
 
 
 def rank() -> int:
@@ -25,6 +25,11 @@ def local_rank() -> int:
 def count() -> int:
     """Return the number of processes of the launch, on all machines."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+
+
+def on_one_machine() -> bool:
+    """Return whether all processes of the launch were started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 0)) == count()
 
 
 def restarted() -> bool:

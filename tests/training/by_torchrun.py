@@ -1,7 +1,8 @@
 """Trainings that test_distributed.py starts by torchrun: each of CASES, into a folder.
 
-python by_torchrun.py FOLDER [kill | other]: with `kill`, a process ends itself by SIGKILL in the first launch of the
-training; with `other`, the last process has other data.
+python by_torchrun.py FOLDER [memory | messages | kill | other]: with `memory` or `messages`, the gradients are summed in
+this way only; with `kill`, a process ends itself by SIGKILL in the first launch of the training; with `other`, the last
+process has other data.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import unrolled
 from unrolled import launch
-from unrolled.training import Event
+from unrolled.training import Event, exchange
 
 COMMON: dict[str, Any] = {
     "hidden_size": 6,
@@ -41,9 +42,18 @@ def killing(event: Event) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def not_in_this_way(*_: object) -> None:
+    raise AssertionError("the gradients are summed in another way than the test says")
+
+
 def main(folder: str, *options: str) -> None:
+    if "memory" in options:
+        exchange._sum_by_messages = not_in_this_way  # type: ignore[assignment]
+    if "messages" in options:
+        launch.on_one_machine = lambda: False
+        exchange._Memory.shared = not_in_this_way  # type: ignore[method-assign, assignment]
     for name, settings in CASES.items():
-        if options and name != ("generate" if "kill" in options else "classify"):
+        if ("kill" in options or "other" in options) and name != ("generate" if "kill" in options else "classify"):
             continue
         if "other" in options and launch.rank() == launch.count() - 1:
             settings = settings | {"data": "other.csv"}

@@ -1,9 +1,6 @@
 """Training on many processes that torchrun has started, each with a copy of the model and some shards of each batch.
 
-Two exchanges make the sum of the gradients, in the order of the tree over shards (`shards`): each process receives its
-slice of the sums of all others and adds them up, then all receive the slices (a reduce-scatter and an all-gather, with
-an order of additions that does not depend on the number of processes). The messages go through torch.distributed: Gloo
-between CPUs, NCCL between GPUs.
+The gradients are summed in the order of the tree over shards (`shards`, `exchange`).
 
 Process 0 reads and writes the run's folder, evaluates, and decides all that depends on a clock or a signal; the others
 are told. All of them read the data.
@@ -14,10 +11,8 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -27,7 +22,8 @@ from torch import Tensor
 
 from unrolled import launch
 from unrolled.config import Config
-from unrolled.errors import ConfigError, ProcessError, TrainingError, UnrolledError, excerpt
+from unrolled.errors import ConfigError, ProcessError, TrainingError, UnrolledError
+from unrolled.training.exchange import Exchange, connected
 from unrolled.training.shards import Span, owned, subtrees, tree_sum
 
 __all__ = ["ALONE", "Processes", "joined"]
@@ -48,10 +44,12 @@ class Processes:
     Args:
         rank: the number of this one, from 0.
         count: R, the number of all.
+        exchange: sums the gradients of many.
     """
 
     rank: int = 0
     count: int = 1
+    exchange: Exchange | None = field(default=None, compare=False)
 
     @property
     def first(self) -> bool:
@@ -94,13 +92,12 @@ class Processes:
         Raises:
             ProcessError: another process has ended.
         """
-        whole = (0, shards)
 
         def computed(span: Span) -> list[Tensor] | None:
             return gradient(span[0]) if span[1] - span[0] == 1 else None
 
-        ours = [tree_sum(span, computed) for span in subtrees(self.owned(shards), whole)]
-        return ours[0] if self.count == 1 else self._exchanged(ours, whole)
+        ours = [tree_sum(span, computed) for span in subtrees(self.owned(shards), (0, shards))]
+        return ours[0] if self.exchange is None else self.exchange.sum(ours, shards)
 
     def agree(self, *values: float) -> list[float]:
         """Return the greatest of each value over all processes.
@@ -111,7 +108,7 @@ class Processes:
         if self.count == 1:
             return list(values)
         pooled = torch.tensor(values, dtype=torch.float64)
-        with _connected():
+        with connected():
             dist.all_reduce(pooled, op=dist.ReduceOp.MAX)
         return cast("list[float]", pooled.tolist())
 
@@ -126,7 +123,7 @@ class Processes:
         if self.count == 1:
             return function()
         result = [self._attempt(function) if self.first else None]
-        with _connected():
+        with connected():
             dist.broadcast_object_list(result, src=0)
         assert result[0] is not None
         return self._value([result[0]])[0]
@@ -143,7 +140,7 @@ class Processes:
             return function()
         attempt = self._attempt(function)
         errors: list[_Attempt[None]] = [_Attempt(None, None)] * self.count
-        with _connected():
+        with connected():
             dist.all_gather_object(errors, _Attempt(None, attempt.error))
         self._value(errors)
         return cast(R, attempt.value)
@@ -160,7 +157,7 @@ class Processes:
         if self.count == 1:
             return
         all_facts: list[Mapping[str, object]] = [{}] * self.count
-        with _connected():
+        with connected():
             dist.all_gather_object(all_facts, dict(facts()))
         different = [
             f"process {rank}: {name} is {theirs.get(name)}, in process 0 {ours}"
@@ -203,37 +200,9 @@ class Processes:
         if self.count == 1:
             return [tensors]
         gathered: list[list[Tensor]] = [[]] * self.count
-        with _connected():
+        with connected():
             dist.all_gather_object(gathered, [tensor.cpu() for tensor in tensors])
         return gathered
-
-    def _exchanged(self, ours: list[list[Tensor]], whole: Span) -> list[Tensor]:
-        """Return the sum over all shards.
-
-        Args:
-            ours: the tensors of each subtree of this process.
-            whole: all shards.
-        """
-        R, shapes = self.count, [tensor.shape for tensor in ours[0]]
-        size = sum(shape.numel() for shape in shapes)
-        n = -(-size // R)  # numbers of a slice
-        first = ours[0][0]
-        spans = [list(subtrees(owned(rank, R, whole[1]), whole)) for rank in range(R)]
-        vectors = first.new_zeros(len(ours), R * n)
-        for vector, tensors in zip(vectors, ours, strict=True):
-            torch.cat([tensor.reshape(-1) for tensor in tensors], out=vector[:size])
-        sent = vectors.view(len(ours), R, n).transpose(0, 1).reshape(-1)  # (R, subtrees, n)
-        received = first.new_empty(sum(map(len, spans)) * n)
-        counts = [len(each) * n for each in spans]
-        with _connected():
-            dist.all_to_all_single(received, sent, counts, [len(ours) * n] * R)
-        slices = dict(zip([span for each in spans for span in each], received.view(-1, n), strict=True))
-        (total,) = tree_sum(whole, lambda span: [slices[span]] if span in slices else None)
-        result = first.new_empty(R * n)
-        with _connected():
-            dist.all_to_all_single(result, total.repeat(R))
-        parts = torch.split(result[:size], [shape.numel() for shape in shapes])
-        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _attempt(self, function: Callable[[], R]) -> _Attempt[R]:
         """Return the result of a function, or its error."""
@@ -279,7 +248,7 @@ def joined() -> Processes:
     if torch.cuda.is_available():
         torch.cuda.set_device(launch.local_rank())
     if not dist.is_initialized():
-        with _connected():
+        with connected():
             dist.init_process_group(
                 "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
                 timeout=PATIENCE,
@@ -288,7 +257,8 @@ def joined() -> Processes:
                 world_size=launch.count(),
             )
         atexit.register(_leave)
-    return Processes(dist.get_rank(), dist.get_world_size())
+    rank, count = dist.get_rank(), dist.get_world_size()
+    return Processes(rank, count, Exchange(rank, count))
 
 
 def _leave() -> None:
@@ -309,17 +279,3 @@ def _store() -> Store:
     store, _, _ = next(rendezvous("env://", timeout=PATIENCE))
     alone = int(os.environ.get("GROUP_WORLD_SIZE", 1)) == 1
     return PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store) if alone else store
-
-
-@contextmanager
-def _connected() -> Iterator[None]:
-    """Raise ProcessError for the errors of a message: torch raises a RuntimeError when a connection ends.
-
-    Raises:
-        ProcessError: another process has ended.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        told = re.sub(r"^\[.*?\] ", "", str(error).partition("\n")[0])  # without the line of torch's source
-        raise ProcessError(f"another process of the training was lost ({excerpt(told, 120)})") from None
