@@ -1,8 +1,8 @@
 """Trainings that test_distributed.py starts by torchrun: each of CASES, into a folder.
 
-python by_torchrun.py FOLDER [memory | messages | kill | other]: with `memory` or `messages`, the gradients are summed in
-this way only; with `kill`, a process ends itself by SIGKILL in the first launch of the training; with `other`, the last
-process has other data.
+python by_torchrun.py FOLDER [memory | messages | kill | other]: with `memory` or `messages`, the gradients are summed
+in this way only; with `kill`, a process ends itself by SIGKILL in the first launch of the training; with `other`, the
+last process has other data.
 """
 
 from __future__ import annotations
