@@ -36,7 +36,7 @@ from record import save_part
 
 import unrolled
 
-WORDS = "the film was good bad warm thin plot a of and it story slow funny never boring loved every minute".split()
+WORDS = "the film was good bad warm thin plot a of and it story slow funny never boring loved every minute"
 UNROLLED = [sys.executable, "-c", "from unrolled.cli.main import main; main()"]
 PARTS = ("kills", "cores", "memory", "engines")
 
@@ -44,7 +44,7 @@ PARTS = ("kills", "cores", "memory", "engines")
 def texts(rows: int, seed: int) -> list[str]:
     """Return different texts of 3 to 40 words."""
     draw = random.Random(seed)
-    return [f"{i} {' '.join(draw.choices(WORDS, k=draw.randint(3, 40)))}" for i in range(rows)]
+    return [f"{i} {' '.join(draw.choices(WORDS.split(), k=draw.randint(3, 40)))}" for i in range(rows)]
 
 
 def write(path: Path, rows: int, seed: int = 0) -> Path:
