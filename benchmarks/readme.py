@@ -511,6 +511,38 @@ def comparison_kills(found: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
+def processes(found: dict[str, Any]) -> str:
+    """The speed of two processes over that of one, by model."""
+    lines = [
+        "| two processes of one thread, times as fast as | one process, one thread | the same, one shard "
+        "| one process, two threads |",
+        "|---|---|---|---|",
+    ]
+    for model, row in found["speed"]["models"].items():
+        over = row["two_processes_over"]
+        same, alone = over["one process, one thread"], over["one process, one thread, one shard"]
+        lines.append(f"| {model} | {same:.2f} | {alone:.2f} | {over['one process, two threads, one shard']:.2f} |")
+    return "\n".join(lines)
+
+
+def scoring(found: dict[str, Any]) -> str:
+    """Kills, cores, memory and engines of answers for files."""
+    kills, cores, engines = found["kills"], found["cores"], found["engines"]
+    struck = kills["killed_commands"] + kills["killed_workers"]
+    lines = [
+        "| | |",
+        "|---|---|",
+        f"| SIGKILLs of the command or a worker at random moments | {struck} |",
+        f"| works that they struck; outputs identical to undisturbed ones | {kills['works']}; {kills['identical']} |",
+        f"| {cores['rows']:,} rows: two cores, times as fast as one | {cores['times_faster']:.2f} |",
+    ]
+    for size, peak in found["memory"]["most_bytes"].items():
+        command, worker = peak["command"] / 1e6, peak["worker"] / 1e6
+        lines.append(f"| most memory, {size}: command, worker | {command:.0f} MB, {worker:.0f} MB |")
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in engines["seconds"].items())
+    return "\n".join([*lines, f"| {engines['rows']:,} rows, the same answers; the first with its start | {seconds} |"])
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -535,6 +567,8 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "joeynmt": (joeynmt, "joeynmt"),
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
+    "processes": (processes, "processes"),
+    "scoring": (scoring, "scoring"),
     "refusals": (refusals, "refusals"),
     "bad_files": (bad_files, "bad_files"),
     "tags": (tags, "tags"),
@@ -555,6 +589,8 @@ PAGES = (
     Path("README.md"),
     Path("docs") / "measured.md",
     Path("docs") / "data.md",
+    Path("docs") / "howto" / "many-processes.md",
+    Path("docs") / "howto" / "score-many.md",
     Path("docs") / "decisions" / "0030-a-difference-over-seeds-and-examples.md",
 )
 

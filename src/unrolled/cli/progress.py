@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from unrolled.cli.console import Console
@@ -63,14 +63,20 @@ class _Lines(logging.Handler):
         console.print(wrapped(self.format(record), console.width), soft_wrap=True)
 
 
-class Progress:
-    """Display of a training's progress, for `unrolled.train(report=…)`: updates, and a line for every evaluation."""
+class _Display:
+    """A bar of a terminal, which is removed in the end; none elsewhere.
 
-    def __init__(self, title: str = "training") -> None:
+    Args:
+        title: name of the work.
+        total: its size; None: the first report tells.
+        count: columns that count what is done.
+    """
+
+    def __init__(self, title: str, total: float | None, *count: ProgressColumn) -> None:
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            *count,
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             console=console,
@@ -79,7 +85,7 @@ class Progress:
             redirect_stderr=False,
         )
         self.logged = time.monotonic()
-        self.task = self.bar.add_task(title, total=None, speed="")
+        self.task = self.bar.add_task(title, total=total, speed="")
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +95,13 @@ class Progress:
     ) -> None:
         if console.is_interactive:
             self.bar.stop()
+
+
+class Progress(_Display):
+    """Display of a training's progress, for `unrolled.train(report=…)`: updates, and a line for every evaluation."""
+
+    def __init__(self, title: str = "training") -> None:
+        super().__init__(title, None, MofNCompleteColumn())
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -104,31 +117,11 @@ class Progress:
             log.info(_line(event))
 
 
-class FilesProgress:
+class FilesProgress(_Display):
     """Display of the progress of `unrolled.decode_files(report=…)`: files, rows a second, remaining time."""
 
     def __init__(self) -> None:
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self.logged = time.monotonic()
-        self.task = self.bar.add_task("files", total=1.0, speed="")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if console.is_interactive:
-            self.bar.stop()
+        super().__init__("files", 1.0)
 
     def __call__(self, progress: FilesDone) -> None:
         """Show the progress."""
