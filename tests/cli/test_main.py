@@ -522,7 +522,8 @@ def test_standard_input_trains_and_is_not_found_again(
     say: Callable[..., Said], data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stdin.standard_input.cache_clear()
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data.read_bytes()), isatty=lambda: False))
+    buffer = io.BytesIO(data.read_bytes())
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer, fileno=buffer.fileno, isatty=lambda: False))
     said = say("train", "-", *TINY)
     assert said.code == 0
     assert "standard input: 60 rows read = 60 used + 0 skipped" in said.err

@@ -102,7 +102,7 @@ def test_second_derivatives_are_those_of_the_definition() -> None:
 
     exact, plain = second(definition, torch.float64), second(definition, torch.float32)
     for one, near, true in zip(second(attend, torch.float32), plain, exact, strict=True):
-        bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
+        bar = 4 * (near - true).abs().max() + 16 * torch.finfo(torch.float32).eps * true.abs().max()
         assert (one - true).abs().max() <= bar
 
 
@@ -151,7 +151,7 @@ def test_the_scan_is_a_loop_of_attention_and_steps(cell: type, ragged: bool, isa
     with native.use_isa(isa):
         twin = run(torch.float32, "fused")
     for one, near, true in zip(twin, plain, exact, strict=True):
-        bar = 4 * (near - true).abs().max() + 8 * torch.finfo(torch.float32).eps * true.abs().max()
+        bar = 4 * (near - true).abs().max() + 16 * torch.finfo(torch.float32).eps * true.abs().max()
         assert (one - true).abs().max() <= bar + 1e-7  # of a bias that cancels in the softmax nearly nothing is left
 
 

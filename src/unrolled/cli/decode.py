@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -234,10 +233,11 @@ def _chunks(texts: Iterator[str | None]) -> Iterator[Texts]:
 
 def _standard_input(refuse: Callable[[str], None]) -> Iterator[Texts]:
     """Yield the lines of standard input as they arrive; see `_lines`."""
+    from unrolled.data.reading.stdin import read_stdin
+
     if sys.stdin.isatty():
         print("one text a line; Ctrl-D ends", file=sys.stderr)
-    descriptor = sys.stdin.fileno()
-    return _lines(lambda: os.read(descriptor, READ_BYTES), "standard input", refuse)  # returns what has been typed
+    return _lines(read_stdin, "standard input", refuse)  # returns what has been typed
 
 
 def _is_lines(source: str, config: DataConfig) -> bool:

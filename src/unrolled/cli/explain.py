@@ -184,10 +184,12 @@ def _example(run: Any, text: str | None, target: str | None, tokens: bool) -> An
 
 def _standard_input() -> str:
     """Return all of standard input as UTF-8, without the end of its last line."""
+    from unrolled.data.reading.stdin import read_stdin
+
     if sys.stdin.isatty():
         print("Enter a text; Ctrl-D ends it.", file=sys.stderr)
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        text = b"".join(iter(read_stdin, b"")).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem = f"byte {error.start} (0x{error.object[error.start]:02x}) is not UTF-8"
         raise DataError(problem, file="standard input", fix="convert the input to UTF-8") from None

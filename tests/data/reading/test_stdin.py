@@ -25,7 +25,8 @@ ROWS = [("good, or so", "pos"), ("bad", "neg")]
 def feed(monkeypatch):
     def use(data, *, terminal=False):
         standard_input.cache_clear()
-        stream = SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: terminal)
+        buffer = io.BytesIO(data)
+        stream = SimpleNamespace(buffer=buffer, fileno=buffer.fileno, isatty=lambda: terminal)
         monkeypatch.setattr(sys, "stdin", stream)
 
     yield use

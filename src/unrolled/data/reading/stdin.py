@@ -7,6 +7,8 @@ array, and TSV by a tab in it; otherwise it is CSV. The temporary file is named 
 from __future__ import annotations
 
 import atexit
+import os
+import select
 import shutil
 import sys
 import tempfile
@@ -18,8 +20,10 @@ from unrolled.data.reading.files import unwritable
 from unrolled.data.reading.lines import open_lines
 from unrolled.errors import DataError
 
-__all__ = ["standard_input"]
+__all__ = ["read_stdin", "standard_input"]
 
+PART = 1 << 16  # bytes read at a time
+WAIT = 0.5  # seconds
 SIGNATURES = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"BZh": ".bz2", b"PAR1\x15": ".parquet"}
 
 
@@ -40,7 +44,7 @@ def standard_input(*, plain: bool = False) -> Path:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         path = folder / "input"
         with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            file.writelines(iter(read_stdin, b""))
     except OSError as error:
         raise unwritable(error) from None
     with path.open("rb") as file:
@@ -50,6 +54,22 @@ def standard_input(*, plain: bool = False) -> Path:
         return path.rename(folder / "input.parquet")
     path = path.rename(folder / f"input{packing}")
     return path.rename(folder / f"input{'.txt' if plain else _extension(path)}{packing}")
+
+
+def read_stdin() -> bytes:
+    """Return the bytes that standard input has, once there are some; none at its end.
+
+    Python calls the handler of a signal between its own steps, or when a system call is interrupted. A signal that
+    arrives between the last step and a read waits until the read returns, which may be never. So no read is begun that
+    may block, and the wait for data ends from time to time.
+    """
+    try:
+        descriptor = sys.stdin.fileno()
+        while not select.select([descriptor], [], [], WAIT)[0]:
+            pass
+    except (OSError, ValueError):  # no file of the system, or a system that waits for sockets only
+        return sys.stdin.buffer.read(PART)
+    return os.read(descriptor, PART)
 
 
 def _extension(path: Path) -> str:
