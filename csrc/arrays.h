@@ -66,7 +66,7 @@ struct Array {
   const char* name = nullptr;
   char* data = nullptr;
   int ndim = 0;
-  int64_t size[3] = {}, stride[3] = {};
+  int64_t size[4] = {}, stride[4] = {};
   int bytes = 0;  // of one number
   bool integer = false, bfloat16 = false;
 
@@ -104,7 +104,7 @@ inline Array array(const char* name, nb::handle object) {
   const bool real = view.dtype.code == uint8_t(nb::dlpack::dtype_code::Float);
   if (view.dtype.lanes != 1 || !(found.integer || found.bfloat16 || real))
     throw nb::type_error((std::string(name) + " must hold float32, float64, bfloat16 or (lengths) int64").c_str());
-  if (view.ndim > 3) throw nb::value_error((std::string(name) + " has " + std::to_string(view.ndim) + " axes").c_str());
+  if (view.ndim > 4) throw nb::value_error((std::string(name) + " has " + std::to_string(view.ndim) + " axes").c_str());
   found.bytes = view.dtype.bits / 8;
   found.ndim = view.ndim;
   found.data = static_cast<char*>(view.data) + view.byte_offset;

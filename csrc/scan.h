@@ -112,4 +112,57 @@ struct AttentionBackward {
   bool add;               // dkeys, dv and doutputs are added to
 };
 
+// A linear layer inside a block.
+struct Product {
+  int64_t D = 0, V = 0;
+  const float* packed = nullptr;  // as linear_pack wrote it
+  const float* bias = nullptr;    // (V), or null
+};
+
+struct Normalization {
+  const float* gain = nullptr;  // (D), or null
+  const float* bias = nullptr;  // (D), or null
+  float epsilon = 0;
+  bool rms = false;  // else layer norm
+};
+
+enum class Phi : int { kTanh, kRelu, kGelu, kGeluTanh, kSilu };
+
+// Keys or values (B, M, steps, K): those of a step are contiguous.
+struct Heads {
+  float* data = nullptr;
+  int64_t per_sequence = 0, per_head = 0, per_step = 0;
+  float* at(int64_t b, int64_t m) const { return data + b * per_sequence + m * per_head; }
+};
+
+// The sizes and weights of a block: see layers/block.py.
+struct Block {
+  int64_t D, N, M, K, F;  // size, heads of queries, of keys and values, their size, size of the hidden layer
+  bool pre, cross, gated;
+  Phi phi;
+  Normalization norms[3];  // of self-attention, of cross-attention where there is one, of the feedforward network
+  Product project, output, query, cross_output, inner, outer;
+};
+
+struct BlockStep {
+  const Block* block;
+  int64_t B;
+  int threads;
+  const int64_t* lengths;          // (B) steps before this one
+  int64_t longest;                 // the largest
+  Heads key, value;                // step lengths[b] of each sequence is written
+  const float* rotary;             // (·, 2 K) factors of each position, or null
+  Heads source_key, source_value;  // cross-attention only
+  const int64_t* source_lengths;   // (B), 1 … S each
+  int64_t S;
+  float* x;  // (B, D) read and written
+};
+
+struct Norm {
+  int64_t B, D;
+  Normalization norm;
+  const float* x;  // (B, D)
+  float* y;        // (B, D) written; may be x
+};
+
 }  // namespace unrolled

@@ -34,6 +34,8 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void linear_backward(const LinearBackward&);       \
   void attention(const Attention&);                  \
   void attention_backward(const AttentionBackward&); \
+  void block_step(const BlockStep&);                 \
+  void normalize_rows(const Norm&);                  \
   }
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
   namespace isa##_bf16 {                              \
@@ -80,6 +82,8 @@ UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
             .linear_backward = linear_backward,                 \
             .attention = attention,                             \
             .attention_backward = attention_backward,           \
+            .block_step = block_step,                           \
+            .normalize_rows = normalize_rows,                   \
             .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}, \
             .bfloat16 = bfloat16(),                             \
             .float64 = float64()};                              \

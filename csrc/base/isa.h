@@ -34,6 +34,8 @@ struct Isa {
   void (*linear_backward)(const LinearBackward&);
   void (*attention)(const Attention&);
   void (*attention_backward)(const AttentionBackward&);
+  void (*block_step)(const BlockStep&);
+  void (*normalize_rows)(const Norm&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere

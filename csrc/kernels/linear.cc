@@ -5,60 +5,18 @@
 //     dx_n = Wᵀ dy_n                           v ascending
 //     dW = Σ_n dy_n x_nᵀ,  db = Σ_n dy_n       n ascending; db in chunks of n, each summed by itself
 #include "../base/in_place.h"
-#include "../base/scan.h"
+#include "../base/panels.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
 constexpr long kFewRows = 8;              // up to which weights are not packed
-constexpr long kRowsAtOnce = 256;         // whose sums stay in the second cache
 constexpr long kWorkOfThread = 1l << 17;  // multiply-adds that justify a thread
-constexpr int W = kLanes<float>;
-constexpr int kTogether = together(kPanelVectors);  // panels that a single row takes at once
 
 // Packs kLanes columns of a matrix (K rows, `stride` apart) as one vector of a panel, k by k. Columns from `columns` on
 // do not exist and are zero.
 void pack_columns(const float* from, long stride, int columns, long K, float* to) {
   for (long k = 0; k < K; ++k, from += stride, to += W) store(to, load_first(from, columns));
-}
-
-// A range of rows or of blocks: the share of one of `threads` threads in `all`.
-struct Range {
-  long first, end;
-  Range(long all, int id, int threads) : first(all * id / threads), end(all * (id + 1) / threads) {}
-};
-
-// c_n = packed · a_n (+ bias) for these rows n and these blocks of W columns: a (·, K), packed [block][k][lane],
-// c (·, columns).
-void product(const float* a, long K, const float* packed, long columns, const float* bias, float* c, Range rows,
-             Range blocks) {
-  const float* from[kRowsAtOnce];
-  float* to[kRowsAtOnce];
-  for (long n = rows.first; n < rows.end; n += kRowsAtOnce) {
-    const long count = smaller(kRowsAtOnce, rows.end - n);
-    for (long i = 0; i < count; ++i) from[i] = a + (n + i) * K, to[i] = c + (n + i) * columns;
-    for (long v = blocks.first; v < blocks.end;) {
-      const long whole = (smaller(blocks.end, columns / W) - v) / kPanelVectors;  // panels without a missing lane
-      const int panels = count == 1 && whole >= kTogether ? kTogether : 1;
-      const int vectors = int(smaller(kPanelVectors, blocks.end - v));
-      const int last = lanes_of<float>(v + vectors - 1, columns);
-      const Panel<float> panel{packed + v * W * K, W, K * W, vectors, last, v * W, true};
-      if (panels > 1)
-        single_row<float, kPanelVectors, kTogether, MultiplyAdd>(from[0], K, panel, kPanelVectors * W * K, to[0],
-                                                                 kPanelVectors * W);
-      else
-        multiply(from, count, K, panel, to);
-      const long end = v + panels * vectors;
-      if (bias)
-        for (long i = 0; i < count; ++i)
-          for (long block = v; block < end; ++block) {
-            const int n_units = lanes_of<float>(block, columns);
-            float* const at = to[i] + block * W;
-            store_first(at, load_first(at, n_units) + load_first(bias + block * W, n_units), n_units);
-          }
-      v = end;
-    }
-  }
 }
 
 // Packs a block of W rows of a weight (V, D): [k][lane].

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import safetensors.torch
@@ -25,7 +26,8 @@ from torch import Tensor, nn
 from unrolled import scan
 from unrolled.cells import Cell
 from unrolled.errors import LawError
-from unrolled.layers import Bidirectional, Layer, Recurrent, Score, Stacked, set_backend
+from unrolled.kernels.freeze import packed_weights
+from unrolled.layers import Bidirectional, Blocks, Layer, Recurrent, Score, Stacked, set_backend
 from unrolled.models import Features, Model, Pairs
 from unrolled.state import State, leaves, select
 
@@ -217,6 +219,9 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     units in the last place of the tensor's largest number: another order of sums, but no other sum. The own error is
     the largest of three, with parameters that differ by up to 0.1 %, because a single one may be small by luck.
 
+    Steps of blocks inside `scan.frozen`, which the kernels compute in one call, equal those of the layers in the same
+    way, in outputs and states; their own error is the largest of all steps.
+
     Args:
         module: a Cell, a Layer or a Model.
         seed: seed of the random inputs.
@@ -227,14 +232,16 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     Raises:
         LawError: the law is broken; the message gives the tensor, the index and the difference.
     """
-    whole = _wrapped(module)
+    whole, law = _wrapped(module), _Law("twin")
+    _twin_of_steps(law, whole, seed)
     layers = [layer for layer in whole.modules() if isinstance(layer, Recurrent)]
+    if law.compared and not layers:
+        return law.result()
     if not layers:
-        return LawResult("twin", 0, 0.0, "the module has no recurrent layer")
+        return LawResult("twin", 0, 0.0, "the module has no recurrent layer, and no blocks that the kernels compute")
     backends = [name for name in scan.BACKENDS if name != "reference" and all(_runs(name, layer) for layer in layers)]
     if not backends:
         return LawResult("twin", 0, 0.0, "no backend but the reference can run its cells")
-    law = _Law("twin")
     for B, T, lengths in [(4, 7, None), (4, 7, torch.tensor([3, 7, 0, 1])), (1, 1, None), (1, 5, None), (3, 0, None)]:
         exact = _gradients(whole, "reference", torch.float64, B, T, lengths, seed)
         own = dict.fromkeys(exact, 0.0)
@@ -254,6 +261,36 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
                     4 * own[tensor] + 8 * EPS32 * _largest(exact[tensor]),
                 )
     return law.result()
+
+
+def _twin_of_steps(law: _Law, module: Layer | Model, seed: int) -> None:
+    """Compare single steps inside `scan.frozen` with those of the layers, where the kernels compute them."""
+    stacks = [part for part in module.modules() if isinstance(part, Blocks)]
+    if not stacks or not module.causal:
+        return
+
+    def run(dtype: torch.dtype, lengths: Tensor | None, *, by_kernels: bool) -> list[Tensor]:
+        subject = _Subject(module, dtype, seed)
+        x, steps = subject.inputs(4, 3), subject.inputs(4, 4)
+        found = []
+        _, state = subject.run(x, lengths=lengths)
+        with scan.frozen(subject.module) if by_kernels else nullcontext():
+            for t in range(steps.shape[1]):
+                y, state = subject.run(steps[:, t : t + 1], state)
+                found.append(y)
+            computed = [part for part in subject.module.modules() if packed_weights(part, "step") is not None]
+        if by_kernels and not computed:
+            return []
+        return [torch.stack(found), *(leaf for leaf in leaves(state) if leaf.is_floating_point())]
+
+    for lengths in (None, torch.tensor([2, 3, 1, 3])):
+        with torch.no_grad():
+            tensors = run(torch.float32, lengths, by_kernels=True)
+            narrow, wide = (run(dtype, lengths, by_kernels=False) for dtype in (torch.float32, torch.float64))
+        for i, value in enumerate(tensors):
+            limit = 4 * _largest(narrow[i].double() - wide[i]) + 8 * EPS32 * _largest(wide[i])
+            what = "y of single steps" if i == 0 else f"state after single steps, tensor {i}"
+            law.within(what + ("" if lengths is None else ", ragged"), value.double(), wide[i], limit)
 
 
 def round_trip(module: nn.Module, *, seed: int = 0) -> LawResult:

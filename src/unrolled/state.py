@@ -2,7 +2,8 @@
 
 A state is a NamedTuple or tuple (of such) of tensors, batch first in every leaf. `None` stands for the start of a
 sequence, `()` is the state of a module without memory. A state is passed in and returned, never stored on a module and
-never written after it was returned, so that two continuations of one state cannot disturb each other.
+never written after it was returned, so that two continuations of one state cannot disturb each other. Only its owner
+can end its life early: a state passed as `spare` to `select` or `reorder` gives its memory to the result.
 """
 
 from __future__ import annotations
@@ -44,23 +45,44 @@ class EncoderDecoderState(NamedTuple):
     decoder: Any
 
 
-def select(state: S, indices: Tensor | Sequence[int]) -> S:
-    """Return the state of the sequences at `indices`, (B',) integers, in that order; an index may be repeated."""
-    index = torch.as_tensor(indices, dtype=torch.long)
-    return mapped(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
+def select(state: S, indices: Tensor | Sequence[int], *, spare: State = None) -> S:
+    """Return the state of the sequences at `indices`, (B',) integers, in that order; an index may be repeated.
+
+    A state that has a better way than a copy of each leaf defines `selected(index, spare)`.
+
+    Args:
+        state: the state.
+        indices: integers (B',).
+        spare: a state that `select` has returned and that nobody reads any more: its memory may be used again.
+    """
+    return _selected(state, torch.as_tensor(indices, dtype=torch.long), spare)
 
 
-def reorder(state: S, indices: Tensor | Sequence[int]) -> S:
+def _selected(state: S, index: Tensor, spare: State) -> S:
+    own = getattr(state, "selected", None)
+    if own is not None:
+        return own(index, spare)  # type: ignore[no-any-return]
+    if not isinstance(state, tuple):
+        return mapped(lambda leaf: leaf.index_select(0, index.to(leaf.device)), state)
+    spares = spare if isinstance(spare, tuple) and len(spare) == len(state) else (None,) * len(state)
+    fields = [_selected(field, index, each) for field, each in zip(state, spares, strict=True)]
+    return type(state)._make(fields) if hasattr(state, "_make") else tuple(fields)  # type: ignore[return-value]
+
+
+def reorder(state: S, indices: Tensor | Sequence[int], *, spare: State = None) -> S:
     """Return `select(state, indices)` for hypotheses that replace others of the same source, as in beam search.
 
     The memory of an encoder is equal for all hypotheses of a source and is not copied.
 
     Args:
+        state: the state.
         indices: integers (B,).
+        spare: see `select`; a state that `reorder` has returned.
     """
     if isinstance(state, EncoderDecoderState):
-        return state._replace(decoder=select(state.decoder, indices))
-    return select(state, indices)
+        decoder = spare.decoder if isinstance(spare, EncoderDecoderState) else None
+        return state._replace(decoder=select(state.decoder, indices, spare=decoder))
+    return select(state, indices, spare=spare)
 
 
 def join(states: Sequence[S]) -> S:

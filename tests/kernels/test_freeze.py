@@ -165,7 +165,7 @@ def test_blocks_nest_and_copies_are_free() -> None:
     with torch.no_grad(), frozen(layer):
         outer = freeze.of(layer.cell)
         with frozen(layer):
-            assert freeze.of(layer.cell) is not outer
+            assert freeze.of(layer.cell) is outer  # an inner block takes what the outer one has packed
         assert freeze.of(layer.cell) is outer
         twin = copy.deepcopy(layer)
         assert freeze.of(twin.cell) is None
@@ -286,3 +286,56 @@ def test_a_call_with_other_parameters_uses_those(module: nn.Module) -> None:
     with frozen(module):
         torch.testing.assert_close(functional_call(module, others, (x,)), expected)
         torch.testing.assert_close(module(x), own, rtol=0, atol=0)
+
+
+def test_an_inner_block_packs_weights_that_changed_in_the_outer_one() -> None:
+    layer, x = Linear(5, 7), torch.randn(1, 5)
+    with torch.no_grad(), frozen(layer):
+        layer(x)
+        layer.weight.mul_(2)
+        with frozen(layer):
+            torch.testing.assert_close(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias))
+        with pytest.raises(BackendError, match="have changed"):
+            layer(x)
+
+
+def packed_of(layer: Linear) -> freeze.FrozenLinear | None:
+    with torch.no_grad(), frozen(layer):
+        return freeze.linear_of(layer, torch.zeros(1, 5))
+
+
+@pytest.mark.parametrize("change", ["write", "load", "assign", "train", "replace"])
+def test_kept_weights_are_packed_once_until_they_change(change: str) -> None:
+    layer, x = Linear(5, 7), torch.randn(3, 5)
+    free, other = packed_of(layer), {name: p + 1 for name, p in Linear(5, 7).state_dict().items()}
+    assert packed_of(layer) is not free
+    freeze.keep(layer)
+    first = packed_of(layer)
+    assert packed_of(layer) is first
+    assert freeze.linear_of(layer, x) is None  # outside of a block nothing is packed
+    if change == "write":
+        with torch.no_grad():
+            layer.bias.add_(1)
+    elif change in ("load", "assign"):
+        layer.load_state_dict(other, assign=change == "assign")
+    elif change == "train":
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        layer(x).sum().backward()
+        optimizer.step()
+    else:
+        layer.weight = nn.Parameter(layer.weight.detach().clone() + 1)
+    assert packed_of(layer) is not first
+    with torch.no_grad(), frozen(layer):
+        torch.testing.assert_close(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias))
+    with native.use_isa("portable"):
+        assert packed_of(layer) is not packed_of(copy.deepcopy(layer))
+
+
+def test_what_is_kept_goes_with_its_module() -> None:
+    before = len(freeze._kept)
+    layer = Linear(5, 7)
+    freeze.keep(layer)
+    packed_of(layer)
+    assert len(freeze._kept) == before + 1
+    del layer
+    assert len(freeze._kept) == before

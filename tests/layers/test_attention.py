@@ -10,7 +10,7 @@ from unrolled.errors import ConfigError
 from unrolled.layers import AttentionState, CrossAttention, SelfAttention
 from unrolled.layers.attention import attend, weights
 from unrolled.shapes import real
-from unrolled.state import join, select
+from unrolled.state import join, reorder, select
 
 B, T, S, D, N = 3, 5, 6, 8, 2
 LENGTHS = torch.tensor([5, 2, 3])
@@ -187,3 +187,41 @@ def test_uneven_heads_are_refused() -> None:
         SelfAttention(130, 4, causal=True)
     with pytest.raises(ConfigError, match="got 3 and 4; try 4"):
         CrossAttention(3, 8, 4)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_a_beam_writes_into_two_buffers_in_turn(lengths: Tensor | None) -> None:
+    """Each step replaces sequences by others; the outputs are those of a state that is copied, leaf by leaf."""
+    torch.manual_seed(0)
+    layer, x = SelfAttention(D, N, causal=True).double(), torch.randn(B, T, D, dtype=torch.float64)
+    with torch.inference_mode():
+        _, state = layer(x, None, lengths)
+        own = AttentionState(*(leaf.clone() for leaf in state))
+        gathered = spare = None
+        buffers = []
+        for _ in range(40):
+            index, step = torch.randint(B, (B,)), torch.randn(B, 1, D, dtype=torch.float64)
+            state = reorder(state, index, spare=spare)
+            gathered, spare = state, gathered
+            buffers.append(state.buffer.key.data_ptr())
+            y, state = layer(step, state)
+            expected, own = layer(step, AttentionState(*(leaf[index].clone() for leaf in own)))
+            torch.testing.assert_close(y, expected)
+            assert torch.equal(state.length, own.length)
+    assert len(set(buffers)) < 12  # new ones only where they double
+
+
+def test_a_selected_state_is_a_value() -> None:
+    """Nobody else reads or writes it: two continuations of it, and of its origin, equal two runs."""
+    torch.manual_seed(0)
+    layer, x = SelfAttention(D, N, causal=True).double(), torch.randn(B, T, D, dtype=torch.float64)
+    one, two = torch.randn(2, B, 3, D, dtype=torch.float64)
+    index = torch.tensor([2, 0, 0])
+    with torch.no_grad():
+        _, state = layer(x, None, LENGTHS)
+        expected_one = continued(layer, one, select(AttentionState(*(leaf.clone() for leaf in state)), index))[0]
+        expected_two = continued(layer, two, AttentionState(*(leaf.clone() for leaf in state)))[0]
+        picked = select(state, index)
+        for _ in range(2):
+            torch.testing.assert_close(continued(layer, one, picked)[0], expected_one)
+            torch.testing.assert_close(continued(layer, two, state)[0], expected_two)

@@ -46,6 +46,8 @@ class Cursor:
         self.contexts: list[list[int]] | None = None  # the ids behind each state, where the model has a maximum length
         if model.max_length is not None and state is None:
             read = self.contexts = [ids[-model.max_length :] for ids in read]
+        self.gathered: State = None  # the state that the last reordering returned, and, out of use, the one before it
+        self.spare: State = None
         self.history = History(rules, prompts, model.num_outputs, self.device) if rules.is_used else None
         logits, self.state = self._read(read, state)
         self.logits = logits if self.history is None else self.history.penalized(logits)
@@ -90,8 +92,12 @@ class Cursor:
 
     @torch.inference_mode()
     def reorder(self, indices: Tensor) -> None:
-        """Do as `select` does, for indices (B,) that replace each sequence by one with the same source."""
-        self.state = reorder(self.state, indices)
+        """Do as `select` does, for indices (B,) that replace each sequence by one with the same source.
+
+        Two sets of buffers take turns, so that the cost of a step does not include new memory.
+        """
+        self.state = reorder(self.state, indices, spare=self.spare)
+        self.gathered, self.spare = self.state, self.gathered
         self._take(indices)
 
     def _take(self, indices: Tensor) -> None:

@@ -17,6 +17,7 @@ from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tok
 from unrolled.display import Displayed
 from unrolled.errors import DataError
 from unrolled.models import Model
+from unrolled.scan import frozen
 from unrolled.state import State
 from unrolled.strings import one_line
 
@@ -112,8 +113,10 @@ def translate(
     for indices in by_length(sources.lengths, BATCH_TOKENS // size):
         ids, lengths = sources.pad(indices)
         longest = max_lengths(model, lengths, prompt, max_length)
-        state = _encode(model, ids, lengths)
-        batch = search(model, [prompt] * len(indices), strategy, state=state, min_length=min_length, max_length=longest)
+        with frozen(model):  # the search uses what the encoder has packed
+            state = _encode(model, ids, lengths)
+            prompts = [prompt] * len(indices)
+            batch = search(model, prompts, strategy, state=state, min_length=min_length, max_length=longest)
         for index, hypotheses in zip(indices.tolist(), batch, strict=True):
             answers[index] = hypotheses
     return [

@@ -7,6 +7,8 @@ sequence that costs little; for a single step it is most of the time. Inside
         y, state = layer(x, state)
 
 calls without gradients use weights that were packed at the start of the block. The bits of the results are the same.
+An inner block takes what an outer one has packed; `keep(model)`, as of a loaded run, packs once for all later blocks,
+as long as the weights are the same (docs/decisions/0036-a-step-in-one-call.md).
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +28,26 @@ from unrolled.kernels.linear import LinearWeights
 from unrolled.kernels.native import Recurrence, dense, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
-__all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear_of", "of"]
+__all__ = [
+    "OWNERS",
+    "Frozen",
+    "FrozenLinear",
+    "FrozenScan",
+    "Packable",
+    "frozen",
+    "keep",
+    "linear_of",
+    "of",
+    "packed_weights",
+]
+
+
+class Weights(Protocol):
+    """Weights of several layers that are computed in one call; see `layers/block_step.py`."""
+
+    def pack(self, parameters: dict[str, Tensor]) -> Frozen:
+        """Return the packed weights, with these parameters."""
+        ...
 
 
 class Packable(NamedTuple):
@@ -35,18 +57,19 @@ class Packable(NamedTuple):
     """
 
     name: str
-    weights: CellWeights | LinearWeights
+    weights: CellWeights | LinearWeights | Weights
     parameters: dict[str, Tensor]
 
 
 OWNERS: dict[type[nn.Module], Callable[[Any], Iterator[Packable]]] = {}
 """The modules that can be frozen, each with a function that yields their packable weights."""
 
-_frozen: dict[tuple[int, str], tuple[_Frozen, ...]] = {}  # by id of a module that outlives the block; the last is used
+_frozen: dict[tuple[int, str], tuple[Frozen, ...]] = {}  # by id of a module that outlives the block; the last is used
+_kept: WeakKeyDictionary[nn.Module, dict[tuple[int, str], Frozen]] = WeakKeyDictionary()  # see `keep`
 _lock = Lock()
 
 
-class _Frozen:
+class Frozen:
     """Packed weights, with the parameters and their versions at the time of packing."""
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
@@ -54,12 +77,28 @@ class _Frozen:
         # The number of writes to each; torch does not count those to a tensor made under inference_mode.
         self.parameters = [p for p in parameters.values() if not p.is_inference()]
         self.versions = [p._version for p in self.parameters]
+        self.isa = index(torch.float32)
 
     def belongs_to(self, module: nn.Module) -> bool:
         """Return True if these are the module's parameters now; torch.func.functional_call replaces them for a call."""
         for name, parameter in self.by_name:  # noqa: SIM110  (a generator takes twice as long)
             if module._parameters.get(name) is not parameter:
                 return False
+        return True
+
+    def is_packed_from(self, packable: Packable) -> bool:
+        """Return True if these are the weights of `packable`, unchanged; never if a change would not be noticed."""
+        parameters = packable.parameters
+        return (
+            len(self.by_name) == len(parameters) == len(self.parameters)
+            and all(parameters.get(name) is parameter for name, parameter in self.by_name)
+            and [p._version for p in self.parameters] == self.versions
+            and self.isa == index(torch.float32)
+            and self.has_form_of(packable.weights)
+        )
+
+    def has_form_of(self, weights: Any) -> bool:
+        """Return True if the same parameters mean the same: a cell has not become one of another kind."""
         return True
 
     def refuse_changed(self) -> None:
@@ -72,15 +111,20 @@ class _Frozen:
             raise BackendError("the weights of a frozen module have changed: change them outside of `frozen`")
 
 
-class FrozenScan(_Frozen):
+class FrozenScan(Frozen):
     """The packed weights of one recurrence."""
 
     def __init__(self, weights: CellWeights, parameters: dict[str, Tensor]) -> None:
         super().__init__(parameters)
         assert kernels is not None
+        self.recurrence = weights.recurrence
         self.H, self.lstm = weights.weight_h.shape[1], weights.recurrence == Recurrence.LSTM
         dense = (w.detach().contiguous() if isinstance(w, Tensor) else w for w in weights[1:])
         self.packed = kernels.FrozenCell(weights.recurrence, index(torch.float32), *dense)
+
+    def has_form_of(self, weights: Any) -> bool:
+        """Return True if the recurrence is the same; see Frozen."""
+        return bool(self.recurrence == weights.recurrence)
 
     def run(
         self, reverse: bool, x: Tensor, lengths: Tensor | None, mask: Tensor | None, h0: Tensor, c0: Tensor | None
@@ -102,7 +146,7 @@ class FrozenScan(_Frozen):
         return y, h, c
 
 
-class FrozenLinear(_Frozen):
+class FrozenLinear(Frozen):
     """The packed weights of a linear layer, packed by the first call: decoding does not call every layer of a model."""
 
     def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor]) -> None:
@@ -132,17 +176,18 @@ def of(module: nn.Module, name: str = "weight_h", tensors: Sequence[Tensor | Non
         name: name of the recurrence, see Packable.
         tensors: the other operands of the call.
     """
-    packed: FrozenScan | None = _packed_weights(module, name, tensors)
+    packed: FrozenScan | None = packed_weights(module, name, tensors)
     return packed
 
 
 def linear_of(module: nn.Module, x: Tensor) -> FrozenLinear | None:
     """Return the packed weights of a linear layer for a call on x, or None if there are none that it may use."""
-    packed: FrozenLinear | None = _packed_weights(module, "weight", (x,))
+    packed: FrozenLinear | None = packed_weights(module, "weight", (x,))
     return packed
 
 
-def _packed_weights(module: nn.Module, name: str, tensors: Sequence[Tensor | None]) -> Any:
+def packed_weights(module: nn.Module, name: str, tensors: Sequence[Tensor | None] = ()) -> Any:
+    """Return the packed weights of a module, or None if there are none that a call may use; see `of`."""
     packed = _frozen.get((id(module), name))
     if not packed or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or not eager(*tensors):
         return None
@@ -160,26 +205,47 @@ def frozen(module: nn.Module) -> Iterator[None]:
         BackendError: in a call, if an optimiser or a load has changed the weights inside the block. (Writing through
             `weight.data` cannot be detected. A call with other parameters than the packed ones uses those.)
     """
-    all_packed = {
-        (id(owner), packable.name): _pack(packable)
+    packables = {
+        (id(owner), packable.name): packable
         for owner in (module.modules() if kernels is not None else ())
         if type(owner) in OWNERS
         for packable in OWNERS[type(owner)](owner)
         if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values())
     }
     with _lock:
-        for key, packed in all_packed.items():
-            _frozen[key] = (*_frozen.get(key, ()), packed)
+        kept = _kept.get(module)
+        all_packed = {}
+        for key, packable in packables.items():
+            packed_before = (*_frozen.get(key, ())[-1:], *([kept[key]] if kept and key in kept else ()))
+            usable = (packed for packed in packed_before if packed.is_packed_from(packable))
+            all_packed[key] = next(usable, None) or _pack(packable)
+            _frozen[key] = (*_frozen.get(key, ()), all_packed[key])
+        if kept is not None:
+            _kept[module] = all_packed
     try:
         yield
     finally:  # blocks of two streams may end in any order: each removes its own
         with _lock:
             for key, packed in all_packed.items():
-                if rest := tuple(other for other in _frozen.pop(key) if other is not packed):
-                    _frozen[key] = rest
+                rest = list(_frozen.pop(key))
+                rest.remove(packed)  # once: an inner block has added the same
+                if rest:
+                    _frozen[key] = tuple(rest)
 
 
-def _pack(packable: Packable) -> _Frozen:
+def keep(module: nn.Module) -> None:
+    """Keep what blocks of `frozen(module)` pack for later ones, as long as the module lives.
+
+    Each block compares the parameters and their versions, so that training, `load_state_dict` and writes in place are
+    noticed; the packed copy, as large as the weights, is then replaced. A write through `weight.data` is not noticed.
+    """
+    with _lock:
+        _kept.setdefault(module, {})
+
+
+def _pack(packable: Packable) -> Frozen:
     if isinstance(packable.weights, CellWeights):
         return FrozenScan(packable.weights, packable.parameters)
-    return FrozenLinear(packable.weights, packable.parameters)
+    if isinstance(packable.weights, LinearWeights):
+        return FrozenLinear(packable.weights, packable.parameters)
+    return packable.weights.pack(packable.parameters)

@@ -97,30 +97,106 @@ class AttentionState(_Cache):
         length: number of steps (B,) of each sequence, all that later steps attend to.
     """
 
-    buffer: _Buffer | None = None
+    buffer: Buffer | None = None
     """The buffer that the tensors are views of, with capacity for further steps; None: they have their own memory."""
 
+    def selected(self, index: Tensor, spare: State = None) -> AttentionState:
+        """Return the state of the sequences at `index`, in a buffer with capacity for further steps.
 
-class _Buffer:
-    """Buffers (B, M, C, K) that grow by doubling. Only the newest of their states may be extended in place."""
+        Args:
+            index: integers (B',).
+            spare: a state that `selected` has returned and that nobody reads any more; its buffer is used if it fits.
+        """
+        index = index.to(self.key.device)
+        length = self.length.index_select(0, index)
+        if not eager(self.key, self.value, self.length) or self.key.requires_grad or torch.is_grad_enabled():
+            return AttentionState(self.key.index_select(0, index), self.value.index_select(0, index), length)
+        buffer = Buffer.selected(self, index, length, None if spare is None else spare.buffer)
+        return buffer.state(self.key.shape[2], length)
 
-    def __init__(self, state: AttentionState, capacity: int) -> None:
-        B, N, P, K = state.key.shape
-        others = ~shapes.real(state.length, P)[:, None, :, None]  # steps that another continuation may have written
-        self.key, self.value = (leaf.new_zeros(B, N, capacity, K) for leaf in (state.key, state.value))
-        self.key[:, :, :P] = state.key.masked_fill(others, 0)
-        self.value[:, :, :P] = state.value.masked_fill(others, 0)
-        self.newest = state.length
+
+class Buffer:
+    """Keys and values (B, M, C, K) of up to C steps. Only the newest of their states may be extended in place.
+
+    Args:
+        key, value: the buffers; steps that no state has are undefined.
+        newest: lengths (B,) of the newest state.
+        even: whether they are all equal to its number of steps P.
+        written: the largest P of all states.
+    """
+
+    def __init__(self, key: Tensor, value: Tensor, newest: Tensor, *, even: bool, written: int) -> None:
+        self.key, self.value, self.newest, self.even, self.written = key, value, newest, even, written
+
+    @classmethod
+    def copied(cls, state: AttentionState, capacity: int) -> Buffer:
+        """Return a buffer with a copy of the state."""
+        B, M, P, K = state.key.shape
+        even, is_newest = _is_even(state), state.buffer is not None and state.buffer.newest is state.length
+        copies: list[Tensor] = []
+        for leaf in (state.key, state.value):
+            copy = leaf.new_empty(B, M, capacity, K)
+            if not even and not is_newest:  # steps that another continuation may have written
+                leaf = leaf.masked_fill(~shapes.real(state.length, P)[:, None, :, None], 0)
+            copy[:, :, :P] = leaf
+            copies.append(copy)
+        return cls(copies[0], copies[1], state.length, even=even, written=P)
+
+    @classmethod
+    def selected(cls, state: AttentionState, index: Tensor, length: Tensor, spare: Buffer | None) -> Buffer:
+        """Return a buffer with the sequences at `index`, of these lengths: `spare`, or a new one where it is small."""
+        (_, M, P, K), B = state.key.shape, len(index)
+        buffer, own = spare, state.buffer
+        even, is_newest = _is_even(state), own is not None and own.newest is state.length
+        if not even and not is_newest:
+            state = Buffer.copied(state, P).state(P, state.length)
+        if (
+            buffer is None
+            or buffer is own
+            or buffer.key.shape[:2] != (B, M)
+            or buffer.key.shape[2] <= P
+            or (buffer.key.dtype, buffer.key.device) != (state.key.dtype, state.key.device)
+            or buffer.key.is_inference() != torch.is_inference_mode_enabled()
+            or (not even and buffer.written > P)  # what it holds behind P is finite, but not this state's
+        ):
+            capacity = max(1, 2 * P) if own is None or own.key.shape[2] <= P else own.key.shape[2]
+            key, value = (leaf.new_empty(B, M, capacity, K) for leaf in (state.key, state.value))
+            buffer = cls(key, value, length, even=even, written=P)
+        for leaf, to in ((state.key, buffer.key), (state.value, buffer.value)):
+            torch.index_select(leaf, 0, index, out=to.narrow(2, 0, P))
+        buffer.newest, buffer.even, buffer.written = length, even, max(P, buffer.written)
+        return buffer
 
     @staticmethod
-    def of(state: AttentionState, needed: int) -> _Buffer:
+    def of(state: AttentionState, needed: int) -> Buffer:
         """Return the state's buffer if it may be extended in place to `needed` steps, else a new one with a copy."""
         buffer = state.buffer
         if buffer is None or buffer.newest is not state.length or buffer.key.shape[2] < needed:
-            return _Buffer(state, max(needed, 2 * state.key.shape[2]))
+            return Buffer.copied(state, max(needed, 2 * state.key.shape[2]))
         if buffer.key.is_inference() and not torch.is_inference_mode_enabled():  # torch forbids writing to it
-            return _Buffer(state, buffer.key.shape[2])
+            return Buffer.copied(state, buffer.key.shape[2])
         return buffer
+
+    def state(self, steps: int, length: Tensor) -> AttentionState:
+        """Return the first steps as a state, which is then the newest.
+
+        Args:
+            steps: P.
+            length: (B,).
+        """
+        state = AttentionState(self.key.narrow(2, 0, steps), self.value.narrow(2, 0, steps), length)
+        self.newest, state.buffer = length, self
+        if steps > self.written:
+            self.written = steps
+        return state
+
+
+def _is_even(state: AttentionState) -> bool:
+    """Return whether all sequences have P steps; read from the lengths only where no buffer knows it."""
+    buffer = state.buffer
+    if buffer is not None and buffer.newest is state.length:
+        return buffer.even
+    return bool((state.length == state.key.shape[2]).all())
 
 
 class SelfAttention(Layer):
@@ -317,27 +393,27 @@ def _extended_state(
         The new state, and whether all sequences have the same length.
     """
     B, _, T, _ = key.shape
-    P = state.key.shape[2]
+    before = state.key.shape[2]
     if not eager(state.length):
         return _recorded_state(state, key, value, lengths), False
-    if lengths is None and bool((state.length == P).all()):
+    even = _is_even(state)
+    if lengths is None and even:
         length = state.length + T
         if torch.is_grad_enabled() and (key.requires_grad or state.key.requires_grad):
             new = AttentionState(torch.cat([state.key, key], 2), torch.cat([state.value, value], 2), length)
             return new, True
-        buffer = _Buffer.of(state, P + T)
-        buffer.key[:, :, P : P + T], buffer.value[:, :, P : P + T] = key, value
-        P += T
-    else:
-        length = state.length + (T if lengths is None else lengths)
-        P = int(length.max()) if B else 0
-        buffer = _Buffer(state, P) if torch.is_grad_enabled() else _Buffer.of(state, P)
-        real = torch.ones(B, T, dtype=torch.bool) if lengths is None else shapes.real(lengths, T)
-        sequence, step = real.to(key.device).nonzero(as_tuple=True)
-        position = state.length[sequence] + step
-        buffer.key[sequence, :, position] = key[sequence, :, step]
-        buffer.value[sequence, :, position] = value[sequence, :, step]
-    buffer.newest = length
-    after = AttentionState(buffer.key[:, :, :P], buffer.value[:, :, :P], length)
-    after.buffer = buffer
-    return after, lengths is None and int(length.min() if B else 0) == P
+        buffer = Buffer.of(state, before + T)
+        buffer.key[:, :, before : before + T], buffer.value[:, :, before : before + T] = key, value
+        return buffer.state(before + T, length), True
+    length = state.length + (T if lengths is None else lengths)
+    P = int(length.max()) if B else 0
+    buffer = Buffer.copied(state, P) if torch.is_grad_enabled() else Buffer.of(state, P)
+    real = torch.ones(B, T, dtype=torch.bool) if lengths is None else shapes.real(lengths, T)
+    sequence, step = real.to(key.device).nonzero(as_tuple=True)
+    position = state.length[sequence] + step
+    for added, to in ((key, buffer.key), (value, buffer.value)):
+        to[:, :, before:P] = 0  # of sequences that end before P
+        to[sequence, :, position] = added[sequence, :, step]
+    even = B > 0 and int(length.min()) == P
+    buffer.even = even
+    return buffer.state(P, length), lengths is None and even

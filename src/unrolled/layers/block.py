@@ -27,6 +27,8 @@ from torch import Tensor, nn
 
 from unrolled import shapes
 from unrolled.errors import ConfigError
+from unrolled.kernels import freeze
+from unrolled.layers import block_step
 from unrolled.layers.attention import CrossAttention, SelfAttention
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.layer import Layer
@@ -231,6 +233,11 @@ class Blocks(Layer):
         B, T = x.shape[:2]
         steps, before = state or (None, [None] * len(self.blocks))
         x = self.enter(x)
+        if T == 1 and state and lengths is None and not self.training:
+            packed = freeze.packed_weights(self, "step", (x, steps))
+            if packed is not None and packed.computes(x, state):  # by the kernels, in one call
+                y, length, layers = packed.run(x, state, keys, source_lengths)
+                return y, BlocksState(length, layers)
         if self.position is not None:
             x = self.position(x, steps, lengths)
         after = []
@@ -248,3 +255,6 @@ class Blocks(Layer):
 def _masked(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Return x (B, T, D) with 0 at padded steps."""
     return x if lengths is None else x.masked_fill(~shapes.real(lengths, x.shape[1]).unsqueeze(2), 0)
+
+
+freeze.OWNERS[Blocks] = block_step.packable

@@ -83,13 +83,17 @@ class Position(nn.Module):
             end = max(1, int((lengths if before is None else before + lengths).max()))
         if self.max_length is not None and end > self.max_length:
             raise ShapeError(f"a sequence may have at most {self.max_length:,} steps here (window): got {end:,}")
-        table = self.weight if self.kind == "learned" else self._computed(end, like)
+        table = self.table_of(end, like)
         if (before is None or len(before) == 1) and end == start + T:
             return table[start:end]
         positions = torch.arange(T, device=like.device)
         if before is not None:
             positions = before[:, None] + positions
         return table[positions.clamp(max=end - 1)]
+
+    def table_of(self, end: int, like: Tensor) -> Tensor:
+        """Return the vectors of at least the first `end` positions, in the dtype and on the device of `like`."""
+        return self.weight if self.kind == "learned" else self._computed(end, like)
 
     def encode(self, positions: Tensor) -> Tensor:
         """Return the computed vectors of positions (…), integers, as (…, D) in float64."""

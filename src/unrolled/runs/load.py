@@ -9,6 +9,7 @@ import torch
 
 from unrolled import lineage, machine
 from unrolled.errors import CheckpointError, ConfigError
+from unrolled.kernels import freeze
 from unrolled.models import Features, Model
 from unrolled.runs import leftovers
 from unrolled.runs.agreement import refuse_disagreement
@@ -46,6 +47,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     model.load_state_dict(read_weights(folder / WEIGHTS, data, model.state_dict()), assign=True)
     leftovers.clean(folder)
     model = model.to(machine.device(device)).eval()
+    freeze.keep(model)
     run: Run = kind(config, model, preprocessor, tuple(manifest.labels), record, folder)
     return run
 

@@ -1,0 +1,229 @@
+"""One step of a stack of blocks in one call of the kernels (csrc/kernels/block.cc): for decoding inside `scan.frozen`.
+
+The definition is `Blocks.forward` (layers/block.py), which computes every other call: with gradients, of several steps
+or the first one, in training, in other dtypes and devices, of other mixers, and wherever somebody looks at or changes
+the modules inside, by hooks or a forward of their own. Both return the same kind of state, so that they take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import attrgetter, is_
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as modules
+
+from unrolled.kernels import freeze
+from unrolled.kernels.freeze import FrozenLinear, Packable
+from unrolled.kernels.native import dense, index, kernels, threads
+from unrolled.layers.attention import AttentionState, Buffer, CrossAttention, SelfAttention
+from unrolled.layers.dropout import Dropout
+from unrolled.layers.mlp import PHI, Linear
+from unrolled.layers.position import Position, Rotary
+from unrolled.state import State
+
+if TYPE_CHECKING:
+    from unrolled.layers.block import Block, Blocks
+
+__all__ = ["FrozenBlocks", "StackWeights", "packable"]
+
+PHIS = ("tanh", "relu", "gelu", "gelu_tanh", "silu")
+"""The activation functions by their numbers in csrc/scan.h."""
+_version, _training = attrgetter("_version"), attrgetter("training")
+
+
+class StackWeights:
+    """The weights of a stack of blocks, packed by the linear layers inside."""
+
+    def __init__(self, stack: Blocks) -> None:
+        self.stack = stack
+
+    def pack(self, parameters: dict[str, Tensor]) -> FrozenBlocks:
+        """Return the packed stack; see `freeze.Packable`."""
+        return FrozenBlocks(self.stack, parameters)
+
+
+def packable(stack: Blocks) -> Iterator[Packable]:
+    """Yield the weights that `scan.frozen` packs, if the kernels compute a step of these blocks."""
+    if all(_is_known(block) for block in stack.blocks) and len({_form(block) for block in stack.blocks}) == 1:
+        parameters: dict[str, Tensor] = dict(stack.named_parameters())
+        if all(_is_plain(module) for module in stack.modules()):
+            yield Packable("step", StackWeights(stack), parameters)
+
+
+def _form(block: Any) -> tuple[Any, ...]:
+    """Return what all blocks of a stack must have in common."""
+    mixer = block.mixer
+    return mixer.num_heads, mixer.kv_heads, block.cross is None, mixer.rotary is None
+
+
+def _is_known(block: Any) -> bool:
+    mixer, cross = block.mixer, block.cross
+    phi = block.feedforward[1]
+    return (
+        type(mixer) is SelfAttention
+        and mixer.causal
+        and (cross is None or (type(cross) is CrossAttention and cross.kv_heads == mixer.kv_heads))
+        and (cross is None or cross.num_heads == mixer.num_heads)
+        and _phi_of(phi) is not None
+    )
+
+
+def _phi_of(module: nn.Module) -> tuple[int, bool] | None:
+    """Return the number of an activation function, and whether it is gated; None if the kernels do not have it."""
+    phi = getattr(module, "phi", module)
+    for number, name in enumerate(PHIS):
+        known = PHI[name]()
+        if type(phi) is type(known) and getattr(phi, "approximate", "") == getattr(known, "approximate", ""):
+            return number, phi is not module
+    return None
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Return True if the class of a module is one whose computation the kernels know."""
+    from unrolled.layers.block import Block, Blocks, Feedforward, Gated
+
+    known = {
+        Block, Blocks, Feedforward, Gated, SelfAttention, CrossAttention, Linear, Dropout, Position, Rotary,
+        nn.LayerNorm, nn.RMSNorm, nn.ModuleList, nn.Identity, nn.Tanh, nn.ReLU, nn.GELU, nn.SiLU,
+    }  # fmt: skip
+    return type(module) in known and all(
+        isinstance(p, nn.Parameter) for p in module._parameters.values() if p is not None
+    )
+
+
+class FrozenBlocks(freeze.Frozen):
+    """A stack of blocks whose steps are computed in one call.
+
+    Args:
+        stack: the blocks.
+        parameters: all their parameters, by name.
+    """
+
+    def __init__(self, stack: Blocks, parameters: dict[str, Tensor]) -> None:
+        super().__init__(parameters)
+        self.stack, self.position = stack, stack.position
+        self.modules = tuple(stack.modules())
+        first: Any = stack.blocks[0]
+        self.rotary: Rotary | None = first.mixer.rotary
+        self.max_length, self.has_source = stack.max_length, first.cross is not None
+        own = [(m._parameters, name, p) for m in self.modules for name, p in m._parameters.items() if p is not None]
+        self.places = tuple(zip(*own, strict=True))  # dictionaries, names and values of all parameters
+        self.dropouts = tuple(m for m in self.modules if isinstance(m, Dropout))
+        self.hooks = tuple(hooks for m in self.modules for hooks in (m._forward_hooks, m._forward_pre_hooks))
+        self.attributes = tuple(m.__dict__ for m in self.modules)
+        self.packed: Any = None
+
+    def has_form_of(self, weights: Any) -> bool:
+        """Return True if the modules are the same; see Frozen."""
+        return weights.stack is self.stack and tuple(weights.stack.modules()) == self.modules
+
+    def belongs_to(self, module: nn.Module) -> bool:
+        """Return True if these are the parameters of all modules now; see Frozen."""
+        parameters, names, values = self.places
+        return all(map(is_, map(dict.get, parameters, names), values))
+
+    def computes(self, x: Tensor, state: State) -> bool:
+        """Return True if the kernels compute the next step x (B, 1, D) from this state."""
+        return not (
+            any(self.hooks)
+            or any(map(_training, self.dropouts))
+            or any(map(dict.__contains__, self.attributes, repeat("forward")))
+            or modules._has_any_global_hook()  # type: ignore[no-untyped-call]
+            or x.dtype is not torch.float32
+            or not x.is_cpu
+            or type(state.blocks[0]) is not AttentionState
+            or state.blocks[0].key.dtype is not torch.float32
+            or not len(x)
+            or (self.max_length is not None and state.blocks[0].key.shape[2] >= self.max_length)
+        )
+
+    def run(
+        self,
+        x: Tensor,
+        state: Any,
+        keys: Sequence[tuple[Tensor, Tensor]] | None,
+        source_lengths: Tensor | None,
+    ) -> tuple[Tensor, Tensor, tuple[AttentionState, ...]]:
+        """Return y (B, 1, D), the new lengths (B,) and the states of the blocks; see `Blocks.forward`.
+
+        Args:
+            x: (B, 1, D), without positions.
+            state: BlocksState.
+            keys, source_lengths: see `Blocks.forward`.
+
+        Raises:
+            BackendError: the weights have changed since they were packed.
+        """
+        self.refuse_changed()
+        if self.packed is None:
+            self.packed = _packed(self.stack)
+        steps: Tensor = state.steps
+        P = state.blocks[0].key.shape[2]  # the longest sequence has at most so many steps
+        buffers = [Buffer.of(each, P + 1) for each in state.blocks]
+        for buffer in buffers:
+            if not buffer.even:  # a shorter sequence does not write its step at P
+                buffer.key.select(2, P).zero_()
+                buffer.value.select(2, P).zero_()
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        D = x.shape[2]
+        self.packed.step(
+            threads(), dense(x.reshape(-1, D)), y.view(-1, D), self._table(P, x), self._rotary_table(P, x), steps, P,
+            [buffer.key for buffer in buffers], [buffer.value for buffer in buffers], keys, source_lengths,
+        )  # fmt: skip
+        length = steps + 1
+        return y, length, tuple(buffer.state(P + 1, length) for buffer in buffers)
+
+    def _table(self, P: int, x: Tensor) -> Tensor | None:
+        """Return the vectors of positions 0 … P at least, or None."""
+        return None if self.position is None else self.position.table_of(P + 1, x).detach()
+
+    def _rotary_table(self, P: int, x: Tensor) -> Tensor | None:
+        return None if self.rotary is None else self.rotary.table_of(P + 1, x)
+
+
+def _packed(stack: Blocks) -> Any:
+    """Return the kernels' blocks; the linear layers inside are packed by the same block of `frozen`."""
+    assert kernels is not None
+    packed = kernels.FrozenBlocks(index(torch.float32), stack.output_size)
+    for block in stack.blocks:
+        _add(packed, block)  # type: ignore[arg-type]
+    if not isinstance(stack.norm, nn.Identity):
+        packed.set_norm(_norm(stack.norm))
+    return packed
+
+
+def _add(packed: Any, block: Block) -> None:
+    mixer: Any = block.mixer
+    cross: Any = block.cross
+    phi = _phi_of(block.feedforward[1])
+    assert phi is not None
+    packed.add(
+        mixer.num_heads,
+        mixer.kv_heads,
+        block.norm == "pre",
+        phi[1],
+        phi[0],
+        [_norm(norm) for norm in block.norms],
+        _linear(mixer.project),
+        _linear(mixer.output),
+        _linear(block.feedforward[0]),
+        _linear(block.feedforward[3]),
+        None if cross is None else _linear(cross.query),
+        None if cross is None else _linear(cross.output),
+    )
+
+
+def _linear(layer: nn.Module) -> Any:
+    packed = freeze.packed_weights(layer, "weight")
+    assert isinstance(packed, FrozenLinear)
+    return packed.packed
+
+
+def _norm(norm: Any) -> tuple[Tensor | None, Tensor | None, float, bool]:
+    gain, bias = norm.weight, getattr(norm, "bias", None)
+    is_rms = isinstance(norm, nn.RMSNorm)
+    return *(None if p is None else p.detach().contiguous() for p in (gain, bias)), norm.eps, is_rms
