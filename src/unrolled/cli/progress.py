@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from unrolled.cli.console import Console
 from unrolled.cli.wrapping import wrapped
 
@@ -67,6 +64,9 @@ class Progress:
     """Display of a training's progress, for `unrolled.train(report=…)`: updates, and a line for every evaluation."""
 
     def __init__(self, title: str = "training") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar  # slow to import, and answers need no bar
+
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -108,6 +108,9 @@ class FilesProgress:
     """Display of the progress of `unrolled.decode_files(report=…)`: files, rows a second, remaining time."""
 
     def __init__(self) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
