@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from unrolled.errors import ConfigError
 
@@ -25,6 +26,7 @@ __all__ = [
     "use_threads",
     "user_cache",
     "versions",
+    "without_values",
 ]
 
 
@@ -53,6 +55,31 @@ def device(name: str) -> torch.device:
             f'device "{name}" is not available here; use {", ".join(d for d, here in available.items() if here)}'
         )
     return torch.device(name)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build modules in the block on the device meta: their tensors have shapes, and no memory or values.
+
+    Initial values are not drawn either. On this device they would have no effect, and `normal_` would import
+    torch._dynamo and sympy, which takes longer than all the rest of loading a run.
+    """
+    with torch.device("meta"), _NoValues():
+        yield
+
+
+class _NoValues(TorchFunctionMode):
+    """Calls that would only write values into a tensor return it unchanged."""
+
+    WRITES = frozenset({"constant_", "copy_", "fill_", "kaiming_uniform_", "normal_", "uniform_", "zero_"})
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(function, "__name__", "") in self.WRITES:
+            return args[0] if args else kwargs["tensor"]  # torch.nn.init passes it by its name
+        return function(*args, **kwargs)
 
 
 def versions(*more: str) -> dict[str, str]:

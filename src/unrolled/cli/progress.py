@@ -13,9 +13,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
 from unrolled.cli.console import Console
 from unrolled.cli.wrapping import wrapped
 
@@ -69,14 +66,17 @@ class _Display:
     Args:
         title: name of the work.
         total: its size; None: the first report tells.
-        count: columns that count what is done.
+        counts: whether the bar shows what is done as a number.
     """
 
-    def __init__(self, title: str, total: float | None, *count: ProgressColumn) -> None:
+    def __init__(self, title: str, total: float | None, *, counts: bool) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar  # slow to import, and answers need no bar
+
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
-            *count,
+            *([MofNCompleteColumn()] if counts else []),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             console=console,
@@ -101,7 +101,7 @@ class Progress(_Display):
     """Display of a training's progress, for `unrolled.train(report=…)`: updates, and a line for every evaluation."""
 
     def __init__(self, title: str = "training") -> None:
-        super().__init__(title, None, MofNCompleteColumn())
+        super().__init__(title, None, counts=True)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -121,7 +121,7 @@ class FilesProgress(_Display):
     """Display of the progress of `unrolled.decode_files(report=…)`: files, rows a second, remaining time."""
 
     def __init__(self) -> None:
-        super().__init__("files", 1.0)
+        super().__init__("files", 1.0, counts=False)
 
     def __call__(self, progress: FilesDone) -> None:
         """Show the progress."""

@@ -213,7 +213,7 @@ class _Sizes:
     def build(self, config: ModelConfig) -> Model:
         """Return a model without memory for its weights."""
         inputs, answer = inputs_of(self.task.preprocessor), self.task.answer
-        with torch.device("meta"):
+        with machine.without_values():
             return build(config.name, inputs, self.task.num_outputs, config, answer=answer)
 
     def solve(self, match: Match, target: float) -> Width:

@@ -35,7 +35,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from unrolled import atomic
+from unrolled import atomic, machine
 from unrolled.config import Config, from_flat
 from unrolled.data.special import BOS, EOS, PAD, SEP, UNK
 from unrolled.errors import CheckpointError, ExportError, excerpt
@@ -292,7 +292,7 @@ def _weights(folder: Path, theirs: dict[str, Tensor], config: Config, vocabulary
     Raises:
         CheckpointError: names the first tensor that is missing, has another shape or is foreign.
     """
-    with torch.device("meta"):
+    with machine.without_values():
         expected = empty_model(GenerationRun, config, vocabulary.tokenizer, ()).state_dict()
 
     def take(name: str, shape: tuple[int, ...]) -> Tensor:

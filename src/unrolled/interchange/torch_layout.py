@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from unrolled import atomic
+from unrolled import atomic, machine
 from unrolled.cells import ElmanCell
 from unrolled.errors import ConfigError, ExportError
 from unrolled.interchange import gpt2
@@ -77,7 +77,7 @@ def write(run: Run, folder: Path) -> None:
         gpt2.write(run, folder)
         return
     plain = _plain(run.model)
-    with torch.device("meta"):
+    with machine.without_values():
         network = plain.network(**plain.arguments)
     network.load_state_dict(plain.weights, assign=True)
     network.eval()

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unrolled import machine
 from unrolled.config import spelled
 from unrolled.errors import CheckpointError, ConfigError, excerpt, nearest
 
@@ -117,7 +118,7 @@ def _take_layers(source: str, rest: dict[str, Tensor], nonlinearity: str) -> nn.
             f"{source} has {_sized(prefix + 'weight_hh_l0', own['weight_hh_l0'])}: an RNN, GRU or LSTM has 1, 3 or 4 "
             "times as many rows as columns"
         )
-    with torch.device("meta"):
+    with machine.without_values():
         module: nn.RNNBase = kind(
             D,
             H,

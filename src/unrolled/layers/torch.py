@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
+from unrolled import machine
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.errors import ConfigError
 from unrolled.layers.dropout import Dropout
@@ -43,7 +43,7 @@ def from_torch(module: nn.RNNBase) -> Layer:
 
     def direction(depth: int, *, reverse: bool = False) -> Recurrent:
         below = module.hidden_size * (2 if module.bidirectional else 1)
-        with torch.device("meta"):  # no random initial values that would be overwritten
+        with machine.without_values():  # no random initial values that would be overwritten
             cell: Cell[Any, Any] = kind(below if depth else module.input_size, module.hidden_size, **options)
         cell.to(weight.dtype).to_empty(device=weight.device)
         copy_from_torch(cell, module, layer=depth, reverse=reverse)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-import torch
-
 from unrolled import lineage, machine
 from unrolled.errors import CheckpointError, ConfigError
 from unrolled.kernels import freeze
@@ -57,7 +55,7 @@ def _empty(folder: Path, manifest: Manifest, kind: type[Run]) -> Model:
     inputs = manifest.inputs.inputs()
     outputs = num_outputs_of(inputs, manifest.labels)
     try:
-        with torch.device("meta"):
+        with machine.without_values():
             return build(manifest.model.name, inputs, outputs, manifest.model, answer=kind.answer)
     except (ConfigError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(f"{folder / 'config.json'} describes a model that cannot be built: {error}") from None

@@ -56,7 +56,7 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
     if config.training.tensorboard:
         tensorboard.refuse_missing()
     smallest = config.model.model_copy(update={"hidden_size": 1})
-    with torch.device("meta"):  # no random number is drawn
+    with machine.without_values():  # no random number is drawn
         layers = _recurrent(build(config.model.name, task.smallest, 1, config.model, answer=task.answer))
         if layers:
             layers = _recurrent(
@@ -184,7 +184,7 @@ def _plain_loss(task: Task, config: Config, device: torch.device) -> LossNats | 
 
 def empty_model(task: Task, config: Config) -> Model:
     """Return the model of a training without memory for its weights, on the device meta."""
-    with torch.device("meta"):
+    with machine.without_values():
         return build(
             config.model.name, inputs_of(task.preprocessor), task.num_outputs, config.model, answer=task.answer
         )

@@ -45,7 +45,14 @@ class Sequences:
     @classmethod
     def encode(cls, tokenizer: Tokenizer, texts: Iterable[str]) -> Self:
         """Return texts as ids of a tokenizer, in the smallest type that holds its vocabulary."""
-        return cls(tokenizer.encode_each(texts), integer_for(tokenizer.vocabulary_size))
+        kind = integer_for(tokenizer.vocabulary_size)
+        ids, lengths, starts = Growing(kind), Growing(np.int32), Growing(np.int64)
+        for some, sizes in tokenizer.encode_flat(texts):
+            starts.extend(len(ids) + np.cumsum(sizes, dtype=np.int64) - sizes)
+            lengths.extend(sizes)
+            ids.extend(some.astype(kind))
+        ids.append(PAD)
+        return cls.of({"ids": ids.array(), "lengths": lengths.array(), "starts": starts.array()})
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:

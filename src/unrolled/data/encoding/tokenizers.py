@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from unrolled.data.encoding.scanner import Encoded, Scanner, counted, joined, scanner
 from unrolled.data.special import BOS, EOS, PAD, SEP, SPECIAL, UNK
 from unrolled.errors import CheckpointError, ConfigError, DataError
 from unrolled.saved import Count, Label, Open, valid
@@ -190,6 +191,11 @@ class Tokenizer:
             learner.train_from_iterator(_first(texts), trainers.BpeTrainer(initial_alphabet=BYTES, **options))
             merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
             return cls(kind, byte_pairs(merges), merges=merges, normalize=normalize)
+        numbers = counted(_first(texts), lowercase=lowercase, words_of=lambda text: _words(learner, text))
+        if numbers is not None:
+            order = sorted((-number, word) for word, number in numbers.items() if number >= min_frequency)
+            words = [*SPECIAL, *(word for _, word in order)][:vocabulary_size]
+            return cls(kind, words, lowercase=lowercase, normalize=normalize)
         learner.train_from_iterator(_first(texts), trainers.WordLevelTrainer(**options))
         vocabulary = learner.get_vocab()
         words = sorted(vocabulary, key=lambda token: vocabulary[token])
@@ -219,6 +225,35 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise TypeError("encode takes a list of texts, got one text")
+        if self._scanner is None:
+            return self._by_library(texts)
+        ids, lengths = self._flat(texts)
+        if len(lengths) == 1:
+            return [ids.tolist()]
+        flat, ends = iter(ids.tolist()), lengths.tolist()
+        return [[*islice(flat, length)] for length in ends]
+
+    def encode_flat(self, texts: Iterable[str]) -> Iterator[Encoded]:
+        """Yield the ids of some texts at a time as arrays: all ids, one text after the other, and their numbers.
+
+        Raises:
+            DataError: as `encode`.
+        """
+        texts = iter(texts)
+        while batch := list(islice(texts, AT_ONCE)):
+            yield self._flat(batch)
+
+    def _flat(self, texts: Sequence[str]) -> Encoded:
+        """Return the ids of texts, see `encode_flat`."""
+        if self._scanner is None:
+            return joined(self._by_library(texts))
+        try:
+            return self._scanner.encode(texts, self._by_library)
+        except DataError:  # the number of the text is to be that among all
+            raise _refusal(texts) from None
+
+    def _by_library(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text, by the definition."""
         try:
             encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         except TypeError:
@@ -362,6 +397,11 @@ class Tokenizer:
         return tokenizer
 
     @cached_property
+    def _scanner(self) -> Scanner | None:
+        """The scanner of words; None for other kinds, and where it was not compiled."""
+        return scanner(self._tokens, lowercase=self.lowercase, unknown=UNK) if self.kind == "word" else None
+
+    @cached_property
     def _table(self) -> NDArray[np.integer[Any]]:
         """Id of each byte, or of each character."""
         ids = np.full(256 if self.kind == "byte" else sys.maxunicode + 1, UNK, dtype=np.int32)
@@ -374,6 +414,11 @@ class Tokenizer:
         if self.kind in ("byte", "bpe"):
             return models.BPE(vocabulary, list(self._merges))
         return models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
+
+
+def _words(inner: library.Tokenizer, text: str) -> list[str]:
+    """Return the words of a text, as the library splits it."""
+    return [word for word, _ in inner.pre_tokenizer.pre_tokenize_str(inner.normalizer.normalize_str(text))]
 
 
 def marked(words: Iterable[str]) -> list[str]:
