@@ -36,7 +36,7 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void attention_backward(const AttentionBackward&); \
   void block_step(const BlockStep&);                 \
   void normalize_rows(const Norm&);                  \
-  void log_sum_exp(const LogSumExp&);               \
+  void log_sum_exp(const LogSumExp&);                \
   }
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
   namespace isa##_bf16 {                              \
