@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -545,6 +546,54 @@ class FrozenBlocks {
   bool has_last = false;
 };
 
+// to[i] = from[index[i]], the first `steps` of keys or values (B, M, ., K) of each pair in `from` and `to`.
+void gather_heads(nb::handle index, nb::list from, nb::list to, int64_t steps) {
+  const Array rows = array("index", index);
+  if (rows.ndim != 1 || !rows.integer || rows.bytes != 8) throw nb::type_error("index must be (B,) int64");
+  if (rows.size[0] > 1 && rows.stride[0] != 1) throw nb::value_error("index must be contiguous");
+  const auto* const chosen = reinterpret_cast<const int64_t*>(rows.data);
+  const int64_t B = rows.size[0];
+  std::vector<Array> all;
+  if (nb::len(from) != nb::len(to)) throw nb::value_error("from and to must be of one length");
+  for (size_t i = 0; i < nb::len(from); ++i) {
+    const Array a = array("from", from[i]), b = array("to", to[i]);
+    for (const Array& each : {a, b})
+      if (each.ndim != 4 || each.bytes != 4 || each.integer || each.size[1] != a.size[1] || each.size[2] < steps ||
+          each.size[3] != a.size[3] || (each.size[3] > 1 && each.stride[3] != 1) ||
+          (each.size[2] > 1 && each.stride[2] != each.size[3]))
+        throw nb::value_error("from and to must be float32 (B, M, steps or more, K), whose steps follow each other");
+    if (b.size[0] != B) throw nb::value_error("to must have as many sequences as index");
+    if (a.data < b.end() && b.data < a.end()) throw nb::value_error("from overlaps to");
+    for (int64_t row = 0; row < B; ++row)
+      if (chosen[row] < 0 || chosen[row] >= a.size[0]) throw nb::value_error("index is out of range");
+    all.push_back(a), all.push_back(b);
+  }
+  const nb::gil_scoped_release release;
+  for (size_t i = 0; i < all.size(); i += 2) {
+    const Array &a = all[i], &b = all[i + 1];
+    const size_t bytes = size_t(steps * a.size[3]) * sizeof(float);
+    for (int64_t row = 0; row < B; ++row)
+      for (int64_t m = 0; m < a.size[1]; ++m)
+        memcpy(b.data + (row * b.stride[0] + m * b.stride[1]) * 4,
+               a.data + (chosen[row] * a.stride[0] + m * a.stride[1]) * 4, bytes);
+  }
+}
+
+// ln Σ e^x of each row of x (N, V): y (N).
+void log_sum_exp(int isa, nb::handle x, nb::handle y) {
+  const Isa& chosen = isa_of(isa);
+  const Array rows = array("x", x);
+  if (rows.ndim != 2 || rows.size[1] < 1)
+    throw nb::value_error(("x must have shape (N, V): got " + shape_text(rows.size, rows.ndim)).c_str());
+  if (rows.bytes != 4 || rows.integer || rows.bfloat16) throw nb::type_error("x must be float32");
+  if (rows.size[1] > 1 && rows.stride[1] != 1) throw nb::value_error("x must be contiguous along its last axis");
+  Checked<float> checked;
+  float* const to = checked.dense("y", y, {rows.size[0]}, true);
+  const LogSumExp a{rows.size[0], rows.size[1], rows.stride[0], reinterpret_cast<const float*>(rows.data), to};
+  const nb::gil_scoped_release release;
+  chosen.log_sum_exp(a);
+}
+
 // Gradients of a linear layer from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
 void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
                      nb::handle dweight, nb::handle dbias) {
@@ -688,6 +737,8 @@ NB_MODULE(_kernels, m) {
       .def("step", &FrozenBlocks::step, nb::arg("threads"), nb::arg("x").none(), nb::arg("y").none(),
            nb::arg("positions").none(), nb::arg("rotary").none(), nb::arg("lengths").none(), nb::arg("longest"),
            nb::arg("keys"), nb::arg("values"), nb::arg("source_keys").none(), nb::arg("source_lengths").none());
+  m.def("gather_heads", &gather_heads, nb::arg("index").none(), nb::arg("from"), nb::arg("to"), nb::arg("steps"));
+  m.def("log_sum_exp", &log_sum_exp, nb::arg("isa"), nb::arg("x").none(), nb::arg("y").none());
   m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
         nb::arg("bias").none(), nb::arg("y").none());
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),

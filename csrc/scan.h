@@ -165,4 +165,11 @@ struct Norm {
   float* y;        // (B, D) written; may be x
 };
 
+// ln Σ_v e^{x_v} of each row.
+struct LogSumExp {
+  int64_t N, V, per_row;
+  const float* x;  // (N, V), rows per_row apart
+  float* y;        // (N) written
+};
+
 }  // namespace unrolled

@@ -36,6 +36,7 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void attention_backward(const AttentionBackward&); \
   void block_step(const BlockStep&);                 \
   void normalize_rows(const Norm&);                  \
+  void log_sum_exp(const LogSumExp&);                \
   }
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
   namespace isa##_bf16 {                              \
@@ -84,6 +85,7 @@ UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
             .attention_backward = attention_backward,           \
             .block_step = block_step,                           \
             .normalize_rows = normalize_rows,                   \
+            .log_sum_exp = log_sum_exp,                         \
             .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}, \
             .bfloat16 = bfloat16(),                             \
             .float64 = float64()};                              \

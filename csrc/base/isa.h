@@ -36,6 +36,7 @@ struct Isa {
   void (*attention_backward)(const AttentionBackward&);
   void (*block_step)(const BlockStep&);
   void (*normalize_rows)(const Norm&);
+  void (*log_sum_exp)(const LogSumExp&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere

@@ -182,6 +182,9 @@ def test_other_parameters_and_dropout_are_not_forgotten() -> None:
             assert not torch.allclose(continued(model, state, ids)[0], y)
             model.eval()
             assert torch.equal(continued(model, state, ids)[0], y)
+            stack_of(model).blocks[1].dropout.train()  # one alone, as for an estimate of uncertainty
+            assert not torch.allclose(continued(model, state, ids)[0], y)
+            model.eval()
             stack_of(model).blocks[0].norms[0].weight.mul_(2)
             with pytest.raises(BackendError, match="have changed"):
                 continued(model, state, ids)

@@ -88,23 +88,24 @@ class Cursor:
     def select(self, indices: Tensor | Sequence[int]) -> None:
         """Continue with the sequences at these indices (B',), in this order; an index may occur more than once."""
         self.state = select(self.state, indices)
-        self._take(torch.as_tensor(indices))
+        on_device = torch.as_tensor(indices).to(self.device)
+        self.logits = self.logits[on_device]
+        self._take(on_device)
 
     @torch.inference_mode()
     def reorder(self, indices: Tensor) -> None:
         """Do as `select` does, for indices (B,) that replace each sequence by one with the same source.
 
-        Two sets of buffers take turns, so that the cost of a step does not include new memory.
+        The logits are those of the old order until the next step. Two sets of buffers take turns, so that the cost of
+        a step does not include new memory.
         """
         self.state = reorder(self.state, indices, spare=self.spare)
         self.gathered, self.spare = self.state, self.gathered
-        self._take(indices)
+        self._take(indices.to(self.device))
 
     def _take(self, indices: Tensor) -> None:
-        on_device = indices.to(self.device)
-        self.logits = self.logits[on_device]
         if self.history is not None:
-            self.history.select(on_device)
+            self.history.select(indices)
         if self.contexts is not None:
             self.contexts = [[*self.contexts[index]] for index in indices.tolist()]
 

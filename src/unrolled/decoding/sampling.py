@@ -19,6 +19,7 @@ from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import SamplingOptions, check
 from unrolled.decoding.repetition import Repetition
+from unrolled.kernels.log_sum_exp import log_sum_exp
 from unrolled.models import Model
 from unrolled.state import State
 
@@ -103,17 +104,16 @@ class Generation:
         """
         if self.chosen is not None:
             self.cursor.step(torch.from_numpy(self.chosen))
-        logits = self.cursor.logits.cpu().numpy()
-        refuse_infinite(logits)
-        self.chosen = self._choose(logits, end)
+        self.logits: Floats = self.cursor.logits.cpu().numpy()
+        refuse_infinite(self.logits)
+        self.chosen = self._choose(self.logits, end)
         return self.chosen
 
     def log_probabilities(self) -> NDArray[np.float64]:
         """Return ln p of the tokens chosen last, (B,), under the distribution over all V tokens, after any penalty."""
         assert self.chosen is not None, "no token was chosen yet"
-        logits = self.cursor.logits
-        chosen = torch.from_numpy(self.chosen).unsqueeze(1).to(logits.device)
-        log_p: NDArray[np.float64] = (logits.gather(1, chosen)[:, 0] - logits.logsumexp(1)).double().cpu().numpy()
+        chosen = self.logits[np.arange(len(self.chosen)), self.chosen]
+        log_p: NDArray[np.float64] = chosen.astype(np.float64) - log_sum_exp(self.cursor.logits).cpu().numpy()
         return log_p
 
     def keep(self, indices: Sequence[int]) -> None:
@@ -124,6 +124,8 @@ class Generation:
         self.chosen = None if self.chosen is None else self.chosen[indices]
 
     def _choose(self, logits: Floats, end: bool = False) -> Integers:
+        if self.sampling.temperature == 0 and not end and self.cursor.history is None:  # greedy, without <eos>
+            return np.asarray(logits[:, len(SPECIAL) :].argmax(axis=1) + len(SPECIAL))
         allowed = logits.copy()
         forbidden = self.cursor.forbidden(end=end)
         if forbidden is not None:

@@ -40,6 +40,7 @@ from unrolled.decoding.options import (
 from unrolled.decoding.repetition import Repetition
 from unrolled.decoding.sampling import GREEDY, Generation, Sampling
 from unrolled.errors import ConfigError, DataError
+from unrolled.kernels.log_sum_exp import log_sum_exp
 from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
@@ -249,6 +250,7 @@ class _BeamSearch:
         self.longest = longest.to(device)  # (B,)
         self.log_p = torch.zeros(B, 1, dtype=torch.float64, device=device)  # (B, W)
         self.tokens = torch.empty(B, 0, dtype=torch.int64, device=device)  # (B·W, t)
+        self.any_ended = False  # whether `best` has a score
         self.best = self.log_p.new_full((B, beam.size), -torch.inf)  # scores of ended hypotheses, descending
 
     @torch.inference_mode()
@@ -294,7 +296,7 @@ class _BeamSearch:
         """
         B, W = self.log_p.shape
         logits = self.cursor.logits  # (B·W, V)
-        before = self.log_p - logits.logsumexp(dim=1).view(B, W).double()
+        before = self.log_p - log_sum_exp(logits).view(B, W).double()
         forbidden = self.cursor.forbidden(end=end)
         words = (logits if forbidden is None else logits.masked_fill(forbidden, -torch.inf))[:, len(SPECIAL) :]
         values, tokens = _largest(words, self.beam.size)  # (B·W, k): no others can be among the best
@@ -319,6 +321,7 @@ class _BeamSearch:
         if self.record is not None:
             self.record[-1] = self.record[-1]._replace(ended=ended[0])
         if ended.any():
+            self.any_ended = True
             scores = (ends / self.beam.penalty(torch.tensor(step))).masked_fill(~ended, -torch.inf)
             self.best = torch.cat([self.best, scores], dim=1).topk(self.beam.size, dim=1).values
             self._add(ended, self.tokens.view(*ends.shape, -1), ends, scores, "eos")
@@ -329,6 +332,8 @@ class _BeamSearch:
         Args:
             first: ln p of the best open hypothesis, (B,).
         """
+        if not self.any_ended:
+            return first == -torch.inf
         worst = self.best[:, self.beam.n_best - 1]
         hope, now = (first / self.beam.penalty(length) for length in (self.longest, torch.tensor(step)))
         return (worst >= hope) | ((self.best[:, -1] > -torch.inf) & (worst >= now))

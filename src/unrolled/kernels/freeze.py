@@ -207,7 +207,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
     """
     packables = {
         (id(owner), packable.name): packable
-        for owner in (module.modules() if kernels is not None else ())
+        for owner in (modules_of(module) if kernels is not None else ())
         if type(owner) in OWNERS
         for packable in OWNERS[type(owner)](owner)
         if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values())
@@ -231,6 +231,17 @@ def frozen(module: nn.Module) -> Iterator[None]:
                 rest.remove(packed)  # once: an inner block has added the same
                 if rest:
                     _frozen[key] = tuple(rest)
+
+
+def modules_of(module: nn.Module) -> list[nn.Module]:
+    """Return the module and those inside, each once: `module.modules()` in a fraction of its time, in another order."""
+    found, rest = {id(module): module}, [module]
+    while rest:
+        for part in rest.pop()._modules.values():
+            if part is not None and id(part) not in found:
+                found[id(part)] = part
+                rest.append(part)
+    return list(found.values())
 
 
 def keep(module: nn.Module) -> None:

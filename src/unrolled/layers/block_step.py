@@ -8,18 +8,20 @@ the modules inside, by hooks or a forward of their own. Both return the same kin
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import repeat
 from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as modules
+from torch.nn.modules.module import _has_any_global_hook
 
 from unrolled.kernels import freeze
 from unrolled.kernels.freeze import FrozenLinear, Packable
 from unrolled.kernels.native import dense, index, kernels, threads
-from unrolled.layers.attention import AttentionState, Buffer, CrossAttention, SelfAttention
+from unrolled.layers.attention import CrossAttention, SelfAttention
+from unrolled.layers.cache import AttentionState, Buffer
 from unrolled.layers.dropout import Dropout
 from unrolled.layers.mlp import PHI, Linear
 from unrolled.layers.position import Position, Rotary
@@ -39,19 +41,22 @@ class StackWeights:
     """The weights of a stack of blocks, packed by the linear layers inside."""
 
     def __init__(self, stack: Blocks) -> None:
-        self.stack = stack
+        self.stack, self.modules = stack, tuple(freeze.modules_of(stack))
 
     def pack(self, parameters: dict[str, Tensor]) -> FrozenBlocks:
         """Return the packed stack; see `freeze.Packable`."""
-        return FrozenBlocks(self.stack, parameters)
+        return FrozenBlocks(self.stack, self.modules, parameters)
 
 
 def packable(stack: Blocks) -> Iterator[Packable]:
     """Yield the weights that `scan.frozen` packs, if the kernels compute a step of these blocks."""
-    if all(_is_known(block) for block in stack.blocks) and len({_form(block) for block in stack.blocks}) == 1:
-        parameters: dict[str, Tensor] = dict(stack.named_parameters())
-        if all(_is_plain(module) for module in stack.modules()):
-            yield Packable("step", StackWeights(stack), parameters)
+    if not stack.causal:
+        return
+    weights = StackWeights(stack)
+    plain = all(map(_is_plain, weights.modules)) and all(map(_is_known, stack.blocks))
+    if plain and len({_form(block) for block in stack.blocks}) == 1:
+        owned = ((i, name, p) for i, part in enumerate(weights.modules) for name, p in part._parameters.items())
+        yield Packable("step", weights, {f"{i}.{name}": p for i, name, p in owned if p is not None})
 
 
 def _form(block: Any) -> tuple[Any, ...]:
@@ -74,25 +79,31 @@ def _is_known(block: Any) -> bool:
 
 def _phi_of(module: nn.Module) -> tuple[int, bool] | None:
     """Return the number of an activation function, and whether it is gated; None if the kernels do not have it."""
-    phi = getattr(module, "phi", module)
-    for number, name in enumerate(PHIS):
-        known = PHI[name]()
-        if type(phi) is type(known) and getattr(phi, "approximate", "") == getattr(known, "approximate", ""):
-            return number, phi is not module
-    return None
+    phi: Any = module._modules.get("phi", module)
+    number = _numbers().get((type(phi), getattr(phi, "approximate", "")))
+    return None if number is None else (number, phi is not module)
+
+
+@cache
+def _numbers() -> dict[tuple[type[nn.Module] | None, str], int]:
+    made = ((number, PHI[name]()) for number, name in enumerate(PHIS))
+    return {(type(phi), getattr(phi, "approximate", "")): number for number, phi in made}
+
+
+@cache
+def _known() -> frozenset[type[nn.Module]]:
+    """Return the classes whose computation the kernels know."""
+    from unrolled.layers.block import Block, Blocks, Feedforward, Gated
+
+    ours = (Block, Blocks, Feedforward, Gated, SelfAttention, CrossAttention, Linear, Dropout, Position, Rotary)
+    theirs = (nn.LayerNorm, nn.RMSNorm, nn.ModuleList, nn.Identity, nn.Tanh, nn.ReLU, nn.GELU, nn.SiLU)
+    return frozenset((*ours, *theirs))
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Return True if the class of a module is one whose computation the kernels know."""
-    from unrolled.layers.block import Block, Blocks, Feedforward, Gated
-
-    known = {
-        Block, Blocks, Feedforward, Gated, SelfAttention, CrossAttention, Linear, Dropout, Position, Rotary,
-        nn.LayerNorm, nn.RMSNorm, nn.ModuleList, nn.Identity, nn.Tanh, nn.ReLU, nn.GELU, nn.SiLU,
-    }  # fmt: skip
-    return type(module) in known and all(
-        isinstance(p, nn.Parameter) for p in module._parameters.values() if p is not None
-    )
+    """Return True if the kernels know the module's class, and its parameters are its own: not pruned, for example."""
+    parameters = module._parameters.values()
+    return type(module) in _known() and all(p is None or type(p) is nn.Parameter for p in parameters)
 
 
 class FrozenBlocks(freeze.Frozen):
@@ -100,13 +111,13 @@ class FrozenBlocks(freeze.Frozen):
 
     Args:
         stack: the blocks.
+        modules: all modules inside.
         parameters: all their parameters, by name.
     """
 
-    def __init__(self, stack: Blocks, parameters: dict[str, Tensor]) -> None:
+    def __init__(self, stack: Blocks, modules: tuple[nn.Module, ...], parameters: dict[str, Tensor]) -> None:
         super().__init__(parameters)
-        self.stack, self.position = stack, stack.position
-        self.modules = tuple(stack.modules())
+        self.stack, self.position, self.modules = stack, stack.position, modules
         first: Any = stack.blocks[0]
         self.rotary: Rotary | None = first.mixer.rotary
         self.max_length, self.has_source = stack.max_length, first.cross is not None
@@ -119,7 +130,8 @@ class FrozenBlocks(freeze.Frozen):
 
     def has_form_of(self, weights: Any) -> bool:
         """Return True if the modules are the same; see Frozen."""
-        return weights.stack is self.stack and tuple(weights.stack.modules()) == self.modules
+        modules: tuple[nn.Module, ...] = weights.modules
+        return len(modules) == len(self.modules) and all(map(is_, modules, self.modules))
 
     def belongs_to(self, module: nn.Module) -> bool:
         """Return True if these are the parameters of all modules now; see Frozen."""
@@ -132,7 +144,7 @@ class FrozenBlocks(freeze.Frozen):
             any(self.hooks)
             or any(map(_training, self.dropouts))
             or any(map(dict.__contains__, self.attributes, repeat("forward")))
-            or modules._has_any_global_hook()  # type: ignore[no-untyped-call]
+            or _has_any_global_hook()  # type: ignore[no-untyped-call]
             or x.dtype is not torch.float32
             or not x.is_cpu
             or type(state.blocks[0]) is not AttentionState

@@ -11,6 +11,7 @@ from unrolled.errors import ShapeError
 
 __all__ = ["PAD", "Embedding"]
 
+FEW = 64  # ids whose range Python finds sooner than torch
 PAD = 0  # the id of padding, whose vector is always zero
 
 
@@ -48,7 +49,8 @@ class Embedding(nn.Embedding):
         if ids.is_floating_point():
             raise ShapeError(f"ids must be integers: got {ids.dtype}")
         if readable(ids) and ids.numel():
-            lowest, highest = (int(value) for value in ids.aminmax())
+            few = ids.flatten().tolist() if ids.numel() <= FEW else ids.aminmax()
+            lowest, highest = int(min(few)), int(max(few))
             if lowest < 0 or highest >= self.num_embeddings:
                 wrong = lowest if lowest < 0 else highest
                 raise ShapeError(f"ids must lie between 0 and {self.num_embeddings - 1}: got {wrong}")

@@ -108,7 +108,11 @@ class TiedHead(nn.Module):
 def _weights(layer: Linear) -> Iterator[Packable]:
     """Yield the weights that `scan.frozen` packs."""
     if isinstance(layer._parameters.get("weight"), nn.Parameter):  # else pruned or parametrized: computed in every call
-        yield Packable("weight", LinearWeights(layer.weight, layer.bias), dict(layer.named_parameters(recurse=False)))
+        yield Packable(
+            "weight",
+            LinearWeights(layer.weight, layer.bias),
+            {n: p for n, p in layer._parameters.items() if p is not None},
+        )
 
 
 freeze.OWNERS.update(dict.fromkeys((Linear, Head), _weights))
