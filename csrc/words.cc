@@ -258,6 +258,7 @@ class Counter {
 }  // namespace
 
 NB_MODULE(_words, m) {
+  nb::set_leak_warnings(false);  // a scanner that a cache holds lives as long as the interpreter
   m.doc() = "Words of ASCII texts, as the regular expression of unrolled.data.encoding.tokenizers splits them.";
   nb::class_<Scanner>(m, "Scanner", "Texts to the ids of their words.")
       .def(nb::init<const nb::list&, bool>(), nb::arg("tokens"), nb::arg("lowercase"))
