@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: wheel wheel-test gpu bench-imports engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -108,6 +108,16 @@ $(TRANSFORMERS)/.installed:
 
 bench-imports: $(INSTALLED) $(TRANSFORMERS)/.installed ## a GPT-2 imported and written again, compared with transformers
 	$(BIN)/python benchmarks/imports.py --python $(TRANSFORMERS)/bin/python
+
+PEERS := .venv-peers
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check ctranslate2 onnxruntime onnx "transformers==5.24.0" \
+		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
+	@touch $@
+
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding compared with CTranslate2, Hugging Face and torch by hand; one thread
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth --python $(PEERS)/bin/python
 
 RELEASE := $(VENV)/.release
 $(RELEASE): $(INSTALLED)

@@ -543,6 +543,22 @@ def scoring(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"| {engines['rows']:,} rows, the same answers; the first with its start | {seconds} |"])
 
 
+def decoding_peers(found: dict[str, Any]) -> str:
+    """Decoding next to peers: ours in milliseconds, theirs over ours."""
+    peers = ("ctranslate2 float32", "ctranslate2 int8", "torch by hand", "transformers")
+    lines = [f"| | ours | {' | '.join(peers)} |", "|---|---|" + "---|" * len(peers)]
+    for part, title in (("gpt", "GPT {}, a token"), ("translate", "beam 5, {}"), ("short", "beam 5, {}")):
+        for case, row in found[part].items():
+            if isinstance(row, dict) and "ours" in row:
+                theirs = (f"{row[peer]['theirs_to_ours']:.2f}" if peer in row else "" for peer in peers)
+                lines.append(
+                    f"| {title.format(case).replace('1 tokens', '1 token')} | {row['ours']['ms']:.2f} ms | {' | '.join(theirs)} |"
+                )
+    growth = {case: value for case, value in found["growth"].items() if case.isdigit()}
+    steps = ", ".join(f"{value:.2f} ms for {case}" for case, value in growth.items())
+    return "\n".join([*lines, "", f"A beam's time a token grows with the number of tokens: {steps}."])
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -568,6 +584,7 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
     "processes": (processes, "processes"),
+    "decoding_peers": (decoding_peers, "decoding_peers"),
     "scoring": (scoring, "scoring"),
     "refusals": (refusals, "refusals"),
     "bad_files": (bad_files, "bad_files"),
