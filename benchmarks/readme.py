@@ -551,9 +551,8 @@ def decoding_peers(found: dict[str, Any]) -> str:
         for case, row in found[part].items():
             if isinstance(row, dict) and "ours" in row:
                 theirs = (f"{row[peer]['theirs_to_ours']:.2f}" if peer in row else "" for peer in peers)
-                lines.append(
-                    f"| {title.format(case).replace('1 tokens', '1 token')} | {row['ours']['ms']:.2f} ms | {' | '.join(theirs)} |"
-                )
+                label = title.format(case).replace("1 tokens", "1 token")
+                lines.append(f"| {label} | {row['ours']['ms']:.2f} ms | {' | '.join(theirs)} |")
     growth = {case: value for case, value in found["growth"].items() if case.isdigit()}
     steps = ", ".join(f"{value:.2f} ms for {case}" for case, value in growth.items())
     return "\n".join([*lines, "", f"A beam's time a token grows with the number of tokens: {steps}."])

@@ -27,16 +27,46 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     The kernels compute plain eager calls in float32 on the CPU (see `native.eager`). Other calls use torch's product,
     as do calls with gradients if the kernels have no vector instructions.
     """
-    if (
-        kernels is None
-        or not (x.is_cpu and x.dtype is torch.float32 and weight.dtype is torch.float32)
-        or torch.is_autocast_enabled("cpu")
-        or not eager(x, weight, bias)
-    ):
+    if not _is_ours(x, weight, bias):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)):
         return F.linear(x, weight, bias) if isa() == "portable" else _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
     return product(x, weight, bias)
+
+
+def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Return True if the kernels may compute a product: in float32 on the CPU, in a plain eager call."""
+    return (
+        kernels is not None
+        and x.is_cpu
+        and x.dtype is torch.float32
+        and weight.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and eager(x, weight, bias)
+    )
+
+
+def write_gradients(
+    x: Tensor, weight: Tensor, dy: Tensor, dx: Tensor | None, dweight: Tensor | None, dbias: Tensor | None
+) -> None:
+    """Write the gradients of y = W x + b into memory of the caller, who can use it again.
+
+    Args:
+        x, dx: (N, D); dx, dweight and dbias are written where they are not None.
+        weight, dweight: (H, D).
+        dy: (N, H).
+        dbias: (H,).
+    """
+    if _is_ours(x, weight, dy) and isa() != "portable":
+        assert kernels is not None
+        kernels.linear_backward(index(x.dtype), threads(), dense(x), dense(weight), dense(dy), dx, dweight, dbias)
+        return
+    if dx is not None:
+        dx.copy_(dy @ weight)
+    if dweight is not None:
+        dweight.copy_(dy.T @ x)
+    if dbias is not None:
+        dbias.copy_(dy.sum(0))
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -56,8 +56,8 @@ class FeedforwardModel(Model):
         self.mlp = MLP(sizes, nonlinearity=config.nonlinearity or "relu", dropout=config.dropout)
         self.head = Head(self.mlp.output_size, num_outputs)
 
-    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits, (B, V) or (B, T, V), and the state of the bag or of the window."""
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> the inputs of the head, and the state of the bag or of the window."""
         x = self.vectors(inputs)
         before = ModelState(None, None) if state is None else state
         if self.window is not None:
@@ -67,5 +67,5 @@ class FeedforwardModel(Model):
             assert self.bag is not None
             pool = self.bag.absorb(x, before.pool, lengths)
             y, after = self.bag.summary(pool), ModelState((), pool)
-        logits: Tensor = self.head(self.mlp(y))
-        return logits, after
+        hidden: Tensor = self.mlp(y)
+        return hidden, after

@@ -81,8 +81,8 @@ class GPTModel(Model):
         max_length = self.blocks.max_length
         return super().remaining_length(lengths) if max_length is None else max_length - 1 - lengths
 
-    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, T, V), and the keys and values of all steps so far.
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> the inputs of the head (B, T, size), and the keys and values of all steps so far.
 
         Raises:
             ConfigError: no state with Pairs; call `encode` first.
@@ -90,4 +90,4 @@ class GPTModel(Model):
         if state is None and isinstance(self.inputs, Pairs):
             raise ConfigError("model gpt reads the source first: call encode(source, lengths) and pass its state")
         y, after = self.blocks(self.vectors(inputs), None if state is None else state.layers, lengths)
-        return self.logits(y), ModelState(after, ())
+        return self.dropout(y), ModelState(after, ())

@@ -131,7 +131,12 @@ class Model(nn.Module):
 
     def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """(B, T) or (B, T, D) -> logits (B, V) or (B, T, V), and the state."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(inputs, state, lengths)")
+        y, state = self.outputs(inputs, state, lengths)
+        return self.logits(y), state
+
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> the inputs of the head, (B, size) or (B, T, size) with dropout, and the state."""
+        raise NotImplementedError(f"{type(self).__name__} must define outputs(inputs, state, lengths), or forward")
 
     def vectors(self, inputs: Tensor) -> Tensor:
         """Return the inputs as vectors, (B, T, input_size): embeddings with dropout, features as they are."""
@@ -155,10 +160,19 @@ class Model(nn.Module):
         return TiedHead(size, self.config.embedding_size, self.num_outputs)
 
     def logits(self, y: Tensor) -> Tensor:
-        """Return the logits of `self.head`, with dropout of y: (…, size) -> (…, V)."""
-        y, head = self.dropout(y), self.head
+        """Return the logits of the head for `outputs`: (…, size) -> (…, V)."""
+        head = self.head
         logits: Tensor = head(y, self.embedding.weight) if isinstance(head, TiedHead) else head(y)  # type: ignore
         return logits
+
+    def last_product(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return x (…, D), W (V, D) and b (V,), or None, with `logits(y)` = W x + b."""
+        head = self.head
+        if isinstance(head, TiedHead):
+            assert self.embedding is not None
+            return head.project(y), self.embedding.weight, head.bias
+        assert isinstance(head, Head)
+        return y, head.weight, head.bias
 
     def refuse_unused(self, name: str, cell: str | None = None, *, ignored: Collection[str] = ()) -> None:
         """Refuse options that are set although the model does not use them; the table is in `config/uses.py`.

@@ -54,8 +54,8 @@ class RecurrentModel(Model):
         self.pool = None if answer == "each" or self.read == "last" else Bag(size, pool=self.read)
         self.head = Head(size, num_outputs)
 
-    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, V) or (B, T, V), and the state of the layers and of the pool."""
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> the inputs of the head, and the state of the layers and of the pool."""
         before, pool = ModelState(None, None) if state is None else state
         y, after = self.layers(self.vectors(inputs), before, lengths)
         if self.answer == "each":
@@ -65,8 +65,7 @@ class RecurrentModel(Model):
         else:
             pool = self.pool.absorb(y, pool, lengths)
             y = self.pool.summary(pool)
-        logits: Tensor = self.head(self.dropout(y))
-        return logits, ModelState(after, pool)
+        return self.dropout(y), ModelState(after, pool)
 
 
 def make_layers(

@@ -101,8 +101,8 @@ class EncoderDecoderModel(Model):
         """Return the initial state of decoding, from the encoder's memory and the initial states of the layers."""
         return EncoderDecoderState(memory._replace(outputs=()), layers)
 
-    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """Ids of the target (B, T), <bos> first -> logits (B, T, V) of the next tokens, and the state.
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """Ids of the target (B, T), <bos> first -> the inputs of the head (B, T, size), and the state.
 
         Raises:
             ConfigError: no state; call `encode` first.
@@ -112,7 +112,7 @@ class EncoderDecoderModel(Model):
                 f"model {self.name} has an encoder: call encode(source, lengths) first and pass its state"
             )
         y, decoder = self.decode(self.vectors(inputs), state, lengths)
-        return self.logits(y), EncoderDecoderState(state.memory, decoder)
+        return self.dropout(y), EncoderDecoderState(state.memory, decoder)
 
     def decode(self, x: Tensor, state: EncoderDecoderState, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, T, D) -> (B, T, output_size) and the decoder's state."""

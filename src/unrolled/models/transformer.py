@@ -94,10 +94,10 @@ class TransformerModel(Model):
             return super().remaining_length(lengths)
         return torch.where(lengths <= self.max_source_length, self.max_source_length, 0)
 
-    def forward(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """(B, T) or (B, T, D) -> logits (B, V) and the pool, or (B, T, V). A call is a whole sequence.
+    def outputs(self, inputs: Tensor, state: State = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
+        """(B, T) or (B, T, D) -> the inputs of the head, (B, size) or (B, T, size), and the pool.
 
-        With Pairs: ids of the target (B, T), <bos> first -> logits (B, T, V) of the next tokens, and the state.
+        A call is a whole sequence. With Pairs: ids of the target (B, T), <bos> first -> (B, T, size), and the state.
 
         Raises:
             ConfigError: no state with Pairs; call `encode` first.
@@ -109,7 +109,7 @@ class TransformerModel(Model):
                 )
             memory = state.memory
             y, decoder = self.decoder(self.vectors(inputs), state.decoder, lengths, memory.keys, memory.lengths)
-            return self.logits(y), EncoderDecoderState(memory, decoder)
+            return self.dropout(y), EncoderDecoderState(memory, decoder)
         y, _ = self.blocks(self.vectors(inputs), None, lengths)
         pool: Any = ()
         if self.pool is not None:
@@ -117,7 +117,7 @@ class TransformerModel(Model):
                 y.to(self.head.weight.dtype), None, lengths
             )  # under autocast, sums stay in the dtype of the weights
             y = self.pool.summary(pool)
-        return self.logits(y), ModelState((), pool)
+        return self.dropout(y), ModelState((), pool)
 
 
 def head(model: Model) -> Head | TiedHead:

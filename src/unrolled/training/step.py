@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from unrolled.models import Model
 from unrolled.state import State, detach
 from unrolled.training.batch import Batch
+from unrolled.training.chunked import chunk_of, chunked_nats
 
 __all__ = ["LossNats", "Step"]
 
@@ -51,6 +52,10 @@ class Step(nn.Module):
                 state = self.model.encode(batch.source, batch.source_lengths)
             elif not batch.continues:
                 state = None
+            if size := self._chunk(batch):
+                y, state = self.model.outputs(batch.inputs, state, batch.lengths)
+                nats, plain = self._in_chunks(y, batch.targets, size)
+                return nats, plain, detach(state)
             logits, state = self.model(batch.inputs, state, batch.lengths)
             if logits.dtype == torch.bfloat16:
                 logits = logits.float()
@@ -58,3 +63,19 @@ class Step(nn.Module):
             with torch.no_grad():
                 plain = self.plain_nats(logits, batch.targets) if self.plain_nats else nats.detach()
         return nats, plain, detach(state)
+
+    def _chunk(self, batch: Batch) -> int | None:
+        """Return the number of positions whose logits are computed at a time; None: all, see `chunked`.
+
+        The model must answer at each step and be a head over its `outputs`; one that defines `forward` itself is not.
+        """
+        model = self.model
+        if model.answer != "each" or type(model).forward is not Model.forward:
+            return None
+        return chunk_of(batch.targets.numel(), model.num_outputs)
+
+    def _in_chunks(self, y: Tensor, targets: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Return the summed nats and the plain ones (detached) of the inputs (B, T, size) of the head."""
+        losses = [self.loss_nats, *([self.plain_nats] if self.plain_nats else [])]
+        nats, *plain = chunked_nats(*self.model.last_product(y), targets, losses=losses, size=size)
+        return nats, plain[0] if plain else nats.detach()
