@@ -7,6 +7,8 @@ sequence that costs little; for a single step it is most of the time. Inside
         y, state = layer(x, state)
 
 calls without gradients use weights that were packed at the start of the block. The bits of the results are the same.
+With precision="int8" linear layers multiply int8 numbers and sum them in int32 (csrc/base/int8.h): a quarter of the
+memory, and answers that differ a little.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ from torch import Tensor, nn
 from unrolled.eager import eager
 from unrolled.errors import BackendError
 from unrolled.kernels.linear import LinearWeights
-from unrolled.kernels.native import Recurrence, dense, index, kernels, rows, threads
+from unrolled.kernels.native import NO_KERNELS, Recurrence, dense, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
 __all__ = ["OWNERS", "FrozenLinear", "FrozenScan", "Packable", "frozen", "linear_of", "of"]
@@ -105,12 +107,13 @@ class FrozenScan(_Frozen):
 class FrozenLinear(_Frozen):
     """The packed weights of a linear layer, packed by the first call: decoding does not call every layer of a model."""
 
-    def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor]) -> None:
+    def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor], int8: bool = False) -> None:
         super().__init__(parameters)
         assert kernels is not None
+        self.int8 = int8
         self.D, self.V = weights.weight.shape[1], weights.weight.shape[0]
         detached = (None if w is None else w.detach().contiguous() for w in weights)
-        self.packed = kernels.FrozenLinear(index(torch.float32), *detached)
+        self.packed = kernels.FrozenLinear(index(torch.float32), *detached, int(int8))
 
     def run(self, x: Tensor) -> Tensor:
         """Return W x + b; see `kernels.linear.linear`.
@@ -150,22 +153,30 @@ def _packed_weights(module: nn.Module, name: str, tensors: Sequence[Tensor | Non
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module, precision: Literal["int8"] | None = None) -> Iterator[None]:
     """Pack the weights of every recurrence and linear layer inside `module` once, for calls without gradients.
 
     Modules that our kernels do not compute (other devices and dtypes, custom cells) run as usual. Of linear layers,
     those of `unrolled.layers` are packed, which use our product.
 
+    Args:
+        module: the network.
+        precision: "int8" for linear layers whose products are in int8; each row of a weight and each row of x has a
+            scale of its own. A row of x with an infinity or NaN has the result NaN. None for float32, or for the
+            precision of a surrounding block.
+
     Raises:
-        BackendError: in a call, if an optimiser or a load has changed the weights inside the block. (Writing through
-            `weight.data` cannot be detected. A call with other parameters than the packed ones uses those.)
+        BackendError: int8 without kernels, without a linear layer of `unrolled.layers` in float32 on the CPU, with a
+            recurrence (it has no int8 kernel), or with a weight that has an infinity or NaN. In a call: an optimiser
+            or a load has changed the weights inside the block. (Writing through `weight.data` cannot be detected. A
+            call with other parameters than the packed ones uses those.)
     """
+    if precision is not None:
+        _refuse_int8(module, precision)
     all_packed = {
-        (id(owner), packable.name): _pack(packable)
-        for owner in (module.modules() if kernels is not None else ())
-        if type(owner) in OWNERS
-        for packable in OWNERS[type(owner)](owner)
-        if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values())
+        (id(owner), packable.name): _pack(packable, precision)
+        for _, owner, packable in _packables(module)
+        if not (precision is None and _is_int8(owner, packable.name))
     }
     with _lock:
         for key, packed in all_packed.items():
@@ -179,7 +190,42 @@ def frozen(module: nn.Module) -> Iterator[None]:
                     _frozen[key] = rest
 
 
-def _pack(packable: Packable) -> _Frozen:
+def _packables(module: nn.Module) -> Iterator[tuple[str, nn.Module, Packable]]:
+    """Yield the weights that the kernels compute, each with the path of its owner in the module, and the owner."""
+    for path, owner in module.named_modules() if kernels is not None else ():
+        if type(owner) in OWNERS:
+            for packable in OWNERS[type(owner)](owner):
+                if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values()):
+                    yield path or type(owner).__name__, owner, packable
+
+
+def _is_int8(owner: nn.Module, name: str) -> bool:
+    """Return True if a surrounding block has packed these weights in int8."""
+    packed = _frozen.get((id(owner), name), ())[-1:]
+    return any(isinstance(one, FrozenLinear) and one.int8 and one.belongs_to(owner) for one in packed)
+
+
+def _refuse_int8(module: nn.Module, precision: str) -> None:
+    if precision != "int8":
+        raise BackendError(f'precision: "{precision}" is not known here; use "int8", or None for float32')
+    if kernels is None:
+        raise BackendError(f"precision int8 needs the compiled kernels: {NO_KERNELS}")
+    packables = list(_packables(module))
+    recurrences = [path for path, _, packable in packables if isinstance(packable.weights, CellWeights)]
+    if recurrences:
+        raise BackendError(
+            f"precision int8: recurrences have no int8 kernel, and there are {', '.join(recurrences)}; freeze their "
+            "linear layers alone, or leave the precision out"
+        )
+    if not packables:
+        raise BackendError("precision int8: no linear layer of unrolled.layers in float32 on the CPU was found")
+    for path, _, packable in packables:
+        for name, parameter in packable.parameters.items():
+            if not parameter.isfinite().all():
+                raise BackendError(f"precision int8: {name} of {path} has an infinity or NaN, so it has no scale")
+
+
+def _pack(packable: Packable, precision: str | None) -> _Frozen:
     if isinstance(packable.weights, CellWeights):
         return FrozenScan(packable.weights, packable.parameters)
-    return FrozenLinear(packable.weights, packable.parameters)
+    return FrozenLinear(packable.weights, packable.parameters, precision == "int8")
