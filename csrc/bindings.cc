@@ -305,15 +305,21 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   chosen.linear(a);
 }
 
+constexpr int64_t kMostInputs = 133144;  // of int8: 127² of each, and their sum fits into 32 bits
+
 // A linear layer's weights, packed by the first call: not every layer of a network is called in decoding.
 class FrozenLinear {
  public:
-  FrozenLinear(int isa, nb::object weight, nb::handle bias) : isa(isa_of(isa)), weight(std::move(weight)) {
+  // int8: 0 for float32, 1 for int8, 2 for int8 without VNNI (for tests).
+  FrozenLinear(int isa, nb::object weight, nb::handle bias, int int8)
+      : isa(isa_of(isa)), weight(std::move(weight)), int8(int8) {
     Checked<float> checked;
     Linear a;
     check_weight(checked, a);
     const float* const values = checked.dense_or_none("bias", bias, {a.V}, false);
     if (values) this->bias.assign(values, values + a.V);
+    if (int8 && a.D > kMostInputs)
+      throw nb::value_error(("weight has " + std::to_string(a.D) + " inputs: int8 allows 133144").c_str());
   }
 
   // y = W x + b, x (N, D), y (N, V).
@@ -332,11 +338,12 @@ class FrozenLinear {
     checked.disjoint();
     a.packed = pack(a);
     const nb::gil_scoped_release release;
-    isa.linear(a);
+    (int8 ? int8_product().linear : isa.linear)(a);
   }
 
   // The layer as part of a block.
   Product product() {
+    if (int8) throw std::invalid_argument("a block computes float32 weights, and these are int8");
     Checked<float> checked;
     Linear a;
     check_weight(checked, a);
@@ -346,10 +353,12 @@ class FrozenLinear {
   const Isa& instruction_set() const { return isa; }
 
  private:
+  const Int8& int8_product() const { return int8 == 1 ? isa.int8 : isa.int8_widened; }
+
   const float* pack(const Linear& a) {
     if (!packed) {
-      packed = std::make_unique<Packed>(whole_vectors(a.V) * a.D);
-      isa.linear_pack(a, packed->get());
+      packed = std::make_unique<Packed>(whole_vectors(a.V) * (int8 ? (a.D + 3) / 4 + 2 : a.D));
+      (int8 ? int8_product().pack : isa.linear_pack)(a, packed->get());
     }
     return packed->get();
   }
@@ -365,6 +374,7 @@ class FrozenLinear {
 
   const Isa& isa;
   const nb::object weight;
+  const int int8;
   std::vector<float> bias;
   std::unique_ptr<Packed> packed;
 };
@@ -725,8 +735,10 @@ NB_MODULE(_kernels, m) {
       .def("forward", &FrozenCell::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
            nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
            nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
-  nb::class_<FrozenLinear>(m, "FrozenLinear", "A linear layer's float32 weights, packed once for many forward calls.")
-      .def(nb::init<int, nb::object, nb::handle>(), nb::arg("isa"), nb::arg("weight").none(), nb::arg("bias").none())
+  nb::class_<FrozenLinear>(m, "FrozenLinear",
+                           "A linear layer's weights, packed once for many forward calls: in float32 or int8.")
+      .def(nb::init<int, nb::object, nb::handle, int>(), nb::arg("isa"), nb::arg("weight").none(),
+           nb::arg("bias").none(), nb::arg("int8") = 0)
       .def("forward", &FrozenLinear::forward, nb::arg("threads"), nb::arg("x").none(), nb::arg("y").none());
   nb::class_<FrozenBlocks>(m, "FrozenBlocks", "The blocks of a Transformer, for single steps in one call.")
       .def(nb::init<int, int64_t>(), nb::arg("isa"), nb::arg("size"))

@@ -1,5 +1,9 @@
 #include "isa.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace unrolled {
 namespace {
 
@@ -11,6 +15,14 @@ bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_support
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma");
+}
+
+bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+// AVX-VNNI is bit 4 of EAX in leaf 7.1; older compilers have no name for it in __builtin_cpu_supports.
+bool has_avx2_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
 bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
@@ -25,6 +37,9 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void name##_forward(const Forward<T>&);   \
   void name##_backward(const Backward<T>&);
 #define UNROLLED_DECLARE_RECURRENCE(name) UNROLLED_DECLARE(float, name) UNROLLED_DECLARE(double, name)
+#define UNROLLED_DECLARE_INT8                   \
+  void int8_linear_pack(const Linear&, float*); \
+  void int8_linear(const Linear&);
 #define UNROLLED_DECLARE_ISA(isa)                    \
   namespace isa {                                    \
   UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE)  \
@@ -32,6 +47,7 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void linear_pack(const Linear&, float*);           \
   void linear(const Linear&);                        \
   void linear_backward(const LinearBackward&);       \
+  UNROLLED_DECLARE_INT8                              \
   void attention(const Attention&);                  \
   void attention_backward(const AttentionBackward&); \
   void block_step(const BlockStep&);                 \
@@ -42,7 +58,12 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   namespace isa##_bf16 {                              \
     UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE) \
   }
+#define UNROLLED_DECLARE_VNNI(isa) \
+  namespace isa##_vnni {           \
+    UNROLLED_DECLARE_INT8          \
+  }
 UNROLLED_ISAS(UNROLLED_DECLARE_ISA)
+UNROLLED_VNNI_ISAS(UNROLLED_DECLARE_VNNI)
 UNROLLED_BFLOAT16_ISAS(UNROLLED_DECLARE_BFLOAT16)
 
 namespace {
@@ -72,6 +93,18 @@ UNROLLED_FLOAT64_ISAS(UNROLLED_DEFINE_FLOAT64)
   }
 UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
 
+#define UNROLLED_DEFINE_VNNI(isa)                                                           \
+  namespace isa {                                                                           \
+  static Int8 int8() {                                                                      \
+    if (has_##isa##_vnni()) return {isa##_vnni::int8_linear_pack, isa##_vnni::int8_linear}; \
+    return {int8_linear_pack, int8_linear};                                                 \
+  }                                                                                         \
+  }
+UNROLLED_VNNI_ISAS(UNROLLED_DEFINE_VNNI)
+namespace portable {
+static Int8 int8() { return {int8_linear_pack, int8_linear}; }
+}  // namespace portable
+
 #define UNROLLED_DEFINE_ISA(isa)                                \
   namespace isa {                                               \
   static Isa all() {                                            \
@@ -81,6 +114,8 @@ UNROLLED_BFLOAT16_ISAS(UNROLLED_DEFINE_BFLOAT16)
             .linear_pack = linear_pack,                         \
             .linear = linear,                                   \
             .linear_backward = linear_backward,                 \
+            .int8 = int8(),                                     \
+            .int8_widened = {int8_linear_pack, int8_linear},    \
             .attention = attention,                             \
             .attention_backward = attention_backward,           \
             .block_step = block_step,                           \

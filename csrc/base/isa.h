@@ -25,6 +25,12 @@ struct Kernels {
 #undef UNROLLED_MEMBER
 };
 
+// A linear layer with int8 operands, see base/int8.h.
+struct Int8 {
+  void (*pack)(const Linear&, float* packed);  // reads D, V and the weight only
+  void (*linear)(const Linear&);
+};
+
 struct Isa {
   const char* name;
   bool (*here)();                                     // whether this processor has it
@@ -32,6 +38,8 @@ struct Isa {
   void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
   void (*linear_backward)(const LinearBackward&);
+  Int8 int8;          // by VNNI where this processor has it
+  Int8 int8_widened;  // without VNNI
   void (*attention)(const Attention&);
   void (*attention_backward)(const AttentionBackward&);
   void (*block_step)(const BlockStep&);

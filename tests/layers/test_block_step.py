@@ -1,6 +1,7 @@
 """Steps of blocks in one call of the kernels: the values and states of the layers, which compute all other calls."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -250,3 +251,26 @@ def test_wrong_calls_of_the_kernel_are_refused() -> None:
         ):
             with pytest.raises((ValueError, TypeError), match=message):
                 packed.step(**{**right, **wrong})
+
+
+def test_steps_with_int8_weights_are_those_of_the_layers() -> None:
+    model = made("gpt", {})
+    ids = torch.randint(5, V, (4, 2, 1), generator=torch.Generator().manual_seed(2))
+
+    def steps(*precisions: Any, hook: bool = False) -> Tensor:
+        with torch.no_grad(), ExitStack() as blocks:
+            state = begun(model, 2, None)
+            for precision in precisions:
+                blocks.enter_context(frozen(model, precision))
+            if hook:  # the layers compute
+                handle = stack_of(model).blocks[0].register_forward_hook(lambda *_: None)
+                blocks.callback(handle.remove)
+            return continued(model, state, ids)[0]
+
+    by_layers = steps("int8", hook=True)
+    for precisions in [("int8",), ("int8", None), (None, "int8"), ("int8", None, None)]:
+        assert torch.equal(steps(*precisions), by_layers)
+    plain = steps(None)
+    assert not torch.equal(by_layers, plain)
+    assert (by_layers - plain).abs().max() < 0.05 * plain.abs().max()
+    assert torch.equal(steps(None), plain), "a block in int8 leaves nothing behind"

@@ -9,6 +9,8 @@ sequence that costs little; for a single step it is most of the time. Inside
 calls without gradients use weights that were packed at the start of the block. The bits of the results are the same.
 An inner block takes what an outer one has packed; `keep(model)`, as of a loaded run, packs once for all later blocks,
 as long as the weights are the same (docs/decisions/0036-a-step-in-one-call.md).
+With precision="int8" linear layers multiply int8 numbers and sum them in int32 (csrc/base/int8.h): a quarter of the
+memory, and answers that differ a little.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -25,7 +27,7 @@ from torch import Tensor, nn
 from unrolled.eager import eager
 from unrolled.errors import BackendError
 from unrolled.kernels.linear import LinearWeights
-from unrolled.kernels.native import Recurrence, dense, index, kernels, rows, threads
+from unrolled.kernels.native import NO_KERNELS, Recurrence, dense, index, kernels, rows, threads
 from unrolled.kernels.scan import CellWeights
 
 __all__ = [
@@ -71,6 +73,9 @@ _lock = Lock()
 
 class Frozen:
     """Packed weights, with the parameters and their versions at the time of packing."""
+
+    int8 = False
+    """Whether the linear layers among them are packed in int8."""
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
         self.by_name = tuple(parameters.items())
@@ -149,12 +154,13 @@ class FrozenScan(Frozen):
 class FrozenLinear(Frozen):
     """The packed weights of a linear layer, packed by the first call: decoding does not call every layer of a model."""
 
-    def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor]) -> None:
+    def __init__(self, weights: LinearWeights, parameters: dict[str, Tensor], *, int8: bool = False) -> None:
         super().__init__(parameters)
         assert kernels is not None
+        self.int8 = int8
         self.D, self.V = weights.weight.shape[1], weights.weight.shape[0]
         detached = (None if w is None else w.detach().contiguous() for w in weights)
-        self.packed = kernels.FrozenLinear(index(torch.float32), *detached)
+        self.packed = kernels.FrozenLinear(index(torch.float32), *detached, int(int8))
 
     def run(self, x: Tensor) -> Tensor:
         """Return W x + b; see `kernels.linear.linear`.
@@ -195,30 +201,36 @@ def packed_weights(module: nn.Module, name: str, tensors: Sequence[Tensor | None
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module, precision: Literal["int8"] | None = None) -> Iterator[None]:
     """Pack the weights of every recurrence and linear layer inside `module` once, for calls without gradients.
 
     Modules that our kernels do not compute (other devices and dtypes, custom cells) run as usual. Of linear layers,
     those of `unrolled.layers` are packed, which use our product.
 
+    Args:
+        module: the network.
+        precision: "int8" for linear layers whose products are in int8; each row of a weight and each row of x has a
+            scale of its own. A row of x with an infinity or NaN has the result NaN. None for float32, or for the
+            precision of a surrounding block.
+
     Raises:
-        BackendError: in a call, if an optimiser or a load has changed the weights inside the block. (Writing through
-            `weight.data` cannot be detected. A call with other parameters than the packed ones uses those.)
+        BackendError: int8 without kernels, without a linear layer of `unrolled.layers` in float32 on the CPU, with a
+            recurrence (it has no int8 kernel), or with a weight that has an infinity or NaN. In a call: an optimiser
+            or a load has changed the weights inside the block. (Writing through `weight.data` cannot be detected. A
+            call with other parameters than the packed ones uses those.)
     """
-    packables = {
-        (id(owner), packable.name): packable
-        for owner in (modules_of(module) if kernels is not None else ())
-        if type(owner) in OWNERS
-        for packable in OWNERS[type(owner)](owner)
-        if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values())
-    }
+    if precision is not None:
+        _refuse_int8(module, precision)
+    packables = {(id(owner), packable.name): packable for owner in modules_of(module) for packable in _packables(owner)}
     with _lock:
         kept = _kept.get(module)
         all_packed = {}
         for key, packable in packables.items():
-            packed_before = (*_frozen.get(key, ())[-1:], *([kept[key]] if kept and key in kept else ()))
-            usable = (packed for packed in packed_before if packed.is_packed_from(packable))
-            all_packed[key] = next(usable, None) or _pack(packable)
+            outer = _frozen.get(key, ())[-1:]
+            int8 = precision == "int8" or any(packed.int8 for packed in outer)
+            packed_before = (*outer, *([kept[key]] if kept and key in kept else ()))
+            usable = (packed for packed in packed_before if packed.int8 == int8 and packed.is_packed_from(packable))
+            all_packed[key] = next(usable, None) or _pack(packable, int8=int8)
             _frozen[key] = (*_frozen.get(key, ()), all_packed[key])
         if kept is not None:
             _kept[module] = all_packed
@@ -254,9 +266,43 @@ def keep(module: nn.Module) -> None:
         _kept.setdefault(module, {})
 
 
-def _pack(packable: Packable) -> Frozen:
+def _packables(owner: nn.Module) -> Iterator[Packable]:
+    """Yield the weights of a module that the kernels compute."""
+    if kernels is not None and type(owner) in OWNERS:
+        for packable in OWNERS[type(owner)](owner):
+            if all(p.is_cpu and p.dtype is torch.float32 for p in packable.parameters.values()):
+                yield packable
+
+
+def _refuse_int8(module: nn.Module, precision: str) -> None:
+    if precision != "int8":
+        raise BackendError(f'precision: "{precision}" is not known here; use "int8", or None for float32')
+    if kernels is None:
+        raise BackendError(f"precision int8 needs the compiled kernels: {NO_KERNELS}")
+    named = list(module.named_modules())
+    packables = [(path or type(owner).__name__, each) for path, owner in named for each in _packables(owner)]
+    recurrences = [path for path, packable in packables if isinstance(packable.weights, CellWeights)]
+    if recurrences:
+        raise BackendError(
+            f"precision int8: recurrences have no int8 kernel, and there are {', '.join(recurrences)}; freeze their "
+            "linear layers alone, or leave the precision out"
+        )
+    if not packables:
+        raise BackendError("precision int8: no linear layer of unrolled.layers in float32 on the CPU was found")
+    others = [path for path, owner in named if isinstance(owner, nn.Linear) and type(owner) not in OWNERS]
+    if others:
+        raise BackendError(f"precision int8: only linear layers of unrolled.layers have it, not {', '.join(others)}")
+    for path, packable in packables:
+        for name, parameter in packable.parameters.items():
+            if not parameter.isfinite().all():
+                raise BackendError(f"precision int8: {name} of {path} has an infinity or NaN, so it has no scale")
+
+
+def _pack(packable: Packable, *, int8: bool) -> Frozen:
     if isinstance(packable.weights, CellWeights):
         return FrozenScan(packable.weights, packable.parameters)
     if isinstance(packable.weights, LinearWeights):
-        return FrozenLinear(packable.weights, packable.parameters)
-    return packable.weights.pack(packable.parameters)
+        return FrozenLinear(packable.weights, packable.parameters, int8=int8)
+    packed = packable.weights.pack(packable.parameters)
+    packed.int8 = int8
+    return packed

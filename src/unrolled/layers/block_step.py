@@ -141,7 +141,8 @@ class FrozenBlocks(freeze.Frozen):
     def computes(self, x: Tensor, state: State) -> bool:
         """Return True if the kernels compute the next step x (B, 1, D) from this state."""
         return not (
-            any(self.hooks)
+            self.int8  # its linear layers have int8 weights, which the layers compute
+            or any(self.hooks)
             or any(map(_training, self.dropouts))
             or any(map(dict.__contains__, self.attributes, repeat("forward")))
             or _has_any_global_hook()  # type: ignore[no-untyped-call]
