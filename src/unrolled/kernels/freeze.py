@@ -211,7 +211,8 @@ def frozen(module: nn.Module, precision: Literal["int8"] | None = None) -> Itera
         module: the network.
         precision: "int8" for linear layers whose products are in int8; each row of a weight and each row of x has a
             scale of its own. A row of x with an infinity or NaN has the result NaN. None for float32, or for the
-            precision of a surrounding block.
+            precision of a surrounding block. Blocks are shared by threads: while one holds a network in int8, calls of
+            other threads on the same network compute in int8, too.
 
     Raises:
         BackendError: int8 without kernels, without a linear layer of `unrolled.layers` in float32 on the CPU, with a

@@ -34,7 +34,7 @@ ENDINGS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a shard are read and written.
+    """The reading and the writing of the rows of a shard.
 
     Args:
         file: path of the input, for messages.

@@ -99,12 +99,12 @@ class Pool:
 
     @property
     def free(self) -> bool:
-        """Whether a worker can begin a job."""
+        """True if a worker can begin a job."""
         return len(self._workers) < self.size or any(worker.task is None for worker in self._workers)
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
+        """True if a job is under way."""
         return any(worker.task is not None for worker in self._workers)
 
     def begin(self, job: Job, about: str) -> None:

@@ -50,7 +50,7 @@ def chunked_nats(
         bias: b, (V,).
         targets: (B, T).
         losses: each (logits (1, n, V), targets (1, n)) -> a sum over the positions. The first has gradients.
-        size: the number n of positions in a chunk .
+        size: the number n of positions in a chunk.
     """
     nats: tuple[Tensor, ...] = _Chunked.apply(x, weight, bias, targets, losses, size)  # type: ignore[no-untyped-call]
     return list(nats)

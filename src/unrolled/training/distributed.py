@@ -53,7 +53,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is process 0."""
+        """True in process 0."""
         return self.rank == 0
 
     def shards(self, config: Config, data: object) -> dict[str, int]:
