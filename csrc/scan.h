@@ -1,7 +1,7 @@
 // The arguments of the kernels. Letters: B batch, T time, D input size, H hidden size, G gates.
 //
 // The comment of each pointer gives its shape, and whether it may be null. Arrays are dense, except for a Sequence.
-// bindings.cc checks all arguments before a kernel is called.
+// bindings.cc, frozen.cc and frozen_blocks.cc check all arguments before a kernel is called.
 #pragma once
 
 #include <cstdint>
