@@ -107,14 +107,20 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   chosen.linear(a);
 }
 
-// ln Σ e^x of each row of x (N, V): y (N).
-void log_sum_exp(int isa, nb::handle x, nb::handle y) {
-  const Isa& chosen = isa_of(isa);
+// x (N, V), whose rows may be apart.
+Array logits_of(nb::handle x) {
   const Array rows = array("x", x);
   if (rows.ndim != 2 || rows.size[1] < 1)
     throw nb::value_error(("x must have shape (N, V): got " + shape_text(rows.size, rows.ndim)).c_str());
   if (rows.bytes != 4 || rows.integer || rows.bfloat16) throw nb::type_error("x must be float32");
   if (rows.size[1] > 1 && rows.stride[1] != 1) throw nb::value_error("x must be contiguous along its last axis");
+  return rows;
+}
+
+// ln Σ e^x of each row of x (N, V): y (N).
+void log_sum_exp(int isa, nb::handle x, nb::handle y) {
+  const Isa& chosen = isa_of(isa);
+  const Array rows = logits_of(x);
   Checked<float> checked;
   float* const to = checked.dense("y", y, {rows.size[0]}, true);
   const LogSumExp a{rows.size[0], rows.size[1], rows.stride[0], reinterpret_cast<const float*>(rows.data), to};
@@ -122,12 +128,67 @@ void log_sum_exp(int isa, nb::handle x, nb::handle y) {
   chosen.log_sum_exp(a);
 }
 
+// The common arguments of a cross-entropy and of its gradient.
+template <class Call>
+void check_cross_entropy(Call& a, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing) {
+  check_threads(threads);
+  const Array rows = logits_of(x), goals = array("targets", targets);
+  a.threads = threads, a.N = rows.size[0], a.V = rows.size[1], a.per_row = rows.stride[0];
+  a.x = reinterpret_cast<const float*>(rows.data);
+  a.ignored = ignored, a.smoothing = smoothing;
+  if (!(smoothing >= 0 && smoothing <= 1)) throw nb::value_error("smoothing must lie between 0 and 1");
+  if (!goals.integer || goals.bytes != 8) throw nb::type_error("targets must be int64");
+  if (goals.ndim != 1 || goals.size[0] != a.N || (a.N > 1 && goals.stride[0] != 1))
+    throw nb::value_error(("targets must have shape " + shape_text(&a.N, 1) + " and be contiguous").c_str());
+  a.targets = reinterpret_cast<const int64_t*>(goals.data);
+  for (int64_t n = 0; n < a.N; ++n)
+    if (a.targets[n] != ignored && (a.targets[n] < 0 || a.targets[n] >= a.V))
+      throw nb::value_error(
+          ("targets must lie between 0 and " + std::to_string(a.V - 1) + ": got " + std::to_string(a.targets[n]))
+              .c_str());
+}
+
+// The cross-entropy of each row of x (N, V) with its target: nats (N), and ln Σ e^x: log_sums (N).
+void cross_entropy(int isa, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing,
+                   nb::handle nats, nb::handle log_sums) {
+  const Isa& chosen = isa_of(isa);
+  CrossEntropy a;
+  check_cross_entropy(a, threads, x, targets, ignored, smoothing);
+  Checked<float> checked;
+  a.nats = checked.dense("nats", nats, {a.N}, true);
+  a.log_sums = checked.dense("log_sums", log_sums, {a.N}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.cross_entropy(a);
+}
+
+// Its gradient from dnats (N): dx (N, V), which may be x.
+void cross_entropy_backward(int isa, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing,
+                            nb::handle log_sums, nb::handle dnats, nb::handle dx) {
+  const Isa& chosen = isa_of(isa);
+  CrossEntropyBackward a;
+  check_cross_entropy(a, threads, x, targets, ignored, smoothing);
+  Checked<float> checked;
+  a.log_sums = checked.dense("log_sums", log_sums, {a.N}, false);
+  a.dnats = checked.dense("dnats", dnats, {a.N}, false);
+  a.dx = checked.dense("dx", dx, {a.N, a.V}, true);
+  checked.disjoint();
+  const Array rows = logits_of(x);
+  const bool same = a.dx == a.x && (a.N <= 1 || a.per_row == a.V);
+  const auto* const end = reinterpret_cast<const char*>(a.dx + a.N * a.V);
+  if (!same && rows.data < end && reinterpret_cast<const char*>(a.dx) < rows.end())
+    throw nb::value_error("dx overlaps x");
+  const nb::gil_scoped_release release;
+  chosen.cross_entropy_backward(a);
+}
+
 // Gradients of a linear layer from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
 void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
-                     nb::handle dweight, nb::handle dbias) {
+                     nb::handle dweight, nb::handle dbias, bool add) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
   LinearBackward a;
+  a.add = add;
   check_linear(checked, a, threads, x, weight);
   a.dy = checked.dense("dy", dy, {a.N, a.V}, false);
   a.dx = checked.dense_or_none("dx", dx, {a.N, a.D}, true);
@@ -250,11 +311,17 @@ NB_MODULE(_kernels, m) {
   bind_frozen_layers(m);
   bind_frozen_blocks(m);
   m.def("log_sum_exp", &log_sum_exp, nb::arg("isa"), nb::arg("x").none(), nb::arg("y").none());
+  m.def("cross_entropy", &cross_entropy, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
+        nb::arg("targets").none(), nb::arg("ignored"), nb::arg("smoothing"), nb::arg("nats").none(),
+        nb::arg("log_sums").none());
+  m.def("cross_entropy_backward", &cross_entropy_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
+        nb::arg("targets").none(), nb::arg("ignored"), nb::arg("smoothing"), nb::arg("log_sums").none(),
+        nb::arg("dnats").none(), nb::arg("dx").none());
   m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
         nb::arg("bias").none(), nb::arg("y").none());
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
-        nb::arg("dbias").none());
+        nb::arg("dbias").none(), nb::arg("add") = false);
 #define UNROLLED_ATTENTION                                                                                  \
   nb::arg("isa"), nb::arg("threads"), nb::arg("query").none(), nb::arg("keys").none(), nb::arg("v").none(), \
       nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()

@@ -80,6 +80,7 @@ struct LinearBackward {
   float* dx;            // (N, D) written, or null
   float* dweight;       // (V, D) written, or null
   float* dbias;         // (V) written, or null
+  bool add;             // whether dweight and dbias are added to instead
 };
 
 struct Attention {
@@ -170,6 +171,26 @@ struct LogSumExp {
   int64_t N, V, per_row;
   const float* x;  // (N, V), rows per_row apart
   float* y;        // (N) written
+};
+
+// The cross-entropy −Σ_v q_v ln p_v of each row, see kernels/cross_entropy.cc.
+struct CrossEntropy {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;          // (N, V), rows per_row apart
+  const int64_t* targets;  // (N), in 0 … V − 1, or `ignored`
+  float *nats, *log_sums;  // (N) written: ℓ and S
+};
+
+struct CrossEntropyBackward {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;
+  const int64_t* targets;
+  const float *log_sums, *dnats;  // (N)
+  float* dx;                      // (N, V) written, dense; may be x
 };
 
 }  // namespace unrolled
