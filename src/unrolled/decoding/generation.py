@@ -65,11 +65,14 @@ def stream(
         stop: the text ends before the first of these; text that may be the beginning of one is held back.
     """
     writer = _Writer(tokenizer, length, stop)
-    with frozen(model):
+    weights = frozen(model)
+    with weights:
         generation = Generation(model, [prompt], sampling)
-        while not writer.ended:
-            if piece := writer.write(int(generation.step()[0])):
-                yield piece
+    while not writer.ended:
+        with weights:
+            token = int(generation.step()[0])
+        if piece := writer.write(token):
+            yield piece
 
 
 def decode(

@@ -173,13 +173,15 @@ def stream_tokens(
 def _stream(
     model: Model, prompt: Sequence[int], sampling: Sampling, state: State, min_length: int, longest: int
 ) -> Iterator[int]:
-    with frozen(model):
+    weights = frozen(model)
+    with weights:
         generation = Generation(model, [prompt], sampling, state)
-        for step in range(longest):
+    for step in range(longest):
+        with weights:
             token = int(generation.step(end=step >= min_length)[0])
-            yield token
-            if token == EOS:
-                return
+        yield token
+        if token == EOS:
+            return
 
 
 def _check(min_length: int, max_length: int) -> None:
