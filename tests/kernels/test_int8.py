@@ -109,7 +109,7 @@ def test_refusals() -> None:
             pass
     with torch.no_grad():
         network[1].weight[1, 2] = torch.inf
-    with pytest.raises(BackendError, match="weight of 1 has an infinity or NaN"), frozen(network, precision="int8"):
+    with pytest.raises(BackendError, match=r"1\.weight has an infinity or NaN"), frozen(network, precision="int8"):
         pass
     assert native.kernels is not None
     with pytest.raises(ValueError, match="133144"):

@@ -49,7 +49,6 @@ __all__ = [
     "linear_of",
     "of",
     "packed_weights",
-    "refuse_int8",
 ]
 
 log = logging.getLogger("unrolled.kernels")
@@ -167,10 +166,10 @@ def frozen(module: nn.Module, precision: Precision | None = None) -> Block:
     """
     if precision not in (None, "float32", "int8"):
         raise BackendError(f'precision: "{precision}" is not known here; use "int8" or "float32"')
-    if precision == "int8":
-        refuse_int8(module)
-        _tell(module)
     packables = {(id(owner), packable.name): packable for owner in modules_of(module) for packable in _packables(owner)}
+    if precision == "int8":
+        _refuse_none(packables)
+        _tell(module)
     active = _active.get()
     outer: Mapping[Key, Frozen] = {} if active is None else active.packed
     whole = {key: each for key, each in packables.items() if not isinstance(each.weights, CellWeights | LinearWeights)}
@@ -183,6 +182,8 @@ def frozen(module: nn.Module, precision: Precision | None = None) -> Block:
             usable = (before, kept.get((key, int8)) if kept else None)
             packed = next((each for each in usable if _fits(each, packable, int8, all_packed)), None)
             if packed is None:
+                if int8:
+                    _refuse_infinite(module, packable)
                 packed = _pack(packable, all_packed, int8=int8)
                 if kept is not None:
                     other = kept.get((key, not int8))
@@ -242,27 +243,21 @@ def in_float32(module: nn.Module) -> list[str]:
     return [f"{path or 'the module'} ({type(owner).__name__})" for path, owner in every if multiplies(owner)]
 
 
-def refuse_int8(module: nn.Module) -> None:
-    """Refuse a module that int8 cannot compute.
-
-    Raises:
-        BackendError: there are no kernels, or none for a module inside; or a weight has an infinity or NaN.
-    """
+def _refuse_none(packables: Mapping[Key, Packable]) -> None:
     if kernels is None:
         raise BackendError(f"precision int8 needs the compiled kernels: {NO_KERNELS}")
-    found = False
-    for path, owner in module.named_modules():
-        for packable in _packables(owner):
-            found = True
-            for name, parameter in packable.parameters.items():
-                if not parameter.isfinite().all():
-                    where = f"{name} of {path}" if path else name
-                    raise BackendError(f"precision int8: {where} has an infinity or NaN, so it has no scale")
-    if not found:
+    if not packables:
         raise BackendError(
             "precision int8: there is no recurrence and no linear layer that has an int8 kernel (Elman, GRU, LSTM, and "
             "those of unrolled.layers, in float32 on the CPU)"
         )
+
+
+def _refuse_infinite(module: nn.Module, packable: Packable) -> None:
+    for parameter in packable.parameters.values():
+        if not parameter.isfinite().all():
+            name = next((path for path, each in module.named_parameters() if each is parameter), "a weight")
+            raise BackendError(f"precision int8: {name} has an infinity or NaN, so it has no scale")
 
 
 def _tell(module: nn.Module) -> None:
