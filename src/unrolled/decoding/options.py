@@ -91,8 +91,8 @@ class Options(BaseModel):
 
     precision: Literal["float32", "int8"] | None = Field(
         None,
-        description="precision of matrix products: float32, or int8, which takes a quarter of the memory and, on a CPU, "
-        "a fraction of the time; answers differ a little, and `evaluate` prints how much",
+        description="precision of matrix products: float32, or int8, which takes a quarter of the memory and, on a "
+        "CPU, a fraction of the time; answers differ a little, and `evaluate` prints how much",
         json_schema_extra={"default_text": "float32"},
     )
 
