@@ -118,6 +118,7 @@ struct Product {
   int64_t D = 0, V = 0;
   const float* packed = nullptr;  // as linear_pack wrote it
   const float* bias = nullptr;    // (V), or null
+  bool int8 = false;              // packed by int8_linear_pack
 };
 
 struct Normalization {

@@ -25,10 +25,12 @@ struct Kernels {
 #undef UNROLLED_MEMBER
 };
 
-// A linear layer with int8 operands, see base/int8.h.
+// Computations with int8 operands, see base/int8.h.
 struct Int8 {
-  void (*pack)(const Linear&, float* packed);  // reads D, V and the weight only
+  void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
+  void (*block_step)(const BlockStep&);  // whose products may be int8
+  Kernels<float> scans;                  // pack and forward
 };
 
 struct Isa {

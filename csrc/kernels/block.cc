@@ -7,8 +7,10 @@
 //     feedforward(x) = W_2 φ(W_1 x + b_1) + b_2;   gated:  W_2 (φ(a) ⊙ g) + b_2,  [a, g] = W_1 x + b_1
 //
 // Each sequence is computed alone, in an order of sums that depends on its own length only, so that it has the same
-// bits in any batch and for any number of threads. Threads divide the outputs of each product and the heads.
+// bits in any batch and for any number of threads. Threads divide the outputs of each product and the heads. A product
+// with int8 weights reads its input rounded to int8, row by row (base/int8.h); all else is float32.
 #include "../base/activations.h"
+#include "../base/int8_product.h"
 #include "../base/panels.h"
 #include "../base/sums.h"
 
@@ -74,7 +76,9 @@ class BlockPass {
         out(take<float>(workspace, a.B * of.D)),
         private_x(take<float>(workspace, threads * a.B * of.D)),
         steps(larger(a.longest + 1, of.cross ? a.S : 0) + W),
-        scores(take<float>(workspace, threads * steps)) {}
+        scores(take<float>(workspace, threads * steps)),
+        slots(slots_for(larger(of.D, of.F))),
+        quantised(take<int32_t>(workspace, threads * smaller(a.B, kQuantisedRows) * slots)) {}
 
   void work(int id) {
     float* const h = private_x + id * a.B * of.D;
@@ -121,7 +125,14 @@ class BlockPass {
   Range mine(const Product& p, int id) const { return Range(vectors_for<float>(p.V), id, threads); }
 
   void product_of(const Product& p, const float* from, float* to, int id) const {
-    product(from, p.D, p.packed, p.V, p.bias, to, Range(a.B, 0, 1), mine(p, id));
+    if (!p.int8) return product(from, p.D, p.packed, p.V, p.bias, to, Range(a.B, 0, 1), mine(p, id));
+    const PackedInt8<const int32_t> packed(1, p.V, p.D, reinterpret_cast<const int32_t*>(p.packed));
+    const Range blocks = mine(p, id);
+    for (long b = 0; b < a.B; b += kQuantisedRows) {
+      const long count = smaller(kQuantisedRows, a.B - b);
+      const Quantised x(from + b * p.D, p.D, count, quantised + id * smaller(a.B, kQuantisedRows) * slots);
+      int8_product(x, count, packed, blocks.first, blocks.end, p.bias, p.V, to + b * p.V);
+    }
   }
 
   // x ← x + W from + b, or h + W from + b, where a norm has changed x into h; then all threads meet.
@@ -264,6 +275,8 @@ class BlockPass {
   float* const private_x;  // (B, D) of each thread
   const long steps;
   float* const scores;  // of one query, in each thread
+  const long slots;
+  int32_t* const quantised;  // (rows at once, slots) in each thread
 };
 
 }  // namespace
