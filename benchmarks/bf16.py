@@ -28,8 +28,8 @@ from unrolled.cells import GRUCell, LSTMCell
 from unrolled.config import ModelConfig
 from unrolled.layers import Recurrent, to_torch
 from unrolled.models import Ids
+from unrolled.runs.build import build
 from unrolled.training import Event
-from unrolled.training.fit import build
 from unrolled.training.optimizer import adamw, clip_
 
 SIZES, SEQUENCES, STEPS = (256, 512, 1024), (16, 64), 50

@@ -14,9 +14,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from unrolled.eager import in_memory
 from unrolled.errors import ConfigError
 from unrolled.kernels import freeze, layer
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.layer import Layer
 from unrolled.kernels.native import Recurrence
+from unrolled.kernels.packed import Packable
 from unrolled.nn.scripting import Twin, call_module, compiles_frames, untraced
 from unrolled.nn.weights import GATES, available, have_shapes, in_our_form, packable, scan, takes
 from unrolled.scan import scan as scan_cell

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from unrolled.eager import in_memory
 from unrolled.kernels import freeze, layer
 from unrolled.kernels import scan as recurrences
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.layer import Layer, in_our_form
 from unrolled.kernels.native import Recurrence, compiled
+from unrolled.kernels.packed import Packable
 
 __all__ = ["GATES", "available", "have_shapes", "in_our_form", "packable", "scan", "takes"]
 
