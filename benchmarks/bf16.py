@@ -139,7 +139,7 @@ def gpt(pairs: int) -> dict[str, Any]:
             loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
             loss.backward()
             if is_ours:
-                clip_(model, 1.0, update=0, loss_nats=float(loss))
+                clip_(model, 1.0, update=0, loss_nats=float(loss.detach()))
             else:
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
