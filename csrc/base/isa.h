@@ -47,6 +47,8 @@ struct Isa {
   void (*block_step)(const BlockStep&);
   void (*normalize_rows)(const Norm&);
   void (*log_sum_exp)(const LogSumExp&);
+  void (*cross_entropy)(const CrossEntropy&);
+  void (*cross_entropy_backward)(const CrossEntropyBackward&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere

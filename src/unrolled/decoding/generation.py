@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import BOS, PAD, Tokenizer
 from unrolled.decoding.cursor import CHUNK
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.display import Answers, Displayed
+from unrolled.kernels.cross_entropy import cross_entropy
 from unrolled.models import Model
 from unrolled.scan import Precision, frozen
 from unrolled.state import State
@@ -244,5 +244,5 @@ def _score(logits: Tensor, targets: Tensor) -> Scored:
 
 def _nats(logits: Tensor, targets: Tensor) -> Tensor:
     """Return −ln p of each target, (B, T); 0 where it is <pad>."""
-    nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=PAD)
+    nats = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
     return nats.view(targets.shape)

@@ -40,7 +40,7 @@ from unrolled.decoding.options import (
 from unrolled.decoding.repetition import Repetition
 from unrolled.decoding.sampling import GREEDY, Generation, Sampling
 from unrolled.errors import ConfigError, DataError
-from unrolled.kernels.log_sum_exp import log_sum_exp
+from unrolled.kernels.cross_entropy import log_sum_exp
 from unrolled.models import Model
 from unrolled.scan import Precision, frozen
 from unrolled.state import State
