@@ -23,7 +23,7 @@ from unrolled.models import Model
 from unrolled.scan import frozen
 from unrolled.state import State
 
-__all__ = ["Continuation", "Scored", "decode", "score_each_token", "score_tokens", "stream"]
+__all__ = ["Continuation", "Scored", "Writer", "decode", "score_each_token", "score_tokens", "stream"]
 
 Integers = NDArray[np.integer[Any]]
 
@@ -64,7 +64,7 @@ def stream(
         length: maximum number of tokens; None: without end.
         stop: the text ends before the first of these; text that may be the beginning of one is held back.
     """
-    writer = _Writer(tokenizer, length, stop)
+    writer = Writer(tokenizer, length, stop)
     with frozen(model):
         generation = Generation(model, [prompt], sampling)
         while not writer.ended:
@@ -82,7 +82,7 @@ def decode(
     stop: Sequence[str] = (),
 ) -> Answers[Continuation]:
     """Return the continuation of each prompt (text and ids), in order; see `stream`."""
-    writers = [_Writer(tokenizer, length, stop) for _ in prompts]
+    writers = [Writer(tokenizer, length, stop) for _ in prompts]
     texts: list[list[str]] = [[] for _ in prompts]
     active = list(range(len(prompts))) if length else []  # indices of the prompts that are still continued
     with frozen(model):
@@ -100,8 +100,16 @@ def decode(
     )
 
 
-class _Writer:
-    """Text of one continuation, written token by token. ended: "" until it ends, then the reason."""
+class Writer:
+    """Text of one continuation, written token by token.
+
+    Args:
+        tokenizer, length, stop: see `stream`.
+
+    Attributes:
+        tokens: number of tokens so far.
+        ended: "" until it ends, then the reason.
+    """
 
     def __init__(self, tokenizer: Tokenizer, length: int | None, stop: Sequence[str]) -> None:
         self.read, self.length, self.stop = tokenizer.reader(), length, tuple(stop)

@@ -1,0 +1,207 @@
+"""The runs of a server by name, each with its batcher; reloaded without a lost request."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unrolled.errors import ConfigError, nearest
+from unrolled.models import Pairs
+from unrolled.runs.folder import METRICS
+from unrolled.runs.load import load
+from unrolled.runs.run import Run
+from unrolled.serve.batcher import Batcher
+from unrolled.serve.limits import Limits
+from unrolled.serve.metrics import Metrics
+from unrolled.serve.refusals import Refused, unknown
+
+__all__ = ["Runs", "Served", "names_of"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MOST_LONG = 8
+"""Maximum number of long questions (evaluate, explain, intervene) that wait for one run."""
+
+
+class Served:
+    """A run that is served.
+
+    Args:
+        name: its name in addresses.
+        run: the run.
+        batcher: the thread that owns its model.
+        limits: limits of the server.
+        threads: CPU threads of long questions.
+
+    Long questions run on a second thread, on a copy of the modules with the same weights: tracing hooks into modules,
+    and must neither delay nor change the answers of the batcher.
+    """
+
+    def __init__(self, name: str, run: Run, batcher: Batcher, limits: Limits, threads: int | None) -> None:
+        self.name, self.run, self.batcher, self.limits = name, run, batcher, limits
+        self._long = 0
+        self._executor = ThreadPoolExecutor(
+            1, thread_name_prefix=f"long {name}", initializer=_set_threads, initargs=(threads,)
+        )
+        self.copy = replace(run, model=_shared_copy(run.model))
+
+    async def long(self, function: Callable[[], Any]) -> Any:
+        """Return the result of a long question.
+
+        Raises:
+            Refused: too many wait.
+        """
+        if self._long >= MOST_LONG:
+            raise Refused(
+                503,
+                f"{self._long} long questions wait for this run already",
+                hint="ask again in a few seconds",
+                headers={"Retry-After": "5"},
+            )
+        self._long += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        finally:
+            self._long -= 1
+
+    def end(self) -> None:
+        """End its threads once their work is finished."""
+        self.batcher.end()
+        self._executor.shutdown(wait=False)
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether it answers while it reads, so that it can have sessions."""
+        return self.run.model.causal or isinstance(self.run.model.inputs, Pairs)
+
+    def card(self) -> dict[str, Any]:
+        """Return the description of the run: no path, no version."""
+        record = self.run.record
+        return {
+            "name": self.name,
+            "task": self.run.config.task,
+            "model": self.run.config.model.name,
+            "parameters": record["parameters"],
+            "labels": list(self.run.labels[:1_000]),
+            "sessions": self.has_sessions,
+            "result": record["result"],
+        }
+
+    def metrics(self) -> list[Any]:
+        """Return the events of its training."""
+        path = None if self.run.path is None else self.run.path / METRICS
+        if path is None or not path.is_file():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+class Runs(Mapping[str, Served]):
+    """The runs of a server.
+
+    Args:
+        folders: folders by name.
+        limits: limits of the server.
+        metrics: counters.
+        threads: CPU threads of each model.
+        options: options of `load`, such as the device; those of later versions (a precision) pass through here.
+    """
+
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.folders, self.limits, self.server_metrics = dict(folders), limits, metrics
+        self.threads, self.options = threads, options
+        self._served: dict[str, Served] = {}
+
+    def __getitem__(self, name: str) -> Served:
+        """Return a run.
+
+        Raises:
+            Refused: there is no run of this name.
+        """
+        served = self._served.get(name)
+        if served is None:
+            raise unknown("run", name, nearest(name, self._served).strip(" ()") or "GET /v1/runs lists all")
+        return served
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._served)
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def load(self) -> dict[str, Run]:
+        """Load all runs.
+
+        Raises:
+            CheckpointError: a folder that cannot be loaded.
+        """
+        return {name: load(folder, **self.options) for name, folder in self.folders.items()}
+
+    def begin(self, loaded: Mapping[str, Run]) -> None:
+        """Serve loaded runs, in place of those of the same name, which end their work; on the event loop.
+
+        Raises:
+            ConfigError: a run of another task than before.
+        """
+        for name, run in loaded.items():
+            old = self._served.get(name)
+            if old is not None and old.run.config.task != run.config.task:
+                raise ConfigError(f"{name} is of task {run.config.task} now: start a new server for it")
+            batcher = Batcher(run, name, self.limits, self.server_metrics, self.threads)
+            batcher.begin()
+            self._served[name] = Served(name, run, batcher, self.limits, self.threads)
+            if old is not None:
+                old.end()
+
+    def end(self) -> None:
+        """End all threads."""
+        for served in self._served.values():
+            served.end()
+
+
+def names_of(runs: Sequence[str]) -> dict[str, Path]:
+    """Return the folders of runs by name: FOLDER has the name of the folder, NAME=FOLDER its own.
+
+    Raises:
+        ConfigError: a name that an address cannot have, or two runs of one name.
+    """
+    folders: dict[str, Path] = {}
+    for argument in runs:
+        name, given, folder = argument.partition("=")
+        if not given or Path(argument).exists():
+            name, folder = Path(argument).resolve().name, argument
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                f'"{name}" cannot be a name in an address: give another one, of letters, digits, ".", "_" and "-", as '
+                "in NAME=FOLDER"
+            )
+        if name in folders:
+            raise ConfigError(f'two runs have the name "{name}": give one of them another, as in NAME=FOLDER')
+        folders[name] = Path(folder)
+    return folders
+
+
+def _shared_copy(model: torch.nn.Module) -> Any:
+    """Return a copy of the modules of a model that has the very same tensors."""
+    memo = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
+    return copy.deepcopy(model, memo)  # type: ignore[arg-type]
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
