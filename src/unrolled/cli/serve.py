@@ -20,17 +20,14 @@ TOKEN = "UNROLLED_TOKEN"
 SHORTEST = 16
 """Minimum number of characters of a token."""
 
-_Limits: Any = TypedDict(
-    "_Limits",
-    {
-        name: Annotated[
-            limit.annotation | None,
-            Parameter(group=LIMITS, show_default=False, help=f"{limit.description} [default: {limit.default:,g}]"),
-        ]
-        for name, limit in Limits.model_fields.items()
-    },
-    total=False,
-)  # type: ignore[operator]
+_FLAGS: dict[str, Any] = {
+    name: Annotated[
+        limit.annotation | None,  # type: ignore[operator]
+        Parameter(group=LIMITS, show_default=False, help=f"{limit.description} [default: {limit.default:,}]"),
+    ]
+    for name, limit in Limits.model_fields.items()
+}
+_Limits = TypedDict("_Limits", _FLAGS, total=False)  # type: ignore[misc]
 LimitFlags = Annotated[_Limits | None, Parameter(name="*")]
 
 

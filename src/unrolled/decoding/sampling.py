@@ -131,7 +131,9 @@ class Generation:
             if not self.drawn.shape[1]:
                 self.drawn = np.stack([generator.random(AHEAD, dtype=np.float32) for generator in self.generators])
             u, self.drawn = self.drawn[:, :1], self.drawn[:, 1:]
-        return choose(logits, self.sampling, u, forbidden=None if forbidden is None else forbidden.cpu().numpy(), end=end)
+        return choose(
+            logits, self.sampling, u, forbidden=None if forbidden is None else forbidden.cpu().numpy(), end=end
+        )
 
 
 def choose(

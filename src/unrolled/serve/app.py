@@ -3,6 +3,7 @@
 GET  /livez  /readyz  /metrics  /openapi.json
 GET  /v1/runs  /v1/runs/RUN  /v1/runs/RUN/metrics
 POST /v1/runs/RUN/decode  /stream  /evaluate
+     and those of sessions, see `session_routes.py`
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from unrolled.serve.asking import (
     single_input,
     stream_options,
 )
-from unrolled.serve.bodies import ClientGone, json_of, only
+from unrolled.serve.bodies import ClientGone, json_of
 from unrolled.serve.continuing import continuation, target
 from unrolled.serve.events import Channel, EventStream, event
 from unrolled.serve.metrics import CONTENT_TYPE
-from unrolled.serve.openapi import document, documented
+from unrolled.serve.openapi import MARK, NOTHING, STEPS, WRITE, document, documented
 from unrolled.serve.refusals import Refused, refusal
 from unrolled.serve.service import JSON_LINES, Endpoint, Service, answered, as_json, json_response
+from unrolled.serve.session_routes import SessionRoutes
 from unrolled.serve.work import Questions, Stepping
 
 __all__ = ["make_app"]
@@ -75,6 +77,18 @@ def make_app(service: Service, *, begin: Any = None, end: Any = None) -> FastAPI
     route("POST", "/v1/runs/{run}/decode", answers.decode, "Answers for one input or many.", body="decode")
     route("POST", "/v1/runs/{run}/stream", answers.stream, "An answer as it is written.", body="stream", events=True)
     route("POST", "/v1/runs/{run}/evaluate", answers.evaluate, "Figures on posted examples.", body="evaluate")
+    sessions = SessionRoutes(service)
+    own = "/v1/sessions/{session}"
+    route("POST", "/v1/runs/{run}/sessions", sessions.open, "Open a session, or import one.", body="session")
+    route("GET", own, sessions.get, "A session: its steps, marks and size.")
+    route("DELETE", own, sessions.close, "Close a session.")
+    route("POST", f"{own}/steps", sessions.steps, "Read inputs, and reply at each step.", body=STEPS)
+    route("POST", f"{own}/write", sessions.write, "Write text, and go on behind it.", body=WRITE)
+    route("POST", f"{own}/fork", sessions.fork, "Open another session with the same value.", body=NOTHING)
+    route("POST", f"{own}/mark", sessions.mark, "Give the present value a name.", body=MARK)
+    route("POST", f"{own}/rewind", sessions.rewind, "Go back to a named value.", body=MARK)
+    route("GET", f"{own}/file", sessions.file, "The value as a file.", produces="application/octet-stream")
+    route("GET", "/v1/events", sessions.events, "The ends of sessions.", events=True)
     app.add_exception_handler(Refused, _refused)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(UnrolledError, _ours)  # type: ignore[arg-type]
@@ -101,7 +115,9 @@ class Answers:
         """Say whether requests are welcome."""
         if self.service.ready and not self.service.draining:
             return json_response({"state": "ready"})
-        raise Refused(503, "the server ends" if self.service.draining else "runs are being loaded", hint="ask again later")
+        raise Refused(
+            503, "the server ends" if self.service.draining else "runs are being loaded", hint="ask again later"
+        )
 
     async def metrics(self, request: Request) -> Response:
         """Return the counters."""
@@ -242,6 +258,3 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 async def _bug(request: Request, error: Exception) -> Response:
     return await _refused(request, Refused(500, "the server has a fault; its log says more"))
-
-
-__all__ += ["only", "streaming"]

@@ -53,7 +53,9 @@ def checked_options(
     """
     given = {name: value for name, value in values.items() if value is not None}
     task = run.config.task
-    defaults = {"length": run.default_length()} if isinstance(run, TranslationRun) and "length" in schema.model_fields else {}
+    defaults = (
+        {"length": run.default_length()} if isinstance(run, TranslationRun) and "length" in schema.model_fields else {}
+    )
     if "length" in schema.model_fields and "length" not in given and task == "generate":
         given["length"] = min(limits.length, schema.model_fields["length"].default or limits.length)
     try:
@@ -133,7 +135,9 @@ def evaluation_data(run: Run, value: Any, limits: Limits) -> Any:
             raise Refused(422, 'data must be {"images": […], "labels": […]}', field="data")
         images = _images(run, value["images"], limits)
         if len(images) != len(value["labels"]) or not all(isinstance(label, str) for label in value["labels"]):
-            raise Refused(422, f"there must be one label, a text, for each of {len(images):,} images", field="data.labels")
+            raise Refused(
+                422, f"there must be one label, a text, for each of {len(images):,} images", field="data.labels"
+            )
         return images, value["labels"]
     if not isinstance(value, list) or not value:
         raise Refused(422, f"data must be a list of pairs, at least one: got {_kind(value)}", field="data")

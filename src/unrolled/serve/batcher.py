@@ -20,13 +20,12 @@ from typing import Any
 import torch
 
 from unrolled.errors import UnrolledError
-from unrolled.models import Pairs
 from unrolled.runs.run import Run
 from unrolled.scan import frozen
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
 from unrolled.serve.refusals import Refused, refusal
-from unrolled.serve.rows import Row, initial, settled, step
+from unrolled.serve.rows import Row, settled, step
 from unrolled.serve.work import Call, Questions, Stepping, Work
 from unrolled.serve.writing import Writing, write
 from unrolled.state import State
@@ -55,14 +54,24 @@ class Batcher:
         name: its name, for metrics.
         limits: limits of the server.
         metrics: counters.
+        start: the initial state of a causal model; None for others.
         threads: CPU threads of the model; None: those of torch.
     """
 
-    def __init__(self, run: Run, name: str, limits: Limits, metrics: Metrics, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        start: State = None,
+        threads: int | None = None,
+    ) -> None:
+        self.start = start
         self.run, self.name, self.limits, self.metrics, self.threads = run, name, limits, metrics, threads
         self.waiting = 0  # requests that are not finished; counted on the event loop
         self.computed = 0  # inputs and steps that were computed
-        self.start: State = None  # the initial state, of a causal model
         self.loop: asyncio.AbstractEventLoop | None = None
         self._inbox: SimpleQueue[Work | None] = SimpleQueue()
         self._questions: deque[Questions] = deque()
@@ -138,8 +147,6 @@ class Batcher:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         with frozen(self.run.model):
-            if self.run.model.causal and not isinstance(self.run.model.inputs, Pairs):
-                self.start = initial(self.run.model)
             while self._turn():
                 pass
 
@@ -151,7 +158,7 @@ class Batcher:
             self._drop()
             self._answer_portion()
             self._step()
-        except Exception as error:  # noqa: BLE001  (a bug of ours must end its requests, and not the thread)
+        except Exception as error:
             log.exception("a turn of %s failed", self.name)
             self._fail_all(error)
         self._hand_out()
@@ -255,13 +262,13 @@ class Batcher:
                 active.append(work.row)
         model = self.run.model
         single = [row for row in active if row.waiting == 1]
-        if single:
-            step(model, self.start, single, 1)
         reading, room = [], READ
         for row in active:
             if row.waiting > 1 and room > 0:
                 reading.append(row)
                 room -= min(CHUNK, row.waiting)
+        if single:
+            step(model, self.start, single, 1)
         if reading:
             step(model, self.start, reading, CHUNK)
         stepped = [*single, *reading]
@@ -277,6 +284,8 @@ class Batcher:
         """Make the row of a work; one that cannot be made is refused."""
         try:
             work.row = work.make()
+            if isinstance(work.row, Writing):  # a session knows the logits of its next token
+                write([work.row])
         except UnrolledError as error:
             work.gone = True
             self.emit(work.fail, refusal(error))

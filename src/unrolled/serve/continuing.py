@@ -15,11 +15,11 @@ from unrolled.models import Model
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.translation import TranslationRun
 from unrolled.serve.registry import Served
-from unrolled.serve.rows import Row
+from unrolled.serve.rows import Row, initial
 from unrolled.serve.work import Stepping
 from unrolled.serve.writing import TargetWriter, Writing
 
-__all__ = ["continuation", "context_of", "ended", "target"]
+__all__ = ["context_of", "continuation", "ended", "target"]
 
 
 def context_of(model: Model, ids: list[int]) -> tuple[list[int], list[int] | None]:
@@ -88,7 +88,7 @@ def target(served: Served, source: str, options: Any, emit: Callable[[str], None
 
     def make() -> Row:
         return Writing(
-            encode_sources(model, torch.tensor([ids]), lengths),
+            initial(model, encode_sources(model, torch.tensor([ids]), lengths)),
             [BOS, *prefix],
             None,
             sampling=Sampling.from_options(options),
@@ -110,4 +110,4 @@ def target(served: Served, source: str, options: Any, emit: Callable[[str], None
 
 def ended(row: Row) -> bool:
     """Return whether a row that writes has ended."""
-    return isinstance(row, Writing) and bool(row.writer.ended)
+    return isinstance(row, Writing) and row.is_done

@@ -111,7 +111,9 @@ class Guards:
                 raise Refused(400, "a header occurs twice", field=name.decode("latin-1"))
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if _name(host) not in self.hosts:
-            raise Refused(403, "this server does not answer for this Host", field="Host", hint="allow it with --allow-host")
+            raise Refused(
+                403, "this server does not answer for this Host", field="Host", hint="allow it with --allow-host"
+            )
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
             raise Refused(403, "requests from pages of another Origin are refused", field="Origin")

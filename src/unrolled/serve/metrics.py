@@ -1,4 +1,4 @@
-"""Counters in the text format of Prometheus, served at /metrics. Labels are names of runs and routes, never user text."""
+"""Counters in the text format of Prometheus, served at /metrics; labels hold no text of users."""
 
 from __future__ import annotations
 

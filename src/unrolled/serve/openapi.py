@@ -74,7 +74,10 @@ def _serves(served: Any, body: Any) -> bool:
 
 def _add(paths: Schema, path: str, method: str, summary: str, description: Schema, run: Run | None) -> None:
     kind = "text/event-stream" if description.get("events") else description.get("produces", "application/json")
-    error = {"description": "refused", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    error = {
+        "description": "refused",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
     operation: Schema = {
         "summary": summary,
         "responses": {"200": {"description": "the answer", "content": {kind: {}}}, "default": error},
@@ -90,7 +93,10 @@ def _add(paths: Schema, path: str, method: str, summary: str, description: Schem
     if body is not None:
         schema, example = body
         content = {"schema": schema, **({} if example is None else {"example": example})}
-        operation["requestBody"] = {"required": True, "content": {description.get("takes", "application/json"): content}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {description.get("takes", "application/json"): content},
+        }
     paths.setdefault(path, {})[method.lower()] = operation
 
 
@@ -114,10 +120,44 @@ def _evaluate(run: Any) -> tuple[Schema, Schema]:
     return _with_options({"data": data}, ["data"], run.EVALUATE_OPTIONS), {"data": _example_data(run)}
 
 
+def _session(run: Any) -> tuple[Schema, Schema]:
+    properties: Schema = {"top": TOP}
+    if isinstance(run, TranslationRun):
+        properties |= {"source": TEXT, "truncate": {"type": "boolean"}}
+        return _object(properties, ["source"]), {"source": example_input(run)}
+    return _object(properties), {}
+
+
+def _object(properties: Schema, required: list[str] | None = None) -> Schema:
+    return {"type": "object", "properties": properties, "required": required or [], "additionalProperties": False}
+
+
+TOP: Schema = {"type": "integer", "minimum": 1, "maximum": 1_000, "description": "number of answers in a reply"}
+STREAM: Schema = {"type": "boolean", "description": "reply with events"}
+IDS: Schema = {"type": "array", "items": {"type": "integer"}}
+VECTORS: Schema = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+STEPS = (
+    _object(
+        {
+            "text": TEXT,
+            "words": {"type": "array", "items": TEXT},
+            "tokens": IDS,
+            "features": VECTORS,
+            "top": TOP,
+            "stream": STREAM,
+        }
+    ),
+    {"text": "a text"},
+)
+WRITE = ({"type": "object", "properties": {"stream": STREAM, "length": {"type": "integer"}}}, {"length": 20})
+MARK = (_object({"mark": TEXT}, ["mark"]), {"mark": "here"})
+NOTHING: tuple[Schema, Schema] = (_object({}), {})
+"""Bodies of the addresses of a session, with examples."""
 BODIES: dict[str, Callable[[Any], tuple[Schema, Schema | None]]] = {
     "decode": _decode,
     "stream": _stream,
     "evaluate": _evaluate,
+    "session": _session,
 }
 """The schema of a body and an example, of a run."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +22,10 @@ from unrolled.runs.run import Run
 from unrolled.serve.batcher import Batcher
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
+from unrolled.serve.points import fingerprint, is_constant
 from unrolled.serve.refusals import Refused, unknown
+from unrolled.serve.rows import initial
+from unrolled.state import State
 
 __all__ = ["Runs", "Served", "names_of"]
 
@@ -31,27 +34,54 @@ MOST_LONG = 8
 """Maximum number of long questions (evaluate, explain, intervene) that wait for one run."""
 
 
+class Loaded(NamedTuple):
+    """A run, with all that is computed from it once.
+
+    Args:
+        run: the run.
+        copy: the run with a copy of its modules that has the very same tensors.
+        fingerprint: of its weights and preprocessor.
+        start: the initial state of a causal model; None for others.
+        constant: whether its state has a constant size.
+    """
+
+    run: Run
+    copy: Run
+    fingerprint: str
+    start: State
+    constant: bool
+
+    @classmethod
+    def of(cls, run: Run) -> Loaded:
+        """Compute all from a run."""
+        model = run.model
+        start = initial(model) if model.causal and not isinstance(model.inputs, Pairs) else None
+        copied = replace(run, model=_shared_copy(model))
+        return cls(run, copied, fingerprint(run), start, is_constant(model, start))
+
+
 class Served:
     """A run that is served.
 
     Args:
         name: its name in addresses.
-        run: the run.
+        loaded: the run.
         batcher: the thread that owns its model.
-        limits: limits of the server.
         threads: CPU threads of long questions.
 
     Long questions run on a second thread, on a copy of the modules with the same weights: tracing hooks into modules,
     and must neither delay nor change the answers of the batcher.
     """
 
-    def __init__(self, name: str, run: Run, batcher: Batcher, limits: Limits, threads: int | None) -> None:
-        self.name, self.run, self.batcher, self.limits = name, run, batcher, limits
+    def __init__(self, name: str, loaded: Loaded, batcher: Batcher, threads: int | None) -> None:
+        self.name, self.batcher = name, batcher
+        self.run, self.copy, self.fingerprint, self.start, self.constant = loaded
         self._long = 0
         self._executor = ThreadPoolExecutor(
             1, thread_name_prefix=f"long {name}", initializer=_set_threads, initargs=(threads,)
         )
-        self.copy = replace(run, model=_shared_copy(run.model))
+        self.sessions = 0
+        self._replaced = False
 
     async def long(self, function: Callable[[], Any]) -> Any:
         """Return the result of a long question.
@@ -73,9 +103,15 @@ class Served:
             self._long -= 1
 
     def end(self) -> None:
-        """End its threads once their work is finished."""
-        self.batcher.end()
-        self._executor.shutdown(wait=False)
+        """End its threads once their work is finished, and its last session has ended."""
+        self._replaced = True
+        self.end_if_unused()
+
+    def end_if_unused(self) -> None:
+        """End its threads if another run has taken its place, and no session needs it."""
+        if self._replaced and not self.sessions:
+            self.batcher.end()
+            self._executor.shutdown(wait=False)
 
     @property
     def has_sessions(self) -> bool:
@@ -144,33 +180,35 @@ class Runs(Mapping[str, Served]):
     def __len__(self) -> int:
         return len(self._served)
 
-    def load(self) -> dict[str, Run]:
+    def load(self) -> dict[str, Loaded]:
         """Load all runs.
 
         Raises:
             CheckpointError: a folder that cannot be loaded.
         """
-        return {name: load(folder, **self.options) for name, folder in self.folders.items()}
+        return {name: Loaded.of(load(folder, **self.options)) for name, folder in self.folders.items()}
 
-    def begin(self, loaded: Mapping[str, Run]) -> None:
+    def begin(self, runs: Mapping[str, Loaded]) -> None:
         """Serve loaded runs, in place of those of the same name, which end their work; on the event loop.
 
         Raises:
             ConfigError: a run of another task than before.
         """
-        for name, run in loaded.items():
+        for name, loaded in runs.items():
+            run = loaded.run
             old = self._served.get(name)
             if old is not None and old.run.config.task != run.config.task:
                 raise ConfigError(f"{name} is of task {run.config.task} now: start a new server for it")
-            batcher = Batcher(run, name, self.limits, self.server_metrics, self.threads)
+            batcher = Batcher(run, name, self.limits, self.server_metrics, start=loaded.start, threads=self.threads)
             batcher.begin()
-            self._served[name] = Served(name, run, batcher, self.limits, self.threads)
+            self._served[name] = Served(name, loaded, batcher, self.threads)
             if old is not None:
                 old.end()
 
     def end(self) -> None:
-        """End all threads."""
+        """End all threads, whatever needs them."""
         for served in self._served.values():
+            served.sessions = 0
             served.end()
 
 
@@ -199,7 +237,7 @@ def names_of(runs: Sequence[str]) -> dict[str, Path]:
 def _shared_copy(model: torch.nn.Module) -> Any:
     """Return a copy of the modules of a model that has the very same tensors."""
     memo = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    return copy.deepcopy(model, memo)  # type: ignore[arg-type]
+    return copy.deepcopy(model, memo)
 
 
 def _set_threads(threads: int | None) -> None:

@@ -24,7 +24,7 @@ from unrolled.state import State, join, select
 
 __all__ = ["Row", "Slot", "initial", "settled", "step"]
 
-Inputs = list[int] | list[list[float]]
+Inputs = list[Any]
 Logits = NDArray[np.float32]
 
 
@@ -33,12 +33,12 @@ class Slot(NamedTuple):
 
     Args:
         batch: the state.
-        index: index of the row.
+        place: index of the row.
         size: number of rows.
     """
 
     batch: State
-    index: int
+    place: int
     size: int
 
 
@@ -66,7 +66,7 @@ class Row:
 
     def add(self, token: int) -> None:
         """Add an input."""
-        self.inputs = [*self.inputs[self.position :], token]  # type: ignore[list-item]
+        self.inputs = [*self.inputs[self.position :], token]
         self.position = 0
 
     def take(self, model: Model, start: State, most: int) -> tuple[Inputs, int]:
@@ -80,8 +80,8 @@ class Row:
         count, again = min(self.waiting, most), 0
         if self.context is not None and model.max_length is not None:
             if not self.again and len(self.context) == model.max_length:
-                self.context = [*self.context, self.inputs[self.position]][-max(1, model.max_length // 2) :]  # type: ignore[list-item]
-                self.inputs = [*self.context, *self.inputs[self.position + 1 :]]  # type: ignore[list-item]
+                self.context = [*self.context, self.inputs[self.position]][-max(1, model.max_length // 2) :]
+                self.inputs = [*self.context, *self.inputs[self.position + 1 :]]
                 self.position, self.again, self.state = 0, len(self.context), start
             if self.again:
                 count = min(most, self.again)
@@ -89,7 +89,7 @@ class Row:
                 again = count - (self.again == 0)  # the last of them is new
             else:
                 count = min(count, model.max_length - len(self.context))
-                self.context = [*self.context, *self.inputs[self.position : self.position + count]]  # type: ignore[list-item]
+                self.context = [*self.context, *self.inputs[self.position : self.position + count]]
         taken = self.inputs[self.position : self.position + count]
         self.position += count
         return taken, again
@@ -99,20 +99,23 @@ class Row:
         raise NotImplementedError
 
 
-def initial(model: Model) -> State:
-    """Return the state of one sequence of which nothing was read, as a value that can be joined with others."""
-    if isinstance(model.inputs, Features):
-        inputs = torch.zeros(1, 1, model.inputs.size)
-    else:
-        inputs = torch.full((1, 1), PAD)
+@torch.inference_mode()
+def initial(model: Model, state: State = None) -> State:
+    """Return the state of one sequence of which nothing was read, as a value that can be joined with others.
+
+    Args:
+        model: the model.
+        state: the state after a source, of a model with an encoder.
+    """
+    inputs = torch.zeros(1, 1, model.inputs.size) if isinstance(model.inputs, Features) else torch.full((1, 1), PAD)
     device = next(model.parameters()).device
-    with torch.inference_mode():
-        return model(inputs.to(device), None, torch.zeros(1, dtype=torch.long, device=device))[1]
+    return model(inputs.to(device), state, torch.zeros(1, dtype=torch.long, device=device))[1]
 
 
+@torch.inference_mode()
 def settled(state: State | Slot) -> State:
     """Return the state of a row as a batch of one."""
-    return select(state.batch, [state.index]) if isinstance(state, Slot) else state
+    return select(state.batch, [state.place]) if isinstance(state, Slot) else state
 
 
 @torch.inference_mode()
@@ -161,17 +164,21 @@ def _joined(rows: Sequence[Row]) -> tuple[list[Row], State]:
     ordered: list[Row] = []
     parts: list[State] = []
     for group in groups.values():
-        group.sort(key=_index)
-        indices, first = [*map(_index, group)], group[0].state
+        group.sort(key=_place)
+        places, first = [*map(_place, group)], _slot(group[0])
         ordered += group
-        parts.append(first.batch if indices == [*range(first.size)] else select(first.batch, indices))  # type: ignore[union-attr]
+        parts.append(first.batch if places == [*range(first.size)] else select(first.batch, places))
     parts += [row.state for row in alone]
     return [*ordered, *alone], parts[0] if len(parts) == 1 else join(parts)
 
 
-def _index(row: Row) -> int:
-    state: Any = row.state
-    return int(state.index)
+def _slot(row: Row) -> Slot:
+    assert isinstance(row.state, Slot)
+    return row.state
+
+
+def _place(row: Row) -> int:
+    return _slot(row).place
 
 
 def _padded(model: Model, inputs: Sequence[Inputs], longest: int) -> Tensor:

@@ -30,7 +30,7 @@ from unrolled.serve.registry import Runs, names_of
 from unrolled.serve.service import Service
 from unrolled.serve.sessions import Sessions
 
-__all__ = ["Settings", "Server", "listening", "make_server", "serve"]
+__all__ = ["Server", "Settings", "listening", "make_server", "serve"]
 
 QUIET = 0.25
 """Seconds without a request after which idle connections are closed at the end."""
@@ -115,6 +115,7 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
             return
         self.service.draining = self.guards.draining = True
+        self.service.sessions.drain()
         self._start(self._drain())
 
     def reload(self) -> None:
@@ -200,6 +201,7 @@ def make_server(settings: Settings, sock: socket.socket, started: Callable[[], N
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,

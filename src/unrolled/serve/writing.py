@@ -81,6 +81,8 @@ class Writing(Row):
         min_length: minimum number of tokens before <eos>.
         prompt: ids that the rules against repetition know from the beginning.
         num_outputs: number V of logits.
+        logits: logits of the next token (1, V), of a state that needs no further input; None: those after the inputs.
+        reads_last: whether the model reads the last token, too, so that a session can go on.
     """
 
     def __init__(
@@ -96,19 +98,26 @@ class Writing(Row):
         ends: bool = False,
         min_length: int = 0,
         prompt: Sequence[int] = (),
+        logits: Logits | None = None,
+        reads_last: bool = False,
     ) -> None:
         super().__init__(state, inputs, context)
+        self.reads_last, self.written = reads_last, list[int]()
         self.sampling, self.writer, self.emit = sampling, writer, emit
         self.ends, self.min_length = ends, min_length
         self.draws = Draws(sampling.seed) if sampling.temperature else None
-        self.logits: Logits | None = None  # (1, V), from which the next token is to be chosen
+        self.logits = logits  # (1, V), from which the next token is to be chosen
         cpu = torch.device("cpu")
         self.history = History(sampling, [prompt], num_outputs, cpu) if sampling.is_used else None
-        self.begun = False
 
     def receive(self, logits: Logits) -> None:
         """Keep the logits after the last input."""
         self.logits = logits[-1:] if not self.waiting else None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the text has ended, and the model has read as much of it as it shall."""
+        return bool(self.writer.ended) and not (self.reads_last and self.waiting)
 
     @property
     def may_end(self) -> bool:
@@ -123,19 +132,21 @@ class Writing(Row):
     def accept(self, token: int) -> None:
         """Write a token, which the model reads in the next step."""
         self.logits = None
+        self.written.append(token)
         if self.history is not None:
             self.history.add(torch.tensor([token]))
         if piece := self.writer.write(token):
             self.emit(piece)
-        if not self.writer.ended:
+        if not self.writer.ended or self.reads_last:
             self.add(token)
 
 
 def write(rows: Sequence[Writing]) -> None:
     """Choose and write a token of every row that has logits; rows with the same rule are chosen together."""
-    plain = [row for row in rows if row.logits is not None and row.history is None]
-    for row in rows:
-        if row.logits is not None and row.history is not None:
+    ready = [row for row in rows if row.logits is not None and not row.writer.ended]
+    plain = [row for row in ready if row.history is None]
+    for row in ready:
+        if row.history is not None:
             _choose_alone(row)
     plain.sort(key=lambda row: row.rule)
     for _, group in groupby(plain, key=lambda row: row.rule):
