@@ -3,7 +3,7 @@
 GET  /livez  /readyz  /metrics  /openapi.json
 GET  /v1/runs  /v1/runs/RUN  /v1/runs/RUN/metrics
 POST /v1/runs/RUN/decode  /stream  /evaluate
-     and those of sessions, see `session_routes.py`
+     and those of `inside_routes.py` and `session_routes.py`
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from unrolled.serve.asking import (
     single_input,
     stream_options,
 )
-from unrolled.serve.bodies import ClientGone, json_of
+from unrolled.serve.bodies import ClientGoneError, json_of
 from unrolled.serve.continuing import continuation, target
 from unrolled.serve.events import Channel, EventStream, event
+from unrolled.serve.inside_routes import InsideRoutes
 from unrolled.serve.metrics import CONTENT_TYPE
 from unrolled.serve.openapi import MARK, NOTHING, STEPS, WRITE, document, documented
-from unrolled.serve.refusals import Refused, refusal
+from unrolled.serve.refusals import RequestError, refusal
 from unrolled.serve.service import JSON_LINES, Endpoint, Service, answered, as_json, json_response
 from unrolled.serve.session_routes import SessionRoutes
 from unrolled.serve.work import Questions, Stepping
@@ -77,6 +78,10 @@ def make_app(service: Service, *, begin: Any = None, end: Any = None) -> FastAPI
     route("POST", "/v1/runs/{run}/decode", answers.decode, "Answers for one input or many.", body="decode")
     route("POST", "/v1/runs/{run}/stream", answers.stream, "An answer as it is written.", body="stream", events=True)
     route("POST", "/v1/runs/{run}/evaluate", answers.evaluate, "Figures on posted examples.", body="evaluate")
+    inside = InsideRoutes(service)
+    route("POST", "/v1/runs/{run}/explain", inside.explain, "A trace of an answer, or a picture.", body="explain")
+    route("POST", "/v1/runs/{run}/intervene", inside.intervene, "Answers with values set.", body="intervene")
+    route("POST", "/v1/runs/{run}/branch", inside.branch, "Texts behind the next tokens.", body="branch")
     sessions = SessionRoutes(service)
     own = "/v1/sessions/{session}"
     route("POST", "/v1/runs/{run}/sessions", sessions.open, "Open a session, or import one.", body="session")
@@ -89,10 +94,10 @@ def make_app(service: Service, *, begin: Any = None, end: Any = None) -> FastAPI
     route("POST", f"{own}/rewind", sessions.rewind, "Go back to a named value.", body=MARK)
     route("GET", f"{own}/file", sessions.file, "The value as a file.", produces="application/octet-stream")
     route("GET", "/v1/events", sessions.events, "The ends of sessions.", events=True)
-    app.add_exception_handler(Refused, _refused)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestError, _refused)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(UnrolledError, _ours)  # type: ignore[arg-type]
-    app.add_exception_handler(ClientGone, _gone)
+    app.add_exception_handler(ClientGoneError, _gone)
     app.add_exception_handler(Exception, _bug)
     return app
 
@@ -115,7 +120,7 @@ class Answers:
         """Say whether requests are welcome."""
         if self.service.ready and not self.service.draining:
             return json_response({"state": "ready"})
-        raise Refused(
+        raise RequestError(
             503, "the server ends" if self.service.draining else "runs are being loaded", hint="ask again later"
         )
 
@@ -168,7 +173,7 @@ class Answers:
         run, body = served.run, await json_of(request, limits)
         schema = stream_options(run)
         if schema is None:
-            raise Refused(422, f"runs of task {run.config.task} answer at once: use /decode", field="run")
+            raise RequestError(422, f"runs of task {run.config.task} answer at once: use /decode", field="run")
         value = body.pop("input", "" if isinstance(run, GenerationRun) else None)
         _, options = checked_options(run, schema, body, limits)
         reading = {"truncate": options.truncate} if hasattr(options, "truncate") else {}
@@ -210,7 +215,7 @@ def streaming(served: Any, channel: Channel, work: Stepping) -> EventStream:
         try:
             (answer,) = await served.batcher.answer(work)
             channel.push(event("answer", answer if isinstance(answer, dict) else answer.to_dict()))
-        except Refused as refused:
+        except RequestError as refused:
             channel.push(event("error", refused.to_dict()))
         finally:
             channel.close()
@@ -229,7 +234,7 @@ def _evaluated(run: Run, data: Any, options: dict[str, Any]) -> dict[str, Any]:
         return own
 
 
-async def _refused(request: Request, refused: Refused) -> Response:
+async def _refused(request: Request, refused: RequestError) -> Response:
     response = json_response(refused.to_dict(), refused.status)
     response.headers.update(refused.headers)
     if refused.status in (408, 413):  # the rest of the body is not read
@@ -239,7 +244,7 @@ async def _refused(request: Request, refused: Refused) -> Response:
 
 async def _http(request: Request, error: HTTPException) -> Response:
     words = {404: "there is no such address", 405: "this address has another method"}
-    refused = Refused(
+    refused = RequestError(
         error.status_code,
         words.get(error.status_code, "the request cannot be answered"),
         hint="GET /openapi.json lists all addresses",
@@ -257,4 +262,4 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return await _refused(request, Refused(500, "the server has a fault; its log says more"))
+    return await _refused(request, RequestError(500, "the server has a fault; its log says more"))

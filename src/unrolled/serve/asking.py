@@ -20,7 +20,7 @@ from unrolled.runs.tagging import TaggingRun
 from unrolled.runs.texts import TextRun, listed
 from unrolled.runs.translation import TranslationRun
 from unrolled.serve.limits import Limits
-from unrolled.serve.refusals import Refused, option_refused, refusal
+from unrolled.serve.refusals import RequestError, option_refused, refusal
 
 __all__ = ["checked_options", "decode_options", "evaluation_data", "inputs_of", "single_input", "stream_options"]
 
@@ -49,7 +49,7 @@ def checked_options(
         limits: limits of the server.
 
     Raises:
-        Refused: an option is unknown, out of range or beyond a limit.
+        RequestError: an option is unknown, out of range or beyond a limit.
     """
     given = {name: value for name, value in values.items() if value is not None}
     task = run.config.task
@@ -65,7 +65,7 @@ def checked_options(
     for name, most in (("length", limits.length), ("min_length", limits.length), ("beam", limits.beam)):
         value = getattr(parsed, name, None)
         if value is not None and value > most and name in given:
-            raise Refused(422, f"{name} must be at most {most:,} on this server: got {value:,}", field=name)
+            raise RequestError(422, f"{name} must be at most {most:,} on this server: got {value:,}", field=name)
     return given, parsed
 
 
@@ -79,15 +79,15 @@ def inputs_of(run: Run, value: Any, limits: Limits, **reading: Any) -> list[Any]
         reading: options that decide which inputs can be read, such as truncate.
 
     Raises:
-        Refused: a wrong type, too many, too long, or an input that the run cannot read.
+        RequestError: a wrong type, too many, too long, or an input that the run cannot read.
     """
     if isinstance(run, ImageRun):
         return _images(run, value, limits)
     inputs = [value] if isinstance(value, str) else value
     if not isinstance(inputs, list):
-        raise Refused(422, f"inputs must be a text or a list of texts: got {_kind(value)}", field="inputs")
+        raise RequestError(422, f"inputs must be a text or a list of texts: got {_kind(value)}", field="inputs")
     if len(inputs) > limits.inputs:
-        raise Refused(
+        raise RequestError(
             413,
             f"a request has at most {limits.inputs:,} inputs on this server: got {len(inputs):,}",
             field="inputs",
@@ -101,10 +101,10 @@ def single_input(run: Run, value: Any, limits: Limits, field: str, **reading: An
     words = isinstance(run, TaggingRun) and isinstance(value, list)
     if not isinstance(value, str) and not (words and all(isinstance(word, str) for word in value)):
         words_too = " or a list of words" if isinstance(run, TaggingRun) else ""
-        raise Refused(422, f"an input must be a text{words_too}: got {_kind(value)}", field=field)
+        raise RequestError(422, f"an input must be a text{words_too}: got {_kind(value)}", field=field)
     length = len(value) if isinstance(value, str) else sum(map(len, value))
     if length > limits.characters:
-        raise Refused(
+        raise RequestError(
             413,
             f"an input has at most {limits.characters:,} characters on this server: got {length:,}",
             field=field,
@@ -124,28 +124,28 @@ def evaluation_data(run: Run, value: Any, limits: Limits) -> Any:
     """Return posted examples as `evaluate` takes them; those of task generate are one text.
 
     Raises:
-        Refused: a wrong type, or too many.
+        RequestError: a wrong type, or too many.
     """
     if isinstance(run, GenerationRun):
         if not isinstance(value, str) or not value:
-            raise Refused(422, f"data must be a text, which is not empty: got {_kind(value)}", field="data")
+            raise RequestError(422, f"data must be a text, which is not empty: got {_kind(value)}", field="data")
         return value
     if isinstance(run, ImageRun):
         if not isinstance(value, dict) or set(value) != {"images", "labels"} or not isinstance(value["labels"], list):
-            raise Refused(422, 'data must be {"images": […], "labels": […]}', field="data")
+            raise RequestError(422, 'data must be {"images": […], "labels": […]}', field="data")
         images = _images(run, value["images"], limits)
         if len(images) != len(value["labels"]) or not all(isinstance(label, str) for label in value["labels"]):
-            raise Refused(
+            raise RequestError(
                 422, f"there must be one label, a text, for each of {len(images):,} images", field="data.labels"
             )
         return images, value["labels"]
     if not isinstance(value, list) or not value:
-        raise Refused(422, f"data must be a list of pairs, at least one: got {_kind(value)}", field="data")
+        raise RequestError(422, f"data must be a list of pairs, at least one: got {_kind(value)}", field="data")
     if len(value) > limits.inputs:
-        raise Refused(413, f"at most {limits.inputs:,} examples: got {len(value):,}", field="data")
+        raise RequestError(413, f"at most {limits.inputs:,} examples: got {len(value):,}", field="data")
     for number, pair in enumerate(value):
         if not isinstance(pair, list) or len(pair) != 2:
-            raise Refused(422, f"an example must be a pair: got {_kind(pair)}", field=f"data[{number}]")
+            raise RequestError(422, f"an example must be a pair: got {_kind(pair)}", field=f"data[{number}]")
     return [tuple(pair) for pair in value]
 
 
@@ -155,7 +155,7 @@ def _images(run: ImageRun, value: Any, limits: Limits) -> np.ndarray[Any, Any]:
     shape = "×".join(map(str, (H, W) if C == 1 else (H, W, C)))
     expected = f"images of {shape} pixels as nested lists of {run.pixels.dtype} numbers"
     if not isinstance(value, list):
-        raise Refused(422, f"inputs must be {expected}: got {_kind(value)}", field="inputs")
+        raise RequestError(422, f"inputs must be {expected}: got {_kind(value)}", field="inputs")
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):
@@ -163,15 +163,15 @@ def _images(run: ImageRun, value: Any, limits: Limits) -> np.ndarray[Any, Any]:
     dtype = np.dtype(run.pixels.dtype)
     integers = np.issubdtype(dtype, np.integer)
     if array.dtype.kind not in ("iu" if integers else "iuf") or array.ndim not in (2, 3, 4):
-        raise Refused(422, f"inputs must be {expected}", field="inputs")
+        raise RequestError(422, f"inputs must be {expected}", field="inputs")
     if integers and array.size and (array.min() < 0 or array.max() > np.iinfo(dtype).max):
-        raise Refused(422, f"a pixel must be from 0 to {np.iinfo(dtype).max}", field="inputs")
+        raise RequestError(422, f"a pixel must be from 0 to {np.iinfo(dtype).max}", field="inputs")
     if array.shape in ((H, W), (H, W, C)):
         array = array[None]
     if array.shape[1:] not in ((H, W, C), *(((H, W),) if C == 1 else ())):
-        raise Refused(422, f"inputs must be {expected}: got the shape {list(array.shape)}", field="inputs")
+        raise RequestError(422, f"inputs must be {expected}: got the shape {list(array.shape)}", field="inputs")
     if len(array) > limits.inputs:
-        raise Refused(413, f"a request has at most {limits.inputs:,} inputs: got {len(array):,}", field="inputs")
+        raise RequestError(413, f"a request has at most {limits.inputs:,} inputs: got {len(array):,}", field="inputs")
     return array.reshape(len(array), H, W, C).astype(dtype)
 
 

@@ -24,7 +24,7 @@ from unrolled.runs.run import Run
 from unrolled.scan import frozen
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
-from unrolled.serve.refusals import Refused, refusal
+from unrolled.serve.refusals import RequestError, refusal
 from unrolled.serve.rows import Row, settled, step
 from unrolled.serve.work import Call, Questions, Stepping, Work
 from unrolled.serve.writing import Writing, write
@@ -98,10 +98,10 @@ class Batcher:
         """Whether the queue is full."""
         return self.waiting >= self.limits.queue
 
-    def overloaded(self) -> Refused:
+    def overloaded(self) -> RequestError:
         """Return the refusal of a request that finds a full queue, with an estimate of the time until it is shorter."""
         seconds = min(60, math.ceil(self.waiting / max(self._rate, 1.0)))
-        return Refused(
+        return RequestError(
             503,
             f"{self.waiting:,} requests wait for this run already",
             hint=f"ask again in {seconds} s",
@@ -112,7 +112,7 @@ class Batcher:
         """Return the results of the works of one request; if it is cancelled, they are given up.
 
         Raises:
-            Refused: the queue is full, the time is over, or a work was refused.
+            RequestError: the queue is full, the time is over, or a work was refused.
         """
         if self.full:
             raise self.overloaded()
@@ -193,7 +193,7 @@ class Batcher:
         """Call a function for a work and hand out its result, or its error."""
         try:
             self.emit(work.finish, function())
-        except Refused as error:
+        except RequestError as error:
             self.emit(work.fail, error)
         except UnrolledError as error:
             self.emit(work.fail, refusal(error))

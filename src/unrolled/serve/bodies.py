@@ -11,12 +11,12 @@ from starlette.requests import Request
 
 from unrolled.errors import excerpt, nearest
 from unrolled.serve.limits import Limits
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 
-__all__ = ["ClientGone", "json_of", "only", "read"]
+__all__ = ["ClientGoneError", "json_of", "only", "read"]
 
 
-class ClientGone(Exception):  # noqa: N818 (nobody is there to be told of an error)
+class ClientGoneError(Exception):
     """The client has closed its connection."""
 
 
@@ -24,8 +24,8 @@ async def read(request: Request, limits: Limits) -> bytes:
     """Return the body of a request.
 
     Raises:
-        Refused: it is too large, or takes too long.
-        ClientGone: the client has left.
+        RequestError: it is too large, or takes too long.
+        ClientGoneError: the client has left.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.body_bytes:
@@ -54,45 +54,47 @@ async def _message(request: Request, limits: Limits, deadline: float | None = No
         async with asyncio.timeout_at(deadline or asyncio.get_running_loop().time() + limits.read_seconds):
             message = await request.receive()
     except TimeoutError:
-        raise Refused(408, "the request was not sent in time") from None
+        raise RequestError(408, "the request was not sent in time") from None
     if message["type"] == "http.disconnect":
-        raise ClientGone
+        raise ClientGoneError
     return message
 
 
-def _too_large(limits: Limits) -> Refused:
-    return Refused(413, f"the body of a request has at most {limits.body_bytes:,} bytes on this server")
+def _too_large(limits: Limits) -> RequestError:
+    return RequestError(413, f"the body of a request has at most {limits.body_bytes:,} bytes on this server")
 
 
 async def json_of(request: Request, limits: Limits) -> dict[str, Any]:
     """Return the body of a request as a JSON object.
 
     Raises:
-        Refused: it is not JSON in UTF-8, no object, or has a number or text that JSON does not allow.
+        RequestError: it is not JSON in UTF-8, no object, or has a number or text that JSON does not allow.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refused(415, "the body must be JSON", field="Content-Type", hint="send Content-Type: application/json")
+        raise RequestError(
+            415, "the body must be JSON", field="Content-Type", hint="send Content-Type: application/json"
+        )
     body = await read(request, limits)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Refused(400, f"byte {error.start} (0x{body[error.start]:02x}) of the body is not UTF-8") from None
+        raise RequestError(400, f"byte {error.start} (0x{body[error.start]:02x}) of the body is not UTF-8") from None
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
-        raise Refused(400, "the JSON is nested too deeply") from None
+        raise RequestError(400, "the JSON is nested too deeply") from None
     except json.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise RequestError(400, f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
     except ValueError as error:  # NaN, or an integer of thousands of digits
-        raise Refused(400, f"the body is not JSON: {excerpt(str(error))}") from None
+        raise RequestError(400, f"the body is not JSON: {excerpt(str(error))}") from None
     if not isinstance(value, dict):
-        raise Refused(400, 'the body must be a JSON object, such as {"inputs": "a text"}')
+        raise RequestError(400, 'the body must be a JSON object, such as {"inputs": "a text"}')
     if "\\u" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise Refused(422, "the body holds an unpaired surrogate, which is not Unicode") from None
+            raise RequestError(422, "the body holds an unpaired surrogate, which is not Unicode") from None
     return value
 
 
@@ -100,12 +102,12 @@ def only(body: dict[str, Any], known: Iterable[str]) -> None:
     """Refuse a field that the route does not have.
 
     Raises:
-        Refused: names the field and the nearest.
+        RequestError: names the field and the nearest.
     """
     names = [*known]
     for name in body:
         if name not in names:
-            raise Refused(422, f'unknown field "{excerpt(name)}"{nearest(name, names)}', field=excerpt(name))
+            raise RequestError(422, f'unknown field "{excerpt(name)}"{nearest(name, names)}', field=excerpt(name))
 
 
 def _no_constant(name: str) -> Any:

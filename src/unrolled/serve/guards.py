@@ -14,7 +14,7 @@ from typing import Any
 
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 
 __all__ = ["LOOPBACK", "Guards", "Rate"]
 
@@ -81,7 +81,9 @@ class Guards:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                more = [*HEADERS, *([(b"connection", b"close")] if self.draining else [])]
+                own = {name.lower() for name, _ in message["headers"]}
+                more = [header for header in HEADERS if header[0] not in own]
+                more += [(b"connection", b"close")] if self.draining else []
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 
@@ -90,7 +92,7 @@ class Guards:
         try:
             self.check(scope)
             await self.app(scope, receive, sent)
-        except Refused as refused:
+        except RequestError as refused:
             await respond(sent, refused)
         finally:
             self.active -= 1
@@ -103,20 +105,20 @@ class Guards:
         """Refuse a foreign Host or Origin, a missing or wrong token, and too many requests.
 
         Raises:
-            Refused: names the header.
+            RequestError: names the header.
         """
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in (b"host", b"origin", b"authorization") and headers.setdefault(name, value) != value:
-                raise Refused(400, "a header occurs twice", field=name.decode("latin-1"))
+                raise RequestError(400, "a header occurs twice", field=name.decode("latin-1"))
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if _name(host) not in self.hosts:
-            raise Refused(
+            raise RequestError(
                 403, "this server does not answer for this Host", field="Host", hint="allow it with --allow-host"
             )
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
-            raise Refused(403, "requests from pages of another Origin are refused", field="Origin")
+            raise RequestError(403, "requests from pages of another Origin are refused", field="Origin")
         if scope["path"] in OPEN:
             return
         who = b""
@@ -124,7 +126,7 @@ class Guards:
             scheme, _, who = headers.get(b"authorization", b"").partition(b" ")
             known = [hmac.compare_digest(who.strip(), token) for token in self.tokens]
             if scheme.lower() != b"bearer" or not any(known):
-                raise Refused(
+                raise RequestError(
                     401,
                     "a token is needed",
                     field="Authorization",
@@ -132,14 +134,14 @@ class Guards:
                     headers={"WWW-Authenticate": "Bearer"},
                 )
         if seconds := self.rate.wait(who.decode("latin-1")):
-            raise Refused(
+            raise RequestError(
                 429,
                 f"this token may make {self.limits.rate:g} requests a second",
                 headers={"Retry-After": str(max(1, round(seconds)))},
             )
 
 
-async def respond(send: Any, refused: Refused) -> None:
+async def respond(send: Any, refused: RequestError) -> None:
     """Send a refusal."""
     body = json.dumps(refused.to_dict(), ensure_ascii=False).encode()
     headers = [(name.lower().encode(), value.encode()) for name, value in refused.headers.items()]

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from unrolled.decoding.options import Options
+from unrolled.layers import Recurrent
 from unrolled.runs.generation import GenerationRun
 from unrolled.runs.images import ImageRun
 from unrolled.runs.run import Run
@@ -67,7 +68,7 @@ def document(app: FastAPI, runs: Mapping[str, Any]) -> Schema:
 
 
 def _serves(served: Any, body: Any) -> bool:
-    if body == "stream":
+    if body in ("stream", "branch"):
         return stream_options(served.run) is not None
     return not (isinstance(body, str) and body.startswith("session")) or served.has_sessions
 
@@ -153,11 +154,39 @@ WRITE = ({"type": "object", "properties": {"stream": STREAM, "length": {"type": 
 MARK = (_object({"mark": TEXT}, ["mark"]), {"mark": "here"})
 NOTHING: tuple[Schema, Schema] = (_object({}), {})
 """Bodies of the addresses of a session, with examples."""
+
+
+def _explain(run: Any) -> tuple[Schema, Schema]:
+    from unrolled.serve.inside_routes import EXPLAIN
+
+    return EXPLAIN, {"input": example_input(run), "tensors": ["*log*", "answers"], "attribution": False}
+
+
+def _intervene(run: Any) -> tuple[Schema, Schema | None]:
+    from unrolled.serve.inside_routes import INTERVENE
+
+    layer = next((module for module in run.model.modules() if isinstance(module, Recurrent)), None)
+    if layer is None or isinstance(run, TranslationRun):
+        return INTERVENE, None
+    gate = next(iter(layer.cell.gate_meanings), None)
+    edit = {"tensor": f"{layer.cell.name}.l0.{gate}", "unit": 0, "value": 0.0}
+    return INTERVENE, None if gate is None else {"input": example_input(run), "edits": [edit]}
+
+
+def _branch(run: Any) -> tuple[Schema, Schema]:
+    schema, example = _stream(run)
+    width: Schema = {"type": "integer", "minimum": 1, "maximum": 16, "description": "number of branches"}
+    return {**schema, "properties": {**schema["properties"], "width": width}}, {**example, "width": 2}
+
+
 BODIES: dict[str, Callable[[Any], tuple[Schema, Schema | None]]] = {
     "decode": _decode,
     "stream": _stream,
     "evaluate": _evaluate,
     "session": _session,
+    "explain": _explain,
+    "intervene": _intervene,
+    "branch": _branch,
 }
 """The schema of a body and an example, of a run."""
 

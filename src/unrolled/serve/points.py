@@ -21,7 +21,7 @@ from torch import Tensor
 
 from unrolled.models import Features, Model, Pairs
 from unrolled.runs.run import Run
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 from unrolled.state import State, leaves, like, nbytes
 
 __all__ = ["Point", "fingerprint", "from_bytes", "is_constant", "size_of", "to_bytes"]
@@ -126,7 +126,7 @@ def from_bytes(data: bytes, model: Model, fingerprint: str, start: State, *, con
         constant: whether its state has a constant size.
 
     Raises:
-        Refused: the file is damaged, or of another model.
+        RequestError: the file is damaged, or of another model.
     """
     try:
         tensors = safetensors.torch.load(data)
@@ -140,7 +140,7 @@ def from_bytes(data: bytes, model: Model, fingerprint: str, start: State, *, con
     if about.format != FORMAT:
         raise _damaged(f"its format is {about.format}, and this server reads {FORMAT}")
     if about.model != fingerprint:
-        raise Refused(422, "the session is of another run, or of other weights", hint="import it into its own run")
+        raise RequestError(422, "the session is of another run, or of other weights", hint="import it into its own run")
     V = _vocabulary(model)
     window = model.max_length
     if (about.context is None) is not (window is None) or len(about.context or ()) > (window or 0):
@@ -197,5 +197,5 @@ def _sum(text: str, tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _damaged(reason: str) -> Refused:
-    return Refused(422, f"the file of a session is damaged: {reason}", hint="export the session again")
+def _damaged(reason: str) -> RequestError:
+    return RequestError(422, f"the file of a session is damaged: {reason}", hint="export the session again")

@@ -13,10 +13,10 @@ from typing import Any
 
 from unrolled.errors import DataError, TraceError, UnrolledError, excerpt
 
-__all__ = ["Refused", "option_refused", "refusal"]
+__all__ = ["RequestError", "option_refused", "refusal"]
 
 
-class Refused(Exception):  # noqa: N818 (an answer, like those of 200)
+class RequestError(Exception):
     """An answer that is an error.
 
     Args:
@@ -45,7 +45,7 @@ class Refused(Exception):  # noqa: N818 (an answer, like those of 200)
         return {"error": self.error, "field": self.field, "hint": self.hint}
 
 
-def refusal(error: UnrolledError, *, field: str | None = None) -> Refused:
+def refusal(error: UnrolledError, *, field: str | None = None) -> RequestError:
     """Return the answer for an error of the package: 422, with the remedy of a DataError as its hint.
 
     Args:
@@ -57,17 +57,17 @@ def refusal(error: UnrolledError, *, field: str | None = None) -> Refused:
         place = f"inputs[{number[1]}]" if field is None and number else field
         row = "" if error.row is None else f': "{excerpt(error.row)}"'
         where = "" if error.line is None else f"{error.unit} {error.line}: "
-        return Refused(422, f"{where}{error.problem}{row}", field=place, hint=error.fix)
-    return Refused(404 if isinstance(error, TraceError) else 422, str(error), field=field)
+        return RequestError(422, f"{where}{error.problem}{row}", field=place, hint=error.fix)
+    return RequestError(404 if isinstance(error, TraceError) else 422, str(error), field=field)
 
 
-def option_refused(error: UnrolledError, names: Collection[str]) -> Refused:
+def option_refused(error: UnrolledError, names: Collection[str]) -> RequestError:
     """Return the answer for a refused option: its field is the first of `names` that the message has."""
     text = str(error)
     found = {name: match.start() for name in names if (match := re.search(rf"\b{re.escape(name)}\b", text))}
     return refusal(error, field=min(found, key=lambda name: found[name], default=None))
 
 
-def unknown(kind: str, name: Any, known: str = "") -> Refused:
+def unknown(kind: str, name: Any, known: str = "") -> RequestError:
     """Return the answer for a name that nothing has."""
-    return Refused(404, f'there is no {kind} "{excerpt(str(name))}"', field=kind, hint=known or None)
+    return RequestError(404, f'there is no {kind} "{excerpt(str(name))}"', field=kind, hint=known or None)

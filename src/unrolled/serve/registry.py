@@ -23,7 +23,7 @@ from unrolled.serve.batcher import Batcher
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
 from unrolled.serve.points import fingerprint, is_constant
-from unrolled.serve.refusals import Refused, unknown
+from unrolled.serve.refusals import RequestError, unknown
 from unrolled.serve.rows import initial
 from unrolled.state import State
 
@@ -87,10 +87,10 @@ class Served:
         """Return the result of a long question.
 
         Raises:
-            Refused: too many wait.
+            RequestError: too many wait.
         """
         if self._long >= MOST_LONG:
-            raise Refused(
+            raise RequestError(
                 503,
                 f"{self._long} long questions wait for this run already",
                 hint="ask again in a few seconds",
@@ -167,7 +167,7 @@ class Runs(Mapping[str, Served]):
         """Return a run.
 
         Raises:
-            Refused: there is no run of this name.
+            RequestError: there is no run of this name.
         """
         served = self._served.get(name)
         if served is None:

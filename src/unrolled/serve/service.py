@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from unrolled.serve.bodies import ClientGone
+from unrolled.serve.bodies import ClientGoneError
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
 from unrolled.serve.registry import Runs, Served
@@ -47,7 +47,7 @@ class Service:
         """Return the run that a request names.
 
         Raises:
-            Refused: there is none of this name, or its queue is full.
+            RequestError: there is none of this name, or its queue is full.
         """
         served = self.runs[request.path_params["run"]]
         if served.batcher.full:  # before the body is read: a refusal must be quick
@@ -69,8 +69,8 @@ async def answered(served: Served, request: Request, *works: Work) -> list[Any]:
     """Return the results of works; they are given up if the client leaves.
 
     Raises:
-        ClientGone: the client has left.
-        Refused: see `Batcher.answer`.
+        ClientGoneError: the client has left.
+        RequestError: see `Batcher.answer`.
     """
     loop = asyncio.get_running_loop()
     watch: list[asyncio.Task[None]] = []
@@ -93,7 +93,7 @@ async def _give_up(request: Request, works: tuple[Work, ...]) -> None:
         pass
     for work in works:
         work.gone = True
-        work.fail(ClientGone())
+        work.fail(ClientGoneError())
 
 
 Endpoint = Callable[[Request], Any]

@@ -25,7 +25,7 @@ from unrolled.serve.asking import checked_options, single_input, stream_options
 from unrolled.serve.bodies import json_of, only, read
 from unrolled.serve.events import Channel, EventStream, event
 from unrolled.serve.points import from_bytes, to_bytes
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 from unrolled.serve.replies import next_tokens
 from unrolled.serve.service import Service, answered, json_response
 from unrolled.serve.session_work import beginning, inputs_of, opening, reading, rereading, writing
@@ -57,7 +57,7 @@ class SessionRoutes:
         served, limits = self.service.served(request), self.limits
         run = served.run
         if not served.has_sessions:
-            raise Refused(
+            raise RequestError(
                 422,
                 f"model {run.config.model.name} of this run reads its whole input at once, and cannot have sessions",
                 field="run",
@@ -71,7 +71,7 @@ class SessionRoutes:
                 if (point.context or point.ids) and not (isinstance(run.model.inputs, Pairs) and not point.source):
                     ((point, _),) = await answered(served, request, rereading(served, point, limits.seconds))
                 else:
-                    raise Refused(
+                    raise RequestError(
                         422, "the file of a session is damaged: it has no ids", hint="export the session again"
                     )
             return self._card(self.sessions.open(served, point), 201)
@@ -81,7 +81,7 @@ class SessionRoutes:
         if isinstance(run, TranslationRun):
             truncate = body.get("truncate")
             if truncate is not None and not isinstance(truncate, bool):
-                raise Refused(422, "truncate must be true or false", field="truncate")
+                raise RequestError(422, "truncate must be true or false", field="truncate")
             text = single_input(run, body.get("source"), limits, "source", truncate=truncate)
             source = run.source_ids(text, truncate=truncate)
         top = _top(body)
@@ -128,12 +128,14 @@ class SessionRoutes:
             run = served.run
             schema = stream_options(run)
             if schema is None or session.point.logits is None:
-                raise Refused(422, f"runs of task {run.config.task} do not write", field="session", hint="use /steps")
+                raise RequestError(
+                    422, f"runs of task {run.config.task} do not write", field="session", hint="use /steps"
+                )
             stream = _flag(body, "stream")
             body.pop("stream", None)
             for name in ("prefix", "truncate", "min_length"):
                 if body.get(name) is not None:
-                    raise Refused(422, f"a session does not use {name}: leave it out", field=name)
+                    raise RequestError(422, f"a session does not use {name}: leave it out", field=name)
             _, options = checked_options(run, schema, body, self.limits)
             length = self._check_length(session, 0, options.length or self.limits.length)
 
@@ -159,7 +161,7 @@ class SessionRoutes:
             only(body, ("mark",))
             marks = {**session.marks, named(body.get("mark")): session.point}
             if len(marks) > self.limits.marks:
-                raise Refused(
+                raise RequestError(
                     422, f"a session has at most {self.limits.marks} marks", field="mark", hint="use a name again"
                 )
             self.sessions.move(session, session.point, marks)
@@ -173,7 +175,7 @@ class SessionRoutes:
             name = named(body.get("mark"))
             if name not in session.marks:
                 known = ", ".join(session.marks) or "none"
-                raise Refused(404, "there is no mark of this name", field="mark", hint=f"marks: {known}")
+                raise RequestError(404, "there is no mark of this name", field="mark", hint=f"marks: {known}")
             self.sessions.move(session, session.marks[name])
             return self._card(session)
 
@@ -195,7 +197,7 @@ class SessionRoutes:
                 self.sessions.watch(channel, name)
                 channel.push(b": watching\n\n")
                 await asyncio.Event().wait()
-            except Refused as refused:
+            except RequestError as refused:
                 channel.push(event("error", refused.to_dict()))
             finally:
                 self.sessions.unwatch(channel)
@@ -222,7 +224,7 @@ class SessionRoutes:
 
             room = min(room, int(model.remaining_length(torch.tensor([len(source)]))) - session.point.steps)
         if new > room or (wanted and room < 1):
-            raise Refused(
+            raise RequestError(
                 422, f"the session has read {session.point.steps:,} steps, and may read {max(0, room):,} more"
             )
         return min(wanted, room)
@@ -257,7 +259,7 @@ class SessionRoutes:
                     else {}
                 )
                 channel.push(event("answer", {"steps": point.steps, **own}))
-            except Refused as refused:
+            except RequestError as refused:
                 channel.push(event("error", refused.to_dict()))
             finally:
                 channel.close()
@@ -268,12 +270,12 @@ class SessionRoutes:
 def _top(body: dict[str, Any]) -> int | None:
     top = body.get("top")
     if top is not None and (not isinstance(top, int) or isinstance(top, bool) or not 1 <= top <= 1_000):
-        raise Refused(422, "top must be from 1 to 1,000", field="top")
+        raise RequestError(422, "top must be from 1 to 1,000", field="top")
     return top
 
 
 def _flag(body: dict[str, Any], name: str) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        raise Refused(422, f"{name} must be true or false", field=name)
+        raise RequestError(422, f"{name} must be true or false", field=name)
     return bool(value)

@@ -22,7 +22,7 @@ from unrolled.runs.translation import TranslationRun
 from unrolled.serve.continuing import ended
 from unrolled.serve.limits import Limits
 from unrolled.serve.points import Point
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 from unrolled.serve.registry import Served
 from unrolled.serve.replies import after_all, of_labels, of_tokens, tokenizer_of
 from unrolled.serve.rows import Logits, Row, initial
@@ -207,13 +207,13 @@ def inputs_of(run: Run, body: dict[str, Any], limits: Limits) -> Inputs:
     """Return the inputs of a request: of "text", "words" (task tag), "tokens" (ids) or "features" (vectors).
 
     Raises:
-        Refused: none or several of these, one that the run does not have, or a wrong value.
+        RequestError: none or several of these, one that the run does not have, or a wrong value.
     """
     features = isinstance(run.model.inputs, Features)
     known = ("features",) if features else ("text", "tokens", *(["words"] if isinstance(run, TaggingRun) else []))
     given = [name for name in ("text", "words", "tokens", "features") if body.get(name) is not None]
     if len(given) != 1 or given[0] not in known:
-        raise Refused(422, f"a step of this run needs one of {', '.join(known)}: got {', '.join(given) or 'none'}")
+        raise RequestError(422, f"a step of this run needs one of {', '.join(known)}: got {', '.join(given) or 'none'}")
     (name,), value = given, body[given[0]]
     if name == "features":
         return _features(run, value, limits)
@@ -221,7 +221,7 @@ def inputs_of(run: Run, body: dict[str, Any], limits: Limits) -> Inputs:
         return _tokens(run, value, limits)
     length = len(value) if isinstance(value, (str, list)) else 0
     if length > limits.characters:
-        raise Refused(413, f"{name} has at most {limits.characters:,} characters on this server", field=name)
+        raise RequestError(413, f"{name} has at most {limits.characters:,} characters on this server", field=name)
     if isinstance(run, TaggingRun):
         run.refuse(value)
         words = words_of(value) if name == "text" else list(value)
@@ -231,7 +231,7 @@ def inputs_of(run: Run, body: dict[str, Any], limits: Limits) -> Inputs:
             ends += [*[None] * (len(subwords) - 1), word]
         return ids, ends
     if not isinstance(value, str):
-        raise Refused(422, "text must be a text", field="text")
+        raise RequestError(422, "text must be a text", field="text")
     if isinstance(run, GenerationRun):
         ids = run.ids(value)
     elif isinstance(run, TranslationRun):
@@ -239,17 +239,17 @@ def inputs_of(run: Run, body: dict[str, Any], limits: Limits) -> Inputs:
     else:
         (ids,) = run.tokenizer.encode(listed(value))
     if not ids:
-        raise Refused(422, "text has no token", field="text", hint="send at least one")
+        raise RequestError(422, "text has no token", field="text", hint="send at least one")
     return ids, [None] * len(ids)
 
 
 def _tokens(run: Run, value: Any, limits: Limits) -> Inputs:
     V = tokenizer_of(run).vocabulary_size
     if not isinstance(value, list) or not value or len(value) > limits.characters:
-        raise Refused(422, f"tokens must be a list of 1 to {limits.characters:,} ids", field="tokens")
+        raise RequestError(422, f"tokens must be a list of 1 to {limits.characters:,} ids", field="tokens")
     for number, token in enumerate(value):
         if not isinstance(token, int) or isinstance(token, bool) or not len(SPECIAL) <= token < V:
-            raise Refused(
+            raise RequestError(
                 422,
                 f"a token must be an id from {len(SPECIAL)} to {V - 1:,}: got {excerpt(repr(token), 40)}",
                 field=f"tokens[{number}]",
@@ -270,9 +270,9 @@ def _features(run: Run, value: Any, limits: Limits) -> Inputs:
         or array.shape[1] != size
         or not 0 < len(array) <= limits.characters
     ):
-        raise Refused(422, f"features must be a list of steps, each of {size:,} numbers", field="features")
+        raise RequestError(422, f"features must be a list of steps, each of {size:,} numbers", field="features")
     with np.errstate(over="ignore"):
         vectors = array.astype(np.float32)
     if not np.isfinite(vectors).all():
-        raise Refused(422, "a feature is not a finite number of float32", field="features")
+        raise RequestError(422, "a feature is not a finite number of float32", field="features")
     return vectors.tolist(), [None] * len(vectors)

@@ -20,7 +20,7 @@ from unrolled.serve.events import Channel, event
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
 from unrolled.serve.points import Point, size_of
-from unrolled.serve.refusals import Refused, unknown
+from unrolled.serve.refusals import RequestError, unknown
 from unrolled.serve.registry import Served
 
 __all__ = ["Session", "Sessions"]
@@ -94,13 +94,13 @@ class Sessions:
         """Return a session.
 
         Raises:
-            Refused: it has ended, or there is none of this name.
+            RequestError: it has ended, or there is none of this name.
         """
         session = self._sessions.get(name)
         if session is None:
             reason = self._ended.get(name)
             if reason is not None:
-                raise Refused(410, f"the session has ended: {reason}", field="session", hint="open a new one")
+                raise RequestError(410, f"the session has ended: {reason}", field="session", hint="open a new one")
             raise unknown("session", name, "POST /v1/runs/RUN/sessions opens one")
         return session
 
@@ -109,11 +109,11 @@ class Sessions:
         """Return a session for one request; others are refused meanwhile.
 
         Raises:
-            Refused: see `find`; or another request uses it.
+            RequestError: see `find`; or another request uses it.
         """
         session = self.find(name)
         if session.busy:
-            raise Refused(
+            raise RequestError(
                 409, "another request uses this session", field="session", hint="wait for its answer, or fork"
             )
         session.busy = True
@@ -133,7 +133,7 @@ class Sessions:
         """Return a new session at a point.
 
         Raises:
-            Refused: there is no room, and all other sessions are in use.
+            RequestError: there is no room, and all other sessions are in use.
         """
         session = Session(self.prefix + secrets.token_urlsafe(16), served, point)
         session.marks = dict(marks or {})
@@ -149,7 +149,7 @@ class Sessions:
         """Give a session a new value.
 
         Raises:
-            Refused: it has ended meanwhile, or there is no room for its marks.
+            RequestError: it has ended meanwhile, or there is no room for its marks.
         """
         if session.name not in self._sessions:
             self.find(session.name)
@@ -158,7 +158,7 @@ class Sessions:
         size = _bytes(session)
         try:
             self._make_room(size - before, keep=session)
-        except Refused:
+        except RequestError:
             session.point, session.marks = old, old_marks
             raise
         session.bytes = size
@@ -195,7 +195,7 @@ class Sessions:
         while len(self._sessions) + new > self.limits.sessions or self.bytes + size > self.limits.session_bytes:
             idle = next((each for each in self._sessions.values() if not each.busy and each is not keep), None)
             if idle is None or size > self.limits.session_bytes:
-                raise Refused(
+                raise RequestError(
                     503,
                     "there is no room for another session",
                     hint="close sessions that are not needed, or raise --sessions and --session-bytes",
@@ -228,10 +228,12 @@ def named(value: Any) -> str:
     """Return the name of a mark.
 
     Raises:
-        Refused: it is no text of 1 to 100 characters.
+        RequestError: it is no text of 1 to 100 characters.
     """
     if not isinstance(value, str) or not 0 < len(value) <= 100:
-        raise Refused(422, f"mark must be a text of 1 to 100 characters: got {excerpt(repr(value), 40)}", field="mark")
+        raise RequestError(
+            422, f"mark must be a text of 1 to 100 characters: got {excerpt(repr(value), 40)}", field="mark"
+        )
     return value
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from unrolled.serve.refusals import Refused
+from unrolled.serve.refusals import RequestError
 from unrolled.serve.rows import Row
 
 __all__ = ["Call", "Questions", "Stepping", "Work"]
@@ -39,9 +39,9 @@ class Work:
         if not self.future.done():
             self.future.set_exception(error)
 
-    def expired(self) -> Refused:
+    def expired(self) -> RequestError:
         """Return the refusal of work that has waited too long."""
-        return Refused(
+        return RequestError(
             503,
             "the time limit of a request is over",
             hint="ask for less at once, or raise --seconds",
