@@ -33,7 +33,9 @@ def test_explain_gives_the_tensors_of_python(service: Service, name: str) -> Non
     for tensor, value in trace.items():
         assert got["tensors"][tensor]["shape"] == list(value.shape)
     assert got["answers"] == list(trace.about.answers)
-    data = service.post(f"/v1/runs/{name}/explain", json={**body, "format": "safetensors"}).content
+    file = service.post(f"/v1/runs/{name}/explain", json={**body, "format": "safetensors"})
+    assert file.status_code == 200, file.text
+    data = file.content
     loaded = safetensors.torch.load(data)
     assert loaded.keys() == set(trace)
     assert all(torch.equal(loaded[tensor], trace[tensor]) for tensor in trace)

@@ -150,7 +150,9 @@ class InsideRoutes:
             if body.format == "safetensors":
                 header = {"trace": json.dumps(_about(trace), ensure_ascii=False)}
                 some = chosen or dict(trace)
-                data = safetensors.torch.save({name: value.contiguous() for name, value in some.items()}, header)
+                data = safetensors.torch.save(
+                    {name: value.contiguous().clone() for name, value in some.items()}, header
+                )
                 return Response(data, media_type="application/octet-stream")
             return json_response(_described(trace, chosen))
 

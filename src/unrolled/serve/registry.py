@@ -25,6 +25,7 @@ from unrolled.serve.metrics import Metrics
 from unrolled.serve.points import fingerprint, is_constant
 from unrolled.serve.refusals import RequestError, unknown
 from unrolled.serve.rows import initial
+from unrolled.serve.shared import share_weights
 from unrolled.state import State
 
 __all__ = ["Runs", "Served", "names_of"]
@@ -147,6 +148,7 @@ class Runs(Mapping[str, Served]):
         limits: limits of the server.
         metrics: counters.
         threads: CPU threads of each model.
+        share: whether weights are mapped from their files, to be shared with other processes.
         options: options of `load`, such as the device; those of later versions (a precision) pass through here.
     """
 
@@ -157,10 +159,11 @@ class Runs(Mapping[str, Served]):
         metrics: Metrics,
         *,
         threads: int | None = None,
+        share: bool = False,
         **options: Any,
     ) -> None:
         self.folders, self.limits, self.server_metrics = dict(folders), limits, metrics
-        self.threads, self.options = threads, options
+        self.threads, self.share, self.options = threads, share, options
         self._served: dict[str, Served] = {}
 
     def __getitem__(self, name: str) -> Served:
@@ -186,7 +189,11 @@ class Runs(Mapping[str, Served]):
         Raises:
             CheckpointError: a folder that cannot be loaded.
         """
-        return {name: Loaded.of(load(folder, **self.options)) for name, folder in self.folders.items()}
+        loaded = {name: load(folder, **self.options) for name, folder in self.folders.items()}
+        if self.share:
+            for run in loaded.values():
+                share_weights(run)
+        return {name: Loaded.of(run) for name, run in loaded.items()}
 
     def begin(self, runs: Mapping[str, Loaded]) -> None:
         """Serve loaded runs, in place of those of the same name, which end their work; on the event loop.

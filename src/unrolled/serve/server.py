@@ -80,13 +80,14 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        service: Service,
+        service: Any,
         guards: Guards,
         sock: socket.socket,
         started: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
         self.service, self.guards, self.sock, self.when_started = service, guards, sock, started
+        self.background: Callable[[], Any] | None = None  # a coroutine function that runs beside
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def serve_forever(self) -> None:
@@ -97,6 +98,8 @@ class Server(uvicorn.Server):
         """Begin to serve."""
         self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        if self.background is not None:
+            self._start(self.background())
         self.when_started()
 
     @contextlib.contextmanager
@@ -115,7 +118,7 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
             return
         self.service.draining = self.guards.draining = True
-        self.service.sessions.drain()
+        self.service.drain()
         self._start(self._drain())
 
     def reload(self) -> None:
@@ -163,13 +166,22 @@ class Server(uvicorn.Server):
             log.info("%d runs loaded again", len(loaded))
 
 
-def make_server(settings: Settings, sock: socket.socket, started: Callable[[], None] = lambda: None) -> Server:
+def make_server(
+    settings: Settings,
+    sock: socket.socket,
+    started: Callable[[], None] = lambda: None,
+    *,
+    prefix: str = "",
+    share: bool = False,
+) -> Server:
     """Return a server whose runs are loaded.
 
     Args:
         settings: its settings.
         sock: the socket, which listens.
         started: called once it answers.
+        prefix: beginning of the names of its sessions.
+        share: whether weights are mapped from their files, to be shared with other processes.
 
     Raises:
         ConfigError: a name or setting that is refused.
@@ -177,10 +189,10 @@ def make_server(settings: Settings, sock: socket.socket, started: Callable[[], N
     """
     limits, metrics = settings.limits, Metrics()
     threads = settings.threads or 1
-    runs = Runs(names_of(settings.runs), limits, metrics, threads=threads, device=settings.device)
+    runs = Runs(names_of(settings.runs), limits, metrics, threads=threads, share=share, device=settings.device)
     loaded = runs.load()
     service = Service(runs, limits, metrics)
-    service.sessions = Sessions(limits, metrics)
+    service.sessions = Sessions(limits, metrics, prefix)
 
     async def begin() -> None:
         runs.begin(loaded)

@@ -43,6 +43,10 @@ class Service:
     draining: bool = False
     sessions: Any = None
 
+    def drain(self) -> None:
+        """End the streams of events, which would last for ever."""
+        self.sessions.drain()
+
     def served(self, request: Request) -> Served:
         """Return the run that a request names.
 
