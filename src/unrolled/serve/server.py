@@ -114,7 +114,7 @@ class Server(uvicorn.Server):
 
     def stop(self) -> None:
         """Begin to end; a second call ends at once."""
-        if self.service.draining:
+        if self.service.draining or not self.started:
             self.force_exit = self.should_exit = True
             return
         self.service.draining = self.guards.draining = True

@@ -60,7 +60,7 @@ class Worker:
         self.number, self.generation, self.settings = number, generation, settings
         assert settings.unix is not None
         self.upstream = Upstream(settings.unix)
-        self.active = 0
+        self.active = self.asked = 0  # requests under way, and all so far
         self.sessions: dict[str, str] = {}  # the run of each
         self.ready = self.lost = False
         context = multiprocessing.get_context("spawn")
@@ -243,6 +243,7 @@ class Front:
             worker = self._find(session, tried)
             tried.add(worker)
             worker.active += 1
+            worker.asked += 1
             try:
                 reply = await worker.upstream.ask(scope["method"], target, headers, body)
                 await self._pass_on(worker, reply, path, receive, send)
@@ -271,7 +272,7 @@ class Front:
         ready = [worker for worker in self.workers if worker.ready and worker not in tried]
         if not ready:
             raise RequestError(503, "no worker can answer", hint="ask again", headers={"Retry-After": "1"})
-        return min(ready, key=lambda worker: worker.active)
+        return min(ready, key=lambda worker: (worker.active, worker.asked))
 
     async def _pass_on(self, worker: Worker, reply: Reply, path: str, receive: Any, send: Any) -> None:
         """Send an answer on; the connection to the worker closes when the client leaves."""
