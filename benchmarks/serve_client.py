@@ -61,13 +61,18 @@ class Asker:
     async def ask(self, path: str, body: Any = None, *, method: str = "POST", kind: str = "application/json") -> Answer:
         """Send a request and return its answer."""
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            "Host: localhost",
+            f"Content-Type: {kind}",
+            f"Content-Length: {len(data)}",
+        ]
         begun = time.perf_counter()
-        reader, writer = await self.send(head.encode() + data)
-        lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-        headers = dict(line.split(b": ", 1) for line in lines[1:] if b": " in line)
+        reader, _ = await self.send("".join(f"{line}\r\n" for line in [*lines, ""]).encode() + data)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        headers = dict(line.split(b": ", 1) for line in head[1:] if b": " in line)
         found = b"".join([part async for part in _body(reader, headers)])
-        answer = Answer(int(lines[0].split()[1]), found, time.perf_counter() - begun)
+        answer = Answer(int(head[0].split()[1]), found, time.perf_counter() - begun)
         if headers.get(b"connection") == b"close":
             self.close()
         return answer

@@ -108,7 +108,9 @@ def test_a_lost_worker_ends_its_sessions_with_an_event(two: Any) -> None:
     said: list[dict[str, Any]] = []
 
     def listen() -> None:
-        with httpx.stream("GET", f"{client.base_url}v1/events", timeout=30, trust_env=False) as stream:
+        with httpx.stream(
+            "GET", f"{str(client.base_url).rstrip(chr(47))}/v1/events", timeout=30, trust_env=False
+        ) as stream:
             for line in stream.iter_lines():
                 if line.startswith("data: "):
                     said.append(json.loads(line[6:]))
@@ -162,7 +164,11 @@ def test_the_end_of_the_front_is_that_of_all(tmp_path: Path) -> None:
         def ask() -> None:
             while not ended.is_set():
                 try:
-                    got = httpx.post(f"{client.base_url}v1/runs/films/decode", json={"inputs": "the"}, trust_env=False)
+                    got = httpx.post(
+                        f"{str(client.base_url).rstrip(chr(47))}/v1/runs/films/decode",
+                        json={"inputs": "the"},
+                        trust_env=False,
+                    )
                     codes.append(got.status_code)
                 except httpx.ConnectError:
                     return

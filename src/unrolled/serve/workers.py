@@ -416,15 +416,16 @@ async def _until(parts: AsyncIterator[bytes], watch: asyncio.Future[None] | None
     try:
         while True:
             following = asyncio.ensure_future(_next(parts))
-            await asyncio.wait({following, watch}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {following, watch}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
                 return
-            part = following.result()
-            if part is None:
+            found = following.result()
+            if found is None:
                 return
-            yield part
+            yield found
     finally:
         await parts.aclose()  # type: ignore[attr-defined]
 
