@@ -117,8 +117,10 @@ $(PEERS)/.installed:
 		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
 	@touch $@
 
-bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding compared with CTranslate2, Hugging Face and torch by hand; one thread
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth --python $(PEERS)/bin/python
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding and int8 compared with CTranslate2, Hugging Face, ONNX Runtime and torch by hand; one thread
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth gpt_int8 translate_int8 --python $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8.py linear scans steps --python $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8_quality.py
 
 soak: $(INSTALLED) ## the server under load, hostile requests, SIGTERM and a million steps of sessions: about an hour
 	$(BIN)/python benchmarks/soak.py

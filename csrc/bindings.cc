@@ -2,143 +2,16 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
-#include <memory>
-#include <new>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "arrays.h"
-#include "base/isa.h"
 #include "base/threads.h"
+#include "checks.h"
+#include "frozen.h"
 
 namespace unrolled {
 namespace {
-
-enum Recurrence { kElman, kElmanRelu, kGru, kLstm };
-
-const Isa& isa_of(int index) {
-  if (index < 0 || index >= kIsaCount) throw nb::value_error("isa: no instruction set has this index");
-  if (!kIsas[index].here())
-    throw nb::value_error((std::string("isa: this processor has no ") + kIsas[index].name).c_str());
-  return kIsas[index];
-}
-
-template <class T>
-const Kernel<T>& kernel_of(const Isa& isa, int recurrence, bool bfloat16 = false) {
-  const Kernels<T>* kernels;
-  if constexpr (sizeof(T) == 4)
-    kernels = bfloat16 ? &isa.bfloat16 : &isa.float32;
-  else
-    kernels = &isa.float64;
-  const Kernel<T>& found = recurrence == kGru ? kernels->gru : recurrence == kLstm ? kernels->lstm : kernels->elman;
-  if (found.forward == nullptr)
-    throw nb::value_error(bfloat16 ? "isa: bfloat16 needs AVX-512 with its bfloat16 extension"
-                                   : "isa: float64 is computed by the portable kernels only");
-  return found;
-}
-
-void must(bool there, bool wanted, const char* name) {
-  if (there != wanted)
-    throw nb::value_error(
-        (std::string(name) + (wanted ? " is missing" : " is not an argument of this recurrence")).c_str());
-}
-
-// The common arguments of forward and backward.
-struct Weights {
-  nb::handle weight_x, weight_h, bias, bias_n;
-};
-
-struct Inputs {
-  nb::handle x, lengths;
-  Weights weights;
-  nb::handle mask, h0, c0;
-};
-
-int64_t gates_of(int recurrence) { return recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1; }
-
-void check_threads(int threads) {
-  if (threads < 1 || threads > 1024)
-    throw nb::value_error(("threads must be 1 … 1024: got " + std::to_string(threads)).c_str());
-}
-
-void check_recurrence(int recurrence) {
-  if (recurrence < kElman || recurrence > kLstm) throw nb::value_error("recurrence: no recurrence has this index");
-}
-
-template <class T>
-void check_weights(Checked<T>& checked, Scan<T>& a, int recurrence, const Weights& in) {
-  const int64_t GH = checked.G * a.H, of_pair = checked.bfloat16 ? 2 : 1;
-  a.weight_x = checked.dense("weight_x", in.weight_x, {GH, a.D * of_pair}, false, true);
-  a.weight_h = checked.dense("weight_h", in.weight_h, {GH, a.K * of_pair}, false, true);
-  a.bias = checked.dense_or_none("bias", in.bias, {GH}, false);
-  a.bias_n = checked.dense_or_none("bias_n", in.bias_n, {a.H}, false);
-  if (!in.bias_n.is_none()) must(true, recurrence == kGru, "bias_n");
-}
-
-// Checks x, lengths and the sizes, for weights of H units.
-template <class T>
-Checked<T> check_sequence(Scan<T>& a, int recurrence, int threads, bool reverse, int64_t H, nb::handle x_object,
-                          nb::handle lengths) {
-  check_threads(threads);
-  const Array x = array("x", x_object);
-  if (x.ndim != 3) throw nb::value_error(("x must have shape (B, T, D): got " + shape_text(x.size, x.ndim)).c_str());
-  Checked<T> checked;
-  checked.G = gates_of(recurrence);
-  a.B = checked.B = x.size[0], a.T_ = checked.T_ = x.size[1];
-  a.D = checked.D = x.size[2], a.H = a.K = checked.H = H;
-  if (a.D < 1) throw nb::value_error("x must have at least one feature: got D = 0");
-  a.reverse = reverse, a.relu = recurrence == kElmanRelu, a.threads = threads;
-  checked.bfloat16 = x.bfloat16;
-  a.x = checked.template sequence<const T>("x", x_object, a.D, false);
-  if (checked.bfloat16) {
-    if (a.D % 2 || a.x.per_sequence % 2 || a.x.per_step % 2 || reinterpret_cast<uintptr_t>(a.x.data) % 4)
-      throw nb::value_error("x must have an even number of features, and rows and steps that begin with a whole pair");
-    a.D /= 2, a.K = (H + 1) / 2, a.x.per_sequence /= 2, a.x.per_step /= 2;
-  }
-  a.lengths = checked.lengths(lengths);
-  return checked;
-}
-
-template <class T>
-void check_states(Checked<T>& checked, Scan<T>& a, int recurrence, nb::handle mask, nb::handle h0, nb::handle c0) {
-  a.mask = checked.dense_or_none("mask", mask, {a.B, a.H}, false);
-  a.h0 = checked.dense("h0", h0, {a.B, a.H}, false);
-  must(!c0.is_none(), recurrence == kLstm, "c0");
-  a.c0 = checked.dense_or_none("c0", c0, {a.B, a.H}, false);
-}
-
-// Returns H. In bfloat16 a row of weight_h is padded to a whole pair, so H is taken from the number of rows.
-int64_t units_of(int recurrence, nb::handle weight_h_object) {
-  const Array weight_h = array("weight_h", weight_h_object);
-  if (weight_h.ndim != 2)
-    throw nb::value_error(
-        ("weight_h must have shape (G·H, H): got " + shape_text(weight_h.size, weight_h.ndim)).c_str());
-  if (weight_h.size[1] < 1) throw nb::value_error("weight_h must have at least one unit: got H = 0");
-  return weight_h.bfloat16 ? weight_h.size[0] / gates_of(recurrence) : weight_h.size[1];
-}
-
-template <class T>
-Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, const Inputs& in) {
-  check_recurrence(recurrence);
-  const int64_t H = units_of(recurrence, in.weights.weight_h);
-  Checked<T> checked = check_sequence(a, recurrence, threads, reverse, H, in.x, in.lengths);
-  check_weights(checked, a, recurrence, in.weights);
-  check_states(checked, a, recurrence, in.mask, in.h0, in.c0);
-  return checked;
-}
-
-template <class T>
-void check_outputs(Checked<T>& checked, Forward<T>& a, int recurrence, nb::handle y, nb::handle h, nb::handle c) {
-  must(!c.is_none(), recurrence == kLstm, "c");
-  a.y = checked.template sequence<T>("y", y, a.H, true);
-  a.h = checked.dense("h", h, {a.B, a.H}, true);
-  a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
-}
 
 int64_t saved_of(int recurrence) { return recurrence == kGru ? 4 : recurrence == kLstm ? 5 : 0; }
 
@@ -206,77 +79,6 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
                                                     dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
 }
 
-// --- weights packed once for many calls: for decoding step by step, where packing would take most of the time
-
-constexpr int64_t kMostLanes = 16;  // float32 lanes of the widest instruction set
-
-int64_t whole_vectors(int64_t units) { return (units + kMostLanes - 1) / kMostLanes * kMostLanes; }
-
-// Aligned memory for packed weights.
-class Packed {
- public:
-  explicit Packed(int64_t numbers)
-      : data(static_cast<float*>(operator new(size_t(numbers) * sizeof(float), std::align_val_t(kLine)))) {
-    expect_large(data.get(), size_t(numbers) * sizeof(float));
-  }
-  float* get() const { return data.get(); }
-
- private:
-  static constexpr size_t kLine = 64;
-  struct Free {
-    void operator()(float* data) const { operator delete(data, std::align_val_t(kLine)); }
-  };
-  std::unique_ptr<float, Free> data;
-};
-
-// A cell's packed weights.
-class FrozenCell {
- public:
-  FrozenCell(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
-      : recurrence((check_recurrence(recurrence), recurrence)), kernel(kernel_of<float>(isa_of(isa), recurrence)) {
-    Scan<float> a;
-    Checked<float> checked;
-    checked.G = gates_of(recurrence);
-    a.H = a.K = H = units_of(recurrence, weight_h);
-    const Array inputs = array("weight_x", weight_x);
-    a.D = D = inputs.ndim == 2 ? inputs.size[1] : 0;
-    if (D < 1) throw nb::value_error("weight_x must have shape (G·H, D), D at least 1");
-    check_weights(checked, a, recurrence, {weight_x, weight_h, bias, bias_n});
-    if (a.bias) this->bias.assign(a.bias, a.bias + checked.G * H);
-    if (a.bias_n) this->bias_n.assign(a.bias_n, a.bias_n + H);
-    const int64_t units = whole_vectors(H);
-    packed = std::make_unique<Packed>(checked.G * units * (D + H));
-    packed_h = packed->get() + checked.G * units * D;
-    kernel.pack(a, packed->get(), packed_h);
-  }
-
-  void forward(int threads, bool reverse, nb::handle x, nb::handle lengths, nb::handle mask, nb::handle h0,
-               nb::handle c0, nb::handle y, nb::handle h, nb::handle c) const {
-    Forward<float> a;
-    Checked<float> checked = check_sequence(a, recurrence, threads, reverse, H, x, lengths);
-    if (checked.bfloat16) throw nb::type_error("x must be float32, as the weights are");
-    if (a.D != D)
-      throw nb::value_error(
-          ("x must have " + std::to_string(D) + " features, as the weights: got " + std::to_string(a.D)).c_str());
-    a.bias = bias.empty() ? nullptr : bias.data();
-    a.bias_n = bias_n.empty() ? nullptr : bias_n.data();
-    a.packed_x = packed->get(), a.packed_h = packed_h;
-    check_states(checked, a, recurrence, mask, h0, c0);
-    check_outputs(checked, a, recurrence, y, h, c);
-    checked.disjoint();
-    const nb::gil_scoped_release release;
-    kernel.forward(a);
-  }
-
- private:
-  const int recurrence;
-  const Kernel<float>& kernel;
-  int64_t D, H;
-  std::vector<float> bias, bias_n;
-  std::unique_ptr<Packed> packed;  // both weights, see `pack` of a kernel
-  float* packed_h;
-};
-
 // Checks the common arguments of both passes of a linear layer: x (N, D), weight (V, D).
 template <class Call>
 void check_linear(Checked<float>& checked, Call& a, int threads, nb::handle x, nb::handle weight) {
@@ -305,298 +107,20 @@ void linear(int isa, int threads, nb::handle x, nb::handle weight, nb::handle bi
   chosen.linear(a);
 }
 
-constexpr int64_t kMostInputs = 133144;  // of int8: 127² of each, and their sum fits into 32 bits
-
-// A linear layer's weights, packed by the first call: not every layer of a network is called in decoding.
-class FrozenLinear {
- public:
-  // int8: 0 for float32, 1 for int8, 2 for int8 without VNNI (for tests).
-  FrozenLinear(int isa, nb::object weight, nb::handle bias, int int8)
-      : isa(isa_of(isa)), weight(std::move(weight)), int8(int8) {
-    Checked<float> checked;
-    Linear a;
-    check_weight(checked, a);
-    const float* const values = checked.dense_or_none("bias", bias, {a.V}, false);
-    if (values) this->bias.assign(values, values + a.V);
-    if (int8 && a.D > kMostInputs)
-      throw nb::value_error(("weight has " + std::to_string(a.D) + " inputs: int8 allows 133144").c_str());
-  }
-
-  // y = W x + b, x (N, D), y (N, V).
-  void forward(int threads, nb::handle x, nb::handle y) {
-    check_threads(threads);
-    const Array rows = array("x", x);
-    if (rows.ndim != 2)
-      throw nb::value_error(("x must have shape (N, D): got " + shape_text(rows.size, rows.ndim)).c_str());
-    Checked<float> checked;
-    Linear a;
-    check_weight(checked, a);
-    a.N = rows.size[0], a.threads = threads;
-    a.x = checked.dense("x", x, {a.N, a.D}, false);
-    a.bias = bias.empty() ? nullptr : bias.data();
-    a.y = checked.dense("y", y, {a.N, a.V}, true);
-    checked.disjoint();
-    a.packed = pack(a);
-    const nb::gil_scoped_release release;
-    (int8 ? int8_product().linear : isa.linear)(a);
-  }
-
-  // The layer as part of a block.
-  Product product() {
-    if (int8) throw std::invalid_argument("a block computes float32 weights, and these are int8");
-    Checked<float> checked;
-    Linear a;
-    check_weight(checked, a);
-    return {a.D, a.V, pack(a), bias.empty() ? nullptr : bias.data()};
-  }
-
-  const Isa& instruction_set() const { return isa; }
-
- private:
-  const Int8& int8_product() const { return int8 == 1 ? isa.int8 : isa.int8_widened; }
-
-  const float* pack(const Linear& a) {
-    if (!packed) {
-      packed = std::make_unique<Packed>(whole_vectors(a.V) * (int8 ? (a.D + 3) / 4 + 2 : a.D));
-      (int8 ? int8_product().pack : isa.linear_pack)(a, packed->get());
-    }
-    return packed->get();
-  }
-
-  void check_weight(Checked<float>& checked, Linear& a) const {
-    checked.why = "";
-    const Array weights = array("weight", weight);
-    if (weights.ndim != 2)
-      throw nb::value_error(("weight must have shape (V, D): got " + shape_text(weights.size, weights.ndim)).c_str());
-    a.V = weights.size[0], a.D = weights.size[1];
-    a.weight = checked.dense("weight", weight, {a.V, a.D}, false);
-  }
-
-  const Isa& isa;
-  const nb::object weight;
-  const int int8;
-  std::vector<float> bias;
-  std::unique_ptr<Packed> packed;
-};
-
-// A norm: gain (D) or None, bias (D) or None.
-struct FrozenNorm {
-  std::vector<float> gain, bias;
-  float epsilon = 0;
-  bool rms = false;
-
-  FrozenNorm() = default;
-  FrozenNorm(int64_t D, nb::handle gain, nb::handle bias, double epsilon, bool rms)
-      : epsilon(float(epsilon)), rms(rms) {
-    Checked<float> checked;
-    checked.why = "";
-    if (const float* const values = checked.dense_or_none("gain", gain, {D}, false))
-      this->gain.assign(values, values + D);
-    if (const float* const values = checked.dense_or_none("bias", bias, {D}, false))
-      this->bias.assign(values, values + D);
-  }
-  Normalization get() const {
-    return {gain.empty() ? nullptr : gain.data(), bias.empty() ? nullptr : bias.data(), epsilon, rms};
-  }
-};
-
-// The blocks of a Transformer with packed weights, for single steps of all of them in one call.
-class FrozenBlocks {
- public:
-  FrozenBlocks(int isa, int64_t D) : isa(isa_of(isa)), D(D) {
-    if (D < 1) throw nb::value_error("D must be at least 1");
-  }
-  FrozenBlocks(const FrozenBlocks&) = delete;
-
-  // Adds a block: five linear layers or, with cross-attention, seven keyword arguments of FrozenLinear; two norms or
-  // three, each (gain, bias, epsilon, rms).
-  void add(int64_t num_heads, int64_t kv_heads, bool pre, bool gated, int phi, nb::list norms, nb::object project,
-           nb::object output, nb::object inner, nb::object outer, nb::object query, nb::object cross_output) {
-    Block b{};
-    b.D = D, b.N = num_heads, b.M = kv_heads, b.pre = pre, b.gated = gated, b.cross = !query.is_none();
-    if (b.N < 1 || b.M < 1 || b.N % b.M || D % b.N) throw nb::value_error("heads do not divide the size");
-    if (phi < 0 || phi > int(Phi::kSilu)) throw nb::value_error("phi: no nonlinearity has this index");
-    b.phi = Phi(phi), b.K = D / b.N;
-    b.project = linear("project", project, D, D + 2 * b.M * b.K);
-    b.output = linear("output", output, D, D);
-    b.inner = linear("inner", inner, D, -1);
-    b.F = gated ? b.inner.V / 2 : b.inner.V;
-    if (gated && b.inner.V % 2) throw nb::value_error("inner: a gated layer has an even number of outputs");
-    b.outer = linear("outer", outer, b.F, D);
-    if (b.cross) {
-      b.query = linear("query", query, D, D);
-      b.cross_output = linear("cross_output", cross_output, D, D);
-    }
-    if (int(nb::len(norms)) != (b.cross ? 3 : 2)) throw nb::value_error("norms: one for each sublayer");
-    auto kept = std::make_unique<FrozenNorm[]>(3);
-    for (int i = 0; i < int(nb::len(norms)); ++i) {
-      kept[size_t(i)] = norm_of(nb::borrow<nb::tuple>(norms[i]));
-      b.norms[i] = kept[size_t(i)].get();
-    }
-    all_norms.push_back(std::move(kept));
-    blocks.push_back(b);
-  }
-
-  void set_norm(nb::tuple norm) {
-    last = norm_of(norm);
-    has_last = true;
-  }
-
-  // One step: y (B, D) of x (B, D), plus rows `lengths` of `positions` (·, D) where it is not None. keys, values: of
-  // each block, (B, M, C, K), into which the step is written. source_keys, source_values: (B, M, S, K) of each block.
-  void step(int threads, nb::handle x, nb::handle y, nb::handle positions, nb::handle rotary, nb::handle lengths,
-            int64_t longest, nb::list keys, nb::list values, nb::handle source_keys, nb::handle source_lengths) const {
-    check_threads(threads);
-    if (blocks.empty()) throw nb::value_error("there are no blocks");
-    const Array rows = array("x", x);
-    if (rows.ndim != 2)
-      throw nb::value_error(("x must have shape (B, D): got " + shape_text(rows.size, rows.ndim)).c_str());
-    Checked<float> checked;
-    checked.why = "";
-    const int64_t B = rows.size[0], K = blocks[0].K;
-    const float* const from = checked.dense("x", x, {B, D}, false);
-    float* const to = checked.dense("y", y, {B, D}, true);
-    checked.B = B, checked.T_ = longest;
-    if (lengths.is_none()) throw nb::type_error("lengths must be int64: got None");
-    BlockStep a{};
-    a.B = B, a.threads = threads, a.longest = longest, a.x = to;
-    a.lengths = checked.lengths(lengths);
-    const float* const places = table("positions", positions, D, longest);
-    a.rotary = table("rotary", rotary, 2 * K, longest);
-    const int64_t L = int64_t(blocks.size());
-    if (int64_t(nb::len(keys)) != L || int64_t(nb::len(values)) != L)
-      throw nb::value_error("keys and values: one of each for every block");
-    const bool cross = blocks[0].cross;
-    std::vector<Heads> heads;
-    heads.reserve(size_t(4 * L));
-    for (int64_t i = 0; i < L; ++i) {
-      const Block& b = blocks[size_t(i)];
-      heads.push_back(room("keys", keys[size_t(i)], B, b, longest + 1));
-      heads.push_back(room("values", values[size_t(i)], B, b, longest + 1));
-    }
-    if (cross) {
-      const auto pairs = nb::borrow<nb::tuple>(source_keys);
-      if (int64_t(nb::len(pairs)) != L) throw nb::value_error("source_keys: a pair for every block");
-      for (int64_t i = 0; i < L; ++i) {
-        const Block& b = blocks[size_t(i)];
-        const auto pair = nb::borrow<nb::tuple>(pairs[size_t(i)]);
-        const int64_t S = array("source_keys", pair[0]).size[2];
-        if (i == 0) a.S = S;
-        if (S != a.S || S < 1) throw nb::value_error("source_keys: of the same source, of at least one step");
-        heads.push_back(room("source_keys", pair[0], B, b, S));
-        heads.push_back(room("source_values", pair[1], B, b, S));
-      }
-      checked.T_ = a.S;
-      if (source_lengths.is_none()) throw nb::type_error("source_lengths must be int64: got None");
-      a.source_lengths = checked.lengths(source_lengths);
-      for (int64_t b = 0; b < B; ++b)
-        if (a.source_lengths[b] < 1) throw nb::value_error("source_lengths must be at least 1");
-    }
-    checked.disjoint();
-    const nb::gil_scoped_release release;
-    for (int64_t b = 0; b < B; ++b)
-      for (int64_t i = 0; i < D; ++i) to[b * D + i] = from[b * D + i] + (places ? places[a.lengths[b] * D + i] : 0.f);
-    for (int64_t i = 0; i < L; ++i) {
-      a.block = &blocks[size_t(i)];
-      a.key = heads[size_t(2 * i)], a.value = heads[size_t(2 * i + 1)];
-      if (cross) a.source_key = heads[size_t(2 * (L + i))], a.source_value = heads[size_t(2 * (L + i) + 1)];
-      isa.block_step(a);
-    }
-    if (has_last) isa.normalize_rows({B, D, last.get(), to, to});
-  }
-
- private:
-  FrozenNorm norm_of(nb::tuple norm) const {
-    if (nb::len(norm) != 4) throw nb::value_error("a norm is (gain, bias, epsilon, rms)");
-    return FrozenNorm(D, norm[0], norm[1], nb::cast<double>(norm[2]), nb::cast<bool>(norm[3]));
-  }
-
-  Product linear(const char* name, nb::object layer, int64_t inputs, int64_t outputs) {
-    auto& frozen = nb::cast<FrozenLinear&>(layer);
-    if (&frozen.instruction_set() != &isa)
-      throw nb::value_error((std::string(name) + " is packed for another instruction set").c_str());
-    const Product found = frozen.product();
-    if (found.D != inputs || (outputs >= 0 && found.V != outputs))
-      throw nb::value_error((std::string(name) + " has the wrong size").c_str());
-    layers.push_back(std::move(layer));  // keeps what is packed
-    return found;
-  }
-
-  // A table (n, size) with a row for position `longest`, or null.
-  static const float* table(const char* name, nb::handle object, int64_t size, int64_t longest) {
-    if (object.is_none()) return nullptr;
-    Checked<float> checked;
-    checked.why = "";
-    const Array found = array(name, object);
-    if (found.ndim != 2 || found.size[0] <= longest)
-      throw nb::value_error((std::string(name) + " has no row for position " + std::to_string(longest)).c_str());
-    return checked.dense(name, object, {found.size[0], size}, false);
-  }
-
-  // Keys or values (B, M, at least `steps`, K), whose steps are contiguous.
-  static Heads room(const char* name, nb::handle object, int64_t B, const Block& b, int64_t steps) {
-    const Array found = array(name, object);
-    if (found.ndim != 4 || found.size[0] != B || found.size[1] != b.M || found.size[2] < steps || found.size[3] != b.K)
-      throw nb::value_error((std::string(name) + " must have shape (B, M, " + std::to_string(steps) +
-                             " or more, K): got " + shape_text(found.size, found.ndim))
-                                .c_str());
-    if (found.integer || found.bfloat16 || found.bytes != 4)
-      throw nb::type_error((std::string(name) + " must be float32").c_str());
-    if (b.K > 1 && found.stride[3] != 1)
-      throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
-    return {reinterpret_cast<float*>(found.data), found.stride[0], found.stride[1], found.stride[2]};
-  }
-
-  const Isa& isa;
-  const int64_t D;
-  std::vector<Block> blocks;
-  std::vector<nb::object> layers;
-  std::vector<std::unique_ptr<FrozenNorm[]>> all_norms;
-  FrozenNorm last;
-  bool has_last = false;
-};
-
-// to[i] = from[index[i]], the first `steps` of keys or values (B, M, ., K) of each pair in `from` and `to`.
-void gather_heads(nb::handle index, nb::list from, nb::list to, int64_t steps) {
-  const Array rows = array("index", index);
-  if (rows.ndim != 1 || !rows.integer || rows.bytes != 8) throw nb::type_error("index must be (B,) int64");
-  if (rows.size[0] > 1 && rows.stride[0] != 1) throw nb::value_error("index must be contiguous");
-  const auto* const chosen = reinterpret_cast<const int64_t*>(rows.data);
-  const int64_t B = rows.size[0];
-  std::vector<Array> all;
-  if (nb::len(from) != nb::len(to)) throw nb::value_error("from and to must be of one length");
-  for (size_t i = 0; i < nb::len(from); ++i) {
-    const Array a = array("from", from[i]), b = array("to", to[i]);
-    for (const Array& each : {a, b})
-      if (each.ndim != 4 || each.bytes != 4 || each.integer || each.size[1] != a.size[1] || each.size[2] < steps ||
-          each.size[3] != a.size[3] || (each.size[3] > 1 && each.stride[3] != 1) ||
-          (each.size[2] > 1 && each.stride[2] != each.size[3]))
-        throw nb::value_error("from and to must be float32 (B, M, steps or more, K), whose steps follow each other");
-    if (b.size[0] != B) throw nb::value_error("to must have as many sequences as index");
-    if (a.data < b.end() && b.data < a.end()) throw nb::value_error("from overlaps to");
-    for (int64_t row = 0; row < B; ++row)
-      if (chosen[row] < 0 || chosen[row] >= a.size[0]) throw nb::value_error("index is out of range");
-    all.push_back(a), all.push_back(b);
-  }
-  const nb::gil_scoped_release release;
-  for (size_t i = 0; i < all.size(); i += 2) {
-    const Array &a = all[i], &b = all[i + 1];
-    const size_t bytes = size_t(steps * a.size[3]) * sizeof(float);
-    for (int64_t row = 0; row < B; ++row)
-      for (int64_t m = 0; m < a.size[1]; ++m)
-        memcpy(b.data + (row * b.stride[0] + m * b.stride[1]) * 4,
-               a.data + (chosen[row] * a.stride[0] + m * a.stride[1]) * 4, bytes);
-  }
-}
-
-// ln Σ e^x of each row of x (N, V): y (N).
-void log_sum_exp(int isa, nb::handle x, nb::handle y) {
-  const Isa& chosen = isa_of(isa);
+// x (N, V), whose rows may be apart.
+Array logits_of(nb::handle x) {
   const Array rows = array("x", x);
   if (rows.ndim != 2 || rows.size[1] < 1)
     throw nb::value_error(("x must have shape (N, V): got " + shape_text(rows.size, rows.ndim)).c_str());
   if (rows.bytes != 4 || rows.integer || rows.bfloat16) throw nb::type_error("x must be float32");
   if (rows.size[1] > 1 && rows.stride[1] != 1) throw nb::value_error("x must be contiguous along its last axis");
+  return rows;
+}
+
+// ln Σ e^x of each row of x (N, V): y (N).
+void log_sum_exp(int isa, nb::handle x, nb::handle y) {
+  const Isa& chosen = isa_of(isa);
+  const Array rows = logits_of(x);
   Checked<float> checked;
   float* const to = checked.dense("y", y, {rows.size[0]}, true);
   const LogSumExp a{rows.size[0], rows.size[1], rows.stride[0], reinterpret_cast<const float*>(rows.data), to};
@@ -604,12 +128,67 @@ void log_sum_exp(int isa, nb::handle x, nb::handle y) {
   chosen.log_sum_exp(a);
 }
 
+// The common arguments of a cross-entropy and of its gradient.
+template <class Call>
+void check_cross_entropy(Call& a, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing) {
+  check_threads(threads);
+  const Array rows = logits_of(x), goals = array("targets", targets);
+  a.threads = threads, a.N = rows.size[0], a.V = rows.size[1], a.per_row = rows.stride[0];
+  a.x = reinterpret_cast<const float*>(rows.data);
+  a.ignored = ignored, a.smoothing = smoothing;
+  if (!(smoothing >= 0 && smoothing <= 1)) throw nb::value_error("smoothing must lie between 0 and 1");
+  if (!goals.integer || goals.bytes != 8) throw nb::type_error("targets must be int64");
+  if (goals.ndim != 1 || goals.size[0] != a.N || (a.N > 1 && goals.stride[0] != 1))
+    throw nb::value_error(("targets must have shape " + shape_text(&a.N, 1) + " and be contiguous").c_str());
+  a.targets = reinterpret_cast<const int64_t*>(goals.data);
+  for (int64_t n = 0; n < a.N; ++n)
+    if (a.targets[n] != ignored && (a.targets[n] < 0 || a.targets[n] >= a.V))
+      throw nb::value_error(
+          ("targets must lie between 0 and " + std::to_string(a.V - 1) + ": got " + std::to_string(a.targets[n]))
+              .c_str());
+}
+
+// The cross-entropy of each row of x (N, V) with its target: nats (N), and ln Σ e^x: log_sums (N).
+void cross_entropy(int isa, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing,
+                   nb::handle nats, nb::handle log_sums) {
+  const Isa& chosen = isa_of(isa);
+  CrossEntropy a;
+  check_cross_entropy(a, threads, x, targets, ignored, smoothing);
+  Checked<float> checked;
+  a.nats = checked.dense("nats", nats, {a.N}, true);
+  a.log_sums = checked.dense("log_sums", log_sums, {a.N}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.cross_entropy(a);
+}
+
+// Its gradient from dnats (N): dx (N, V), which may be x.
+void cross_entropy_backward(int isa, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing,
+                            nb::handle log_sums, nb::handle dnats, nb::handle dx) {
+  const Isa& chosen = isa_of(isa);
+  CrossEntropyBackward a;
+  check_cross_entropy(a, threads, x, targets, ignored, smoothing);
+  Checked<float> checked;
+  a.log_sums = checked.dense("log_sums", log_sums, {a.N}, false);
+  a.dnats = checked.dense("dnats", dnats, {a.N}, false);
+  a.dx = checked.dense("dx", dx, {a.N, a.V}, true);
+  checked.disjoint();
+  const Array rows = logits_of(x);
+  const bool same = a.dx == a.x && (a.N <= 1 || a.per_row == a.V);
+  const auto* const end = reinterpret_cast<const char*>(a.dx + a.N * a.V);
+  if (!same && rows.data < end && reinterpret_cast<const char*>(a.dx) < rows.end())
+    throw nb::value_error("dx overlaps x");
+  const nb::gil_scoped_release release;
+  chosen.cross_entropy_backward(a);
+}
+
 // Gradients of a linear layer from dy (N, V): dx (N, D), dweight (V, D) and dbias (V), each or None.
 void linear_backward(int isa, int threads, nb::handle x, nb::handle weight, nb::handle dy, nb::handle dx,
-                     nb::handle dweight, nb::handle dbias) {
+                     nb::handle dweight, nb::handle dbias, bool add) {
   const Isa& chosen = isa_of(isa);
   Checked<float> checked;
   LinearBackward a;
+  a.add = add;
   check_linear(checked, a, threads, x, weight);
   a.dy = checked.dense("dy", dy, {a.N, a.V}, false);
   a.dx = checked.dense_or_none("dx", dx, {a.N, a.D}, true);
@@ -729,33 +308,20 @@ NB_MODULE(_kernels, m) {
   nb::arg("recurrence"), nb::arg("isa"), nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),            \
       nb::arg("lengths").none(), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), \
       nb::arg("bias_n").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none()
-  nb::class_<FrozenCell>(m, "FrozenCell", "A cell's float32 weights, packed once for many forward calls.")
-      .def(nb::init<int, int, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::arg("recurrence"), nb::arg("isa"),
-           nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), nb::arg("bias_n").none())
-      .def("forward", &FrozenCell::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
-           nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
-           nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());
-  nb::class_<FrozenLinear>(m, "FrozenLinear",
-                           "A linear layer's weights, packed once for many forward calls: in float32 or int8.")
-      .def(nb::init<int, nb::object, nb::handle, int>(), nb::arg("isa"), nb::arg("weight").none(),
-           nb::arg("bias").none(), nb::arg("int8") = 0)
-      .def("forward", &FrozenLinear::forward, nb::arg("threads"), nb::arg("x").none(), nb::arg("y").none());
-  nb::class_<FrozenBlocks>(m, "FrozenBlocks", "The blocks of a Transformer, for single steps in one call.")
-      .def(nb::init<int, int64_t>(), nb::arg("isa"), nb::arg("size"))
-      .def("add", &FrozenBlocks::add, nb::arg("num_heads"), nb::arg("kv_heads"), nb::arg("pre"), nb::arg("gated"),
-           nb::arg("phi"), nb::arg("norms"), nb::arg("project"), nb::arg("output"), nb::arg("inner"), nb::arg("outer"),
-           nb::arg("query").none(), nb::arg("cross_output").none())
-      .def("set_norm", &FrozenBlocks::set_norm, nb::arg("norm"))
-      .def("step", &FrozenBlocks::step, nb::arg("threads"), nb::arg("x").none(), nb::arg("y").none(),
-           nb::arg("positions").none(), nb::arg("rotary").none(), nb::arg("lengths").none(), nb::arg("longest"),
-           nb::arg("keys"), nb::arg("values"), nb::arg("source_keys").none(), nb::arg("source_lengths").none());
-  m.def("gather_heads", &gather_heads, nb::arg("index").none(), nb::arg("from"), nb::arg("to"), nb::arg("steps"));
+  bind_frozen_layers(m);
+  bind_frozen_blocks(m);
   m.def("log_sum_exp", &log_sum_exp, nb::arg("isa"), nb::arg("x").none(), nb::arg("y").none());
+  m.def("cross_entropy", &cross_entropy, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
+        nb::arg("targets").none(), nb::arg("ignored"), nb::arg("smoothing"), nb::arg("nats").none(),
+        nb::arg("log_sums").none());
+  m.def("cross_entropy_backward", &cross_entropy_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
+        nb::arg("targets").none(), nb::arg("ignored"), nb::arg("smoothing"), nb::arg("log_sums").none(),
+        nb::arg("dnats").none(), nb::arg("dx").none());
   m.def("linear", &linear, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(), nb::arg("weight").none(),
         nb::arg("bias").none(), nb::arg("y").none());
   m.def("linear_backward", &linear_backward, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("weight").none(), nb::arg("dy").none(), nb::arg("dx").none(), nb::arg("dweight").none(),
-        nb::arg("dbias").none());
+        nb::arg("dbias").none(), nb::arg("add") = false);
 #define UNROLLED_ATTENTION                                                                                  \
   nb::arg("isa"), nb::arg("threads"), nb::arg("query").none(), nb::arg("keys").none(), nb::arg("v").none(), \
       nb::arg("outputs").none(), nb::arg("lengths").none(), nb::arg("weights").none()

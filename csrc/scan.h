@@ -1,7 +1,7 @@
 // The arguments of the kernels. Letters: B batch, T time, D input size, H hidden size, G gates.
 //
 // The comment of each pointer gives its shape, and whether it may be null. Arrays are dense, except for a Sequence.
-// bindings.cc checks all arguments before a kernel is called.
+// bindings.cc, frozen.cc and frozen_blocks.cc check all arguments before a kernel is called.
 #pragma once
 
 #include <cstdint>
@@ -80,6 +80,7 @@ struct LinearBackward {
   float* dx;            // (N, D) written, or null
   float* dweight;       // (V, D) written, or null
   float* dbias;         // (V) written, or null
+  bool add;             // whether dweight and dbias are added to instead
 };
 
 struct Attention {
@@ -117,6 +118,7 @@ struct Product {
   int64_t D = 0, V = 0;
   const float* packed = nullptr;  // as linear_pack wrote it
   const float* bias = nullptr;    // (V), or null
+  bool int8 = false;              // packed by int8_linear_pack
 };
 
 struct Normalization {
@@ -170,6 +172,26 @@ struct LogSumExp {
   int64_t N, V, per_row;
   const float* x;  // (N, V), rows per_row apart
   float* y;        // (N) written
+};
+
+// The cross-entropy −Σ_v q_v ln p_v of each row, see kernels/cross_entropy.cc.
+struct CrossEntropy {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;          // (N, V), rows per_row apart
+  const int64_t* targets;  // (N), in 0 … V − 1, or `ignored`
+  float *nats, *log_sums;  // (N) written: ℓ and S
+};
+
+struct CrossEntropyBackward {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;
+  const int64_t* targets;
+  const float *log_sums, *dnats;  // (N)
+  float* dx;                      // (N, V) written, dense; may be x
 };
 
 }  // namespace unrolled

@@ -86,6 +86,7 @@ def linear_backward(arguments: Arguments) -> Arguments:
         "dy": torch.randn_like(arguments["y"]),
         **gradients,
         "dbias": arguments["y"].new_zeros(arguments["y"].shape[1]),
+        "add": False,
     }
 
 

@@ -6,7 +6,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ def serving(*names: str, settings: Mapping[str, Any] | None = None, **limits: An
             client.server = server
             yield client
     finally:
-        server.loop.call_soon_threadsafe(server.stop)
+        with suppress(RuntimeError):  # a test may have ended it
+            server.loop.call_soon_threadsafe(server.stop)
         thread.join(60)
         assert not thread.is_alive()
 

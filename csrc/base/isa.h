@@ -25,10 +25,12 @@ struct Kernels {
 #undef UNROLLED_MEMBER
 };
 
-// A linear layer with int8 operands, see base/int8.h.
+// Computations with int8 operands, see base/int8.h.
 struct Int8 {
-  void (*pack)(const Linear&, float* packed);  // reads D, V and the weight only
+  void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
+  void (*block_step)(const BlockStep&);  // whose products may be int8
+  Kernels<float> scans;                  // pack and forward
 };
 
 struct Isa {
@@ -45,6 +47,8 @@ struct Isa {
   void (*block_step)(const BlockStep&);
   void (*normalize_rows)(const Norm&);
   void (*log_sum_exp)(const LogSumExp&);
+  void (*cross_entropy)(const CrossEntropy&);
+  void (*cross_entropy_backward)(const CrossEntropyBackward&);
   Kernels<float> float32;
   Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere

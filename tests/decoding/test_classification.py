@@ -23,6 +23,8 @@ def test_the_order_and_the_batches_change_nothing(monkeypatch) -> None:
             alone = probabilities(run.model, Sequences(ids))
         np.testing.assert_allclose(backwards, together, atol=1e-6)
         np.testing.assert_allclose(alone, together, atol=1e-6)
+        single = np.concatenate([probabilities(run.model, Sequences([each])) for each in ids])
+        assert (single == alone).all(), f"{name}: a call with one sequence is a batch of one"
 
 
 def test_it_is_the_softmax_of_the_logits_and_keeps_no_gradient() -> None:

@@ -35,6 +35,8 @@ QUESTIONS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("generate", ["the "], {"length": 30, "temperature": 0.5, "no_repeat_ngram": 2, "repetition_penalty": 1.3}),
     ("generate", ["the "], {"length": 0}),
     ("gpt", ["the "], {"length": 12, "temperature": 0}),
+    ("classify", ["the film fine", "a plot"], {"precision": "int8"}),
+    ("generate", ["the ", "a"], {"length": 20, "precision": "int8"}),
 ]
 
 
@@ -256,3 +258,16 @@ def test_head_of_http() -> None:
         assert not {"server", "date", "x-powered-by"} & {name.lower() for name in got.headers}
         assert got.headers["x-content-type-options"] == "nosniff"
         assert np.isfinite(got.json()["answers"][0]["probability"])
+
+
+def test_a_server_has_a_precision() -> None:
+    (expected,) = unrolled.decode(folder_of("classify"), "the film fine", precision="int8")
+    (written,) = unrolled.decode(folder_of("generate"), "the", length=12, precision="int8")
+    (plain,) = unrolled.decode(folder_of("classify"), "the film fine")
+    assert expected != plain
+    with serving("classify", "generate", settings={"precision": "int8"}) as client:
+        assert client.ask("/v1/runs/classify/decode", {"inputs": "the film fine"})["answers"] == [expected.to_dict()]
+        body = {"inputs": "the film fine", "precision": "float32"}
+        assert client.ask("/v1/runs/classify/decode", body)["answers"] == [plain.to_dict()]
+        body = {"inputs": "the", "length": 12}
+        assert client.ask("/v1/runs/generate/decode", body)["answers"] == [written.to_dict()]

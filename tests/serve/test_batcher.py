@@ -55,11 +55,16 @@ def test_concurrent_requests_keep_their_answers(name: str) -> None:
         texts = [" ".join([*draw.choices(WORDS, k=1 + i % 20), f"no{i}"]) for i in range(200)]
     run = RUNS[name]()
     alone = [json.dumps(run.decode(text)[0].to_dict(), ensure_ascii=False) for text in texts]
+    two = [texts[i : i + 2] for i in range(0, len(texts), 2)]
     with serving(name) as client, ThreadPoolExecutor(24) as pool:
-        found = [*pool.map(lambda text: client.ask(f"/v1/runs/{name}/decode", {"inputs": text})["answers"], texts)]
+        path = f"/v1/runs/{name}/decode"
+        pairs = [*pool.map(lambda some: client.ask(path, {"inputs": some})["answers"], two)]
+        single = [*pool.map(lambda text: client.ask(path, {"inputs": text})["answers"][0], texts)]
         calls = client.get("/metrics").text
-    assert [json.dumps(answer, ensure_ascii=False) for (answer,) in found] == alone
-    assert float(calls.partition(f'unrolled_batch_rows_count{{run="{name}"}} ')[2].split()[0]) < len(texts)
+    for found in ([answer for some in pairs for answer in some], single):
+        assert [json.dumps(answer, ensure_ascii=False) for answer in found] == alone
+    counted = float(calls.partition(f'unrolled_batch_rows_count{{run="{name}"}} ')[2].split()[0])
+    assert counted < len(two) + len(texts), "no two requests have shared a call"
 
 
 @pytest.mark.parametrize("name", ["generate", "gpt"])

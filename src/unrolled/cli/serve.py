@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from cyclopts import Group, Parameter
 
@@ -40,6 +40,7 @@ def command(
     workers: int = 1,
     device: DeviceFlag = "auto",
     threads: ThreadsFlag = None,
+    precision: Annotated[Literal["float32", "int8"] | None, Parameter(show_default=False)] = None,
     limits: LimitFlags = None,
 ) -> None:
     """Serve runs over HTTP: answers, streams, explanations, and sessions that keep a state between requests.
@@ -72,6 +73,8 @@ def command(
         Device to compute on.
     threads
         CPU threads of each model. [default: 1]
+    precision
+        Precision of matrix products where a request names none: float32, or int8. [default: float32]
     """
     if not runs:
         raise ConfigError("name at least one run, as in `unrolled serve runs/films-gru-1`")
@@ -108,6 +111,7 @@ def command(
         limits=chosen,
         device=device,
         threads=threads,
+        precision=precision,
     )
     with show_log():
         serve(settings, workers=workers, report=_report)

@@ -19,7 +19,7 @@ from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import SamplingOptions, check
 from unrolled.decoding.repetition import Repetition
-from unrolled.kernels.log_sum_exp import log_sum_exp
+from unrolled.kernels.cross_entropy import log_sum_exp
 from unrolled.models import Model
 from unrolled.state import State
 

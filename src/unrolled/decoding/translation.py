@@ -17,7 +17,7 @@ from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tok
 from unrolled.display import Displayed
 from unrolled.errors import DataError
 from unrolled.models import Model
-from unrolled.scan import frozen
+from unrolled.scan import Precision, frozen
 from unrolled.state import State
 from unrolled.strings import one_line
 
@@ -134,15 +134,20 @@ def stream(
     prefix: str = "",
     min_length: int = 0,
     max_length: int | None = None,
+    precision: Precision | None = None,
 ) -> Iterator[str]:
-    """Yield the target of one source in pieces, its prefix first, each as soon as it is certain. See `translate`.
+    """Yield the target of one source in pieces, its prefix first, each as soon as it is certain.
+
+    See `translate`, and `scan.frozen` for the precision.
 
     Errors are raised at once.
     """
     prompt, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
     (longest,) = max_lengths(model, lengths, prompt, max_length)
-    state = encode_sources(model, torch.tensor([source]), lengths)
-    tokens = stream_tokens(model, prompt, sampling, state=state, min_length=min_length, max_length=longest)
+    with frozen(model, precision):
+        state = encode_sources(model, torch.tensor([source]), lengths)
+    limits = {"min_length": min_length, "max_length": longest}
+    tokens = stream_tokens(model, prompt, sampling, state=state, **limits, precision=precision)
     read = tokenizer.reader()
     return (piece for token in chain(prompt, tokens) if (piece := read(token)))
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from unrolled.errors import ConfigError
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
+from unrolled.kernels.packed import Packable
 from unrolled.nn.scripting import Twin, call_module
 from unrolled.nn.weights import GATES, available, have_shapes, in_our_form, packable, scan, takes
 from unrolled.scan import scan as scan_cell

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from unrolled.eager import in_memory
 from unrolled.kernels import freeze
 from unrolled.kernels import scan as recurrences
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence, compiled
+from unrolled.kernels.packed import Packable
 from unrolled.kernels.scan import CellWeights
 
 __all__ = ["GATES", "available", "have_shapes", "in_our_form", "packable", "scan", "takes"]

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL, Tokenizer
 from unrolled.decoding.finite import refuse_infinite
-from unrolled.decoding.generation import Continuation, decode, score_each_token, score_tokens, stream
+from unrolled.decoding.generation import Continuation, decode, guesses, score_each_token, score_tokens, stream
 from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, documented
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import DataError, excerpt
@@ -59,7 +61,8 @@ class GenerationRun(Run):
         chosen = GenerationOptions.parse(options, task=self.config.task)
         read = [(prompt, self.ids(prompt, number)) for number, prompt in enumerate(prompts)]
         sampling = Sampling.from_options(chosen)
-        return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
+        with self.answering(chosen.precision):
+            return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
 
     @documented(GenerationStreamOptions)
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
@@ -74,7 +77,8 @@ class GenerationRun(Run):
         """
         chosen = GenerationStreamOptions.parse(options, task=self.config.task)
         ids, sampling = self.ids(prompt, 0), Sampling.from_options(chosen)
-        return stream(self.model, self.tokenizer, ids, sampling, length=chosen.length, stop=chosen.stop)
+        how = {"length": chosen.length, "stop": chosen.stop, "precision": chosen.precision}
+        return stream(self.model, self.tokenizer, ids, sampling, **how)  # type: ignore[arg-type]
 
     def refuse(self, prompt: str) -> None:
         """Refuse a prompt that `decode` would refuse.
@@ -114,13 +118,14 @@ class GenerationRun(Run):
             data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
             cache: folder for the ids; default: the user's cache folder.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
+            options: precision, "float32" (default) or "int8".
 
         Raises:
             DataError: a text cannot be read, or (with None) training data that are missing or have changed.
-            ConfigError: an option was given.
+            ConfigError: another option was given.
         """
-        return self.result(**self.held_out(data, test_split, {"cache": cache, **options}))
+        result: GenerationResult = self.evaluated(data, test_split, {"cache": cache, **options})
+        return result
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read the text of an evaluation; return the keyword argument of `result` and `scores`."""
@@ -142,6 +147,10 @@ class GenerationRun(Run):
             train_counts=self.record["data"]["counts"],
             counts=text.counts(self.tokenizer.vocabulary_size),
         )
+
+    def answers(self, text: TextSplit) -> NDArray[np.int64]:
+        """Return the most probable token at the place of each token, (N,)."""
+        return guesses(self.model, text.ids)
 
     def scores(self, text: TextSplit) -> ByExample:
         """Return the bits of each block of tokens, times blocks / characters."""

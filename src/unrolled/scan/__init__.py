@@ -28,14 +28,14 @@ from unrolled.cells import Cell
 from unrolled.eager import is_transformed
 from unrolled.errors import BackendError, ConfigError
 from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers the operators of torch.compile)
-from unrolled.kernels.freeze import frozen
+from unrolled.kernels.freeze import Precision, frozen
 from unrolled.kernels.scan import can_run
 from unrolled.scan import fused, reference, torch
 from unrolled.scan.measured import fused_first
 from unrolled.scan.zoneout import Zoneout
 from unrolled.state import State, leaves, like
 
-__all__ = ["BACKENDS", "Backend", "Condition", "Zoneout", "choose", "conditions", "frozen", "scan"]
+__all__ = ["BACKENDS", "Backend", "Condition", "Precision", "Zoneout", "choose", "conditions", "frozen", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
 BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them where the kernels are first

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
+from unrolled.kernels.packed import Packable
 from unrolled.kernels.scan import CellWeights, Inputs, Kernel, define, run
 from unrolled.scan import reference
 from unrolled.scan.torch import CELLS

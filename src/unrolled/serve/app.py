@@ -162,7 +162,7 @@ class Answers:
             ((found),) = await answered(served, request, work)
         else:
             found = []
-        lines = [as_json(answer.to_dict()) for answer in found]
+        lines = [as_json(answer) for answer in found]
         if request.headers.get("accept", "") == JSON_LINES:
             return Response(b"".join(b"%b\n" % line for line in lines), media_type=JSON_LINES)
         return Response(b'{"answers": [%b]}' % b", ".join(lines), media_type="application/json")
@@ -198,6 +198,7 @@ class Answers:
         body = await json_of(request, limits)
         data = evaluation_data(served.copy, body.pop("data", None), limits)
         options, _ = checked_options(served.run, served.run.EVALUATE_OPTIONS, body, limits)
+        options = {"precision": served.batcher.precision, **options}
         return json_response(await served.long(lambda: _evaluated(served.copy, data, options)))
 
 

@@ -7,6 +7,7 @@ Strings are texts and never names of files: a run that reads images takes arrays
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def checked_options(
     if "length" in schema.model_fields and "length" not in given and task == "generate":
         given["length"] = min(limits.length, schema.model_fields["length"].default or limits.length)
     try:
-        parsed: Any = schema.parse(given, task=task, defaults=defaults)
+        parsed: Any
+        parsed = schema.parse(given, task=task, defaults=defaults) if given or defaults else _defaults(schema, task)
     except UnrolledError as error:
         raise option_refused(error, given) from None
     for name, most in (("length", limits.length), ("min_length", limits.length), ("beam", limits.beam)):
@@ -67,6 +69,12 @@ def checked_options(
         if value is not None and value > most and name in given:
             raise RequestError(422, f"{name} must be at most {most:,} on this server: got {value:,}", field=name)
     return given, parsed
+
+
+@cache
+def _defaults(schema: type[Options], task: str) -> Options:
+    """Return the options of a request that names none."""
+    return schema.parse({}, task=task)
 
 
 def inputs_of(run: Run, value: Any, limits: Limits, **reading: Any) -> list[Any] | np.ndarray[Any, Any]:

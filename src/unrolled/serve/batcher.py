@@ -1,8 +1,10 @@
-"""The batcher: one thread that owns a run's model, and joins the work of many requests without changing an answer.
+"""The batcher: one thread works with a run's model, and joins the work of many requests without changing an answer.
 
 In each turn the thread takes the work that has arrived, answers one portion of the questions, lets every row step
 once, and hands the results to the event loop. So long work does not delay short work by more than a portion and a
-step. Work whose client has left is dropped before it is computed. The queue is bounded: beyond, a request is refused.
+step. A single short question that finds the thread idle is answered on the event loop at once: to wake a thread takes
+as long as a small model. A lock says who has the model. Work whose client has left is dropped before it is computed.
+The queue is bounded: beyond, a request is refused.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import torch
 
 from unrolled.errors import UnrolledError
+from unrolled.kernels.freeze import Block
 from unrolled.runs.run import Run
-from unrolled.scan import frozen
+from unrolled.scan import Precision, frozen
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
 from unrolled.serve.refusals import RequestError, refusal
@@ -40,6 +43,8 @@ TOGETHER = 256
 """Maximum number of rows in one step."""
 CHUNK = 64
 """Maximum number of inputs that a row reads in one step; more are read in several, between which others step."""
+SHORT = 512
+"""Maximum number of characters of a question that the event loop answers."""
 READ = 1_024
 """Maximum number of inputs that all rows with more than one read in one step."""
 
@@ -56,6 +61,7 @@ class Batcher:
         metrics: counters.
         start: the initial state of a causal model; None for others.
         threads: CPU threads of the model; None: those of torch.
+        precision: precision of answers that name none.
     """
 
     def __init__(
@@ -67,8 +73,12 @@ class Batcher:
         *,
         start: State = None,
         threads: int | None = None,
+        precision: Precision | None = None,
     ) -> None:
-        self.start = start
+        self.start, self.precision = start, precision
+        self._blocks: dict[Precision | None, Block] = {}
+        self._outer = frozen(run.model, precision)
+        self._owner = Lock()
         self.run, self.name, self.limits, self.metrics, self.threads = run, name, limits, metrics, threads
         self.waiting = 0  # requests that are not finished; counted on the event loop
         self.computed = 0  # inputs and steps that were computed
@@ -85,6 +95,8 @@ class Batcher:
     def begin(self) -> None:
         """Start the thread; to be called on the event loop."""
         self.loop = asyncio.get_running_loop()
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         self._thread.start()
 
     def end(self) -> None:
@@ -117,9 +129,10 @@ class Batcher:
         if self.full:
             raise self.overloaded()
         self.waiting += 1
-        for work in works:
-            self._inbox.put(work)
         try:
+            if len(works) != 1 or not await self._at_once(works[0]):
+                for work in works:
+                    self._inbox.put(work)
             return [await work.future for work in works]
         finally:
             for work in works:
@@ -127,6 +140,26 @@ class Batcher:
                 if work.future.done() and not work.future.cancelled():
                     work.future.exception()  # seen, where another work of the request has failed first
             self._count_finished()
+
+    async def _at_once(self, work: Work) -> bool:
+        """Answer a single short question on the event loop, if nothing else waits; return whether it was."""
+        if self.waiting > 1 or not isinstance(work, Questions) or not self._is_short(work):
+            return False
+        await asyncio.sleep(0)  # requests that have arrived together with it join it in a batch
+        if self.waiting > 1 or not self._owner.acquire(blocking=False):
+            return False
+        try:
+            with self._outer:
+                self._decode([(work, work.inputs)])
+            out, self._out = self._out, []
+        finally:
+            self._owner.release()
+        _run_all(out)
+        return True
+
+    def _is_short(self, work: Questions) -> bool:
+        one = work.shared and len(work.inputs) == 1 and self.run.config.task != "translate"
+        return one and sum(map(len, work.inputs[0])) <= SHORT
 
     def wake(self) -> None:
         """Let the thread look at its work again, after a row is no longer paused."""
@@ -146,31 +179,34 @@ class Batcher:
     def _work(self) -> None:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        with frozen(self.run.model):
+        with self._outer:
             while self._turn():
                 pass
 
     def _turn(self) -> bool:
         """Do one turn; return False at the end."""
         idle = not self._questions and all(work.paused for work in self._stepping)
-        more = self._take(wait=idle)
-        try:
-            self._drop()
-            self._answer_portion()
-            self._step()
-        except Exception as error:
-            log.exception("a turn of %s failed", self.name)
-            self._fail_all(error)
-        self._hand_out()
+        arrived, more = self._arrived(wait=idle)
+        with self._owner:
+            try:
+                for work in arrived:
+                    self._guarded(work, work.function)
+                self._drop()
+                self._answer_portion()
+                self._step()
+            except Exception as error:
+                log.exception("a turn of %s failed", self.name)  # a bug of ours ends its requests, and not the thread
+                self._fail_all(error)
+            self._hand_out()
         if not more and not self._questions and not self._stepping:
             return False
         if not more:
             self._inbox.put(None)  # seen again once the work is finished
         return True
 
-    def _take(self, *, wait: bool) -> bool:
-        """Take the work that has arrived; return False if there will be no more."""
-        more = True
+    def _arrived(self, *, wait: bool) -> tuple[list[Call], bool]:
+        """Take the work that has arrived; return the calls among it, and False if there will be no more work."""
+        calls, more = list[Call](), True
         try:
             work = self._inbox.get(block=wait)
             while True:
@@ -181,13 +217,13 @@ class Batcher:
                 elif isinstance(work, Stepping):
                     self._stepping.append(work)
                 elif isinstance(work, Call) and not work.gone:
-                    self._guarded(work, work.function)
+                    calls.append(work)
                 if not more and self._inbox.empty():
                     break
                 work = self._inbox.get_nowait()
         except Empty:
             pass
-        return more
+        return calls, more
 
     def _guarded(self, work: Work, function: Callable[[], Any]) -> None:
         """Call a function for a work and hand out its result, or its error."""
@@ -254,36 +290,47 @@ class Batcher:
 
     def _step(self) -> None:
         """Let the rows read once, at most TOGETHER of them in turn, and those that write choose a token."""
-        active: list[Row] = []
+        active: list[Stepping] = []
         for work in self._stepping:
             if work.row is None:
                 self._make(work)
             if work.row is not None and not work.paused and not work.done(work.row) and len(active) < TOGETHER:
-                active.append(work.row)
-        model = self.run.model
-        single = [row for row in active if row.waiting == 1]
-        reading, room = [], READ
-        for row in active:
-            if row.waiting > 1 and room > 0:
-                reading.append(row)
-                room -= min(CHUNK, row.waiting)
-        if single:
-            step(model, self.start, single, 1)
-        if reading:
-            step(model, self.start, reading, CHUNK)
-        stepped = [*single, *reading]
+                active.append(work)
+        stepped: list[Row] = []
+        for precision in dict.fromkeys(work.precision for work in active):
+            rows = [work.row for work in active if work.precision == precision and work.row is not None]
+            single = [row for row in rows if row.waiting == 1]
+            reading, room = [], READ
+            for row in rows:
+                if row.waiting > 1 and room > 0:
+                    reading.append(row)
+                    room -= min(CHUNK, row.waiting)
+            with self._weights(precision):
+                if single:
+                    step(self.run.model, self.start, single, 1)
+                if reading:
+                    step(self.run.model, self.start, reading, CHUNK)
+            stepped += [*single, *reading]
         if stepped:
             self.computed += len(stepped)
             self.metrics.batch(self.name, len(stepped))
             write([row for row in stepped if isinstance(row, Writing) and row.error is None])
-        late = [work for work in self._stepping if work.row is not None and work.row not in stepped]
-        rest = late if not late else [*late, *(work for work in self._stepping if work not in late)]
-        self._stepping = [work for work in rest or self._stepping if not self._ends(work)]  # others take their turn
+        done = {id(row) for row in stepped}
+        late = [work for work in self._stepping if id(work.row) not in done]  # they take their turn first
+        others = [work for work in self._stepping if id(work.row) in done]
+        self._stepping = [work for work in [*late, *others] if not self._ends(work)]
+
+    def _weights(self, precision: Precision | None) -> Block:
+        """Return the packed weights of a precision, for a block of calls."""
+        if precision not in self._blocks:
+            self._blocks[precision] = frozen(self.run.model, precision)
+        return self._blocks[precision]
 
     def _make(self, work: Stepping) -> None:
         """Make the row of a work; one that cannot be made is refused."""
         try:
-            work.row = work.make()
+            with self._weights(work.precision):
+                work.row = work.make()
             if isinstance(work.row, Writing):  # a session knows the logits of its next token
                 write([work.row])
         except UnrolledError as error:

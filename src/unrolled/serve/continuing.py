@@ -65,7 +65,7 @@ def continuation(
         assert isinstance(row, Writing)
         return Continuation(prompt, "".join(pieces), row.writer.tokens, row.writer.ended)
 
-    return Stepping(seconds, make, ended, result)
+    return Stepping(seconds, make, ended, result, options.precision)
 
 
 def target(served: Served, source: str, options: Any, emit: Callable[[str], None], *, seconds: float) -> Stepping:
@@ -105,7 +105,7 @@ def target(served: Served, source: str, options: Any, emit: Callable[[str], None
         tokens = len(prefix) + row.writer.tokens - (row.writer.ended == "eos")
         return {"source": source, "text": "".join(pieces), "tokens": tokens, "ended": row.writer.ended}
 
-    return Stepping(seconds, make, ended, result)
+    return Stepping(seconds, make, ended, result, options.precision)
 
 
 def ended(row: Row) -> bool:

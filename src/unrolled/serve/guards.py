@@ -98,8 +98,7 @@ class Guards:
             self.active -= 1
             self.last = time.monotonic()
             route = getattr(scope.get("endpoint"), "__name__", "none")
-            self.metrics.requests.labels(route, str(status or 499)).inc()
-            self.metrics.seconds.labels(route).observe(self.last - started)
+            self.metrics.request(route, status or 499, self.last - started)
 
     def check(self, scope: Any) -> None:
         """Refuse a foreign Host or Origin, a missing or wrong token, and too many requests.

@@ -328,7 +328,7 @@ def _branch(served: Served, point: Point, token: int, options: Any, seconds: flo
         tokens = row.writer.tokens - (row.writer.ended == "eos")
         return {"text": "".join(pieces), "tokens": tokens, "ended": row.writer.ended}
 
-    return Stepping(seconds, make, ended, result)
+    return Stepping(seconds, make, ended, result, options.precision)
 
 
 def _ignore(replies: Any) -> None:

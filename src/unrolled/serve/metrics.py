@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -32,6 +34,17 @@ class Metrics:
         self.sessions = Gauge("unrolled_sessions", "Open sessions", registry=self.registry)
         self.session_bytes = Gauge("unrolled_session_bytes", "Bytes of their states", registry=self.registry)
         self.ended = Counter("unrolled_sessions_ended", "Ended sessions by reason", ["reason"], registry=self.registry)
+
+        self._requests: dict[tuple[str, int], tuple[Any, Any]] = {}  # a look-up by labels takes longer than to count
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        counters = self._requests.get((route, status))
+        if counters is None:
+            counters = self.requests.labels(route, str(status)), self.seconds.labels(route)
+            self._requests[route, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def batch(self, run: str, rows: int) -> None:
         """Count a call of a model."""

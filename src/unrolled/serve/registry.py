@@ -19,6 +19,7 @@ from unrolled.models import Pairs
 from unrolled.runs.folder import METRICS
 from unrolled.runs.load import load
 from unrolled.runs.run import Run
+from unrolled.scan import Precision
 from unrolled.serve.batcher import Batcher
 from unrolled.serve.limits import Limits
 from unrolled.serve.metrics import Metrics
@@ -149,7 +150,8 @@ class Runs(Mapping[str, Served]):
         metrics: counters.
         threads: CPU threads of each model.
         share: whether weights are mapped from their files, to be shared with other processes.
-        options: options of `load`, such as the device; those of later versions (a precision) pass through here.
+        precision: precision of answers that name none.
+        options: options of `load`, such as the device.
     """
 
     def __init__(
@@ -160,10 +162,11 @@ class Runs(Mapping[str, Served]):
         *,
         threads: int | None = None,
         share: bool = False,
+        precision: Precision | None = None,
         **options: Any,
     ) -> None:
         self.folders, self.limits, self.server_metrics = dict(folders), limits, metrics
-        self.threads, self.share, self.options = threads, share, options
+        self.threads, self.share, self.precision, self.options = threads, share, precision, options
         self._served: dict[str, Served] = {}
 
     def __getitem__(self, name: str) -> Served:
@@ -188,11 +191,14 @@ class Runs(Mapping[str, Served]):
 
         Raises:
             CheckpointError: a folder that cannot be loaded.
+            BackendError: a run that cannot compute in the precision.
         """
         loaded = {name: load(folder, **self.options) for name, folder in self.folders.items()}
-        if self.share:
-            for run in loaded.values():
+        for run in loaded.values():
+            if self.share:
                 share_weights(run)
+            with run.answering(self.precision):
+                pass  # a precision that it does not have is refused now
         return {name: Loaded.of(run) for name, run in loaded.items()}
 
     def begin(self, runs: Mapping[str, Loaded]) -> None:
@@ -206,7 +212,15 @@ class Runs(Mapping[str, Served]):
             old = self._served.get(name)
             if old is not None and old.run.config.task != run.config.task:
                 raise ConfigError(f"{name} is of task {run.config.task} now: start a new server for it")
-            batcher = Batcher(run, name, self.limits, self.server_metrics, start=loaded.start, threads=self.threads)
+            batcher = Batcher(
+                run,
+                name,
+                self.limits,
+                self.server_metrics,
+                start=loaded.start,
+                threads=self.threads,
+                precision=self.precision,
+            )
             batcher.begin()
             self._served[name] = Served(name, loaded, batcher, self.threads)
             if old is not None:

@@ -21,6 +21,7 @@ from typing import Any
 import uvicorn
 
 from unrolled.errors import ConfigError, UnrolledError, of_system
+from unrolled.scan import Precision
 from unrolled.serve.app import make_app
 from unrolled.serve.guards import LOOPBACK, Guards
 from unrolled.serve.limits import Limits
@@ -52,6 +53,7 @@ class Settings:
         limits: its limits.
         device: device to compute on.
         threads: CPU threads of each model; None: one a model.
+        precision: precision of answers that name none.
         unix: path of a socket in place of host and port, as between the processes of one server.
     """
 
@@ -63,6 +65,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     device: str = "auto"
     threads: int | None = None
+    precision: Precision | None = None
     unix: str | None = None
 
 
@@ -189,7 +192,8 @@ def make_server(
     """
     limits, metrics = settings.limits, Metrics()
     threads = settings.threads or 1
-    runs = Runs(names_of(settings.runs), limits, metrics, threads=threads, share=share, device=settings.device)
+    how: dict[str, Any] = {"threads": threads, "share": share, "precision": settings.precision}
+    runs = Runs(names_of(settings.runs), limits, metrics, **how, device=settings.device)
     loaded = runs.load()
     service = Service(runs, limits, metrics)
     service.sessions = Sessions(limits, metrics, prefix)
@@ -235,16 +239,17 @@ def listening(settings: Settings) -> socket.socket:
             f"{settings.host} can be reached from other machines: give a token with --token-file FILE, or serve on "
             "127.0.0.1"
         )
+    internet = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    sock = socket.socket(internet if settings.unix is None else socket.AF_UNIX)
     try:
         if settings.unix is not None:
-            sock = socket.socket(socket.AF_UNIX)
             sock.bind(settings.unix)
         else:
-            sock = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((settings.host, settings.port))
         sock.listen(2048)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        sock.close()
         raise ConfigError(f"cannot listen on {settings.host}:{settings.port}: {of_system(error)}") from None
     sock.setblocking(False)
     return sock
@@ -268,13 +273,13 @@ def serve(settings: Settings, *, workers: int = 1, report: Callable[[str], None]
         ConfigError: a name or setting that is refused, an address that cannot be used.
         CheckpointError: a run that cannot be loaded.
     """
-    sock = listening(settings)
     names = ", ".join(names_of(settings.runs))
-    line = f"serving {names} on {address(settings, sock)}"
     sys.setswitchinterval(SWITCH)
-    if workers > 1:
-        from unrolled.serve.workers import make_front
+    with contextlib.closing(listening(settings)) as sock:
+        line = f"serving {names} on {address(settings, sock)}"
+        if workers > 1:
+            from unrolled.serve.workers import make_front
 
-        make_front(settings, workers, sock, lambda: report(line)).serve_forever()
-        return
-    make_server(settings, sock, lambda: report(line)).serve_forever()
+            make_front(settings, workers, sock, lambda: report(line)).serve_forever()
+        else:
+            make_server(settings, sock, lambda: report(line)).serve_forever()

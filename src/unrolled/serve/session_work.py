@@ -190,7 +190,7 @@ def writing(
         tokens = row.writer.tokens - (row.writer.ended == "eos")
         return after, {"text": "".join(pieces), "tokens": tokens, "ended": row.writer.ended}
 
-    return Stepping(seconds, make, ended, result)
+    return Stepping(seconds, make, ended, result, options.precision)
 
 
 def _after(served: Served, before: Point, row: Row, read: list[Any], logits: Logits | None) -> Point:

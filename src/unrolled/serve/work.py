@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from unrolled.scan import Precision
 from unrolled.serve.refusals import RequestError
 from unrolled.serve.rows import Row
 
@@ -79,6 +80,7 @@ class Stepping(Work):
         make: makes the row, on the batcher's thread.
         done: returns True if the row has ended.
         result: makes the result of an ended row, on the batcher's thread.
+        precision: that of its steps; None: the server's.
     """
 
     def __init__(
@@ -87,9 +89,10 @@ class Stepping(Work):
         make: Callable[[], Row],
         done: Callable[[Row], bool],
         result: Callable[[Row], Any],
+        precision: Precision | None = None,
     ) -> None:
         super().__init__(seconds)
-        self.make, self.done, self.result = make, done, result
+        self.make, self.done, self.result, self.precision = make, done, result, precision
         self.row: Row | None = None
         self.paused = False  # its client does not read as fast as it is written
 

@@ -24,6 +24,10 @@ def test_sequences_pad_any_rows_on_the_right():
     assert lengths.tolist() == [2, 3, 0, 3]
     assert (ids.dtype, lengths.dtype) == (torch.int64, torch.int64)
     assert len(sequences) == 4
+    for index, each in enumerate([[5, 6, 7], [8], [], [9, 10]]):
+        ids, lengths = sequences.pad(torch.tensor([index]))
+        assert (ids.tolist(), lengths.tolist()) == ([each], [len(each)])
+        assert (ids.dtype, lengths.dtype) == (torch.int64, torch.int64)
 
 
 def test_sequences_of_nothing():

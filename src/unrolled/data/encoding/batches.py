@@ -80,6 +80,10 @@ class Sequences:
 
     def pad(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sequences at `indices` (B,) as ids (B, T) and lengths (B,), int64; <pad> is on the right."""
+        if len(indices) == 1:  # a view instead of a table of positions
+            start, length = int(self.starts[indices]), self.lengths[indices].long()
+            ids = self.ids[start : start + int(length)]
+            return torch.from_numpy(ids.astype(np.int64)[None]), length
         positions, lengths = self.positions(indices)
         return torch.from_numpy(self.ids[positions.numpy()].astype(np.int64)), lengths
 
