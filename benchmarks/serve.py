@@ -52,8 +52,8 @@ def classifier(folder: Path) -> Path:
 def language_model(folder: Path, name: str, **size: Any) -> Path:
     """Write a language model by characters."""
     (folder / "text.txt").write_text("\n".join(texts(400, seed=2)), encoding="utf-8")
-    unrolled.train(folder / "text.txt", task="generate", model=name, out=folder / name, updates=1, **size)
-    return folder / name
+    unrolled.train(folder / "text.txt", task="generate", model=name, out=folder / f"lm-{name}", updates=1, **size)
+    return folder / f"lm-{name}"
 
 
 async def timed(port: int, path: str, bodies: list[Any]) -> list[float]:

@@ -40,16 +40,16 @@ from hostilerequests import framing, mutated, requests
 
 
 class Bound:
-    """A bound of a part.
+    """A bound of a part, whose time begins with the first look at it: when the server answers.
 
     Args:
-        count: its count in full.
-        scale: fraction of it.
+        scale: fraction of the full counts.
         seconds: maximum time.
     """
 
     def __init__(self, scale: float, seconds: float) -> None:
-        self.scale, self.until = scale, time.monotonic() + seconds
+        self.scale, self.seconds = scale, seconds
+        self.until: float | None = None
 
     def of(self, count: int) -> int:
         """Return a count at this scale, at least one."""
@@ -58,6 +58,8 @@ class Bound:
     @property
     def over(self) -> bool:
         """Whether the time is over."""
+        if self.until is None:
+            self.until = time.monotonic() + self.seconds
         return time.monotonic() > self.until
 
 
