@@ -55,6 +55,7 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/linear.py
+	$(BIN)/python benchmarks/drop_in.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py

@@ -558,6 +558,30 @@ def decoding_peers(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"A beam's time a token grows with the number of tokens: {steps}."])
 
 
+def drop_in(found: dict[str, Any]) -> str:
+    """Single steps of unrolled.nn next to torch.nn."""
+    kinds = ("inference", "forward", "training")
+    lines = ["| layer | H | inference | with a graph | and backward |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(row["layer"] for row in found["steps"]):
+        for H in dict.fromkeys(row["H"] for row in found["steps"]):
+            rows = [row for row in found["steps"] if row["layer"] == name and row["H"] == H]
+            cells = (" / ".join(f"{row[kind]['ratio']:.2f}" for row in rows) for kind in kinds)
+            lines.append(f"| {name} | {H} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def drop_in_compiled(found: dict[str, Any]) -> str:
+    """Compiled over eager times."""
+    lines = ["| layer | B, T, H | unrolled.nn | torch.nn | unrolled.layers |", "|---|---|---|---|---|"]
+    for row in found["compiled"]:
+        cells = []
+        for label in ("unrolled.nn", "torch.nn", "unrolled.layers"):
+            both = (f"{row[label][kind]['compiled_to_eager']:.2f}" for kind in ("inference", "training"))
+            cells.append(" / ".join(both))
+        lines.append(f"| {row['layer']} | {', '.join(map(str, row['shape']))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -583,6 +607,8 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
     "processes": (processes, "processes"),
+    "drop_in": (drop_in, "drop_in"),
+    "drop_in_compiled": (drop_in_compiled, "drop_in"),
     "decoding_peers": (decoding_peers, "decoding_peers"),
     "scoring": (scoring, "scoring"),
     "refusals": (refusals, "refusals"),

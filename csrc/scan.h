@@ -57,8 +57,8 @@ struct Backward : Scan<T> {
   T* dweight_h = nullptr;    // (G·H, H)
   T* dbias = nullptr;        // (G·H), or null
   T* dbias_n = nullptr;      // (H) GRU only, or null
-  T* dh0;                    // (B, H) written
-  T* dc0 = nullptr;          // (B, H) written, LSTM only
+  T* dh0 = nullptr;          // (B, H) written, or null
+  T* dc0 = nullptr;          // (B, H) written, or null, LSTM only
 };
 
 struct Linear {

@@ -118,7 +118,7 @@ class BackwardScan {
 
   void pack(const Share& share) {
     // For few rows a whole panel is read in place; only the panel that ends outside the matrix is packed.
-    for (long v = share.block; v < share.end; v += kPanelVectors)
+    for (long v = share.block; v < share.end && passes_back(schedule.steps - 1); v += kPanelVectors)
       if (panel_owner(share, v) && (packed || !whole_h(share, v))) pack_h(share, v);
     if (a.dx.data) {
       const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
@@ -165,6 +165,9 @@ class BackwardScan {
     }
   }
 
+  // Whether the gradient of h before step s is needed.
+  bool passes_back(long s) const { return s > 0 || a.dh0; }
+
   const T* h_before(long position, long s) const {
     const long b = schedule.sequence[position];
     return s == 0 ? a.h0 + b * a.H : a.y.at(b, schedule.time(position, s - 1));
@@ -174,6 +177,7 @@ class BackwardScan {
   void step(const Share& share, long s, long row) {
     const long count = share.count(schedule.active[s]);
     for (long i = 0; i < count; ++i) retreat(share, share.position(i), s, row + share.position(i));
+    if (!passes_back(s)) return;
     if (!division.by_sequences) barrier.wait();
     // The dh of the step before, as far as it passes through the gates.
     const T* rows[kMostRowsAtOnce];
@@ -370,8 +374,8 @@ class BackwardScan {
     const long j = share.block * W, units = smaller(share.end * W, a.H) - j;
     for (long i = 0; i < share.count(a.B); ++i) {
       const long position = share.position(i), b = schedule.sequence[position];
-      copy(a.dh0 + b * a.H + j, dh + position * h_stride + j, units);
-      if (Cell::kCell) copy(a.dc0 + b * a.H + j, dc + position * h_stride + j, units);
+      if (a.dh0) copy(a.dh0 + b * a.H + j, dh + position * h_stride + j, units);
+      if (Cell::kCell && a.dc0) copy(a.dc0 + b * a.H + j, dc + position * h_stride + j, units);
       if (a.dx.data && share.block == 0)
         for (long t = schedule.length[position]; t < a.T_; ++t) clear(a.dx.at(b, t), a.D);
     }

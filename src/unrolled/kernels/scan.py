@@ -11,7 +11,6 @@ without gradients: sums, gates and states stay in float32, and so does the retur
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -32,6 +31,7 @@ __all__ = [
     "by_input",
     "can_run",
     "define",
+    "definition",
     "forward",
     "run",
 ]
@@ -113,6 +113,11 @@ def define(function: Callable[[Kernel, Inputs], Result]) -> Callable[[Kernel, In
     return function
 
 
+def definition(kernel: Kernel, inputs: Inputs) -> Result:
+    """Return the result of a call by its definition, in torch's operations."""
+    return _definition(kernel, inputs)
+
+
 class Gradients(NamedTuple):
     """The gradients of one call; None where one is not requested or its input does not exist."""
 
@@ -163,13 +168,18 @@ def run(
     if weights.weight_x.dtype is torch.bfloat16:
         return _bfloat16(weights.recurrence, reverse, inputs)
     if torch.compiler.is_compiling():
-        y, h, c, _ = torch.ops.unrolled.scan(weights.recurrence, index(x.dtype), reverse, *inputs)
+        y, h, c, _ = torch.ops.unrolled.scan(weights.recurrence, index(x.dtype), reverse, *inputs, _learns(inputs))
         return y, h, None if c0 is None else c
     kernel = Kernel(weights.recurrence, index(x.dtype), threads(), reverse)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
+    if _learns(inputs):
         return _Scan.apply(*kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
     y, h, c, _ = forward(kernel, inputs, keep=False)
     return y, h, c
+
+
+def _learns(inputs: Inputs) -> bool:
+    """Return True if a gradient may be requested."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
 
 
 def _bfloat16(recurrence: int, reverse: bool, inputs: Inputs) -> Result:
@@ -212,7 +222,8 @@ def forward(
     h = h0.new_empty(B, H)
     c = None if inputs.c0 is None else h0.new_empty(B, H)
     numbers = (4 if kernel.recurrence == Recurrence.GRU else 5 if c is not None else 0) if keep else 0
-    saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
+    filled = clean and inputs.lengths is not None
+    saved = (x.new_zeros if filled else x.new_empty)(T, B, numbers * H) if numbers else None
     kernels.forward(*kernel, *inputs.dense(), y, h, c, saved)
     return y, h, c, saved
 
@@ -228,19 +239,20 @@ def backward(
     *,
     need_x: bool,
     need_weights: bool,
+    need_states: bool = True,
 ) -> Gradients:
     """Return the gradients of a call.
 
     Args:
         y, saved: from `forward`. dy (B, T, H), dh, dc (B, H): gradients of its outputs; None is zero.
-        need_x, need_weights: whether these gradients are requested.
+        need_x, need_weights, need_states: whether these gradients are requested.
     """
     assert kernels is not None
     inputs = inputs.dense()
     x, weights, states = inputs.x, inputs[2:6], inputs[7:9]
     dx = torch.empty_like(x) if need_x else None  # in the layout of x
     dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
-    dstates = [None if state is None else x.new_empty(state.shape) for state in states]
+    dstates = [x.new_empty(state.shape) if need_states and state is not None else None for state in states]
     gradients = Gradients(dx, *dweights, *dstates)
     dy = None if dy is None else rows(dy)
     kernels.backward(*kernel, *inputs, y, saved, dy, dense(dh), dense(dc), *gradients)
@@ -264,17 +276,14 @@ class _Scan(torch.autograd.Function):
         *inputs, y, saved = ctx.saved_tensors
         needed = ctx.needs_input_grad[4:]
         if torch.is_grad_enabled() or Inputs(*needed).mask or not eager(dy, dh, dc):
-            definition = partial(_define, ctx.kernel)
-            return (None,) * 4 + gradients_of(definition, inputs, needed, (dy, dh, dc))
+            return (None,) * 4 + gradients_of(
+                lambda *tensors: _definition(ctx.kernel, Inputs(*tensors)), inputs, needed, (dy, dh, dc)
+            )
         gradients = backward(
-            ctx.kernel, Inputs(*inputs), y, saved, dy, dh, dc, need_x=needed[0], need_weights=any(needed[2:6])
-        )
+            ctx.kernel, Inputs(*inputs), y, saved, dy, dh, dc,
+            need_x=needed[0], need_weights=any(needed[2:6]), need_states=any(needed[7:9]),
+        )  # fmt: skip
         return (None,) * 4 + by_input(gradients, needed)
-
-
-def _define(kernel: Kernel, *inputs: Tensor | None) -> Result:
-    """Return the result of a call by its definition."""
-    return _definition(kernel, Inputs(*inputs))  # type: ignore[arg-type]
 
 
 def by_input(gradients: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:
