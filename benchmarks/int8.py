@@ -11,6 +11,7 @@ pairs, and above 1 ours in int8 is faster. Each part into benchmarks/results/int
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import subprocess
 import sys
@@ -28,12 +29,14 @@ import torch
 from record import save_part
 from torch import Tensor, nn
 
-from unrolled import nn as fast
+from unrolled.cells import Cell, GRUCell, LSTMCell
 from unrolled.kernels import native
+from unrolled.layers import Recurrent, to_torch
 from unrolled.scan import frozen
 
 LINEAR = [(1, 128, 512), (1, 384, 1536), (1, 1024, 4096), (16, 256, 1024), (16, 1024, 4096), (256, 512, 2048)]
 SIZES, BATCHES, LONG = (128, 256, 512, 1024), (1, 16), 50
+CELLS: dict[str, type[Cell[Any, Any]]] = {"LSTM": LSTMCell, "GRU": GRUCell}
 WORK = 200_000_000
 """Multiply-adds of one timed group of calls."""
 Call = Callable[[], object]
@@ -100,7 +103,7 @@ def linear(rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def onnx_session(layer: nn.LSTM, folder: Path) -> Any:
+def onnx_session(layer: Any, folder: Path) -> Any:
     """Return ONNX Runtime's session of an LSTM with dynamically quantised weights, on one thread."""
     import onnx
     import onnxruntime
@@ -134,26 +137,25 @@ def onnx_session(layer: nn.LSTM, folder: Path) -> Any:
 
 
 def recurrences(rounds: int, T: int) -> list[dict[str, Any]]:
-    """Layers of D = H, as their modules are called: B sequences of T steps."""
+    """Layers of D = H, as their modules are called, for B sequences of T steps; single steps are packed before."""
     rows = []
-    for kind in ("LSTM", "GRU"):
+    for kind in CELLS:
         for H in SIZES:
-            theirs = getattr(nn, kind)(H, H)
-            ours, plain = (getattr(fast, kind)(H, H) for _ in range(2))
-            for layer in (ours, plain):
-                layer.load_state_dict(theirs.state_dict())
+            ours = Recurrent(CELLS[kind](H, H)).eval()
+            plain, theirs = copy.deepcopy(ours), to_torch(ours).eval()
             peer = quantized(theirs, {nn.LSTM, nn.GRU})[0]  # type: ignore[index]
             with tempfile.TemporaryDirectory() as folder:
                 session = onnx_session(theirs, Path(folder)) if kind == "LSTM" else None
             for B in BATCHES:
-                x = torch.randn(T, B, H)
+                x = torch.randn(B, T, H)
+                theirs_x = np.ascontiguousarray(x.transpose(0, 1).numpy())  # ONNX Runtime's layout
                 calls: dict[str, Call] = {
                     "ours": lambda ours=ours, x=x: ours(x),
                     "ours_float32": lambda plain=plain, x=x: plain(x),
                     "torch_int8": lambda peer=peer, x=x: peer(x),
                 }
                 if session is not None:
-                    calls["onnxruntime_int8"] = lambda session=session, x=x.numpy(): session.run(None, {"x": x})
+                    calls["onnxruntime_int8"] = lambda session=session, x=theirs_x: session.run(None, {"x": x})
                 work = B * T * theirs.weight_hh_l0.numel() * 2
                 blocks = [frozen(ours, precision="int8"), frozen(plain) if T == 1 else nullcontext()]
                 with torch.inference_mode(), blocks[0], blocks[1]:

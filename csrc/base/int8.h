@@ -96,7 +96,8 @@ UNROLLED_INLINE long slots_for(long K) { return (K + kSlot - 1) / kSlot; }
 // Writes q(a) + offset, K numbers and zeros to the end of the last slot; returns the scale. A row with an infinity or
 // NaN has the scale NaN, and so the result NaN; one below 1e-30 everywhere has the scale 0.
 inline float quantise(const float* a, long K, int offset, int8_t* to) {
-  int32_t most = 0;  // max|a|: its bits are ordered as integers, NaN above infinity
+  if (K < 0) __builtin_unreachable();  // else a compiler warns of the size of memset
+  int32_t most = 0;                    // max|a|: its bits are ordered as integers, NaN above infinity
   for (long k = 0; k < K; ++k) {
     int32_t bits;
     memcpy(&bits, a + k, sizeof bits);
@@ -115,15 +116,17 @@ inline float quantise(const float* a, long K, int offset, int8_t* to) {
   long k = 0;
 #if defined(__AVX512F__)
   for (; k + 16 <= K; k += 16) {
-    const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(a + k), _mm512_set1_ps(inverse)));
-    _mm_storeu_si128((__m128i*)(to + k), _mm512_cvtepi32_epi8(_mm512_add_epi32(q, _mm512_set1_epi32(offset))));
+    const __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(a + k), _mm512_set1_ps(inverse));
+    const __m512i q = _mm512_maskz_cvtps_epi32(__mmask16(-1), scaled);  // the unmasked forms warn in GCC 12
+    _mm_storeu_si128((__m128i*)(to + k),
+                     _mm512_maskz_cvtepi32_epi8(__mmask16(-1), _mm512_add_epi32(q, _mm512_set1_epi32(offset))));
   }
 #elif defined(__AVX2__)
   for (; k + 8 <= K; k += 8) {
     const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(a + k), _mm256_set1_ps(inverse)));
-    int32_t lanes[8];
-    _mm256_storeu_si256((__m256i*)lanes, q);
-    for (int i = 0; i < 8; ++i) to[k + i] = int8_t(lanes[i] + offset);
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    const __m128i bytes = _mm_add_epi8(_mm_packs_epi16(half, half), _mm_set1_epi8(char(offset)));
+    _mm_storel_epi64((__m128i*)(to + k), bytes);
   }
 #endif
   for (; k < K; ++k) to[k] = int8_t(lrintf(a[k] * inverse) + offset);
