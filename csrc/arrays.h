@@ -192,8 +192,8 @@ class Checked {
   }
 
   template <class U>
-  Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written) {
-    const Array found = check(name, object, {time_first ? T_ : B, time_first ? B : T_, n}, true);
+  Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written, bool operand = true) {
+    const Array found = check(name, object, {time_first ? T_ : B, time_first ? B : T_, n}, operand);
     if (n > 1 && found.numel() && found.stride[2] != 1)
       throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
     const int64_t row = found.stride[time_first], step = found.stride[!time_first];

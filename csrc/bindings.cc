@@ -21,22 +21,23 @@ void forward_as(int recurrence, int isa, int threads, bool reverse, const Inputs
   Forward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
   const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence, checked.bfloat16);
-  if (checked.bfloat16) must(!saved.is_none(), false, "saved");
-  check_outputs(checked, a, recurrence, y, h, c);
+  const bool learns = checked.bfloat16 && !array("y", y).bfloat16;  // y in float32, for a backward pass
+  if (checked.bfloat16 && !learns) must(!saved.is_none(), false, "saved");
+  check_outputs(checked, a, recurrence, y, h, c, learns);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, true);
   checked.disjoint();
   const nb::gil_scoped_release release;
-  kernel.forward(a);
+  (learns ? kernel.learn : kernel.forward)(a);
 }
 
 template <class T>
 void backward_as(int recurrence, int isa, int threads, bool reverse, const Inputs& in, nb::handle y, nb::handle saved,
                  nb::handle dy, nb::handle dh, nb::handle dc, nb::handle dx, nb::handle dweight_x, nb::handle dweight_h,
-                 nb::handle dbias, nb::handle dbias_n, nb::handle dh0, nb::handle dc0) {
-  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence);
+                 nb::handle dbias, nb::handle dbias_n, nb::handle dh0, nb::handle dc0, bool bfloat16) {
+  const Kernel<T>& kernel = kernel_of<T>(isa_of(isa), recurrence, bfloat16);
   Backward<T> a;
   Checked<T> checked = check_inputs<T>(a, recurrence, threads, reverse, in);
-  if (checked.bfloat16) throw nb::type_error("x must be float32 or float64: bfloat16 is for the forward pass");
+  if (checked.bfloat16) throw nb::type_error("x must be float32 or float64: the backward pass rounds it itself");
   const int64_t GH = checked.G * a.H;
   a.y = checked.template sequence<const T>("y", y, a.H, false);
   a.saved = checked.dense_or_none("saved", saved, {a.T_, a.B, saved_of(recurrence) * a.H}, false);
@@ -72,11 +73,11 @@ void backward(int recurrence, int isa, int threads, bool reverse, nb::handle x, 
               nb::handle weight_h, nb::handle bias, nb::handle bias_n, nb::handle mask, nb::handle h0, nb::handle c0,
               nb::handle y, nb::handle saved, nb::handle dy, nb::handle dh, nb::handle dc, nb::handle dx,
               nb::handle dweight_x, nb::handle dweight_h, nb::handle dbias, nb::handle dbias_n, nb::handle dh0,
-              nb::handle dc0) {
+              nb::handle dc0, bool bfloat16) {
   const Inputs in{x, lengths, {weight_x, weight_h, bias, bias_n}, mask, h0, c0};
   const bool wide = array("x", x).bytes == 8;
   (wide ? backward_as<double> : backward_as<float>)(recurrence, isa, threads, reverse, in, y, saved, dy, dh, dc, dx,
-                                                    dweight_x, dweight_h, dbias, dbias_n, dh0, dc0);
+                                                    dweight_x, dweight_h, dbias, dbias_n, dh0, dc0, bfloat16);
 }
 
 // Checks the common arguments of both passes of a linear layer: x (N, D), weight (V, D).
@@ -454,7 +455,7 @@ NB_MODULE(_kernels, m) {
   m.def("backward", &backward, UNROLLED_INPUTS, nb::arg("y").none(), nb::arg("saved").none(), nb::arg("dy").none(),
         nb::arg("dh").none(), nb::arg("dc").none(), nb::arg("dx").none(), nb::arg("dweight_x").none(),
         nb::arg("dweight_h").none(), nb::arg("dbias").none(), nb::arg("dbias_n").none(), nb::arg("dh0").none(),
-        nb::arg("dc0").none());
+        nb::arg("dc0").none(), nb::arg("bfloat16") = false);
 #define UNROLLED_LAYER                                                                                             \
   nb::handle x, nb::handle weight_ih, nb::handle weight_hh, nb::handle bias_ih, nb::handle bias_hh, nb::handle h0, \
       nb::handle c0

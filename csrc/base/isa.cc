@@ -60,9 +60,11 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void cross_entropy(const CrossEntropy&);                  \
   void cross_entropy_backward(const CrossEntropyBackward&); \
   }
+#define UNROLLED_DECLARE_LEARN(name) void name##_learn(const Forward<float>&);
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
   namespace isa##_bf16 {                              \
     UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE) \
+    UNROLLED_RECURRENCES(UNROLLED_DECLARE_LEARN)      \
   }
 #define UNROLLED_DECLARE_VNNI(isa) \
   namespace isa##_vnni {           \
@@ -82,7 +84,7 @@ namespace {
 }  // namespace
 
 #define UNROLLED_KERNEL(name) {name##_pack, name##_forward, name##_backward},
-#define UNROLLED_FORWARD_KERNEL(name) {name##_pack, name##_forward},
+#define UNROLLED_BFLOAT16_KERNEL(name) {name##_pack, name##_forward, name##_backward, name##_learn},
 
 #define UNROLLED_DEFINE_FLOAT64(isa)                                                   \
   namespace isa {                                                                      \
@@ -92,7 +94,7 @@ UNROLLED_FLOAT64_ISAS(UNROLLED_DEFINE_FLOAT64)
 
 #define UNROLLED_DEFINE_BFLOAT16(isa)                                                                        \
   namespace isa##_bf16 {                                                                                     \
-    static Kernels<float> kernels() { return {UNROLLED_RECURRENCES(UNROLLED_FORWARD_KERNEL)}; }              \
+    static Kernels<float> kernels() { return {UNROLLED_RECURRENCES(UNROLLED_BFLOAT16_KERNEL)}; }             \
   }                                                                                                          \
   namespace isa {                                                                                            \
   static Kernels<float> bfloat16() { return has_##isa##_bf16() ? isa##_bf16::kernels() : Kernels<float>{}; } \

@@ -15,6 +15,7 @@ struct Kernel {
   void (*pack)(const Scan<T>&, T* packed_x, T* packed_h) = nullptr;  // reads H, D and the two weights only
   void (*forward)(const Forward<T>&) = nullptr;
   void (*backward)(const Backward<T>&) = nullptr;
+  void (*learn)(const Forward<T>&) = nullptr;  // forward with bfloat16 operands, and y in T
 };
 
 // One kernel per recurrence: elman, gru, …
@@ -50,7 +51,7 @@ struct Isa {
   void (*cross_entropy)(const CrossEntropy&);
   void (*cross_entropy_backward)(const CrossEntropyBackward&);
   Kernels<float> float32;
-  Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
+  Kernels<float> bfloat16;  // with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere
 };
 

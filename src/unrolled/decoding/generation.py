@@ -23,7 +23,7 @@ from unrolled.models import Model
 from unrolled.scan import Precision, frozen
 from unrolled.state import State
 
-__all__ = ["Continuation", "Scored", "decode", "guesses", "score_each_token", "score_tokens", "stream"]
+__all__ = ["Continuation", "Scored", "Writer", "decode", "guesses", "score_each_token", "score_tokens", "stream"]
 
 Integers = NDArray[np.integer[Any]]
 
@@ -66,7 +66,7 @@ def stream(
         stop: the text ends before the first of these; text that may be the beginning of one is held back.
         precision: see `scan.frozen`.
     """
-    writer = _Writer(tokenizer, length, stop)
+    writer = Writer(tokenizer, length, stop)
     weights = frozen(model, precision)
     with weights:
         generation = Generation(model, [prompt], sampling)
@@ -87,7 +87,7 @@ def decode(
     stop: Sequence[str] = (),
 ) -> Answers[Continuation]:
     """Return the continuation of each prompt (text and ids), in order; see `stream`."""
-    writers = [_Writer(tokenizer, length, stop) for _ in prompts]
+    writers = [Writer(tokenizer, length, stop) for _ in prompts]
     texts: list[list[str]] = [[] for _ in prompts]
     active = list(range(len(prompts))) if length else []  # indices of the prompts that are still continued
     with frozen(model):
@@ -105,8 +105,16 @@ def decode(
     )
 
 
-class _Writer:
-    """Text of one continuation, written token by token. ended: "" until it ends, then the reason."""
+class Writer:
+    """Text of one continuation, written token by token.
+
+    Args:
+        tokenizer, length, stop: see `stream`.
+
+    Attributes:
+        tokens: number of tokens so far.
+        ended: "" until it ends, then the reason.
+    """
 
     def __init__(self, tokenizer: Tokenizer, length: int | None, stop: Sequence[str]) -> None:
         self.read, self.length, self.stop = tokenizer.reader(), length, tuple(stop)

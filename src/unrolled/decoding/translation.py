@@ -21,7 +21,7 @@ from unrolled.scan import Precision, frozen
 from unrolled.state import State
 from unrolled.strings import one_line
 
-__all__ = ["Target", "Translation", "max_lengths", "stream", "translate"]
+__all__ = ["Target", "Translation", "encode_sources", "max_lengths", "stream", "translate"]
 
 BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the beam
 
@@ -114,7 +114,7 @@ def translate(
         ids, lengths = sources.pad(indices)
         longest = max_lengths(model, lengths, prompt, max_length)
         with frozen(model):  # the search uses what the encoder has packed
-            state = _encode(model, ids, lengths)
+            state = encode_sources(model, ids, lengths)
             prompts = [prompt] * len(indices)
             batch = search(model, prompts, strategy, state=state, min_length=min_length, max_length=longest)
         for index, hypotheses in zip(indices.tolist(), batch, strict=True):
@@ -145,7 +145,7 @@ def stream(
     prompt, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
     (longest,) = max_lengths(model, lengths, prompt, max_length)
     with frozen(model, precision):
-        state = _encode(model, torch.tensor([source]), lengths)
+        state = encode_sources(model, torch.tensor([source]), lengths)
     limits = {"min_length": min_length, "max_length": longest}
     tokens = stream_tokens(model, prompt, sampling, state=state, **limits, precision=precision)
     read = tokenizer.reader()
@@ -183,7 +183,7 @@ def _target(tokenizer: Tokenizer, prefix: Sequence[int], hypothesis: Hypothesis)
 
 
 @torch.inference_mode()
-def _encode(model: Model, source: Tensor, lengths: Tensor) -> State:
+def encode_sources(model: Model, source: Tensor, lengths: Tensor) -> State:
     """Return the state after sources (B, S) of lengths (B,), in which a search begins."""
     device = next(model.parameters()).device
     return model.encode(source.to(device), lengths.to(device))

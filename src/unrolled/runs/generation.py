@@ -59,7 +59,7 @@ class GenerationRun(Run):
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         chosen = GenerationOptions.parse(options, task=self.config.task)
-        read = [(prompt, self._ids(prompt, number)) for number, prompt in enumerate(prompts)]
+        read = [(prompt, self.ids(prompt, number)) for number, prompt in enumerate(prompts)]
         sampling = Sampling.from_options(chosen)
         with self.answering(chosen.precision):
             return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
@@ -76,7 +76,7 @@ class GenerationRun(Run):
             options: listed below.
         """
         chosen = GenerationStreamOptions.parse(options, task=self.config.task)
-        ids, sampling = self._ids(prompt, 0), Sampling.from_options(chosen)
+        ids, sampling = self.ids(prompt, 0), Sampling.from_options(chosen)
         how = {"length": chosen.length, "stop": chosen.stop, "precision": chosen.precision}
         return stream(self.model, self.tokenizer, ids, sampling, **how)  # type: ignore[arg-type]
 
@@ -86,7 +86,7 @@ class GenerationRun(Run):
         Raises:
             DataError: it contains a token that the run does not know.
         """
-        self._ids(prompt, 0)
+        self.ids(prompt, 0)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; each token and the next are explained."""
@@ -95,7 +95,7 @@ class GenerationRun(Run):
 
         longest = allowed_length(max_length, self.model.max_length) - 1  # <bos> is read first
         tokens, note = truncate(read(self.tokenizer, input), longest)
-        self._ids(tokens.text, 0)  # refuses unknown tokens
+        self.ids(tokens.text, 0)  # refuses unknown tokens
         return Example(
             text=tokens.text,
             inputs=torch.tensor([[BOS, *tokens.ids]]),
@@ -172,8 +172,16 @@ class GenerationRun(Run):
             "result": _result(result) if result else "",
         }
 
-    def _ids(self, prompt: object, number: int) -> list[int]:
-        """Return the ids of a prompt, or raise DataError."""
+    def ids(self, prompt: object, number: int = 0) -> list[int]:
+        """Return the ids of a prompt.
+
+        Args:
+            prompt: the text.
+            number: its number among several, for messages.
+
+        Raises:
+            DataError: it is not a string, or contains a token that the run does not know.
+        """
         if not isinstance(prompt, str):
             raise DataError(f"prompt {number} is a {type(prompt).__name__}, not a string", fix="give strings")
         if has_surrogate(prompt):

@@ -129,6 +129,24 @@ class TranslationRun(Run):
         """Validate options; their length is by default that of the longest target of training."""
         return schema.parse(options, task=self.config.task, defaults={"length": self.default_length()})
 
+    def source_ids(self, source: str, *, truncate: bool | None = None) -> list[int]:
+        """Return the ids of one source; `truncate` as in `decode`.
+
+        Raises:
+            DataError: as `decode`.
+        """
+        (read,) = self._sources([source], truncate)
+        return list(read.ids)
+
+    def prefix_ids(self, prefix: str) -> list[int]:
+        """Return the ids of a prefix of targets.
+
+        Raises:
+            DataError: it contains a token that the run does not know.
+        """
+        self._refuse_unknown(prefix, "prefix")
+        return [int(i) for ids in self.tokenizers.target.encode_blocks([prefix]) for i in ids]
+
     def refuse(self, source: str, *, truncate: bool | None = None) -> None:
         """Refuse a source that `decode` would refuse; `truncate` as there.
 
