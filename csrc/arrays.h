@@ -122,8 +122,9 @@ inline Array array(const char* name, nb::handle object) {
 }
 
 // Whether the object is a float32 tensor on the CPU of these sizes, contiguous or, with `rows`, along its last axis.
-// The error of nothing: for a caller that has another way.
-inline bool holds_float32(nb::handle object, std::initializer_list<int64_t> sizes, bool rows = false) {
+// A size of −1 is any. It raises nothing: for a caller that has another way.
+inline bool holds_float32(nb::handle object, std::initializer_list<int64_t> sizes, bool rows = false,
+                          int64_t* found = nullptr) {
   const DlExchange* exchange = exchange_of(Py_TYPE(object.ptr()));
   DlTensor view;
   if (exchange == nullptr) return false;
@@ -137,8 +138,9 @@ inline bool holds_float32(nb::handle object, std::initializer_list<int64_t> size
     return false;
   int64_t dense = 1;
   for (int i = view.ndim - 1; i >= 0; --i) {
-    const int64_t size = sizes.begin()[i];
-    if (view.shape[i] != size) return false;
+    const int64_t wanted = sizes.begin()[i], size = view.shape[i];
+    if (wanted >= 0 && size != wanted) return false;
+    if (found) found[i] = size;
     if (size > 1 && view.strides && (rows && i + 1 < view.ndim ? view.strides[i] < 0 : view.strides[i] != dense))
       return false;
     dense *= size;

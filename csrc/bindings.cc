@@ -341,10 +341,10 @@ Checked<float> check_layer(Scan<float>& a, Own& own, int recurrence, int threads
 
 // Whether `layer_forward` takes a whole batch of these sizes: else the caller has another way, or torch's error.
 bool layer_fits(int recurrence, int64_t D, int64_t H, const Layer& in) {
-  const Array x = array("x", in.x);
-  if (x.ndim != 3 || D < 1 || H < 1 || !holds_float32(in.x, {x.size[0], x.size[1], D}, true)) return false;
-  const int64_t GH = gates_of(recurrence) * H, B = x.size[in.time_first];
-  if (B < 1 || x.size[!in.time_first] < 1) return false;
+  int64_t x[3];
+  if (D < 1 || H < 1 || !holds_float32(in.x, {-1, -1, D}, true, x)) return false;
+  const int64_t GH = gates_of(recurrence) * H, B = x[in.time_first];
+  if (B < 1 || x[!in.time_first] < 1) return false;
   if (!holds_float32(in.weight_ih, {GH, D}) || !holds_float32(in.weight_hh, {GH, H})) return false;
   if (!in.bias_ih.is_none() && (!holds_float32(in.bias_ih, {GH}) || !holds_float32(in.bias_hh, {GH}))) return false;
   if (!in.h0.is_none() && !holds_float32(in.h0, {1, B, H})) return false;

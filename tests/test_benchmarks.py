@@ -100,6 +100,10 @@ def test_the_renaming_changed_no_number(path: Path, rename_results: ModuleType) 
     assert now == rename_results.renamed(before)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda path: path.stem)
+OF_ONE_RUN = sorted({*(ROOT / "experiments").glob("*.toml")} - {ROOT / "experiments" / "recurrence.toml"})
+"""All but the table of predictions, which has many models and is read by its own script."""
+
+
+@pytest.mark.parametrize("path", OF_ONE_RUN, ids=lambda path: path.stem)
 def test_the_settings_of_an_experiment_are_valid(path: Path) -> None:
     assert chosen(path)["model"] == from_toml(path).model.name

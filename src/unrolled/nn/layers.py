@@ -170,8 +170,11 @@ class _Layers(Twin, nn.RNNBase):
             return None
         if torch.compiler.is_compiling() or not available():
             return None
-        states = (None, None) if hx is None else hx if self.mode == "LSTM" else (hx, None)
+        lstm = self.mode == "LSTM"
+        states = (None, None) if hx is None else hx if lstm else (hx, None)
         if type(states) is not tuple or len(states) != 2 or not in_memory(x, *states):
+            return None
+        if hx is not None and (states[0] is None or (states[1] is None) == lstm):
             return None
         weights = self._flat_weights
         if len(weights) != (4 if self.bias else 2):
