@@ -59,6 +59,7 @@ LADDER = [
     "inside",
     "pictures",
     "runs",
+    "page",
     "interchange",
     "scoring",
     "training",
