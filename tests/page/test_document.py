@@ -16,8 +16,9 @@ from unrolled.page.document import BUILT, sources_sum
 WEB = Path(__file__).parents[2] / "web"
 MOST_BYTES, MOST_NETWORKS = 3_000_000, 1_500_000
 HOSTILE = (
-    "</script><script>alert(1)</script>", "<!--<script>", "<img src=x onerror=alert(1)>", '"><svg onload=alert(1)>', "]]>",
-    "${alert(1)}", "javascript:alert(1)", "\u2028alert(1)", "&lt;script&gt;", 
+    "</script><script>alert(1)</script>", "<!--<script>",
+    "<img src=x onerror=alert(1)>", '"><svg onload=alert(1)>', "]]>",
+    "${alert(1)}", "javascript:alert(1)", "\u2028alert(1)", "&lt;script&gt;",
     "{{constructor.constructor('alert(1)')()}}", "\x00</title>", "<SCRIPT/x>",
 )  # fmt: skip
 

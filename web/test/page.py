@@ -25,7 +25,8 @@ from unrolled.runs.run import Run
 HERE = Path(__file__).parent
 SENTENCE, STEP, UNIT = "the plot is not, in the end, dull", 3, 4
 PAYLOADS = (
-    "<img src=x onerror=hacked()>", "</script><script>hacked()</script>", "<svg/onload=hacked()>", "javascript:hacked()",
+    "<img src=x onerror=hacked()>", "</script><script>hacked()</script>", "<svg/onload=hacked()>",
+    "javascript:hacked()",
     "'\"><b onmouseover=hacked()>",
     "<iframe srcdoc='<script>hacked()</script>'>", "{{hacked()}}", "${hacked()}", "<a href=javascript:hacked()>x</a>",
     "<style>@import 'x'</style>",

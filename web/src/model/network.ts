@@ -123,13 +123,18 @@ export class Network {
 
   trace(text: string, options: TraceOptions = {}): Trace {
     const { words, ids, known, left } = this.tokenizer.read(text, this.limit);
+    if (this.saved.model === "gpt") {
+      words.unshift(this.tokenizer.token(BEGIN)); // it reads <bos> first
+      ids.unshift(BEGIN);
+      known.unshift(true);
+    }
     const x = options.vectors ?? this.vectors(ids);
     const made = x.length === 0 ? { tensors: {}, answers: [] } : this.forward(x, options);
     return { model: this.saved.model, words, known, left, ...made };
   }
 
   get limit(): number {
-    return this.saved.model === "gpt" ? Math.min(MAX_WORDS, this.saved.config.window ?? 64) : MAX_WORDS;
+    return this.saved.model === "gpt" ? Math.min(MAX_WORDS, (this.saved.config.window ?? 64) - 1) : MAX_WORDS;
   }
 
   private forward(x: Vector[], options: TraceOptions): { tensors: Tensors; answers: Vector[] } {

@@ -64,7 +64,7 @@ export class DecodeScreen implements Screen {
       shown.textContent = say();
     }
     for (const button of this.chips.children) if (!button.classList.contains("back")) button.setAttribute("aria-pressed", String(button.textContent === state.prompt));
-    const trace = await source.trace(MODEL, state.prompt), T = trace.words.length, unknown = trace.words.filter((_, k) => !trace.known[k]);
+    const trace = await source.trace(MODEL, state.prompt), T = trace.words.length - 1, unknown = trace.words.filter((_, k) => !trace.known[k]);
     this.status.textContent = [T ? "" : text.empty, unknown.length ? text.unknown(unknown) : "", trace.left ? text.left(trace.left, T) : ""].filter(Boolean).join(" ");
     const choices = T ? await source.next(MODEL, state.prompt) : [];
     if (ticket !== this.ticket) return;

@@ -338,7 +338,9 @@ var E = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|[\p{L}\p{M}\p{N}
 		return n(t ? this.weight("embedding.weight") : this.weight("head.weight"), i, this.weight("head.bias").data);
 	}
 	trace(e, t = {}) {
-		let { words: n, ids: r, known: i, left: a } = this.tokenizer.read(e, this.limit), o = t.vectors ?? this.vectors(r), s = o.length === 0 ? {
+		let { words: n, ids: r, known: i, left: a } = this.tokenizer.read(e, this.limit);
+		this.saved.model === "gpt" && (n.unshift(this.tokenizer.token(2)), r.unshift(2), i.unshift(!0));
+		let o = t.vectors ?? this.vectors(r), s = o.length === 0 ? {
 			tensors: {},
 			answers: []
 		} : this.forward(o, t);
@@ -351,7 +353,7 @@ var E = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|[\p{L}\p{M}\p{N}
 		};
 	}
 	get limit() {
-		return this.saved.model === "gpt" ? Math.min(60, this.saved.config.window ?? 64) : 60;
+		return this.saved.model === "gpt" ? Math.min(60, (this.saved.config.window ?? 64) - 1) : 60;
 	}
 	forward(e, t) {
 		let { model: n } = this.saved;
