@@ -45,8 +45,12 @@ def quantized(weight: Tensor) -> Tensor:
     return q * scale
 
 
-def pack(run: Run) -> dict[str, Any]:
+def pack(run: Run, *, words: int | None = None) -> dict[str, Any]:
     """Return a run for `page`.
+
+    Args:
+        words: maximum size of the vocabulary of a model that answers once, whose most frequent words are kept: the
+            others are unknown to the page. None: the whole vocabulary.
 
     Raises:
         ConfigError: the page cannot compute the run: its task, tokenizer or a setting of its model.
@@ -54,13 +58,17 @@ def pack(run: Run) -> dict[str, Any]:
     _refuse(run)
     weights = {name: weight.detach().float().cpu() for name, weight in run.model.state_dict().items()}
     config = run.config.model
+    tokenizers = _tokenizers(run.preprocessor)
+    if words is not None and run.config.task == "classify":
+        weights["embedding.weight"] = weights["embedding.weight"][:words]
+        tokenizers[0]["tokens"] = tokenizers[0]["tokens"][:words]
     return {
         "name": "" if run.path is None else run.path.name,
         "model": config.name,
         "task": run.config.task,
         "config": {name: getattr(config, name) for name in SETTINGS},
         "labels": list(run.labels),
-        "tokenizers": _tokenizers(run.preprocessor),
+        "tokenizers": tokenizers,
         "weights": {name: _packed(weight) for name, weight in weights.items()},
         "directions": directions(config.hidden_size).flatten().tolist() if config.name == "elman" else [],
         "exact": all(torch.equal(quantized(weight), weight) for weight in weights.values() if is_packed(weight)),
